@@ -1,0 +1,1 @@
+"""The language the processes share: units, messages, sockets, journals and shared memory."""

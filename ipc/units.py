@@ -1,0 +1,185 @@
+"""Integers for prices, counts and money, and the price grids they live on.
+
+Prices are 1e-4 dollars (`price_e4`), counts 1e-2 contracts (`count_e2`), money 1e-6 dollars
+(`money_e6`); so price times count is money, exactly. Text on the wire is a decimal string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "COUNT_SCALE",
+    "LINEAR_CENT",
+    "MAX_RANGES",
+    "MONEY_SCALE",
+    "ONE_DOLLAR_E4",
+    "PRICE_SCALE",
+    "PriceGrid",
+    "PriceRange",
+    "format_count",
+    "format_money",
+    "format_price",
+    "parse_count",
+    "parse_money",
+    "parse_price",
+]
+
+PRICE_SCALE: Final = 10_000
+COUNT_SCALE: Final = 100
+MONEY_SCALE: Final = 1_000_000
+ONE_DOLLAR_E4: Final = PRICE_SCALE
+MAX_RANGES: Final = 8  # ranges a book row has room for
+
+
+def _parse(text: str, places: int, what: str) -> int:
+    """Parse a plain decimal string with at most `places` non-zero decimals; no exponent, no sign `+`."""
+    body = text[1:] if text.startswith("-") else text
+    whole, _, frac = body.partition(".")
+    digits = frac.rstrip("0")
+    if not (whole + frac).isdecimal() or not (whole + frac).isascii() or not whole:
+        raise ValueError(f"{what} {text!r} is not a decimal number")
+    if len(digits) > places:
+        raise ValueError(f"{what} {text!r} has more than {places} decimals")
+    value = int(whole) * 10**places + int(frac[:places].ljust(places, "0") or "0")
+    return -value if text.startswith("-") else value
+
+
+def _format(value: int, places: int) -> str:
+    sign = "-" if value < 0 else ""
+    whole, frac = divmod(abs(value), 10**places)
+    return f"{sign}{whole}.{frac:0{places}d}"
+
+
+def parse_price(text: str) -> int:
+    """Dollars as text -> 1e-4 dollars; `ValueError` names the text."""
+    return _parse(text, 4, "price")
+
+
+def parse_count(text: str) -> int:
+    """Contracts as text -> 1e-2 contracts; `ValueError` names the text."""
+    return _parse(text, 2, "count")
+
+
+def parse_money(text: str) -> int:
+    """Dollars as text -> 1e-6 dollars; `ValueError` names the text."""
+    return _parse(text, 6, "amount")
+
+
+def format_price(price_e4: int) -> str:
+    """4700 -> '0.4700'."""
+    return _format(price_e4, 4)
+
+
+def format_count(count_e2: int) -> str:
+    """1000 -> '10.00'."""
+    return _format(count_e2, 2)
+
+
+def format_money(money_e6: int) -> str:
+    """17500 -> '0.017500'."""
+    return _format(money_e6, 6)
+
+
+class PriceRange(msgspec.Struct, frozen=True):
+    """One stretch of a price grid, ends included, in 1e-4 dollars."""
+
+    start_e4: int
+    end_e4: int
+    step_e4: int
+
+
+class PriceGrid:
+    """The prices a market allows, strictly between 0 and 1 dollar, numbered from 0 (its *slots*).
+
+    A grid is what the exchange calls `price_ranges`; labels such as `linear_cent` carry no promise.
+    """
+
+    def __init__(self, ranges: Iterable[PriceRange]) -> None:
+        self.ranges = tuple(ranges)
+        self._check()
+        steps = [np.arange(r.start_e4, r.end_e4 + 1, r.step_e4, np.int64) for r in self.ranges]
+        prices = np.unique(np.concatenate(steps))
+        self.prices: npt.NDArray[np.int64] = prices[(prices > 0) & (prices < ONE_DOLLAR_E4)]
+        self.prices.flags.writeable = False
+        self._index = {int(p): i for i, p in enumerate(self.prices)}
+
+    def _check(self) -> None:
+        if not 1 <= len(self.ranges) <= MAX_RANGES:
+            raise ValueError(f"price_ranges has {len(self.ranges)} ranges, allowed 1 to {MAX_RANGES}")
+        end = 0
+        for r in self.ranges:
+            whole = r.step_e4 > 0 and r.start_e4 < r.end_e4 and not (r.end_e4 - r.start_e4) % r.step_e4
+            if not whole or r.start_e4 != end or r.end_e4 > ONE_DOLLAR_E4:
+                raise ValueError(f"price_ranges is not a gapless grid within 0 and 1: {self.ranges}")
+            end = r.end_e4
+        if end != ONE_DOLLAR_E4:
+            raise ValueError(f"price_ranges ends at {format_price(end)}, not at 1.0000")
+
+    @classmethod
+    def from_wire(cls, ranges: Iterable[Mapping[str, Any]]) -> PriceGrid:
+        """From the exchange's `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`."""
+        return cls(
+            PriceRange(parse_price(r["start"]), parse_price(r["end"]), parse_price(r["step"]))
+            for r in ranges
+        )
+
+    def to_wire(self) -> list[dict[str, str]]:
+        """The exchange's form of this grid."""
+        return [
+            {
+                "start": format_price(r.start_e4),
+                "end": format_price(r.end_e4),
+                "step": format_price(r.step_e4),
+            }
+            for r in self.ranges
+        ]
+
+    @property
+    def size(self) -> int:
+        """Number of prices."""
+        return len(self.prices)
+
+    def index(self, price_e4: int) -> int:
+        """The slot of a price, -1 when it is off the grid."""
+        return self._index.get(price_e4, -1)
+
+    def price(self, slot: int) -> int:
+        """The price of a slot."""
+        return int(self.prices[slot])
+
+    def floor(self, price_e4: int) -> int:
+        """The highest grid price not above `price_e4`; the lowest of the grid when there is none."""
+        slot = int(np.searchsorted(self.prices, price_e4, "right")) - 1
+        return self.price(max(slot, 0))
+
+    def ceil(self, price_e4: int) -> int:
+        """The lowest grid price not below `price_e4`; the highest of the grid when there is none."""
+        slot = int(np.searchsorted(self.prices, price_e4, "left"))
+        return self.price(min(slot, self.size - 1))
+
+    def as_words(self) -> npt.NDArray[np.int64]:
+        """`MAX_RANGES` x (start, end, step, base): slot of p = base + (p - start) // step."""
+        words = np.zeros((MAX_RANGES, 4), np.int64)
+        base = -1  # price 0 has no slot
+        for i, r in enumerate(self.ranges):
+            words[i] = (r.start_e4, r.end_e4, r.step_e4, base)
+            base += (r.end_e4 - r.start_e4) // r.step_e4
+        return words
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PriceGrid) and self.ranges == other.ranges
+
+    def __hash__(self) -> int:
+        return hash(self.ranges)
+
+    def __repr__(self) -> str:
+        return f"PriceGrid({self.to_wire()})"
+
+
+LINEAR_CENT: Final = PriceGrid([PriceRange(0, ONE_DOLLAR_E4, 100)])

@@ -1,0 +1,1 @@
+"""From book to action, and how that is trained. Imports `ipc` only."""
