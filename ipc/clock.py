@@ -1,0 +1,142 @@
+"""The only caller of `time`: real time, market time, and a clock that tests move by hand.
+
+Market time is what books, ticks, throttles, expiries and features use. Live it is real time. In a
+replay it is the recording's own: the local exchange announces (market origin, monotonic origin,
+speed) in a small shared file, and every process of the stack computes the present from it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+from typing import Final, Protocol
+
+__all__ = [
+    "Clock",
+    "ManualClock",
+    "MarketClock",
+    "MarketClockWriter",
+    "RealClock",
+    "mono_ns",
+    "real_ns",
+]
+
+_MAGIC: Final = 0x4B414C434C4B3031  # "KALCLK01"
+_LAYOUT: Final = struct.Struct("<qqqqq")  # magic, version, market origin, mono origin, speed_e3
+_SIZE: Final = 4096
+_TRIES: Final = 1000
+
+
+def real_ns() -> int:
+    """Nanoseconds since the Unix epoch, by this machine: signs requests, nothing else."""
+    return time.time_ns()
+
+
+def mono_ns() -> int:
+    """Nanoseconds of CLOCK_MONOTONIC, the same for every process of this machine."""
+    return time.monotonic_ns()
+
+
+class Clock(Protocol):
+    """Market time."""
+
+    def now_ns(self) -> int:
+        """Market time in nanoseconds since the Unix epoch."""
+        ...
+
+    @property
+    def replaying(self) -> bool:
+        """Whether market time is a recording's; then a frame's own send time is its receive time."""
+        ...
+
+
+class RealClock:
+    """Market time of a live exchange."""
+
+    replaying = False
+
+    def now_ns(self) -> int:
+        """Real time."""
+        return real_ns()
+
+
+class ManualClock:
+    """Market time that stands until a test moves it."""
+
+    def __init__(self, start_ns: int = 0, *, replaying: bool = False) -> None:
+        self._now = start_ns
+        self.replaying = replaying
+
+    def now_ns(self) -> int:
+        """The time it was set to."""
+        return self._now
+
+    def advance(self, ns: int) -> None:
+        """Move forward."""
+        self._now += ns
+
+
+class MarketClockWriter:
+    """The exchange's end: announces market time. One writer; readers retry on a torn read."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(fd, _SIZE)
+            self._map = mmap.mmap(fd, _SIZE)
+        finally:
+            os.close(fd)
+        self._version = 0
+
+    def announce(self, market_ns: int, speed_e3: int) -> None:
+        """Market time is `market_ns` now and runs at `speed_e3` / 1000 of real time (0: stands)."""
+        words = (market_ns, mono_ns(), speed_e3)
+        self._put(self._version + 1, *words)
+        self._version += 2
+        self._put(self._version, *words)
+
+    def _put(self, version: int, market_ns: int, origin_ns: int, speed_e3: int) -> None:
+        self._map[: _LAYOUT.size] = _LAYOUT.pack(_MAGIC, version, market_ns, origin_ns, speed_e3)
+
+    def close(self) -> None:
+        """Release the mapping; the last announcement stays readable."""
+        self._map.close()
+
+
+class MarketClock:
+    """A reader's end of the exchange's announcement."""
+
+    def __init__(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            self._map = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
+        finally:
+            os.close(fd)
+        self._read()
+
+    def _read(self) -> tuple[int, int, int]:
+        for _ in range(_TRIES):
+            first = bytes(self._map[: _LAYOUT.size])
+            magic, version, market, origin, speed = _LAYOUT.unpack(first)
+            if magic == _MAGIC and version and not version & 1:
+                if bytes(self._map[: _LAYOUT.size]) == first:
+                    return market, origin, speed
+        raise RuntimeError("the exchange's market clock cannot be read: not announced or torn")
+
+    def now_ns(self) -> int:
+        """Market time by the last announcement."""
+        market, origin, speed_e3 = self._read()
+        return market + (mono_ns() - origin) * speed_e3 // 1000
+
+    @property
+    def replaying(self) -> bool:
+        """A replay or a synthetic run: either way the exchange's clock is the truth."""
+        return True
+
+    def close(self) -> None:
+        """Release the mapping."""
+        self._map.close()

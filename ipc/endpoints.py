@@ -1,0 +1,77 @@
+"""The wiring diagram as data: who binds, who connects, how many may wait, and what happens then.
+
+Addresses are `ipc://` sockets below the data folder; `RL_ENDPOINT_<NAME>` replaces any of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+__all__ = ["ENDPOINTS", "Endpoint", "Overflow", "Pattern", "address", "socket_folder"]
+
+_MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
+_LONGEST_NAME: Final = 24
+
+
+class Pattern(StrEnum):
+    """How an endpoint spreads messages."""
+
+    PUB_SUB = "PUB/SUB"
+    PUSH_PULL = "PUSH/PULL"
+
+
+class Overflow(StrEnum):
+    """What a full queue does to the next message; both are counted."""
+
+    DROP = "drop"
+    REFUSE = "refuse"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One named socket of the stack. `high_water_mark` counts messages."""
+
+    name: str
+    pattern: Pattern
+    bound_by: str
+    high_water_mark: int
+    overflow: Overflow
+
+
+ENDPOINTS: Final = {
+    e.name: e
+    for e in (
+        Endpoint("collector", Pattern.PUB_SUB, "collector", 20_000, Overflow.DROP),
+        Endpoint("inference", Pattern.PUB_SUB, "inference", 20_000, Overflow.DROP),
+        Endpoint("execution", Pattern.PUB_SUB, "execution", 20_000, Overflow.DROP),
+        Endpoint("recorder", Pattern.PUB_SUB, "recorder", 1_000, Overflow.DROP),
+        Endpoint("intents", Pattern.PUSH_PULL, "execution", 100, Overflow.REFUSE),
+        Endpoint("doorbell", Pattern.PUSH_PULL, "recorder", 100, Overflow.REFUSE),
+    )
+}
+
+
+def socket_folder(data_dir: Path) -> Path:
+    """`<data_dir>/sockets`, or a folder of the temporary directory where the path is too long."""
+    wanted = (data_dir / "sockets").absolute()
+    if len(os.fsencode(wanted)) + 1 + _LONGEST_NAME <= _MAX_UNIX_PATH:
+        return wanted
+    digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"kalshi-actor-{os.getuid()}-{digest}"
+
+
+def address(name: str, data_dir: Path, environ: Mapping[str, str]) -> str:
+    """The ZeroMQ address of an endpoint; `KeyError` for an unknown name."""
+    endpoint = ENDPOINTS[name]
+    if configured := environ.get(f"RL_ENDPOINT_{endpoint.name.upper()}"):
+        return configured
+    folder = socket_folder(data_dir)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return f"ipc://{folder}/{endpoint.name}.sock"
