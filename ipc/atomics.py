@@ -1,0 +1,75 @@
+"""Atomic loads, stores and fences for Numba kernels that share memory between processes.
+
+Plain stores are not enough: LLVM merges the version writes of two inlined kernels, and readers then
+starve for a whole batch. `tests/unit/test_atomics.py` reads the generated code, because on x86 a
+hammer test cannot see a missing fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+__all__ = ["fence_acquire", "fence_release", "load_acquire", "pause", "store_release"]
+
+Codegen = Callable[..., Any]
+
+
+def _word(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(array.data, [args[1]])
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def load_acquire(_typing: Any, words: Any, index: Any) -> tuple[Any, Codegen]:
+    """`words[index]` as an acquiring 64-bit load."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(_word(context, builder, signature, args), "acquire", 8)
+
+    return types.int64(words, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def store_release(_typing: Any, words: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
+    """`words[index] = value` as a releasing 64-bit store."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], _word(context, builder, signature, args), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(words, types.int64, types.int64), codegen
+
+
+def _fence(ordering: str) -> Any:
+    def typed(_typing: Any) -> tuple[Any, Codegen]:
+        def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+            builder.fence(ordering)
+            return context.get_dummy_value()
+
+        return types.void(), codegen
+
+    return intrinsic(typed)
+
+
+fence_acquire = _fence("acquire")
+fence_release = _fence("release")
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def pause(_typing: Any) -> tuple[Any, Codegen]:
+    """Tell the core that this is a spin loop; nothing on machines without the instruction."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        if builder.module.triple.startswith("x86_64"):
+            hint = builder.module.declare_intrinsic(
+                "llvm.x86.sse2.pause", (), ir.FunctionType(ir.VoidType(), ())
+            )
+            builder.call(hint, ())
+        return context.get_dummy_value()
+
+    return types.void(), codegen

@@ -1,0 +1,50 @@
+"""The write-ahead log between a producer and the recorder.
+
+Accepted means counted: an accepted record will be in PostgreSQL exactly once, whatever process dies
+at any moment after. It survives the death of processes, not loss of power. A refusal (full, disk
+error) is an answer, not an exception.
+
+Below the data folder: `journal/<producer>/<session_uid>/{events-<first event>.seg,
+marks-<first byte>.log}`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ipc.journal.events import (
+    EVENT,
+    EventReader,
+    EventSegments,
+    JournalError,
+    Kind,
+    Segment,
+    events_of,
+)
+from ipc.journal.framed import FramedReader, FramedWriter
+
+__all__ = [
+    "EVENT",
+    "EventReader",
+    "EventSegments",
+    "FramedReader",
+    "FramedWriter",
+    "JournalError",
+    "Kind",
+    "Segment",
+    "events_of",
+    "list_streams",
+    "stream_folder",
+]
+
+
+def stream_folder(data_dir: Path, producer: str, session_uid: str) -> Path:
+    """Where a producer's run writes."""
+    return data_dir / "journal" / producer / session_uid
+
+
+def list_streams(data_dir: Path) -> list[tuple[str, str, Path]]:
+    """(producer, session_uid, folder) of every journal, oldest first by name."""
+    top = data_dir / "journal"
+    found = [p for p in top.glob("*/*") if p.is_dir()] if top.is_dir() else []
+    return [(p.parent.name, p.name, p) for p in sorted(found)]

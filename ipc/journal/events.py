@@ -1,0 +1,273 @@
+"""Book events: mmapped segments of packed 40-byte records.
+
+A record is accepted when the segment's count covers it; the kernel that writes the book stores
+record and count (`ipc.book_table`), so accepting costs nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["EVENT", "EventReader", "EventSegments", "JournalError", "Kind", "Segment", "events_of"]
+
+EVENT: Final = np.dtype(
+    [
+        ("event_no", "<i8"),
+        ("recv_ns", "<i8"),
+        ("exch_ms", "<i8"),
+        ("qty", "<i4"),
+        ("seq", "<u4"),
+        ("kind", "u1"),
+        ("side", "u1"),
+        ("row", "<u2"),
+        ("price", "<i4"),
+    ]
+)
+RECORD_WORDS: Final = EVENT.itemsize // 8
+MAGIC: Final = 0x4B414C4A524E3031  # "KALJRN01"
+HEADER_WORDS: Final = 8  # magic, record words, first event, capacity, count, 3 spare
+FIRST: Final = 2
+CAPACITY: Final = 3
+COUNT: Final = 4
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read: which file, where, and why."""
+
+
+class Kind(IntEnum):
+    """What a book event is. A snapshot is BEGIN, one LEVEL each, END."""
+
+    SNAPSHOT_BEGIN = 1
+    SNAPSHOT_LEVEL = 2
+    SNAPSHOT_END = 3
+    DELTA = 4
+    TRADE = 5
+    STATE = 6
+
+
+class Segment:
+    """One mmapped file of packed records; `words` is what the kernels write into."""
+
+    def __init__(self, path: Path, words: npt.NDArray[np.int64], mapping: mmap.mmap) -> None:
+        self.path = path
+        self.words = words
+        self._mapping = mapping
+
+    @classmethod
+    def create(cls, path: Path, first_event_no: int, capacity: int) -> Segment:
+        """Allocate on disk (a store into a hole of a full disk is SIGBUS) and in memory."""
+        size = 8 * (HEADER_WORDS + RECORD_WORDS * capacity)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            try:
+                os.posix_fallocate(fd, 0, size)
+                mapping = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+            except OSError:
+                path.unlink()
+                raise
+        finally:
+            os.close(fd)
+        words = np.frombuffer(mapping, np.int64)
+        words[1 : CAPACITY + 1] = (RECORD_WORDS, first_event_no, capacity)
+        words[0] = MAGIC
+        return cls(path, words, mapping)
+
+    @classmethod
+    def open(cls, path: Path) -> Segment:
+        """Attach for reading; `JournalError` for a file of another layout."""
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(fd).st_size
+            if size < 8 * HEADER_WORDS:
+                raise JournalError(f"{path}: {size} bytes is shorter than a segment's header")
+            mapping = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+        finally:
+            os.close(fd)
+        words = np.frombuffer(mapping, np.int64)
+        segment = cls(path, words, mapping)
+        segment._check(size)
+        return segment
+
+    def _check(self, size: int) -> None:
+        if self.words[0] != MAGIC or self.words[1] != RECORD_WORDS:
+            raise JournalError(f"{self.path}: not a journal segment of this layout")
+        needed = 8 * (HEADER_WORDS + RECORD_WORDS * self.capacity)
+        if size < needed or not 0 <= self.count <= self.capacity:
+            raise JournalError(f"{self.path}: {self.count} of {self.capacity} records in {size} bytes")
+
+    @property
+    def first_event_no(self) -> int:
+        """Number of its first record."""
+        return int(self.words[FIRST])
+
+    @property
+    def capacity(self) -> int:
+        """Records it has room for."""
+        return int(self.words[CAPACITY])
+
+    @property
+    def count(self) -> int:
+        """Records accepted."""
+        return int(self.words[COUNT])
+
+    def records(self, start: int, stop: int) -> npt.NDArray[np.void]:
+        """A copy of records [start, stop) by position in the segment."""
+        base = HEADER_WORDS + RECORD_WORDS * start
+        end = HEADER_WORDS + RECORD_WORDS * stop
+        return self.words[base:end].view(EVENT).copy()
+
+    def close(self) -> None:
+        """Unmap; arrays that still look into it keep it alive."""
+        self.words = np.zeros(HEADER_WORDS, np.int64)
+        del self._mapping
+
+
+def _segment_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events-*.seg"))
+
+
+class EventSegments:
+    """The producer's end: a chain of segments bounded by bytes.
+
+    `words` is the segment in use. `room(n)` makes sure that n more records fit, moving on to the
+    next segment when they do not; False is the refusal.
+    """
+
+    def __init__(self, folder: Path, *, capacity: int = 65_536, max_bytes: int = 1 << 30) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._capacity = capacity
+        self._max_bytes = max_bytes
+        self._segment = Segment.create(folder / f"events-{1:012d}.seg", 1, capacity)
+        self.words = self._segment.words
+
+    @property
+    def next_event_no(self) -> int:
+        """The number that the next accepted record gets."""
+        return self._segment.first_event_no + self._segment.count
+
+    def room(self, records: int) -> bool:
+        """Whether `records` more will be accepted."""
+        if self.words[COUNT] + records <= self.words[CAPACITY]:
+            return True
+        return records <= self._capacity and self._roll()
+
+    def _roll(self) -> bool:
+        if self._bytes() + 8 * RECORD_WORDS * self._capacity > self._max_bytes:
+            return False
+        first = self.next_event_no
+        try:
+            following = Segment.create(
+                self._folder / f"events-{first:012d}.seg", first, self._capacity
+            )
+        except OSError:
+            return False
+        self._segment.close()
+        self._segment = following
+        self.words = following.words
+        return True
+
+    def _bytes(self) -> int:
+        total = 0
+        for path in _segment_files(self._folder):
+            try:
+                total += path.stat().st_size
+            except FileNotFoundError:  # the recorder removed it in between
+                continue
+        return total
+
+    def close(self) -> None:
+        """Unmap the segment in use."""
+        self.words = np.zeros(HEADER_WORDS, np.int64)
+        self._segment.close()
+
+
+class EventReader:
+    """Any process's view of a session's book events, in order and without gaps."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[Path, Segment] = {}
+
+    def _segments(self) -> list[Segment]:
+        paths = _segment_files(self._folder)
+        for gone in self._open.keys() - set(paths):
+            self._open.pop(gone).close()
+        for path in paths:
+            if path not in self._open and (segment := self._try_open(path)):
+                self._open[path] = segment
+        return [self._open[p] for p in paths if p in self._open]
+
+    @staticmethod
+    def _try_open(path: Path) -> Segment | None:
+        """None while its writer has not finished making it, or when it has just been removed."""
+        try:
+            with path.open("rb") as file:
+                begun = file.read(8) == MAGIC.to_bytes(8, "little")
+            return Segment.open(path) if begun else None
+        except FileNotFoundError:
+            return None
+
+    def count(self) -> int:
+        """Records accepted so far = the number of the last event."""
+        segments = self._segments()
+        return segments[-1].first_event_no + segments[-1].count - 1 if segments else 0
+
+    def first(self) -> int:
+        """Number of the oldest event still on disk, 1 when there is none."""
+        segments = self._segments()
+        return segments[0].first_event_no if segments else 1
+
+    def read(self, first_event_no: int, limit: int) -> npt.NDArray[np.void]:
+        """Up to `limit` records from `first_event_no` on; `JournalError` when they are gone."""
+        parts: list[npt.NDArray[np.void]] = []
+        wanted = first_event_no
+        for segment in self._segments():
+            start = wanted - segment.first_event_no
+            stop = min(segment.count, start + limit)
+            if start < 0:
+                raise JournalError(f"{self._folder}: event {wanted} is no longer in the journal")
+            if start < stop:
+                parts.append(segment.records(start, stop))
+                wanted += stop - start
+                limit -= stop - start
+        return np.concatenate(parts) if parts else np.zeros(0, EVENT)
+
+    def remove_before(self, event_no: int) -> int:
+        """Delete full segments whose every record is below `event_no`; how many went.
+
+        The last segment always stays: its writer may still be in it.
+        """
+        removed = 0
+        for segment in self._segments()[:-1]:
+            if segment.first_event_no + segment.count <= event_no:
+                segment.path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def close(self) -> None:
+        """Unmap everything."""
+        for segment in self._open.values():
+            segment.close()
+        self._open.clear()
+
+
+def events_of(folder: Path) -> Iterator[npt.NDArray[np.void]]:
+    """All events that a folder holds, in blocks; for tools and tests."""
+    reader = EventReader(folder)
+    try:
+        at = reader.first()
+        while len(block := reader.read(at, 65_536)):
+            yield block
+            at += len(block)
+    finally:
+        reader.close()

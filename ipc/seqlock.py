@@ -1,0 +1,68 @@
+"""A seqlock over a row of int64 words whose word 0 is the version.
+
+The version is odd while a write is under way. Readers never wait: they try a bounded number of
+times and then report BUSY, which a caller treats as STALE.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc.atomics import fence_acquire, fence_release, load_acquire, pause, store_release
+
+__all__ = ["ROUNDS", "TRIES", "begin_write", "end_write", "read_row", "repair", "try_read"]
+
+Words = npt.NDArray[np.int64]
+
+TRIES: Final = 256  # spins before the reader lets another process run
+ROUNDS: Final = 8
+
+
+@njit(cache=True, inline="always")
+def begin_write(row: Words) -> None:
+    """Make the version odd before the first store of a write."""
+    store_release(row, 0, row[0] + 1)
+    fence_release()
+
+
+@njit(cache=True, inline="always")
+def end_write(row: Words) -> None:
+    """Make the version even after the last store of a write."""
+    store_release(row, 0, row[0] + 1)
+
+
+@njit(cache=True)
+def repair(row: Words) -> None:
+    """Make a version even that a dead writer left odd (odd + 1) or finished (even + 2)."""
+    fence_release()
+    store_release(row, 0, row[0] + 2 - (row[0] & 1))
+
+
+@njit(cache=True)
+def try_read(row: Words, out: Words, words: int) -> bool:
+    """Copy the first `words` words of a row, or False after `TRIES` unlucky tries."""
+    for _ in range(TRIES):
+        version = load_acquire(row, 0)
+        if version & 1:
+            pause()
+            continue
+        for i in range(words):
+            out[i] = row[i]
+        fence_acquire()
+        if load_acquire(row, 0) == version:
+            return True
+    return False
+
+
+def read_row(row: Words, out: Words, words: int) -> bool:
+    """`try_read` with a yield of the core in between; False means BUSY."""
+    for _ in range(ROUNDS):
+        if try_read(row, out, words):
+            return True
+        os.sched_yield()
+    return False
