@@ -1,0 +1,197 @@
+"""The shared-memory table of accounts: per market its sub-account and open orders, and the whole.
+
+Written by execution, read by inference and broadcaster. Same rules as the book table: one writer,
+bounded reads, a new writer voids everything until it has reconciled with the exchange.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ipc.seqlock import begin_write, end_write, read_row, repair
+from ipc.shared_file import SharedFile
+
+__all__ = [
+    "ACCOUNT_WORDS",
+    "MAX_ORDERS",
+    "AccountRow",
+    "AccountTable",
+    "AccountTableWriter",
+    "OpenOrder",
+    "new_account",
+]
+
+AccountRow = npt.NDArray[np.int64]
+
+MAGIC: Final = 0x4B414C4143434F55  # "KALACCOU"
+LAYOUT: Final = 1
+MAX_ORDERS: Final = 8
+
+# Words of a market's sub-account; word 0 is the seqlock's version.
+ACCOUNT_VERSION: Final = 1  # of the whole account, rises with every change
+KNOWN: Final = 2  # 1 once reconciled with the exchange; 0 means: do not trade
+CASH_E6: Final = 3  # RL_ACTOR_MARKET_CASH plus the cash flows of its fills, fees included
+POSITION_E2: Final = 4  # signed, YES positive
+COST_BASIS_E6: Final = 5
+REALIZED_E6: Final = 6
+FEES_E6: Final = 7
+N_ORDERS: Final = 8
+TS_NS: Final = 9
+ORDERS: Final = 16  # MAX_ORDERS x ORDER_WORDS, oldest first
+ORDER_WORDS: Final = 6
+ORDER_IS_BUY: Final = 0
+ORDER_LEG: Final = 1  # 0 YES, 1 NO
+ORDER_PRICE_E4: Final = 2  # of the leg
+ORDER_REMAINING_E2: Final = 3
+ORDER_CREATED_NS: Final = 4  # market time
+ACCOUNT_WORDS: Final = ORDERS + MAX_ORDERS * ORDER_WORDS
+
+_NAME_WORDS: Final = 16
+_ENTRY_WORDS: Final = ACCOUNT_WORDS + _NAME_WORDS
+
+
+class OpenOrder(msgspec.Struct, frozen=True):
+    """An order that may still fill, on its own leg's price scale."""
+
+    is_buy: bool
+    leg: int
+    price_e4: int
+    remaining_e2: int
+    created_ns: int
+
+
+def new_account(cash_e6: int) -> AccountRow:
+    """A known, flat sub-account outside shared memory."""
+    row = np.zeros(ACCOUNT_WORDS, np.int64)
+    row[KNOWN] = 1
+    row[CASH_E6] = cash_e6
+    return row
+
+
+def put_orders(row: AccountRow, orders: list[OpenOrder]) -> None:
+    """Write the open orders, oldest first; `ValueError` above MAX_ORDERS."""
+    if len(orders) > MAX_ORDERS:
+        raise ValueError(f"{len(orders)} open orders, an account row has room for {MAX_ORDERS}")
+    row[N_ORDERS] = len(orders)
+    row[ORDERS:ACCOUNT_WORDS] = 0
+    for i, o in enumerate(orders):
+        at = ORDERS + i * ORDER_WORDS
+        row[at : at + 5] = (o.is_buy, o.leg, o.price_e4, o.remaining_e2, o.created_ns)
+
+
+class AccountTable:
+    """A reader's view."""
+
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+        self._rows = file.body.reshape(-1, _ENTRY_WORDS)
+        self._buffer = np.zeros(_ENTRY_WORDS, np.int64)
+        self._known: dict[str, int] = {}
+
+    @classmethod
+    def attach(cls, path: Path) -> AccountTable:
+        """Map an existing table; `FileNotFoundError` before there is one, `LayoutError` otherwise."""
+        return cls(SharedFile.attach(path, MAGIC, LAYOUT))
+
+    def read(self, ticker: str, out: AccountRow) -> bool:
+        """Copy a market's sub-account; False when execution does not know it, or BUSY."""
+        row = self._known.get(ticker)
+        if row is not None and self._copy(row, ticker, out):
+            return True
+        for i in range(len(self._rows)):
+            if self._copy(i, ticker, out):
+                self._known[ticker] = i
+                return True
+        return False
+
+    def _copy(self, row: int, ticker: str, out: AccountRow) -> bool:
+        if not read_row(self._rows[row], self._buffer, _ENTRY_WORDS):
+            return False
+        if _name_of(self._buffer) != ticker:
+            return False
+        out[:] = self._buffer[:ACCOUNT_WORDS]
+        return bool(out[KNOWN])
+
+    def tickers(self) -> list[str]:
+        """The markets that have a sub-account."""
+        names = []
+        for row in self._rows:
+            if read_row(row, self._buffer, _ENTRY_WORDS) and (name := _name_of(self._buffer)):
+                names.append(name)
+        return names
+
+    @property
+    def generation(self) -> int:
+        """Changes with every new writer."""
+        return self._file.generation
+
+    def heartbeat_age_ns(self, mono_ns: int) -> int:
+        """Age of execution's heartbeat."""
+        return self._file.heartbeat_age_ns(mono_ns)
+
+    def replaced(self) -> bool:
+        """Whether to attach anew."""
+        return self._file.replaced()
+
+    def close(self) -> None:
+        """Unmap."""
+        del self._rows
+        self._file.close()
+
+
+class AccountTableWriter:
+    """Execution's view."""
+
+    def __init__(self, file: SharedFile) -> None:
+        self._file = file
+        self._rows = file.body.reshape(-1, _ENTRY_WORDS)
+        self._index: dict[str, int] = {}
+        for row in self._rows:
+            row[KNOWN] = 0
+            repair(row)
+            begin_write(row)
+            row[1:] = 0
+            end_write(row)
+
+    @classmethod
+    def create(cls, path: Path, rows: int = 1024) -> AccountTableWriter:
+        """Become the one writer; nothing is known until it is written."""
+        return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows,), rows * _ENTRY_WORDS))
+
+    def write(self, ticker: str, account: AccountRow) -> None:
+        """Publish a sub-account; `ValueError` when the table is full."""
+        if ticker not in self._index:
+            if len(self._index) == len(self._rows):
+                raise ValueError(f"{ticker}: all {len(self._rows)} account rows are in use")
+            self._index[ticker] = len(self._index)
+        row = self._rows[self._index[ticker]]
+        begin_write(row)
+        row[1:ACCOUNT_WORDS] = account[1:]
+        row[ACCOUNT_WORDS:] = np.frombuffer(ticker.encode().ljust(8 * _NAME_WORDS, b"\0"), np.int64)
+        end_write(row)
+
+    def forget_all(self) -> None:
+        """Nothing is known any more: until the next reconciliation nobody trades."""
+        for row in self._rows:
+            begin_write(row)
+            row[KNOWN] = 0
+            end_write(row)
+
+    def heartbeat(self, mono_ns: int) -> None:
+        """Say that this writer moves."""
+        self._file.heartbeat(mono_ns)
+
+    def close(self) -> None:
+        """Void everything and drop the lock."""
+        self.forget_all()
+        del self._rows
+        self._file.close()
+
+
+def _name_of(entry: npt.NDArray[np.int64]) -> str:
+    return entry[ACCOUNT_WORDS:].tobytes().rstrip(b"\0").decode()

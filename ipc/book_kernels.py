@@ -1,0 +1,216 @@
+"""One fused kernel per frame: journal record, book, seqlock and tick mark in a single call.
+
+Most of a kernel's cost is the call from Python, so nothing here is split. The journal's count is
+stored before the row changes: no reader can see a change that was not offered to the journal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import book as b
+from ipc.atomics import store_release
+from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
+from ipc.seqlock import begin_write, end_write
+
+__all__ = ["NOT_LIVE", "REFUSED", "record_delta", "record_snapshot", "record_trade", "set_state"]
+
+Words = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+REFUSED: Final = 0  # applied, not accepted by the journal
+NOT_LIVE: Final = -3  # neither applied nor journalled: the book waits for a snapshot
+
+SNAPSHOT_BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
+SNAPSHOT_LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
+SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
+DELTA: Final = int(Kind.DELTA)
+TRADE: Final = int(Kind.TRADE)
+_LOW32: Final = 0xFFFFFFFF
+
+
+@njit(cache=True, inline="always")
+def _put(
+    words: Words,
+    position: int,
+    stamps: Any,
+    kind: int,
+    side: int,
+    row: int,
+    price_e4: int,
+    qty: int,
+) -> None:
+    """Write one packed record; `stamps` is (seq, exch_ms, recv_ns, ...). Not yet counted."""
+    at = HEADER_WORDS + RECORD_WORDS * position
+    words[at] = words[FIRST] + position
+    words[at + 1] = stamps[2]
+    words[at + 2] = stamps[1]
+    words[at + 3] = (qty & _LOW32) | (stamps[0] << 32)
+    words[at + 4] = kind | (side << 8) | (row << 16) | (price_e4 << 32)
+
+
+@njit(cache=True, inline="always")
+def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
+    row[b.SEQ] = stamps[0]
+    row[b.EXCH_MS] = stamps[1]
+    row[b.RECV_NS] = stamps[2]
+    row[b.FRAME_MONO_NS] = stamps[3]
+    row[b.WRITTEN_MONO_NS] = stamps[4]
+    if event_no > 0:
+        row[b.EVENT_NO] = event_no
+    else:
+        row[b.FLAGS] |= b.UNRECORDED
+    if row[b.FLAGS] & b.WARMING and stamps[2] - row[b.SINCE_NS] > b.WARM_UP_NS:
+        row[b.FLAGS] &= ~b.WARMING
+
+
+@njit(cache=True, inline="always")
+def _mark_tick(live: b.Row, frozen: b.Row, throttle_ns: int) -> None:
+    """Freeze a copy of a row that is due; the row itself names the event of its last tick."""
+    if live[b.STATE] != b.LIVE or live[b.FLAGS] & (b.UNRECORDED | b.CLOSED):
+        return
+    if live[b.RECV_NS] - live[b.LAST_TICK_NS] < throttle_ns:
+        return
+    begin_write(live)
+    live[b.LAST_TICK_NS] = live[b.RECV_NS]
+    live[b.TICK_EVENT_NO] = live[b.EVENT_NO]
+    end_write(live)
+    begin_write(frozen)
+    for i in range(1, b.HEADER + 2 * live[b.SLOTS]):
+        frozen[i] = live[i]
+    end_write(frozen)
+
+
+@njit(cache=True, inline="always")
+def _accept(words: Words, room: bool, unrecorded: bool, records: int) -> int:
+    """The event number of the last of `records` records if they may be journalled, else REFUSED."""
+    if not room or unrecorded or words[COUNT] + records > words[CAPACITY]:
+        return REFUSED
+    return int(words[FIRST] + words[COUNT] + records - 1)
+
+
+@njit(cache=True)
+def record_delta(
+    live: Rows,
+    frozen: Rows,
+    words: Words,
+    row: int,
+    change: Any,
+    stamps: Any,
+    throttle_ns: int,
+    room: bool,
+) -> int:
+    """Apply and journal one delta. -> event number, REFUSED, or a negative status (not applied).
+
+    `change` = (side, leg price_e4, signed delta_e2); `stamps` = (seq, exch_ms, recv_ns,
+    frame_mono_ns, written_mono_ns). While a row is UNRECORDED everything but an accepted snapshot
+    is refused: what stands in the journal can always be rebuilt.
+    """
+    target = live[row]
+    side, price_e4, delta_e2 = change
+    if target[b.STATE] != b.LIVE:
+        return NOT_LIVE
+    status = b.check_delta(target, side, price_e4, delta_e2)
+    if status != b.OK:
+        return int(status)
+    event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
+    if event_no != REFUSED:
+        _put(words, words[COUNT], stamps, DELTA, side, row, price_e4, delta_e2)
+        store_release(words, COUNT, words[COUNT] + 1)
+    begin_write(target)
+    b.apply_delta(target, side, price_e4, delta_e2)
+    _stamp(target, stamps, event_no)
+    end_write(target)
+    _mark_tick(target, frozen[row], throttle_ns)
+    return event_no
+
+
+@njit(cache=True)
+def record_trade(
+    live: Rows,
+    frozen: Rows,
+    words: Words,
+    row: int,
+    change: Any,
+    stamps: Any,
+    throttle_ns: int,
+    room: bool,
+) -> int:
+    """Note and journal one public trade; `change` = (taker leg, YES price_e4, count_e2)."""
+    target = live[row]
+    side, price_e4, count_e2 = change
+    if target[b.STATE] != b.LIVE:
+        return NOT_LIVE
+    event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
+    if event_no != REFUSED:
+        _put(words, words[COUNT], stamps, TRADE, side, row, price_e4, count_e2)
+        store_release(words, COUNT, words[COUNT] + 1)
+    begin_write(target)
+    b.apply_trade(target, price_e4, count_e2, side, stamps[1])
+    _stamp(target, stamps, event_no)
+    end_write(target)
+    _mark_tick(target, frozen[row], throttle_ns)
+    return event_no
+
+
+@njit(cache=True)
+def record_snapshot(
+    live: Rows,
+    frozen: Rows,
+    words: Words,
+    row: int,
+    sides: Any,
+    prices_e4: Any,
+    counts_e2: Any,
+    stamps: Any,
+    throttle_ns: int,
+    room: bool,
+) -> int:
+    """Replace and journal a book: BEGIN, one LEVEL each, END, counted together.
+
+    Only an accepted snapshot clears UNRECORDED. -> the END record's event number, REFUSED, or a
+    negative status (the snapshot is not of this market's grid; nothing changed).
+    """
+    target = live[row]
+    n = len(sides)
+    status = b.check_snapshot(target, sides, prices_e4, counts_e2)
+    if status != b.OK:
+        return int(status)
+    event_no = _accept(words, room, False, n + 2)
+    if event_no != REFUSED:
+        at = words[COUNT]
+        _put(words, at, stamps, SNAPSHOT_BEGIN, 0, row, 0, n)
+        for i in range(n):
+            _put(
+                words, at + 1 + i, stamps, SNAPSHOT_LEVEL, sides[i], row, prices_e4[i], counts_e2[i]
+            )
+        _put(words, at + 1 + n, stamps, SNAPSHOT_END, 0, row, 0, n)
+        store_release(words, COUNT, at + n + 2)
+    begin_write(target)
+    b.apply_snapshot(target, sides, prices_e4, counts_e2)
+    if event_no != REFUSED:
+        target[b.FLAGS] &= ~b.UNRECORDED
+    if target[b.STATE] != b.LIVE:
+        target[b.LIVE_EVENT_NO] = event_no
+        if target[b.SINCE_NS] == 0:
+            target[b.SINCE_NS] = stamps[2]
+            target[b.FLAGS] |= b.WARMING
+    target[b.STATE] = b.LIVE
+    _stamp(target, stamps, event_no)
+    end_write(target)
+    _mark_tick(target, frozen[row], throttle_ns)
+    return event_no
+
+
+@njit(cache=True)
+def set_state(live: Rows, row: int, state: int, flags: int) -> None:
+    """Change a row's state and add flags, e.g. STALE at a gap."""
+    target = live[row]
+    begin_write(target)
+    target[b.STATE] = state
+    target[b.FLAGS] |= flags
+    end_write(target)

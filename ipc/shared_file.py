@@ -1,0 +1,164 @@
+"""A file of int64 words that processes map together, with one writer that holds its lock for life."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["HEADER_WORDS", "LayoutError", "SharedFile", "WriterActiveError", "shared_path"]
+
+HEADER_WORDS: Final = 512
+MAGIC: Final = 0
+LAYOUT: Final = 1
+GENERATION: Final = 2
+HEARTBEAT_MONO_NS: Final = 3
+SHAPE: Final = 4  # four words that describe the body
+_SHM: Final = Path("/dev/shm")
+
+
+class LayoutError(ValueError):
+    """A table file that this program does not understand."""
+
+
+class WriterActiveError(RuntimeError):
+    """Another process holds the writer's lock."""
+
+
+def shared_path(data_dir: Path, name: str) -> Path:
+    """Where a table lives: memory where there is some (a file on disk stalls on write-back)."""
+    if not _SHM.is_dir():
+        return data_dir / "shm" / name
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    return _SHM / f"kalshi-actor-{digest}-{name}"
+
+
+class SharedFile:
+    """The mapped words of one table; `body` is what follows the header."""
+
+    def __init__(self, path: Path, fd: int, mapping: mmap.mmap) -> None:
+        self.path = path
+        self._fd = fd
+        self._mapping = mapping
+        self.words = np.frombuffer(mapping, np.int64)
+        self.inode = os.fstat(fd).st_ino
+
+    @classmethod
+    def create(
+        cls, path: Path, magic: int, layout: int, shape: tuple[int, ...], body_words: int
+    ) -> SharedFile:
+        """Open as the one writer; a file of the same layout is taken over, its generation raised.
+
+        `WriterActiveError` while another writer lives, `LayoutError` for a file of another layout.
+        A file of another shape (rows, slots) is replaced; readers see another inode.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = 8 * (HEADER_WORDS + body_words)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(fd, path)
+            old = os.fstat(fd).st_size
+            if old:
+                head = np.frombuffer(os.pread(fd, 64, 0).ljust(64, b"\0"), np.int64)
+                _check_layout(path, head, magic, layout)
+                if tuple(head[SHAPE:8]) != _shape(shape) or old != size:
+                    path.unlink()
+                    os.close(fd)
+                    fd = -1
+                    return cls.create(path, magic, layout, shape, body_words)
+            os.posix_fallocate(fd, 0, size)
+            mapping = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+            raise
+        file = cls(path, fd, mapping)
+        file.words[SHAPE:8] = _shape(shape)
+        file.words[GENERATION] += 1
+        file.words[LAYOUT] = layout
+        file.words[MAGIC] = magic
+        return file
+
+    @classmethod
+    def attach(cls, path: Path, magic: int, layout: int) -> SharedFile:
+        """Map for reading; `FileNotFoundError` before there is one, `LayoutError` for another layout."""
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(fd).st_size
+            head = np.frombuffer(os.pread(fd, 64, 0).ljust(64, b"\0"), np.int64)
+            if head[MAGIC] == 0:
+                raise FileNotFoundError(f"{path} is being made")
+            _check_layout(path, head, magic, layout)
+            mapping = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(path, fd, mapping)
+
+    @property
+    def body(self) -> npt.NDArray[np.int64]:
+        """The words behind the header."""
+        return self.words[HEADER_WORDS:]
+
+    @property
+    def generation(self) -> int:
+        """How many writers this file has had; a change voids what a reader holds."""
+        return int(self.words[GENERATION])
+
+    def heartbeat(self, mono_ns: int) -> None:
+        """The writer is alive and moving."""
+        self.words[HEARTBEAT_MONO_NS] = mono_ns
+
+    def heartbeat_age_ns(self, mono_ns: int) -> int:
+        """Age of the writer's last heartbeat."""
+        return mono_ns - int(self.words[HEARTBEAT_MONO_NS])
+
+    def writer_is_dead(self) -> bool:
+        """True when nobody holds the writer's lock: the kernel drops it at death."""
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(fd)
+
+    def replaced(self) -> bool:
+        """Whether the path now holds another file (or none)."""
+        try:
+            return os.stat(self.path).st_ino != self.inode
+        except FileNotFoundError:
+            return True
+
+    def close(self) -> None:
+        """Unmap and drop the lock."""
+        self.words = np.zeros(HEADER_WORDS, np.int64)
+        del self._mapping
+        os.close(self._fd)
+
+
+def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape + (0,) * (4 - len(shape))
+
+
+def _lock(fd: int, path: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WriterActiveError(f"{path}: another process writes this table") from None
+
+
+def _check_layout(path: Path, head: npt.NDArray[np.int64], magic: int, layout: int) -> None:
+    if head[MAGIC] and (head[MAGIC] != magic or head[LAYOUT] != layout):
+        raise LayoutError(
+            f"{path}: table layout {head[LAYOUT]} (magic {head[MAGIC]:#x}) is not the layout "
+            f"{layout} of this program; stop what uses it and remove the file"
+        )
