@@ -95,7 +95,7 @@ class AccountTable:
 
     @classmethod
     def attach(cls, path: Path) -> AccountTable:
-        """Map an existing table; `FileNotFoundError` before there is one, `LayoutError` otherwise."""
+        """Map an existing table; `FileNotFoundError` or `LayoutError` when there is none to map."""
         return cls(SharedFile.attach(path, MAGIC, LAYOUT))
 
     def read(self, ticker: str, out: AccountRow) -> bool:

@@ -24,7 +24,7 @@ def _word(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.gep(array.data, [args[1]])
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@intrinsic
 def load_acquire(_typing: Any, words: Any, index: Any) -> tuple[Any, Codegen]:
     """`words[index]` as an acquiring 64-bit load."""
 
@@ -34,7 +34,7 @@ def load_acquire(_typing: Any, words: Any, index: Any) -> tuple[Any, Codegen]:
     return types.int64(words, types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@intrinsic
 def store_release(_typing: Any, words: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
     """`words[index] = value` as a releasing 64-bit store."""
 
@@ -60,7 +60,7 @@ fence_acquire = _fence("acquire")
 fence_release = _fence("release")
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@intrinsic
 def pause(_typing: Any) -> tuple[Any, Codegen]:
     """Tell the core that this is a spin loop; nothing on machines without the instruction."""
 

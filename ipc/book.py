@@ -143,7 +143,9 @@ def set_grid(row: Row, grid: PriceGrid) -> None:
     """Give a row its price grid and clear it; `ValueError` when the row has too few slots."""
     room = (len(row) - HEADER) // 2
     if grid.size > room:
-        raise ValueError(f"a grid of {grid.size} prices needs RL_BOOK_LEVELS >= {grid.size}, is {room}")
+        raise ValueError(
+            f"a grid of {grid.size} prices needs RL_BOOK_LEVELS >= {grid.size}, is {room}"
+        )
     row[GRID:HEADER] = grid.as_words().ravel()
     row[N_RANGES] = len(grid.ranges)
     row[SLOTS] = grid.size

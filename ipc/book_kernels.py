@@ -126,7 +126,7 @@ def record_delta(
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, frozen[row], throttle_ns)
-    return event_no
+    return int(event_no)
 
 
 @njit(cache=True)
@@ -154,7 +154,7 @@ def record_trade(
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, frozen[row], throttle_ns)
-    return event_no
+    return int(event_no)
 
 
 @njit(cache=True)
@@ -203,7 +203,7 @@ def record_snapshot(
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, frozen[row], throttle_ns)
-    return event_no
+    return int(event_no)
 
 
 @njit(cache=True)

@@ -64,7 +64,7 @@ class BookTable:
 
     @classmethod
     def attach(cls, path: Path) -> BookTable:
-        """Map an existing table; `FileNotFoundError` before there is one, `LayoutError` otherwise."""
+        """Map an existing table; `FileNotFoundError` or `LayoutError` when there is none to map."""
         return cls(SharedFile.attach(path, MAGIC, LAYOUT))
 
     @property
@@ -200,7 +200,7 @@ class BookTableWriter:
         return self._areas.slots
 
     def add_market(self, ticker: str, grid: PriceGrid, open_ms: int, close_ms: int) -> int:
-        """Give a market an EMPTY row. `TableFullError`; `ValueError` for a grid or name too large."""
+        """Give a market an EMPTY row; `TableFullError`, `ValueError` for a grid or name too large."""
         name = ticker.encode()
         if not 0 < len(name) <= _MAX_TICKER:
             raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")
@@ -210,7 +210,9 @@ class BookTableWriter:
                 f"is {self.slots}"
             )
         if not self._free:
-            raise TableFullError(f"{ticker}: all {self._areas.rows} rows of RL_BOOK_ROWS are in use")
+            raise TableFullError(
+                f"{ticker}: all {self._areas.rows} rows of RL_BOOK_ROWS are in use"
+            )
         row = self._free.pop()
         fresh = b.new_row(self.slots, grid)
         fresh[b.MARKET] = self._next_market

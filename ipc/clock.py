@@ -49,7 +49,7 @@ class Clock(Protocol):
 
     @property
     def replaying(self) -> bool:
-        """Whether market time is a recording's; then a frame's own send time is its receive time."""
+        """Whether the exchange announces the time; then frames carry their receive time."""
         ...
 
 
@@ -122,9 +122,9 @@ class MarketClock:
         for _ in range(_TRIES):
             first = bytes(self._map[: _LAYOUT.size])
             magic, version, market, origin, speed = _LAYOUT.unpack(first)
-            if magic == _MAGIC and version and not version & 1:
-                if bytes(self._map[: _LAYOUT.size]) == first:
-                    return market, origin, speed
+            whole = magic == _MAGIC and version and not version & 1
+            if whole and bytes(self._map[: _LAYOUT.size]) == first:
+                return market, origin, speed
         raise RuntimeError("the exchange's market clock cannot be read: not announced or torn")
 
     def now_ns(self) -> int:
@@ -134,7 +134,7 @@ class MarketClock:
 
     @property
     def replaying(self) -> bool:
-        """A replay or a synthetic run: either way the exchange's clock is the truth."""
+        """Always: the local exchange's clock is the truth."""
         return True
 
     def close(self) -> None:

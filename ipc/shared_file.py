@@ -1,4 +1,4 @@
-"""A file of int64 words that processes map together, with one writer that holds its lock for life."""
+"""A file of int64 words that processes map together; its one writer holds the lock for life."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class SharedFile:
 
     @classmethod
     def attach(cls, path: Path, magic: int, layout: int) -> SharedFile:
-        """Map for reading; `FileNotFoundError` before there is one, `LayoutError` for another layout."""
+        """Map for reading; `FileNotFoundError` before there is one, or `LayoutError`."""
         fd = os.open(path, os.O_RDONLY)
         try:
             size = os.fstat(fd).st_size

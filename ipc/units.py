@@ -38,7 +38,7 @@ MAX_RANGES: Final = 8  # ranges a book row has room for
 
 
 def _parse(text: str, places: int, what: str) -> int:
-    """Parse a plain decimal string with at most `places` non-zero decimals; no exponent, no sign `+`."""
+    """A plain decimal string with at most `places` non-zero decimals; no exponent, no `+`."""
     body = text[1:] if text.startswith("-") else text
     whole, _, frac = body.partition(".")
     digits = frac.rstrip("0")
@@ -103,7 +103,7 @@ class PriceGrid:
     def __init__(self, ranges: Iterable[PriceRange]) -> None:
         self.ranges = tuple(ranges)
         self._check()
-        steps = [np.arange(r.start_e4, r.end_e4 + 1, r.step_e4, np.int64) for r in self.ranges]
+        steps = [np.arange(r.start_e4, r.end_e4 + 1, r.step_e4) for r in self.ranges]
         prices = np.unique(np.concatenate(steps))
         self.prices: npt.NDArray[np.int64] = prices[(prices > 0) & (prices < ONE_DOLLAR_E4)]
         self.prices.flags.writeable = False
@@ -111,12 +111,18 @@ class PriceGrid:
 
     def _check(self) -> None:
         if not 1 <= len(self.ranges) <= MAX_RANGES:
-            raise ValueError(f"price_ranges has {len(self.ranges)} ranges, allowed 1 to {MAX_RANGES}")
+            raise ValueError(
+                f"price_ranges has {len(self.ranges)} ranges, allowed 1 to {MAX_RANGES}"
+            )
         end = 0
         for r in self.ranges:
-            whole = r.step_e4 > 0 and r.start_e4 < r.end_e4 and not (r.end_e4 - r.start_e4) % r.step_e4
+            whole = (
+                r.step_e4 > 0 and r.start_e4 < r.end_e4 and not (r.end_e4 - r.start_e4) % r.step_e4
+            )
             if not whole or r.start_e4 != end or r.end_e4 > ONE_DOLLAR_E4:
-                raise ValueError(f"price_ranges is not a gapless grid within 0 and 1: {self.ranges}")
+                raise ValueError(
+                    f"price_ranges is not a gapless grid within 0 and 1: {self.ranges}"
+                )
             end = r.end_e4
         if end != ONE_DOLLAR_E4:
             raise ValueError(f"price_ranges ends at {format_price(end)}, not at 1.0000")
@@ -154,12 +160,12 @@ class PriceGrid:
         return int(self.prices[slot])
 
     def floor(self, price_e4: int) -> int:
-        """The highest grid price not above `price_e4`; the lowest of the grid when there is none."""
+        """The highest grid price not above `price_e4`, else the lowest of the grid."""
         slot = int(np.searchsorted(self.prices, price_e4, "right")) - 1
         return self.price(max(slot, 0))
 
     def ceil(self, price_e4: int) -> int:
-        """The lowest grid price not below `price_e4`; the highest of the grid when there is none."""
+        """The lowest grid price not below `price_e4`, else the highest of the grid."""
         slot = int(np.searchsorted(self.prices, price_e4, "left"))
         return self.price(min(slot, self.size - 1))
 

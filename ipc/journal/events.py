@@ -102,7 +102,9 @@ class Segment:
             raise JournalError(f"{self.path}: not a journal segment of this layout")
         needed = 8 * (HEADER_WORDS + RECORD_WORDS * self.capacity)
         if size < needed or not 0 <= self.count <= self.capacity:
-            raise JournalError(f"{self.path}: {self.count} of {self.capacity} records in {size} bytes")
+            raise JournalError(
+                f"{self.path}: {self.count} of {self.capacity} records in {size} bytes"
+            )
 
     @property
     def first_event_no(self) -> int:

@@ -6,6 +6,7 @@ files of a stream, so a reader's place survives rotation.
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import zlib
@@ -86,7 +87,7 @@ class FramedWriter:
 
 
 class FramedReader:
-    """Any process's view of a stream. A torn last frame is not there yet; a broken one is an error."""
+    """Any process's view of a stream; a torn last frame is not there yet, a broken one an error."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,7 +127,9 @@ class FramedReader:
             if len(payload) < length:
                 break
             if zlib.crc32(payload) != crc:
-                raise JournalError(f"{path}: frame at byte {start + at} does not match its checksum")
+                raise JournalError(
+                    f"{path}: frame at byte {start + at} does not match its checksum"
+                )
             into.append(decode(payload))
             at += _HEAD.size + length
         return at
@@ -135,7 +138,7 @@ class FramedReader:
         """Delete files that end at or before `offset`; the last file always stays."""
         files = _files(self._folder)
         removed = 0
-        for (_, path), (end, _) in zip(files, files[1:], strict=False):
+        for (_, path), (end, _) in itertools.pairwise(files):
             if end <= offset:
                 path.unlink(missing_ok=True)
                 removed += 1

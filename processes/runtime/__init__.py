@@ -1,0 +1,1 @@
+"""What every process starts with: configuration, run loop, logging."""

@@ -1,0 +1,230 @@
+"""The environment, parsed once into frozen structs; errors name variable, value and choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from ipc.messages import Environment
+from ipc.units import parse_money
+
+__all__ = [
+    "ActorSettings",
+    "BookSettings",
+    "BroadcasterSettings",
+    "ConfigError",
+    "ExchangeSettings",
+    "ExecutionSettings",
+    "Settings",
+    "load_settings",
+]
+
+TRUE: Final = frozenset({"true", "1", "yes", "on"})
+FALSE: Final = frozenset({"false", "0", "no", "off"})
+MARKET_MODES: Final = ("all", "config")
+DISCOVERY_MODES: Final = ("discovery", "config")
+PRICINGS: Final = ("aggressive", "passive", "mid")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: which, its value, what is allowed."""
+
+
+class ExchangeSettings(msgspec.Struct, frozen=True):
+    """The local exchange; `speed` 0 means as fast as it can be read."""
+
+    port: int
+    admin_port: int
+    replay: Path | None
+    speed: float
+    loop: bool
+    seed: int
+    markets: int
+
+
+class BookSettings(msgspec.Struct, frozen=True):
+    """The collector's markets, table and journal."""
+
+    mode: str
+    tickers: tuple[str, ...]
+    market_limit: int
+    rows: int
+    slots: int
+    segment_records: int
+    journal_max_bytes: int
+
+
+class ActorSettings(msgspec.Struct, frozen=True):
+    """The actor. `market_cash_e6` is the start cash of each market's own sub-account."""
+
+    enabled: bool
+    strategy: str
+    throttle_ms: int
+    target_market_mode: str
+    target_markets: tuple[str, ...]
+    contract_size_e2: int
+    market_cash_e6: int
+    warmup_ticks: int
+    pricing: str
+    intent_deadline_ms: int
+    seed: int
+
+
+class ExecutionSettings(msgspec.Struct, frozen=True):
+    """Orders: exchange-side expiry and how often REST is asked for the truth."""
+
+    order_expiry_s: int
+    reconcile_s: float
+
+
+class BroadcasterSettings(msgspec.Struct, frozen=True):
+    """The dashboard's server."""
+
+    host: str
+    port: int
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything a process may want to know; `environ` is kept for endpoints and credentials."""
+
+    data_dir: Path
+    environment: Environment
+    database_url: str | None
+    exchange: ExchangeSettings
+    books: BookSettings
+    actor: ActorSettings
+    execution: ExecutionSettings
+    broadcaster: BroadcasterSettings
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Settings(environment={self.environment}, data_dir={self.data_dir})"
+
+
+Number = TypeVar("Number", int, float)
+
+
+class _Reader:
+    """Typed look-ups in the environment; an empty value counts as unset."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self._environ.get(name, "").strip() or default
+
+    def flag(self, name: str, default: bool) -> bool:
+        raw = self.text(name, "true" if default else "false").lower()
+        if raw not in TRUE | FALSE:
+            raise ConfigError(f"{name}={raw!r} is not a truth value; allowed: true, false")
+        return raw in TRUE
+
+    def number(self, name: str, default: Number, low: Number, high: Number) -> Number:
+        kind = type(default)
+        raw = self.text(name, str(default))
+        try:
+            value = kind(raw)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{name}={raw!r} is not {word}; allowed: {low} to {high}") from None
+        if not low <= value <= high:
+            raise ConfigError(f"{name}={raw} is out of range; allowed: {low} to {high}")
+        return value
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        raw = self.text(name, default)
+        if raw not in allowed:
+            raise ConfigError(f"{name}={raw!r} is unknown; allowed: {', '.join(allowed)}")
+        return raw
+
+    def names(self, name: str) -> tuple[str, ...]:
+        return tuple(t.strip() for t in self.text(name, "").split(",") if t.strip())
+
+    def money(self, name: str, default: str) -> int:
+        raw = self.text(name, default)
+        try:
+            value = parse_money(raw)
+        except ValueError:
+            raise ConfigError(
+                f"{name}={raw!r} is not an amount of dollars, such as {default}"
+            ) from None
+        if value <= 0:
+            raise ConfigError(f"{name}={raw} must be more than 0 dollars")
+        return value
+
+
+def _exchange(read: _Reader) -> ExchangeSettings:
+    port = read.number("RL_EXCHANGE_PORT", 8070, 0, 65_535)
+    replay = read.text("RL_EXCHANGE_REPLAY", "")
+    return ExchangeSettings(
+        port=port,
+        admin_port=read.number("RL_EXCHANGE_ADMIN_PORT", port + 1 if port else 0, 0, 65_536),
+        replay=Path(replay) if replay else None,
+        speed=read.number("RL_EXCHANGE_SPEED", 1.0, 0.0, 10_000.0),
+        loop=read.flag("RL_EXCHANGE_LOOP", False),
+        seed=read.number("RL_EXCHANGE_SEED", 1, 0, 2**31 - 1),
+        markets=read.number("RL_EXCHANGE_MARKETS", 3, 1, 2_000),
+    )
+
+
+def _books(read: _Reader) -> BookSettings:
+    slots = read.number("RL_BOOK_LEVELS", 1280, 1, 9_999)
+    mode = read.choice("RL_MARKET_MODE", "discovery", DISCOVERY_MODES)
+    tickers = read.names("RL_MARKET_TICKERS")
+    if mode == "config" and not tickers:
+        raise ConfigError("RL_MARKET_TICKERS is empty; RL_MARKET_MODE=config needs market tickers")
+    return BookSettings(
+        mode=mode,
+        tickers=tickers,
+        market_limit=read.number("ORDERBOOK_MARKET_LIMIT", 100, 1, 100_000),
+        rows=read.number("RL_BOOK_ROWS", 256, 1, 65_535),
+        slots=slots,
+        segment_records=read.number("RL_JOURNAL_SEGMENT_RECORDS", 65_536, 2 * slots + 2, 1 << 26),
+        journal_max_bytes=read.number("RL_JOURNAL_MAX_BYTES", 1 << 30, 1 << 20, 1 << 50),
+    )
+
+
+def _actor(read: _Reader, environment: Environment) -> ActorSettings:
+    model = read.text("RL_ACTOR_MODEL_ID", "default")
+    throttle = read.number("RL_ACTOR_TICK_THROTTLE_MS", 250, 0, 3_600_000)
+    return ActorSettings(
+        enabled=read.flag("RL_ACTOR_ENABLED", environment is Environment.SIMULATED),
+        strategy=read.text("RL_ACTOR_STRATEGY", f"onnx:{model}"),
+        throttle_ms=throttle,
+        target_market_mode=read.choice("RL_ACTOR_TARGET_MARKET_MODE", "all", MARKET_MODES),
+        target_markets=read.names("RL_ACTOR_MARKET_TICKERS"),
+        contract_size_e2=100 * read.number("RL_ACTOR_CONTRACT_SIZE", 10, 1, 1_000_000),
+        market_cash_e6=read.money("RL_ACTOR_MARKET_CASH", "100.00"),
+        warmup_ticks=read.number("RL_ACTOR_WARMUP_TICKS", 10, 0, 10_000),
+        pricing=read.choice("RL_ACTOR_PRICING", "aggressive", PRICINGS),
+        intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
+        seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
+    )
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Parse the environment; `ConfigError` on the first thing that cannot be used."""
+    read = _Reader(environ)
+    environment = Environment(
+        read.choice("KALSHI_TRADING_ENVIRONMENT", "simulated", tuple(Environment))
+    )
+    return Settings(
+        data_dir=Path(read.text("RL_DATA_DIR", "var")).expanduser().absolute(),
+        environment=environment,
+        database_url=read.text("DATABASE_URL", "") or None,
+        exchange=_exchange(read),
+        books=_books(read),
+        actor=_actor(read, environment),
+        execution=ExecutionSettings(
+            order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),
+            reconcile_s=read.number("RL_RECONCILE_S", 5.0, 0.5, 3_600.0),
+        ),
+        broadcaster=BroadcasterSettings(
+            host=read.text("RL_BROADCASTER_HOST", "127.0.0.1"),
+            port=read.number("RL_BROADCASTER_PORT", 8080, 0, 65_535),
+        ),
+        environ=environ,
+    )

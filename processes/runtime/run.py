@@ -1,0 +1,65 @@
+"""The run loop that every process shares: settings, uvloop, signals, exit codes.
+
+Exit codes: 0 stopped as asked, 2 a setting or file cannot be used (one line says which), 1 a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+import uvloop
+
+from ipc.shared_file import LayoutError
+from processes.runtime.config import ConfigError, Settings, load_settings
+
+__all__ = ["EXIT_CONFIG", "die_with_parent", "run"]
+
+EXIT_CONFIG: Final = 2
+_PR_SET_PDEATHSIG: Final = 1
+
+Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def die_with_parent(signum: int = signal.SIGTERM) -> None:
+    """Ask the kernel for a signal when the parent dies: supervisord may be killed with -9."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+
+
+def run(name: str, main: Main) -> NoReturn:
+    """Run a process until SIGTERM or SIGINT; never returns."""
+    die_with_parent()
+    try:
+        settings = load_settings(os.environ)
+        _make_data_dir(settings)
+        uvloop.run(_until_stopped(main, settings))
+    except (ConfigError, LayoutError) as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        sys.exit(EXIT_CONFIG)
+    sys.exit(0)
+
+
+async def _until_stopped(main: Main, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    await main(settings, stop)
+
+
+def _make_data_dir(settings: Settings) -> None:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        probe = settings.data_dir / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"RL_DATA_DIR={settings.data_dir} cannot be written: {error.strerror}"
+        ) from None
