@@ -237,7 +237,7 @@ def apply_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
     """Replace all levels; `sides` u8, `prices_e4` and `counts_e2` int64, one entry a level."""
     status = check_snapshot(row, sides, prices_e4, counts_e2)
     if status != OK:
-        return status
+        return int(status)
     clear(row)
     for i in range(len(sides)):
         _add(row, sides[i], slot_of(row, prices_e4[i]), counts_e2[i])
@@ -281,7 +281,7 @@ def apply_delta(row: Row, side: int, price_e4: int, delta_e2: int) -> int:
     """Change one level by a signed size; a level at zero is gone."""
     status = check_delta(row, side, price_e4, delta_e2)
     if status != OK:
-        return status
+        return int(status)
     best_before = row[BEST_YES + side]
     size_before = row[HEADER + side * row[SLOTS] + best_before] if best_before >= 0 else 0
     _add(row, side, slot_of(row, price_e4), delta_e2)

@@ -1,7 +1,7 @@
 """Every event that crosses a process border: frozen, tagged, versioned, units in the field names.
 
-Suffixes: `_e4` 1e-4 dollars, `_e2` 1e-2 contracts, `_e6` 1e-6 dollars, `_ns` and `_ms` market time
-since the Unix epoch, `_mono_ns` this machine's monotonic clock. Prices are on the YES scale unless the
+Suffixes: `_e4` 1e-4 dollars, `_e2` 1e-2 contracts, `_e6` 1e-6 dollars, `_ns` and `_ms` market
+time since the Unix epoch, `_mono_ns` this machine's monotonic clock. Prices are on the YES scale unless the
 field says otherwise; `position_e2` is signed, YES positive.
 """
 
@@ -100,7 +100,7 @@ class _Event(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Base of all events; the tag is the class name."""
 
 
-class Trigger(_Event):
+class Trigger(_Event, frozen=True):
     """A market's row changed and the change is journalled: the only thing that wakes the actor."""
 
     market_ticker: str
@@ -115,7 +115,7 @@ class Trigger(_Event):
     written_mono_ns: int
 
 
-class SessionInfo(_Event):
+class SessionInfo(_Event, frozen=True):
     """The collector's present session, sent when it changes and once a second."""
 
     session_uid: str
@@ -127,7 +127,7 @@ class SessionInfo(_Event):
     status: str
 
 
-class ProcessStats(_Event):
+class ProcessStats(_Event, frozen=True):
     """A process's counters, once a second."""
 
     process: str
@@ -135,7 +135,7 @@ class ProcessStats(_Event):
     counters: dict[str, int]
 
 
-class Tick(_Event):
+class Tick(_Event, frozen=True):
     """One evaluation of one market; names the row that was read."""
 
     session_uid: str
@@ -145,7 +145,7 @@ class Tick(_Event):
     history: int
 
 
-class Intent(_Event):
+class Intent(_Event, frozen=True):
     """What a decision wants done; worthless after its deadline.
 
     `price_e4` is the price of `leg`, `yes_price_e4` the same on the YES scale, `book_side` the side
@@ -173,7 +173,7 @@ class Intent(_Event):
     decided_mono_ns: int
 
 
-class ActorAction(_Event):
+class ActorAction(_Event, frozen=True):
     """One decision, HOLD included, with all that is needed to rebuild it."""
 
     session_uid: str
@@ -198,7 +198,7 @@ class ActorAction(_Event):
     decided_mono_ns: int
 
 
-class ActorOrder(_Event):
+class ActorOrder(_Event, frozen=True):
     """An order's state after something happened to it."""
 
     order_id: str | None
@@ -221,7 +221,7 @@ class ActorOrder(_Event):
     acknowledged_mono_ns: int
 
 
-class ActorFill(_Event):
+class ActorFill(_Event, frozen=True):
     """One execution of one of our orders, from the private channel or from REST."""
 
     trade_id: str
@@ -236,7 +236,7 @@ class ActorFill(_Event):
     ts_ms: int
 
 
-class ActorPosition(_Event):
+class ActorPosition(_Event, frozen=True):
     """One market's sub-account after a change; `cash_e6` starts at `RL_ACTOR_MARKET_CASH`."""
 
     market_ticker: str
@@ -250,7 +250,7 @@ class ActorPosition(_Event):
     ts_ns: int
 
 
-class ActorPnl(_Event):
+class ActorPnl(_Event, frozen=True):
     """The whole account as the exchange reports it, and what we made of it since the start."""
 
     balance_e6: int
@@ -262,13 +262,13 @@ class ActorPnl(_Event):
     ts_ns: int
 
 
-class Doorbell(_Event):
+class Doorbell(_Event, frozen=True):
     """A journal has grown; the journal, not this message, is the truth."""
 
     stream: str
 
 
-class SessionStarted(_Event):
+class SessionStarted(_Event, frozen=True):
     """First record of a collector run's journal of marks."""
 
     session_uid: str
@@ -278,7 +278,7 @@ class SessionStarted(_Event):
     schema_version: int = SCHEMA_VERSION
 
 
-class MarketListed(_Event):
+class MarketListed(_Event, frozen=True):
     """From event `from_event_no` on, table row `row` holds this market.
 
     `price_ranges` is the grid as (start_e4, end_e4, step_e4).
@@ -292,7 +292,7 @@ class MarketListed(_Event):
     close_ms: int
 
 
-class SessionMark(_Event):
+class SessionMark(_Event, frozen=True):
     """A reconnect, a gap, a hole in what was recorded, or its healing."""
 
     kind: MarkKind
@@ -302,7 +302,7 @@ class SessionMark(_Event):
     detail: str
 
 
-class SessionEnded(_Event):
+class SessionEnded(_Event, frozen=True):
     """Last record of a clean run."""
 
     ended_ns: int

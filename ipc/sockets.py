@@ -79,6 +79,7 @@ class Subscriber:
         topics: Iterable[str] = ("",),
     ) -> None:
         self._socket = context.socket(zmq.SUB)
+        self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
         self.gaps = 0
         self._all = tuple(topics) == ("",)
         self._last: dict[int, int] = {}
@@ -97,15 +98,10 @@ class Subscriber:
     def recv_waiting(self) -> list[tuple[str, Message]]:
         """All messages that already wait, without waiting."""
         found = []
-        while self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
-            frames = zmq.Socket.recv_multipart(self._shadow(), zmq.NOBLOCK)
+        while self._plain.poll(0):
+            frames = self._plain.recv_multipart(zmq.NOBLOCK)
             found.append(self._take(frames))
         return found
-
-    def _shadow(self) -> zmq.Socket[bytes]:
-        if not hasattr(self, "_plain"):
-            self._plain: zmq.Socket[bytes] = zmq.Socket.shadow(self._socket.underlying)
-        return self._plain
 
     def _take(self, frames: list[bytes]) -> tuple[str, Message]:
         topic = frames[0].decode()
