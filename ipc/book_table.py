@@ -200,7 +200,7 @@ class BookTableWriter:
         return self._areas.slots
 
     def add_market(self, ticker: str, grid: PriceGrid, open_ms: int, close_ms: int) -> int:
-        """Give a market an EMPTY row; `TableFullError`, `ValueError` for a grid or name too large."""
+        """Give a market an EMPTY row; `TableFullError`, or `ValueError` for grid or name."""
         name = ticker.encode()
         if not 0 < len(name) <= _MAX_TICKER:
             raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")

@@ -1,8 +1,8 @@
 """Every event that crosses a process border: frozen, tagged, versioned, units in the field names.
 
 Suffixes: `_e4` 1e-4 dollars, `_e2` 1e-2 contracts, `_e6` 1e-6 dollars, `_ns` and `_ms` market
-time since the Unix epoch, `_mono_ns` this machine's monotonic clock. Prices are on the YES scale unless the
-field says otherwise; `position_e2` is signed, YES positive.
+time since the Unix epoch, `_mono_ns` this machine's monotonic clock. Prices are on the YES scale
+unless the field says otherwise; `position_e2` is signed, YES positive.
 """
 
 from __future__ import annotations

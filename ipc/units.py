@@ -46,7 +46,8 @@ def _parse(text: str, places: int, what: str) -> int:
         raise ValueError(f"{what} {text!r} is not a decimal number")
     if len(digits) > places:
         raise ValueError(f"{what} {text!r} has more than {places} decimals")
-    value = int(whole) * 10**places + int(frac[:places].ljust(places, "0") or "0")
+    scale: int = 10**places
+    value = int(whole) * scale + int(frac[:places].ljust(places, "0") or "0")
     return -value if text.startswith("-") else value
 
 
