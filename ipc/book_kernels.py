@@ -17,13 +17,22 @@ from ipc.atomics import store_release
 from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
 from ipc.seqlock import begin_write, end_write
 
-__all__ = ["NOT_LIVE", "REFUSED", "record_delta", "record_snapshot", "record_trade", "set_state"]
+__all__ = [
+    "NOT_LIVE",
+    "REFUSED",
+    "TOO_LARGE",
+    "record_delta",
+    "record_snapshot",
+    "record_trade",
+    "set_state",
+]
 
 Words = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
 REFUSED: Final = 0  # applied, not accepted by the journal
 NOT_LIVE: Final = -3  # neither applied nor journalled: the book waits for a snapshot
+TOO_LARGE: Final = -4  # a size beyond a record's 32 bits: neither applied nor journalled
 
 SNAPSHOT_BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 SNAPSHOT_LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
@@ -31,6 +40,7 @@ SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
 _LOW32: Final = 0xFFFFFFFF
+_MAX_QTY: Final = 2**31 - 1
 
 
 @njit(cache=True, inline="always")
@@ -98,11 +108,11 @@ def record_delta(
     live: Rows,
     frozen: Rows,
     words: Words,
+    room: bool,
     row: int,
     change: Any,
     stamps: Any,
     throttle_ns: int,
-    room: bool,
 ) -> int:
     """Apply and journal one delta. -> event number, REFUSED, or a negative status (not applied).
 
@@ -114,6 +124,8 @@ def record_delta(
     side, price_e4, delta_e2 = change
     if target[b.STATE] != b.LIVE:
         return NOT_LIVE
+    if not -_MAX_QTY <= delta_e2 <= _MAX_QTY:
+        return TOO_LARGE
     status = b.check_delta(target, side, price_e4, delta_e2)
     if status != b.OK:
         return int(status)
@@ -134,17 +146,19 @@ def record_trade(
     live: Rows,
     frozen: Rows,
     words: Words,
+    room: bool,
     row: int,
     change: Any,
     stamps: Any,
     throttle_ns: int,
-    room: bool,
 ) -> int:
     """Note and journal one public trade; `change` = (taker leg, YES price_e4, count_e2)."""
     target = live[row]
     side, price_e4, count_e2 = change
     if target[b.STATE] != b.LIVE:
         return NOT_LIVE
+    if count_e2 > _MAX_QTY:
+        return TOO_LARGE
     event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
     if event_no != REFUSED:
         _put(words, words[COUNT], stamps, TRADE, side, row, price_e4, count_e2)
@@ -162,21 +176,23 @@ def record_snapshot(
     live: Rows,
     frozen: Rows,
     words: Words,
+    room: bool,
     row: int,
-    sides: Any,
-    prices_e4: Any,
-    counts_e2: Any,
+    levels: Any,
     stamps: Any,
     throttle_ns: int,
-    room: bool,
 ) -> int:
     """Replace and journal a book: BEGIN, one LEVEL each, END, counted together.
 
-    Only an accepted snapshot clears UNRECORDED. -> the END record's event number, REFUSED, or a
+    `levels` = (sides u8, leg prices_e4 int64, counts_e2 int64), one entry a level. Only an accepted
+    snapshot clears UNRECORDED. -> the END record's event number, REFUSED, or a
     negative status (the snapshot is not of this market's grid; nothing changed).
     """
     target = live[row]
+    sides, prices_e4, counts_e2 = levels
     n = len(sides)
+    if n and counts_e2.max() > _MAX_QTY:
+        return TOO_LARGE
     status = b.check_snapshot(target, sides, prices_e4, counts_e2)
     if status != b.OK:
         return int(status)

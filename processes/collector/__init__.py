@@ -1,0 +1,1 @@
+"""Connect, subscribe, decode, journal, apply, trigger."""
