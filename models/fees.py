@@ -120,7 +120,7 @@ def trade_fee_e6(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: 
     `rate_e6` is `FeeSchedule.taker_rate_e6` or `.maker_rate_e6`.
     """
     trade, rounding = fee_of(rule, rate_e6, price_e4, count_e2, is_buy)
-    return trade + rounding - rebate_of(rule, 0, trade, rounding)[0]
+    return int(trade + rounding - rebate_of(rule, 0, trade, rounding)[0])
 
 
 class FillFee(NamedTuple):

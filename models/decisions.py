@@ -1,0 +1,40 @@
+"""What deciding means: the interface of every policy and baseline."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.actions import Mask
+
+__all__ = ["Decisions", "Logits", "Observations", "Policy", "masked_argmax"]
+
+Observations = npt.NDArray[np.float32]
+Logits = npt.NDArray[np.float32]
+
+
+class Decisions(NamedTuple):
+    """One row per observation: action int64[n], logits float32[n, 5], value float32[n] or None."""
+
+    actions: npt.NDArray[np.int64]
+    logits: Logits
+    values: npt.NDArray[np.float32] | None
+
+
+class Policy(Protocol):
+    """Anything that decides. `model` names it, `model_hash` tells two of the same name apart."""
+
+    model: str
+    model_hash: str
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """float32[n, 52] and bool[n, 5] -> decisions; never an action that its mask forbids."""
+        ...
+
+
+def masked_argmax(logits: Logits, masks: Mask) -> npt.NDArray[np.int64]:
+    """The best allowed action of each row; the first of equals."""
+    best: npt.NDArray[np.int64] = np.where(masks, logits, -np.inf).argmax(axis=1)
+    return best

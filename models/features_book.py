@@ -1,0 +1,273 @@
+"""The book's share of OBSERVATION_V1: features 0..34, from one row and its market's tick history.
+
+Formulas are written in cents and contracts, as in the schema; integers become floats here and
+nowhere earlier. Everything is a Numba kernel, used live and in training alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import book as b
+from ipc.units import ONE_DOLLAR_E4
+
+__all__ = [
+    "BOOK_SIZE",
+    "HISTORY",
+    "activity_of",
+    "clean",
+    "market_features",
+    "mid_cents",
+    "momentum_of",
+    "temporal_features",
+]
+
+Floats = npt.NDArray[np.float64]
+
+HISTORY: Final = 10  # ticks before the current one
+MARKET_SIZE: Final = 21
+BOOK_SIZE: Final = 35
+LOG_SCALE: Final = math.log(1 + 10_000)
+CENT_E4: Final = 100.0
+CONTRACT_E2: Final = 100.0
+MISSING: Final = -1.0  # cents, never a price
+
+
+@njit(cache=True)
+def clean(value: float) -> float:
+    """NaN -> 0, +inf -> 1, -inf -> -1, then clipped to [-2, 2]."""
+    if math.isnan(value):
+        return 0.0
+    if math.isinf(value):
+        return 1.0 if value > 0 else -1.0
+    return min(max(value, -2.0), 2.0)
+
+
+@njit(cache=True)
+def _log_volume(contracts: float) -> float:
+    return min(1.0, math.log(1.0 + contracts) / LOG_SCALE)
+
+
+@njit(cache=True)
+def _touch_cents(row: b.Row, side: int) -> tuple[float, float]:
+    """(best bid, best ask) of a leg in cents, MISSING where there is none."""
+    own, other = row[b.BEST_YES + side], row[b.BEST_YES + 1 - side]
+    bid = b.price_of(row, own) / CENT_E4 if own >= 0 else MISSING
+    ask = (ONE_DOLLAR_E4 - b.price_of(row, other)) / CENT_E4 if other >= 0 else MISSING
+    return bid, ask
+
+
+@njit(cache=True)
+def mid_cents(row: b.Row) -> float:
+    """YES mid in cents, NaN without both touches."""
+    bid, ask = _touch_cents(row, b.YES)
+    return math.nan if bid == MISSING or ask == MISSING else (bid + ask) / 2.0
+
+
+@njit(cache=True)
+def activity_of(row: b.Row) -> float:
+    """min(1, ln(1 + total volume) / 1000): a single-market view; each contract counts twice."""
+    total = 2.0 * (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
+    return min(1.0, math.log(1.0 + total) / 1000.0)
+
+
+@njit(cache=True)
+def _three_largest(row: b.Row) -> float:
+    """Contracts in the three largest levels of both legs' bids (one leg's bids and asks)."""
+    first = second = third = 0
+    for i in range(b.HEADER, b.HEADER + 2 * row[b.SLOTS]):
+        size = row[i]
+        if size > third:
+            if size > first:
+                first, second, third = size, first, second
+            elif size > second:
+                second, third = size, second
+            else:
+                third = size
+    return (first + second + third) / CONTRACT_E2
+
+
+@njit(cache=True)
+def _empty_market(out: Floats) -> None:
+    out[:MARKET_SIZE] = 0.0
+    out[0] = out[2] = 0.49
+    out[1] = out[3] = 0.51
+    out[4] = out[5] = 0.02
+    out[6] = out[7] = 0.5
+    out[8] = out[9] = out[10] = 0.01
+    out[14] = out[15] = 0.1
+    out[16] = out[17] = 0.5
+    out[19] = out[20] = 1.0
+
+
+@njit(cache=True)
+def _leg_prices(row: b.Row, side: int, out: Floats) -> None:
+    """Touch, spread and mid of one leg into 0..7."""
+    bid, ask = _touch_cents(row, side)
+    out[2 * side] = 0.5 if bid == MISSING else bid / 100.0
+    out[2 * side + 1] = 0.5 if ask == MISSING else ask / 100.0
+    if bid == MISSING or ask == MISSING:
+        out[4 + side], out[6 + side] = 0.1, 0.5
+    else:
+        out[4 + side] = min(max((ask - bid) / 100.0, 0.001), 0.99)
+        out[6 + side] = min(max((bid + ask) / 200.0, 0.01), 0.99)
+
+
+@njit(cache=True)
+def market_features(row: b.Row, out: Floats) -> None:
+    """Features 0..20 of a book as it stands."""
+    if row[b.YES_LEVELS] + row[b.NO_LEVELS] == 0:
+        _empty_market(out)
+        return
+    largest = _three_largest(row)
+    depth = min((row[b.YES_LEVELS] + row[b.NO_LEVELS]) / 20.0, 1.0)
+    for side in range(2):
+        bids = row[b.YES_TOTAL + side] / CONTRACT_E2
+        asks = row[b.YES_TOTAL + 1 - side] / CONTRACT_E2
+        volume = bids + asks
+        _leg_prices(row, side, out)
+        out[8 + side] = _log_volume(volume)
+        out[12 + side] = (bids - asks) / volume if volume > 0.0 else 0.0
+        out[14 + side] = depth
+        out[16 + side] = largest / volume if volume > 0.0 else 0.5
+    leg = (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
+    out[10] = _log_volume(2.0 * leg)
+    out[11] = 0.0  # (Vy - Vn) / V: both legs hold the same resting contracts
+    out[18] = abs(out[6] + out[7] - 1.0)
+    out[19] = max(0.0, 1.0 - out[18])
+    out[20] = max(0.0, 1.0 - 5.0 * abs(out[6] - (1.0 - out[7])))
+
+
+@njit(cache=True)
+def momentum_of(mids: Floats, count: int, mid: float) -> float:
+    """tanh((d1 - d0) / |d0|) of the last three ticks that have a mid, the current one included."""
+    last = np.empty(3)
+    found = 0
+    if not math.isnan(mid):
+        last[0] = mid
+        found = 1
+    i = count - 1
+    while i >= 0 and found < 3:
+        if not math.isnan(mids[i]):
+            last[found] = mids[i]
+            found += 1
+        i -= 1
+    if found < 3:
+        return 0.0
+    d1, d0 = last[0] - last[1], last[1] - last[2]
+    return math.tanh((d1 - d0) / abs(d0)) if abs(d0) > 0.001 else 0.0
+
+
+@njit(cache=True)
+def _mean_std(values: Floats, count: int) -> tuple[float, float]:
+    """Mean and population standard deviation of the first `count`."""
+    mean = 0.0
+    for i in range(count):
+        mean += values[i]
+    mean /= count
+    square = 0.0
+    for i in range(count):
+        square += (values[i] - mean) * (values[i] - mean)
+    return mean, math.sqrt(square / count)
+
+
+@njit(cache=True)
+def _slope(values: Floats, count: int) -> float:
+    """Least-squares slope by index of the first `count`."""
+    mean, _ = _mean_std(values, count)
+    middle = (count - 1) / 2.0
+    top = bottom = 0.0
+    for i in range(count):
+        top += (i - middle) * (values[i] - mean)
+        bottom += (i - middle) * (i - middle)
+    return top / bottom
+
+
+@njit(cache=True)
+def _activity_features(acts: Floats, count: int, act: float, out: Floats) -> None:
+    """25, 27, 28, 29, 32 and 34."""
+    out[25] = math.tanh(act - acts[count - 1]) if count > 0 else 0.0
+    window = np.empty(HISTORY + 1)
+    window[:count] = acts[:count]
+    window[count] = act
+    points = count + 1
+    out[27] = out[28] = out[29] = 0.0
+    if points >= 3:
+        mean, std = _mean_std(window, points)
+        out[27] = 1.0 if act > mean + 1.5 * std else 0.0
+        out[28] = 1.0 if act < mean - std else 0.0
+    if points >= 5:
+        out[29] = math.tanh(10.0 * _slope(window, points))
+    out[32] = 0.5
+    if count >= 5:
+        _, std = _mean_std(window[count - 5 :], 6)
+        out[32] = max(0.0, 1.0 - std / 0.3)
+    out[34] = 0.0
+    if count >= 3:
+        run = 0
+        while run < min(count, 9) and abs(acts[count - 1 - run] - act) <= 0.1:
+            run += 1
+        out[34] = min((1.0 + run) / 10.0, 1.0)
+
+
+@njit(cache=True)
+def _price_features(mids: Floats, count: int, mid: float, out: Floats) -> None:
+    """31 (steps of the last 5 ticks and now) and 33 (the last 3 steps, now excluded)."""
+    out[31], out[33] = 0.1, 0.5
+    steps = np.empty(HISTORY + 1)
+    if count >= 5:
+        found = 0
+        for i in range(count - 5, count):
+            following = mids[i + 1] if i + 1 < count else mid
+            step = abs(following - mids[i])
+            if not math.isnan(step):
+                steps[found] = step
+                found += 1
+        if found > 0:
+            _, std = _mean_std(steps, found)
+            out[31] = min(std / 5.0, 1.0)
+    if count >= 3:
+        found = 0
+        for i in range(max(count - 4, 0), count - 1):
+            step = abs(mids[i + 1] - mids[i])
+            if not math.isnan(step):
+                steps[found] = step
+                found += 1
+        if found > 0:
+            mean, _ = _mean_std(steps, found)
+            out[33] = max(0.0, 1.0 - mean / 5.0)
+
+
+@njit(cache=True)
+def temporal_features(
+    now_ns: int,
+    gap_s: float,
+    hour: int,
+    weekday: int,
+    act: float,
+    momentum: float,
+    mid: float,
+    seen_ns: Any,
+    acts: Floats,
+    mids: Floats,
+    count: int,
+    out: Floats,
+) -> None:
+    """Features 21..34; history arrays hold the `count` ticks before this one, oldest first."""
+    out[21] = min(max(gap_s, 0.0) / 300.0, 1.0)
+    out[22] = (hour - 9) / 7.0 if 9 <= hour <= 16 else 0.0
+    out[23] = weekday / 6.0
+    out[24] = act
+    out[26] = 0.1
+    recent = min(count, 5)
+    if recent >= 2:
+        span = (now_ns - seen_ns[count - recent]) / 1e9
+        out[26] = min(recent / max(span, 1.0) / 2.0, 1.0)
+    out[30] = momentum
+    _activity_features(acts, count, act, out)
+    _price_features(mids, count, mid, out)

@@ -1,0 +1,127 @@
+"""Cash, position, cost basis, P&L: the one accounting, live and simulated.
+
+A market's sub-account is an int64 vector in the layout of `ipc.account_table`. The exchange holds
+one signed position per market: contracts of the other outcome net against what is held and every
+pair pays its dollar at once. So a fill is a buy or a sale of YES: on the YES book's bid side the
+position rises, on its ask side it falls. Always, to the micro-dollar:
+
+    cash = start + realized - fees - cost basis
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from numba import njit
+
+from ipc import account_table as a
+from ipc.messages import BookSide
+from ipc.units import ONE_DOLLAR_E4
+
+__all__ = [
+    "ASK",
+    "BID",
+    "Portfolio",
+    "apply_fill",
+    "apply_settlement",
+    "cash_flow_e6",
+    "liquidation_value_e6",
+]
+
+BID: Final = 0  # buys YES or sells NO
+ASK: Final = 1  # sells YES or buys NO
+
+
+@njit(cache=True)
+def _closing_e2(position_e2: int, side: int, count_e2: int) -> int:
+    """How much of a fill closes what is held; the rest opens."""
+    held_e2 = -position_e2 if side == BID else position_e2
+    return int(min(max(held_e2, 0), count_e2))
+
+
+@njit(cache=True)
+def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) -> int:
+    """What a fill does to cash before fees: opening costs its leg's price, closing pays it."""
+    closing_e2 = _closing_e2(position_e2, side, count_e2)
+    cost_e4 = yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
+    return int(closing_e2 * (ONE_DOLLAR_E4 - cost_e4) - (count_e2 - closing_e2) * cost_e4)
+
+
+@njit(cache=True)
+def apply_fill(
+    account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, fee_e6: int
+) -> None:
+    """Book one fill: netting first, then what is left opens at its own cost."""
+    position_e2 = account[a.POSITION_E2]
+    closing_e2 = _closing_e2(position_e2, side, count_e2)
+    account[a.CASH_E6] += cash_flow_e6(position_e2, side, yes_price_e4, count_e2) - fee_e6
+    account[a.FEES_E6] += fee_e6
+    cost_e4 = yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
+    if closing_e2 > 0:
+        basis_e6 = account[a.COST_BASIS_E6] * closing_e2 // abs(position_e2)
+        account[a.COST_BASIS_E6] -= basis_e6
+        account[a.REALIZED_E6] += closing_e2 * (ONE_DOLLAR_E4 - cost_e4) - basis_e6
+    account[a.COST_BASIS_E6] += (count_e2 - closing_e2) * cost_e4
+    account[a.POSITION_E2] = position_e2 + (count_e2 if side == BID else -count_e2)
+
+
+@njit(cache=True)
+def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
+    """Pay out the position at the market's result, without a fee -> the payout."""
+    position_e2 = account[a.POSITION_E2]
+    value_e4 = yes_value_e4 if position_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
+    payout_e6 = abs(position_e2) * value_e4
+    account[a.CASH_E6] += payout_e6
+    account[a.REALIZED_E6] += payout_e6 - account[a.COST_BASIS_E6]
+    account[a.COST_BASIS_E6] = account[a.POSITION_E2] = 0
+    return int(payout_e6)
+
+
+@njit(cache=True)
+def liquidation_value_e6(
+    account: a.AccountRow, yes_bid_e4: int, no_bid_e4: int, fee_e6: int
+) -> int:
+    """Cash plus the position at the touch it could be closed at (0: no bid), less `fee_e6`."""
+    position_e2 = account[a.POSITION_E2]
+    bid_e4 = yes_bid_e4 if position_e2 > 0 else no_bid_e4
+    return int(account[a.CASH_E6] + abs(position_e2) * bid_e4 - fee_e6)
+
+
+class Portfolio:
+    """One market's sub-account; `row` is what the account table and the observation read."""
+
+    def __init__(self, start_cash_e6: int) -> None:
+        self.row = a.new_account(start_cash_e6)
+
+    def fill(self, side: BookSide, yes_price_e4: int, count_e2: int, fee_e6: int) -> None:
+        """Book one execution on the YES book."""
+        apply_fill(self.row, BID if side is BookSide.BID else ASK, yes_price_e4, count_e2, fee_e6)
+
+    def settle(self, yes_value_e4: int) -> int:
+        """Pay out at the market's result (10000 YES, 0 NO, between for a scalar) -> the payout."""
+        return int(apply_settlement(self.row, yes_value_e4))
+
+    @property
+    def cash_e6(self) -> int:
+        """Cash before any hold for resting orders."""
+        return int(self.row[a.CASH_E6])
+
+    @property
+    def position_e2(self) -> int:
+        """Signed, YES positive."""
+        return int(self.row[a.POSITION_E2])
+
+    @property
+    def cost_basis_e6(self) -> int:
+        """What the present position cost, fees apart."""
+        return int(self.row[a.COST_BASIS_E6])
+
+    @property
+    def realized_e6(self) -> int:
+        """Closed profit and loss, fees apart."""
+        return int(self.row[a.REALIZED_E6])
+
+    @property
+    def fees_e6(self) -> int:
+        """Fees paid."""
+        return int(self.row[a.FEES_E6])
