@@ -1,0 +1,295 @@
+"""SimulatedOrderManager: what a recorded market would have done with an order of ours.
+
+- An order reaches the exchange a latency after the decision and meets the book of that moment.
+- What crosses takes the depth that stood there, level by level, at the taker fee.
+- The rest waits behind the size that was visible at its price. Recorded executions at its price
+  first consume what stood ahead; cancels never move it back, and it is never further back than the
+  level is long. An execution at a worse price, or liquidity added across it, fills it: the recorded
+  taker would have met us first.
+- At most one order rests per market. The same order again keeps its place; another replaces it.
+- Cash never goes below zero: a fill is cut to what is affordable, and the rest is dropped.
+
+The recorded market does not react: depth taken by us is there again at the next arrival, and other
+traders do not see us. Kernels over an int64 vector per order, shared by one market or many.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.units import ONE_DOLLAR_E4
+from models.actions import SELL_NO, SELL_YES, OrderRequest, affordable_e2, is_buy, side_of
+from models.fees import fee_of, rebate_of
+from models.portfolio import ASK, BID, apply_fill
+from models.sessions import CHANGE, CLEAR, EXECUTED, Tape
+
+__all__ = [
+    "FEE_WORDS",
+    "ORDER_STATE_WORDS",
+    "Flow",
+    "SimulatedOrderManager",
+    "advance",
+    "flow_of",
+    "publish_order",
+]
+
+Words = npt.NDArray[np.int64]
+
+# Words of one market's order: resting, and on its way.
+ACTION: Final = 0  # of the resting order, 0 none
+YES_PRICE: Final = 1
+REMAINING: Final = 2
+AHEAD: Final = 3  # contracts that trade before ours
+LEVEL: Final = 4  # recorded size at our price, ours apart
+CREATED_NS: Final = 5
+ACCUMULATOR: Final = 6  # of the order's rounding fees
+PENDING_ACTION: Final = 7  # on its way to the exchange, 0 none
+PENDING_PRICE: Final = 8
+PENDING_COUNT: Final = 9
+ARRIVAL_NS: Final = 10
+TAKER_FILLS: Final = 11  # counters, never reset by a new order
+MAKER_FILLS: Final = 12
+FILLED_E2: Final = 13
+ORDER_STATE_WORDS: Final = 16
+
+# Words of a fee schedule.
+RULE: Final = 0
+TAKER_RATE: Final = 1
+MAKER_RATE: Final = 2
+FEE_WORDS: Final = 3
+
+
+class Flow(NamedTuple):
+    """The events between ticks, as the fill rules read them; see `models.sessions.Tape`."""
+
+    ns: Words
+    meaning: Words
+    leg: Words
+    price: Words
+    qty: Words
+
+
+def flow_of(tape: Tape) -> Flow:
+    """A tape's events."""
+    return Flow(tape.ns, tape.meaning, tape.leg, tape.price, tape.qty)
+
+
+@njit(cache=True)
+def _leg_price(side: int, yes_price_e4: int) -> int:
+    """The price at which a side of the YES book rests among its leg's bids."""
+    return yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
+
+
+@njit(cache=True)
+def _book_fill(
+    order: Any, account: a.AccountRow, fees: Any, yes_price_e4: int, count_e2: int, taker: bool
+) -> int:
+    """Fill up to `count_e2` -> what was filled; less means that cash ran out."""
+    action = order[ACTION]
+    side = side_of(action)
+    rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
+    count_e2 = min(count_e2, order[REMAINING])
+    if is_buy(action):
+        filled = affordable_e2(account, side, yes_price_e4, count_e2, 1, rule, rate)
+    else:
+        held = account[a.POSITION_E2] if side == ASK else -account[a.POSITION_E2]
+        filled = min(count_e2, max(held, 0))
+    if filled > 0:
+        trade, rounding = fee_of(rule, rate, yes_price_e4, filled, side == BID)
+        rebate, order[ACCUMULATOR] = rebate_of(rule, order[ACCUMULATOR], trade, rounding)
+        apply_fill(account, side, yes_price_e4, filled, trade + rounding - rebate)
+        order[FILLED_E2] += filled
+        order[TAKER_FILLS if taker else MAKER_FILLS] += 1
+    order[REMAINING] -= filled
+    if order[REMAINING] == 0 or filled < count_e2:
+        order[ACTION] = order[REMAINING] = 0
+    return int(filled)
+
+
+@njit(cache=True)
+def _book_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, sizes: Any) -> None:
+    """One leg's sizes by slot: a tick's row plus the changes of events [start, stop)."""
+    base = b.HEADER + leg * row[b.SLOTS]
+    for slot in range(row[b.SLOTS]):
+        sizes[slot] = row[base + slot]
+    for e in range(start, stop):
+        if flow.meaning[e] & CLEAR:
+            for slot in range(row[b.SLOTS]):
+                sizes[slot] = 0
+        if flow.meaning[e] & CHANGE and flow.leg[e] == leg:
+            sizes[b.slot_of(row, flow.price[e])] += flow.qty[e]
+
+
+@njit(cache=True)
+def _take(order: Any, account: a.AccountRow, fees: Any, row: b.Row, sizes: Any) -> None:
+    """Take what crosses from the other leg's bids, best first."""
+    side = side_of(order[ACTION])
+    slot = row[b.SLOTS] - 1
+    while slot >= 0 and order[ACTION] != 0:
+        if sizes[slot] > 0:
+            price = b.price_of(row, slot)  # of the other leg
+            yes_price = ONE_DOLLAR_E4 - price if side == BID else price
+            crosses = (
+                yes_price <= order[YES_PRICE] if side == BID else yes_price >= order[YES_PRICE]
+            )
+            if not crosses:
+                return
+            _book_fill(order, account, fees, yes_price, sizes[slot], True)
+        slot -= 1
+
+
+@njit(cache=True)
+def _place(
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    row: b.Row,
+    flow: Flow,
+    start: int,
+    stop: int,
+    sizes: Any,
+) -> None:
+    """The pending order arrives: keep, or cancel-replace; take, then rest."""
+    action, price, count = order[PENDING_ACTION], order[PENDING_PRICE], order[PENDING_COUNT]
+    order[PENDING_ACTION] = 0
+    if order[ACTION] == action and order[YES_PRICE] == price:
+        return
+    if action == SELL_YES:
+        count = min(count, max(account[a.POSITION_E2], 0))
+    elif action == SELL_NO:
+        count = min(count, max(-account[a.POSITION_E2], 0))
+    order[ACTION] = action if count > 0 else 0
+    order[YES_PRICE], order[REMAINING] = price, count
+    order[CREATED_NS], order[ACCUMULATOR] = order[ARRIVAL_NS], 0
+    if count == 0:
+        return
+    side = side_of(action)
+    _book_at(row, flow, start, stop, 1 - side, sizes)
+    _take(order, account, fees, row, sizes)
+    if order[ACTION] == 0:
+        return
+    slot = b.slot_of(row, _leg_price(side, price))
+    _book_at(row, flow, start, stop, side, sizes)
+    order[LEVEL] = order[AHEAD] = sizes[slot] if slot >= 0 else 0
+
+
+@njit(cache=True)
+def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int) -> None:
+    """One recorded event and our resting order."""
+    side = side_of(order[ACTION])
+    own_price = _leg_price(side, order[YES_PRICE])
+    meaning, qty = flow.meaning[e], flow.qty[e]
+    size = abs(qty)
+    if meaning & CLEAR:
+        order[LEVEL] = order[AHEAD] = 0
+    if flow.leg[e] != side:
+        crossing = flow.price[e] >= ONE_DOLLAR_E4 - own_price
+        if meaning & CHANGE and qty > 0 and crossing:
+            _book_fill(order, account, fees, order[YES_PRICE], size, False)
+        return
+    if meaning & EXECUTED and flow.price[e] <= own_price:
+        ahead = order[AHEAD] if flow.price[e] == own_price else 0
+        order[AHEAD] = max(order[AHEAD] - size, 0)
+        if size > ahead:
+            _book_fill(order, account, fees, order[YES_PRICE], size - ahead, False)
+    if meaning & CHANGE and flow.price[e] == own_price:
+        order[LEVEL] += qty
+        order[AHEAD] = min(order[AHEAD], max(order[LEVEL], 0))
+
+
+@njit(cache=True)
+def advance(
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    row: b.Row,
+    flow: Flow,
+    start: int,
+    stop: int,
+    sizes: Any,
+) -> None:
+    """Let events [start, stop) pass; `row` is the tick's, right before `start`.
+
+    A pending order arrives after the last event not later than its arrival, at the latest at the
+    end. `sizes` is scratch of one leg's slots.
+    """
+    e = start
+    while e < stop and (order[ACTION] != 0 or order[PENDING_ACTION] != 0):
+        if order[PENDING_ACTION] != 0 and flow.ns[e] > order[ARRIVAL_NS]:
+            _place(order, account, fees, row, flow, start, e, sizes)
+        if order[ACTION] != 0:
+            _meet(order, account, fees, flow, e)
+        e += 1
+    if order[PENDING_ACTION] != 0:
+        _place(order, account, fees, row, flow, start, stop, sizes)
+
+
+@njit(cache=True)
+def publish_order(order: Any, account: a.AccountRow) -> None:
+    """Show the resting order in the account row, where the observation reads it."""
+    if order[ACTION] == 0:
+        account[a.N_ORDERS] = 0
+        return
+    action, price = order[ACTION], order[YES_PRICE]
+    leg = b.YES if action == 1 or action == 2 else b.NO
+    account[a.N_ORDERS] = 1
+    account[a.ORDERS + a.ORDER_IS_BUY] = 1 if is_buy(action) else 0
+    account[a.ORDERS + a.ORDER_LEG] = leg
+    account[a.ORDERS + a.ORDER_PRICE_E4] = price if leg == b.YES else ONE_DOLLAR_E4 - price
+    account[a.ORDERS + a.ORDER_REMAINING_E2] = order[REMAINING]
+    account[a.ORDERS + a.ORDER_CREATED_NS] = order[CREATED_NS]
+
+
+class SimulatedOrderManager:
+    """One recorded market's answer to orders: the boundary that execution is when live."""
+
+    def __init__(self, tape: Tape, cash_e6: int, latency_ns: int) -> None:
+        self.account = a.new_account(cash_e6)
+        self._tape = tape
+        self._flow = flow_of(tape)
+        self._latency_ns = latency_ns
+        self._order = np.zeros(ORDER_STATE_WORDS, np.int64)
+        self._fees = fee_words(tape)
+        self._sizes = np.zeros(tape.rows.shape[1], np.int64)
+
+    def submit(self, request: OrderRequest, now_ns: int) -> None:
+        """Send an order; it replaces one that is still on its way."""
+        words = (int(request.action), request.yes_price_e4, request.count_e2)
+        self._order[PENDING_ACTION : PENDING_COUNT + 1] = words
+        self._order[ARRIVAL_NS] = now_ns + self._latency_ns
+
+    def advance(self, tick: int) -> None:
+        """Let the market pass from tick `tick` to the next, or to its end."""
+        ticks = self._tape.tick_event
+        stop = int(ticks[tick + 1]) + 1 if tick + 1 < len(ticks) else len(self._flow.ns)
+        row = self._tape.rows[tick]
+        start = int(ticks[tick]) + 1
+        advance(self._order, self.account, self._fees, row, self._flow, start, stop, self._sizes)
+        publish_order(self._order, self.account)
+
+    def cancel(self) -> None:
+        """Take the resting order out, and one on its way."""
+        self._order[ACTION] = self._order[REMAINING] = self._order[PENDING_ACTION] = 0
+        publish_order(self._order, self.account)
+
+    @property
+    def filled_e2(self) -> int:
+        """Contracts filled so far."""
+        return int(self._order[FILLED_E2])
+
+    @property
+    def fills(self) -> tuple[int, int]:
+        """Executions so far as (taker, maker)."""
+        return int(self._order[TAKER_FILLS]), int(self._order[MAKER_FILLS])
+
+
+def fee_words(tape: Tape) -> Words:
+    """A tape's fee schedule as the kernels read it."""
+    fees = tape.fees
+    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)

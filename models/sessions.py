@@ -1,0 +1,287 @@
+"""A recorded market as arrays, and the walk from its events to its ticks.
+
+`RecordedSession` is one market of one session in the journal's own event layout. `Tape` is what the
+learner steps over: at every tick the frozen row and its features, made by the same kernels and by
+the same tick rule as live; between ticks the changes of levels and the executions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import book as b
+from ipc.journal import EVENT, Kind
+from ipc.messages import Environment
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
+from models.fees import FeeSchedule
+from models.observation import BOOK_SIZE, HISTORY, HOUR_NS, ZoneClock, observe_tick
+
+__all__ = [
+    "CHANGE",
+    "CLEAR",
+    "EXECUTED",
+    "RecordedSession",
+    "SessionError",
+    "Tape",
+    "make_tape",
+]
+
+Words = npt.NDArray[np.int64]
+Events = npt.NDArray[np.void]
+
+# What an event means to a resting order; bits.
+CHANGE: Final = 1  # a level's size changed by `qty`
+EXECUTED: Final = 2  # `qty` contracts traded against the resting side
+CLEAR: Final = 4  # the book starts anew
+
+BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
+LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
+END: Final = int(Kind.SNAPSHOT_END)
+DELTA: Final = int(Kind.DELTA)
+TRADE: Final = int(Kind.TRADE)
+PAIR_WINDOW: Final = 2_000  # events either way
+PAIR_NS: Final = 5_000_000_000
+
+
+class SessionError(ValueError):
+    """A session that cannot be walked: which market, which event, and why."""
+
+
+class RecordedSession(msgspec.Struct, frozen=True):
+    """One market's events and what is known of its life.
+
+    `yes_value_e4` is what a YES contract paid, None when not known.
+    """
+
+    ticker: str
+    events: Events
+    grid: PriceGrid
+    open_ms: int
+    close_ms: int
+    yes_value_e4: int | None
+    environment: Environment
+    fees: FeeSchedule
+
+    @property
+    def first_ns(self) -> int:
+        """Market time of the first event, 0 without any."""
+        return int(self.events["recv_ns"][0]) if len(self.events) else 0
+
+
+class Columns(NamedTuple):
+    """Events as one int64 array per field: what kernels read."""
+
+    recv_ns: Words
+    exch_ms: Words
+    kind: Words
+    side: Words
+    price: Words
+    qty: Words
+
+
+class Tape(NamedTuple):
+    """One market, ready to be stepped over. T ticks, N events, W words a row."""
+
+    ticker: str
+    rows: Words  # [T, W] the row as of each tick
+    features: npt.NDArray[np.float32]  # [T, 35]
+    touch: Words  # [T, 2] last known best bid of YES and of NO, 1e-4 dollars, 0 never known
+    tick_event: Words  # [T] index of the tick's event
+    ns: Words  # [N] market time
+    meaning: Words  # [N] CHANGE | EXECUTED | CLEAR
+    leg: Words  # [N] whose bids
+    price: Words  # [N] of the leg, 1e-4 dollars
+    qty: Words  # [N] signed size of a change, or size of an execution
+    yes_value_e4: int  # -1 when not known
+    fees: FeeSchedule
+
+
+def _columns(events: Events) -> Columns:
+    if events.dtype != EVENT:
+        raise SessionError(f"events of another layout: {events.dtype}")
+    names = ("recv_ns", "exch_ms", "kind", "side", "price", "qty")
+    return Columns(*(np.ascontiguousarray(events[name], np.int64) for name in names))
+
+
+@njit(cache=True)
+def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
+    """One event on the row; a snapshot counts at its END, which began at `start`."""
+    kind = events.kind[i]
+    if kind == DELTA:
+        return int(b.apply_delta(row, events.side[i], events.price[i], events.qty[i]))
+    if kind == END:
+        sides, prices = events.side[start + 1 : i], events.price[start + 1 : i]
+        return int(b.apply_snapshot(row, sides, prices, events.qty[start + 1 : i]))
+    if kind == TRADE:
+        b.apply_trade(row, events.price[i], events.qty[i], events.side[i], events.exch_ms[i])
+    return 0
+
+
+@njit(cache=True)
+def _is_tick(row: b.Row, throttle_ns: int) -> bool:
+    """The collector's rule: LIVE, recorded, and a throttle since the last tick."""
+    return bool(
+        row[b.STATE] == b.LIVE
+        and row[b.FLAGS] & (b.UNRECORDED | b.CLOSED) == 0
+        and row[b.RECV_NS] - row[b.LAST_TICK_NS] >= throttle_ns
+    )
+
+
+@njit(cache=True)
+def _walk(
+    row: b.Row,
+    events: Columns,
+    throttle_ns: int,
+    close_ns: int,
+    offsets_s: Words,
+    first_hour: int,
+    rows: Any,
+    features: Any,
+    tick_event: Any,
+) -> tuple[int, int]:
+    """Fill the outputs -> (ticks, -1), or (index of the bad event, its negative status)."""
+    seen_ns = np.zeros(HISTORY, np.int64)
+    points = np.zeros((2, HISTORY))
+    total = np.zeros(1, np.int64)
+    ticks = start = 0
+    for i in range(len(events.kind)):
+        kind = events.kind[i]
+        if kind == BEGIN:
+            start = i
+        if kind in (BEGIN, LEVEL):
+            continue
+        if kind != END and row[b.STATE] != b.LIVE:
+            continue
+        status = _apply(row, events, i, start)
+        if status != b.OK:
+            return i, status
+        if kind == END and row[b.STATE] != b.LIVE:
+            row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, i + 1
+        row[b.EVENT_NO], row[b.RECV_NS] = i + 1, events.recv_ns[i]
+        row[b.EXCH_MS] = events.exch_ms[i]
+        if events.recv_ns[i] >= close_ns or not _is_tick(row, throttle_ns):
+            continue
+        row[b.LAST_TICK_NS], row[b.TICK_EVENT_NO] = row[b.RECV_NS], row[b.EVENT_NO]
+        rows[ticks] = row[: rows.shape[1]]
+        hour = min(row[b.RECV_NS] // HOUR_NS - first_hour, len(offsets_s) - 1)
+        observe_tick(row, offsets_s[hour], seen_ns, points, total, features[ticks])
+        tick_event[ticks] = i
+        ticks += 1
+    return ticks, 1
+
+
+@njit(cache=True)
+def _maker_delta(events: Columns, trade: int, used: Any) -> int:
+    """The delta by which the resting side gave `trade`; -1 when the recording lacks it."""
+    maker = 1 - events.side[trade]
+    price = events.price[trade] if maker == b.YES else ONE_DOLLAR_E4 - events.price[trade]
+    for distance in range(1, PAIR_WINDOW):
+        for j in (trade - distance, trade + distance):
+            if j < 0 or j >= len(events.kind) or used[j] or events.kind[j] != DELTA:
+                continue
+            if abs(events.recv_ns[j] - events.recv_ns[trade]) > PAIR_NS:
+                continue
+            if (
+                events.exch_ms[j] == events.exch_ms[trade]
+                and events.side[j] == maker
+                and events.price[j] == price
+                and events.qty[j] == -events.qty[trade]
+            ):
+                return j
+    return -1
+
+
+@njit(cache=True)
+def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> int:
+    """What each event means to a resting order -> the number of trades without their delta.
+
+    Trades and deltas come through two channels; the delta of a trade is marked EXECUTED and the
+    trade itself then means nothing, so nothing counts twice.
+    """
+    used = np.zeros(len(meaning), np.bool_)
+    unpaired = 0
+    for i in range(len(meaning)):
+        kind = events.kind[i]
+        leg[i], price[i], qty[i] = events.side[i], events.price[i], events.qty[i]
+        if kind in (DELTA, LEVEL):
+            meaning[i] |= CHANGE
+        elif kind == BEGIN:
+            meaning[i] |= CLEAR
+        elif kind == TRADE:
+            j = _maker_delta(events, i, used)
+            if j >= 0:
+                used[j] = True
+                meaning[j] |= EXECUTED
+                continue
+            unpaired += 1
+            meaning[i] = EXECUTED
+            leg[i] = 1 - events.side[i]
+            if leg[i] == b.NO:
+                price[i] = ONE_DOLLAR_E4 - events.price[i]
+    return unpaired
+
+
+@njit(cache=True)
+def _touches(rows: Any, touch: Any) -> None:
+    """Last known best bid of each leg, as of each tick."""
+    for side in range(2):
+        known = 0
+        for t in range(len(rows)):
+            slot = rows[t, b.BEST_YES + side]
+            if slot >= 0:
+                known = b.price_of(rows[t], slot)
+            touch[t, side] = known
+
+
+def _zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
+    """Offset of the schema's zone for every hour of a session, and the number of the first hour."""
+    clock, first, last = ZoneClock(), first_ns // HOUR_NS, last_ns // HOUR_NS
+    hours = range(first, last + 1)
+    return np.array([clock.offset_s(h * HOUR_NS) for h in hours], np.int64), first
+
+
+def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
+    """Walk a session by the live tick rule; `SessionError` names the event that does not fit."""
+    events = _columns(session.events)
+    n = len(events.kind)
+    if n == 0:
+        raise SessionError(f"{session.ticker}: the recording holds no events")
+    throttle_ns = throttle_ms * 1_000_000
+    duration_ns = int(events.recv_ns.max() - events.recv_ns.min())
+    room = n if throttle_ns == 0 else min(n, duration_ns // throttle_ns + 2)
+    row = b.new_row(session.grid.size, session.grid)
+    rows = np.zeros((room, b.HEADER + 2 * session.grid.size), np.int64)
+    features = np.zeros((room, BOOK_SIZE), np.float32)
+    tick_event = np.zeros(room, np.int64)
+    offsets, first_hour = _zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
+    close_ns = session.close_ms * 1_000_000 or np.iinfo(np.int64).max
+    ticks, status = _walk(
+        row, events, throttle_ns, close_ns, offsets, first_hour, rows, features, tick_event
+    )
+    if status < 0:
+        reason = b.Status(status).name
+        raise SessionError(f"{session.ticker}: event {ticks + 1} does not fit the book: {reason}")
+    meaning, leg, price, qty = (np.zeros(n, np.int64) for _ in range(4))
+    _meanings(events, meaning, leg, price, qty)
+    touch = np.zeros((ticks, 2), np.int64)
+    _touches(rows[:ticks], touch)
+    value = -1 if session.yes_value_e4 is None else session.yes_value_e4
+    return Tape(
+        session.ticker,
+        rows[:ticks].copy(),
+        features[:ticks].copy(),
+        touch,
+        tick_event[:ticks].copy(),
+        events.recv_ns,
+        meaning,
+        leg,
+        price,
+        qty,
+        value,
+        session.fees,
+    )
