@@ -1,8 +1,8 @@
 """Non-blocking persistence: an update is journalled and applied in one kernel call.
 
 `enqueue_*` answers whether the journal accepted the update. The shared book changes either way: it
-must be true. A refused update leaves the row UNRECORDED until a snapshot of it is accepted; from the
-first refusal to that snapshot the session has a hole, marked at both ends.
+must be true. A refused update leaves the row UNRECORDED until a snapshot of it is accepted; from
+the first refusal to that snapshot the session has a hole, marked at both ends.
 """
 
 from __future__ import annotations

@@ -1,0 +1,174 @@
+"""Export a trained policy: ONNX graph and manifest, checked on recorded observations.
+
+    python -m models.export_onnx RUN/model.zip --out DIR
+
+The graph maps observations to logits and value; masks and the choice of the action stay outside.
+The manifest is written here, from what was trained, never by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+
+from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS
+from models.decisions import Observations
+from models.policy import MANIFEST_FILE, MANIFEST_VERSION, MODEL_FILE, Manifest, ModelError
+from models.schema import OBSERVATION_V1
+from models.train import OBSERVATIONS, RUN, Run
+
+__all__ = ["MAX_DIFFERENCE", "check_export", "export", "main"]
+
+MAX_DIFFERENCE: Final = 1e-4
+
+
+def _graph(network: Any, path: Path) -> None:
+    """Write the ONNX file; the older exporter where the present one fails."""
+    import torch
+
+    example = torch.zeros(2, OBSERVATION_V1.size)
+    names = {"input_names": ["obs"], "output_names": ["logits", "value"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                network,
+                (example,),
+                path,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                dynamic_shapes={"obs": {0: torch.export.Dim("batch")}},
+                **names,
+            )
+        except (RuntimeError, ImportError, torch.onnx.errors.OnnxExporterError):
+            axes = {name: {0: "batch"} for name in ("obs", "logits", "value")}
+            torch.onnx.export(
+                network,
+                (example,),
+                path,
+                dynamo=False,
+                opset_version=17,
+                dynamic_axes=axes,
+                **names,
+            )
+
+
+def check_export(path: Path, network: Any, observations: Observations) -> float:
+    """Largest difference of logits and value; `ModelError` at 1e-4 or another best action."""
+    import torch
+
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    logits, value = session.run(["logits", "value"], {"obs": observations})
+    with torch.no_grad():
+        expected = [t.numpy() for t in network(torch.from_numpy(observations))]
+    if logits.shape != (len(observations), N_ACTIONS):
+        raise ModelError(f"the export gives logits of shape {logits.shape}")
+    difference = max(
+        float(np.abs(logits - expected[0]).max()), float(np.abs(value - expected[1]).max())
+    )
+    if not difference < MAX_DIFFERENCE:
+        raise ModelError(f"the export differs by {difference:.2e}, allowed below {MAX_DIFFERENCE}")
+    if (logits.argmax(axis=1) != expected[0].argmax(axis=1)).any():
+        raise ModelError("the export prefers other actions than the trained policy")
+    return difference
+
+
+def _revision() -> str:
+    """The code's revision, marked when the tree differs from it; 'unknown' outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip()
+
+
+def _manifest(run: Run, model_id: str, path: Path, difference: float, checked: int) -> Manifest:
+    settings = run.settings
+    libraries = run.libraries | {n: version(n) for n in ("onnx", "onnxruntime")}
+    return Manifest(
+        version=MANIFEST_VERSION,
+        model_id=model_id,
+        observation_schema=OBSERVATION_V1.name,
+        observation_hash=OBSERVATION_V1.hash,
+        action_hash=ACTION_SCHEMA_HASH,
+        onnx_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        pricing=settings.pricing,
+        contract_size_e2=settings.contract_size_e2,
+        market_cash_e6=settings.market_cash_e6,
+        throttle_ms=settings.throttle_ms,
+        algorithm=settings.algorithm,
+        timesteps=settings.timesteps,
+        seed=settings.seed,
+        hyper_parameters=run.hyper_parameters,
+        environments=run.environments,
+        split=run.split,
+        max_difference=difference,
+        checked_observations=checked,
+        libraries=libraries,
+        revision=_revision(),
+        evaluation=run.evaluation,
+    )
+
+
+def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest:
+    """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails."""
+    import stable_baselines3 as sb3
+
+    from models.network import ActorCritic
+
+    run = msgspec.json.decode((model_path.parent / RUN).read_bytes(), type=Run)
+    observations = np.load(model_path.parent / OBSERVATIONS)
+    algorithms: dict[str, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
+    model = algorithms[run.settings.algorithm].load(model_path, device="cpu")
+    network = ActorCritic(model.policy).eval()
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / MODEL_FILE
+    _graph(network, path)
+    difference = check_export(path, network, observations)
+    name = model_id or out.resolve().name
+    manifest = _manifest(run, name, path, difference, len(observations))
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (out / MANIFEST_FILE).write_bytes(text + b"\n")
+    return manifest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export and print what was checked; 2 when it cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m models.export_onnx", description="Export.")
+    parser.add_argument("model", type=Path, help="model.zip in the folder that train wrote")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model-id", help="default: the name of the folder")
+    options = parser.parse_args(argv)
+    try:
+        manifest = export(options.model, options.out, options.model_id)
+    except (ValueError, OSError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{manifest.model_id}: sha256 {manifest.onnx_sha256}, largest difference "
+        f"{manifest.max_difference:.2e} on {manifest.checked_observations} recorded observations"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

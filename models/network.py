@@ -1,0 +1,47 @@
+"""A learned actor-critic as one torch module: observations to logits and value.
+
+Needs torch; nothing on the live path imports this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.actions import Mask
+from models.decisions import Decisions, Observations, masked_argmax
+
+__all__ = ["ActorCritic", "NetworkPolicy"]
+
+
+class ActorCritic(torch.nn.Module):
+    """What is exported; masks and the choice of the action stay outside."""
+
+    def __init__(self, policy: Any) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """float32[n, 52] -> logits [n, 5], value [n, 1]."""
+        features = self.policy.extract_features(obs)
+        actor, critic = self.policy.mlp_extractor(features)
+        return self.policy.action_net(actor), self.policy.value_net(critic)
+
+
+class NetworkPolicy:
+    """The learner's own network behind the interface of a policy."""
+
+    model_hash = "untracked"
+
+    def __init__(self, policy: Any, model: str) -> None:
+        self.model = model
+        self._network = ActorCritic(policy).eval()
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """Greedy over the allowed actions."""
+        with torch.no_grad():
+            logits, value = self._network(torch.from_numpy(np.ascontiguousarray(observations)))
+        actions = masked_argmax(logits.numpy(), masks)
+        return Decisions(actions, logits.numpy(), value.numpy()[:, 0])
