@@ -39,6 +39,7 @@ __all__ = [
     "row_words",
     "set_grid",
     "slot_of",
+    "tick_due",
 ]
 
 Row = npt.NDArray[np.int64]
@@ -93,6 +94,7 @@ OK: Final = 0
 OFF_GRID: Final = -1
 NEGATIVE: Final = -2
 WARM_UP_NS: Final = 60_000_000_000
+NS_PER_MS: Final = 1_000_000
 
 
 class BookState(IntEnum):
@@ -304,6 +306,16 @@ def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_side: int, ts_
     row[LAST_TRADE_MS] = ts_ms
     row[TRADE_FLOW] += count_e2 if taker_side == YES else -count_e2
     row[N_TRADES] += 1
+
+
+@njit(cache=True)
+def tick_due(row: Row, throttle_ns: int) -> bool:
+    """The tick rule, live and in training: LIVE, recorded, open, a throttle since the last tick."""
+    if row[STATE] != LIVE or row[FLAGS] & (UNRECORDED | CLOSED):
+        return False
+    if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
+        return False
+    return bool(row[RECV_NS] - row[LAST_TICK_NS] >= throttle_ns)
 
 
 def levels_of(row: Row, side: Side) -> list[tuple[int, int]]:

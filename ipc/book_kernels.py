@@ -81,9 +81,7 @@ def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
 @njit(cache=True, inline="always")
 def _mark_tick(live: b.Row, frozen: b.Row, throttle_ns: int) -> None:
     """Freeze a copy of a row that is due; the row itself names the event of its last tick."""
-    if live[b.STATE] != b.LIVE or live[b.FLAGS] & (b.UNRECORDED | b.CLOSED):
-        return
-    if live[b.RECV_NS] - live[b.LAST_TICK_NS] < throttle_ns:
+    if not b.tick_due(live, throttle_ns):
         return
     begin_write(live)
     live[b.LAST_TICK_NS] = live[b.RECV_NS]

@@ -123,21 +123,10 @@ def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
 
 
 @njit(cache=True)
-def _is_tick(row: b.Row, throttle_ns: int) -> bool:
-    """The collector's rule: LIVE, recorded, and a throttle since the last tick."""
-    return bool(
-        row[b.STATE] == b.LIVE
-        and row[b.FLAGS] & (b.UNRECORDED | b.CLOSED) == 0
-        and row[b.RECV_NS] - row[b.LAST_TICK_NS] >= throttle_ns
-    )
-
-
-@njit(cache=True)
 def _walk(
     row: b.Row,
     events: Columns,
     throttle_ns: int,
-    close_ns: int,
     offsets_s: Words,
     first_hour: int,
     rows: Any,
@@ -164,7 +153,7 @@ def _walk(
             row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, i + 1
         row[b.EVENT_NO], row[b.RECV_NS] = i + 1, events.recv_ns[i]
         row[b.EXCH_MS] = events.exch_ms[i]
-        if events.recv_ns[i] >= close_ns or not _is_tick(row, throttle_ns):
+        if not b.tick_due(row, throttle_ns):
             continue
         row[b.LAST_TICK_NS], row[b.TICK_EVENT_NO] = row[b.RECV_NS], row[b.EVENT_NO]
         rows[ticks] = row[: rows.shape[1]]
@@ -255,14 +244,12 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
     duration_ns = int(events.recv_ns.max() - events.recv_ns.min())
     room = n if throttle_ns == 0 else min(n, duration_ns // throttle_ns + 2)
     row = b.new_row(session.grid.size, session.grid)
+    row[b.CLOSE_MS] = session.close_ms
     rows = np.zeros((room, b.HEADER + 2 * session.grid.size), np.int64)
     features = np.zeros((room, BOOK_SIZE), np.float32)
     tick_event = np.zeros(room, np.int64)
     offsets, first_hour = _zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
-    close_ns = session.close_ms * 1_000_000 or np.iinfo(np.int64).max
-    ticks, status = _walk(
-        row, events, throttle_ns, close_ns, offsets, first_hour, rows, features, tick_event
-    )
+    ticks, status = _walk(row, events, throttle_ns, offsets, first_hour, rows, features, tick_event)
     if status < 0:
         reason = b.Status(status).name
         raise SessionError(f"{session.ticker}: event {ticks + 1} does not fit the book: {reason}")

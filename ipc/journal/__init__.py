@@ -10,6 +10,7 @@ marks-<first byte>.log}`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ipc.journal.events import (
@@ -34,8 +35,15 @@ __all__ = [
     "Segment",
     "events_of",
     "list_streams",
+    "new_stream_uid",
     "stream_folder",
 ]
+
+
+def new_stream_uid(started_ns: int, entropy: bytes) -> str:
+    """The name of one run of a producer: sorts by start, and no two are the same."""
+    started = datetime.fromtimestamp(started_ns // 1_000_000_000, UTC)
+    return f"{started:%Y%m%dT%H%M%S}-{entropy[:4].hex()}"
 
 
 def stream_folder(data_dir: Path, producer: str, session_uid: str) -> Path:
