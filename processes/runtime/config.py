@@ -50,7 +50,9 @@ class BookSettings(msgspec.Struct, frozen=True):
 
     mode: str
     tickers: tuple[str, ...]
+    series: tuple[str, ...]
     market_limit: int
+    discovery_s: float
     rows: int
     slots: int
     segment_records: int
@@ -179,7 +181,9 @@ def _books(read: _Reader) -> BookSettings:
     return BookSettings(
         mode=mode,
         tickers=tickers,
+        series=read.names("RL_MARKET_SERIES"),
         market_limit=read.number("ORDERBOOK_MARKET_LIMIT", 100, 1, 100_000),
+        discovery_s=read.number("RL_DISCOVERY_INTERVAL_S", 5.0, 0.1, 3_600.0),
         rows=read.number("RL_BOOK_ROWS", 256, 1, 65_535),
         slots=slots,
         segment_records=read.number("RL_JOURNAL_SEGMENT_RECORDS", 65_536, 2 * slots + 2, 1 << 26),
