@@ -83,10 +83,14 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
-    """The dashboard's server."""
+    """The dashboard's server. `depth` levels a side, 0 for all; `origins` besides its own host."""
 
     host: str
     port: int
+    origins: tuple[str, ...]
+    depth: int
+    book_interval_ms: int
+    client_buffer_bytes: int
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -209,6 +213,17 @@ def _actor(read: _Reader, environment: Environment) -> ActorSettings:
     )
 
 
+def _broadcaster(read: _Reader) -> BroadcasterSettings:
+    return BroadcasterSettings(
+        host=read.text("RL_BROADCASTER_HOST", "127.0.0.1"),
+        port=read.number("RL_BROADCASTER_PORT", 8080, 0, 65_535),
+        origins=read.names("RL_BROADCASTER_ORIGINS"),
+        depth=read.number("RL_BROADCASTER_DEPTH", 20, 0, 9_999),
+        book_interval_ms=read.number("RL_BROADCASTER_BOOK_INTERVAL_MS", 200, 20, 60_000),
+        client_buffer_bytes=read.number("RL_BROADCASTER_CLIENT_BUFFER", 8 << 20, 1 << 10, 1 << 32),
+    )
+
+
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Parse the environment; `ConfigError` on the first thing that cannot be used."""
     read = _Reader(environ)
@@ -226,9 +241,6 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),
             reconcile_s=read.number("RL_RECONCILE_S", 5.0, 0.5, 3_600.0),
         ),
-        broadcaster=BroadcasterSettings(
-            host=read.text("RL_BROADCASTER_HOST", "127.0.0.1"),
-            port=read.number("RL_BROADCASTER_PORT", 8080, 0, 65_535),
-        ),
+        broadcaster=_broadcaster(read),
         environ=environ,
     )
