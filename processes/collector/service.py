@@ -1,0 +1,142 @@
+"""The collector's loop: follow the exchange's markets, keep their books, say that we live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Final
+
+from ipc.book_table import BookTableWriter
+from ipc.clock import Clock, mono_ns
+from ipc.messages import Doorbell, ProcessStats, SessionInfo
+from ipc.sockets import Publisher, Pusher
+from processes.adapters.kalshi.errors import KalshiError
+from processes.collector.discovery import Discovery
+from processes.collector.feed import BookFeed
+from processes.collector.markets import Markets
+from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.session import Session
+from processes.collector.write_queue import WriteQueue
+from processes.runtime.log import Log
+
+__all__ = ["Collector"]
+
+BEAT: Final = 0.05  # seconds between heartbeats, doorbells and requests for missing snapshots
+TELL_BEATS: Final = 20  # heartbeats between two reports of session and counters
+NEWS_PAUSE: Final = 0.02  # seconds between a lifecycle event and the look at the list
+
+
+class Collector:
+    """Everything of one run, from its first mark to its last."""
+
+    def __init__(
+        self,
+        *,
+        table: BookTableWriter,
+        session: Session,
+        markets: Markets,
+        queue: WriteQueue,
+        feed: BookFeed,
+        client: OrderbookClient,
+        discovery: Discovery,
+        publisher: Publisher,
+        doorbell: Pusher,
+        clock: Clock,
+        log: Log,
+        discovery_s: float,
+    ) -> None:
+        self._table = table
+        self._session = session
+        self._markets = markets
+        self._queue = queue
+        self._feed = feed
+        self._client = client
+        self._discovery = discovery
+        self._publisher = publisher
+        self._doorbell = doorbell
+        self._clock = clock
+        self._log = log
+        self._discovery_s = discovery_s
+        self._rung = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until asked to stop; then the journal ends with its last mark."""
+        jobs = [self._client.run(), self._look_for_markets(), self._beat()]
+        tasks = [asyncio.create_task(job) for job in jobs]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in [stopped, *tasks]:
+                task.cancel()
+            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            self._session.end(self._clock.now_ns())
+            self._tell("stopped")
+            self._table.close()
+
+    async def _look_for_markets(self) -> None:
+        while True:
+            try:
+                wanted = await self._discovery.look()
+            except KalshiError as error:
+                self._log("discovery_failed", error=error)
+            else:
+                changes = self._markets.follow(wanted, self._clock.now_ns())
+                if changes.added or changes.removed:
+                    self._log("markets", added=len(changes.added), removed=len(changes.removed))
+                    await self._client.follow(changes)
+            await self._until_news()
+
+    async def _until_news(self) -> None:
+        """Wait for the next look: the interval, or at once when a market's life changed."""
+        waited = 0.0
+        while waited < self._discovery_s and not self._feed.news:
+            await asyncio.sleep(NEWS_PAUSE)
+            waited += NEWS_PAUSE
+        self._feed.news = False
+
+    async def _beat(self) -> None:
+        beats = 0
+        while True:
+            self._table.heartbeat(mono_ns())
+            self._session.retry()
+            await self._client.ask_for_snapshots()
+            self._ring()
+            if beats % TELL_BEATS == 0:
+                self._tell("live" if self._client.connected else "connecting")
+            beats += 1
+            await asyncio.sleep(BEAT)
+
+    def _ring(self) -> None:
+        """Tell the recorder that the journal has grown."""
+        if self._session.last_event_no != self._rung:
+            self._rung = self._session.last_event_no
+            self._doorbell.send(Doorbell(stream=self._session.stream))
+
+    def _tell(self, status: str) -> None:
+        facts = self._session.facts
+        info = SessionInfo(
+            session_uid=facts.uid,
+            environment=facts.environment,
+            websocket_url=facts.websocket_url,
+            started_ns=facts.started_ns,
+            markets=self._markets.tickers,
+            live_markets=self._markets.live_count(),
+            status=status,
+        )
+        self._publisher.send("session", info)
+        stats = ProcessStats(process="collector", mono_ns=mono_ns(), counters=self._counters())
+        self._publisher.send("stats", stats)
+
+    def _counters(self) -> dict[str, int]:
+        counters = Counter(self._feed.counts) + Counter(self._client.counts)
+        counters["accepted"] = self._queue.accepted
+        counters["marks_dropped"] = self._session.marks_dropped
+        counters["holes"] = len(self._feed.holes)
+        counters["waiting_for_snapshot"] = len(self._feed.wanted)
+        for reason, count in self._queue.refused.items():
+            counters[f"refused_{reason}"] = count
+        return dict(counters)
