@@ -18,12 +18,16 @@ import uvloop
 from ipc.shared_file import LayoutError
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["EXIT_CONFIG", "die_with_parent", "run"]
+__all__ = ["EXIT_CONFIG", "Stopped", "die_with_parent", "run"]
 
 EXIT_CONFIG: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+class Stopped(Exception):
+    """Asked to stop while still waiting for something to start with; a clean end."""
 
 
 def die_with_parent(signum: int = signal.SIGTERM) -> None:
@@ -42,6 +46,8 @@ def run(name: str, main: Main) -> NoReturn:
     except (ConfigError, LayoutError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         sys.exit(EXIT_CONFIG)
+    except Stopped as reason:
+        sys.stderr.write(f"{name}: {reason}\n")
     sys.exit(0)
 
 
