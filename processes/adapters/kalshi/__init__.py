@@ -1,0 +1,1 @@
+"""The Kalshi exchange, real or local: REST, WebSocket, wire messages, recordings."""

@@ -1,0 +1,179 @@
+"""Which exchange a URL belongs to, and which URLs this process may use.
+
+The environment is read from the host of a URL, never from a substring of the whole. Orders go to
+`KALSHI_TRADING_ENVIRONMENT`, data comes from `KALSHI_DATA_ENVIRONMENT` (default: the same).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ipc.clock import Clock, MarketClock, RealClock
+from ipc.messages import Environment
+from processes.runtime.config import FALSE, TRUE, ConfigError, Settings
+from processes.runtime.run import Stopped
+
+__all__ = [
+    "KalshiTarget",
+    "Purpose",
+    "clock_of",
+    "clock_path",
+    "data_environment_of",
+    "environment_of_url",
+    "target_of",
+]
+
+REST_PATH: Final = "/trade-api/v2"
+WS_PATH: Final = "/trade-api/ws/v2"
+RETIRED: Final = frozenset({"trading-api.kalshi.com", "demo-api.kalshi.com"})
+POLL: Final = 0.02  # seconds between looks for the exchange's announcement
+
+
+class Purpose(StrEnum):
+    """What a connection is for; the two may lead to different environments."""
+
+    TRADING = "trading"
+    DATA = "data"
+
+
+class KalshiTarget(msgspec.Struct, frozen=True):
+    """Where to connect; both URLs belong to `environment`."""
+
+    environment: Environment
+    rest_url: str
+    ws_url: str
+
+
+_DEFAULTS: Final = {
+    Environment.DEMO: KalshiTarget(
+        Environment.DEMO,
+        "https://external-api.demo.kalshi.co" + REST_PATH,
+        "wss://external-api-ws.demo.kalshi.co" + WS_PATH,
+    ),
+    Environment.PRODUCTION: KalshiTarget(
+        Environment.PRODUCTION,
+        "https://external-api.kalshi.com" + REST_PATH,
+        "wss://external-api-ws.kalshi.com" + WS_PATH,
+    ),
+}
+
+
+def environment_of_url(url: str) -> Environment:
+    """The environment that a URL's host belongs to; `trading-api.kalshi.com` is production.
+
+    A host that is not the exchange's is `simulated`. `ValueError` when there is no host.
+    """
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if not host:
+        raise ValueError(f"{url!r} has no host")
+    if host == "demo-api.kalshi.com" or _within(host, "kalshi.co"):
+        return Environment.DEMO
+    return Environment.PRODUCTION if _within(host, "kalshi.com") else Environment.SIMULATED
+
+
+def _within(host: str, domain: str) -> bool:
+    return host == domain or host.endswith("." + domain)
+
+
+def data_environment_of(settings: Settings) -> Environment:
+    """Where data comes from; `ConfigError` for a mix that nobody asked for."""
+    trading = settings.environment
+    raw = settings.environ.get("KALSHI_DATA_ENVIRONMENT", "").strip() or str(trading)
+    if raw not in tuple(Environment):
+        allowed = ", ".join(Environment)
+        raise ConfigError(f"KALSHI_DATA_ENVIRONMENT={raw!r} is unknown; allowed: {allowed}")
+    data = Environment(raw)
+    if data is not trading and not _flag(settings, "KALSHI_ALLOW_MIXED_ENVIRONMENTS"):
+        raise ConfigError(
+            f"KALSHI_DATA_ENVIRONMENT={data} differs from KALSHI_TRADING_ENVIRONMENT={trading}; "
+            "a mix needs KALSHI_ALLOW_MIXED_ENVIRONMENTS=true"
+        )
+    return data
+
+
+def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiTarget:
+    """Where to connect for `purpose`; `ConfigError` names the variable that forbids it."""
+    data = data_environment_of(settings)
+    environment = data if purpose is Purpose.DATA else settings.environment
+    if purpose is Purpose.TRADING:
+        _require_confirmation(settings)
+    if purpose is Purpose.DATA and data is not settings.environment:
+        return _default(settings, environment)
+    return _with_overrides(settings, _default(settings, environment))
+
+
+def _require_confirmation(settings: Settings) -> None:
+    name = "KALSHI_PRODUCTION_CONFIRMED"
+    if settings.environment is Environment.PRODUCTION and not _flag(settings, name):
+        value = settings.environ.get(name, "")
+        raise ConfigError(
+            f"{name}={value!r}: KALSHI_TRADING_ENVIRONMENT=production sends real orders; "
+            f"allowed: {name}=true"
+        )
+
+
+def _default(settings: Settings, environment: Environment) -> KalshiTarget:
+    if environment is not Environment.SIMULATED:
+        return _DEFAULTS[environment]
+    host = f"127.0.0.1:{settings.exchange.port}"
+    return KalshiTarget(environment, f"http://{host}{REST_PATH}", f"ws://{host}{WS_PATH}")
+
+
+def _with_overrides(settings: Settings, target: KalshiTarget) -> KalshiTarget:
+    rest = _url(settings, "KALSHI_API_URL", target.rest_url, ("http", "https"), target)
+    ws = _url(settings, "KALSHI_WS_URL", target.ws_url, ("ws", "wss"), target)
+    return KalshiTarget(target.environment, rest, ws)
+
+
+def _url(
+    settings: Settings, name: str, default: str, schemes: tuple[str, str], target: KalshiTarget
+) -> str:
+    """The override of one URL, checked against the environment it must belong to."""
+    raw = settings.environ.get(name, "").strip().rstrip("/")
+    if not raw:
+        return default
+    parts = urlsplit(raw)
+    if parts.hostname in RETIRED:
+        raise ConfigError(f"{name}={raw!r} is retired; allowed: {default}")
+    secure = target.environment is not Environment.SIMULATED
+    allowed = schemes[1:] if secure else schemes
+    if parts.scheme not in allowed or not parts.hostname:
+        words = " or ".join(f"{s}://" for s in allowed)
+        raise ConfigError(f"{name}={raw!r} is not usable; allowed: {words}host, as in {default}")
+    found = environment_of_url(raw)
+    if found is not target.environment:
+        raise ConfigError(
+            f"{name}={raw!r} is a host of {found}; allowed for {target.environment}: {default}"
+        )
+    return raw
+
+
+def _flag(settings: Settings, name: str) -> bool:
+    raw = settings.environ.get(name, "").strip().lower() or "false"
+    if raw not in TRUE | FALSE:
+        raise ConfigError(f"{name}={raw!r} is not a truth value; allowed: true, false")
+    return raw in TRUE
+
+
+def clock_path(data_dir: Path) -> Path:
+    """Where the local exchange announces market time."""
+    return data_dir / "exchange" / "clock"
+
+
+async def clock_of(settings: Settings, stop: asyncio.Event) -> Clock:
+    """Market time: real, or the local exchange's once it is announced; `Stopped` when stopped."""
+    if data_environment_of(settings) is not Environment.SIMULATED:
+        return RealClock()
+    path = clock_path(settings.data_dir)
+    while not stop.is_set():
+        try:
+            return MarketClock(path)
+        except (OSError, ValueError, RuntimeError):  # not there, still empty, not yet announced
+            await asyncio.sleep(POLL)
+    raise Stopped("stopped before the local exchange announced its clock")
