@@ -1,0 +1,1 @@
+"""KalshiOrderManager: intents become orders, orders become fills, fills become an account."""

@@ -1,0 +1,153 @@
+"""Sub-accounts: per market its cash, position and P&L as a function of its fills, and our doubts.
+
+A sub-account is what its fills make of `RL_ACTOR_MARKET_CASH`, in the order in which they happened;
+each fill counts once, by its trade id, whatever channel brought it and how often. A fill that
+arrives late makes the account be computed anew. A market is KNOWN, and may be traded, only while
+nothing is in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from ipc import account_table as a
+from ipc.account_table import OpenOrder, put_orders
+from ipc.messages import ActorFill, ActorPosition
+from models.portfolio import Portfolio
+
+__all__ = ["Doubt", "MarketAccount", "position_of", "signed_e2"]
+
+
+class Doubt(StrEnum):
+    """Why a market's account is not known."""
+
+    STARTING = "not_reconciled_yet"
+    CHANNEL = "private_channel_down"
+    MISMATCH = "exchange_disagrees"
+    ORDER = "order_of_unknown_outcome"
+    FILLS = "fills_missing"
+    LEFTOVER = "order_of_an_earlier_life"
+    JOURNAL = "journal_refuses"
+
+
+def signed_e2(fill: ActorFill) -> int:
+    """What a fill does to the position."""
+    return fill.count_e2 if fill.book_side == "bid" else -fill.count_e2
+
+
+def position_of(fills: Iterable[ActorFill]) -> int:
+    """The position that fills add up to."""
+    return sum(signed_e2(fill) for fill in fills)
+
+
+def _happened(fill: ActorFill) -> tuple[int, str]:
+    return fill.ts_ms, fill.trade_id
+
+
+class MarketAccount:
+    """One market's sub-account. `changed_mono_ns` is when anything last happened to it."""
+
+    def __init__(self, ticker: str, start_cash_e6: int) -> None:
+        self.ticker = ticker
+        self.doubts: set[Doubt] = {Doubt.STARTING}
+        self.settled_e4: int | None = None
+        self.changed_mono_ns = 0
+        self.version = 0
+        self._start_cash_e6 = start_cash_e6
+        self._fills: dict[str, ActorFill] = {}
+        self._last = (0, "")
+        self._portfolio = Portfolio(start_cash_e6)
+
+    @property
+    def known(self) -> bool:
+        """Whether the market may be traded."""
+        return not self.doubts
+
+    @property
+    def row(self) -> a.AccountRow:
+        """The account as the fee and cash rules of `models` read it."""
+        return self._portfolio.row
+
+    @property
+    def cash_e6(self) -> int:
+        """Cash before any hold for resting orders."""
+        return self._portfolio.cash_e6
+
+    @property
+    def position_e2(self) -> int:
+        """Signed, YES positive."""
+        return self._portfolio.position_e2
+
+    @property
+    def realized_e6(self) -> int:
+        """Closed profit and loss, fees apart."""
+        return self._portfolio.realized_e6
+
+    @property
+    def fees_e6(self) -> int:
+        """Fees paid."""
+        return self._portfolio.fees_e6
+
+    def has(self, trade_id: str) -> bool:
+        """Whether this fill is booked."""
+        return trade_id in self._fills
+
+    def book(self, fill: ActorFill) -> bool:
+        """Book a fill; False when it was booked before."""
+        if fill.trade_id in self._fills:
+            return False
+        self._fills[fill.trade_id] = fill
+        if _happened(fill) < self._last or self.settled_e4 is not None:
+            self._recompute()
+        else:
+            self._apply(fill)
+        return True
+
+    def settle(self, yes_value_e4: int) -> bool:
+        """Pay out at the market's result; False when that was done before."""
+        if self.settled_e4 is not None:
+            return False
+        self.settled_e4 = yes_value_e4
+        self._portfolio.settle(yes_value_e4)
+        return True
+
+    def adopt(self, fills: Iterable[ActorFill]) -> None:
+        """Forget what is booked and start from the exchange's own list."""
+        self._fills = {fill.trade_id: fill for fill in fills}
+        self._recompute()
+
+    def _recompute(self) -> None:
+        self._portfolio = Portfolio(self._start_cash_e6)
+        self._last = (0, "")
+        for fill in sorted(self._fills.values(), key=_happened):
+            self._apply(fill)
+        if self.settled_e4 is not None:
+            self._portfolio.settle(self.settled_e4)
+
+    def _apply(self, fill: ActorFill) -> None:
+        self._portfolio.fill(fill.book_side, fill.yes_price_e4, fill.count_e2, fill.fee_e6)
+        self._last = _happened(fill)
+
+    def row_for_table(self, orders: list[OpenOrder], ts_ns: int) -> a.AccountRow:
+        """The row that other processes read."""
+        row = self._portfolio.row.copy()
+        row[a.ACCOUNT_VERSION] = self.version
+        row[a.KNOWN] = int(self.known)
+        row[a.TS_NS] = ts_ns
+        put_orders(row, orders[: a.MAX_ORDERS])
+        return row
+
+    def message(self, open_orders: int, ts_ns: int) -> ActorPosition:
+        """What is published and journalled of the sub-account."""
+        return ActorPosition(
+            market_ticker=self.ticker,
+            position_e2=self.position_e2,
+            cost_basis_e6=self._portfolio.cost_basis_e6,
+            cash_e6=self.cash_e6,
+            realized_e6=self.realized_e6,
+            fees_e6=self.fees_e6,
+            open_orders=open_orders,
+            account_version=self.version,
+            ts_ns=ts_ns,
+        )

@@ -1,0 +1,160 @@
+"""What an intent must pass before anything is sent: small pure checks, each a reason or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from ipc.messages import BookSide, Intent, Leg
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
+from models.fees import FeeSchedule
+from models.portfolio import ASK, BID, cash_flow_e6
+from processes.execution.account import MarketAccount
+from processes.execution.orders import Order, valid_intent_id
+
+__all__ = ["CHECKS", "Limits", "View", "collateral_e6", "refusal"]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds that hold whatever a policy asks for."""
+
+    enabled: bool = True
+    count_e2: int = 1_000
+    open_orders: int = 200  # of the whole stack
+    fees: FeeSchedule = FeeSchedule()
+
+
+class View(msgspec.Struct, frozen=True):
+    """What the checks look at. `others` are the market's open orders, those to be replaced apart.
+
+    `session_uid` and `environment_ok` come from the collector; None while it has not spoken.
+    """
+
+    now_mono_ns: int
+    account: MarketAccount | None
+    grid: PriceGrid | None
+    others: tuple[Order, ...]
+    open_orders: int
+    session_uid: str | None
+    environment_ok: bool
+
+
+Check = Callable[[Intent, View, Limits], str | None]
+
+
+def refusal(intent: Intent, view: View, limits: Limits) -> str | None:
+    """The first reason not to send, or None."""
+    return next((r for check in CHECKS if (r := check(intent, view, limits))), None)
+
+
+def within_deadline(intent: Intent, view: View, limits: Limits) -> str | None:
+    """A decision is worthless after its deadline."""
+    return "deadline" if view.now_mono_ns > intent.deadline_mono_ns else None
+
+
+def enabled(intent: Intent, view: View, limits: Limits) -> str | None:
+    """`RL_ACTOR_ENABLED`."""
+    return None if limits.enabled else "actor_disabled"
+
+
+def well_formed(intent: Intent, view: View, limits: Limits) -> str | None:
+    """The intent says the same thing both ways, under a name that the exchange accepts."""
+    if not valid_intent_id(intent.intent_id):
+        return "intent_id"
+    bid = intent.is_buy == (intent.leg is Leg.YES)
+    yes_price_e4 = intent.price_e4
+    if intent.leg is Leg.NO:
+        yes_price_e4 = ONE_DOLLAR_E4 - intent.price_e4
+    if (intent.book_side is BookSide.BID) != bid or yes_price_e4 != intent.yes_price_e4:
+        return "contradiction"
+    return None
+
+
+def of_this_session(intent: Intent, view: View, limits: Limits) -> str | None:
+    """Decisions of an earlier collector run, or on data of a foreign environment, do not count."""
+    if view.session_uid is not None and intent.session_uid != view.session_uid:
+        return "session"
+    return None if view.environment_ok else "environment"
+
+
+def account_known(intent: Intent, view: View, limits: Limits) -> str | None:
+    """Unknown does not trade; nor does a market that has paid out."""
+    account = view.account
+    if account is None or view.grid is None:
+        return "market_unknown"
+    if account.doubts:
+        return min(account.doubts).value
+    return None if account.settled_e4 is None else "settled"
+
+
+def on_grid(intent: Intent, view: View, limits: Limits) -> str | None:
+    """The exchange refuses prices off its grid."""
+    off = view.grid is None or view.grid.index(intent.yes_price_e4) < 0
+    return "price_off_grid" if off else None
+
+
+def count_allowed(intent: Intent, view: View, limits: Limits) -> str | None:
+    """Positive, and not above the contract size."""
+    return None if 0 < intent.count_e2 <= limits.count_e2 else "count"
+
+
+def one_order_per_market(intent: Intent, view: View, limits: Limits) -> str | None:
+    """Nothing else of ours may rest in this market."""
+    return "order_open" if any(order.own for order in view.others) else None
+
+
+def room_for_orders(intent: Intent, view: View, limits: Limits) -> str | None:
+    """A bound on the open orders of the whole stack."""
+    return None if view.open_orders < limits.open_orders else "too_many_orders"
+
+
+def sells_held(intent: Intent, view: View, limits: Limits) -> str | None:
+    """A sale never exceeds what is held less what every order on its side of the book may take."""
+    if intent.is_buy or view.account is None:
+        return None
+    position_e2 = view.account.position_e2
+    held_e2 = max(position_e2 if intent.leg is Leg.YES else -position_e2, 0)
+    taken_e2 = sum(o.remaining_e2 for o in view.others if o.book_side is intent.book_side)
+    return None if intent.count_e2 <= held_e2 - taken_e2 else "sells_more_than_held"
+
+
+def collateral_e6(order: Order, fees: FeeSchedule) -> int:
+    """Cash that a resting buy may take, taker fee included; netting is not counted on."""
+    if not order.is_buy:
+        return 0
+    fee_e6 = fees.fee_e6(order.yes_price_e4, order.remaining_e2, is_buy=True, is_taker=True)
+    return order.price_e4 * order.remaining_e2 + fee_e6
+
+
+def buys_affordable(intent: Intent, view: View, limits: Limits) -> str | None:
+    """A purchase and its worst fee fit the sub-account's cash, other resting buys paid first.
+
+    A better price costs less even though its fee may be higher: the limit is the worst case.
+    """
+    if not intent.is_buy or view.account is None:
+        return None
+    bid = intent.book_side is BookSide.BID
+    flow_e6 = cash_flow_e6(
+        view.account.position_e2, BID if bid else ASK, intent.yes_price_e4, intent.count_e2
+    )
+    fee_e6 = limits.fees.fee_e6(intent.yes_price_e4, intent.count_e2, is_buy=bid, is_taker=True)
+    held_e6 = sum(collateral_e6(o, limits.fees) for o in view.others if o.own)
+    left_e6 = view.account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    return None if left_e6 >= 0 else "not_enough_cash"
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    within_deadline,
+    enabled,
+    well_formed,
+    of_this_session,
+    account_known,
+    on_grid,
+    count_allowed,
+    one_order_per_market,
+    room_for_orders,
+    sells_held,
+    buys_affordable,
+)
