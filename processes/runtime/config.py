@@ -220,7 +220,7 @@ def _broadcaster(read: _Reader) -> BroadcasterSettings:
         origins=read.names("RL_BROADCASTER_ORIGINS"),
         depth=read.number("RL_BROADCASTER_DEPTH", 20, 0, 9_999),
         book_interval_ms=read.number("RL_BROADCASTER_BOOK_INTERVAL_MS", 200, 20, 60_000),
-        client_buffer_bytes=read.number("RL_BROADCASTER_CLIENT_BUFFER", 8 << 20, 1 << 10, 1 << 32),
+        client_buffer_bytes=read.number("RL_BROADCASTER_CLIENT_BUFFER", 8 << 20, 1 << 16, 1 << 32),
     )
 
 

@@ -1,0 +1,220 @@
+"""The loop: events and shared tables in, `/rl/ws` and the dashboard's pages out."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from websockets.asyncio.server import Server, serve
+
+from ipc.clock import Clock, MarketClock, RealClock, mono_ns, real_ns
+from ipc.messages import Environment, ProcessStats
+from ipc.shared_file import shared_path
+from ipc.sockets import Context, Subscriber
+from ipc.units import format_count, format_money
+from processes.broadcaster.health import Health, health_page, metrics_page
+from processes.broadcaster.manager import WebSocketManager
+from processes.broadcaster.site import DIST, Access, Site, load_pages
+from processes.broadcaster.state import LatestState
+from processes.broadcaster.tables import Accounts, Books
+from processes.broadcaster.wire import (
+    PROTOCOL,
+    ActorData,
+    ConnectionData,
+    Kind,
+    StatsData,
+    Update,
+    update_of,
+)
+from processes.runtime.config import ConfigError, Settings
+
+__all__ = ["Broadcaster"]
+
+NAME: Final = "broadcaster"
+BEAT_SECONDS: Final = 1.0
+_NS_PER_MS: Final = 1_000_000
+
+
+class Broadcaster:
+    """One server, its sources, and what it knows."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._state = LatestState()
+        self._health = Health()
+        self._started_ms = real_ns() // _NS_PER_MS
+        wanted = settings.broadcaster
+        self.manager = WebSocketManager(
+            self._welcome, lambda: real_ns() // _NS_PER_MS, wanted.client_buffer_bytes
+        )
+        self._books = Books(shared_path(settings.data_dir, "books"), wanted.depth)
+        self._accounts = Accounts(shared_path(settings.data_dir, "accounts"))
+        self._life_of_execution = 0
+        self._busy = 0
+        self._clock: Clock | None = None
+        self._subscribers: list[Subscriber] = []
+
+    async def run(self, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
+        """Serve until stopped; `announce` gets the dashboard's address once it answers."""
+        server = await self._serve()
+        try:
+            announce(_address(server))
+            await self._follow(stop)
+        finally:
+            server.close(close_connections=False)
+            await self.manager.close()
+            await server.wait_closed()
+            self._books.close()
+            self._accounts.close()
+
+    async def _serve(self) -> Server:
+        wanted = self._settings.broadcaster
+        environment = self._settings.environment
+        live = {
+            "/rl/health": lambda: health_page(self._health, environment, mono_ns()),
+            "/metrics": lambda: metrics_page(self._health, mono_ns()),
+        }
+        site = Site(Access(wanted.host, wanted.origins), load_pages(DIST), live)
+        site.full = lambda: self.manager.full
+        try:
+            return await serve(
+                self.manager.handle,
+                wanted.host,
+                wanted.port,
+                process_request=site.process_request,
+                compression=None,
+                max_size=4_096,
+                server_header=None,
+            )
+        except OSError as error:
+            raise ConfigError(_bind_failure(wanted.host, wanted.port, error)) from None
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        context = Context()
+        place = self._settings.data_dir, self._settings.environ
+        # Triggers are not for us: the table itself is read, so a burst costs nothing here.
+        self._subscribers = [
+            Subscriber(context, ("collector",), *place, topics=("session", "stats")),
+            Subscriber(context, ("inference", "execution", "recorder"), *place),
+        ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._listen(s)) for s in self._subscribers]
+                tasks.append(group.create_task(self._watch_books()))
+                tasks.append(group.create_task(self._beat()))
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+        except ExceptionGroup as failures:  # `run` knows single errors
+            raise failures.exceptions[0] from None
+        finally:
+            for subscriber in self._subscribers:
+                subscriber.close()
+            context.term()
+
+    async def _listen(self, subscriber: Subscriber) -> None:
+        while True:
+            _, first = await subscriber.recv()
+            messages = [first, *(message for _, message in subscriber.recv_waiting())]
+            for message in messages:
+                if isinstance(message, ProcessStats):
+                    self._health.heard(message.process, message.counters, mono_ns())
+            updates = (self._state.apply(message) for message in messages)
+            self.manager.publish([u for u in updates if u is not None])
+
+    async def _watch_books(self) -> None:
+        interval = self._settings.broadcaster.book_interval_ms / 1_000
+        while True:
+            self._look_at_books()
+            await asyncio.sleep(interval)
+
+    def _look_at_books(self) -> None:
+        now = mono_ns()
+        found = self._books.read(now)
+        self._health.beat("books", self._books.age_ns(now), now)
+        if found is not None:
+            self._busy += found.busy
+            updates = [self._state.book(book) for book in found.changed]
+            self.manager.publish([*updates, *self._state.keep_books(found.tickers)])
+
+    async def _beat(self) -> None:
+        while True:
+            self._look_at_accounts()
+            now = mono_ns()
+            self._health.heard(NAME, self._counters(), now)
+            stats = StatsData(
+                process=NAME,
+                counters=self._counters(),
+                parts=self._health.parts(now),
+                market_ms=self._market_ms(),
+            )
+            self.manager.publish([self._state.stats(stats)])
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _look_at_accounts(self) -> None:
+        now = mono_ns()
+        life = self._accounts.generation()
+        self._health.beat("accounts", self._accounts.age_ns(now), now)
+        if self._life_of_execution not in (0, life):
+            self.manager.publish(self._state.execution_restarted())
+        self._life_of_execution = life
+        self.manager.publish(self._state.seed_positions(self._accounts.read()))
+
+    def _counters(self) -> dict[str, int]:
+        return {
+            "clients": self.manager.clients,
+            "connections": self.manager.connected,
+            "messages_sent": self.manager.sent,
+            "dropped_slow_clients": self.manager.dropped_slow,
+            "missed_messages": sum(s.gaps for s in self._subscribers),
+            "busy_rows": self._busy,
+        }
+
+    def _market_ms(self) -> int | None:
+        """Market time; None until the local exchange announces it."""
+        if self._clock is None:
+            self._clock = self._find_clock()
+        return None if self._clock is None else self._clock.now_ns() // _NS_PER_MS
+
+    def _find_clock(self) -> Clock | None:
+        if self._settings.environment is not Environment.SIMULATED:
+            return RealClock()
+        try:
+            return MarketClock(self._settings.data_dir / "exchange" / "clock")
+        except (OSError, ValueError, RuntimeError):  # no file, an empty one, not announced
+            return None
+
+    def _welcome(self) -> list[Update]:
+        actor, wanted = self._settings.actor, self._settings.broadcaster
+        connection = ConnectionData(
+            protocol=PROTOCOL,
+            environment=self._settings.environment,
+            depth=wanted.depth,
+            book_interval_ms=wanted.book_interval_ms,
+            started_ms=self._started_ms,
+            actor=ActorData(
+                enabled=actor.enabled,
+                strategy=actor.strategy,
+                throttle_ms=actor.throttle_ms,
+                contract_size=format_count(actor.contract_size_e2),
+                market_cash=format_money(actor.market_cash_e6),
+                pricing=actor.pricing,
+            ),
+        )
+        return [update_of(Kind.CONNECTION, connection), *self._state.welcome()]
+
+
+def _address(server: Server) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _bind_failure(host: str, port: int, error: OSError) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"RL_BROADCASTER_HOST={host} is not an address of this machine"
+    reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be bound ({error})"
+    return f"RL_BROADCASTER_PORT={port} {reason} on {host}; allowed: a free port, or 0 for any"

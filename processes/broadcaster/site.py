@@ -1,0 +1,141 @@
+"""Everything that is answered over HTTP on the dashboard's port, and who may ask.
+
+The built dashboard is read once, into memory: no path of a request ever reaches the file system.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+__all__ = ["DIST", "WEBSOCKET_PATH", "Access", "Page", "Site", "load_pages"]
+
+DIST: Final = Path(__file__).resolve().parents[2] / "frontend" / "dist"
+WEBSOCKET_PATH: Final = "/rl/ws"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"  # assets carry a hash in their name
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_POLICY: Final = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ALWAYS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": _POLICY,
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Connection": "close",
+}
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A body and what it is."""
+
+    body: bytes
+    kind: str
+    status: HTTPStatus = HTTPStatus.OK
+    cache: str = "no-cache"
+
+
+def load_pages(folder: Path) -> dict[str, Page]:
+    """URL path -> file of the built dashboard; empty when there is no build."""
+    pages = {}
+    for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+        path = "/" + file.relative_to(folder).as_posix()
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if kind.startswith("text/"):
+            kind += "; charset=utf-8"
+        cache = IMMUTABLE if path.startswith("/assets/") else "no-cache"
+        pages[path] = Page(file.read_bytes(), kind, cache=cache)
+    if "/index.html" in pages:
+        pages["/"] = pages["/index.html"]
+    return pages
+
+
+class Access:
+    """Who may ask: the same host, no Origin at all, or an Origin that the settings name.
+
+    Bound to loopback, the Host must be loopback too (or of a named origin): otherwise a foreign
+    name that resolves to 127.0.0.1 would count as the same host.
+    """
+
+    def __init__(self, host: str, origins: Iterable[str]) -> None:
+        self._origins = frozenset(o.rstrip("/").lower() for o in origins)
+        named = {urlsplit(o).hostname for o in self._origins}
+        self._hosts = LOOPBACK | named if host in LOOPBACK else None
+
+    def allows(self, host: str, origin: str | None) -> bool:
+        """Whether a request with these headers is answered."""
+        try:
+            name = urlsplit(f"//{host}").hostname
+            if self._hosts is not None and name not in self._hosts:
+                return False
+            if origin is None or origin.lower() in self._origins:
+                return True
+            return urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:
+            return False
+
+
+class Site:
+    """Answers everything but the WebSocket itself; `live` are pages made when asked for."""
+
+    def __init__(
+        self, access: Access, pages: dict[str, Page], live: dict[str, Callable[[], Page]]
+    ) -> None:
+        self._access = access
+        self._pages = pages
+        self._live = live
+        self.full: Callable[[], bool] = lambda: False
+
+    def process_request(self, _: ServerConnection, request: Request) -> Response | None:
+        """A response, or None to go on with the WebSocket handshake."""
+        origins = request.headers.get_all("Origin")
+        hosts = request.headers.get_all("Host")
+        if len(hosts) != 1 or len(origins) > 1:
+            return _plain(HTTPStatus.BAD_REQUEST, "one Host, at most one Origin")
+        if not self._access.allows(hosts[0], origins[0] if origins else None):
+            return _plain(HTTPStatus.FORBIDDEN, "this origin or host is not allowed here")
+        if request.method not in ("GET", "HEAD"):
+            return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD")
+        path = request.path.partition("?")[0]
+        if path == WEBSOCKET_PATH:
+            return self._websocket(request)
+        return _respond(self._find(path), head=request.method == "HEAD")
+
+    def _websocket(self, request: Request) -> Response | None:
+        if "Upgrade" not in request.headers or request.method != "GET":
+            return _plain(HTTPStatus.UPGRADE_REQUIRED, "this address speaks WebSocket")
+        if self.full():
+            return _plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+        return None
+
+    def _find(self, path: str) -> Page:
+        if make := self._live.get(path):
+            return make()
+        if page := self._pages.get(path):
+            return page
+        hint = "; there is no built dashboard: make frontend" if not self._pages else ""
+        return Page(f"not found{hint}\n".encode(), "text/plain", HTTPStatus.NOT_FOUND)
+
+
+def _plain(status: HTTPStatus, text: str) -> Response:
+    return _respond(Page(f"{text}\n".encode(), "text/plain", status), head=False)
+
+
+def _respond(page: Page, *, head: bool) -> Response:
+    headers = Headers(_ALWAYS)
+    headers["Content-Type"] = page.kind
+    headers["Content-Length"] = str(len(page.body))
+    headers["Cache-Control"] = page.cache
+    if page.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = "GET, HEAD"
+    return Response(page.status, page.status.phrase, headers, b"" if head else page.body)

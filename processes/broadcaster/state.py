@@ -1,0 +1,185 @@
+"""What is known now: events in, updates out, and the updates that a new connection starts with.
+
+No socket, no clock. Everything is bounded: `RECENT` actions, fills and finished orders, and as many
+books and positions as there are markets.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+import msgspec
+
+from ipc.messages import (
+    ActorAction,
+    ActorFill,
+    ActorOrder,
+    ActorPnl,
+    ActorPosition,
+    Message,
+    OrderStatus,
+    ProcessStats,
+    SessionInfo,
+)
+from models.actions import Action
+from processes.broadcaster import views
+from processes.broadcaster.wire import Kind, OrderbookData, StatsData, Update, update_of
+
+__all__ = ["RECENT", "LatestState"]
+
+RECENT: Final = 50
+CAUSES: Final = 2_000  # decisions remembered by intent, for the latency of their orders
+MIDS: Final = 900  # points of a market's chart
+MID_SPACING_MS: Final = 1_000
+_OPEN: Final = (OrderStatus.PENDING, OrderStatus.RESTING, OrderStatus.UNKNOWN)
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def _remember(store: OrderedDict[Key, Value], key: Key, value: Value, bound: int) -> None:
+    store[key] = value
+    store.move_to_end(key)
+    if len(store) > bound:
+        store.popitem(last=False)
+
+
+class LatestState:
+    """The newest of everything."""
+
+    def __init__(self) -> None:
+        self._session: Update | None = None
+        self._stats: dict[str, Update] = {}
+        self._books: dict[str, OrderbookData] = {}
+        self._mids: dict[str, deque[tuple[int, str]]] = {}
+        self._last_action: dict[str, ActorAction] = {}
+        self._deeds: deque[ActorAction] = deque(maxlen=RECENT)  # decisions other than HOLD
+        self._causes: OrderedDict[str, ActorAction] = OrderedDict()
+        self._open: dict[str, ActorOrder] = {}
+        self._finished: OrderedDict[str, ActorOrder] = OrderedDict()
+        self._fills: OrderedDict[str, Update] = OrderedDict()
+        self._positions: dict[str, ActorPosition] = {}
+        self._pnl: Update | None = None
+
+    def apply(self, message: Message) -> Update | None:
+        """Note an event; the update for all connections, None when it is not for them."""
+        match message:
+            case SessionInfo():
+                return self._note_session(message)
+            case ProcessStats():
+                return self.stats(StatsData(process=message.process, counters=message.counters))
+            case ActorAction():
+                return self._note_action(message)
+            case ActorOrder():
+                return self._note_order(message)
+            case ActorFill():
+                update = update_of(Kind.ACTOR_FILL, views.fill_data(message))
+                _remember(self._fills, message.trade_id, update, RECENT)
+                return update
+            case ActorPosition():
+                self._positions[message.market_ticker] = message
+                return self._position_update(message)
+            case ActorPnl():
+                self._pnl = update_of(Kind.ACTOR_PNL, views.pnl_data(message))
+                return self._pnl
+            case _:
+                return None
+
+    def stats(self, data: StatsData) -> Update:
+        """Note a process's counters, the broadcaster's own included."""
+        update = update_of(Kind.STATS, data)
+        self._stats[data.process] = update
+        return update
+
+    def book(self, data: OrderbookData) -> Update:
+        """Note a book and its place in the market's chart."""
+        self._books[data.ticker] = data
+        mids = self._mids.setdefault(data.ticker, deque(maxlen=MIDS))
+        if data.mid is not None and data.recv_ms is not None and data.state == "live":
+            if mids and data.recv_ms - mids[-1][0] < 0:  # market time went back: a new replay
+                mids.clear()
+            if not mids or data.recv_ms - mids[-1][0] >= MID_SPACING_MS:
+                mids.append((data.recv_ms, data.mid))
+        return update_of(Kind.ORDERBOOK_SNAPSHOT, data)
+
+    def keep_books(self, tickers: set[str]) -> list[Update]:
+        """Forget the books that the table no longer holds; each ends as STALE."""
+        gone = [t for t in self._books if t not in tickers]
+        updates = []
+        for ticker in gone:
+            last = msgspec.structs.replace(self._books.pop(ticker), state="stale")
+            self._mids.pop(ticker, None)
+            updates.append(update_of(Kind.ORDERBOOK_SNAPSHOT, last))
+        return updates
+
+    def seed_positions(self, positions: Iterable[ActorPosition]) -> list[Update]:
+        """Take over sub-accounts from the shared table where they are news."""
+        return [
+            update
+            for position in positions
+            if self._is_news(position) and (update := self.apply(position))
+        ]
+
+    def _is_news(self, position: ActorPosition) -> bool:
+        known = self._positions.get(position.market_ticker)
+        return known is None or known.account_version < position.account_version
+
+    def execution_restarted(self) -> list[Update]:
+        """A new life of execution: its versions start anew, earlier orders are UNKNOWN."""
+        self._positions.clear()
+        doubtful = [
+            msgspec.structs.replace(order, status=OrderStatus.UNKNOWN, reason="execution restarted")
+            for order in self._open.values()
+        ]
+        return [self._note_order(order) for order in doubtful]
+
+    def welcome(self) -> list[Update]:
+        """What a new connection gets after `connection`."""
+        latest = {id(a): a for a in (*self._deeds, *self._last_action.values())}
+        actions = sorted(latest.values(), key=lambda a: a.decided_mono_ns)
+        return [
+            *([self._session] if self._session else []),
+            *(self._first_book(book) for book in self._books.values()),
+            *(self._position_update(p) for p in self._positions.values()),
+            *([self._pnl] if self._pnl else []),
+            *(self._order_update(o) for o in (*self._finished.values(), *self._open.values())),
+            *self._fills.values(),
+            *(update_of(Kind.ACTOR_ACTION, views.action_data(a)) for a in actions),
+            *self._stats.values(),
+        ]
+
+    def _first_book(self, book: OrderbookData) -> Update:
+        mids = tuple(self._mids[book.ticker])
+        return update_of(Kind.ORDERBOOK_SNAPSHOT, msgspec.structs.replace(book, mids=mids))
+
+    def _note_session(self, info: SessionInfo) -> Update:
+        self._session = update_of(Kind.SESSION, views.session_data(info))
+        live = set(info.markets)
+        self._last_action = {t: a for t, a in self._last_action.items() if t in live}
+        return self._session
+
+    def _note_action(self, action: ActorAction) -> Update:
+        self._last_action[action.market_ticker] = action
+        if action.action != Action.HOLD:
+            self._deeds.append(action)
+        if action.intent_id is not None:
+            _remember(self._causes, action.intent_id, action, CAUSES)
+        return update_of(Kind.ACTOR_ACTION, views.action_data(action))
+
+    def _note_order(self, order: ActorOrder) -> Update:
+        if order.status in _OPEN:
+            self._open[order.client_order_id] = order
+        else:
+            self._open.pop(order.client_order_id, None)
+            _remember(self._finished, order.client_order_id, order, RECENT)
+        return self._order_update(order)
+
+    def _order_update(self, order: ActorOrder) -> Update:
+        cause = self._causes.get(order.intent_id) if order.intent_id else None
+        return update_of(Kind.ACTOR_ORDER, views.order_data(order, cause))
+
+    @staticmethod
+    def _position_update(position: ActorPosition) -> Update:
+        return update_of(Kind.ACTOR_POSITION, views.position_data(position))
