@@ -1,5 +1,10 @@
 """The language the processes share: units, messages, sockets, journals and shared memory."""
 
-from ipc.kernel_cache import use_kernel_cache
+import os
+import sys
 
-use_kernel_cache()
+_LOCATORS = ",".join(f"ipc.kernel_cache.{c}" for c in ("UserProvided", "InTree", "UserWide"))
+
+os.environ.setdefault("NUMBA_CACHE_LOCATOR_CLASSES", _LOCATORS)  # read when Numba is imported
+if numba := sys.modules.get("numba"):
+    numba.config.CACHE_LOCATOR_CLASSES = _LOCATORS
