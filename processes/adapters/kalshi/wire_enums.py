@@ -1,0 +1,104 @@
+"""The exchange's closed sets of words; each has a way to say that the word is a new one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = [
+    "BookSideText",
+    "LegText",
+    "LifecycleType",
+    "MarketStatus",
+    "OrderStatusText",
+    "Result",
+    "SelfTrade",
+    "TimeInForce",
+]
+
+
+class _Open(StrEnum):
+    """A word that is not in the set reads as UNKNOWN."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> _Open:  # noqa: ARG003
+        return cls["UNKNOWN"]
+
+
+class LegText(_Open):
+    """An outcome."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class BookSideText(_Open):
+    """The side of the YES book."""
+
+    BID = "bid"
+    ASK = "ask"
+    UNKNOWN = "unknown"
+
+
+class OrderStatusText(_Open):
+    """An order's life as the exchange tells it."""
+
+    RESTING = "resting"
+    EXECUTED = "executed"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+
+class MarketStatus(_Open):
+    """A market's life; the filter of `GET /markets` uses other words."""
+
+    INITIALIZED = "initialized"
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+    CLOSED = "closed"
+    DETERMINED = "determined"
+    DISPUTED = "disputed"
+    AMENDED = "amended"
+    FINALIZED = "finalized"
+    UNKNOWN = "unknown"
+
+
+class Result(_Open):
+    """How a market ended."""
+
+    NONE = ""
+    YES = "yes"
+    NO = "no"
+    SCALAR = "scalar"
+    UNKNOWN = "unknown"
+
+
+class LifecycleType(_Open):
+    """What happened to a market."""
+
+    CREATED = "created"
+    ACTIVATED = "activated"
+    DEACTIVATED = "deactivated"
+    CLOSE_DATE_UPDATED = "close_date_updated"
+    DETERMINED = "determined"
+    SETTLED = "settled"
+    PRICE_LEVEL_STRUCTURE_UPDATED = "price_level_structure_updated"
+    METADATA_UPDATED = "metadata_updated"
+    UNKNOWN = "unknown"
+
+
+class TimeInForce(_Open):
+    """How long an order waits."""
+
+    GOOD_TILL_CANCELED = "good_till_canceled"
+    IMMEDIATE_OR_CANCEL = "immediate_or_cancel"
+    FILL_OR_KILL = "fill_or_kill"
+    UNKNOWN = "unknown"
+
+
+class SelfTrade(_Open):
+    """Which of our own two orders yields when they would meet."""
+
+    TAKER_AT_CROSS = "taker_at_cross"
+    MAKER = "maker"
+    UNKNOWN = "unknown"
