@@ -1,0 +1,13 @@
+-- migrate:up
+create table rl_orderbook_sessions (
+    session_id bigserial primary key,
+    market_tickers text[] not null,
+    started_at timestamptz not null,
+    ended_at timestamptz,
+    status varchar(20) not null,
+    websocket_url text,
+    connection_metadata jsonb
+);
+
+-- migrate:down
+drop table rl_orderbook_sessions;

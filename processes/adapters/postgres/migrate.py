@@ -1,0 +1,88 @@
+"""Bring the schema up to date: `python -m processes.adapters.postgres.migrate`.
+
+dbmate's file format and table, so operators may use dbmate itself. Two runners at once are safe,
+and so is a kill at any moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, Final
+
+from processes.adapters.postgres.database import LOST, connect_within
+from processes.adapters.postgres.location import dsn_of
+from processes.adapters.postgres.migrations import Migration, load, refuse_newer
+from processes.runtime.config import Settings
+from processes.runtime.log import Log, StdoutLog
+from processes.runtime.run import run
+
+__all__ = ["migrate"]
+
+LOCK_KEY: Final = 0x6B616C73  # any number, the same for every runner
+LOCK_POLL: Final = 0.1  # seconds
+EMBEDDED_PATIENCE: Final = 60.0  # seconds; initdb on a slow disk
+FOREIGN_PATIENCE: Final = 10.0
+
+
+async def migrate(connection: Any, steps: Sequence[Migration], log: Log) -> int:
+    """Apply what is missing, in order; how many were."""
+    await _lock(connection)
+    try:
+        await connection.execute(
+            "create table if not exists schema_migrations(version varchar primary key)"
+        )
+        rows = await connection.fetch("select version from schema_migrations")
+        applied = {row["version"] for row in rows}
+        refuse_newer(applied, {step.version for step in steps})
+        missing = [step for step in steps if step.version not in applied]
+        for step in missing:
+            await _apply(connection, step)
+            log("applied", migration=step.name)
+    finally:
+        if not connection.is_closed():
+            await connection.execute("select pg_advisory_unlock($1)", LOCK_KEY)
+    return len(missing)
+
+
+async def _lock(connection: Any) -> None:
+    """Polled: a blocking advisory lock deadlocks with CREATE INDEX CONCURRENTLY."""
+    while True:
+        if await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_KEY):
+            return
+        await asyncio.sleep(LOCK_POLL)
+
+
+async def _apply(connection: Any, step: Migration) -> None:
+    async with connection.transaction() if step.transaction else nullcontext():
+        await connection.execute(step.sql)
+        await connection.execute("insert into schema_migrations values ($1)", step.version)
+
+
+async def _main(settings: Settings, stop: asyncio.Event) -> None:
+    work = asyncio.ensure_future(_migrate_server(settings, StdoutLog("migrate")))
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if work.done():
+        work.result()
+    else:
+        work.cancel()
+
+
+async def _migrate_server(settings: Settings, log: Log) -> None:
+    patience = FOREIGN_PATIENCE if settings.database_url else EMBEDDED_PATIENCE
+    connection = await connect_within(dsn_of(settings), patience)
+    try:
+        log("done", applied=await migrate(connection, load(), log))
+    except LOST as error:  # supervisord starts the next attempt
+        log("failed", error=f"{type(error).__name__}: {error}")
+        sys.exit(1)
+    finally:
+        connection.terminate()
+
+
+if __name__ == "__main__":
+    run("migrate", _main)

@@ -1,0 +1,1 @@
+"""The recorder: follows the journals into PostgreSQL, nothing lost, nothing doubled."""
