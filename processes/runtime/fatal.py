@@ -8,7 +8,9 @@ own could do none of these (supervisord itself always exits 0).
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
+import stat
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -104,7 +106,15 @@ def make_stack(supervisord: Any, root: str) -> StackWatch:
         sys.stderr.write(f"stack: {error}\n")
         sys.stderr.flush()
         os._exit(EXIT_CONFIG)
+    _append_to_files()
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     watch = StackWatch(supervisord, _exit_with, mono_ns)
     watch._subscribe()
     return watch
+
+
+def _append_to_files() -> None:
+    """Programs' output reaches a redirected stdout by another opening of it: never overwrite it."""
+    for fd in (1, 2):
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
