@@ -1,0 +1,1 @@
+"""ActorService: trigger -> tick -> observation -> policy -> action -> intent."""

@@ -1,0 +1,189 @@
+"""Row, account and mask -> decision, for all markets that are due at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.account_table import new_account
+from ipc.units import LINEAR_CENT
+from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
+from models.decisions import Decisions, Policy
+from models.fees import FeeRule, FeeSchedule, rule_at_ms
+from models.observation import SIZE, LiveObservationAdapter, observation_hash
+from processes.runtime.log import Log
+
+__all__ = ["BATCH", "Decider", "Decision", "Question", "Reason"]
+
+BATCH: Final = 64  # markets a policy is asked about at once; a longer burst sends its first sooner
+_MS: Final = 1_000_000
+_ONLY_HOLD: Final = (True, False, False, False, False)
+
+
+class Reason(StrEnum):
+    """Why an action is what it is. `MASKED`: HOLD, because what was preferred is not allowed."""
+
+    POLICY = "policy"
+    POLICY_HOLD = "policy hold"
+    MASKED = "masked"
+    WARMING_UP = "warming up"
+    ACCOUNT_UNKNOWN = "account unknown"
+    DISABLED = "disabled"
+    POLICY_FAULT = "policy fault"
+
+
+class Question(NamedTuple):
+    """One market at one tick; `account` is None when it is not known."""
+
+    ticker: str
+    row: b.Row
+    account: a.AccountRow | None
+    history: int
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What one question came to; `order` is None for HOLD, `logits` empty when nobody was asked."""
+
+    action: Action
+    reason: Reason
+    order: OrderRequest | None = None
+    observation_hash: str = ""
+    mask: tuple[bool, ...] = _ONLY_HOLD
+    logits: tuple[float, ...] = ()
+    value: float | None = None
+
+
+class _Asked(NamedTuple):
+    """A question that goes to the policy as the batch's row `at`."""
+
+    question: Question
+    at: int
+
+
+class Decider:
+    """Asks the policy once for every batch, through buffers that are made once."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        enabled: bool,
+        warmup_ticks: int,
+        pricing: Pricing | str,
+        contract_size_e2: int,
+        log: Log,
+    ) -> None:
+        self.policy = policy
+        self.adapter = LiveObservationAdapter()
+        self.faults = 0
+        self._log = log
+        self._enabled = enabled
+        self._warmup_ticks = warmup_ticks
+        self._spaces = {
+            rule: LimitOrderActionSpace(pricing, contract_size_e2, FeeSchedule(rule))
+            for rule in FeeRule
+        }
+        self._observations = np.zeros((BATCH, SIZE), np.float32)
+        self._masks = np.zeros((BATCH, N_ACTIONS), np.bool_)
+
+    def start_anew(self) -> None:
+        """Forget every market's history: the books have another writer."""
+        self.adapter = LiveObservationAdapter()
+
+    def warm(self) -> None:
+        """Run everything once, so that no kernel is loaded and no model is cold at the first tick.
+
+        Also shows a model that cannot answer before anything else is started.
+        """
+        row, account = b.new_row(LINEAR_CENT.size, LINEAR_CENT), new_account(1)
+        self.adapter.tick("", row)
+        self.adapter.observe("", row, account, self._observations[0])
+        for rule in FeeRule:
+            self._spaces[rule].mask(row, account, self._masks[0])
+            self._spaces[rule].order_for(int(Action.BUY_YES_LIMIT), row, account)
+        for size in (1, 2):
+            self.policy.decide(self._observations[:size], self._masks[:size])
+        self.adapter.forget("")
+
+    def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """One decision per question, at most `BATCH`; the policy is asked only where it may act."""
+        decisions: list[Decision | None] = []
+        asked: list[_Asked] = []
+        for question in questions:
+            at = len(asked)
+            hold = self._hold(question, at)
+            decisions.append(hold)
+            if hold is None:
+                asked.append(_Asked(question, at))
+        answers = iter(self._ask(asked))
+        return [next(answers) if d is None else d for d in decisions]
+
+    def _hold(self, question: Question, at: int) -> Decision | None:
+        """HOLD where the policy is not asked; observation and mask of the others into row `at`."""
+        if question.account is None:
+            reason = Reason.ACCOUNT_UNKNOWN if self._enabled else Reason.DISABLED
+            return Decision(Action.HOLD, reason)
+        self._observe(question, question.account, at)
+        if self._enabled and question.history >= self._warmup_ticks:
+            return None
+        reason = Reason.WARMING_UP if self._enabled else Reason.DISABLED
+        return Decision(Action.HOLD, reason, None, self._hash(at), self._mask(at))
+
+    def _observe(self, question: Question, account: a.AccountRow, at: int) -> None:
+        self.adapter.observe(question.ticker, question.row, account, self._observations[at])
+        self._space(question.row).mask(question.row, account, self._masks[at])
+
+    def _space(self, row: b.Row) -> LimitOrderActionSpace:
+        """Affordable by the fees of the row's own day, as in training."""
+        return self._spaces[rule_at_ms(int(row[b.RECV_NS]) // _MS)]
+
+    def _hash(self, at: int) -> str:
+        return observation_hash(self._observations[at])
+
+    def _mask(self, at: int) -> tuple[bool, ...]:
+        return tuple(self._masks[at].tolist())
+
+    def _ask(self, asked: Sequence[_Asked]) -> list[Decision]:
+        if not asked:
+            return []
+        count = len(asked)
+        try:
+            answers = self.policy.decide(self._observations[:count], self._masks[:count])
+        except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
+            return [self._fault(one.at, error) for one in asked]
+        return [self._decision(one, answers) for one in asked]
+
+    def _fault(self, at: int, error: object) -> Decision:
+        if self.faults == 0:
+            self._log("policy_fault", model=self.policy.model, error=error)
+        self.faults += 1
+        return Decision(Action.HOLD, Reason.POLICY_FAULT, None, self._hash(at), self._mask(at))
+
+    def _decision(self, asked: _Asked, answers: Decisions) -> Decision:
+        at = asked.at
+        value = None if answers.values is None else float(answers.values[at])
+        if not (np.isfinite(answers.logits[at]).all() and math.isfinite(value or 0.0)):
+            return self._fault(at, f"logits {answers.logits[at]}, value {value}")
+        mask = self._mask(at)
+        action = Action(int(answers.actions[at]))
+        order = self._order(action, asked.question) if mask[action] else None
+        if order is None:
+            preferred = int(answers.logits[at].argmax())
+            action = Action.HOLD
+            reason = Reason.POLICY_HOLD if preferred == Action.HOLD else Reason.MASKED
+        else:
+            reason = Reason.POLICY
+        logits = tuple(answers.logits[at].tolist())
+        return Decision(action, reason, order, self._hash(at), mask, logits, value)
+
+    def _order(self, action: Action, question: Question) -> OrderRequest | None:
+        if question.account is None:
+            return None
+        return self._space(question.row).order_for(int(action), question.row, question.account)

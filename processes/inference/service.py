@@ -1,0 +1,207 @@
+"""ActorService: wakes on triggers, evaluates ticks, decides, records, and only then acts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from ipc.clock import Clock, mono_ns
+from ipc.messages import Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from models.decisions import Policy
+from models.market_choice import MarketChoice
+from processes.inference.decide import BATCH, Decider, Decision, Question
+from processes.inference.due import Due
+from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
+from processes.inference.outbox import Outbox, Parcel
+from processes.inference.records import PRODUCER, Bell, Records
+from processes.inference.sessions import SessionOfBooks
+from processes.inference.tables import Accounts, Books
+from processes.inference.ticks import Evaluated, Questions, Ticks
+from processes.inference.wires import open_wires
+from processes.runtime.config import Settings
+from processes.runtime.log import Log
+
+__all__ = ["ActorService"]
+
+WATCH: Final = 0.1  # seconds between looks for tables that appeared or were replaced
+STATS_WATCHES: Final = 10  # looks between two reports
+PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are gone
+COUNTS: Final = (
+    *("ticks", "decisions", "holds", "intents", "refused", "busy", "stale"),
+    "journal_refused",
+)
+
+
+class ActorService:
+    """Everything of one run, from its first record to its last."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        choice: MarketChoice,
+        clock: Clock,
+        stream: SessionStarted,
+        log: Log,
+    ) -> None:
+        actor = settings.actor
+        self._clock = clock
+        self._log = log
+        self._deadline_ms = actor.intent_deadline_ms
+        self._ids = IntentIds(stream.session_uid)
+        self._counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
+        self._decider = Decider(
+            policy,
+            enabled=actor.enabled,
+            warmup_ticks=actor.warmup_ticks,
+            pricing=actor.pricing,
+            contract_size_e2=actor.contract_size_e2,
+            log=log,
+        )
+        self._decider.warm()
+        self._due = Due()
+        self._session = SessionOfBooks()
+        self._last_event_no = 0
+        self._books = Books(settings.data_dir, log)
+        self._accounts = Accounts(settings.data_dir, log)
+        self._ticks = Ticks(self._books, self._due, self._counts)
+        self._questions = Questions(self._books, self._accounts, choice, self._counts)
+        self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
+        life = int(stream.session_uid.rpartition("-")[2], 16)
+        self._wires = open_wires(settings.data_dir, settings.environ, life)
+        self._bell = Bell(self._wires.doorbell, stream.session_uid)
+        self._outbox = Outbox(
+            self._records,
+            self._wires.intents,
+            self._wires.publisher,
+            self._bell,
+            self._counts,
+            log,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until asked to stop; then the journal ends with its last mark."""
+        self._bell.ring()
+        jobs = [asyncio.create_task(job) for job in (self._follow(), self._watch())]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopped, *jobs], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (stopped, *jobs):
+                task.cancel()
+            await asyncio.gather(stopped, *jobs, return_exceptions=True)
+            self._close()
+
+    def _close(self) -> None:
+        self._records.end(self._clock.now_ns(), self._last_event_no)
+        self._bell.close()
+        self._report()
+        self._wires.close()
+        self._books.close()
+        self._accounts.close()
+
+    async def _follow(self) -> None:
+        """Take every waiting message, then work once on what they left to do."""
+        collector = self._wires.collector
+        while True:
+            _, message = await collector.recv()
+            woken_mono_ns = mono_ns()
+            self._take(message)
+            for _, waiting in collector.recv_waiting():
+                self._take(waiting)
+            self._work(woken_mono_ns)
+            await asyncio.sleep(0)  # under a flood nothing above gives way to the other job
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Trigger):
+            self._due.offer(message)
+        elif isinstance(message, SessionInfo):
+            if self._session.announce(message.session_uid, self._books.refresh()):
+                self._start_anew(message.session_uid)
+
+    def _work(self, woken_mono_ns: int) -> None:
+        """Evaluate and decide what is due, once books and session are known."""
+        if not self._due:
+            return
+        session_uid = self._session.of(self._books.refresh())
+        if session_uid is None:
+            return
+        triggers = self._due.take()
+        for first in range(0, len(triggers), BATCH):
+            self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
+
+    def _start_anew(self, session_uid: str) -> None:
+        """The books have another writer: every history is void."""
+        self._due.void()
+        self._decider.start_anew()
+        self._log("session", uid=session_uid)
+
+    def _batch(self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int) -> None:
+        ticks = self._ticks.evaluate(triggers, self._decider.adapter)
+        if not ticks:
+            return
+        parcels = self._decide(ticks, session_uid, woken_mono_ns)
+        self._last_event_no = max(p.tick.event_no for p in parcels)
+        if not self._outbox.send(parcels):
+            for tick in ticks:  # a history holds nothing that is not recorded
+                self._decider.adapter.forget(tick.ticker)
+
+    def _decide(
+        self, ticks: Sequence[Evaluated], session_uid: str, woken_mono_ns: int
+    ) -> list[Parcel]:
+        """Every tick as it leaves, with a decision where one was made."""
+        questions = self._questions.ask(ticks)
+        decisions = self._decider.decide(questions)
+        hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
+        answers = {q.ticker: (q, d) for q, d in zip(questions, decisions, strict=True)}
+        return [self._parcel(t, answers.get(t.ticker), session_uid, hops) for t in ticks]
+
+    def _parcel(
+        self,
+        tick: Evaluated,
+        answer: tuple[Question, Decision] | None,
+        session_uid: str,
+        hops: Hops,
+    ) -> Parcel:
+        record = tick_of(tick.ticker, tick.row, session_uid, tick.history)
+        if answer is None:
+            return Parcel(record)
+        question, decision = answer
+        policy = self._decider.policy
+        if decision.order is None:
+            return Parcel(record, action_of(question, decision, policy, session_uid, hops, None))
+        intent_id = self._ids.following()
+        action = action_of(question, decision, policy, session_uid, hops, intent_id)
+        intent = intent_of(action, intent_id, decision.order, self._deadline_ms)
+        return Parcel(record, action, intent)
+
+    async def _watch(self) -> None:
+        """Look for tables, drop markets that are gone, and report once a second."""
+        watches = 0
+        while True:
+            self._books.refresh()
+            self._accounts.refresh()
+            if watches % PRUNE_WATCHES == 0:
+                for ticker in self._due.forget_all_but(self._books.tickers()):
+                    self._decider.adapter.forget(ticker)
+            if watches % STATS_WATCHES == 0:
+                self._report()
+            watches += 1
+            await asyncio.sleep(WATCH)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was done and what was refused, since the start."""
+        return dict(self._counts) | {
+            "policy_faults": self._decider.faults,
+            "missed_ticks": self._due.missed,
+            "trigger_gaps": self._wires.collector.gaps,
+        }
+
+    def _report(self) -> None:
+        stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self.counters)
+        self._wires.publisher.send("stats", stats)

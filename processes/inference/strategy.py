@@ -1,0 +1,56 @@
+"""The strategy and the markets it trades, as configured; what cannot run stops here."""
+
+from __future__ import annotations
+
+from models.actions import LimitOrderActionSpace
+from models.decisions import Policy
+from models.market_choice import MarketChoice
+from models.policy import Manifest, OnnxPolicy, load_strategy
+from processes.runtime.config import ActorSettings, ConfigError, Settings
+
+__all__ = ["choice_of", "differences", "strategy_of"]
+
+
+def strategy_of(settings: Settings) -> Policy:
+    """The policy of `RL_ACTOR_STRATEGY`; `ConfigError` says why it must not run."""
+    actor = settings.actor
+    try:
+        LimitOrderActionSpace(actor.pricing, actor.contract_size_e2)
+        return load_strategy(actor.strategy, seed=actor.seed, data_dir=settings.data_dir)
+    except ValueError as error:
+        raise ConfigError(f"RL_ACTOR_STRATEGY={actor.strategy!r}: {error}") from None
+
+
+def choice_of(actor: ActorSettings) -> MarketChoice:
+    """The markets of `RL_ACTOR_TARGET_MARKET_MODE`."""
+    try:
+        return MarketChoice(actor.target_market_mode, actor.target_markets)
+    except ValueError as error:
+        tickers = ",".join(actor.target_markets)
+        raise ConfigError(f"RL_ACTOR_MARKET_TICKERS={tickers!r}: {error}") from None
+
+
+def differences(policy: Policy, actor: ActorSettings) -> dict[str, str]:
+    """Where the settings are not what the policy was trained with.
+
+    A reason to warn, not to refuse: such a policy still reads and means the same, it only meets
+    another world (smaller orders, say, which is what a careful start wants). What would make it
+    misread, the schemas of observation and actions, is refused when it is loaded.
+    """
+    if not isinstance(policy, OnnxPolicy):
+        return {}
+    return _differences(policy.manifest, actor)
+
+
+def _differences(manifest: Manifest, actor: ActorSettings) -> dict[str, str]:
+    pairs = {
+        "RL_ACTOR_PRICING": (actor.pricing, manifest.pricing),
+        "RL_ACTOR_CONTRACT_SIZE": (actor.contract_size_e2 // 100, manifest.contract_size_e2 // 100),
+        "RL_ACTOR_MARKET_CASH": (actor.market_cash_e6, manifest.market_cash_e6),
+        "RL_ACTOR_TICK_THROTTLE_MS": (actor.throttle_ms, manifest.throttle_ms),
+    }
+    return {
+        name: f"{ours}, trained with {theirs}"
+        for name, (ours, theirs) in pairs.items()
+        if ours != theirs
+    }
