@@ -1,0 +1,90 @@
+"""A book as the exchange publishes it, and the compact log from which any past state is rebuilt."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["NO", "YES", "BookLog", "Level", "PublishedBook"]
+
+YES: Final = 0
+NO: Final = 1
+CHECKPOINT_EVERY: Final = 2_048  # events between two full copies in the log
+
+Level = tuple[int, int, int]  # leg, price_e4 of that leg, count_e2
+
+
+class PublishedBook:
+    """Both legs hold bids at their own leg's price; a level of nothing does not exist."""
+
+    def __init__(self) -> None:
+        self.legs: tuple[dict[int, int], dict[int, int]] = ({}, {})
+
+    def replace(self, levels: Iterable[Level]) -> None:
+        """Take a snapshot."""
+        for leg in self.legs:
+            leg.clear()
+        for leg_no, price_e4, count_e2 in levels:
+            if count_e2 > 0:
+                self.legs[leg_no][price_e4] = count_e2
+
+    def change(self, leg: int, price_e4: int, delta_e2: int) -> None:
+        """Add a signed change; what falls to nothing or below is gone."""
+        side = self.legs[leg]
+        count = side.get(price_e4, 0) + delta_e2
+        if count > 0:
+            side[price_e4] = count
+        else:
+            side.pop(price_e4, None)
+
+    def count(self, leg: int, price_e4: int) -> int:
+        """Contracts at a price."""
+        return self.legs[leg].get(price_e4, 0)
+
+    def best(self, leg: int) -> int:
+        """The highest bid of a leg, 0 when there is none."""
+        side = self.legs[leg]
+        return max(side) if side else 0
+
+    def ascending(self, leg: int) -> list[tuple[int, int]]:
+        """(price, count) of a leg, best last, as the exchange lists them."""
+        return sorted(self.legs[leg].items())
+
+    def levels(self) -> tuple[Level, ...]:
+        """Every level of both legs."""
+        return tuple((leg, p, c) for leg in (YES, NO) for p, c in self.ascending(leg))
+
+
+class BookLog:
+    """Everything that happened to one market's book: eight bytes a change, full copies between.
+
+    State *n* is the book after the first *n* events.
+    """
+
+    def __init__(self) -> None:
+        self._packed = array("q")
+        self._copies: dict[int, tuple[Level, ...]] = {0: ()}
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def replaced(self, levels: tuple[Level, ...]) -> None:
+        """Note a snapshot."""
+        self._packed.append(0)
+        self._copies[len(self._packed)] = levels
+
+    def changed(self, leg: int, price_e4: int, delta_e2: int, book: PublishedBook) -> None:
+        """Note a change; `book` is the state after it."""
+        self._packed.append((delta_e2 << 16) | (price_e4 << 1) | leg)
+        if not len(self._packed) % CHECKPOINT_EVERY:
+            self._copies[len(self._packed)] = book.levels()
+
+    def state(self, events: int) -> PublishedBook:
+        """The book after the first `events` events."""
+        start = max(n for n in self._copies if n <= events)
+        book = PublishedBook()
+        book.replace(self._copies[start])
+        for word in self._packed[start:events]:
+            book.change(word & 1, (word >> 1) & 0x7FFF, word >> 16)
+        return book

@@ -1,0 +1,171 @@
+"""Hands what the core says to every connection that subscribed to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from processes.adapters.kalshi.commands import Channel
+from processes.exchange.events import (
+    BookChanged,
+    BookReplaced,
+    Event,
+    LifecycleChanged,
+    OrderChanged,
+    OrderFilled,
+    PositionChanged,
+    Traded,
+)
+from processes.exchange.frames import (
+    Frame,
+    delta_frame,
+    fill_frame,
+    lifecycle_frame,
+    order_frame,
+    position_frame,
+    snapshot_frame,
+    ticker_frame,
+    trade_frame,
+)
+from processes.exchange.ledger import Account
+from processes.exchange.markets import Market
+from processes.exchange.session import Session
+from processes.exchange.subscriptions import Subscription
+
+__all__ = ["Hub", "SentCounters"]
+
+Pair = tuple[Session, Subscription]
+
+
+class SentCounters:
+    """Frames sent, by kind and market, over all connections."""
+
+    def __init__(self) -> None:
+        self.deltas: Counter[str] = Counter()
+        self.snapshots: Counter[str] = Counter()
+        self.trades: Counter[str] = Counter()
+
+
+class Hub:
+    """The sink of the core's events."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, Session] = {}
+        self.sent = SentCounters()
+        self._tops: dict[str, tuple[int, ...]] = {}
+        self._book_pairs: dict[str, list[Pair]] = {}
+        self._handlers: dict[type[Event], Callable[..., None]] = {
+            BookChanged: self._on_change,
+            BookReplaced: self._on_replaced,
+            Traded: self._on_trade,
+            OrderFilled: self._on_fill,
+            OrderChanged: self._on_order,
+            PositionChanged: self._on_position,
+            LifecycleChanged: self._on_lifecycle,
+        }
+
+    def add(self, session: Session) -> None:
+        """A client connected."""
+        self.sessions[session.number] = session
+
+    def remove(self, session: Session) -> None:
+        """A client is gone."""
+        self.sessions.pop(session.number, None)
+        self._book_pairs.clear()
+
+    def command(self, session: Session, data: str | bytes) -> None:
+        """A client said something; its subscriptions may have changed."""
+        session.handle(data)
+        self._book_pairs.clear()
+
+    def __call__(self, event: Event) -> None:
+        """Publish one event."""
+        self._handlers[type(event)](event)
+
+    def pairs(self, channel: Channel, ticker: str) -> list[Pair]:
+        """Connections and subscriptions that cover a market on a channel."""
+        return [
+            (session, subscription)
+            for session in self.sessions.values()
+            for subscription in session.by_sid.values()
+            if subscription.channel is channel and subscription.covers(ticker)
+        ]
+
+    def book_pairs(self, ticker: str) -> list[Pair]:
+        """Those who follow a market's book."""
+        pairs = self._book_pairs.get(ticker)
+        if pairs is None:
+            pairs = self._book_pairs[ticker] = self.pairs(Channel.BOOK, ticker)
+        return pairs
+
+    # Public
+
+    def _on_change(self, change: BookChanged) -> None:
+        market = change.market
+        forms: dict[tuple[bool, bool], Frame] = {}
+        for session, subscription in self.book_pairs(market.ticker):
+            own = change.order is not None and change.order.user_id == session.account.user_id
+            form = subscription.on_yes_scale, own
+            if form not in forms:
+                forms[form] = delta_frame(change, on_yes_scale=form[0], own=own)
+            session.push(subscription, forms[form], market)
+            self.sent.deltas[market.ticker] += 1
+        self._tick(market)
+
+    def _on_replaced(self, event: BookReplaced) -> None:
+        market = event.market
+        for session, subscription in self.book_pairs(market.ticker):
+            frame = snapshot_frame(
+                market,
+                market.book.levels(),
+                event.sent_ms,
+                on_yes_scale=subscription.on_yes_scale,
+            )
+            session.push(subscription, frame, market)
+            self.sent.snapshots[market.ticker] += 1
+        self._tick(market)
+
+    def _on_trade(self, trade: Traded) -> None:
+        ticker = trade.market.ticker
+        pairs = self.pairs(Channel.TRADE, ticker)
+        if pairs:
+            frame = trade_frame(trade)
+            for session, subscription in pairs:
+                session.push(subscription, frame)
+                self.sent.trades[ticker] += 1
+        self._tick(trade.market)
+
+    def _on_lifecycle(self, change: LifecycleChanged) -> None:
+        frame = lifecycle_frame(change)
+        for session, subscription in self.pairs(Channel.LIFECYCLE, change.market.ticker):
+            session.push(subscription, frame)
+
+    def _tick(self, market: Market) -> None:
+        """The ticker channel: any change of quotes, last trade or volume."""
+        if not any(s.of(Channel.TICKER) for s in self.sessions.values()):
+            return
+        now = (*market.top(), market.last_price_e4, market.volume_e2)
+        if self._tops.get(market.ticker) == now:
+            return
+        self._tops[market.ticker] = now
+        frame = ticker_frame(market)
+        for session, subscription in self.pairs(Channel.TICKER, market.ticker):
+            session.push(subscription, frame)
+
+    # Private
+
+    def _private(self, channel: Channel, account: Account, ticker: str, frame: Frame) -> None:
+        for session, subscription in self.pairs(channel, ticker):
+            if session.account is account:
+                session.push(subscription, frame)
+
+    def _on_fill(self, fill: OrderFilled) -> None:
+        self._private(Channel.FILL, fill.account, fill.order.ticker, fill_frame(fill))
+
+    def _on_order(self, change: OrderChanged) -> None:
+        frame = order_frame(change)
+        self._private(Channel.USER_ORDERS, change.account, change.order.ticker, frame)
+
+    def _on_position(self, change: PositionChanged) -> None:
+        frame = position_frame(change)
+        self._private(Channel.MARKET_POSITIONS, change.account, change.ticker, frame)

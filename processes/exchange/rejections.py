@@ -1,0 +1,57 @@
+"""Why the exchange says no: HTTP status and the body the real exchange sends, word for word."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+__all__ = ["Rejection", "bad_request", "not_found"]
+
+NO_DETAILS: Final = ""
+
+
+class Rejection(Exception):
+    """A request refused. Three shapes are on the wire: nested, flat, and bare `msg`."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(f"{status} {body}")
+        self.status = status
+        self.body = body
+
+    @classmethod
+    def nested(cls, status: int, code: str, details: str = NO_DETAILS) -> Rejection:
+        """`{"error": {code, message, details?}}`; the message is the code with spaces."""
+        error = {"code": code, "message": code.replace("_", " ")}
+        if details:
+            error["details"] = details
+        return cls(status, {"error": error})
+
+    @classmethod
+    def flat(cls, status: int, code: str, details: str) -> Rejection:
+        """`{code, message, details}`: what the JSON decoder says."""
+        return cls(status, {"code": code, "message": code.replace("_", " "), "details": details})
+
+    @classmethod
+    def bare(cls, status: int, message: str) -> Rejection:
+        """`{"msg": ...}`: what the validation of query parameters says."""
+        return cls(status, {"msg": message})
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object itself, as it stands in a batch's item."""
+        inner = self.body.get("error", self.body)
+        return inner if isinstance(inner, dict) else {"code": str(inner), "message": str(inner)}
+
+    @property
+    def code(self) -> str:
+        """The error's code."""
+        return str(self.error.get("code", ""))
+
+
+def not_found() -> Rejection:
+    """An order that is unknown, canceled or executed."""
+    return Rejection.nested(404, "not_found")
+
+
+def bad_request(details: str) -> Rejection:
+    """A body that does not decode."""
+    return Rejection.flat(400, "bad_request", details)
