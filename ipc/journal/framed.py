@@ -6,6 +6,7 @@ files of a stream, so a reader's place survives rotation.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import struct
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from ipc.journal.events import JournalError
-from ipc.messages import Message, decode, encode
+from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
 
 __all__ = ["FramedReader", "FramedWriter"]
 
 _HEAD: Final = struct.Struct("<II")
 _MAX_PAYLOAD: Final = 1 << 24
+_MAX_READ: Final = 2 * _MAX_PAYLOAD  # bytes of one file at a time
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
@@ -29,7 +31,31 @@ def _files(folder: Path) -> list[tuple[int, Path]]:
 
 def _frame(message: Message) -> bytes:
     payload = encode(message)
+    if len(payload) > _MAX_PAYLOAD:
+        raise ValueError(f"a message of {len(payload)} bytes, allowed {_MAX_PAYLOAD}")
     return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def _payload(data: memoryview) -> memoryview | None:
+    """The payload of the first frame, None while it is not whole; `ValueError` when broken."""
+    if len(data) < _HEAD.size:
+        return None
+    length, crc = _HEAD.unpack_from(data)
+    if length > _MAX_PAYLOAD:
+        raise ValueError(f"claims {length} bytes")
+    payload = data[_HEAD.size : _HEAD.size + length]
+    if len(payload) < length:
+        return None
+    if zlib.crc32(payload) != crc:
+        raise ValueError("does not match its checksum")
+    return payload
+
+
+def _message(payload: memoryview) -> Message:
+    message = decode(payload)
+    if isinstance(message, SessionStarted) and message.schema_version != SCHEMA_VERSION:
+        raise ValueError(f"schema {message.schema_version}, this program reads {SCHEMA_VERSION}")
+    return message
 
 
 class FramedWriter:
@@ -44,11 +70,15 @@ class FramedWriter:
         self._max_bytes = max_bytes
         self._first = 0
         self._size = 0
+        self._oldest = 0  # first byte still on disk when last looked at
         self._fd = self._create(0)
 
     def _create(self, first: int) -> int:
+        """A new file, locked for as long as it is written: the kernel drops the lock at death."""
         path = self._folder / f"marks-{first:015d}.log"
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return fd
 
     @property
     def position(self) -> int:
@@ -58,11 +88,11 @@ class FramedWriter:
     def append(self, *messages: Message) -> bool:
         """Accept all of them, in order and in one write, or none."""
         data = b"".join(_frame(m) for m in messages)
+        if not self._room(len(data)):
+            return False
         try:
             if self._size and self._size + len(data) > self._file_bytes:
                 self._rotate()
-            if self.position + len(data) - self._oldest() > self._max_bytes:
-                return False
             written = os.write(self._fd, data)
         except OSError:
             return False
@@ -72,9 +102,12 @@ class FramedWriter:
         self._size += written
         return True
 
-    def _oldest(self) -> int:
-        files = _files(self._folder)
-        return files[0][0] if files else 0
+    def _room(self, wanted: int) -> bool:
+        """Whether `wanted` more bytes stay within bounds; looks at the disk only when in doubt."""
+        end = self.position + wanted
+        if end - self._oldest > self._max_bytes:
+            self._oldest = next((first for first, _ in _files(self._folder)), self._first)
+        return end - self._oldest <= self._max_bytes
 
     def _rotate(self) -> None:
         following = self._create(self.position)
@@ -87,7 +120,10 @@ class FramedWriter:
 
 
 class FramedReader:
-    """Any process's view of a stream; a torn last frame is not there yet, a broken one an error."""
+    """Any process's view of a stream; a torn last frame is not there yet, a broken one an error.
+
+    What stands before a broken frame can still be read; the error comes when it is the first.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -101,38 +137,46 @@ class FramedReader:
                 continue
             if offset < first:
                 raise JournalError(f"{self._folder}: byte {offset} is no longer in the journal")
-            data = self._tail(path, offset - first)
-            used = self._decode(path, offset - first, data, limit - len(messages), messages)
+            used = self._decode(path, offset - first, limit - len(messages), messages)
             offset += used
+            if end is not None and not used and not messages:
+                raise JournalError(f"{path}: torn frame at byte {offset - first} of a whole file")
             if len(messages) >= limit or offset != end:
                 break
         return messages, offset
 
     @staticmethod
-    def _tail(path: Path, start: int) -> bytes:
+    def _decode(path: Path, start: int, limit: int, into: list[Message]) -> int:
+        """Append the whole frames from byte `start` on -> bytes used."""
         with path.open("rb") as file:
             file.seek(start)
-            return file.read(32 << 20)
-
-    @staticmethod
-    def _decode(path: Path, start: int, data: bytes, limit: int, into: list[Message]) -> int:
+            data = memoryview(file.read(_MAX_READ))
         at = 0
         for _ in range(limit):
-            if at + _HEAD.size > len(data):
-                break
-            length, crc = _HEAD.unpack_from(data, at)
-            payload = data[at + _HEAD.size : at + _HEAD.size + length]
-            if length > _MAX_PAYLOAD:
-                raise JournalError(f"{path}: frame at byte {start + at} claims {length} bytes")
-            if len(payload) < length:
-                break
-            if zlib.crc32(payload) != crc:
-                raise JournalError(
-                    f"{path}: frame at byte {start + at} does not match its checksum"
-                )
-            into.append(decode(payload))
-            at += _HEAD.size + length
+            try:
+                payload = _payload(data[at:])
+                if payload is None:
+                    break
+                into.append(_message(payload))
+            except ValueError as error:
+                if into:
+                    break
+                raise JournalError(f"{path}: frame at byte {start}: {error}") from None
+            at += _HEAD.size + len(payload)
         return at
+
+    def writer_is_dead(self) -> bool:
+        """True when nobody holds the lock of the newest file; what is there now is all there is."""
+        while files := _files(self._folder):
+            path = files[-1][1]
+            with path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                if _files(self._folder)[-1][1] == path:  # else it was closed by a rotation
+                    return True
+        return False
 
     def remove_before(self, offset: int) -> int:
         """Delete files that end at or before `offset`; the last file always stays."""
