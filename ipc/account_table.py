@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.seqlock import begin_write, end_write, read_row, repair
+from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import SharedFile
 
 __all__ = [
@@ -52,6 +52,7 @@ ORDER_CREATED_NS: Final = 4  # market time
 ACCOUNT_WORDS: Final = ORDERS + MAX_ORDERS * ORDER_WORDS
 
 _NAME_WORDS: Final = 16
+_MAX_TICKER: Final = 8 * _NAME_WORDS
 _ENTRY_WORDS: Final = ACCOUNT_WORDS + _NAME_WORDS
 
 
@@ -152,11 +153,10 @@ class AccountTableWriter:
         self._rows = file.body.reshape(-1, _ENTRY_WORDS)
         self._index: dict[str, int] = {}
         for row in self._rows:
-            row[KNOWN] = 0
-            repair(row)
-            begin_write(row)
+            begin_repair(row)
             row[1:] = 0
             end_write(row)
+        file.raise_generation()
 
     @classmethod
     def create(cls, path: Path, rows: int = 1024) -> AccountTableWriter:
@@ -164,7 +164,10 @@ class AccountTableWriter:
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows,), rows * _ENTRY_WORDS))
 
     def write(self, ticker: str, account: AccountRow) -> None:
-        """Publish a sub-account; `ValueError` when the table is full."""
+        """Publish a sub-account; `ValueError` when the table is full or the name too long."""
+        name = ticker.encode()
+        if not 0 < len(name) <= _MAX_TICKER:
+            raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")
         if ticker not in self._index:
             if len(self._index) == len(self._rows):
                 raise ValueError(f"{ticker}: all {len(self._rows)} account rows are in use")
@@ -172,7 +175,7 @@ class AccountTableWriter:
         row = self._rows[self._index[ticker]]
         begin_write(row)
         row[1:ACCOUNT_WORDS] = account[1:]
-        row[ACCOUNT_WORDS:] = np.frombuffer(ticker.encode().ljust(8 * _NAME_WORDS, b"\0"), np.int64)
+        row[ACCOUNT_WORDS:] = np.frombuffer(name.ljust(_MAX_TICKER, b"\0"), np.int64)
         end_write(row)
 
     def forget_all(self) -> None:

@@ -78,7 +78,7 @@ LAST_MID2: Final = 29  # best bid + best ask, YES scale, 1e-4 dollars; 0 unknown
 LAST_TICK_NS: Final = 30  # market time of the last tick mark
 TICK_EVENT_NO: Final = 31
 SINCE_NS: Final = 32  # market time since when the flow words count
-LIVE_EVENT_NO: Final = 33  # the event that last made this book LIVE
+LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal tells the row
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 
@@ -315,7 +315,8 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
         return False
     if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
         return False
-    return bool(row[RECV_NS] - row[LAST_TICK_NS] >= throttle_ns)
+    # Either way: a replay that begins anew takes market time back.
+    return bool(abs(row[RECV_NS] - row[LAST_TICK_NS]) >= throttle_ns)
 
 
 def levels_of(row: Row, side: Side) -> list[tuple[int, int]]:

@@ -157,6 +157,8 @@ def record_trade(
         return NOT_LIVE
     if count_e2 > _MAX_QTY:
         return TOO_LARGE
+    if count_e2 < 0:
+        return int(b.NEGATIVE)
     event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
     if event_no != REFUSED:
         _put(words, words[COUNT], stamps, TRADE, side, row, price_e4, count_e2)
@@ -208,11 +210,10 @@ def record_snapshot(
     b.apply_snapshot(target, sides, prices_e4, counts_e2)
     if event_no != REFUSED:
         target[b.FLAGS] &= ~b.UNRECORDED
-    if target[b.STATE] != b.LIVE:
         target[b.LIVE_EVENT_NO] = event_no
-        if target[b.SINCE_NS] == 0:
-            target[b.SINCE_NS] = stamps[2]
-            target[b.FLAGS] |= b.WARMING
+    if target[b.SINCE_NS] == 0 or stamps[2] < target[b.SINCE_NS]:
+        target[b.SINCE_NS] = stamps[2]
+        target[b.FLAGS] |= b.WARMING
     target[b.STATE] = b.LIVE
     _stamp(target, stamps, event_no)
     end_write(target)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
-from ipc.seqlock import begin_write, end_write, read_row, repair
+from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
 from ipc.units import PriceGrid
 
@@ -101,20 +101,24 @@ class BookTable:
         return row
 
     def read(self, row: int, out: b.Row) -> bool:
-        """Copy a live row whole and consistent into `out`; False when BUSY."""
+        """Copy a live row whole and consistent into `out`; False when BUSY.
+
+        What an earlier writer left is STALE, whatever it says of itself.
+        """
         return self._copy(self._areas.live[row], out)
 
     def read_tick(self, row: int, out: b.Row) -> bool:
         """Copy the row as of its last tick mark; False when BUSY."""
         return self._copy(self._areas.frozen[row], out)
 
-    @staticmethod
-    def _copy(source: b.Row, out: b.Row) -> bool:
+    def _copy(self, source: b.Row, out: b.Row) -> bool:
         for _ in range(2):  # the grid may change between looking and copying
             words = b.HEADER + 2 * int(source[b.SLOTS])
             if not read_row(source, out, words):
                 return False
             if b.HEADER + 2 * int(out[b.SLOTS]) <= words:
+                if out[b.GENERATION] != self.generation:
+                    out[b.STATE] = b.STALE
                 return True
         return False
 
@@ -156,7 +160,8 @@ class SharedOrderbookState:
             return None
         out = np.zeros(self.table.row_words, np.int64)
         read = self.table.read_tick if tick else self.table.read
-        return out if read(row, out) else None
+        # The name is looked at again: the row may have gone to another market in between.
+        return out if read(row, out) and self.table.ticker_of(row) == market_ticker else None
 
 
 class BookTableWriter:
@@ -178,16 +183,20 @@ class BookTableWriter:
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows, slots), body))
 
     def _take_over(self) -> None:
-        """STALE first, then an even version: never trust what a dead writer left."""
-        for area in (self.live, self.frozen):
-            area[:, b.STATE] = b.STALE
-            for row in area:
-                repair(row)
+        """Never trust what a dead writer left: no names, all STALE, and only then a new life."""
         for entry in self._areas.directory:
-            repair(entry)
-            begin_write(entry)
+            begin_repair(entry)
             entry[1:] = 0
             end_write(entry)
+        self._void_all()
+        self._file.raise_generation()
+
+    def _void_all(self) -> None:
+        for area in (self.live, self.frozen):
+            for row in area:
+                begin_repair(row)
+                row[b.STATE] = b.STALE
+                end_write(row)
 
     @property
     def generation(self) -> int:
@@ -229,6 +238,11 @@ class BookTableWriter:
     def remove_market(self, row: int) -> None:
         """Take a market out of the directory; its row is used again last of all."""
         self._name(row, 0, b"")
+        for area in (self.live, self.frozen):
+            begin_write(area[row])
+            area[row, b.STATE] = b.STALE
+            area[row, b.FLAGS] |= b.CLOSED
+            end_write(area[row])
         self._free.insert(0, row)
 
     def _name(self, row: int, number: int, name: bytes) -> None:
@@ -244,9 +258,6 @@ class BookTableWriter:
 
     def close(self) -> None:
         """Mark everything STALE and drop the lock."""
-        for row in self.live:
-            begin_write(row)
-            row[b.STATE] = b.STALE
-            end_write(row)
+        self._void_all()
         del self.live, self.frozen, self._areas
         self._file.close()

@@ -28,6 +28,7 @@ _MAGIC: Final = 0x4B414C434C4B3031  # "KALCLK01"
 _LAYOUT: Final = struct.Struct("<qqqqq")  # magic, version, market origin, mono origin, speed_e3
 _SIZE: Final = 4096
 _TRIES: Final = 1000
+_UNREADABLE: Final = "the exchange's market clock cannot be read: not announced or torn"
 
 
 def real_ns() -> int:
@@ -114,8 +115,11 @@ class MarketClock:
         fd = os.open(path, os.O_RDONLY)
         try:
             self._map = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
+        except ValueError:  # made, but not yet of its size
+            raise RuntimeError(_UNREADABLE) from None
         finally:
             os.close(fd)
+        self._last: tuple[int, int, int] | None = None
         self._read()
 
     def _read(self) -> tuple[int, int, int]:
@@ -124,8 +128,11 @@ class MarketClock:
             magic, version, market, origin, speed = _LAYOUT.unpack(first)
             whole = magic == _MAGIC and version and not version & 1
             if whole and bytes(self._map[: _LAYOUT.size]) == first:
-                return market, origin, speed
-        raise RuntimeError("the exchange's market clock cannot be read: not announced or torn")
+                self._last = market, origin, speed
+                return self._last
+        if self._last is None:
+            raise RuntimeError(_UNREADABLE)
+        return self._last  # the exchange died while it announced: its last word stands
 
     def now_ns(self) -> int:
         """Market time by the last announcement."""

@@ -15,7 +15,7 @@ from numba import njit
 
 from ipc.atomics import fence_acquire, fence_release, load_acquire, pause, store_release
 
-__all__ = ["ROUNDS", "TRIES", "begin_write", "end_write", "read_row", "repair", "try_read"]
+__all__ = ["ROUNDS", "TRIES", "begin_repair", "begin_write", "end_write", "read_row", "try_read"]
 
 Words = npt.NDArray[np.int64]
 
@@ -37,10 +37,10 @@ def end_write(row: Words) -> None:
 
 
 @njit(cache=True)
-def repair(row: Words) -> None:
-    """Make a version even that a dead writer left odd (odd + 1) or finished (even + 2)."""
+def begin_repair(row: Words) -> None:
+    """Begin a write on a row that a dead writer may have left odd; `end_write` makes it even."""
+    store_release(row, 0, row[0] | 1)
     fence_release()
-    store_release(row, 0, row[0] + 2 - (row[0] & 1))
 
 
 @njit(cache=True)

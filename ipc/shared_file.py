@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ GENERATION: Final = 2
 HEARTBEAT_MONO_NS: Final = 3
 SHAPE: Final = 4  # four words that describe the body
 _SHM: Final = Path("/dev/shm")
+_LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock for a moment
+_LOCK_PAUSE: Final = 0.005  # seconds
 
 
 class LayoutError(ValueError):
@@ -51,27 +54,35 @@ class SharedFile:
 
     @classmethod
     def create(
-        cls, path: Path, magic: int, layout: int, shape: tuple[int, ...], body_words: int
+        cls,
+        path: Path,
+        magic: int,
+        layout: int,
+        shape: tuple[int, ...],
+        body_words: int,
+        generation: int = 0,
     ) -> SharedFile:
-        """Open as the one writer; a file of the same layout is taken over, its generation raised.
+        """Open as the one writer; a file of the same layout is taken over.
 
         `WriterActiveError` while another writer lives, `LayoutError` for a file of another layout.
-        A file of another shape (rows, slots) is replaced; readers see another inode.
+        A file of another shape (rows, slots) is replaced; readers see another inode, generations go
+        on counting. The new writer voids what it found and then calls `raise_generation`.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         size = 8 * (HEADER_WORDS + body_words)
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(fd, path)
-            old = os.fstat(fd).st_size
-            if old:
-                head = np.frombuffer(os.pread(fd, 64, 0).ljust(64, b"\0"), np.int64)
-                _check_layout(path, head, magic, layout)
-                if tuple(head[SHAPE:8]) != _shape(shape) or old != size:
-                    path.unlink()
-                    os.close(fd)
-                    fd = -1
-                    return cls.create(path, magic, layout, shape, body_words)
+            _check_path(path, fd)
+            old = _head(fd)
+            _check_layout(path, old, magic, layout)
+            if os.fstat(fd).st_size not in (0, size) or (
+                old[MAGIC] and tuple(old[SHAPE:8]) != _shape(shape)
+            ):
+                _retire(path, fd, old)
+                os.close(fd)
+                fd = -1
+                return cls.create(path, magic, layout, shape, body_words, int(old[GENERATION]))
             os.posix_fallocate(fd, 0, size)
             mapping = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         except BaseException:
@@ -80,7 +91,7 @@ class SharedFile:
             raise
         file = cls(path, fd, mapping)
         file.words[SHAPE:8] = _shape(shape)
-        file.words[GENERATION] += 1
+        file.words[GENERATION] = max(file.generation, generation)
         file.words[LAYOUT] = layout
         file.words[MAGIC] = magic
         return file
@@ -91,7 +102,7 @@ class SharedFile:
         fd = os.open(path, os.O_RDONLY)
         try:
             size = os.fstat(fd).st_size
-            head = np.frombuffer(os.pread(fd, 64, 0).ljust(64, b"\0"), np.int64)
+            head = _head(fd)
             if head[MAGIC] == 0:
                 raise FileNotFoundError(f"{path} is being made")
             _check_layout(path, head, magic, layout)
@@ -110,6 +121,11 @@ class SharedFile:
     def generation(self) -> int:
         """How many writers this file has had; a change voids what a reader holds."""
         return int(self.words[GENERATION])
+
+    def raise_generation(self) -> int:
+        """A new writer's life begins: what readers hold is void. -> the new generation."""
+        self.words[GENERATION] += 1
+        return self.generation
 
     def heartbeat(self, mono_ns: int) -> None:
         """The writer is alive and moving."""
@@ -150,10 +166,31 @@ def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _lock(fd: int, path: Path) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WriterActiveError(f"{path}: another process writes this table") from None
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            threading.Event().wait(_LOCK_PAUSE)
+        else:
+            return
+    raise WriterActiveError(f"{path}: another process writes this table")
+
+
+def _check_path(path: Path, fd: int) -> None:
+    """The lock may be of a file that another writer has just replaced."""
+    if not path.exists() or path.stat().st_ino != os.fstat(fd).st_ino:
+        raise WriterActiveError(f"{path}: another process is making this table anew")
+
+
+def _head(fd: int) -> npt.NDArray[np.int64]:
+    return np.frombuffer(bytearray(os.pread(fd, 64, 0).ljust(64, b"\0")), np.int64)
+
+
+def _retire(path: Path, fd: int, head: npt.NDArray[np.int64]) -> None:
+    """Void what readers of a file hold, then take its name away."""
+    head[GENERATION] += 1
+    os.pwrite(fd, head[GENERATION].tobytes(), 8 * GENERATION)
+    path.unlink()
 
 
 def _check_layout(path: Path, head: npt.NDArray[np.int64], magic: int, layout: int) -> None:

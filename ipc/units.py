@@ -108,6 +108,8 @@ class PriceGrid:
         prices = np.unique(np.concatenate(steps))
         self.prices: npt.NDArray[np.int64] = prices[(prices > 0) & (prices < ONE_DOLLAR_E4)]
         self.prices.flags.writeable = False
+        if not self.size:
+            raise ValueError(f"price_ranges has no price between 0 and 1: {self.ranges}")
         self._index = {int(p): i for i, p in enumerate(self.prices)}
 
     def _check(self) -> None:

@@ -234,6 +234,8 @@ class EventReader:
         parts: list[npt.NDArray[np.void]] = []
         wanted = first_event_no
         for segment in self._segments():
+            if limit <= 0:
+                break
             start = wanted - segment.first_event_no
             stop = min(segment.count, start + limit)
             if start < 0:
