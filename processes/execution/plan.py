@@ -6,7 +6,7 @@ never fill together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 import msgspec
@@ -48,12 +48,14 @@ class Wait(msgspec.Struct, frozen=True):
 Plan = Create | Keep | Renew | Cancel | Wait
 
 
-def plan(intent: Intent, orders: Sequence[Order], now_ms: int, expiry_ms: int) -> Plan:
-    """What to do for `intent` given the market's open orders."""
+def plan(
+    intent: Intent, orders: Sequence[Order], busy: Container[str], now_ms: int, expiry_ms: int
+) -> Plan:
+    """What to do for `intent` given the market's open orders; `busy` ones have a request out."""
     own = [order for order in orders if order.own and order.open]
     if not own:
         return Create()
-    if any(order.status is not OrderStatus.RESTING for order in own):
+    if any(o.status is not OrderStatus.RESTING or o.client_order_id in busy for o in own):
         return Wait()
     keep, *rest = own
     if rest or not _same(keep, intent):

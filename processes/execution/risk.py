@@ -14,7 +14,7 @@ from models.portfolio import ASK, BID, cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import Order, valid_intent_id
 
-__all__ = ["CHECKS", "Limits", "View", "collateral_e6", "refusal"]
+__all__ = ["CHECKS", "Case", "Limits", "collateral_e6", "refusal"]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -26,12 +26,14 @@ class Limits(msgspec.Struct, frozen=True):
     fees: FeeSchedule = FeeSchedule()
 
 
-class View(msgspec.Struct, frozen=True):
-    """What the checks look at. `others` are the market's open orders, those to be replaced apart.
+class Case(msgspec.Struct, frozen=True):
+    """An intent and all that the checks look at; `others` are the market's open orders.
 
-    `session_uid` and `environment_ok` come from the collector; None while it has not spoken.
+    `session_uid` is the collector's present one, None while it has not spoken.
     """
 
+    intent: Intent
+    limits: Limits
     now_mono_ns: int
     account: MarketAccount | None
     grid: PriceGrid | None
@@ -41,83 +43,83 @@ class View(msgspec.Struct, frozen=True):
     environment_ok: bool
 
 
-Check = Callable[[Intent, View, Limits], str | None]
+Check = Callable[[Case], str | None]
 
 
-def refusal(intent: Intent, view: View, limits: Limits) -> str | None:
+def refusal(case: Case) -> str | None:
     """The first reason not to send, or None."""
-    return next((r for check in CHECKS if (r := check(intent, view, limits))), None)
+    return next((r for check in CHECKS if (r := check(case))), None)
 
 
-def within_deadline(intent: Intent, view: View, limits: Limits) -> str | None:
+def within_deadline(case: Case) -> str | None:
     """A decision is worthless after its deadline."""
-    return "deadline" if view.now_mono_ns > intent.deadline_mono_ns else None
+    return "deadline" if case.now_mono_ns > case.intent.deadline_mono_ns else None
 
 
-def enabled(intent: Intent, view: View, limits: Limits) -> str | None:
+def enabled(case: Case) -> str | None:
     """`RL_ACTOR_ENABLED`."""
-    return None if limits.enabled else "actor_disabled"
+    return None if case.limits.enabled else "actor_disabled"
 
 
-def well_formed(intent: Intent, view: View, limits: Limits) -> str | None:
+def well_formed(case: Case) -> str | None:
     """The intent says the same thing both ways, under a name that the exchange accepts."""
-    if not valid_intent_id(intent.intent_id):
+    if not valid_intent_id(case.intent.intent_id):
         return "intent_id"
-    bid = intent.is_buy == (intent.leg is Leg.YES)
-    yes_price_e4 = intent.price_e4
-    if intent.leg is Leg.NO:
-        yes_price_e4 = ONE_DOLLAR_E4 - intent.price_e4
-    if (intent.book_side is BookSide.BID) != bid or yes_price_e4 != intent.yes_price_e4:
+    bid = case.intent.is_buy == (case.intent.leg is Leg.YES)
+    yes_price_e4 = case.intent.price_e4
+    if case.intent.leg is Leg.NO:
+        yes_price_e4 = ONE_DOLLAR_E4 - case.intent.price_e4
+    if (case.intent.book_side is BookSide.BID) != bid or yes_price_e4 != case.intent.yes_price_e4:
         return "contradiction"
     return None
 
 
-def of_this_session(intent: Intent, view: View, limits: Limits) -> str | None:
+def of_this_session(case: Case) -> str | None:
     """Decisions of an earlier collector run, or on data of a foreign environment, do not count."""
-    if view.session_uid is not None and intent.session_uid != view.session_uid:
+    if case.intent.session_uid != case.session_uid:
         return "session"
-    return None if view.environment_ok else "environment"
+    return None if case.environment_ok else "environment"
 
 
-def account_known(intent: Intent, view: View, limits: Limits) -> str | None:
+def account_known(case: Case) -> str | None:
     """Unknown does not trade; nor does a market that has paid out."""
-    account = view.account
-    if account is None or view.grid is None:
+    account = case.account
+    if account is None or case.grid is None:
         return "market_unknown"
     if account.doubts:
         return min(account.doubts).value
     return None if account.settled_e4 is None else "settled"
 
 
-def on_grid(intent: Intent, view: View, limits: Limits) -> str | None:
+def on_grid(case: Case) -> str | None:
     """The exchange refuses prices off its grid."""
-    off = view.grid is None or view.grid.index(intent.yes_price_e4) < 0
+    off = case.grid is None or case.grid.index(case.intent.yes_price_e4) < 0
     return "price_off_grid" if off else None
 
 
-def count_allowed(intent: Intent, view: View, limits: Limits) -> str | None:
+def count_allowed(case: Case) -> str | None:
     """Positive, and not above the contract size."""
-    return None if 0 < intent.count_e2 <= limits.count_e2 else "count"
+    return None if 0 < case.intent.count_e2 <= case.limits.count_e2 else "count"
 
 
-def one_order_per_market(intent: Intent, view: View, limits: Limits) -> str | None:
+def one_order_per_market(case: Case) -> str | None:
     """Nothing else of ours may rest in this market."""
-    return "order_open" if any(order.own for order in view.others) else None
+    return "order_open" if any(order.own for order in case.others) else None
 
 
-def room_for_orders(intent: Intent, view: View, limits: Limits) -> str | None:
+def room_for_orders(case: Case) -> str | None:
     """A bound on the open orders of the whole stack."""
-    return None if view.open_orders < limits.open_orders else "too_many_orders"
+    return None if case.open_orders < case.limits.open_orders else "too_many_orders"
 
 
-def sells_held(intent: Intent, view: View, limits: Limits) -> str | None:
+def sells_held(case: Case) -> str | None:
     """A sale never exceeds what is held less what every order on its side of the book may take."""
-    if intent.is_buy or view.account is None:
+    if case.intent.is_buy or case.account is None:
         return None
-    position_e2 = view.account.position_e2
-    held_e2 = max(position_e2 if intent.leg is Leg.YES else -position_e2, 0)
-    taken_e2 = sum(o.remaining_e2 for o in view.others if o.book_side is intent.book_side)
-    return None if intent.count_e2 <= held_e2 - taken_e2 else "sells_more_than_held"
+    position_e2 = case.account.position_e2
+    held_e2 = max(position_e2 if case.intent.leg is Leg.YES else -position_e2, 0)
+    taken_e2 = sum(o.remaining_e2 for o in case.others if o.book_side is case.intent.book_side)
+    return None if case.intent.count_e2 <= held_e2 - taken_e2 else "sells_more_than_held"
 
 
 def collateral_e6(order: Order, fees: FeeSchedule) -> int:
@@ -128,20 +130,20 @@ def collateral_e6(order: Order, fees: FeeSchedule) -> int:
     return order.price_e4 * order.remaining_e2 + fee_e6
 
 
-def buys_affordable(intent: Intent, view: View, limits: Limits) -> str | None:
+def buys_affordable(case: Case) -> str | None:
     """A purchase and its worst fee fit the sub-account's cash, other resting buys paid first.
 
     A better price costs less even though its fee may be higher: the limit is the worst case.
     """
-    if not intent.is_buy or view.account is None:
+    intent, fees = case.intent, case.limits.fees
+    if not intent.is_buy or case.account is None:
         return None
     bid = intent.book_side is BookSide.BID
-    flow_e6 = cash_flow_e6(
-        view.account.position_e2, BID if bid else ASK, intent.yes_price_e4, intent.count_e2
-    )
-    fee_e6 = limits.fees.fee_e6(intent.yes_price_e4, intent.count_e2, is_buy=bid, is_taker=True)
-    held_e6 = sum(collateral_e6(o, limits.fees) for o in view.others if o.own)
-    left_e6 = view.account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    price_e4, count_e2 = intent.yes_price_e4, intent.count_e2
+    flow_e6 = cash_flow_e6(case.account.position_e2, BID if bid else ASK, price_e4, count_e2)
+    fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
+    held_e6 = sum(collateral_e6(o, fees) for o in case.others if o.own)
+    left_e6 = case.account.cash_e6 + flow_e6 - fee_e6 - held_e6
     return None if left_e6 >= 0 else "not_enough_cash"
 
 

@@ -1,0 +1,135 @@
+"""An order's life: any interleaving of the same facts ends alike, and knowledge only grows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.orders import order
+
+from ipc.messages import Leg, OrderStatus
+from processes.execution.orders import (
+    TERMINAL,
+    Acknowledged,
+    Fact,
+    Lost,
+    Refused,
+    Reported,
+    Sent,
+    Traded,
+    advance,
+    client_order_id,
+    message_of,
+    parse_client_order_id,
+    valid_intent_id,
+)
+
+RESTING = OrderStatus.RESTING
+CANCELED = OrderStatus.CANCELED
+EXECUTED = OrderStatus.EXECUTED
+
+
+@pytest.mark.parametrize("is_buy", [True, False])
+@pytest.mark.parametrize("leg", list(Leg))
+def test_the_name_tells_the_action(is_buy: bool, leg: Leg) -> None:
+    name = client_order_id("a1-b_2", is_buy=is_buy, leg=leg)
+    assert parse_client_order_id(name) == ("a1-b_2", is_buy, leg)
+
+
+def test_the_four_actions_have_four_names() -> None:
+    names = {client_order_id("i", is_buy=b, leg=leg) for b in (True, False) for leg in Leg}
+    assert names == {"ka-i-BY", "ka-i-SY", "ka-i-BN", "ka-i-SN"}
+
+
+@pytest.mark.parametrize("text", ["", "my-1", "ka-", "ka--BY", "ka-x-BX", "KA-x-BY", "ka-x-BY\n"])
+def test_other_names_are_not_ours(text: str) -> None:
+    assert parse_client_order_id(text) is None
+
+
+@pytest.mark.parametrize(("intent_id", "valid"), [("x" * 58, True), ("x" * 59, False), ("", False)])
+def test_a_name_fits_the_exchange(intent_id: str, valid: bool) -> None:
+    assert valid_intent_id(intent_id) is valid
+
+
+def test_a_stale_read_does_not_reopen() -> None:
+    canceled = advance(order(), Reported("e1", CANCELED, 300))
+    assert advance(canceled, Reported("e1", RESTING, 100)) is canceled
+
+
+def test_nothing_left_and_nothing_filled_is_canceled() -> None:
+    assert advance(order(), Acknowledged("e1", 0, 0, 9)).status is CANCELED
+
+
+def test_a_partial_fill_keeps_resting() -> None:
+    after = advance(order(initial_e2=1000), Acknowledged("e1", 400, 600, 9))
+    assert (after.status, after.remaining_e2, after.missing_e2) == (RESTING, 600, 400)
+    after = advance(after, Traded("t1", 400))
+    assert (after.status, after.remaining_e2, after.missing_e2) == (RESTING, 600, 0)
+
+
+def test_fills_that_add_up_execute_the_order() -> None:
+    after = advance(order(initial_e2=1000), Acknowledged("e1", 0, 1000, 9))
+    after = advance(advance(after, Traded("t1", 400)), Traded("t2", 600))
+    assert (after.status, after.remaining_e2) == (EXECUTED, 0)
+
+
+def test_the_same_trade_counts_once() -> None:
+    once = advance(order(initial_e2=1000), Traded("t1", 400))
+    assert advance(once, Traded("t1", 400)) is once
+
+
+def test_an_unknown_outcome_waits_for_the_exchange() -> None:
+    unknown = advance(order(), Lost("timeout"))
+    assert (unknown.status, unknown.open) == (OrderStatus.UNKNOWN, True)
+    assert advance(unknown, Refused("never_arrived")).status is OrderStatus.REJECTED
+    assert advance(unknown, Reported("e1", RESTING, 0)).status is RESTING
+
+
+def test_an_order_that_the_exchange_shows_was_not_rejected() -> None:
+    refused = advance(order(), Refused("never_arrived"))
+    assert advance(refused, Reported("e1", RESTING, 0)).status is RESTING
+
+
+def test_the_message_carries_the_order() -> None:
+    told = order(leg=Leg.NO, is_buy=True, yes_price_e4=4_000, initial_e2=1000)
+    told = advance(advance(told, Sent(7)), Acknowledged("e1", 400, 600, 9))
+    message = message_of(told, 5)
+    assert (message.order_id, message.leg, message.is_buy) == ("e1", Leg.NO, True)
+    assert (message.fill_count_e2, message.remaining_count_e2) == (400, 600)
+    assert (message.sent_mono_ns, message.acknowledged_mono_ns, message.ts_ns) == (7, 9, 5)
+
+
+LIFE = (
+    Acknowledged("e1", 200, 800, 9),
+    Traded("t1", 200),
+    Reported("e1", RESTING, 0),
+    Reported("e1", RESTING, 200),
+    Traded("t2", 300),
+    Reported("e1", RESTING, 500, expire_ms=60_000),
+    Lost("timeout"),
+)
+ENDINGS: tuple[tuple[tuple[Fact, ...], OrderStatus, int], ...] = (
+    ((Reported("e1", CANCELED, 500),), CANCELED, 500),
+    ((Traded("t3", 500), Reported("e1", EXECUTED, 1000)), EXECUTED, 1000),
+    ((Traded("t3", 500),), EXECUTED, 1000),
+)
+
+
+@given(st.sampled_from(ENDINGS), st.data())
+def test_every_interleaving_ends_alike(
+    ending: tuple[tuple[Fact, ...], OrderStatus, int], data: st.DataObject
+) -> None:
+    facts, status, fill_e2 = ending
+    once = list(LIFE + facts)
+    again = data.draw(st.lists(st.sampled_from(once), max_size=6))
+    told = order(initial_e2=1000)
+    fills = [0]
+    ended = False
+    for fact in data.draw(st.permutations(once + again)):
+        told = advance(told, fact)
+        fills.append(told.fill_e2)
+        assert not (ended and told.open), "a terminal order was reopened"
+        ended = told.status in TERMINAL
+    assert fills == sorted(fills)
+    assert (told.status, told.fill_e2, told.missing_e2) == (status, fill_e2, 0)
+    assert (told.order_id, told.expire_ms, told.remaining_e2) == ("e1", 60_000, 0)
