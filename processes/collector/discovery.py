@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipc.units import parse_count
 from processes.adapters.kalshi.normalise import MarketInfo, market_of
 from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.wire import Market
+from processes.adapters.kalshi.wire_rest import Market
 from processes.runtime.config import BookSettings
 from processes.runtime.log import Log
 
@@ -16,7 +16,7 @@ __all__ = ["Discovery", "choose"]
 
 def choose(markets: Iterable[Market], limit: int) -> list[Market]:
     """The `limit` most traded of the last 24 hours, ties by ticker."""
-    ranked = sorted(markets, key=lambda m: (-parse_count(m.volume_24h_fp), m.ticker))
+    ranked = sorted(markets, key=lambda m: (-parse_count(m.volume_24h_fp or "0.00"), m.ticker))
     return ranked[:limit]
 
 

@@ -1,6 +1,7 @@
 """Frames of the exchange in; journal, shared books and triggers out. No socket and no clock.
 
-What cannot be trusted is asked for again: `wanted` holds the markets whose snapshot is needed.
+A book that cannot be trusted turns STALE; one whose record has a hole is in `holes`. Both need a
+fresh snapshot, which the client asks for.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ class BookFeed:
         self._queue = queue
         self._session = session
         self._triggers = triggers
-        self.wanted: set[str] = set()
         self.holes: set[str] = set()
         self.news = False  # the exchange spoke of a market's life: look at its list
         self.counts: Counter[str] = Counter()
@@ -77,7 +77,6 @@ class BookFeed:
         accepted = self._queue.enqueue_snapshot(market.row, *levels, stamps)
         ticker = market.info.ticker
         if not self._queue.last.broken:
-            self.wanted.discard(ticker)
             market.snapshot_clock = frame.msg.clock or 0
         if accepted and ticker in self.holes:
             self.holes.discard(ticker)
@@ -110,17 +109,14 @@ class BookFeed:
         elif self._queue.last.broken:
             self._markets.make_stale([ticker])
             self._session.mark(MarkKind.GAP, ticker, recv_ns, str(refusal))
-            self.wanted.add(ticker)
 
     def on_gap(self, tickers: tuple[str, ...], recv_ns: int, detail: str) -> None:
         """A frame of these markets' subscription is missing: none of their books can be trusted."""
         self.counts["gaps"] += 1
         self._markets.make_stale(tickers)
         self._session.mark(MarkKind.GAP, None, recv_ns, detail)
-        self.wanted.update(tickers)
 
     def on_disconnect(self, recv_ns: int, reason: str) -> None:
         """The connection is gone and with it every subscription."""
         self._markets.make_stale(self._markets.tickers)
         self._session.mark(MarkKind.DISCONNECTED, None, recv_ns, reason)
-        self.wanted.clear()

@@ -69,6 +69,11 @@ class Markets:
         """Markets whose book is LIVE."""
         return sum(self.state_of(m) == b.LIVE for m in self)
 
+    def without_book(self, now_ns: int) -> set[str]:
+        """Open markets whose book is not LIVE."""
+        missing = (m.info for m in self if self.state_of(m) != b.LIVE)
+        return {info.ticker for info in missing if not _closed(info, now_ns)}
+
     def make_stale(self, tickers: Iterable[str]) -> None:
         """Believe none of these books until its next snapshot."""
         for ticker in tickers:

@@ -63,16 +63,15 @@ class Collector:
         """Until asked to stop; then the journal ends with its last mark."""
         jobs = [self._client.run(), self._look_for_markets(), self._beat()]
         tasks = [asyncio.create_task(job) for job in jobs]
-        stopped = asyncio.create_task(stop.wait())
+        tasks.append(asyncio.create_task(_until(stop)))
         try:
-            await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a fault of one is the end of all
         finally:
-            for task in [stopped, *tasks]:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._session.end(self._clock.now_ns())
             self._tell("stopped")
             self._table.close()
@@ -136,7 +135,12 @@ class Collector:
         counters["accepted"] = self._queue.accepted
         counters["marks_dropped"] = self._session.marks_dropped
         counters["holes"] = len(self._feed.holes)
-        counters["waiting_for_snapshot"] = len(self._feed.wanted)
+        counters["markets"] = len(self._markets)
+        counters["markets_live"] = self._markets.live_count()
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
         return dict(counters)
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
