@@ -15,11 +15,12 @@ KalshiError
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 __all__ = [
+    "ORDER_ALREADY_EXISTS",
     "ApiError",
     "AuthError",
     "ExchangeUnavailable",
@@ -32,6 +33,8 @@ __all__ = [
     "WireError",
     "api_error",
 ]
+
+ORDER_ALREADY_EXISTS: Final = "order_already_exists"  # ids never free up
 
 
 class KalshiError(Exception):
@@ -79,10 +82,10 @@ class RateLimited(ApiError):
 
 
 class OrderRejected(ApiError):
-    """The exchange refuses the request; `code` says why, `order_already_exists` among them."""
+    """The exchange refuses the request; `code` says why, `ORDER_ALREADY_EXISTS` among them."""
 
 
-_KINDS: dict[int, type[ApiError]] = {
+_KINDS: Final[dict[int, type[ApiError]]] = {
     HTTPStatus.UNAUTHORIZED: AuthError,
     HTTPStatus.FORBIDDEN: AuthError,
     HTTPStatus.NOT_FOUND: NotFound,

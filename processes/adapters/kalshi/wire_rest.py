@@ -5,8 +5,6 @@ Fields without a default are required: an answer that lacks one is refused by na
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from processes.adapters.kalshi.wire_enums import (
@@ -42,6 +40,7 @@ __all__ = [
     "PriceRangeText",
     "SettlementRow",
     "SettlementsPage",
+    "ShardBalance",
 ]
 
 Level = tuple[str, str]
@@ -122,13 +121,20 @@ class ExchangeStatus(_Reply, frozen=True):
     exchange_estimated_resume_time: str | None = None
 
 
+class ShardBalance(_Reply, frozen=True):
+    """What one matching engine holds for us."""
+
+    exchange_index: int
+    balance: str
+
+
 class BalanceReply(_Reply, frozen=True):
     """`GET /portfolio/balance`: `balance` and `portfolio_value` are whole cents."""
 
     balance_dollars: str
     portfolio_value: int
     updated_ts: int
-    balance_breakdown: list[dict[str, Any]] = []
+    balance_breakdown: list[ShardBalance] = []
 
 
 class MarketPositionRow(_Reply, frozen=True):
