@@ -57,6 +57,7 @@ def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Out
     simulation.reset(range(n))
     alive = np.ones(n, np.bool_)
     accounts, orders = simulation.accounts.copy(), simulation.orders.copy()
+    values_e6 = simulation.values_e6.copy()
     counts = np.zeros(len(Action), np.int64)
     while alive.any():
         actions = policy.decide(simulation.observations, simulation.masks()).actions
@@ -64,10 +65,11 @@ def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Out
         simulation.step(actions, restart=False)
         over = alive & simulation.dones
         accounts[over], orders[over] = simulation.accounts[over], simulation.orders[over]
+        values_e6[over] = simulation.values_e6[over]
         alive &= ~simulation.dones
     return Outcome(
         policy=policy.model,
-        net_e6=_ints(accounts[:, a.CASH_E6] - rules.market_cash_e6),
+        net_e6=_ints(values_e6 - rules.market_cash_e6),
         fees_e6=_ints(accounts[:, a.FEES_E6]),
         filled_e2=_ints(orders[:, FILLED_E2]),
         taker_fills=int(orders[:, TAKER_FILLS].sum()),

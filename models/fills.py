@@ -24,10 +24,10 @@ from numba import njit
 from ipc import account_table as a
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
-from models.actions import SELL_NO, SELL_YES, OrderRequest, affordable_e2, is_buy, side_of
+from models.actions import BUY_YES, SELL_YES, OrderRequest, affordable_e2, is_buy, side_of
 from models.fees import fee_of, rebate_of
 from models.portfolio import ASK, BID, apply_fill
-from models.sessions import CHANGE, CLEAR, EXECUTED, Tape
+from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
 __all__ = [
     "FEE_WORDS",
@@ -87,19 +87,24 @@ def _leg_price(side: int, yes_price_e4: int) -> int:
 
 
 @njit(cache=True)
+def _held(account: a.AccountRow, side: int) -> int:
+    """What a sell on a side of the YES book may reduce."""
+    position_e2 = account[a.POSITION_E2]
+    return int(max(position_e2 if side == ASK else -position_e2, 0))
+
+
+@njit(cache=True)
 def _book_fill(
     order: Any, account: a.AccountRow, fees: Any, yes_price_e4: int, count_e2: int, taker: bool
 ) -> int:
-    """Fill up to `count_e2` -> what was filled; less means that cash ran out."""
+    """Fill up to `count_e2` -> what was filled; less: cash or what was held ran out."""
     action = order[ACTION]
     side = side_of(action)
     rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
-    count_e2 = min(count_e2, order[REMAINING])
-    if is_buy(action):
-        filled = affordable_e2(account, side, yes_price_e4, count_e2, 1, rule, rate)
-    else:
-        held = account[a.POSITION_E2] if side == ASK else -account[a.POSITION_E2]
-        filled = min(count_e2, max(held, 0))
+    count_e2 = filled = min(count_e2, order[REMAINING])
+    if not is_buy(action):
+        filled = min(count_e2, _held(account, side))
+    filled = affordable_e2(account, side, yes_price_e4, filled, 1, rule, rate)
     if filled > 0:
         trade, rounding = fee_of(rule, rate, yes_price_e4, filled, side == BID)
         rebate, order[ACCUMULATOR] = rebate_of(rule, order[ACCUMULATOR], trade, rounding)
@@ -123,7 +128,9 @@ def _book_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, sizes: Any
             for slot in range(row[b.SLOTS]):
                 sizes[slot] = 0
         if flow.meaning[e] & CHANGE and flow.leg[e] == leg:
-            sizes[b.slot_of(row, flow.price[e])] += flow.qty[e]
+            slot = b.slot_of(row, flow.price[e])
+            if slot >= 0:
+                sizes[slot] += flow.qty[e]
 
 
 @njit(cache=True)
@@ -160,16 +167,14 @@ def _place(
     order[PENDING_ACTION] = 0
     if order[ACTION] == action and order[YES_PRICE] == price:
         return
-    if action == SELL_YES:
-        count = min(count, max(account[a.POSITION_E2], 0))
-    elif action == SELL_NO:
-        count = min(count, max(-account[a.POSITION_E2], 0))
+    side = side_of(action)
+    if not is_buy(action):
+        count = min(count, _held(account, side))
     order[ACTION] = action if count > 0 else 0
     order[YES_PRICE], order[REMAINING] = price, count
     order[CREATED_NS], order[ACCUMULATOR] = order[ARRIVAL_NS], 0
     if count == 0:
         return
-    side = side_of(action)
     _book_at(row, flow, start, stop, 1 - side, sizes)
     _take(order, account, fees, row, sizes)
     if order[ACTION] == 0:
@@ -187,7 +192,9 @@ def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int) -> N
     meaning, qty = flow.meaning[e], flow.qty[e]
     size = abs(qty)
     if meaning & CLEAR:
-        order[LEVEL] = order[AHEAD] = 0
+        order[LEVEL] = 0
+    if meaning & WHOLE:
+        order[AHEAD] = min(order[AHEAD], order[LEVEL])
     if flow.leg[e] != side:
         crossing = flow.price[e] >= ONE_DOLLAR_E4 - own_price
         if meaning & CHANGE and qty > 0 and crossing:
@@ -237,7 +244,7 @@ def publish_order(order: Any, account: a.AccountRow) -> None:
         account[a.N_ORDERS] = 0
         return
     action, price = order[ACTION], order[YES_PRICE]
-    leg = b.YES if action == 1 or action == 2 else b.NO
+    leg = b.YES if action in (BUY_YES, SELL_YES) else b.NO
     account[a.N_ORDERS] = 1
     account[a.ORDERS + a.ORDER_IS_BUY] = 1 if is_buy(action) else 0
     account[a.ORDERS + a.ORDER_LEG] = leg

@@ -25,6 +25,7 @@ __all__ = [
     "CHANGE",
     "CLEAR",
     "EXECUTED",
+    "WHOLE",
     "RecordedSession",
     "SessionError",
     "Tape",
@@ -38,12 +39,14 @@ Events = npt.NDArray[np.void]
 CHANGE: Final = 1  # a level's size changed by `qty`
 EXECUTED: Final = 2  # `qty` contracts traded against the resting side
 CLEAR: Final = 4  # the book starts anew
+WHOLE: Final = 8  # and is complete
 
 BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
+STATE: Final = int(Kind.STATE)
 PAIR_WINDOW: Final = 2_000  # events either way
 PAIR_NS: Final = 5_000_000_000
 
@@ -55,6 +58,8 @@ class SessionError(ValueError):
 class RecordedSession(msgspec.Struct, frozen=True):
     """One market's events and what is known of its life.
 
+    Events are as the journal holds them, of this market alone; a STATE event (its `qty` is the new
+    `BookState`) stands where the book was not to be believed until its next snapshot.
     `yes_value_e4` is what a YES contract paid, None when not known.
     """
 
@@ -76,6 +81,7 @@ class RecordedSession(msgspec.Struct, frozen=True):
 class Columns(NamedTuple):
     """Events as one int64 array per field: what kernels read."""
 
+    event_no: Words
     recv_ns: Words
     exch_ms: Words
     kind: Words
@@ -93,7 +99,7 @@ class Tape(NamedTuple):
     touch: Words  # [T, 2] last known best bid of YES and of NO, 1e-4 dollars, 0 never known
     tick_event: Words  # [T] index of the tick's event
     ns: Words  # [N] market time
-    meaning: Words  # [N] CHANGE | EXECUTED | CLEAR
+    meaning: Words  # [N] CHANGE | EXECUTED | CLEAR | WHOLE
     leg: Words  # [N] whose bids
     price: Words  # [N] of the leg, 1e-4 dollars
     qty: Words  # [N] signed size of a change, or size of an execution
@@ -102,9 +108,7 @@ class Tape(NamedTuple):
 
 
 def _columns(events: Events) -> Columns:
-    if events.dtype != EVENT:
-        raise SessionError(f"events of another layout: {events.dtype}")
-    names = ("recv_ns", "exch_ms", "kind", "side", "price", "qty")
+    names = ("event_no", "recv_ns", "exch_ms", "kind", "side", "price", "qty")
     return Columns(*(np.ascontiguousarray(events[name], np.int64) for name in names))
 
 
@@ -133,7 +137,7 @@ def _walk(
     features: Any,
     tick_event: Any,
 ) -> tuple[int, int]:
-    """Fill the outputs -> (ticks, -1), or (index of the bad event, its negative status)."""
+    """Fill the outputs -> (ticks, OK), or (index of the bad event, its negative status)."""
     seen_ns = np.zeros(HISTORY, np.int64)
     points = np.zeros((2, HISTORY))
     total = np.zeros(1, np.int64)
@@ -142,7 +146,9 @@ def _walk(
         kind = events.kind[i]
         if kind == BEGIN:
             start = i
-        if kind in (BEGIN, LEVEL):
+        if kind == STATE:
+            row[b.STATE] = events.qty[i]
+        if kind in (BEGIN, LEVEL, STATE):
             continue
         if kind != END and row[b.STATE] != b.LIVE:
             continue
@@ -150,8 +156,9 @@ def _walk(
         if status != b.OK:
             return i, status
         if kind == END and row[b.STATE] != b.LIVE:
-            row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, i + 1
-        row[b.EVENT_NO], row[b.RECV_NS] = i + 1, events.recv_ns[i]
+            row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, events.event_no[i]
+            total[0] = 0  # the history starts anew
+        row[b.EVENT_NO], row[b.RECV_NS] = events.event_no[i], events.recv_ns[i]
         row[b.EXCH_MS] = events.exch_ms[i]
         if not b.tick_due(row, throttle_ns):
             continue
@@ -161,7 +168,7 @@ def _walk(
         observe_tick(row, offsets_s[hour], seen_ns, points, total, features[ticks])
         tick_event[ticks] = i
         ticks += 1
-    return ticks, 1
+    return ticks, b.OK
 
 
 @njit(cache=True)
@@ -200,7 +207,9 @@ def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> 
         if kind in (DELTA, LEVEL):
             meaning[i] |= CHANGE
         elif kind == BEGIN:
-            meaning[i] |= CLEAR
+            meaning[i] = CLEAR
+        elif kind == END:
+            meaning[i] = WHOLE
         elif kind == TRADE:
             j = _maker_delta(events, i, used)
             if j >= 0:
@@ -234,12 +243,21 @@ def _zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
     return np.array([clock.offset_s(h * HOUR_NS) for h in hours], np.int64), first
 
 
+def _until_close(session: RecordedSession) -> Events:
+    """What came in while the market was open: later nothing ticks and nothing fills."""
+    if session.events.dtype != EVENT:
+        raise SessionError(f"{session.ticker}: events of another layout: {session.events.dtype}")
+    late = session.events["recv_ns"] >= session.close_ms * 1_000_000
+    over = session.close_ms > 0 and late.any()
+    return session.events[: late.argmax()] if over else session.events
+
+
 def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
     """Walk a session by the live tick rule; `SessionError` names the event that does not fit."""
-    events = _columns(session.events)
+    events = _columns(_until_close(session))
     n = len(events.kind)
     if n == 0:
-        raise SessionError(f"{session.ticker}: the recording holds no events")
+        raise SessionError(f"{session.ticker}: the recording holds no events before the close")
     throttle_ns = throttle_ms * 1_000_000
     duration_ns = int(events.recv_ns.max() - events.recv_ns.min())
     room = n if throttle_ns == 0 else min(n, duration_ns // throttle_ns + 2)
@@ -250,9 +268,9 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
     tick_event = np.zeros(room, np.int64)
     offsets, first_hour = _zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
     ticks, status = _walk(row, events, throttle_ns, offsets, first_hour, rows, features, tick_event)
-    if status < 0:
-        reason = b.Status(status).name
-        raise SessionError(f"{session.ticker}: event {ticks + 1} does not fit the book: {reason}")
+    if status != b.OK:
+        event_no, reason = int(events.event_no[ticks]), b.Status(status).name
+        raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
     meaning, leg, price, qty = (np.zeros(n, np.int64) for _ in range(4))
     _meanings(events, meaning, leg, price, qty)
     touch = np.zeros((ticks, 2), np.int64)

@@ -59,8 +59,7 @@ WARMUP_TICKS: Final = 10
 MARKET: Final = 0
 TICK: Final = 1  # index into the world's ticks
 VALUE_E6: Final = 2  # liquidation value at TICK
-START_TICK: Final = 3
-_STATE_WORDS: Final = 4
+_STATE_WORDS: Final = 3
 
 # Decision to matching engine, loopback to a home line; equally likely.
 DEFAULT_LATENCIES_NS: Final = tuple(
@@ -69,7 +68,7 @@ DEFAULT_LATENCIES_NS: Final = tuple(
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What is the same for every market and step; part of every model's manifest."""
+    """What is the same for every market and step."""
 
     pricing: Pricing = Pricing.AGGRESSIVE
     contract_size_e2: int = 1_000
@@ -186,7 +185,6 @@ def _reset(
     state[MARKET], state[TICK] = market, first
     if fixed.random_start:
         state[TICK] += _draw(draws, i) % (last - first)
-    state[START_TICK] = state[TICK]
     state[VALUE_E6] = fixed.cash_e6
     order[:] = 0
     account[:] = 0
@@ -386,6 +384,16 @@ class Simulation:
     def orders(self) -> Words:
         """Order words of every environment; see `models.fills`."""
         return self._orders
+
+    @property
+    def values_e6(self) -> Words:
+        """Liquidation value of every environment; after a market's end, what it came to."""
+        return self._states[:, VALUE_E6]
+
+    @property
+    def ticks(self) -> Words:
+        """The tick each environment is at, as an index into the world's."""
+        return self._states[:, TICK]
 
     @property
     def markets(self) -> Words:

@@ -45,12 +45,18 @@ class Settings(msgspec.Struct, frozen=True):
     n_envs: int = 256
     throttle_ms: int = 250
     pricing: Pricing = Pricing.PASSIVE
+    gamma: float = 0.999
+    entropy: float = 0.005
     contract_size_e2: int = 1_000
     market_cash_e6: int = 100_000_000
 
     def hyper_parameters(self) -> dict[str, Number]:
         """The learner's keyword arguments."""
-        common: dict[str, Number] = {"gamma": 0.999, "gae_lambda": 0.95, "ent_coef": 0.005}
+        common: dict[str, Number] = {
+            "gamma": self.gamma,
+            "gae_lambda": 0.95,
+            "ent_coef": self.entropy,
+        }
         if self.algorithm == "a2c":
             return common | {"n_steps": 16, "learning_rate": 7e-4}
         return common | {"n_steps": 128, "batch_size": 4_096, "n_epochs": 4, "learning_rate": 3e-4}
@@ -118,7 +124,7 @@ def _learn(world: World, settings: Settings, progress: bool) -> Any:
 
     from models.vec_env import BatchedVecEnv
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # small batches: a second thread only waits
     algorithms: dict[str, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
     rules = settings.rules(random_start=True)
     env = BatchedVecEnv(world, rules, settings.n_envs, settings.seed)

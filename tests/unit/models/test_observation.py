@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_builders import NOON_NS, SECOND, book
+from support.model_builders import NOON_NS, SECOND, book
 
 from ipc import account_table as a
 from ipc import book as b
