@@ -49,7 +49,7 @@ def run(root: Path, step: int) -> tuple[int, int]:
     done = subprocess.run(
         [sys.executable, "-m", "models.outer"],
         cwd=root,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root)},
+        env={"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         check=True,
