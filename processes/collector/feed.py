@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections import Counter
 
 from ipc.messages import MarkKind, UpdateType
-from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
+from processes.adapters.kalshi.normalise import (
+    change_of_delta,
+    exchange_ms,
+    levels_of_snapshot,
+    trade_of,
+)
 from processes.adapters.kalshi.wire import Delta, Frame, Lifecycle, Snapshot, Trade
 from processes.collector.markets import Followed, Markets
 from processes.collector.session import Session
@@ -55,7 +60,7 @@ class BookFeed:
             self.counts["deltas_before_snapshot"] += 1  # the snapshot holds them
             return
         side, price_e4, delta_e2 = change_of_delta(frame.msg)
-        stamps = Stamps(frame.seq or 0, frame.msg.ts_ms or 0, recv_ns, mono_ns)
+        stamps = Stamps(frame.seq, exchange_ms(frame.msg.ts_ms, frame.msg.ts), recv_ns, mono_ns)
         accepted = self._queue.enqueue_delta(market.row, side, price_e4, delta_e2, stamps)
         self._settle(market, UpdateType.DELTA, accepted, recv_ns)
 
@@ -64,7 +69,7 @@ class BookFeed:
         if market is None:
             return
         taker_side, yes_price_e4, count_e2 = trade_of(frame.msg)
-        stamps = Stamps(frame.seq or 0, frame.msg.ts_ms or 0, recv_ns, mono_ns)
+        stamps = Stamps(frame.seq, exchange_ms(frame.msg.ts_ms, frame.msg.ts), recv_ns, mono_ns)
         accepted = self._queue.enqueue_trade(market.row, taker_side, yes_price_e4, count_e2, stamps)
         self._settle(market, UpdateType.TRADE, accepted, recv_ns)
 
@@ -72,7 +77,7 @@ class BookFeed:
         market = self._market(frame.msg.market_ticker)
         if market is None:
             return
-        stamps = Stamps(frame.seq or 0, 0, recv_ns, mono_ns)
+        stamps = Stamps(frame.seq, 0, recv_ns, mono_ns)
         levels = levels_of_snapshot(frame.msg)
         accepted = self._queue.enqueue_snapshot(market.row, *levels, stamps)
         ticker = market.info.ticker
