@@ -16,14 +16,13 @@ from ipc.account_table import new_account
 from ipc.units import LINEAR_CENT
 from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
 from models.decisions import Decisions, Policy
-from models.fees import FeeRule, FeeSchedule, rule_at_ms
 from models.observation import SIZE, LiveObservationAdapter, observation_hash
+from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 
 __all__ = ["BATCH", "Decider", "Decision", "Question", "Reason"]
 
 BATCH: Final = 64  # markets a policy is asked about at once; a longer burst sends its first sooner
-_MS: Final = 1_000_000
 _ONLY_HOLD: Final = (True, False, False, False, False)
 
 
@@ -86,10 +85,7 @@ class Decider:
         self._log = log
         self._enabled = enabled
         self._warmup_ticks = warmup_ticks
-        self._spaces = {
-            rule: LimitOrderActionSpace(pricing, contract_size_e2, FeeSchedule(rule))
-            for rule in FeeRule
-        }
+        self._space = LimitOrderActionSpace(pricing, contract_size_e2)
         self._observations = np.zeros((BATCH, SIZE), np.float32)
         self._masks = np.zeros((BATCH, N_ACTIONS), np.bool_)
 
@@ -100,16 +96,18 @@ class Decider:
     def warm(self) -> None:
         """Run everything once, so that no kernel is loaded and no model is cold at the first tick.
 
-        Also shows a model that cannot answer before anything else is started.
+        `ConfigError` for a strategy that cannot answer.
         """
         row, account = b.new_row(LINEAR_CENT.size, LINEAR_CENT), new_account(1)
         self.adapter.tick("", row)
         self.adapter.observe("", row, account, self._observations[0])
-        for rule in FeeRule:
-            self._spaces[rule].mask(row, account, self._masks[0])
-            self._spaces[rule].order_for(int(Action.BUY_YES_LIMIT), row, account)
-        for size in (1, 2):
-            self.policy.decide(self._observations[:size], self._masks[:size])
+        self._space.mask(row, account, self._masks[0])
+        self._space.order_for(int(Action.BUY_YES_LIMIT), row, account)
+        try:
+            for size in (1, 2):
+                self.policy.decide(self._observations[:size], self._masks[:size])
+        except Exception as error:  # noqa: BLE001  as in `_ask`
+            raise ConfigError(f"RL_ACTOR_STRATEGY: {self.policy.model}: {error}") from None
         self.adapter.forget("")
 
     def decide(self, questions: Sequence[Question]) -> list[Decision]:
@@ -138,11 +136,7 @@ class Decider:
 
     def _observe(self, question: Question, account: a.AccountRow, at: int) -> None:
         self.adapter.observe(question.ticker, question.row, account, self._observations[at])
-        self._space(question.row).mask(question.row, account, self._masks[at])
-
-    def _space(self, row: b.Row) -> LimitOrderActionSpace:
-        """Affordable by the fees of the row's own day, as in training."""
-        return self._spaces[rule_at_ms(int(row[b.RECV_NS]) // _MS)]
+        self._space.mask(question.row, account, self._masks[at])
 
     def _hash(self, at: int) -> str:
         return observation_hash(self._observations[at])
@@ -186,4 +180,4 @@ class Decider:
     def _order(self, action: Action, question: Question) -> OrderRequest | None:
         if question.account is None:
             return None
-        return self._space(question.row).order_for(int(action), question.row, question.account)
+        return self._space.order_for(int(action), question.row, question.account)

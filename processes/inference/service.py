@@ -120,8 +120,7 @@ class ActorService:
         if isinstance(message, Trigger):
             self._due.offer(message)
         elif isinstance(message, SessionInfo):
-            if self._session.announce(message.session_uid, self._books.refresh()):
-                self._start_anew(message.session_uid)
+            self._announced(message.session_uid)
 
     def _work(self, woken_mono_ns: int) -> None:
         """Evaluate and decide what is due, once books and session are known."""
@@ -134,8 +133,10 @@ class ActorService:
         for first in range(0, len(triggers), BATCH):
             self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
 
-    def _start_anew(self, session_uid: str) -> None:
-        """The books have another writer: every history is void."""
+    def _announced(self, session_uid: str) -> None:
+        """With another session the books have another writer: every history is void."""
+        if not self._session.announce(session_uid, self._books.refresh()):
+            return
         self._due.void()
         self._decider.start_anew()
         self._log("session", uid=session_uid)

@@ -81,6 +81,7 @@ class Books(_Attached):
             return None
         if self._table is not before:
             self._live = np.zeros(self._table.row_words, np.int64)
+            self._table.read(0, self._live)  # loads the kernel now, not at the first tick
         return self._attached, self._table.generation
 
     @property

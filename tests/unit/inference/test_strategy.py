@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from support.actor_rig import settings_of
+
+from models.baselines import Hold
+from models.policy import DEFAULT_MODEL, OnnxPolicy
+from processes.inference.strategy import choice_of, differences, strategy_of
+from processes.runtime.config import ConfigError
+
+needs_model = pytest.mark.skipif(
+    not (DEFAULT_MODEL / "policy.onnx").exists(), reason="no model is shipped yet"
+)
+
+
+def test_a_known_strategy_is_loaded(tmp_path):
+    settings = settings_of(tmp_path, RL_ACTOR_STRATEGY="baseline:hold")
+    assert strategy_of(settings).model == "baseline:hold"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "says"),
+    [
+        ("baseline:luck", "baseline:random"),
+        ("magic", "onnx:<model>"),
+        ("onnx:", "onnx:<model>"),
+        ("onnx:../../etc", "is not a name"),
+        ("onnx:absent", "no manifest.json"),
+    ],
+)
+def test_what_cannot_run_is_named_with_what_can(tmp_path, strategy, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        strategy_of(settings_of(tmp_path, RL_ACTOR_STRATEGY=strategy))
+    assert f"RL_ACTOR_STRATEGY={strategy!r}" in str(caught.value)
+
+
+def test_configured_markets_are_required_by_their_mode(tmp_path):
+    with pytest.raises(ConfigError, match="RL_ACTOR_MARKET_TICKERS=''"):
+        choice_of(settings_of(tmp_path, RL_ACTOR_TARGET_MARKET_MODE="config").actor)
+    both = {"RL_ACTOR_TARGET_MARKET_MODE": "config", "RL_ACTOR_MARKET_TICKERS": "A,B"}
+    choice = choice_of(settings_of(tmp_path, **both).actor)
+    assert (choice.trades("B"), choice.trades("C")) == (True, False)
+
+
+def test_a_baseline_was_trained_with_nothing(tmp_path):
+    assert differences(Hold(), settings_of(tmp_path).actor) == {}
+
+
+@needs_model
+def test_settings_that_differ_from_training_are_said(tmp_path):
+    policy = OnnxPolicy(DEFAULT_MODEL)
+    manifest = policy.manifest
+    actor = msgspec.structs.replace(
+        settings_of(tmp_path).actor,
+        pricing=str(manifest.pricing),
+        contract_size_e2=manifest.contract_size_e2,
+        market_cash_e6=manifest.market_cash_e6,
+        throttle_ms=manifest.throttle_ms,
+    )
+    assert differences(policy, actor) == {}
+    smaller = msgspec.structs.replace(actor, contract_size_e2=100, throttle_ms=9_999)
+    assert differences(policy, smaller) == {
+        "RL_ACTOR_CONTRACT_SIZE": f"1, trained with {manifest.contract_size_e2 // 100}",
+        "RL_ACTOR_TICK_THROTTLE_MS": f"9999, trained with {manifest.throttle_ms}",
+    }
