@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+from support.postgres import Database, PostgresServer
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("hunt", deadline=None, max_examples=2_000)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One embedded server for the whole run."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Database:
+    """A database of this test's own, migrated."""
+    return postgres_server.create()
+
+
+@pytest.fixture
+def empty_database(postgres_server: PostgresServer) -> Database:
+    """A database of this test's own, without any table."""
+    return postgres_server.create("template0")

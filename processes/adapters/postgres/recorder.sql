@@ -1,0 +1,103 @@
+-- name: open_stream
+-- The id of a stream, which is made when it is new.
+with made as (
+    insert into rl_streams (stream, environment, websocket_url, started_ns)
+    values ($1, $2, $3, $4)
+    on conflict (stream) do nothing
+    returning stream_id
+)
+select stream_id from made
+union all
+select stream_id from rl_streams where stream = $1
+limit 1
+
+-- name: find_stream
+-- What is known of a stream: its id, status, and the session that it is, if it is one.
+select s.stream_id, s.status, o.session_id
+from rl_streams s
+left join rl_orderbook_sessions o
+    on s.stream = 'collector/' || o.session_uid
+where s.stream = $1
+
+-- name: open_session
+-- A session and its id; `session_uid` $1, started_ns $2, URL $3, environment $4.
+insert into rl_orderbook_sessions
+    (session_uid, started_ns, websocket_url, environment, market_tickers, started_at, status)
+values ($1, $2, $3, $4, '{}', to_timestamp($2::bigint / 1e9), 'active')
+returning session_id
+
+-- name: make_offset
+-- A journal's place, at its beginning when it is new.
+insert into rl_journal_offsets (stream, journal, position, records)
+values ($1, $2, 0, 0)
+on conflict (stream, journal) do nothing
+
+-- name: lock_offset
+-- A journal's place. Locked: the backend of a killed recorder may still be committing its batch.
+select position, records from rl_journal_offsets where stream = $1 and journal = $2 for update
+
+-- name: move_offset
+-- The place behind what this transaction writes.
+update rl_journal_offsets set position = $3, records = $4 where stream = $1 and journal = $2
+
+-- name: market_id
+-- The number of a market, given on first use.
+with made as (
+    insert into rl_markets (market_ticker) values ($1)
+    on conflict (market_ticker) do nothing
+    returning market_id
+)
+select market_id from made
+union all
+select market_id from rl_markets where market_ticker = $1
+limit 1
+
+-- name: list_market
+-- From an event on, a row of the session's table holds this market.
+insert into rl_session_markets
+    (session_id, row_no, from_event_no, market_id, price_ranges, open_ms, close_ms)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (session_id, row_no, from_event_no) do update
+set market_id = excluded.market_id, price_ranges = excluded.price_ranges,
+    open_ms = excluded.open_ms, close_ms = excluded.close_ms
+
+-- name: name_market
+-- Add a ticker to those of a session.
+update rl_orderbook_sessions
+set market_tickers = array_append(market_tickers, $2)
+where session_id = $1 and not market_tickers @> array[$2]
+
+-- name: listed_markets
+-- Which market each row of a session's table held, from which event on.
+select row_no, from_event_no, market_id
+from rl_session_markets where session_id = $1
+order by from_event_no
+
+-- name: add_mark
+-- A reconnect, a gap, a hole, or its healing.
+insert into rl_session_marks (session_id, record_no, kind, market_id, event_no, ts_ns, detail)
+values ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: close_stream
+-- A stream that said goodbye: `closed`, and when.
+update rl_streams set status = 'closed', ended_ns = $2 where stream_id = $1
+
+-- name: close_session
+-- A session that said goodbye.
+update rl_orderbook_sessions
+set status = 'closed', ended_ns = $2, ended_at = to_timestamp($2::bigint / 1e9)
+where session_id = $1
+
+-- name: lose_stream
+-- A stream whose producer died; nobody knows when.
+update rl_streams set status = 'lost' where stream_id = $1 and status = 'active'
+
+-- name: lose_session
+-- A session whose collector died.
+update rl_orderbook_sessions set status = 'lost' where session_id = $1 and status = 'active'
+
+-- name: count_session
+-- The session's last event, derived from its rows.
+update rl_orderbook_sessions
+set last_event_no = (select max(event_no) from rl_book_events where session_id = $1)
+where session_id = $1

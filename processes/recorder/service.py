@@ -1,0 +1,157 @@
+"""The recorder's loop: every stream, again and again, for as long as there is a database.
+
+A lost database costs nothing but time: the journals keep what was accepted. A stream that cannot be
+read is left alone, loudly, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from ipc.journal import JournalError, list_streams
+from processes.adapters.postgres.database import LOST
+from processes.recorder.stream import FINISHED, Stream
+from processes.runtime.log import Log
+
+__all__ = ["FLUSH_S", "Recorder"]
+
+FLUSH_S: Final = 1.5  # at a stop; what is left is recorded by the next start
+POLL_S: Final = 0.1  # without a doorbell
+PAUSE_S: Final = 0.05  # between rounds, so that rows gather
+FINISH_EVERY: Final = 10  # rounds
+
+# A batch that can never go in, whatever is tried: the stream's fault, not the server's.
+_REFUSED: Final = (
+    JournalError,
+    msgspec.MsgspecError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.SyntaxOrAccessError,
+    TypeError,
+    OverflowError,
+)
+
+Connect = Callable[[asyncio.Event], Awaitable[Any]]
+
+
+class Recorder:
+    """Follows all journals of a data folder. `bell` set: something has grown."""
+
+    def __init__(self, data_dir: Path, connect: Connect, log: Log) -> None:
+        self._data_dir = data_dir
+        self._connect = connect
+        self._log = log
+        self._streams: dict[str, Stream] = {}
+        self._refused: set[str] = set()
+        self._rounds = 0
+        self.counters: Counter[str] = Counter()
+        self.bell = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Record until asked to stop, then for at most `FLUSH_S` more."""
+        work = asyncio.create_task(self._work(stop))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        done, _ = await asyncio.wait((work,), timeout=FLUSH_S)
+        if done:
+            work.result()
+        else:
+            work.cancel()
+            await asyncio.wait((work,))
+            self._log("left_for_next_start", streams=len(self._streams), events=self.behind)
+
+    @property
+    def behind(self) -> int:
+        """Accepted events of all streams that are not in the database yet."""
+        return sum(stream.behind for stream in self._streams.values())
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        for leftover in (self._data_dir / "journal").glob(f"{FINISHED}*"):
+            shutil.rmtree(leftover)
+        recorded = False
+        while not recorded:
+            connection = await self._connect(stop)
+            self._log("connected")
+            try:
+                await self._follow(connection, stop)
+                recorded = True
+            except LOST as error:
+                self.counters["database_lost"] += 1
+                self._log("database_lost", reason=f"{type(error).__name__}: {error}")
+            finally:
+                self._forget()
+                connection.terminate()
+
+    def _forget(self) -> None:
+        """What is known of the streams may be more than the database kept."""
+        for stream in self._streams.values():
+            stream.close()
+        self._streams.clear()
+
+    async def _follow(self, connection: Any, stop: asyncio.Event) -> None:
+        """Rounds until asked to stop and every stream is recorded to its end."""
+        while True:
+            stopping = stop.is_set()
+            await self._round(connection, stopping)
+            if stopping and not self._streams:
+                return
+            if not stopping:
+                await self._wait()
+            await asyncio.sleep(PAUSE_S)
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self.bell.wait(), POLL_S)
+        except TimeoutError:
+            return
+        finally:
+            self.bell.clear()
+
+    async def _round(self, connection: Any, stopping: bool) -> None:
+        self._rounds += 1
+        finishing = stopping or self._rounds % FINISH_EVERY == 0
+        for producer, uid, folder in list_streams(self._data_dir):
+            name = f"{producer}/{uid}"
+            if name in self._refused:
+                continue
+            try:
+                await self._record(connection, name, (producer, uid, folder), finishing)
+            except _REFUSED as error:
+                self._refuse(name, folder, error)
+            except OSError as error:
+                if error.filename is None:  # the server's socket, not a file
+                    raise
+                self._refuse(name, folder, error)
+        self.counters["streams"] = len(self._streams)
+
+    async def _record(
+        self, connection: Any, name: str, place: tuple[str, str, Path], finishing: bool
+    ) -> None:
+        stream = self._streams.get(name)
+        if stream is None:
+            stream = Stream(*place, self.counters)
+            await stream.load(connection)
+            self._streams[name] = stream
+            self._log("following", stream=name)
+        if await stream.pump(connection):
+            stream.tidy()
+        if finishing and await stream.finish(connection):
+            del self._streams[name]
+            self.counters["finished"] += 1
+            self._log("finished", stream=name)
+
+    def _refuse(self, name: str, folder: Path, error: Exception) -> None:
+        self._refused.add(name)
+        self.counters["refused_streams"] += 1
+        if stream := self._streams.pop(name, None):
+            stream.close()
+        self._log("stream_refused", stream=name, folder=folder, reason=error)
