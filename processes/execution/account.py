@@ -29,6 +29,7 @@ class Doubt(StrEnum):
     FILLS = "fills_missing"
     LEFTOVER = "order_of_an_earlier_life"
     JOURNAL = "journal_refuses"
+    REST = "exchange_not_answering"
 
 
 def signed_e2(fill: ActorFill) -> int:

@@ -16,6 +16,7 @@ from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.execution.account import Doubt, MarketAccount
 from processes.execution.order_store import OrderStore
 from processes.execution.orders import (
+    OWN_PREFIX,
     TERMINAL,
     Fact,
     Order,
@@ -45,7 +46,7 @@ class Ledger:
         self.now = now
         self.on_change: Callable[[str], None] = lambda _: None
         self._start_cash_e6 = start_cash_e6
-        self._everywhere: set[Doubt] = set()
+        self.everywhere: set[Doubt] = set()
         self._inherited: set[str] = set()
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
         self._votes: Counter[str] = Counter()
@@ -64,16 +65,21 @@ class Ledger:
 
     # Markets and doubts.
 
+    def unread(self) -> set[str]:
+        """Markets of which something may have happened that nobody told us."""
+        gap = {Doubt.STARTING, Doubt.CHANNEL}
+        return {ticker for ticker, account in self.accounts.items() if account.doubts & gap}
+
     def follow(self, ticker: str) -> None:
         """Keep an account of this market."""
         if ticker not in self.accounts:
             self.accounts[ticker] = MarketAccount(ticker, self._start_cash_e6)
-            self.accounts[ticker].doubts |= self._everywhere
+            self.accounts[ticker].doubts |= self.everywhere
             self._changed(ticker)
 
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""
-        self._everywhere.add(doubt)
+        self.everywhere.add(doubt)
         for ticker, account in self.accounts.items():
             if doubt not in account.doubts:
                 account.doubts.add(doubt)
@@ -81,7 +87,7 @@ class Ledger:
 
     def trust(self, doubt: Doubt) -> None:
         """That doubt is over; CHANNEL stays with each market until it is reconciled."""
-        self._everywhere.discard(doubt)
+        self.everywhere.discard(doubt)
         for ticker in self.accounts if doubt is not Doubt.CHANNEL else ():
             self._clear(ticker, doubt)
 
@@ -232,7 +238,11 @@ class Ledger:
 
     def reconcile(self, view: ExchangeView) -> set[str]:
         """Compare with what REST says -> markets whose whole list of fills must be read too."""
+        for ticker in view.positions:
+            self.follow(ticker)
         for told in view.resting:
+            if told.client_order_id.startswith(OWN_PREFIX):
+                self.follow(told.market_ticker)
             self.on_order(told)
         for fill in (fill for fills in view.fills.values() for fill in fills):
             self.on_fill(fill, live=False)
@@ -264,7 +274,7 @@ class Ledger:
         if verdict is not Verdict.ADOPT:
             self._votes.pop(ticker, None)
         if verdict is Verdict.AGREES:
-            over = {Doubt.CHANNEL} - self._everywhere
+            over = {Doubt.CHANNEL} - self.everywhere
             self._clear(ticker, Doubt.STARTING, Doubt.MISMATCH, *over)
         elif verdict is Verdict.DISAGREES:
             self._mismatch(account, view)

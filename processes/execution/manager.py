@@ -88,6 +88,11 @@ class KalshiOrderManager:
             ts_ns=self._now().ns,
         )
 
+    @property
+    def markets(self) -> set[str]:
+        """Those in which something can be ordered: their price grids are known."""
+        return set(self._grids)
+
     # Events.
 
     def drain(self) -> Outbox:

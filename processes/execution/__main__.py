@@ -1,0 +1,44 @@
+"""Run execution: `python -m processes.execution`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from ipc.clock import real_ns
+from ipc.journal import new_stream_uid
+from ipc.messages import Environment, SessionStarted
+from ipc.shared_file import WriterActiveError
+from ipc.sockets import SchemaError
+from processes.adapters.kalshi.credentials import load_credentials
+from processes.adapters.kalshi.environments import clock_of, target_of
+from processes.execution.records import PRODUCER
+from processes.execution.service import ExecutionService
+from processes.runtime.config import ConfigError, Settings
+from processes.runtime.log import StdoutLog
+from processes.runtime.run import run
+
+
+async def main(settings: Settings, stop: asyncio.Event) -> None:
+    """Wire one run and let it go until stopped."""
+    log = StdoutLog(PRODUCER)
+    target = target_of(settings)
+    if target.environment is not Environment.SIMULATED:
+        load_credentials(settings)  # a key that cannot be used ends this before any socket opens
+    if target.environment is Environment.PRODUCTION:
+        log("WARNING_REAL_MONEY", orders_go_to=target.rest_url, enabled=settings.actor.enabled)
+    clock = await clock_of(settings, stop)
+    stream = SessionStarted(
+        session_uid=new_stream_uid(real_ns(), os.urandom(4)),
+        environment=target.environment,
+        websocket_url=target.ws_url,
+        started_ns=clock.now_ns(),
+    )
+    try:
+        await ExecutionService(settings, target, clock, stream, log).run(stop)
+    except (SchemaError, WriterActiveError) as error:
+        raise ConfigError(str(error)) from None
+
+
+if __name__ == "__main__":
+    run(PRODUCER, main)

@@ -1,0 +1,81 @@
+"""Carries out what the order manager wants: table first, then journal, subscribers, exchange."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ipc.account_table import AccountTableWriter
+from ipc.messages import ActorFill, ActorOrder, ActorPnl, ActorPosition, Message, ProcessStats
+from ipc.sockets import Publisher
+from processes.execution.account import Doubt
+from processes.execution.gateway import Gateway
+from processes.execution.manager import KalshiOrderManager
+from processes.execution.records import Bell, Records
+from processes.runtime.log import Log
+
+__all__ = ["Effects"]
+
+TOPICS: Final[dict[type[Message], str]] = {
+    ActorOrder: "order",
+    ActorFill: "fill",
+    ActorPosition: "position",
+    ActorPnl: "pnl",
+    ProcessStats: "stats",
+}
+
+
+class Effects:
+    """The one place where a change leaves execution."""
+
+    def __init__(
+        self,
+        manager: KalshiOrderManager,
+        table: AccountTableWriter,
+        records: Records,
+        publisher: Publisher,
+        bell: Bell,
+        log: Log,
+    ) -> None:
+        self.gateway = Gateway(manager.ledger, self.act, log)
+        self._manager = manager
+        self._table = table
+        self._records = records
+        self._publisher = publisher
+        self._bell = bell
+        self._log = log
+
+    def act(self) -> None:
+        """Do all that is wanted since the last call."""
+        self._judge_journal()
+        outbox = self._manager.drain()
+        for ticker in outbox.markets:
+            self._write(ticker)
+        for note in outbox.notes:
+            self._records.keep(note.message)
+            if note.publish:
+                self.publish(note.message)
+        for action, facts in outbox.lines:
+            self._log(action, **facts)
+        for request in outbox.requests:
+            self.gateway.start(request)
+        if outbox.notes:
+            self._bell.ring()
+
+    def publish(self, message: Message) -> None:
+        """Tell subscribers."""
+        self._publisher.send(TOPICS[type(message)], message)
+
+    def _write(self, ticker: str) -> None:
+        try:
+            self._table.write(ticker, self._manager.account_row(ticker))
+        except ValueError as error:  # the table is full: nobody will trade this market
+            self._manager.ledger.counters["table_full"] += 1
+            self._log("ACCOUNT_TABLE_FULL", error=error)
+
+    def _judge_journal(self) -> None:
+        """What cannot be journalled cannot be traded."""
+        doubted = Doubt.JOURNAL in self._manager.ledger.everywhere
+        if self._records.flush() == doubted:
+            change = self._manager.ledger.trust if doubted else self._manager.ledger.doubt
+            change(Doubt.JOURNAL)
+            self._log("journal_takes_again" if doubted else "JOURNAL_REFUSES")

@@ -1,0 +1,265 @@
+"""Requests to the exchange and what their answers mean as facts.
+
+A create is repeated only under its own name, which the exchange takes once: so a repeat cannot
+double anything. Everything else is asked again by whoever still wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from ipc.clock import mono_ns
+from ipc.messages import OrderStatus
+from processes.adapters.kalshi.errors import (
+    ApiError,
+    ExchangeUnavailable,
+    KalshiError,
+    NotFound,
+    OrderRejected,
+    RateLimited,
+    UnknownOutcome,
+)
+from processes.adapters.kalshi.normalise import ExchangeOrder
+from processes.adapters.kalshi.orders import AmendOrder, CreateOrder
+from processes.adapters.kalshi.rest import KalshiTradingClient
+from processes.execution.ledger import Ledger
+from processes.execution.orders import TERMINAL, Acknowledged, Lost, Order, Refused, Reported, Sent
+from processes.execution.outbox import (
+    CancelOrder,
+    FetchFills,
+    FindOrder,
+    LookUpOrder,
+    RenewOrder,
+    Request,
+    SendOrder,
+)
+from processes.runtime.log import Log
+
+__all__ = ["Gateway"]
+
+RETRY: Final = 0.05  # seconds between two attempts of one create
+CANCEL_RETRY: Final = 0.25  # seconds before a cancel that failed may be asked for again
+FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown outcome
+FIND_NS: Final = 5_000_000_000  # how long the order list must not know it
+FIND_LOOKS: Final = 5  # and how often it must have been asked
+LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
+ALREADY_EXISTS: Final = "order_already_exists"
+
+
+class Gateway:
+    """Runs requests; at most one of a kind for an order, so their number is bounded by orders."""
+
+    def __init__(self, ledger: Ledger, act: Callable[[], None], log: Log) -> None:
+        self.client: KalshiTradingClient | None = None
+        self._ledger = ledger
+        self._act = act
+        self._log = log
+        self._running: dict[tuple[type, str], asyncio.Task[None]] = {}
+
+    def start(self, request: Request) -> None:
+        """Run a request in the background, unless the same is under way."""
+        key = (type(request), request.order.client_order_id)
+        if key in self._running:
+            return
+        task = asyncio.create_task(self._run(request))
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    @property
+    def running(self) -> int:
+        """Requests under way."""
+        return len(self._running)
+
+    async def finish(self, seconds: float) -> None:
+        """Let what is under way end, then drop the rest."""
+        tasks = list(self._running.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, request: Request) -> None:
+        await self._answer(request)
+        self._act()
+
+    def _answer(self, request: Request) -> Coroutine[Any, Any, None]:
+        order = request.order
+        match request:
+            case SendOrder():
+                return self._create(order, request.deadline_mono_ns)
+            case CancelOrder():
+                return self._cancel(order)
+            case RenewOrder():
+                return self._renew(order, request.expire_ms)
+            case FindOrder():
+                return self._find(order)
+            case LookUpOrder():
+                return self._look_up(order)
+            case FetchFills():
+                return self._fetch_fills(order)
+
+    def _client(self) -> KalshiTradingClient:
+        if self.client is None:
+            raise ExchangeUnavailable("no credentials yet")
+        return self.client
+
+    # Creating.
+
+    async def _create(self, order: Order, deadline_mono_ns: int) -> None:
+        name = order.client_order_id
+        lost = False  # an attempt of unknown outcome: from then on only the exchange's word counts
+        reason = "deadline"
+        while mono_ns() <= deadline_mono_ns:
+            try:
+                if await self._attempt(order):
+                    return
+            except UnknownOutcome:
+                lost, reason = True, "unknown_outcome"
+            except OrderRejected as error:
+                lost, reason = lost or error.code == ALREADY_EXISTS, _reason(error)
+                break
+            except (RateLimited, ExchangeUnavailable) as error:
+                reason = _reason(error)  # nothing was done: try until the deadline
+            except ApiError as error:
+                reason = _reason(error)
+                break
+            except KalshiError as error:  # an answer that cannot be read
+                lost, reason = True, _reason(error)
+                break
+            if lost:
+                self._ledger.tell(name, Lost(reason))
+                self._act()
+            await asyncio.sleep(RETRY)
+            if lost and not self._unknown(name):
+                return
+        if not lost:
+            self._ledger.tell(name, Refused(reason))
+            return
+        self._ledger.tell(name, Lost(reason))
+        self._act()
+        await self._find(order)
+
+    async def _attempt(self, order: Order) -> bool:
+        client = self._client()
+        self._ledger.tell(order.client_order_id, Sent(mono_ns()))
+        created = await client.create_order(
+            CreateOrder(
+                market_ticker=order.market_ticker,
+                client_order_id=order.client_order_id,
+                book_side=order.book_side,
+                yes_price_e4=order.yes_price_e4,
+                count_e2=order.initial_e2,
+                expire_s=(order.expire_ms or 0) // 1000,
+            )
+        )
+        fill_e2, remaining_e2 = created.fill_count_e2, created.remaining_count_e2
+        fact = Acknowledged(created.order_id, fill_e2, remaining_e2, mono_ns())
+        self._ledger.tell(order.client_order_id, fact)
+        return True
+
+    async def _find(self, order: Order) -> None:
+        """Read the order list until it shows the order, or long enough that it cannot be there."""
+        name, asked_ns, looks = order.client_order_id, mono_ns(), 0
+        while mono_ns() - asked_ns < FIND_NS or looks < FIND_LOOKS:
+            await asyncio.sleep(FIND_PAUSE)
+            try:
+                listed = await self._client().orders(status=None, ticker=order.market_ticker)
+            except KalshiError as error:
+                self._log("order_not_found_yet", order=name, error=error)
+                continue
+            looks += 1
+            told = next((o for o in listed if o.client_order_id == name), None)
+            if told is not None or not self._unknown(name):
+                if told is not None:
+                    self._ledger.on_order(told)
+                return
+        self._ledger.tell(name, Refused("never_arrived"))
+        self._log("ORDER_NEVER_ARRIVED", order=name)
+
+    def _unknown(self, name: str) -> bool:
+        """Whether nobody has said meanwhile what became of it."""
+        order = self._ledger.orders.get(name)
+        return order is not None and order.order_id is None
+
+    # Changing.
+
+    async def _cancel(self, order: Order) -> None:
+        name, order_id = order.client_order_id, order.order_id or ""
+        try:
+            canceled = await self._client().cancel_order(order_id, order.market_ticker)
+        except NotFound:
+            await self._look_up(order)
+        except KalshiError as error:
+            self._ledger.counters["cancels_failed"] += 1
+            self._log("cancel_failed", order=name, error=error)
+            await asyncio.sleep(CANCEL_RETRY)
+        else:
+            await self._canceled(order, canceled.reduced_by_e2)
+        self._ledger.release(name)
+
+    async def _canceled(self, order: Order, reduced_by_e2: int) -> None:
+        """What was not taken off the book had filled."""
+        if reduced_by_e2 == 0:
+            await self._look_up(order)
+            return
+        fill_e2 = order.initial_e2 - reduced_by_e2
+        status = Reported(order.order_id or "", OrderStatus.CANCELED, fill_e2, "canceled")
+        self._ledger.tell(order.client_order_id, status)
+
+    async def _renew(self, order: Order, expire_ms: int) -> None:
+        name, order_id = order.client_order_id, order.order_id or ""
+        amend = AmendOrder(
+            order_id=order_id,
+            market_ticker=order.market_ticker,
+            book_side=order.book_side,
+            yes_price_e4=order.yes_price_e4,
+            count_e2=order.initial_e2,
+            expire_s=expire_ms // 1000,
+        )
+        try:
+            await self._client().amend_order(amend)
+        except KalshiError as error:  # the old expiry stands
+            self._ledger.counters["renewals_failed"] += 1
+            self._log("renewal_failed", order=name, error=error)
+        else:
+            fact = Reported(order_id, OrderStatus.RESTING, 0, "renewed", expire_ms)
+            self._ledger.tell(name, fact)
+        self._ledger.release(name)
+
+    # Asking.
+
+    async def _look_up(self, order: Order) -> None:
+        """Ask until the answer is an end, a few times; who still wonders asks again."""
+        for pause in LOOK_UPS:
+            await asyncio.sleep(pause)
+            try:
+                told: ExchangeOrder = await self._client().order(order.order_id or "")
+            except NotFound:
+                self._ledger.on_absent(order.client_order_id)
+                return
+            except KalshiError:
+                self._ledger.counters["look_ups_failed"] += 1
+                continue
+            self._ledger.on_order(told)
+            if told.status in TERMINAL:
+                return
+
+    async def _fetch_fills(self, order: Order) -> None:
+        try:
+            fills = await self._client().fills(order_id=order.order_id)
+        except KalshiError:
+            self._ledger.counters["fetches_failed"] += 1
+            return
+        for fill in fills:
+            self._ledger.on_fill(fill, live=False)
+
+
+def _reason(error: KalshiError) -> str:
+    """A short word for the order's record."""
+    if not isinstance(error, ApiError):
+        return type(error).__name__
+    words = [error.code or str(error.http_status), error.details or error.message]
+    return ": ".join(dict.fromkeys(w for w in words if w))

@@ -1,0 +1,313 @@
+"""The loop of execution: intents in, orders out, and the account kept equal to the exchange's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from ipc.account_table import AccountTableWriter
+from ipc.clock import Clock, mono_ns
+from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
+from ipc.shared_file import shared_path
+from processes.adapters.kalshi.credentials import wait_for_credentials
+from processes.adapters.kalshi.environments import KalshiTarget, data_environment_of
+from processes.adapters.kalshi.errors import KalshiError
+from processes.adapters.kalshi.normalise import market_of
+from processes.adapters.kalshi.rate_budget import RateBudget
+from processes.adapters.kalshi.rest import KalshiTradingClient
+from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.websocket import KalshiSocket
+from processes.execution.account import Doubt
+from processes.execution.effects import Effects
+from processes.execution.manager import KalshiOrderManager
+from processes.execution.outbox import Moment
+from processes.execution.private_channel import PrivateChannel
+from processes.execution.reads import chunks, read_view
+from processes.execution.records import PRODUCER, Bell, Records
+from processes.execution.risk import Limits
+from processes.execution.wires import open_wires
+from processes.runtime.config import Settings
+from processes.runtime.log import Log
+
+__all__ = ["ExecutionService"]
+
+BEAT: Final = 0.1  # seconds between heartbeats and looks at what waits
+STATS_BEATS: Final = 10
+SETTLE_NS: Final = 1_000_000_000  # reads lag: what was asked sooner after a gap proves nothing
+DOUBT_PAUSE: Final = 0.5  # seconds between reconciliations while anything is in doubt
+BALANCE_PAUSE: Final = 1.05  # seconds: the exchange answers once a second
+BACK_OFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to reach the exchange
+STOP_SECONDS: Final = 1.5  # for canceling what rests
+CHECKED_INTENT: Final = range(1, 10_000)  # leg prices that the record of an intent may hold
+
+
+class ExecutionService:
+    """Everything of one run, from its first record to its last."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        target: KalshiTarget,
+        clock: Clock,
+        stream: SessionStarted,
+        log: Log,
+    ) -> None:
+        self._settings = settings
+        self._target = target
+        self._clock = clock
+        self._log = log
+        self._environment = data_environment_of(settings)
+        self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
+        self._table.heartbeat(mono_ns())
+        self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
+        life = int(stream.session_uid.rpartition("-")[2], 16)
+        self._wires = open_wires(settings.data_dir, settings.environ, life)
+        self._bell = Bell(self._wires.doorbell, stream.session_uid)
+        actor = settings.actor
+        self._manager = KalshiOrderManager(
+            Limits(enabled=actor.enabled, count_e2=actor.contract_size_e2),
+            actor.market_cash_e6,
+            1000 * settings.execution.order_expiry_s,
+            lambda: Moment(clock.now_ns(), mono_ns()),
+            version=mono_ns() // 1000,  # rises over the lives of this machine's boot
+        )
+        self._ledger = self._manager.ledger
+        self._effects = Effects(
+            self._manager, self._table, self._records, self._wires.publisher, self._bell, log
+        )
+        self._gateway = self._effects.gateway
+        self._ledger.doubt(Doubt.CHANNEL)
+        self._budget = RateBudget(max_wait=0.0)  # a create that has to wait asks again, in time
+        self._unlearned: set[str] = set()
+        self._news = asyncio.Event()  # something to reconcile
+        self._doubtful = 0  # rounds of reconciliation in a row that left a doubt
+        self._channel_up_ns = 0
+        self._agreed_ns = mono_ns()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until asked to stop; then what rests is canceled, and the journal ends with its mark."""
+        self._bell.ring()
+        jobs = (self._intents(), self._sessions(), self._channel(stop), self._reconcile())
+        more = (self._learn_markets(), self._balance(), self._beat())
+        tasks = [asyncio.create_task(job) for job in (*jobs, *more)]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            tasks[0].cancel()  # no more intents
+            await self._withdraw()
+            for task in (stopped, *tasks):
+                task.cancel()
+            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            await self._close()
+
+    async def _withdraw(self) -> None:
+        self._manager.cancel_all_own()
+        self._effects.act()
+        await self._gateway.finish(STOP_SECONDS)
+
+    async def _close(self) -> None:
+        self._effects.act()
+        self._records.end(self._clock.now_ns())
+        self._bell.close()
+        self._report()
+        self._wires.close()
+        self._table.close()
+        if self._gateway.client is not None:
+            await self._gateway.client.close()
+
+    # Intents.
+
+    async def _intents(self) -> None:
+        while True:
+            message = await self._wires.intents.recv()
+            received_mono_ns = mono_ns()
+            if isinstance(message, Intent):
+                self._on_intent(message, received_mono_ns)
+                self._effects.act()
+
+    def _on_intent(self, intent: Intent, received_mono_ns: int) -> None:
+        """Nothing is acted on that the journal has not accepted."""
+        if intent.count_e2 <= 0 or intent.price_e4 not in CHECKED_INTENT:
+            self._manager.refuse(intent, received_mono_ns, "malformed")
+        elif self._records.accept(intent):
+            self._manager.on_intent(intent, received_mono_ns)
+        else:
+            self._manager.refuse(intent, received_mono_ns, "journal")
+
+    # Markets.
+
+    async def _sessions(self) -> None:
+        """The collector says which session it is and which markets it follows."""
+        while True:
+            _, message = await self._wires.collector.recv()
+            if isinstance(message, SessionInfo):
+                self._manager.session_uid = message.session_uid
+                self._manager.environment_ok = message.environment is self._environment
+                self._unlearned |= set(message.markets) - self._manager.markets
+
+    async def _learn_markets(self) -> None:
+        """Read the price grids of new markets, then account for them."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if not self._unlearned or self._gateway.client is None:
+                continue
+            try:
+                await self._learn(self._gateway.client)
+            except KalshiError as error:
+                self._log("markets_not_read", error=error)
+                await asyncio.sleep(DOUBT_PAUSE)
+
+    async def _learn(self, client: KalshiTradingClient) -> None:
+        for tickers in chunks(self._unlearned):
+            for market in await client.markets(tickers=tickers):
+                info = market_of(market)
+                self._manager.follow(info.ticker, info.grid)
+            self._unlearned -= set(tickers)
+        self._effects.act()
+        self._news.set()
+
+    # The exchange.
+
+    async def _channel(self, stop: asyncio.Event) -> None:
+        """Keep the private channel; without it every account is in doubt."""
+        failures = 0
+        while True:
+            try:
+                socket = await self._connect(stop)
+                try:
+                    channel = PrivateChannel(socket, self._ledger, self._effects.act)
+                    await channel.open()
+                    self._channel_up()
+                    failures = 0
+                    await channel.follow()
+                finally:
+                    await socket.close()
+            except KalshiError as error:
+                self._channel_down(error)
+            await asyncio.sleep(BACK_OFF[min(failures, len(BACK_OFF) - 1)])
+            failures += 1
+
+    async def _connect(self, stop: asyncio.Event) -> KalshiSocket:
+        """With the credentials of now: a local exchange that starts anew may have made others."""
+        signer = Signer(await wait_for_credentials(self._settings, stop))
+        old = self._gateway.client
+        self._gateway.client = KalshiTradingClient(self._target, signer, self._budget)
+        if old is not None:
+            await old.close()
+        return await KalshiSocket.connect(self._target, signer)
+
+    def _channel_up(self) -> None:
+        self._channel_up_ns = mono_ns()
+        self._ledger.counters["channel_ups"] += 1
+        self._ledger.trust(Doubt.CHANNEL)
+        self._log("private_channel", state="up")
+        self._news.set()
+
+    def _channel_down(self, error: KalshiError) -> None:
+        if Doubt.CHANNEL not in self._ledger.everywhere:
+            self._ledger.counters["channel_downs"] += 1
+        self._ledger.doubt(Doubt.CHANNEL)
+        self._effects.act()
+        self._log("private_channel", state="down", error=error)
+
+    async def _reconcile(self) -> None:
+        """Compare with REST: soon while anything is in doubt, else now and then."""
+        while True:
+            await self._until_due()
+            if Doubt.CHANNEL in self._ledger.everywhere or self._gateway.client is None:
+                await asyncio.sleep(BEAT)
+                continue
+            since_up_ns = mono_ns() - self._channel_up_ns
+            await asyncio.sleep(max(0, SETTLE_NS - since_up_ns) / 1_000_000_000)
+            try:
+                await self._compare(self._gateway.client)
+            except KalshiError as error:
+                self._log("reconciliation_failed", error=error)
+                await asyncio.sleep(DOUBT_PAUSE)
+
+    async def _until_due(self) -> None:
+        """Wait for news, or for the next round; a doubt that stays is looked at less and less."""
+        doubted = any(not account.known for account in self._ledger.accounts.values())
+        self._doubtful = self._doubtful + 1 if doubted else 0
+        pause = self._settings.execution.reconcile_s
+        if doubted:
+            pause = min(pause, DOUBT_PAUSE * 2 ** min(self._doubtful // 4, 10))
+        try:
+            await asyncio.wait_for(self._news.wait(), pause)
+        except TimeoutError:
+            return
+        self._news.clear()
+        self._doubtful = 0
+
+    async def _compare(self, client: KalshiTradingClient) -> None:
+        """Positions and orders of all; then the whole fills of those that need them."""
+        up_ns, wanted = self._channel_up_ns, self._ledger.unread()
+        for _ in range(2):
+            view = await read_view(client, wanted)
+            if up_ns != self._channel_up_ns or Doubt.CHANNEL in self._ledger.everywhere:
+                return  # the channel fell meanwhile: this view proves nothing
+            wanted = self._manager.sync_positions_with_kalshi(view)
+            self._agreed_ns = mono_ns()
+            self._effects.act()
+            if not wanted:
+                return
+
+    async def _balance(self) -> None:
+        """The account as the exchange reports it: once a second while it changes, else less."""
+        told, due_ns = -1, 0
+        while True:
+            await asyncio.sleep(BALANCE_PAUSE)
+            client = self._gateway.client
+            if client is None or (told == self._ledger.version and mono_ns() < due_ns):
+                continue
+            version = self._ledger.version
+            try:
+                balance = await client.balance()
+            except KalshiError:
+                self._ledger.counters["balances_not_read"] += 1
+                continue
+            self._effects.publish(self._manager.pnl(balance.balance_e6))
+            told = version
+            due_ns = mono_ns() + int(self._settings.execution.reconcile_s * 1e9)
+
+    # Time.
+
+    async def _beat(self) -> None:
+        beats = 0
+        while True:
+            self._table.heartbeat(mono_ns())
+            self._judge_rest()
+            self._manager.tick()
+            self._effects.act()
+            if beats % STATS_BEATS == 0:
+                self._report()
+            beats += 1
+            await asyncio.sleep(BEAT)
+
+    def _judge_rest(self) -> None:
+        """An exchange that has not answered for three reconciliations is not known any more."""
+        late_ns = mono_ns() - self._agreed_ns - int(3e9 * self._settings.execution.reconcile_s)
+        doubted = Doubt.REST in self._ledger.everywhere
+        if (late_ns > 0) != doubted:
+            change: Callable[[Doubt], None]
+            change = self._ledger.doubt if late_ns > 0 else self._ledger.trust
+            change(Doubt.REST)
+
+    def _report(self) -> None:
+        accounts = self._ledger.accounts.values()
+        counters = dict(self._ledger.counters) | {
+            "markets": len(accounts),
+            "markets_known": sum(account.known for account in accounts),
+            "open_orders": self._ledger.orders.open_count,
+            "requests": self._gateway.running,
+            "fills_dropped": self._ledger.orders.dropped_fills,
+            "records_dropped": self._records.dropped,
+            "budget_waits": self._budget.waits,
+            "budget_refusals": self._budget.refusals,
+        }
+        stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
+        self._effects.publish(stats)
