@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from ipc.journal import EventReader, FramedReader, JournalError
 from ipc.messages import (
-    SCHEMA_VERSION,
     MarketListed,
     Message,
     SessionEnded,
@@ -137,11 +136,6 @@ class Stream:
         if not isinstance(message, SessionStarted):
             raise JournalError(
                 f"{self.folder}: begins with {type(message).__name__}, not SessionStarted"
-            )
-        if message.schema_version != SCHEMA_VERSION:
-            raise JournalError(
-                f"{self.folder}: written in schema {message.schema_version}, this program reads "
-                f"{SCHEMA_VERSION}; record it with the program that wrote it"
             )
         facts = (str(message.environment), message.websocket_url, message.started_ns)
         self._stream_id = await connection.fetchval(_SQL["open_stream"], self.name, *facts)

@@ -51,6 +51,10 @@ class PostgresServer:
             self._process.wait(30)
             self._process = None
 
+    def kill(self) -> None:
+        """-9 to the postmaster, as a crash."""
+        self.stop(signal.SIGKILL)
+
     def dsn(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={socket_folder(self._data_dir)}"
 
