@@ -17,7 +17,7 @@ from ipc.sockets import Context, Subscriber
 from ipc.units import format_count, format_money
 from processes.broadcaster.health import Health, health_page, metrics_page
 from processes.broadcaster.manager import WebSocketManager
-from processes.broadcaster.site import DIST, Access, Site, load_pages
+from processes.broadcaster.site import DIST, Access, Page, Site, load_pages
 from processes.broadcaster.state import LatestState
 from processes.broadcaster.tables import Accounts, Books
 from processes.broadcaster.wire import (
@@ -75,7 +75,7 @@ class Broadcaster:
         environment = self._settings.environment
         live = {
             "/rl/health": lambda: health_page(self._health, environment, mono_ns()),
-            "/metrics": lambda: metrics_page(self._health, mono_ns()),
+            "/metrics": self._metrics,
         }
         site = Site(Access(wanted.host, wanted.origins), load_pages(DIST), live)
         site.full = lambda: self.manager.full
@@ -91,6 +91,10 @@ class Broadcaster:
             )
         except OSError as error:
             raise ConfigError(_bind_failure(wanted.host, wanted.port, error)) from None
+
+    def _metrics(self) -> Page:
+        self._health.heard(NAME, self._counters(), mono_ns())
+        return metrics_page(self._health, mono_ns())
 
     async def _follow(self, stop: asyncio.Event) -> None:
         context = Context()

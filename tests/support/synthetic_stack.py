@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ipc import account_table as a
@@ -35,6 +36,7 @@ __all__ = [
     "MARKET_MS",
     "SyntheticStack",
     "action",
+    "changed",
     "fill",
     "order",
     "pnl",
@@ -160,6 +162,9 @@ def pnl(**changes: Any) -> ActorPnl:
         "ts_ns": MARKET_NS + 6_000_000,
     }
     return ActorPnl(**(facts | changes))
+
+
+changed = msgspec.structs.replace
 
 
 class SyntheticStack:

@@ -1,0 +1,69 @@
+import { alarms } from '../alarms'
+import { clock, day } from '../format'
+import type { Model } from '../model'
+
+const WORDS: Record<string, string> = {
+  simulated: 'SIMULATED', demo: 'DEMO', production: 'PRODUCTION',
+}
+
+function Fact({ name, children, title }: { name: string; children: string; title?: string }) {
+  return (
+    <div className="fact" title={title}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+function Links({ model }: { model: Model }) {
+  const { status } = model.link
+  const text = { live: 'LIVE', connecting: 'CONNECTING', lost: 'DISCONNECTED' }[status]
+  return (
+    <span className={`link ${status}`} role="status" data-testid="link">
+      <i aria-hidden="true" />
+      {text}
+    </span>
+  )
+}
+
+/** Who we are connected to and whether what is shown may be believed. */
+export function Banner({ model }: { model: Model }) {
+  const { connection, session } = model
+  const environment = connection?.environment ?? 'unknown'
+  const marketMs = model.stats.get('broadcaster')?.stats.market_ms ?? null
+  const found = alarms(model)
+  return (
+    <div className={`banner env-${environment}`}>
+      {environment === 'production' && (
+        <div className="real-money" role="alert">PRODUCTION · REAL MONEY · ORDERS GO TO THE EXCHANGE</div>
+      )}
+      <header className="top">
+        <h1>kalshi<b>·</b>actor</h1>
+        <span className="environment" data-testid="environment">
+          {WORDS[environment] ?? 'UNKNOWN'}
+        </span>
+        <Links model={model} />
+        <dl>
+          <Fact name="actor">
+            {connection ? (connection.actor.enabled ? 'enabled' : 'DISABLED') : '–'}
+          </Fact>
+          <Fact name="strategy">{connection?.actor.strategy ?? '–'}</Fact>
+          <Fact name="tick">{connection ? `${connection.actor.throttle_ms} ms` : '–'}</Fact>
+          <Fact name="session" title={session?.websocket_url}>
+            {session ? session.session_uid : '–'}
+          </Fact>
+          <Fact name="market time, UTC">
+            {marketMs === null ? '–' : `${day(marketMs)} ${clock(marketMs)}`}
+          </Fact>
+        </dl>
+      </header>
+      <ul className="alarms" aria-live="polite" data-testid="alarms">
+        {found.map((alarm) => (
+          <li key={alarm.text} className={alarm.level}>
+            <strong>{alarm.level === 'bad' ? 'STALE' : 'NOTE'}</strong> {alarm.text}
+          </li>
+        ))}
+      </ul>
+    </div>
+  )
+}
