@@ -2,7 +2,9 @@
 
     python -m models.evaluate --recordings DIR --policy onnx:default --policy baseline:random
 
-Every pair is compared market by market; the interval is a bootstrap over markets.
+Without `--policy`: the default model and every baseline. Markets that a model learned from are left
+out unless `--all` says otherwise; pricing, sizes and throttle are the first model's own. Every pair
+is compared market by market; the interval is a bootstrap over markets.
 """
 
 from __future__ import annotations
@@ -20,15 +22,18 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from models.actions import Action, Pricing
+from models.baselines import BASELINES
 from models.decisions import Policy
 from models.fills import FILLED_E2, MAKER_FILLS, TAKER_FILLS
-from models.policy import load_strategy
-from models.sessions import make_tape
+from models.policy import OnnxPolicy, load_strategy
+from models.sessions import RecordedSession, make_tape
 from models.simulation import Rules, Simulation, World, world_of
+from models.training import TRAIN
 
 __all__ = ["Outcome", "compare", "main", "run_policy"]
 
 RESAMPLES: Final = 10_000
+THROTTLE_MS: Final = 250
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -101,8 +106,16 @@ def _report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"outcomes": [msgspec.to_builtins(o) for o in outcomes], "pairs": pairs}
 
 
+def _verdict(first: Outcome, others: Sequence[Outcome]) -> str:
+    """Whether the first policy beats every other one, by the lower end of the interval."""
+    short = [o.policy for o in others if compare(first, o)[1] <= 0]
+    if short:
+        return f"{first.policy} does not beat {', '.join(short)} after fees"
+    return f"{first.policy} beats {', '.join(o.policy for o in others)} after fees"
+
+
 def _lines(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = []
+    lines = [_verdict(outcomes[0], outcomes[1:])] if len(outcomes) > 1 else []
     for o in outcomes:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in o.action_shares.items())
         lines.append(
@@ -117,37 +130,69 @@ def _lines(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
+def _held_out(
+    sessions: Sequence[RecordedSession], policies: Sequence[Policy]
+) -> list[RecordedSession]:
+    """The markets that no model among the policies learned from; `ValueError` when none is left."""
+    learned = {t for p in policies if isinstance(p, OnnxPolicy) for t in p.manifest.split[TRAIN]}
+    held_out = [s for s in sessions if s.ticker not in learned]
+    if not held_out:
+        raise ValueError(f"all {len(sessions)} markets were learned from; --all judges on them too")
+    return held_out
+
+
+def _rules(policies: Sequence[Policy]) -> tuple[Rules, int]:
+    """Rules and throttle in milliseconds that the first model was trained with, else defaults."""
+    for policy in policies:
+        if isinstance(policy, OnnxPolicy):
+            m = policy.manifest
+            rules = Rules(
+                pricing=m.pricing,
+                contract_size_e2=m.contract_size_e2,
+                market_cash_e6=m.market_cash_e6,
+            )
+            return rules, m.throttle_ms
+    return Rules(), THROTTLE_MS
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
-    parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
-    parser.add_argument(
-        "--policy", action="append", required=True, help="onnx:<id>, baseline:<name>"
+    parser = argparse.ArgumentParser(
+        prog="python -m models.evaluate", description="Judge policies on recorded markets."
     )
-    parser.add_argument("--pricing", choices=list(Pricing), default=Pricing.AGGRESSIVE)
-    parser.add_argument("--throttle-ms", type=int, default=250)
+    parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
+    parser.add_argument("--policy", action="append", help="onnx:<id>, baseline:<name>; repeat")
+    parser.add_argument("--all", action="store_true", help="markets that were learned from too")
+    parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
+    parser.add_argument("--throttle-ms", type=int, help="default: the first model's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, default=Path("var"))
     parser.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args(argv)
 
 
+def _judge(options: argparse.Namespace, sessions: Sequence[RecordedSession]) -> list[Outcome]:
+    names = options.policy or ["onnx:default", *(f"baseline:{name}" for name in BASELINES)]
+    policies = [load_strategy(n, seed=options.seed, data_dir=options.data_dir) for n in names]
+    chosen = sessions if options.all else _held_out(sessions, policies)
+    rules, throttle_ms = _rules(policies)
+    if options.pricing:
+        rules = msgspec.structs.replace(rules, pricing=Pricing(options.pricing))
+    if options.throttle_ms is not None:
+        throttle_ms = options.throttle_ms
+    world = world_of([make_tape(s, throttle_ms) for s in chosen])
+    return [run_policy(world, rules, policy, options.seed) for policy in policies]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a line per policy and per pair; 2 when an argument means nothing."""
+    """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recordings import load_sessions
 
     options = _arguments(argv)
     try:
-        policies = [
-            load_strategy(name, seed=options.seed, data_dir=options.data_dir)
-            for name in options.policy
-        ]
-        sessions = load_sessions(options.recordings)
-        world = world_of([make_tape(s, options.throttle_ms) for s in sessions])
+        outcomes = _judge(options, load_sessions(options.recordings))
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    rules = Rules(pricing=Pricing(options.pricing))
-    outcomes = [run_policy(world, rules, policy, options.seed) for policy in policies]
     print("\n".join(_lines(outcomes)))
     if options.json:
         options.json.write_text(json.dumps(_report(outcomes), indent=2) + "\n")

@@ -31,6 +31,7 @@ from models.train import OBSERVATIONS, RUN, Run
 __all__ = ["MAX_DIFFERENCE", "check_export", "export", "main"]
 
 MAX_DIFFERENCE: Final = 1e-4
+LEAST_OBSERVATIONS: Final = 1_024
 
 
 def _graph(network: Any, path: Path) -> None:
@@ -68,6 +69,12 @@ def _graph(network: Any, path: Path) -> None:
 def check_export(path: Path, network: Any, observations: Observations) -> float:
     """Largest difference of logits and value; `ModelError` at 1e-4 or another best action."""
     import torch
+
+    if len(observations) < LEAST_OBSERVATIONS:
+        raise ModelError(
+            f"an export is checked on {LEAST_OBSERVATIONS} observations or more, "
+            f"the run kept {len(observations)}"
+        )
 
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     logits, value = session.run(["logits", "value"], {"obs": observations})
@@ -142,6 +149,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
     network = ActorCritic(model.policy).eval()
     out.mkdir(parents=True, exist_ok=True)
     path = out / MODEL_FILE
+    (out / MANIFEST_FILE).unlink(missing_ok=True)  # an export that fails leaves no model behind
     _graph(network, path)
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from models.actions import Pricing
 from models.baselines import BASELINES
 from models.decisions import Policy
-from models.evaluate import Outcome, compare, run_policy
+from models.evaluate import compare, run_policy
 from models.sessions import RecordedSession, make_tape
 from models.simulation import Rules, Simulation, World, world_of
 from models.training import Split, split_by_time
@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True):
     throttle_ms: int = 250
     pricing: Pricing = Pricing.PASSIVE
     gamma: float = 0.999
-    entropy: float = 0.005
+    entropy: float = 0.05  # less, and it has learned to hold before it has seen anything else
     contract_size_e2: int = 1_000
     market_cash_e6: int = 100_000_000
 
@@ -89,13 +89,11 @@ def _world(sessions: Sequence[RecordedSession], settings: Settings) -> World:
 def _evaluation(world: World, rules: Rules, policy: Policy) -> dict[str, float]:
     """Net dollars per validation market: the policy's, the baselines', the paired differences."""
     ours = run_policy(world, rules, policy)
-    others: dict[str, Outcome] = {
-        name: run_policy(world, rules, make(0)) for name, make in BASELINES.items()
-    }
     figures = {"markets": float(len(ours.net_e6)), "net_dollars_per_market": ours.mean_dollars}
     figures["contracts_per_market"] = sum(ours.filled_e2) / 100 / len(ours.net_e6)
     figures["hold_share"] = ours.action_shares["HOLD"]
-    for name, other in others.items():
+    for name, make in BASELINES.items():
+        other = run_policy(world, rules, make(0))
         mean, low, high = compare(ours, other)
         figures[f"{name}_net_dollars_per_market"] = other.mean_dollars
         figures[f"minus_{name}_mean"] = mean
@@ -152,16 +150,17 @@ def train(split: Split, settings: Settings, out: Path, *, progress: bool = False
     """Learn on the earlier markets, judge on the later ones, write the three files to `out`."""
     from models.network import NetworkPolicy
 
-    validation = _world(split.validation, settings)
-    model = _learn(_world(split.train, settings), settings, progress)
-    rules = settings.rules(random_start=False)
+    learned, validation = _world(split.train, settings), _world(split.validation, settings)
+    model = _learn(learned, settings, progress)
+    policy, rules = NetworkPolicy(model.policy, "trained"), settings.rules(random_start=False)
+    seen = run_policy(learned, rules, policy).mean_dollars
     environments = {s.environment.value for s in (*split.train, *split.validation)}
     run = Run(
-        settings=settings,
+        settings=msgspec.structs.replace(settings, timesteps=int(model.num_timesteps)),
         hyper_parameters=settings.hyper_parameters() | {"net_arch": "64-64"},
         environments=tuple(sorted(environments)),
         split=split.as_names(),
-        evaluation=_evaluation(validation, rules, NetworkPolicy(model.policy, "trained")),
+        evaluation=_evaluation(validation, rules, policy) | {"train_net_dollars_per_market": seen},
         libraries=_libraries(),
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -177,6 +176,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--algorithm", choices=["ppo", "a2c"], default="ppo")
     parser.add_argument("--timesteps", type=int, default=Settings.timesteps)
     parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--gamma", type=float, default=Settings.gamma)
+    parser.add_argument("--entropy", type=float, default=Settings.entropy)
     parser.add_argument("--pricing", choices=list(Pricing), default=Settings.pricing)
     parser.add_argument("--throttle-ms", type=int, default=Settings.throttle_ms)
     parser.add_argument("--train-share", type=float, default=0.6, help="of the markets, by time")
@@ -193,6 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         algorithm=options.algorithm,
         timesteps=options.timesteps,
         seed=options.seed,
+        gamma=options.gamma,
+        entropy=options.entropy,
         throttle_ms=options.throttle_ms,
         pricing=Pricing(options.pricing),
     )

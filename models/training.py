@@ -1,4 +1,4 @@
-"""What training needs besides the learner: the split by time, the rules, the callback."""
+"""What training needs besides the learner: the split by time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from models.sessions import RecordedSession
 
-__all__ = ["Split", "SplitError", "split_by_time"]
+__all__ = ["TRAIN", "VALIDATION", "Split", "SplitError", "split_by_time"]
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
