@@ -1,25 +1,35 @@
+# make run    the whole stack in the foreground; Ctrl-C stops it
+# make test   every test but the long fault rounds
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: install install-test run test test-faults bench lint frontend clean
+# CPU-only PyTorch has an index of its own. Where that cannot be reached pip says so and takes the
+# one it finds elsewhere. For a GPU: make TORCH_INDEX= install-test
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-$(VENV)/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
-	$(BIN)/python -m processes.runtime.warm
-	touch $@
-
-$(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,test]'
-	touch $@
+.PHONY: install install-test run test test-faults bench lint frontend
 
 install: $(VENV)/.installed
 
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	$(BIN)/python -m processes.runtime.warm
+	touch $@
+
 install-test: $(VENV)/.installed-test
 
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -c 'import torch' 2>/dev/null || \
+		$(PIP) --no-deps --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) --editable '.[train,test]'
+	touch $@
+
 run: install
-	PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/supervisord -c supervisord.conf
+	exec $(BIN)/supervisord -c supervisord.conf
 
 test: install-test
 	$(BIN)/python -m pytest -m "not slow"

@@ -22,7 +22,7 @@ from supervisor.states import SupervisorStates
 
 from ipc.clock import mono_ns
 from processes.runtime.config import ConfigError
-from processes.runtime.preflight import check_ports, hold_lock, settings_below
+from processes.runtime.preflight import check_free, hold_lock, settings_below
 from processes.runtime.run import EXIT_CONFIG
 
 __all__ = ["DEATHS_WINDOW_NS", "EXIT_FAULT", "MAX_DEATHS", "StackWatch", "make_stack"]
@@ -100,7 +100,7 @@ def make_stack(supervisord: Any, root: str) -> StackWatch:
     try:
         settings = settings_below(Path(root), os.environ)
         hold_lock(settings.data_dir)
-        check_ports(settings)
+        check_free(settings)
     except ConfigError as error:
         # supervisord catches every exception of a factory and prints its traceback
         sys.stderr.write(f"stack: {error}\n")

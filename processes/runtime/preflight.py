@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from ipc.messages import Environment
+from ipc.shared_file import shared_path
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["LOCK_NAME", "check_ports", "hold_lock", "settings_below"]
+__all__ = ["LOCK_NAME", "check_free", "hold_lock", "settings_below"]
 
 LOCK_NAME: Final = "stack.lock"
+_TABLES: Final = ("books", "accounts")  # of shared memory, each with one writer
+_RETRY_S: Final = 0.1
 _held: dict[Path, int] = {}  # supervisord runs its start again on SIGHUP, in the same process
 
 
@@ -59,23 +62,39 @@ def _ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
         yield "RL_EXCHANGE_ADMIN_PORT", "127.0.0.1", settings.exchange.admin_port
 
 
-def check_ports(settings: Settings, patience_s: float = 4.0) -> None:
-    """`ConfigError` for a port that stays occupied.
+def check_free(settings: Settings, patience_s: float = 4.0) -> None:
+    """`ConfigError` for a port or a shared table that stays in use.
 
     Programs of a stack whose supervisord was killed need a moment to notice, hence the patience.
     """
+    for attempt in range(int(patience_s / _RETRY_S) + 1):
+        problem = _first_problem(settings)
+        if problem is None:
+            return
+        if attempt * _RETRY_S < patience_s:
+            threading.Event().wait(_RETRY_S)
+    raise ConfigError(problem)
+
+
+def _first_problem(settings: Settings) -> str | None:
     for variable, host, port in _ports(settings):
-        for attempt in range(int(patience_s * 10) + 1):
-            problem = _bind_problem(host, port)
-            if problem != errno.EADDRINUSE:
-                break
-            if attempt < patience_s * 10:
-                threading.Event().wait(0.1)
-        if problem:
-            raise ConfigError(
-                f"{variable}={port} on {host} cannot be used: {os.strerror(problem).lower()}; "
-                "choose a free port"
-            )
+        if code := _bind_problem(host, port):
+            reason = os.strerror(code).lower()
+            return f"{variable}={port} on {host} cannot be used: {reason}; choose a free port"
+    for name in _TABLES:
+        path = shared_path(settings.data_dir, name)
+        if path.exists() and _locked(path):
+            return f"RL_DATA_DIR={settings.data_dir}: a program of another stack writes {path}"
+    return None
+
+
+def _locked(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _bind_problem(host: str, port: int) -> int:
