@@ -1,1 +1,1 @@
-"""The local Kalshi-compatible exchange: matching, order flow, replay of recordings, REST, WebSocket."""
+"""The local Kalshi-compatible exchange: matching, flow, replay, REST, WebSocket, faults."""

@@ -8,7 +8,13 @@ import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.books import NO, YES, PublishedBook
-from processes.exchange.events import BookChanged, OrderChanged, OrderFilled, PositionChanged, Traded
+from processes.exchange.events import (
+    BookChanged,
+    OrderChanged,
+    OrderFilled,
+    PositionChanged,
+    Traded,
+)
 from processes.exchange.ledger import Account, hold_e6
 from processes.exchange.markets import Market
 from processes.exchange.matching import Matcher

@@ -116,9 +116,7 @@ class Desk:
     def _reduced(account: Account, asked: NewOrder) -> NewOrder:
         """A reduce-only order is capped at what is held of the other leg."""
         if asked.time_in_force is not TimeInForce.IMMEDIATE_OR_CANCEL:
-            raise Rejection.nested(
-                400, "invalid_order", "reduce_only requires immediate_or_cancel"
-            )
+            raise Rejection.nested(400, "invalid_order", "reduce_only requires immediate_or_cancel")
         position = account.positions.get(asked.ticker)
         held = position.held_e2(1 - asked.leg) if position else 0
         return msgspec.structs.replace(asked, count_e2=min(asked.count_e2, held))
@@ -304,7 +302,8 @@ class Desk:
             raise ValueError(f"{market.ticker} has no result to settle by")
         facts = market.facts
         for account in self.venue.accounts.values():
-            paid = account.settle(facts.ticker, facts.event_ticker, market.result, value_e4, sent_ms)
+            paid = account.settle(
+                facts.ticker, facts.event_ticker, market.result, value_e4, sent_ms
+            )
             if paid is not None:
                 self.venue.emit(PositionChanged(account, facts.ticker, sent_ms))
-

@@ -236,4 +236,3 @@ def lifecycle_frame(change: LifecycleChanged) -> Frame:
     head = {"market_ticker": change.market.ticker, "event_type": change.event_type}
     facts = {k: v for k, v in change.facts.items() if v not in ("", None)}
     return Frame("market_lifecycle_v2", _tail(change.sent_ms, head | facts))
-

@@ -51,9 +51,11 @@ class Hub:
 
     def __init__(self) -> None:
         self.sessions: dict[int, Session] = {}
+        self.known: dict[int, Session] = {}  # those that have gone, too: the admin port asks
         self.sent = SentCounters()
         self._tops: dict[str, tuple[int, ...]] = {}
         self._book_pairs: dict[str, list[Pair]] = {}
+        self._has_ticker = False  # whether anybody follows quotes
         self._handlers: dict[type[Event], Callable[..., None]] = {
             BookChanged: self._on_change,
             BookReplaced: self._on_replaced,
@@ -66,17 +68,26 @@ class Hub:
 
     def add(self, session: Session) -> None:
         """A client connected."""
-        self.sessions[session.number] = session
+        self.sessions[session.number] = self.known[session.number] = session
 
     def remove(self, session: Session) -> None:
         """A client is gone."""
         self.sessions.pop(session.number, None)
-        self._book_pairs.clear()
+        self._subscriptions_changed()
 
     def command(self, session: Session, data: str | bytes) -> None:
         """A client said something; its subscriptions may have changed."""
         session.handle(data)
+        self._subscriptions_changed()
+
+    def end(self, session: Session, subscription: Subscription) -> None:
+        """A subscription's client does not read: it is told so, and that is its last frame."""
+        session.overflow(subscription)
+        self._subscriptions_changed()
+
+    def _subscriptions_changed(self) -> None:
         self._book_pairs.clear()
+        self._has_ticker = any(s.of(Channel.TICKER) for s in self.sessions.values())
 
     def __call__(self, event: Event) -> None:
         """Publish one event."""
@@ -108,8 +119,7 @@ class Hub:
             form = subscription.on_yes_scale, own
             if form not in forms:
                 forms[form] = delta_frame(change, on_yes_scale=form[0], own=own)
-            session.push(subscription, forms[form], market)
-            self.sent.deltas[market.ticker] += 1
+            self.sent.deltas[market.ticker] += session.push(subscription, forms[form], market)
         self._tick(market)
 
     def _on_replaced(self, event: BookReplaced) -> None:
@@ -121,8 +131,7 @@ class Hub:
                 event.sent_ms,
                 on_yes_scale=subscription.on_yes_scale,
             )
-            session.push(subscription, frame, market)
-            self.sent.snapshots[market.ticker] += 1
+            self.sent.snapshots[market.ticker] += session.push(subscription, frame, market)
         self._tick(market)
 
     def _on_trade(self, trade: Traded) -> None:
@@ -131,8 +140,7 @@ class Hub:
         if pairs:
             frame = trade_frame(trade)
             for session, subscription in pairs:
-                session.push(subscription, frame)
-                self.sent.trades[ticker] += 1
+                self.sent.trades[ticker] += session.push(subscription, frame)
         self._tick(trade.market)
 
     def _on_lifecycle(self, change: LifecycleChanged) -> None:
@@ -142,7 +150,7 @@ class Hub:
 
     def _tick(self, market: Market) -> None:
         """The ticker channel: any change of quotes, last trade or volume."""
-        if not any(s.of(Channel.TICKER) for s in self.sessions.values()):
+        if not self._has_ticker:
             return
         now = (*market.top(), market.last_price_e4, market.volume_e2)
         if self._tops.get(market.ticker) == now:

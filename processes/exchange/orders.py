@@ -90,7 +90,13 @@ class Order:
     """One order. It rests as a bid of `leg` at `leg_price_e4`; `rank` is its place in time."""
 
     def __init__(
-        self, order_id: str, user_id: str, asked: NewOrder, fees: FeeSchedule, now_ms: int, rank: int
+        self,
+        order_id: str,
+        user_id: str,
+        asked: NewOrder,
+        fees: FeeSchedule,
+        now_ms: int,
+        rank: int,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -124,7 +130,9 @@ class Order:
         """Whether it stands on the bid side of the YES book."""
         return self.leg != NO
 
-    def fill(self, price_e4: int, count_e2: int, fee_e6: int, *, is_taker: bool, now_ms: int) -> None:
+    def fill(
+        self, price_e4: int, count_e2: int, fee_e6: int, *, is_taker: bool, now_ms: int
+    ) -> None:
         """Book one execution at a price of the order's leg."""
         self.filled_e2 += count_e2
         self.remaining_e2 -= count_e2

@@ -104,31 +104,31 @@ class Session:
         if not isinstance(names, list) or not names:
             raise _CommandError(3)
         tickers = _tickers(params)
-        for name in names:
+        fresh: list[tuple[Subscription, Iterable[str]]] = []
+        for name in dict.fromkeys(names):
             if name not in tuple(Channel):
                 self._refuse(command_id, 8)
-                continue
-            channel = Channel(name)
-            if channel is Channel.BOOK and tickers is None:
+            elif name == Channel.BOOK and tickers is None:
                 self._refuse(command_id, 14)
-                continue
-            self._open(command_id, channel, tickers, params)
+            else:
+                fresh.append(self._open(command_id, Channel(name), tickers, params))
+        for subscription, new in fresh:  # acknowledgements precede data
+            self._snapshots(subscription, new)
 
     def _open(
         self, command_id: int, channel: Channel, tickers: list[str] | None, params: dict[str, Any]
-    ) -> None:
+    ) -> tuple[Subscription, Iterable[str]]:
+        """Acknowledge one channel -> what is new on it."""
         known = self.of(channel)
         if known is not None:
-            self._extend(command_id, known, tickers, params)
-            return
+            return known, self._extend(command_id, known, tickers, params)
         self._last_sid += 1
         yes_scale = params.get("use_yes_price") is True
         new = Subscription(self._last_sid, channel, tickers, on_yes_scale=yes_scale)
         self.by_sid[new.sid] = self.history[new.sid] = new
         msg = {"channel": str(channel), "sid": new.sid}
         self._answer({"type": "subscribed", **_id(command_id), "msg": msg})
-        if channel is Channel.BOOK:
-            self._snapshots(new, tickers or ())
+        return new, tickers or ()
 
     def _extend(
         self,
@@ -136,8 +136,8 @@ class Session:
         subscription: Subscription,
         tickers: list[str] | None,
         params: dict[str, Any],
-    ) -> None:
-        """More markets for a channel that is subscribed: `ok`, then what is new."""
+    ) -> list[str]:
+        """More markets for a channel that is subscribed: `ok` -> what is new."""
         new: list[str] = []
         if tickers is None:
             subscription.tickers = ALL_MARKETS
@@ -145,8 +145,7 @@ class Session:
             new = [t for t in dict.fromkeys(tickers) if t not in subscription.tickers]
             subscription.tickers.update(new)
         self._ok(command_id, subscription, params)
-        if subscription.channel is Channel.BOOK:
-            self._snapshots(subscription, new)
+        return new
 
     def _unsubscribe(self, command_id: int, params: dict[str, Any]) -> None:
         sids = params.get("sids")
@@ -170,7 +169,8 @@ class Session:
         if not tickers:
             raise _CommandError(14)
         if action == "add_markets":
-            self._extend(command_id, subscription, tickers, params)
+            new = self._extend(command_id, subscription, tickers, params)
+            self._snapshots(subscription, new)
         elif action == "delete_markets":
             if subscription.tickers is not ALL_MARKETS:
                 subscription.tickers.difference_update(tickers)
@@ -197,18 +197,21 @@ class Session:
 
     # Frames
 
-    def push(self, subscription: Subscription, frame: Frame, market: Market | None = None) -> None:
-        """Send a data frame, unless a test wants it lost."""
+    def push(self, subscription: Subscription, frame: Frame, market: Market | None = None) -> int:
+        """Send a data frame, unless a test wants it lost -> how many were sent."""
         data = subscription.stamp(frame, market)
         if subscription.drop_next:
             subscription.drop_next -= 1
-            return
+            return 0
         self.send(data)
+        return 1
 
     def _snapshots(
         self, subscription: Subscription, tickers: Iterable[str], command_id: int = 0
     ) -> None:
         """The present books; a market that is not open yet sends its book when it opens."""
+        if subscription.channel is not Channel.BOOK:
+            return
         for ticker in tickers:
             market = self._market(ticker)
             if market is None or market.status is MarketStatus.INITIALIZED:

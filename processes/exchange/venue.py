@@ -27,15 +27,20 @@ Sink = Callable[[Event], None]
 
 
 class Venue:
-    """All markets and accounts. `now_ms` is market time."""
+    """All markets and accounts. `clock_ms` is market time between the steps of the flow."""
 
-    def __init__(self, accounts: list[Account], now_ms: Callable[[], int], sink: Sink) -> None:
+    def __init__(self, accounts: list[Account], clock_ms: Callable[[], int], sink: Sink) -> None:
         self.accounts = {a.user_id: a for a in accounts}
         self.markets: dict[str, Market] = {}
         self.by_number: list[Market] = []
-        self.now_ms = now_ms
         self.emit = sink
         self.clock = 0
+        self.step_ms: int | None = None  # the time of the step that is being taken
+        self._clock_ms = clock_ms
+
+    def now_ms(self) -> int:
+        """Market time; what a recorded step causes happens at the step's own time."""
+        return self._clock_ms() if self.step_ms is None else self.step_ms
 
     def add_market(self, facts: MarketFacts) -> Market:
         """Make a market known, not yet open; under a known ticker it begins anew."""

@@ -1,0 +1,150 @@
+"""Private REST that changes orders: the V2 endpoints, and the answer to the dead V1 ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from ipc.units import format_count
+from processes.exchange import views
+from processes.exchange.house import HOUSE, House, answer
+from processes.exchange.ledger import Account
+from processes.exchange.rejections import Rejection, bad_request
+from processes.exchange.requests import amendment_of, decrease_of, json_object, new_order_of
+
+__all__ = ["routes"]
+
+V1_DOCS = "https://docs.kalshi.com/api-reference/orders/create-order-v2"
+BATCH_FIELDS = (
+    "order_id",
+    "client_order_id",
+    "fill_count",
+    "remaining_count",
+    "average_fill_price",
+    "average_fee_paid",
+    "ts_ms",
+)
+
+
+def _asker(request: web.Request) -> tuple[House, Account]:
+    house = request.app[HOUSE]
+    return house, house.account(request)
+
+
+def _create(house: House, account: Account, body: dict[str, Any]) -> dict[str, Any]:
+    return views.created(house.desk.create(account, new_order_of(body)))
+
+
+async def create(request: web.Request) -> web.Response:
+    """Place an order."""
+    house, account = _asker(request)
+    return answer(_create(house, account, json_object(await request.read())), 201)
+
+
+def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
+    items = body.get("orders")
+    if not isinstance(items, list) or not all(isinstance(i, dict) for i in items):
+        raise bad_request("orders: a list of objects is required")
+    return items
+
+
+async def create_batch(request: web.Request) -> web.Response:
+    """Place several orders; each fails by itself."""
+    house, account = _asker(request)
+    rows = []
+    for item in _items(json_object(await request.read())):
+        row: dict[str, Any] = dict.fromkeys(BATCH_FIELDS)
+        try:
+            row |= _create(house, account, item) | {"error": None}
+        except Rejection as refusal:
+            row |= {"client_order_id": item.get("client_order_id"), "error": refusal.error}
+        rows.append(row)
+    return answer({"orders": rows}, 201)
+
+
+def _cancel(house: House, account: Account, order_id: str) -> dict[str, Any]:
+    order, reduced_e2 = house.desk.cancel(account, order_id)
+    body: dict[str, Any] = {"order_id": order_id}
+    if order.client_order_id:
+        body["client_order_id"] = order.client_order_id
+    return body | {"reduced_by": format_count(reduced_e2), "ts_ms": house.venue.now_ms()}
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Cancel an order."""
+    house, account = _asker(request)
+    return answer(_cancel(house, account, request.match_info["order_id"]))
+
+
+async def cancel_batch(request: web.Request) -> web.Response:
+    """Cancel several orders; each fails by itself."""
+    house, account = _asker(request)
+    rows = []
+    for item in _items(json_object(await request.read())):
+        order_id = str(item.get("order_id", ""))
+        row: dict[str, Any] = {"order_id": order_id, "client_order_id": None}
+        try:
+            row |= _cancel(house, account, order_id) | {"error": None}
+        except Rejection as refusal:
+            row |= {"reduced_by": None, "ts_ms": None, "error": refusal.error}
+        rows.append(row)
+    return answer({"orders": rows})
+
+
+async def cancel_all(request: web.Request) -> web.Response:
+    """Cancel every resting order."""
+    house, account = _asker(request)
+    house.desk.cancel_all(account)
+    return web.Response(status=204)
+
+
+async def amend(request: web.Request) -> web.Response:
+    """Change an order."""
+    house, account = _asker(request)
+    asked = amendment_of(json_object(await request.read()))
+    order_id = request.match_info["order_id"]
+    before_e2 = house.desk.resting(account, order_id).remaining_e2
+    outcome = house.desk.amend(account, order_id, asked)
+    return answer(views.amended(outcome, resized=outcome.order.remaining_e2 != before_e2))
+
+
+async def decrease(request: web.Request) -> web.Response:
+    """Shrink an order."""
+    house, account = _asker(request)
+    body = json_object(await request.read())
+    order = house.desk.resting(account, request.match_info["order_id"])
+    order = house.desk.decrease(account, order.order_id, decrease_of(body, order.remaining_e2))
+    reply: dict[str, Any] = {"order_id": order.order_id}
+    if order.client_order_id:
+        reply["client_order_id"] = order.client_order_id
+    remaining = format_count(order.remaining_e2)
+    return answer(reply | {"remaining_count": remaining, "ts_ms": house.venue.now_ms()})
+
+
+async def gone(request: web.Request) -> web.Response:
+    """V1 mutations ended in June 2026."""
+    _asker(request)
+    error = {
+        "code": "deprecated_v1_order_endpoint",
+        "message": "Please switch to the V2 endpoints",
+        "details": V1_DOCS,
+    }
+    raise Rejection(410, {"error": error})
+
+
+def routes(base: str) -> list[web.RouteDef]:
+    """All routes that change orders."""
+    orders, dead = f"{base}/portfolio/events/orders", f"{base}/portfolio/orders"
+    return [
+        web.post(orders, create),
+        web.delete(orders, cancel_all),
+        web.post(f"{orders}/batched", create_batch),
+        web.delete(f"{orders}/batched", cancel_batch),
+        web.delete(f"{orders}/{{order_id}}", cancel),
+        web.post(f"{orders}/{{order_id}}/amend", amend),
+        web.post(f"{orders}/{{order_id}}/decrease", decrease),
+        web.post(dead, gone),
+        web.post(f"{dead}/{{rest:.+}}", gone),
+        web.delete(f"{dead}/{{rest:.+}}", gone),
+    ]

@@ -1,0 +1,143 @@
+"""The local exchange: builds the house, serves it, and runs its flow until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import count
+
+from ipc.clock import real_ns
+from processes.adapters.kalshi.credentials import credentials_path
+from processes.adapters.kalshi.environments import clock_path
+from processes.adapters.kalshi.recordings import RecordingError
+from processes.adapters.kalshi.signing import real_ms
+from processes.exchange.accounts import load_accounts
+from processes.exchange.auth import Authenticator
+from processes.exchange.desk import Desk
+from processes.exchange.house import House
+from processes.exchange.hub import Hub
+from processes.exchange.market_time import MarketTime
+from processes.exchange.replay import Replay
+from processes.exchange.servers import Server, admin_app, exchange_app
+from processes.exchange.sockets import Connections
+from processes.exchange.synthetic import SyntheticFlow
+from processes.exchange.timeline import Recording, load_recordings
+from processes.exchange.venue import Venue
+from processes.runtime.config import ConfigError, Settings
+from processes.runtime.log import Log
+
+__all__ = ["serve"]
+
+REAL_TIME = 1.0
+
+
+def _recordings(settings: Settings) -> list[Recording]:
+    path = settings.exchange.replay
+    if path is None:
+        return []
+    try:
+        return load_recordings(path)
+    except RecordingError as error:
+        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
+
+
+def _ids() -> Callable[[], str]:
+    """Ids that no other life of this exchange has used."""
+    life = uuid.UUID(bytes=os.urandom(16))
+    numbers: Iterator[int] = count(1)
+    return lambda: str(uuid.uuid5(life, str(next(numbers))))
+
+
+def _house(settings: Settings, recordings: list[Recording]) -> House:
+    """Accounts, markets and order entry."""
+    keys = load_accounts(credentials_path(settings.data_dir))
+    start_ms = recordings[0].starts_ms if recordings else real_ns() // 1_000_000
+    speed = settings.exchange.speed if recordings else REAL_TIME
+    time = MarketTime(clock_path(settings.data_dir), start_ms, speed)
+    hub = Hub()
+    venue = Venue([account for account, _ in keys.values()], time.now_ms, hub)
+    desk = Desk(venue, _ids(), shadow=bool(recordings))
+    return House(venue, desk, hub, time, Authenticator(keys, real_ms))
+
+
+def _flow(
+    settings: Settings,
+    house: House,
+    connections: Connections,
+    recordings: list[Recording],
+    log: Log,
+) -> Coroutine[None, None, None]:
+    """What moves the markets."""
+    if not recordings:
+        wanted = settings.exchange
+        flow = SyntheticFlow(house.venue, house.desk, wanted.seed, wanted.markets)
+        house.time.run(real_ns() // 1_000_000)
+        return flow.run(connections.shed)
+    replay = Replay(
+        recordings, house.venue, house.desk, house.hub, house.time, connections.room, log
+    )
+    return replay.run(loop=settings.exchange.loop)
+
+
+async def serve(settings: Settings, stop: asyncio.Event, log: Log) -> None:
+    """Run until `stop`; a flow that ends leaves the exchange up and idle."""
+    recordings = _recordings(settings)
+    house = _house(settings, recordings)
+    connections = Connections(house)
+    wanted = settings.exchange
+    servers = [
+        Server(exchange_app(house, connections), "RL_EXCHANGE_PORT", wanted.port),
+        Server(admin_app(house, connections), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
+    ]
+    started: list[Server] = []
+    try:
+        for server in servers:
+            await server.start()
+            started.append(server)
+        log("listening", port=servers[0].port, admin_port=servers[1].port)
+        await _until_stopped(settings, house, connections, recordings, stop, log)
+    finally:
+        await connections.close()
+        await asyncio.gather(*(server.stop() for server in started))
+        house.time.close()
+
+
+async def _until_stopped(
+    settings: Settings,
+    house: House,
+    connections: Connections,
+    recordings: list[Recording],
+    stop: asyncio.Event,
+    log: Log,
+) -> None:
+    flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
+    watch = asyncio.create_task(_keep(house, connections))
+    stopped = asyncio.create_task(_wait(stop))
+    try:
+        pending: set[asyncio.Task[None]] = {flow, watch, stopped}
+        while stopped in pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    except RecordingError as error:
+        path = settings.exchange.replay
+        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
+    finally:
+        for task in (flow, watch, stopped):
+            task.cancel()
+        await asyncio.gather(flow, watch, stopped, return_exceptions=True)
+
+
+async def _keep(house: House, connections: Connections) -> None:
+    """What must happen even when no market moves: expiries, and clients that do not read."""
+    while True:
+        await asyncio.sleep(0.05)
+        house.desk.expire(house.venue.now_ms())
+        if house.time.speed:
+            connections.shed()
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()

@@ -1,0 +1,119 @@
+"""Recordings as one line of time: their frames, and what happens to their markets between.
+
+Files are opened only when their time comes. `shift_ms` moves a whole pass into the future, so that
+market time never runs back when a replay begins again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from processes.adapters.kalshi.recordings import (
+    RecordedFrame,
+    RecordedMarket,
+    RecordingError,
+    load_markets,
+    read_frames,
+    recording_files,
+)
+from processes.adapters.kalshi.wire import Snapshot
+
+__all__ = ["Item", "Recording", "Step", "load_recordings", "timeline"]
+
+CHECKED_BYTES: Final = 4 << 20  # recordings up to this size are read through at the start
+SETTLE_AFTER_MS: Final = 1_000  # determination before the settlement that is recorded
+
+
+class Step(IntEnum):
+    """What happens; of one moment, in this order."""
+
+    FRAME = 0
+    CLOSE = 1
+    DETERMINE = 2
+    SETTLE = 3
+
+
+class Item(NamedTuple):
+    """One step at a recorded time."""
+
+    ms: int
+    step: Step
+    ticker: str
+    frame: RecordedFrame | None
+
+
+class Recording:
+    """One file: its markets, and when its first frame was received."""
+
+    def __init__(self, path: Path, markets: list[RecordedMarket], starts_ms: int) -> None:
+        self.path = path
+        self.markets = markets
+        self.starts_ms = starts_ms
+
+
+def load_recordings(path: Path) -> list[Recording]:
+    """All recordings of a path in the order of their start; `RecordingError` for a bad one."""
+    files = recording_files(path)
+    whole = sum(f.stat().st_size for f in files) <= CHECKED_BYTES
+    recordings = [_load(file, whole=whole) for file in files]
+    return sorted(recordings, key=lambda r: (r.starts_ms, r.path.name))
+
+
+def _load(path: Path, *, whole: bool) -> Recording:
+    """Read up to the first snapshot, or all of it."""
+    starts_ms, has_book = None, False
+    for recorded in read_frames(path):
+        starts_ms = recorded.recv_ms if starts_ms is None else starts_ms
+        has_book = isinstance(recorded.frame, Snapshot) or has_book
+        if has_book and not whole:
+            break
+    if starts_ms is None or not has_book:
+        raise RecordingError(path, 0, "no orderbook_snapshot in it")
+    return Recording(path, load_markets(path), starts_ms)
+
+
+def timeline(recordings: list[Recording]) -> Iterator[Item]:
+    """Every step of every recording by time; frames of one file keep their order."""
+    waiting = sorted(recordings, key=lambda r: r.starts_ms, reverse=True)
+    heads: list[tuple[int, int, Item, Iterator[Item]]] = []
+    number = 0
+    while waiting or heads:
+        while waiting and (not heads or waiting[-1].starts_ms <= heads[0][0]):
+            steps = _steps(waiting.pop())
+            first = next(steps)
+            heapq.heappush(heads, (first.ms, number, first, steps))
+            number += 1
+        _, own, item, steps = heapq.heappop(heads)
+        yield item
+        following = next(steps, None)
+        if following is not None:
+            heapq.heappush(heads, (following.ms, own, following, steps))
+
+
+def _steps(recording: Recording) -> Iterator[Item]:
+    """A file's frames with the closes and settlements of its markets put in between."""
+    ends = sorted(e for market in recording.markets for e in _ends(market))
+    last_ms = 0
+    for frame in read_frames(recording.path):
+        last_ms = max(last_ms, frame.recv_ms)
+        while ends and ends[0].ms < last_ms:
+            yield ends.pop(0)
+        yield Item(last_ms, Step.FRAME, "", frame)
+    yield from (end._replace(ms=max(end.ms, last_ms)) for end in ends)
+
+
+def _ends(market: RecordedMarket) -> list[Item]:
+    """When a market closes, is determined and settles, as far as it is known."""
+    if not market.close_ms:
+        return []
+    ends = [Item(market.close_ms, Step.CLOSE, market.ticker, None)]
+    if market.yes_value_e4 is not None:
+        settled_ms = max(market.settled_ms, market.close_ms + SETTLE_AFTER_MS)
+        determined_ms = max(settled_ms - SETTLE_AFTER_MS, market.close_ms)
+        ends.append(Item(determined_ms, Step.DETERMINE, market.ticker, None))
+        ends.append(Item(settled_ms, Step.SETTLE, market.ticker, None))
+    return ends
