@@ -45,6 +45,7 @@ export function ActorTradingView() {
         <div className="column side">
           <Account model={model} />
           <Markets model={model} focus={focus} onPick={pick} />
+          <Fills fills={model.fills} focus={focus} />
         </div>
         <div className="column wide">
           <PriceChart
@@ -55,10 +56,7 @@ export function ActorTradingView() {
             fills={events.fills}
             marketMs={model.stats.get('broadcaster')?.stats.market_ms ?? null}
           />
-          <div className="pair">
-            <Orders model={model} focus={focus} />
-            <Fills fills={model.fills} focus={focus} />
-          </div>
+          <Orders model={model} focus={focus} />
         </div>
         <div className="column side">
           <Ladder ticker={focus} book={book} own={events.open} />

@@ -28,7 +28,7 @@ export function money(value: string | number | null | undefined, sign = false): 
 /** Microseconds as the shortest honest text. */
 export function micros(us: number): string {
   if (us < 1_000) return `${us.toFixed(us < 10 ? 1 : 0)} µs`
-  if (us < 1_000_000) return `${(us / 1_000).toFixed(us < 10_000 ? 2 : 1)} ms`
+  if (us < 1_000_000) return `${(us / 1_000).toFixed(us < 100_000 ? 1 : 0)} ms`
   return `${(us / 1_000_000).toFixed(1)} s`
 }
 

@@ -111,7 +111,7 @@ class SyntheticMarket:
                 decided_mono_ns=decided,
             ),
         )
-        if intent_id is not None and len(self._open) < 2:
+        if intent_id is not None and len(self._open) < 3:
             self._place(chosen, intent_id, (received, sent, acknowledged))
 
     def _place(self, chosen: Action, intent_id: str, hops: tuple[int, int, int]) -> None:
@@ -126,7 +126,7 @@ class SyntheticMarket:
             is_buy=chosen in (Action.BUY_YES_LIMIT, Action.BUY_NO_LIMIT),
             book_side=BookSide.BID if is_bid else BookSide.ASK,
             yes_price_e4=self._bid_e4 + (0 if is_bid else 2 * CENT_E4),
-            expire_ms=self.now_ns // 1_000_000 + 60_000,
+            expire_ms=self.now_ns // 1_000_000 + 30_000,
             ts_ns=self.now_ns,
             received_mono_ns=hops[0],
             sent_mono_ns=hops[1],
@@ -136,11 +136,13 @@ class SyntheticMarket:
         self._stack.send("execution", "order", order)
 
     def _settle_orders(self) -> None:
+        """The market came to an order, or its expiry did."""
         for order in tuple(self._open):
-            luck = self._random.random()
-            if luck < 0.12:
+            is_bid = order.book_side is BookSide.BID
+            touch_e4 = self._bid_e4 + (2 * CENT_E4 if is_bid else 0)
+            if (touch_e4 <= order.yes_price_e4) if is_bid else (touch_e4 >= order.yes_price_e4):
                 self._fill(order)
-            elif luck < 0.16:
+            elif order.expire_ms is not None and self.now_ns >= order.expire_ms * 1_000_000:
                 self._end(order, OrderStatus.CANCELED, "expired", 0)
 
     def _fill(self, order: ActorOrder) -> None:

@@ -1,6 +1,5 @@
 import { memo } from 'react'
-import { clock, micros } from '../format'
-import { large } from '../format'
+import { clock, large, micros } from '../format'
 import type { Deed, Model } from '../model'
 import { Nothing, Panel } from './Panel'
 

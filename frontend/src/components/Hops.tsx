@@ -41,7 +41,7 @@ export function Hops({ latency }: { latency: Latency }) {
       {!samples && <Nothing>No decision timed yet.</Nothing>}
       <table className="hops" data-testid="latency">
         <thead>
-          <tr><th>hop</th><th>log scale</th><th className="number">p50</th><th className="number">p99</th><th className="number">max</th></tr>
+          <tr><th>hop</th><th>log</th><th className="number">p50</th><th className="number">p99</th><th className="number">max</th></tr>
         </thead>
         <tbody>
           {rows.map(([hop, found]) => (

@@ -22,9 +22,9 @@ function Market({ model, ticker, focus, onPick }: Props & { ticker: string }) {
         onClick={() => onPick(ticker)}
       >
         <span className="name">{ticker}</span>
-        <span className={`state ${state}`}>{state.toUpperCase()}</span>
         <span className="quote">
           <b>{price(book?.best_yes_bid)}</b> / <b>{price(book?.best_yes_ask)}</b>
+          <span className={`state ${state}`}>{state.toUpperCase()}</span>
         </span>
         <span className={`held ${tone(held)}`}>
           {held === null ? UNKNOWN : held === 0 ? 'flat'

@@ -21,6 +21,14 @@ function Counters({ rated }: { rated: Rated }) {
   )
 }
 
+/** The first counter of a process says how busy it is. */
+function headline(rated: Rated | undefined): string {
+  const [name, value] = Object.entries(rated?.stats.counters ?? {})[0] ?? []
+  if (name === undefined || value === undefined) return ''
+  const rate = rated?.rates[name]
+  return `${name.replaceAll('_', ' ')} ${large(value)}${rate ? `, ${large(rate)}/s` : ''}`
+}
+
 function Process({ name, part, rated }: { name: string; part: Part | undefined; rated: Rated | undefined }) {
   const own = name === 'broadcaster'
   const fresh = own ? rated !== undefined : part?.fresh ?? false
@@ -30,7 +38,8 @@ function Process({ name, part, rated }: { name: string; part: Part | undefined; 
         <summary>
           <span className={`dot ${fresh ? 'fresh' : 'silent'}`} aria-hidden="true" />
           <b>{name}</b>
-          <span className="small">
+          <span className="small">{headline(rated)}</span>
+          <span className="small heard">
             {fresh ? 'fresh' : 'SILENT'}{part ? `, ${age(part.age_ms)}` : ''}
           </span>
         </summary>
