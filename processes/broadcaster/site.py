@@ -5,7 +5,6 @@ The built dashboard is read once, into memory: no path of a request ever reaches
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +22,12 @@ DIST: Final = Path(__file__).resolve().parents[2] / "frontend" / "dist"
 WEBSOCKET_PATH: Final = "/rl/ws"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"  # assets carry a hash in their name
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_KINDS: Final = {  # the machine's own mime.types may say otherwise
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 _POLICY: Final = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -50,9 +55,7 @@ def load_pages(folder: Path) -> dict[str, Page]:
     pages = {}
     for file in sorted(f for f in folder.rglob("*") if f.is_file()):
         path = "/" + file.relative_to(folder).as_posix()
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        if kind.startswith("text/"):
-            kind += "; charset=utf-8"
+        kind = _KINDS.get(file.suffix, "application/octet-stream")
         cache = IMMUTABLE if path.startswith("/assets/") else "no-cache"
         pages[path] = Page(file.read_bytes(), kind, cache=cache)
     if "/index.html" in pages:

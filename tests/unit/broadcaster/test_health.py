@@ -1,0 +1,57 @@
+"""Liveness by part, and counters as Prometheus text."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from processes.broadcaster.health import (
+    PROCESSES,
+    SILENT_NS,
+    TABLES,
+    Health,
+    health_page,
+    metrics_page,
+)
+
+
+def whole(mono_ns: int) -> Health:
+    health = Health()
+    for process in PROCESSES:
+        health.heard(process, {"frames": 1}, mono_ns)
+    for table in TABLES:
+        health.beat(table, 0, mono_ns)
+    return health
+
+
+def test_fresh_until_the_limit_and_not_beyond() -> None:
+    health = whole(1_000)
+    assert health_page(health, "demo", 1_000 + SILENT_NS).status == HTTPStatus.OK
+    page = health_page(health, "demo", 1_001 + SILENT_NS)
+    assert page.status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert json.loads(page.body)["silent"] == [*PROCESSES, *TABLES]
+
+
+def test_one_silent_part_is_named() -> None:
+    health = whole(SILENT_NS)
+    health.beat("accounts", None, SILENT_NS)
+    page = health_page(health, "demo", SILENT_NS)
+    body = json.loads(page.body)
+    assert (body["status"], body["silent"]) == ("degraded", ["accounts"])
+    assert body["environment"] == "demo"
+    assert body["parts"]["accounts"] == {"fresh": False, "age_ms": None}
+
+
+def test_a_tables_age_is_its_writers_heartbeat() -> None:
+    health = whole(10 * SILENT_NS)
+    health.beat("books", SILENT_NS + 1, 10 * SILENT_NS)
+    assert not health.parts(10 * SILENT_NS)["books"].fresh
+
+
+def test_metrics_escape_what_labels_may_not_hold() -> None:
+    health = Health()
+    health.heard("collector", {'odd"\n\\name': 5}, 1)
+    lines = metrics_page(health, 1).body.decode().splitlines()
+    assert 'rl_counter{process="collector",counter="odd\\"\\n\\\\name"} 5' in lines
+    assert 'rl_up{part="collector"} 1' in lines
+    assert 'rl_up{part="recorder"} 0' in lines

@@ -1,0 +1,152 @@
+"""What a new connection is told, and that nothing grows without a bound."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+from support import synthetic_stack as made
+
+from ipc import book as b
+from ipc.messages import Doorbell, OrderStatus, ProcessStats
+from ipc.units import LINEAR_CENT
+from processes.broadcaster.books import book_data
+from processes.broadcaster.state import MIDS, RECENT, LatestState
+from processes.broadcaster.wire import Kind, OrderbookData, Update
+
+
+def told(updates: list[Update], kind: Kind) -> list[dict[str, Any]]:
+    return [json.loads(update.body) for update in updates if update.kind == kind]
+
+
+def book(recv_ms: int, bid_e4: int = 4_700, ticker: str = "KX-A") -> OrderbookData:
+    row = b.new_row(128, LINEAR_CENT)
+    sides, prices = np.array([0, 1], np.uint8), np.array([bid_e4, 5_000], np.int64)
+    b.apply_snapshot(row, sides, prices, np.array([100, 100], np.int64))
+    row[b.STATE], row[b.RECV_NS] = b.LIVE, recv_ms * 1_000_000
+    return book_data(ticker, row, 20, stale=False)
+
+
+def test_a_fresh_state_has_nothing_to_tell() -> None:
+    assert LatestState().welcome() == []
+
+
+def test_messages_for_others_are_not_passed_on() -> None:
+    assert LatestState().apply(Doorbell(stream="x")) is None
+
+
+def test_the_newest_of_each_process_market_and_account() -> None:
+    state = LatestState()
+    for counter in (1, 2):
+        state.apply(ProcessStats(process="collector", mono_ns=1, counters={"frames": counter}))
+        state.apply(made.session(status=f"status-{counter}"))
+        state.apply(made.position(account_version=counter))
+        state.apply(made.pnl(account_version=counter))
+        state.book(book(counter))
+    welcome = state.welcome()
+    assert [s["counters"] for s in told(welcome, Kind.STATS)] == [{"frames": 2}]
+    assert [s["status"] for s in told(welcome, Kind.SESSION)] == ["status-2"]
+    assert [p["account_version"] for p in told(welcome, Kind.ACTOR_POSITION)] == [2]
+    assert [p["account_version"] for p in told(welcome, Kind.ACTOR_PNL)] == [2]
+    assert [o["recv_ms"] for o in told(welcome, Kind.ORDERBOOK_SNAPSHOT)] == [2]
+
+
+def test_deeds_outlast_holds_and_come_in_their_order() -> None:
+    state = LatestState()
+    state.apply(made.action(event_no=1, decided_mono_ns=1))
+    for i in range(2, 100):
+        hold = made.action(
+            action=0, action_name="HOLD", intent_id=None, event_no=i, decided_mono_ns=i
+        )
+        state.apply(hold)
+    assert [a["event_no"] for a in told(state.welcome(), Kind.ACTOR_ACTION)] == [1, 99]
+
+
+def test_actions_of_markets_that_left_the_session_are_forgotten() -> None:
+    state = LatestState()
+    state.apply(made.action("KX-OLD", action=0, action_name="HOLD"))
+    state.apply(made.session(["KX-A"]))
+    assert told(state.welcome(), Kind.ACTOR_ACTION) == []
+
+
+def test_open_orders_stay_and_finished_ones_are_bounded() -> None:
+    state = LatestState()
+    for i in range(3 * RECENT):
+        state.apply(made.order(client_order_id=f"open-{i}"))
+        state.apply(made.order(client_order_id=f"done-{i}", status=OrderStatus.EXECUTED))
+        state.apply(made.fill(trade_id=f"trade-{i}"))
+    orders = told(state.welcome(), Kind.ACTOR_ORDER)
+    assert sum(o["status"] == "resting" for o in orders) == 3 * RECENT
+    assert sum(o["status"] == "executed" for o in orders) == RECENT
+    assert len(told(state.welcome(), Kind.ACTOR_FILL)) == RECENT
+
+
+def test_an_order_that_ends_is_no_longer_open() -> None:
+    state = LatestState()
+    state.apply(made.order())
+    state.apply(made.order(status=OrderStatus.CANCELED, reason="expired"))
+    assert [o["status"] for o in told(state.welcome(), Kind.ACTOR_ORDER)] == ["canceled"]
+
+
+def test_an_order_of_unknown_outcome_stays_open() -> None:
+    state = LatestState()
+    state.apply(made.order(status=OrderStatus.UNKNOWN))
+    for i in range(2 * RECENT):
+        state.apply(made.order(client_order_id=f"done-{i}", status=OrderStatus.EXECUTED))
+    assert "unknown" in [o["status"] for o in told(state.welcome(), Kind.ACTOR_ORDER)]
+
+
+def test_seeded_positions_never_replace_newer_ones() -> None:
+    state = LatestState()
+    state.apply(made.position(account_version=8))
+    assert state.seed_positions([made.position(account_version=8)]) == []
+    assert state.seed_positions([made.position(account_version=7)]) == []
+    assert len(state.seed_positions([made.position(account_version=9)])) == 1
+
+
+def test_a_new_execution_starts_its_versions_anew() -> None:
+    state = LatestState()
+    state.apply(made.position(account_version=8))
+    state.apply(made.order())
+    doubtful = told(state.execution_restarted(), Kind.ACTOR_ORDER)
+    assert [(o["client_order_id"], o["status"]) for o in doubtful] == [("client-1", "unknown")]
+    assert len(state.seed_positions([made.position(account_version=1)])) == 1
+
+
+def test_chart_has_a_point_a_second_and_comes_with_the_first_book_only() -> None:
+    state = LatestState()
+    for ms in (0, 400, 999, 1_000, 1_700, 2_500):
+        live = state.book(book(made.MARKET_MS + ms))
+        assert json.loads(live.body)["mids"] is None
+    [first] = told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)
+    assert [ms - made.MARKET_MS for ms, _ in first["mids"]] == [0, 1_000, 2_500]
+    assert first["mids"][0][1] == "0.4850"
+
+
+def test_chart_starts_anew_when_market_time_goes_back() -> None:
+    state = LatestState()
+    for ms in (5_000, 6_000, 1_000):
+        state.book(book(ms))
+    [first] = told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)
+    assert [ms for ms, _ in first["mids"]] == [1_000]
+
+
+def test_chart_is_bounded_and_knows_no_stale_price() -> None:
+    state = LatestState()
+    for second in range(1, MIDS + 50):
+        state.book(book(second * 1_000))
+    state.book(msgspec.structs.replace(book(10_000_000), state="stale"))
+    [first] = told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)
+    assert len(first["mids"]) == MIDS
+    assert first["mids"][-1][0] == (MIDS + 49) * 1_000
+
+
+def test_books_that_leave_the_table_end_as_stale() -> None:
+    state = LatestState()
+    state.book(book(1))
+    state.book(book(1, ticker="KX-B"))
+    gone = told(state.keep_books({"KX-B"}), Kind.ORDERBOOK_SNAPSHOT)
+    assert [(o["ticker"], o["state"]) for o in gone] == [("KX-A", "stale")]
+    assert [o["ticker"] for o in told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)] == ["KX-B"]
