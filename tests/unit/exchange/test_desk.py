@@ -1,0 +1,212 @@
+"""Order entry: what is refused and how, amend, decrease, cancel, expiry, close."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from support.exchange_core import START_MS, TICKER, Core, ask, bid
+
+from models.fees import FeeSchedule
+from processes.exchange.books import NO, YES
+from processes.exchange.orders import Amendment, NewOrder, Order, Status, TimeInForce, UpdateReason
+from processes.exchange.rejections import Rejection
+
+IOC, FOK = TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL
+
+
+def refused(core: Core, asked: NewOrder) -> tuple[int, str, str]:
+    """(status, code, details) of the refusal; nothing may have been created."""
+    orders = len(core.desk.orders)
+    with pytest.raises(Rejection) as refusal:
+        core.desk.create(core.accounts[0], asked)
+    assert len(core.desk.orders) == orders
+    return refusal.value.status, refusal.value.code, refusal.value.error.get("details", "")
+
+
+def amendment(order: Order, price_e4: int, count_e2: int, **more: object) -> Amendment:
+    """An amend of a bid."""
+    return Amendment(TICKER, order.leg, price_e4, count_e2, **more)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (bid(4_750, 100), (400, "invalid_price", "")),
+        (bid(10_000, 100), (400, "invalid_price", "")),
+        (bid(4_700, 0), (400, "invalid_order_size", "")),
+        (bid(4_700, 100, ticker="KXNONE"), (404, "market_not_found", "")),
+        (bid(5_200, 100, post_only=True), (400, "invalid_order", "post only cross")),
+        (bid(9_900, 200_000), (400, "insufficient_balance", "")),
+        (
+            bid(5_200, 400, time_in_force=FOK),
+            (409, "fill_or_kill_insufficient_resting_volume", ""),
+        ),
+        (
+            bid(4_700, 1, expiration_s=START_MS // 1000),
+            (400, "invalid_order", "Expiration timestamp must be in the future"),
+        ),
+        (
+            bid(4_700, 1, time_in_force=IOC, expiration_s=START_MS // 1000 + 9),
+            (400, "invalid_order", "Cannot specify both immediate_or_cancel and expiration_ts"),
+        ),
+        (
+            bid(4_700, 1, reduce_only=True),
+            (400, "invalid_order", "reduce_only requires immediate_or_cancel"),
+        ),
+    ],
+)
+def test_what_is_refused(asked, answer):
+    assert refused(Core((NO, 4_800, 300)), asked) == answer
+
+
+def test_a_client_order_id_is_never_free_again():
+    core = Core()
+    asked = bid(4_700, 100)
+    core.desk.cancel(core.accounts[0], core.desk.create(core.accounts[0], asked).order.order_id)
+    assert refused(core, asked)[:2] == (409, "order_already_exists")
+    core.desk.create(core.accounts[1], asked)
+
+
+def test_resting_orders_hold_money_and_a_cancel_gives_it_back():
+    core = Core(cash_e6=1_000_000)
+    account = core.accounts[0]
+    order = core.desk.create(account, bid(6_000, 100)).order
+    assert (account.cash_e6, account.available_e6) == (1_000_000, 400_000)
+    assert refused(core, bid(5_000, 100))[1] == "insufficient_balance"
+    core.desk.cancel(account, order.order_id)
+    assert account.available_e6 == 1_000_000
+
+
+def test_a_sale_of_what_is_held_needs_no_money():
+    core = Core((NO, 4_000, 100), cash_e6=600_000, fees=FeeSchedule(taker_rate_e6=0))
+    account = core.accounts[0]
+    core.desk.create(account, bid(6_000, 100))
+    assert account.available_e6 == 0
+    order = core.desk.create(account, ask(7_000, 100)).order
+    assert (order.status, account.held_e6) == (Status.RESTING, 0)
+
+
+def test_reduce_only_is_capped_at_the_position():
+    core = Core((NO, 4_000, 100), (YES, 5_500, 900))
+    account = core.accounts[0]
+    core.desk.create(account, bid(6_000, 60, time_in_force=IOC))
+    asked = ask(5_500, 500, time_in_force=IOC, reduce_only=True)
+    assert core.desk.create(account, asked).filled_e2 == 60
+    with pytest.raises(Rejection):
+        core.desk.create(account, msgspec.structs.replace(asked, client_order_id="x", count_e2=0))
+
+
+def test_ioc_leaves_nothing_resting():
+    core = Core((NO, 4_800, 300))
+    done = core.desk.create(core.accounts[0], bid(5_200, 500, time_in_force=IOC))
+    assert (done.filled_e2, done.order.remaining_e2) == (300, 0)
+    assert core.desk.live_orders() == []
+
+
+def test_a_smaller_order_keeps_its_place_and_a_larger_one_loses_it():
+    core = Core((YES, 4_700, 100))
+    account, other = core.accounts
+    order = core.desk.create(account, bid(4_700, 300)).order
+    core.desk.create(other, bid(4_700, 300))
+    core.desk.amend(account, order.order_id, amendment(order, 4_700, 200))
+    assert (order.remaining_e2, core.matcher.resting[YES][0]) == (200, order)
+    core.desk.amend(account, order.order_id, amendment(order, 4_700, 250))
+    assert core.matcher.resting[YES][1] is order
+
+
+def test_an_amend_counts_what_is_filled():
+    core = Core()
+    account = core.accounts[0]
+    order = core.desk.create(account, bid(4_700, 300)).order
+    core.trade(YES, 4_700, 100)
+    core.desk.amend(account, order.order_id, amendment(order, 4_800, 250))
+    assert (order.leg_price_e4, order.remaining_e2, order.filled_e2) == (4_800, 150, 100)
+    core.desk.amend(account, order.order_id, amendment(order, 4_800, 100))
+    assert order.status is Status.CANCELED
+
+
+def test_an_amend_can_cross():
+    core = Core((NO, 4_800, 300))
+    account = core.accounts[0]
+    order = core.desk.create(account, bid(4_700, 100)).order
+    done = core.desk.amend(account, order.order_id, amendment(order, 5_200, 100))
+    assert (done.filled_e2, order.status) == (100, Status.EXECUTED)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"ticker": "KXOTHER"}, "order_ticker_mismatch"),
+        ({"leg": NO}, "order_side_mismatch"),
+        ({"client_order_id": "another"}, "order_id_and_client_order_id_mismatch"),
+        ({"leg_price_e4": 4_750}, "invalid_price"),
+        ({"count_e2": 0}, "invalid_order_size"),
+        ({"count_e2": 10**8}, "insufficient_balance"),
+        ({"expiration_s": 1, "keeps_expiry": False}, "invalid_order"),
+    ],
+)
+def test_amends_that_are_refused_change_nothing(change, code):
+    core = Core()
+    account = core.accounts[0]
+    order = core.desk.create(account, bid(4_700, 100)).order
+    asked = msgspec.structs.replace(amendment(order, 4_800, 100), **change)
+    with pytest.raises(Rejection) as refusal:
+        core.desk.amend(account, order.order_id, asked)
+    assert refusal.value.code == code
+    assert (order.leg_price_e4, order.remaining_e2) == (4_700, 100)
+
+
+def test_decrease_shrinks_in_place_and_to_nothing_cancels():
+    core = Core()
+    account = core.accounts[0]
+    order = core.desk.create(account, bid(4_700, 300)).order
+    core.desk.decrease(account, order.order_id, 100)
+    assert (order.remaining_e2, account.held_e6) == (100, 470_000)
+    core.desk.decrease(account, order.order_id, 0)
+    assert (order.status, account.held_e6) == (Status.CANCELED, 0)
+
+
+def test_done_and_foreign_orders_are_not_found():
+    core = Core()
+    order = core.desk.create(core.accounts[0], bid(4_700, 300)).order
+    for account, order_id in ((core.accounts[1], order.order_id), (core.accounts[0], "none")):
+        with pytest.raises(Rejection) as refusal:
+            core.desk.cancel(account, order_id)
+        assert (refusal.value.status, refusal.value.code) == (404, "not_found")
+    core.desk.cancel(core.accounts[0], order.order_id)
+    with pytest.raises(Rejection):
+        core.desk.cancel(core.accounts[0], order.order_id)
+
+
+def test_orders_expire_by_market_time_and_an_amend_moves_the_expiry():
+    core = Core()
+    account, soon_s = core.accounts[0], START_MS // 1000 + 10
+    early = core.desk.create(account, bid(4_700, 100, expiration_s=soon_s)).order
+    moved = core.desk.create(account, bid(4_700, 100, expiration_s=soon_s)).order
+    later = amendment(moved, 4_700, 100, expiration_s=soon_s + 10, keeps_expiry=False)
+    core.desk.amend(account, moved.order_id, later)
+    core.desk.expire(soon_s * 1000 - 1)
+    assert early.status is Status.RESTING
+    core.desk.expire(soon_s * 1000)
+    assert (early.status, early.reason) == (Status.CANCELED, UpdateReason.EXPIRY_CANCEL)
+    assert moved.status is Status.RESTING
+    core.desk.expire(soon_s * 1000 + 10_000)
+    assert moved.status is Status.CANCELED
+
+
+def test_a_close_cancels_and_then_refuses_everything():
+    core = Core()
+    account = core.accounts[0]
+    order = core.desk.create(account, bid(4_700, 100)).order
+    core.settle(0)
+    assert (order.reason, account.held_e6) == (UpdateReason.CLOSE_CANCEL, 0)
+    assert refused(core, bid(4_700, 100))[:2] == (400, "market_inactive")
+
+
+def test_cancel_all_takes_only_ones_own():
+    core = Core()
+    core.desk.create(core.accounts[0], bid(4_700, 100))
+    core.desk.create(core.accounts[0], ask(5_700, 100))
+    kept = core.desk.create(core.accounts[1], bid(4_700, 100)).order
+    assert core.desk.cancel_all(core.accounts[0]) == 2
+    assert core.desk.live_orders() == [kept]
