@@ -1,0 +1,236 @@
+"""Is what was recorded what the exchange sent? `python -m processes.recorder.verify`.
+
+Counts the deltas of a session against those that the local exchange sent, rebuilds the book from
+the database at random `seq`s, and reads rows live from shared memory; both must be the exchange's
+own book, level for level. Exit code 1 on any difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import httpx
+import msgspec
+import numpy as np
+
+from ipc import book as b
+from ipc.book_table import BookTable, SharedOrderbookState
+from ipc.shared_file import shared_path
+from ipc.units import format_count, format_price
+from models.sessions import SessionError
+from processes.adapters.postgres.database import connect_within
+from processes.adapters.postgres.location import dsn_of
+from processes.adapters.postgres.sessions import (
+    BookWalk,
+    SessionDataLoader,
+    StoredMarket,
+    StoredSession,
+)
+from processes.runtime.config import ConfigError, load_settings
+
+__all__ = ["Exchange", "Verifier", "main"]
+
+PATIENCE_S: Final = 15.0  # for the recorder to catch up with an exchange that fell silent
+LIVE_PAUSE_S: Final = 0.05
+
+Levels = dict[str, list[list[str]]]
+Say = Callable[[str], None]
+
+
+class Exchange:
+    """The local exchange's admin port."""
+
+    def __init__(self, url: str, named: dict[str, int]) -> None:
+        self._client = httpx.AsyncClient(base_url=url, timeout=30)
+        self._named = named  # connection and sid, when the newest is not the one meant
+
+    async def sent(self) -> dict[str, int]:
+        """Deltas sent, by market."""
+        tickers = (await self._get("/admin/sent"))["tickers"]
+        return {ticker: counts["deltas"] for ticker, counts in tickers.items()}
+
+    async def book(self, ticker: str, seq: int) -> Levels:
+        """Its own book of a market as of a `seq`."""
+        found = await self._get("/admin/book", ticker=ticker, seq=seq, **self._named)
+        return {leg: found[leg] for leg in ("yes", "no")}
+
+    async def _get(self, path: str, **query: str | int) -> dict[str, Any]:
+        answer = await self._client.get(path, params=query)
+        if answer.status_code != httpx.codes.OK:
+            raise SessionError(f"exchange answers {answer.status_code} to {answer.request.url}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+class LiveRow(msgspec.Struct, frozen=True):
+    """A book as it was read from shared memory."""
+
+    ticker: str
+    event_no: int
+    levels: Levels
+
+
+def _levels(row: b.Row) -> Levels:
+    legs = (("yes", b.Side.YES), ("no", b.Side.NO))
+    return {
+        name: [[format_price(p), format_count(c)] for p, c in b.levels_of(row, leg)]
+        for name, leg in legs
+    }
+
+
+class Verifier:
+    """One session against one exchange; every check says what it counted and whether all agree."""
+
+    def __init__(
+        self, loader: SessionDataLoader, exchange: Exchange, session: StoredSession, say: Say
+    ) -> None:
+        self._loader = loader
+        self._exchange = exchange
+        self._session = session
+        self._say = say
+        self._id = session.session_id
+
+    async def counts(self, patience_s: float = PATIENCE_S) -> bool:
+        """Deltas in the database = deltas sent; waits for the recorder, not for the exchange."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience_s
+        while True:
+            stored, sent = await self._loader.deltas(self._id), await self._exchange.sent()
+            sent = {ticker: n for ticker, n in sent.items() if n}
+            if stored == sent or loop.time() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        for ticker in sorted(stored.keys() | sent.keys()):
+            self._say(
+                f"{ticker}: deltas sent {sent.get(ticker, 0)}, recorded {stored.get(ticker, 0)}"
+            )
+        marked, missing = await self._loader.holes(self._id)
+        self._say(f"holes marked {marked}, event numbers missing {missing}")
+        return stored == sent and missing == 0
+
+    async def books(self, samples: int, rng: np.random.Generator) -> bool:
+        """Rebuilt books at random `seq`s of each market's life."""
+        seqs = await self._loader.book_seqs(self._id)
+        restarts = np.flatnonzero(np.diff(seqs[:, 1]) < 0)
+        seqs = seqs[restarts[-1] + 1 :] if len(restarts) else seqs  # of the last subscription
+        same = True
+        for market in await self._loader.markets(self._id):
+            mine = seqs[seqs[:, 2] == market.market_id]
+            if len(mine):
+                same &= await self._books_of(market, mine, samples, rng)
+        return same
+
+    async def _books_of(
+        self, market: StoredMarket, seqs: Any, samples: int, rng: np.random.Generator
+    ) -> bool:
+        events = await self._loader.events(self._id, market.market_id)
+        walk = BookWalk(events, market.grid)
+        chosen = np.sort(rng.integers(int(seqs[0, 1]), int(seqs[-1, 1]) + 1, samples))
+        differ, levels = [], 0
+        for seq in chosen:
+            event_no = int(seqs[np.searchsorted(seqs[:, 1], seq, "right") - 1, 0])
+            rebuilt = _levels(walk.at(event_no))
+            levels += len(rebuilt["yes"]) + len(rebuilt["no"])
+            if rebuilt != await self._exchange.book(market.ticker, int(seq)):
+                differ.append(int(seq))
+        self._say(
+            f"{market.ticker}: books rebuilt at {samples} random seqs of {seqs[0, 1]} to "
+            f"{seqs[-1, 1]} ({levels} levels): {len(differ)} differ {differ[:5] or ''}"
+        )
+        return not differ
+
+    async def rows(self, live: Sequence[LiveRow]) -> bool:
+        """Rows read live from shared memory, each as of the event that it names."""
+        markets = {market.ticker: market for market in await self._loader.markets(self._id)}
+        seqs = await self._loader.book_seqs(self._id)
+        differ = 0
+        for row in live:
+            mine = seqs[seqs[:, 2] == markets[row.ticker].market_id]
+            at = int(np.searchsorted(mine[:, 0], row.event_no, "right")) - 1
+            differ += row.levels != await self._exchange.book(row.ticker, int(mine[at, 1]))
+        self._say(f"rows read live from shared memory: {len(live)} compared, {differ} differ")
+        return not differ and bool(live)
+
+
+async def read_live(table: BookTable, number: int, patience_s: float) -> list[LiveRow]:
+    """Different rows as they stand in memory, one after the other, as far as there are any."""
+    state, found = SharedOrderbookState(table), dict[tuple[str, int], LiveRow]()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while len(found) < number and loop.time() < deadline:
+        for ticker in table.rows:
+            row = state.get_snapshot(ticker)
+            if row is None or row[b.STATE] != b.LIVE or row[b.FLAGS] & b.UNRECORDED:
+                continue
+            event_no = int(row[b.EVENT_NO])
+            found[ticker, event_no] = LiveRow(ticker, event_no, _levels(row))
+        await asyncio.sleep(LIVE_PAUSE_S)
+    return list(found.values())[:number]
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m processes.recorder.verify", description=__doc__
+    )
+    parser.add_argument("--session", default="latest", help="session id, or `latest`")
+    parser.add_argument("--exchange", help="URL of its admin port (default: by the environment)")
+    parser.add_argument("--samples", type=int, default=200, help="random seqs per market")
+    parser.add_argument("--live", type=int, default=0, help="rows to read from shared memory first")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--connection", type=int, help="of the exchange; default: the newest")
+    parser.add_argument("--sid", type=int, help="subscription; default: the newest")
+    return parser.parse_args(argv)
+
+
+async def _session(loader: SessionDataLoader, wanted: str) -> StoredSession:
+    sessions = await loader.sessions()
+    found = [s for s in sessions if wanted in ("latest", str(s.session_id))]
+    if not found:
+        known = ", ".join(str(s.session_id) for s in sessions) or "none"
+        raise ConfigError(f"--session {wanted} is unknown; allowed: latest, {known}")
+    return found[0]
+
+
+async def _verify(options: argparse.Namespace) -> bool:
+    settings = load_settings(os.environ)
+    url = options.exchange or f"http://127.0.0.1:{settings.exchange.admin_port}"
+    named = {k: v for k in ("connection", "sid") if (v := getattr(options, k)) is not None}
+    connection, exchange = await connect_within(dsn_of(settings), 5), Exchange(url, named)
+    try:
+        loader = SessionDataLoader(connection)
+        session = await _session(loader, options.session)
+        print(f"session {session.session_id} {session.session_uid} {session.environment}")
+        verifier = Verifier(loader, exchange, session, print)
+        live = []
+        if options.live:
+            table = BookTable.attach(shared_path(settings.data_dir, "books"))
+            live = await read_live(table, options.live, options.live * 1.0)
+        same = await verifier.counts()
+        same &= await verifier.books(options.samples, np.random.default_rng(options.seed))
+        return same and (not options.live or await verifier.rows(live))
+    finally:
+        await exchange.close()
+        await connection.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print counts and verdict; 0 all equal, 1 a difference, 2 nothing to compare."""
+    try:
+        same = asyncio.run(_verify(_arguments(argv)))
+    except (ConfigError, SessionError, httpx.HTTPError, FileNotFoundError) as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return 2
+    print("all equal" if same else "DIFFERENT")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
