@@ -120,7 +120,7 @@ class Replay:
 
     async def _pass(self) -> None:
         taken = 0
-        self._allowed_ms = math.inf if self._time.speed == 0 else 0
+        self._allowed_ms = math.inf if self._time.speed == 0 else self._last_ms
         for item in timeline(self._recordings):
             ms = item.ms + self._shift_ms
             if ms > self._allowed_ms:

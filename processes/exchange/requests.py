@@ -20,7 +20,7 @@ CREATE: Final = "CreateOrderV2Request"
 AMEND: Final = "AmendOrderV2Request"
 DECREASE: Final = "DecreaseOrderV2Request"
 MAX_COUNT_E2: Final = 10**11
-CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_+=:/-]{0,64}")
+CLIENT_ID: Final = re.compile(r"[!-~]{0,64}")  # printable ASCII without blanks
 SIDES: Final = {"bid": YES, "ask": NO}
 
 _GO_NAMES: Final = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}

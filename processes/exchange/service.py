@@ -91,28 +91,28 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log) -> None:
         Server(exchange_app(house, connections), "RL_EXCHANGE_PORT", wanted.port),
         Server(admin_app(house, connections), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
     ]
+    flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
     started: list[Server] = []
     try:
-        for server in servers:
+        for server in servers:  # by then the first market is open
             await server.start()
             started.append(server)
         log("listening", port=servers[0].port, admin_port=servers[1].port)
-        await _until_stopped(settings, house, connections, recordings, stop, log)
+        await _until_stopped(flow, house, connections, stop)
+    except RecordingError as error:
+        path = settings.exchange.replay
+        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
     finally:
+        flow.cancel()
         await connections.close()
-        await asyncio.gather(*(server.stop() for server in started))
+        await asyncio.gather(flow, *(server.stop() for server in started), return_exceptions=True)
         house.time.close()
 
 
 async def _until_stopped(
-    settings: Settings,
-    house: House,
-    connections: Connections,
-    recordings: list[Recording],
-    stop: asyncio.Event,
-    log: Log,
+    flow: asyncio.Task[None], house: House, connections: Connections, stop: asyncio.Event
 ) -> None:
-    flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
+    """Until asked to stop, or until the flow or the watch fails."""
     watch = asyncio.create_task(_keep(house, connections))
     stopped = asyncio.create_task(_wait(stop))
     try:
@@ -121,13 +121,10 @@ async def _until_stopped(
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-    except RecordingError as error:
-        path = settings.exchange.replay
-        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
     finally:
-        for task in (flow, watch, stopped):
+        for task in (watch, stopped):
             task.cancel()
-        await asyncio.gather(flow, watch, stopped, return_exceptions=True)
+        await asyncio.gather(watch, stopped, return_exceptions=True)
 
 
 async def _keep(house: House, connections: Connections) -> None:

@@ -346,8 +346,7 @@ class TestLife:
             async with exchange.stream() as stream:
                 exchange.process.send_signal(signal.SIGTERM)
                 with pytest.raises(websockets.ConnectionClosed):
-                    while True:
-                        await stream.next()
+                    await stream.until("never")
             assert await asyncio.to_thread(exchange.process.wait, 10) == 0
             clock.close()
 
