@@ -1,0 +1,199 @@
+"""A whole supervised stack in a folder of its own, on free ports: start, look, kill, stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import ServerProxy
+
+import asyncpg
+from supervisor.xmlrpc import SupervisorTransport
+from websockets.sync.client import ClientConnection, connect
+
+from processes.adapters.postgres.location import dsn_of
+from processes.runtime.config import load_settings
+
+__all__ = ["ACTORS", "Feed", "Stack", "eventually", "free_ports"]
+
+ROOT = Path(__file__).resolve().parents[2]
+BOUND_S = 60
+ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
+_GROUPS = dict.fromkeys(ACTORS, "rl")
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody has now."""
+    probes = [socket.socket() for _ in range(number)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def eventually(check: Callable[[], Any], what: str) -> Any:
+    """The first true answer; bounded, and never a figure."""
+    deadline = time.monotonic() + BOUND_S
+    while time.monotonic() < deadline:
+        if answer := check():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"never happened: {what}")
+
+
+class Feed:
+    """One connection to `/rl/ws`."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    def next(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self._socket.recv(timeout=BOUND_S))
+        return message
+
+    def until(self, kind: str, fits: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any]:
+        """The data of the next message of a type that fits."""
+        deadline = time.monotonic() + BOUND_S
+        while time.monotonic() < deadline:
+            message = self.next()
+            if message["type"] == kind and fits(message["data"]):
+                data: dict[str, Any] = message["data"]
+                return data
+        raise AssertionError(f"no {kind} came")
+
+
+class Stack:
+    """supervisord with the committed configuration; only its own files lie elsewhere."""
+
+    def __init__(self, folder: Path, **environ: str) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.log = folder / "stack.log"
+        exchange, admin, dashboard = free_ports(3)
+        own = {
+            "RL_DATA_DIR": str(self.data_dir),
+            "RL_EXCHANGE_PORT": str(exchange),
+            "RL_EXCHANGE_ADMIN_PORT": str(admin),
+            "RL_BROADCASTER_PORT": str(dashboard),
+        }
+        foreign = re.compile("RL_|KALSHI_|ORDERBOOK_|DATABASE_URL")
+        inherited = {k: v for k, v in os.environ.items() if not foreign.match(k)}
+        self.environ = {**inherited, **own, **environ}
+        self.exchange = f"http://127.0.0.1:{exchange}"
+        self.admin = f"http://127.0.0.1:{admin}"
+        self.dashboard = f"127.0.0.1:{dashboard}"
+        self.configuration = folder / "supervisord.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """From a foreign directory, as a user may."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / "supervisord.conf").read_text()
+        text = text.replace("%(here)s/var", str(self.folder)).replace("%(here)s", str(ROOT))
+        self.configuration.write_text(text)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).parent / "supervisord"), "-c", str(self.configuration)],
+                cwd="/",
+                env=self.environ,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def wait(self) -> int:
+        """The exit code of a stack that ends by itself."""
+        assert self._process is not None
+        code = self._process.wait(BOUND_S)
+        self._process = None
+        return code
+
+    def stop(self, signum: int = signal.SIGINT) -> tuple[int, float]:
+        """Signal supervisord -> (exit code, seconds until it was gone)."""
+        begun = time.monotonic()
+        os.kill(self.pid, signum)
+        return self.wait(), time.monotonic() - begun
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever state the test left it in."""
+        if self._process is not None:
+            self.stop(signal.SIGTERM)
+
+    def info(self, program: str) -> dict[str, Any]:
+        """supervisord's view of a program; empty while it does not answer."""
+        address = f"unix://{self.folder}/supervisor.sock"
+        transport = SupervisorTransport("", "", address)
+        proxy = ServerProxy("http://127.0.0.1", transport=transport)
+        name = f"{_GROUPS.get(program, 'base')}:{program}"
+        try:
+            found: dict[str, Any] = proxy.supervisor.getProcessInfo(name)  # type: ignore[assignment]
+        except OSError:
+            return {}
+        finally:
+            transport.close()
+        return found
+
+    def kill(self, program: str) -> int:
+        """kill -9, and wait until supervisord has started the next one -> its pid."""
+        old = int(eventually(lambda: self.info(program).get("pid"), f"{program} runs"))
+        os.kill(old, signal.SIGKILL)
+        return int(eventually(lambda: self._another(program, old), f"{program} is started again"))
+
+    def _another(self, program: str, old: int) -> int:
+        pid = int(self.info(program).get("pid", 0))
+        return pid if pid != old else 0
+
+    @contextmanager
+    def feed(self) -> Iterator[Feed]:
+        """`/rl/ws`, as soon as somebody answers there."""
+        with self._connected() as socket:
+            yield Feed(socket)
+
+    def _connected(self) -> ClientConnection:
+        def attempt() -> ClientConnection | None:
+            try:
+                return connect(f"ws://{self.dashboard}/rl/ws", compression=None, max_size=None)
+            except (OSError, EOFError):
+                return None
+
+        answer: ClientConnection = eventually(attempt, "the dashboard answers")
+        return answer
+
+    def next_action(self) -> dict[str, Any]:
+        """Somebody is deciding: the next decision on a connection of its own."""
+        with self.feed() as feed:
+            return feed.until("actor_action")
+
+    def admin_get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.admin + path, timeout=BOUND_S) as answer:
+            return json.load(answer)
+
+    async def fetch(self, query: str) -> list[Any]:
+        """Rows from the stack's own database."""
+        connection = await asyncpg.connect(dsn_of(load_settings(self.environ)))
+        try:
+            found: list[Any] = await connection.fetch(query)
+            return found
+        finally:
+            await connection.close()
