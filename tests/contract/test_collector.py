@@ -1,0 +1,169 @@
+"""The collector against the local exchange: frames in, shared books, journal and triggers out."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import zmq.asyncio
+from support.exchange import market_frames, running_exchange, write_recording
+from support.running_collector import (
+    assert_row_equals_exchange,
+    running_collector,
+    start_collector,
+)
+
+from ipc import book as b
+from ipc.messages import MarketListed, SessionEnded, SessionStarted, Trigger
+from ipc.sockets import Subscriber
+
+TICKER = "KXMADE-26AUG010000-00"
+START_MS = 1_785_000_000_000
+
+
+@pytest.fixture
+def recording(tmp_path):
+    folder = tmp_path / "recordings"
+    write_recording(folder, TICKER, market_frames(TICKER, START_MS, 400), START_MS - 60_000)
+    return str(folder)
+
+
+@pytest.fixture
+def synthetic(tmp_path):
+    with running_exchange(tmp_path, RL_EXCHANGE_MARKETS="2") as exchange:
+        yield exchange
+
+
+def live_tickers(collector) -> list[str]:
+    books = collector.books()
+    rows = books.table.rows
+    states = {t: books.get_snapshot(t) for t in rows}
+    books.table.close()
+    return sorted(t for t, r in states.items() if r is not None and r[b.STATE] == b.LIVE)
+
+
+async def test_a_replayed_market_is_in_the_journal_frame_for_frame_and_in_the_shared_book(
+    tmp_path, recording
+):
+    data_dir = tmp_path / "data"
+    with (
+        running_exchange(data_dir, RL_EXCHANGE_REPLAY=recording) as exchange,
+        running_collector(data_dir, exchange.port) as collector,
+    ):
+        compared = 0
+        while compared < 20:  # while it changes
+            row = await collector.until(lambda: collector.row(TICKER), "a row")
+            if row[b.STATE] == b.LIVE:
+                assert_row_equals_exchange(row, exchange, TICKER)
+                compared += 1
+        await collector.until(lambda: collector.deltas() == 400, "every delta in the journal")
+        events = collector.events()
+        assert list(events["event_no"]) == list(range(1, len(events) + 1))
+        assert exchange.admin("sent")["tickers"][TICKER]["deltas"] == 400
+        trades = events[events["kind"] == 5]
+        assert len(trades) == 40
+        deltas = events[events["kind"] == 4]
+        assert list(deltas["recv_ns"] // 1_000_000) == [START_MS + 10 * n for n in range(1, 401)]
+        assert list(deltas["exch_ms"]) == [START_MS + 10 * n - 3 for n in range(1, 401)]
+
+
+async def test_triggers_name_the_row_and_its_newest_event(tmp_path, synthetic):
+    context = zmq.asyncio.Context()
+    subscriber = Subscriber(context, ["collector"], tmp_path, {}, ["trigger"])
+    with running_collector(tmp_path, synthetic.port) as collector:
+        seen: dict[str, Trigger] = {}
+        for _ in range(30):
+            topic, trigger = await subscriber.recv()
+            assert topic == "trigger"
+            assert isinstance(trigger, Trigger)
+            last = seen.get(trigger.market_ticker)
+            assert last is None or trigger.event_no > last.event_no
+            assert 0 < trigger.tick_event_no <= trigger.event_no
+            seen[trigger.market_ticker] = trigger
+        listed = {
+            m.market_ticker: m.row for m in collector.messages() if isinstance(m, MarketListed)
+        }
+        assert all(listed[t] == trigger.row for t, trigger in seen.items())
+    subscriber.close()
+    context.term()
+
+
+async def test_a_lost_frame_is_a_gap_that_a_fresh_snapshot_heals(tmp_path, synthetic):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        tickers = await collector.until(lambda: live_tickers(collector), "live books")
+        synthetic.order("fault", kind="drop_frame")
+        await collector.until(lambda: "gap" in collector.marks(), "the gap is marked")
+        await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
+        for ticker in tickers:
+            row = collector.row(ticker)
+            assert row is not None
+            assert_row_equals_exchange(row, synthetic, ticker)
+        assert len(collector.folders()) == 1
+
+
+async def test_a_cut_connection_is_a_mark_in_the_same_session(tmp_path, synthetic):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        tickers = await collector.until(lambda: live_tickers(collector), "live books")
+        before = collector.deltas()
+        assert synthetic.order("disconnect")["cut"]
+        await collector.until(lambda: collector.marks().count("connected") == 2, "a new connection")
+        await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
+        await collector.until(lambda: collector.deltas() > before, "deltas go on")
+        assert collector.marks()[:3] == ["connected", "disconnected", "connected"]
+        assert len(collector.folders()) == 1
+
+
+async def test_a_stop_ends_the_journal_and_makes_the_books_stale(tmp_path, synthetic):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        await collector.until(lambda: live_tickers(collector), "live books")
+        books = collector.books()
+        assert collector.stop() == 0
+        assert isinstance(collector.messages()[0], SessionStarted)
+        last = collector.messages()[-1]
+        assert isinstance(last, SessionEnded)
+        assert last.event_no == len(collector.events())
+        states = {
+            int(r[b.STATE]) for t in books.table.rows if (r := books.get_snapshot(t)) is not None
+        }
+        assert states == {b.STALE}
+        books.table.close()
+
+
+async def test_after_a_kill_the_next_life_is_a_session_and_a_generation_of_its_own(
+    tmp_path, synthetic
+):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        await collector.until(lambda: live_tickers(collector), "live books")
+        old = collector.books()
+        generation, accepted = old.table.generation, len(collector.events())
+        collector.stop(signal.SIGKILL)
+        assert old.table.writer_is_dead()
+        assert len(collector.events()) >= accepted
+        with running_collector(tmp_path, synthetic.port) as following:
+            await following.until(lambda: live_tickers(following), "live books")
+            assert len(following.folders()) == 2
+            assert following.books().table.generation == generation + 1
+        old.table.close()
+
+
+async def test_a_second_collector_on_the_same_data_folder_is_refused(tmp_path, synthetic):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        await collector.until(lambda: live_tickers(collector), "live books")
+        second = start_collector(tmp_path, synthetic.port)
+        _, error = second.communicate(timeout=30)
+        assert second.returncode == 2
+        assert error.strip().endswith("another collector writes its table of books")
+        assert len(error.strip().splitlines()) == 1
+
+
+async def test_while_the_exchange_is_away_the_collector_waits_and_then_goes_on(tmp_path):
+    with running_exchange(tmp_path) as exchange:
+        port = exchange.port
+        with running_collector(tmp_path, port) as collector:
+            await collector.until(lambda: live_tickers(collector), "live books")
+            exchange.process.kill()
+            exchange.process.communicate()
+            await collector.until(lambda: not live_tickers(collector), "stale books")
+            with running_exchange(tmp_path, RL_EXCHANGE_PORT=str(port)):
+                await collector.until(lambda: live_tickers(collector), "live books again")
+                assert "disconnected" in collector.marks()
