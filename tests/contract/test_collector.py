@@ -140,8 +140,8 @@ async def test_after_a_kill_the_next_life_is_a_session_and_a_generation_of_its_o
         assert old.table.writer_is_dead()
         assert len(collector.events()) >= accepted
         with running_collector(tmp_path, synthetic.port) as following:
+            await following.until(lambda: len(following.folders()) == 2, "a new session")
             await following.until(lambda: live_tickers(following), "live books")
-            assert len(following.folders()) == 2
             assert following.books().table.generation == generation + 1
         old.table.close()
 
