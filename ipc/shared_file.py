@@ -155,9 +155,10 @@ class SharedFile:
             return True
 
     def close(self) -> None:
-        """Unmap and drop the lock."""
+        """Unmap and drop the lock; arrays that still look into the file keep it mapped, no more."""
         self.words = np.zeros(HEADER_WORDS, np.int64)
         del self._mapping
+        fcntl.flock(self._fd, fcntl.LOCK_UN)  # by name: a mapping has a copy of the descriptor
         os.close(self._fd)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -77,7 +78,8 @@ class Server:
             await site.start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            reason = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else str(error)
             raise ConfigError(
                 f"{self._variable}={self.port} cannot be listened on ({reason}); "
                 "allowed: a free port of 127.0.0.1"

@@ -169,9 +169,9 @@ class FakeCollector:
 class FakeExecution:
     """The account table and the pulling end of the intents."""
 
-    def __init__(self, context: zmq.asyncio.Context, settings: Settings) -> None:
-        self.table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
-        self._puller = Puller(context, "intents", settings.data_dir, settings.environ)
+    def __init__(self, context: zmq.asyncio.Context, data_dir: Path, *, pulls: bool) -> None:
+        self.table = AccountTableWriter.create(shared_path(data_dir, "accounts"))
+        self._puller = Puller(context, "intents", data_dir, {}) if pulls else None
         self.beat()
 
     def beat(self) -> None:
@@ -190,13 +190,15 @@ class FakeExecution:
 
     async def intent(self) -> Intent:
         """The next intent; waits for it."""
+        assert self._puller is not None
         message = await asyncio.wait_for(self._puller.recv(), PATIENCE)
         assert isinstance(message, Intent)
         return message
 
     def close(self) -> None:
         """A clean end."""
-        self._puller.close()
+        if self._puller is not None:
+            self._puller.close()
         self.table.close()
 
 
@@ -208,7 +210,7 @@ class Rig:
         self.log = Logged()
         self.context = zmq.asyncio.Context()
         data_dir, environ = settings.data_dir, settings.environ
-        self.publisher = Publisher(self.context, "collector", data_dir, environ, 1)
+        self.publisher: Publisher | None = None
         self.heard = Subscriber(self.context, ["inference"], data_dir, environ, ["action"])
         self.bell = Puller(self.context, "doorbell", data_dir, environ)
         self.collector: FakeCollector | None = None
@@ -229,26 +231,28 @@ class Rig:
 
     def collect(self, *tickers: str, uid: str = "c-1", throttle_ms: int = 250) -> FakeCollector:
         """A collector starts with these markets."""
-        self.collector = FakeCollector(
-            self.settings.data_dir, self.publisher, uid=uid, throttle_ms=throttle_ms
-        )
+        data_dir = self.settings.data_dir
+        if self.publisher is None:
+            self.publisher = Publisher(self.context, "collector", data_dir, {}, 1)
+        self.collector = FakeCollector(data_dir, self.publisher, uid=uid, throttle_ms=throttle_ms)
         for ticker in tickers or (MARKET,):
             self.collector.add(ticker)
         return self.collector
 
-    def execute(self, *tickers: str) -> FakeExecution:
-        """Execution starts and knows these markets."""
-        self.execution = FakeExecution(self.context, self.settings)
+    def execute(self, *tickers: str, pulls: bool = True) -> FakeExecution:
+        """Execution starts and knows these markets; without `pulls` nobody takes intents."""
+        self.execution = FakeExecution(self.context, self.settings.data_dir, pulls=pulls)
         for ticker in tickers:
             self.execution.knows(ticker)
         return self.execution
 
     async def bound(self, uid: str = "c-1") -> None:
         """Until the service follows the collector's session."""
-        while ("session", {"uid": uid}) not in self.log.lines:
-            assert self.collector is not None
-            self.collector.tell()
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE):
+            while ("session", {"uid": uid}) not in self.log.lines:
+                if self.collector is not None:
+                    self.collector.tell()
+                await asyncio.sleep(0.01)
 
     async def until(self, holds: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         """Until the service's counters say so -> the counters."""
@@ -266,6 +270,10 @@ class Rig:
         _, message = await asyncio.wait_for(self.heard.recv(), PATIENCE)
         assert isinstance(message, ActorAction)
         return message
+
+    def nothing_more(self) -> None:
+        """No action waits."""
+        assert self.heard.recv_waiting() == []
 
     async def actions(self, count: int) -> list[ActorAction]:
         """The next `count` published actions."""

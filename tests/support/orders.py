@@ -54,7 +54,7 @@ def intent(
 
 
 def order(
-    intent_id: str = "i1",
+    name: str = "i1",
     *,
     leg: Leg = Leg.YES,
     is_buy: bool = True,
@@ -62,10 +62,10 @@ def order(
     initial_e2: int = 1_000,
     **fields: Any,
 ) -> Order:
-    """A PENDING order of ours."""
+    """A PENDING order; `intent_id=None` makes it a stranger's."""
     standard = {
-        "client_order_id": client_order_id(intent_id, is_buy=is_buy, leg=leg),
-        "intent_id": intent_id,
+        "client_order_id": client_order_id(name, is_buy=is_buy, leg=leg),
+        "intent_id": name,
         "market_ticker": TICKER,
         "leg": leg,
         "is_buy": is_buy,

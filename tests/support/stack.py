@@ -19,6 +19,7 @@ from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from processes.adapters.postgres.location import dsn_of
@@ -28,6 +29,7 @@ __all__ = ["ACTORS", "Feed", "Stack", "eventually", "free_ports"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND_S = 60
+DECIDED = ("policy", "policy hold", "masked")
 ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
 _GROUPS = dict.fromkeys(ACTORS, "rl")
 
@@ -174,16 +176,27 @@ class Stack:
         def attempt() -> ClientConnection | None:
             try:
                 return connect(f"ws://{self.dashboard}/rl/ws", compression=None, max_size=None)
-            except (OSError, EOFError):
+            except (OSError, EOFError, WebSocketException):
                 return None
 
         answer: ClientConnection = eventually(attempt, "the dashboard answers")
         return answer
 
     def next_action(self) -> dict[str, Any]:
-        """Somebody is deciding: the next decision on a connection of its own."""
+        """The first decision taken from now on."""
+        now = time.monotonic_ns()
         with self.feed() as feed:
-            return feed.until("actor_action")
+            return feed.until("actor_action", lambda action: action["decided_mono_ns"] > now)
+
+    def deciding(self) -> float:
+        """Seconds until the policy itself decides, on a book and an account that it trusts."""
+        begun, now = time.monotonic(), time.monotonic_ns()
+        with self.feed() as feed:
+            feed.until(
+                "actor_action",
+                lambda action: action["decided_mono_ns"] > now and action["reason"] in DECIDED,
+            )
+        return time.monotonic() - begun
 
     def admin_get(self, path: str) -> Any:
         with urllib.request.urlopen(self.admin + path, timeout=BOUND_S) as answer:

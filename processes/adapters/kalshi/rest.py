@@ -184,26 +184,33 @@ class KalshiTradingClient:
     async def create_order(self, order: CreateOrder) -> CreatedOrder:
         """Send a new order, once. `OrderRejected`, or `UnknownOutcome`: then look it up."""
         body = _encoder.encode(order.body())
-        reply = await self._http.write(CreateReply, Call.CREATE, "POST", EVENT_ORDERS, body=body)
-        return CreatedOrder.of(reply, order.client_order_id)
+
+        def made(reply: CreateReply) -> CreatedOrder:
+            return CreatedOrder.of(reply, order.client_order_id)
+
+        return await self._http.write(
+            CreateReply, made, Call.CREATE, "POST", EVENT_ORDERS, body=body
+        )
 
     async def amend_order(self, order: AmendOrder) -> AmendedOrder:
         """Change a resting order; `NotFound` when it no longer rests."""
         path = f"{EVENT_ORDERS}/{_segment(order.order_id)}/amend"
         body = _encoder.encode(order.body())
-        reply = await self._http.write(AmendReply, Call.AMEND, "POST", path, body=body)
-        return AmendedOrder.of(reply)
+        return await self._http.write(
+            AmendReply, AmendedOrder.of, Call.AMEND, "POST", path, body=body
+        )
 
     async def cancel_order(self, order_id: str, ticker: str) -> CanceledOrder:
         """Cancel; `NotFound` when it no longer rests. The market leads to its shard."""
         path = f"{EVENT_ORDERS}/{_segment(order_id)}"
         params: Params = {"market_ticker": ticker}
-        reply = await self._http.write(CancelReply, Call.CANCEL, "DELETE", path, params=params)
-        return CanceledOrder.of(reply)
+        return await self._http.write(
+            CancelReply, CanceledOrder.of, Call.CANCEL, "DELETE", path, params=params
+        )
 
     async def cancel_all(self) -> None:
         """Cancel all resting orders; orders of the next minute may be cancelled too."""
-        await self._http.write(type(None), Call.CANCEL_ALL, "DELETE", EVENT_ORDERS)
+        await self._http.write(object, type, Call.CANCEL_ALL, "DELETE", EVENT_ORDERS)
 
     async def _pages(self, kind: type[Page], path: str, params: Params) -> AsyncIterator[Page]:
         """Every page; the end is an empty cursor or none. A cursor that repeats is an end too."""

@@ -31,6 +31,7 @@ from processes.adapters.kalshi.signing import Signer
 __all__ = ["KalshiHttp", "Params"]
 
 Reply = TypeVar("Reply")
+Made = TypeVar("Made")
 Params = dict[str, str | int | None]
 
 TRIES: Final = 4  # of a read
@@ -101,13 +102,14 @@ class KalshiHttp:
     async def write(
         self,
         kind: type[Reply],
+        made: Callable[[Reply], Made],
         call: Call,
         method: str,
         path: str,
         *,
         params: Params | None = None,
         body: bytes | None = None,
-    ) -> Reply:
+    ) -> Made:
         """Send once. `UnknownOutcome` when it may have been done and we cannot tell."""
         await self._budget.acquire(call)
         what = f"{method} {path}"
@@ -121,7 +123,7 @@ class KalshiHttp:
             raise UnknownOutcome(f"{what}: {_told(response)}")
         _raise_for(response)
         try:
-            return _decoded(kind, path, response)
+            return made(_decoded(kind, path, response))
         except WireError as error:
             raise UnknownOutcome(f"{what}: {error}") from None
 
@@ -144,10 +146,8 @@ def _raise_for(response: httpx.Response) -> None:
 
 
 def _decoded(kind: type[Reply], path: str, response: httpx.Response) -> Reply:
-    if kind is type(None):
-        return None
     try:
-        return msgspec.json.decode(response.content, type=kind)
+        return msgspec.json.decode(response.content or b"null", type=kind)
     except msgspec.MsgspecError as error:
         raise WireError(f"{path}: {error}") from None
 

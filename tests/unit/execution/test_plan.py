@@ -1,0 +1,63 @@
+"""What is done for an intent: never two orders of ours in one market."""
+
+from __future__ import annotations
+
+import pytest
+from support.orders import intent, order
+
+from ipc.messages import Leg, OrderStatus
+from processes.execution.orders import Order
+from processes.execution.plan import Cancel, Create, Keep, Renew, Wait, plan
+
+EXPIRY_MS = 60_000
+
+
+def resting(name: str = "old", **fields: object) -> Order:
+    standard = {"status": OrderStatus.RESTING, "order_id": "e1", "expire_ms": EXPIRY_MS}
+    return order(name, **{**standard, **fields})
+
+
+def test_nothing_open_creates() -> None:
+    assert plan(intent(), (), (), 0, EXPIRY_MS) == Create()
+
+
+def test_a_stranger_is_left_alone() -> None:
+    assert plan(intent(), (resting(intent_id=None),), (), 0, EXPIRY_MS) == Create()
+
+
+def test_what_already_rests_is_kept() -> None:
+    old = resting()
+    assert plan(intent(), (old,), (), 0, EXPIRY_MS) == Keep(old)
+
+
+def test_what_will_soon_expire_is_renewed() -> None:
+    old = resting()
+    assert plan(intent(), (old,), (), 30_000, EXPIRY_MS) == Keep(old)
+    assert plan(intent(), (old,), (), 30_001, EXPIRY_MS) == Renew(old)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        resting(yes_price_e4=4_100),
+        resting(is_buy=False, leg=Leg.NO),  # the same bid of the book, another action
+        resting(leg=Leg.NO),
+    ],
+)
+def test_anything_else_is_canceled_first(other: Order) -> None:
+    assert plan(intent(), (other,), (), 0, EXPIRY_MS) == Cancel((other,))
+
+
+def test_two_are_both_canceled() -> None:
+    two = (resting("a"), resting("b"))
+    assert plan(intent(), two, (), 0, EXPIRY_MS) == Cancel(two)
+
+
+@pytest.mark.parametrize("status", [OrderStatus.PENDING, OrderStatus.UNKNOWN])
+def test_what_is_on_its_way_is_awaited(status: OrderStatus) -> None:
+    assert plan(intent(), (resting(status=status),), (), 0, EXPIRY_MS) == Wait()
+
+
+def test_an_order_that_is_being_canceled_is_not_kept() -> None:
+    old = resting()
+    assert plan(intent(), (old,), {old.client_order_id}, 0, EXPIRY_MS) == Wait()

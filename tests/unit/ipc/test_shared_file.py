@@ -1,0 +1,184 @@
+"""One writer for life, taken over after any death, refused in one line when it does not fit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ipc import shared_file as f
+from ipc.shared_file import LayoutError, SharedFile, WriterActiveError, shared_path
+
+MAGIC, LAYOUT, SHAPE = 77, 3, (5, 2)
+WORDS = 10
+
+
+def create(path: Path, shape: tuple[int, ...] = SHAPE, words: int = WORDS) -> SharedFile:
+    file = SharedFile.create(path, MAGIC, LAYOUT, shape, words)
+    file.raise_generation()
+    return file
+
+
+def attach(path: Path) -> SharedFile:
+    return SharedFile.attach(path, MAGIC, LAYOUT)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "below" / "table"
+
+
+def test_what_the_writer_stores_a_reader_sees(path: Path) -> None:
+    writer = create(path)
+    reader = attach(path)
+    writer.body[3] = 42
+    assert reader.body[3] == 42
+    assert reader.body.size == WORDS
+    assert reader.words[f.SHAPE : 8].tolist() == [5, 2, 0, 0]
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ValueError, match="read-only"):
+        reader.body[3] = 1
+
+
+def test_a_second_writer_is_refused(path: Path) -> None:
+    writer = create(path)
+    with pytest.raises(WriterActiveError, match="another process writes this table"):
+        create(path)
+    assert writer.generation == 1
+    writer.close()
+    assert create(path).generation == 2
+
+
+def test_a_new_writer_takes_over_what_is_there(path: Path) -> None:
+    first = create(path)
+    reader = attach(path)
+    first.body[3] = 42
+    first.close()
+    second = create(path)
+    assert (second.body[3], second.generation, reader.generation) == (42, 2, 2)
+    assert not reader.replaced()
+
+
+def test_a_file_of_another_shape_is_replaced_and_its_readers_learn_it(path: Path) -> None:
+    first = create(path)
+    reader = attach(path)
+    first.close()
+    second = create(path, shape=(6, 2), words=12)
+    assert reader.replaced()
+    assert reader.generation == 2  # void, whatever else it holds
+    assert second.generation == 3  # no generation comes twice
+    assert attach(path).body.size == 12
+
+
+def test_a_file_that_has_gone_is_replaced(path: Path) -> None:
+    create(path)
+    reader = attach(path)
+    path.unlink()
+    assert reader.replaced()
+
+
+@pytest.mark.parametrize("opener", [create, attach])
+@pytest.mark.parametrize(
+    "content",
+    [
+        MAGIC.to_bytes(8, "little") + (LAYOUT + 1).to_bytes(8, "little") + bytes(48),
+        (MAGIC + 1).to_bytes(8, "little") + LAYOUT.to_bytes(8, "little") + bytes(48),
+        b"hello",
+    ],
+    ids=["layout", "magic", "text"],
+)
+def test_a_file_of_another_layout_is_refused_in_one_line(
+    path: Path, opener: object, content: bytes
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(LayoutError, match="is not the layout 3 of this program") as caught:
+        opener(path)  # type: ignore[operator]
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+    path.unlink()
+    create(path)  # and nothing is held
+
+
+def test_a_file_that_is_being_made_is_not_there_yet(path: Path) -> None:
+    path.parent.mkdir()
+    with pytest.raises(FileNotFoundError):
+        attach(path)
+    path.touch()
+    with pytest.raises(FileNotFoundError, match="is being made"):
+        attach(path)
+    assert create(path).generation == 1
+
+
+def test_heartbeats_age(path: Path) -> None:
+    writer = create(path)
+    reader = attach(path)
+    writer.heartbeat(1_000)
+    assert reader.heartbeat_age_ns(1_700) == 700
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from ipc.shared_file import SharedFile
+file = SharedFile.create(Path(sys.argv[1]), 77, 3, (5, 2), 10)
+file.raise_generation()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_kernel_tells_a_dead_writer_from_a_stopped_one(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        reader = attach(path)
+        assert not reader.writer_is_dead()
+        os.kill(child.pid, signal.SIGSTOP)
+        assert not reader.writer_is_dead()
+        with pytest.raises(WriterActiveError):
+            create(path)
+        child.kill()
+        child.wait()
+    assert reader.writer_is_dead()
+    assert create(path).generation == 2
+    assert not reader.writer_is_dead()
+
+
+def test_readers_that_ask_for_the_writer_do_not_keep_a_new_one_out(path: Path) -> None:
+    create(path).close()
+    reader = attach(path)
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            reader.writer_is_dead()
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(30):
+            create(path).close()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_table_lives_in_memory_under_a_name_of_its_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert shared_path(one, "books") == shared_path(tmp_path / "x" / ".." / "one", "books")
+    assert len({shared_path(d, n) for d in (one, other) for n in ("books", "accounts")}) == 4
+    monkeypatch.setattr(f, "_SHM", tmp_path / "no-memory")
+    assert shared_path(one, "books") == one / "shm" / "books"
