@@ -13,7 +13,8 @@ from ipc import account_table as a
 from models.actions import N_ACTIONS
 from models.observation import SIZE
 from models.sessions import Tape
-from models.simulation import Rules, Simulation, World, world_of
+from models.simulation import Rules, Simulation
+from models.world import World, world_of
 
 __all__ = ["MarketAgnosticKalshiEnv", "action_space", "observation_space"]
 

@@ -27,8 +27,9 @@ from models.decisions import Policy
 from models.fills import FILLED_E2, MAKER_FILLS, TAKER_FILLS
 from models.policy import OnnxPolicy, load_strategy
 from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules, Simulation, World, world_of
+from models.simulation import Rules, Simulation
 from models.training import TRAIN
+from models.world import World, world_of
 
 __all__ = ["Outcome", "compare", "main", "run_policy"]
 

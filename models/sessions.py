@@ -14,12 +14,22 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from ipc import account_table as a
 from ipc import book as b
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.fees import FeeSchedule
-from models.observation import BOOK_SIZE, HISTORY, HOUR_NS, ZoneClock, observe_tick
+from models.observation import (
+    BOOK_SIZE,
+    HISTORY,
+    HOUR_NS,
+    SIZE,
+    Observation,
+    ZoneClock,
+    observe_account,
+    observe_tick,
+)
 
 __all__ = [
     "CHANGE",
@@ -29,6 +39,7 @@ __all__ = [
     "RecordedSession",
     "SessionError",
     "Tape",
+    "build_observation_from_session_data",
     "make_tape",
 ]
 
@@ -290,3 +301,12 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
         value,
         session.fees,
     )
+
+
+def build_observation_from_session_data(
+    tape: Tape, tick: int, account: a.AccountRow
+) -> Observation:
+    """The observation of a recorded tick under an account, float32[52], as live at that moment."""
+    out = np.empty(SIZE, np.float32)
+    observe_account(tape.features[tick], tape.rows[tick], account, out)
+    return out

@@ -26,34 +26,27 @@ from models.fees import trade_fee_e6
 from models.fills import (
     ACTION,
     ARRIVAL_NS,
-    FEE_WORDS,
     ORDER_STATE_WORDS,
     PENDING_ACTION,
     PENDING_COUNT,
     PENDING_PRICE,
     RULE,
     TAKER_RATE,
-    Flow,
     advance,
-    fee_words,
     publish_order,
 )
 from models.observation import SIZE, observe_account
 from models.portfolio import apply_settlement, liquidation_value_e6
-from models.sessions import Tape
+from models.world import WARMUP_TICKS, World
 
 __all__ = [
     "DEFAULT_LATENCIES_NS",
     "Rules",
     "Simulation",
-    "World",
-    "world_of",
 ]
 
 Words = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-
-WARMUP_TICKS: Final = 10
 
 # State words of one environment.
 MARKET: Final = 0
@@ -77,20 +70,6 @@ class Rules(msgspec.Struct, frozen=True):
     random_start: bool = False
 
 
-class World(NamedTuple):
-    """Tapes end to end. M markets, T ticks, N events in all, W words the longest row."""
-
-    rows: Words  # [T, W]
-    features: Floats  # [T, 35]
-    touch: Words  # [T, 2]
-    event_after: Words  # [T] the first event that is not part of the tick
-    first_tick: Words  # [M + 1]
-    first_event: Words  # [M + 1]
-    yes_value_e4: Words  # [M] -1 not known
-    fees: Words  # [M, FEE_WORDS]
-    flow: Flow
-
-
 class Fixed(NamedTuple):
     """`Rules` as the kernel reads them."""
 
@@ -99,49 +78,6 @@ class Fixed(NamedTuple):
     cash_e6: int
     latencies_ns: Words
     random_start: bool
-
-
-def _stack_rows(tapes: Sequence[Tape]) -> Words:
-    rows = np.zeros(
-        (sum(len(t.rows) for t in tapes), max(t.rows.shape[1] for t in tapes)), np.int64
-    )
-    at = 0
-    for tape in tapes:
-        rows[at : at + len(tape.rows), : tape.rows.shape[1]] = tape.rows
-        at += len(tape.rows)
-    return rows
-
-
-def _starts(lengths: list[int]) -> Words:
-    return np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-
-
-def world_of(tapes: Sequence[Tape]) -> World:
-    """Stack tapes, those too short to warm up left out; `ValueError` if none remains."""
-    usable = [t for t in tapes if len(t.rows) > WARMUP_TICKS + 1]
-    if not usable:
-        raise ValueError(f"none of {len(tapes)} markets has more than {WARMUP_TICKS + 1} ticks")
-    first_event = _starts([len(t.ns) for t in usable])
-    return World(
-        rows=_stack_rows(usable),
-        features=np.concatenate([t.features for t in usable]),
-        touch=np.concatenate([t.touch for t in usable]),
-        event_after=np.concatenate(
-            [t.tick_event + 1 + first for t, first in zip(usable, first_event, strict=False)]
-        ),
-        first_tick=_starts([len(t.rows) for t in usable]),
-        first_event=first_event,
-        yes_value_e4=np.array([t.yes_value_e4 for t in usable], np.int64),
-        fees=np.array([fee_words(t) for t in usable], np.int64).reshape(-1, FEE_WORDS),
-        flow=Flow(
-            *(
-                np.concatenate(part)
-                for part in zip(
-                    *((t.ns, t.meaning, t.leg, t.price, t.qty) for t in usable), strict=True
-                )
-            )
-        ),
-    )
 
 
 @njit(cache=True)

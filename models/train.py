@@ -24,8 +24,9 @@ from models.baselines import BASELINES
 from models.decisions import Policy
 from models.evaluate import compare, run_policy
 from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules, Simulation, World, world_of
+from models.simulation import Rules, Simulation
 from models.training import Split, split_by_time
+from models.world import World, world_of
 
 __all__ = ["Run", "Settings", "main", "train"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from models.environment import action_space, observation_space
-from models.simulation import Rules, Simulation, World
+from models.simulation import Rules, Simulation
+from models.world import World
 
 __all__ = ["BatchedVecEnv"]
 

@@ -8,8 +8,18 @@ import pytest
 from support.model_builders import NOON_NS
 from support.model_sessions import MS, SessionBuilder, random_session
 
+from ipc import account_table as a
 from ipc import book as b
-from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, SessionError, make_tape
+from models.observation import LiveObservationAdapter
+from models.sessions import (
+    CHANGE,
+    CLEAR,
+    EXECUTED,
+    WHOLE,
+    SessionError,
+    build_observation_from_session_data,
+    make_tape,
+)
 
 YES, NO = b.YES, b.NO
 
@@ -112,3 +122,17 @@ def test_the_future_does_not_reach_back(seed: int) -> None:
     assert 0 < n < len(whole.rows)
     np.testing.assert_array_equal(part.features, whole.features[:n])
     np.testing.assert_array_equal(part.rows, whole.rows[:n])
+
+
+def test_an_observation_from_a_session_is_the_live_one_of_that_moment() -> None:
+    tape = make_tape(random_session(5))
+    account = a.new_account(73_000_000)
+    account[a.POSITION_E2], account[a.COST_BASIS_E6] = 1_200, 6_000_000
+    live = LiveObservationAdapter()
+    for tick, row in enumerate(tape.rows):
+        live.tick("R5", row)
+        then = build_observation_from_session_data(tape, tick, account)
+        np.testing.assert_array_equal(live.observe("R5", row, account), then)
+    assert len(tape.rows) > 20
+    with pytest.raises(IndexError):
+        build_observation_from_session_data(tape, len(tape.rows), account)

@@ -20,7 +20,8 @@ from models.fees import NO_FEES, FeeRule, FeeSchedule
 from models.fills import SimulatedOrderManager
 from models.policy import load_strategy
 from models.sessions import Tape, make_tape
-from models.simulation import WARMUP_TICKS, Rules, Simulation, World, world_of
+from models.simulation import Rules, Simulation
+from models.world import WARMUP_TICKS, World, world_of
 
 START = 100_000_000
 NOWHERE = Path("nowhere")
