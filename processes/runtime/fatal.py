@@ -95,10 +95,10 @@ def _exit_with(code: int, line: str) -> None:
     atexit.register(leave)
 
 
-def make_stack(supervisord: Any, root: str) -> StackWatch:
+def make_stack(supervisord: Any) -> StackWatch:
     """supervisord's factory: check, hold the data folder, watch. One line and exit 2 on refusal."""
     try:
-        settings = settings_below(Path(root), os.environ)
+        settings = settings_below(Path(supervisord.options.here), os.environ)
         hold_lock(settings.data_dir)
         check_free(settings)
     except ConfigError as error:

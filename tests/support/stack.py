@@ -29,6 +29,7 @@ __all__ = ["ACTORS", "Feed", "Stack", "eventually", "free_ports"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND_S = 60
+CHECKOUT = ("ipc", "models", "processes", "migrations", "frontend", "supervisord.conf")
 DECIDED = ("policy", "policy hold", "masked")
 ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
 _GROUPS = dict.fromkeys(ACTORS, "rl")
@@ -77,7 +78,7 @@ class Feed:
 
 
 class Stack:
-    """supervisord with the committed configuration; only its own files lie elsewhere."""
+    """supervisord with the committed configuration, in a checkout made of links to this one."""
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
@@ -101,10 +102,11 @@ class Stack:
 
     def start(self) -> None:
         """From a foreign directory, as a user may."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = (ROOT / "supervisord.conf").read_text()
-        text = text.replace("%(here)s/var", str(self.folder)).replace("%(here)s", str(ROOT))
-        self.configuration.write_text(text)
+        (self.folder / "var").mkdir(parents=True, exist_ok=True)
+        for name in CHECKOUT:
+            link = self.folder / name
+            if not link.exists():
+                link.symlink_to(ROOT / name)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "supervisord"), "-c", str(self.configuration)],
@@ -144,7 +146,7 @@ class Stack:
 
     def info(self, program: str) -> dict[str, Any]:
         """supervisord's view of a program; empty while it does not answer."""
-        address = f"unix://{self.folder}/supervisor.sock"
+        address = f"unix://{self.folder}/var/supervisor.sock"
         transport = SupervisorTransport("", "", address)
         proxy = ServerProxy("http://127.0.0.1", transport=transport)
         name = f"{_GROUPS.get(program, 'base')}:{program}"
