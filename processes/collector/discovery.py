@@ -34,6 +34,10 @@ class Discovery:
         found = choose(await self._open(), self._settings.market_limit)
         return [info for m in found if (info := self._described(m)) is not None]
 
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
+
     async def _open(self) -> list[Market]:
         if self._settings.mode == "config":
             return await self._client.markets(tickers=self._settings.tickers)

@@ -27,7 +27,7 @@ NEWS_PAUSE: Final = 0.02  # seconds between a lifecycle event and the look at th
 
 
 class Collector:
-    """Everything of one run, from its first mark to its last."""
+    """Everything of one run, from its first mark to its last; closes what it was given."""
 
     def __init__(
         self,
@@ -75,6 +75,9 @@ class Collector:
             self._session.end(self._clock.now_ns())
             self._tell("stopped")
             self._table.close()
+            await self._discovery.close()
+            self._publisher.close()
+            self._doorbell.close()
 
     async def _look_for_markets(self) -> None:
         while True:

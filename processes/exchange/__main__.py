@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import uuid
 
 from processes.exchange.service import serve
 from processes.runtime.config import Settings
@@ -12,7 +14,7 @@ from processes.runtime.run import run
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until stopped."""
-    await serve(settings, stop, StdoutLog("exchange"))
+    await serve(settings, stop, StdoutLog("exchange"), uuid.UUID(bytes=os.urandom(16)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
@@ -43,14 +42,13 @@ def _recordings(settings: Settings) -> list[Recording]:
         raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
-def _ids() -> Callable[[], str]:
+def _ids(life: uuid.UUID) -> Callable[[], str]:
     """Ids that no other life of this exchange has used."""
-    life = uuid.UUID(bytes=os.urandom(16))
     numbers: Iterator[int] = count(1)
     return lambda: str(uuid.uuid5(life, str(next(numbers))))
 
 
-def _house(settings: Settings, recordings: list[Recording]) -> House:
+def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> House:
     """Accounts, markets and order entry."""
     keys = load_accounts(credentials_path(settings.data_dir))
     start_ms = recordings[0].starts_ms if recordings else real_ns() // 1_000_000
@@ -58,7 +56,7 @@ def _house(settings: Settings, recordings: list[Recording]) -> House:
     time = MarketTime(clock_path(settings.data_dir), start_ms, speed)
     hub = Hub()
     venue = Venue([account for account, _ in keys.values()], time.now_ms, hub)
-    desk = Desk(venue, _ids(), shadow=bool(recordings))
+    desk = Desk(venue, _ids(life), shadow=bool(recordings))
     return House(venue, desk, hub, time, Authenticator(keys, real_ms))
 
 
@@ -81,10 +79,13 @@ def _flow(
     return replay.run(loop=settings.exchange.loop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, log: Log) -> None:
-    """Run until `stop`; a flow that ends leaves the exchange up and idle."""
+async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UUID) -> None:
+    """Run until `stop`; a flow that ends leaves the exchange up and idle.
+
+    Ids are derived from `life`, which no other run may have had.
+    """
     recordings = _recordings(settings)
-    house = _house(settings, recordings)
+    house = _house(settings, recordings, life)
     connections = Connections(house)
     wanted = settings.exchange
     servers = [

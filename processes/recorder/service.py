@@ -138,7 +138,7 @@ class Recorder:
     ) -> None:
         stream = self._streams.get(name)
         if stream is None:
-            stream = Stream(*place, self.counters)
+            stream = Stream(*place, self.counters, self._log)
             await stream.load(connection)
             self._streams[name] = stream
             self._log("following", stream=name)

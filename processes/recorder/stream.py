@@ -16,10 +16,12 @@ from ipc.messages import (
     SessionMark,
     SessionStarted,
 )
-from processes.adapters.postgres.event_copy import copy_events, encode_events, make_partition
+from processes.adapters.postgres.event_copy import copy_events, encode_events
+from processes.adapters.postgres.new_session import create_session
 from processes.adapters.postgres.queries import load_queries
 from processes.recorder.market_rows import MarketRows
 from processes.recorder.records import TABLES, columns_of, row_of
+from processes.runtime.log import Log
 
 __all__ = ["EVENT_BATCH", "FINISHED", "MARK_BATCH", "Stream"]
 
@@ -36,12 +38,15 @@ class Stream:
     What is in memory is a copy of what the database said; after a lost connection make a new one.
     """
 
-    def __init__(self, producer: str, uid: str, folder: Path, counters: Counter[str]) -> None:
+    def __init__(
+        self, producer: str, uid: str, folder: Path, counters: Counter[str], log: Log
+    ) -> None:
         self.name = f"{producer}/{uid}"
         self.folder = folder
         self._producer = producer
         self._uid = uid
         self._counters = counters
+        self._log = log
         self._marks = FramedReader(folder)
         self._events = EventReader(folder)
         self._marks_at = 0
@@ -141,10 +146,15 @@ class Stream:
         self._stream_id = await connection.fetchval(_SQL["open_stream"], self.name, *facts)
         if self._producer == SESSION_PRODUCER:
             environment, url, started_ns = facts
-            self._session_id = await connection.fetchval(
-                _SQL["open_session"], self._uid, started_ns, url, environment
+            self._session_id = await create_session(
+                connection,
+                (),  # each is named when it is listed
+                url,
+                environment,
+                session_uid=self._uid,
+                started_ns=started_ns,
+                log=self._log,
             )
-            await connection.execute(make_partition(self._session_id))
 
     async def _note(self, connection: Any, message: Message, number: int) -> None:
         """What a stream says about itself."""

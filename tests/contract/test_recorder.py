@@ -142,6 +142,8 @@ def test_a_session_becomes_rows_and_its_journal_goes(
     assert session["ended_ns"] == START_NS + 1
     assert session["last_event_no"] == 600
     assert session["market_tickers"] == ["KXTEST-1", "KXTEST-2", "KXTEST-3"]
+    line = f"recorder session session_id={session['session_id']} environment=simulated markets=0\n"
+    assert line in recorder.said
     listed = database.fetch("select price_ranges from rl_session_markets")
     assert all(row["price_ranges"] == [[0, 10_000, 100]] for row in listed)
 

@@ -19,11 +19,11 @@ left join rl_orderbook_sessions o
     on s.stream = 'collector/' || o.session_uid
 where s.stream = $1
 
--- name: open_session
--- A session and its id; `session_uid` $1, started_ns $2, URL $3, environment $4.
+-- name: create_session
+-- A session and its id; `session_uid` $1, started_ns $2, URL $3, environment $4, tickers $5.
 insert into rl_orderbook_sessions
     (session_uid, started_ns, websocket_url, environment, market_tickers, started_at, status)
-values ($1, $2, $3, $4, '{}', to_timestamp($2::bigint / 1e9), 'active')
+values ($1, $2, $3, $4, $5, to_timestamp($2::bigint / 1e9), 'active')
 returning session_id
 
 -- name: make_offset

@@ -1,0 +1,32 @@
+"""The first row of a session, and the room for its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from processes.adapters.postgres.event_copy import make_partition
+from processes.adapters.postgres.queries import load_queries
+from processes.runtime.log import Log
+
+__all__ = ["create_session"]
+
+_INSERT: Final = load_queries("recorder.sql")["create_session"]
+
+
+async def create_session(
+    connection: Any,
+    market_tickers: Sequence[str],
+    websocket_url: str,
+    environment: str,
+    *,
+    session_uid: str,
+    started_ns: int,
+    log: Log,
+) -> int:
+    """Insert an active session, inside the caller's transaction -> its id."""
+    facts = (session_uid, started_ns, websocket_url, environment, list(market_tickers))
+    session_id: int = await connection.fetchval(_INSERT, *facts)
+    await connection.execute(make_partition(session_id))
+    log("session", session_id=session_id, environment=environment, markets=len(market_tickers))
+    return session_id

@@ -1,0 +1,93 @@
+"""One collector run put together: its table, its journal, its sockets and what works on them."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import zmq.asyncio
+
+from ipc.book_table import BookTableWriter
+from ipc.clock import Clock
+from ipc.shared_file import WriterActiveError, shared_path
+from ipc.sockets import Publisher, Pusher
+from processes.adapters.kalshi.environments import KalshiTarget
+from processes.adapters.kalshi.rate_budget import RateBudget
+from processes.adapters.kalshi.rest import KalshiTradingClient
+from processes.adapters.kalshi.signing import Signer
+from processes.collector.discovery import Discovery
+from processes.collector.feed import BookFeed
+from processes.collector.markets import Markets
+from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.service import Collector
+from processes.collector.session import Session, SessionFacts
+from processes.collector.triggers import Triggers
+from processes.collector.write_queue import WriteQueue
+from processes.runtime.config import ConfigError, Settings
+from processes.runtime.log import Log
+
+__all__ = ["assemble"]
+
+
+def _table(settings: Settings) -> BookTableWriter:
+    path = shared_path(settings.data_dir, "books")
+    try:
+        return BookTableWriter.create(path, settings.books.rows, settings.books.slots)
+    except WriterActiveError:
+        raise ConfigError(
+            f"RL_DATA_DIR={settings.data_dir}: another collector writes its table of books"
+        ) from None
+
+
+def _session(settings: Settings, facts: SessionFacts) -> Session:
+    return Session(
+        settings.data_dir,
+        facts,
+        segment_records=settings.books.segment_records,
+        max_bytes=settings.books.journal_max_bytes,
+    )
+
+
+def assemble(
+    settings: Settings,
+    target: KalshiTarget,
+    signer: Signer,
+    clock: Clock,
+    *,
+    facts: SessionFacts,
+    rng: np.random.Generator,
+    log: Log,
+) -> Collector:
+    """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table."""
+    table = _table(settings)  # first: a run that may not write it leaves no journal behind
+    session = _session(settings, facts)
+    context, place = zmq.asyncio.Context(), (settings.data_dir, settings.environ, os.getpid())
+    publisher = Publisher(context, "collector", *place)
+    markets = Markets(table, session, log)
+    queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * 1_000_000)
+    triggers = Triggers(table, publisher)
+    feed = BookFeed(markets, queue, session, triggers)
+    return Collector(
+        table=table,
+        session=session,
+        markets=markets,
+        queue=queue,
+        feed=feed,
+        client=OrderbookClient(
+            target,
+            signer,
+            feed=feed,
+            markets=markets,
+            session=session,
+            triggers=triggers,
+            clock=clock,
+            log=log,
+            rng=rng,
+        ),
+        discovery=Discovery(KalshiTradingClient(target, signer, RateBudget()), settings.books, log),
+        publisher=publisher,
+        doorbell=Pusher(context, "doorbell", *place),
+        clock=clock,
+        log=log,
+        discovery_s=settings.books.discovery_s,
+    )
