@@ -172,15 +172,16 @@ def train(split: Split, settings: Settings, out: Path, *, progress: bool = False
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    default = Settings()
     parser = argparse.ArgumentParser(prog="python -m models.train", description="Train a policy.")
     parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
     parser.add_argument("--algorithm", choices=["ppo", "a2c"], default="ppo")
-    parser.add_argument("--timesteps", type=int, default=Settings.timesteps)
-    parser.add_argument("--seed", type=int, default=Settings.seed)
-    parser.add_argument("--gamma", type=float, default=Settings.gamma)
-    parser.add_argument("--entropy", type=float, default=Settings.entropy)
-    parser.add_argument("--pricing", choices=list(Pricing), default=Settings.pricing)
-    parser.add_argument("--throttle-ms", type=int, default=Settings.throttle_ms)
+    parser.add_argument("--timesteps", type=int, default=default.timesteps)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--gamma", type=float, default=default.gamma)
+    parser.add_argument("--entropy", type=float, default=default.entropy)
+    parser.add_argument("--pricing", choices=list(Pricing), default=default.pricing)
+    parser.add_argument("--throttle-ms", type=int, default=default.throttle_ms)
     parser.add_argument("--train-share", type=float, default=0.6, help="of the markets, by time")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args(argv)
