@@ -28,7 +28,14 @@ from models.simulation import Rules, Simulation
 from models.training import Split, split_by_time
 from models.world import World, world_of
 
-__all__ = ["Run", "Settings", "main", "train"]
+__all__ = [
+    "OBSERVATIONS",
+    "RUN",
+    "Run",
+    "Settings",
+    "main",
+    "train",
+]
 
 MODEL: Final = "model.zip"
 RUN: Final = "run.json"
@@ -187,6 +194,20 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _check(options: argparse.Namespace) -> None:
+    """`ValueError` names the argument, its value and what is allowed."""
+    bounds = (
+        ("--timesteps", options.timesteps, options.timesteps > 0, "above 0"),
+        ("--throttle-ms", options.throttle_ms, options.throttle_ms >= 0, "0 or more"),
+        ("--gamma", options.gamma, 0 < options.gamma <= 1, "above 0, up to 1"),
+        ("--entropy", options.entropy, options.entropy >= 0, "0 or more"),
+        ("--train-share", options.train_share, 0 < options.train_share < 1, "between 0 and 1"),
+    )
+    for name, value, fits, allowed in bounds:
+        if not fits:
+            raise ValueError(f"{name} {value} means nothing; allowed: {allowed}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and print the split and the evaluation; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recordings import load_sessions
@@ -202,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pricing=Pricing(options.pricing),
     )
     try:
+        _check(options)
         split = split_by_time(load_sessions(options.recordings), options.train_share)
         print("\n".join(split.describe()))
         run = train(split, settings, options.out, progress=True)

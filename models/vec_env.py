@@ -18,6 +18,8 @@ __all__ = ["BatchedVecEnv"]
 class BatchedVecEnv(VecEnv):
     """`n` markets at once; one that ends shows its last observation and begins anew elsewhere."""
 
+    render_mode = None
+
     def __init__(self, world: World, rules: Rules, n: int, seed: int) -> None:
         super().__init__(n, observation_space(), action_space())
         self.simulation = Simulation(world, rules, n, range(seed, seed + n))

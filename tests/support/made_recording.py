@@ -16,7 +16,13 @@ LEVELS = range(30, 45)  # cents, on both legs: the YES ask is never below 55
 
 
 def write_recording(
-    folder: Path, *, seconds: int, events_per_s: int = 50, seed: int = 1, ticker: str = "KXMADE-1"
+    folder: Path,
+    *,
+    seconds: int,
+    events_per_s: int = 50,
+    seed: int = 1,
+    ticker: str = "KXMADE-1",
+    start_ms: int = START_MS,
 ) -> Path:
     """One market whose book walks about and ends, uncleared, after `seconds`."""
     chance = np.random.default_rng(seed)
@@ -24,9 +30,9 @@ def write_recording(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{ticker}.ndjson"
     with path.open("w") as file:
-        _line(file, START_MS, "orderbook_snapshot", 1, 1, ticker, _snapshot(book))
+        _line(file, start_ms, "orderbook_snapshot", 1, 1, ticker, _snapshot(book))
         for n in range(seconds * events_per_s):
-            ms = START_MS + 10 + n * 1_000 // events_per_s
+            ms = start_ms + 10 + n * 1_000 // events_per_s
             side = ("yes", "no")[int(chance.integers(2))]
             cents = int(chance.choice(LEVELS))
             change = int(chance.integers(1, 50)) * 100
