@@ -24,6 +24,7 @@ __all__ = [
     "AccountTableWriter",
     "OpenOrder",
     "new_account",
+    "put_orders",
 ]
 
 AccountRow = npt.NDArray[np.int64]

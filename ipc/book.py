@@ -22,6 +22,8 @@ from ipc.units import MAX_RANGES, ONE_DOLLAR_E4, PriceGrid, PriceRange
 
 __all__ = [
     "HEADER",
+    "NO",
+    "YES",
     "BookFlag",
     "BookState",
     "Row",

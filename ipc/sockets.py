@@ -17,7 +17,14 @@ import zmq.asyncio
 from ipc.endpoints import ENDPOINTS, address
 from ipc.messages import SCHEMA_VERSION, Message, decode, encode
 
-__all__ = ["Publisher", "Puller", "Pusher", "SchemaError", "Subscriber"]
+__all__ = [
+    "Context",
+    "Publisher",
+    "Puller",
+    "Pusher",
+    "SchemaError",
+    "Subscriber",
+]
 
 _HEADER: Final = struct.Struct("<IIQ")  # schema version, sender's life, number
 LINGER_MS: Final = 200

@@ -29,7 +29,10 @@ from models.portfolio import ASK, BID, cash_flow_e6
 
 __all__ = [
     "ACTION_SCHEMA_HASH",
+    "BUY_YES",
     "N_ACTIONS",
+    "PRICING_CODE",
+    "SELL_YES",
     "Action",
     "LimitOrderActionSpace",
     "Mask",
@@ -37,6 +40,7 @@ __all__ = [
     "Pricing",
     "affordable_e2",
     "fill_mask",
+    "is_buy",
     "order_count_e2",
     "side_of",
     "yes_price_of",

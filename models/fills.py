@@ -30,11 +30,22 @@ from models.portfolio import ASK, BID, apply_fill
 from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
 __all__ = [
+    "ACTION",
+    "ARRIVAL_NS",
     "FEE_WORDS",
+    "FILLED_E2",
+    "MAKER_FILLS",
     "ORDER_STATE_WORDS",
+    "PENDING_ACTION",
+    "PENDING_COUNT",
+    "PENDING_PRICE",
+    "RULE",
+    "TAKER_FILLS",
+    "TAKER_RATE",
     "Flow",
     "SimulatedOrderManager",
     "advance",
+    "fee_words",
     "flow_of",
     "publish_order",
 ]

@@ -39,6 +39,7 @@ from models.schema import OBSERVATION_V1, ZONE, Schema
 __all__ = [
     "BOOK_SIZE",
     "HISTORY",
+    "HOUR_NS",
     "OBSERVATION_V1",
     "SIZE",
     "LiveObservationAdapter",

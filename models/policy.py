@@ -22,6 +22,9 @@ from models.schema import OBSERVATION_V1, Schema
 
 __all__ = [
     "DEFAULT_MODEL",
+    "MANIFEST_FILE",
+    "MANIFEST_VERSION",
+    "MODEL_FILE",
     "Decisions",
     "Manifest",
     "ModelError",

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["OBSERVATION_V1", "SCHEMAS", "Feature", "Schema"]
+__all__ = ["OBSERVATION_V1", "SCHEMAS", "ZONE", "Feature", "Schema"]
 
 ZONE: Final = "America/New_York"
 

@@ -16,7 +16,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EVENT", "EventReader", "EventSegments", "JournalError", "Kind", "Segment", "events_of"]
+__all__ = [
+    "CAPACITY",
+    "COUNT",
+    "EVENT",
+    "FIRST",
+    "HEADER_WORDS",
+    "RECORD_WORDS",
+    "EventReader",
+    "EventSegments",
+    "JournalError",
+    "Kind",
+    "Segment",
+    "events_of",
+]
 
 EVENT: Final = np.dtype(
     [

@@ -12,6 +12,8 @@ from ipc.messages import Environment
 from ipc.units import parse_money
 
 __all__ = [
+    "FALSE",
+    "TRUE",
     "ActorSettings",
     "BookSettings",
     "BroadcasterSettings",

@@ -21,7 +21,14 @@ from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import exchange_ms
 from processes.adapters.kalshi.wire import Frame, decode_frame
 
-__all__ = ["RecordedFrame", "RecordingError", "read_frames", "read_marks", "recording_files"]
+__all__ = [
+    "SUFFIXES",
+    "RecordedFrame",
+    "RecordingError",
+    "read_frames",
+    "read_marks",
+    "recording_files",
+]
 
 SUFFIXES: Final = (".ndjson.gz", ".jsonl.gz", ".ndjson", ".jsonl")
 REST_PREFIX: Final = "rest_"  # replies recorded beside the frames

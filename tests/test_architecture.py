@@ -1,0 +1,208 @@
+"""What holds the house together: floors, sizes, names and seams, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+
+import pytest
+from support.sources import FLOORS, PROCESSES, ROOT, Import, Source, cycles, sources
+
+from ipc.endpoints import ENDPOINTS
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+MAX_MAIN_LINES = 50
+
+# Command-line modules of `models` that need stored sessions or recordings, inside `main()` only.
+MAY_REACH_ADAPTERS = ("models.train", "models.evaluate", "models.parity")
+BELOW = {  # what each part of the house may import of it
+    "ipc": ("ipc",),
+    "models": ("ipc", "models"),
+    "processes.runtime": ("ipc", "models", "processes.runtime"),
+    "processes.adapters": ("ipc", "models", "processes.runtime", "processes.adapters"),
+}
+NETWORK = {
+    *("aiohttp", "asyncio", "asyncpg", "http", "httpx", "requests", "selectors", "socket"),
+    *("ssl", "urllib", "websockets", "zmq"),
+}
+
+# What makes two runs differ, and the only places that may use it.
+TIME = re.compile(r"time\.\w+|datetime\.(datetime|date)\.(now|utcnow|today)")
+CHANCE = re.compile(
+    r"os\.(urandom|getrandom)|uuid\.uuid[14]|(random|secrets)\.\w+|numpy\.random\.(?!Generator)\w+"
+)
+NOTHING = re.compile("")
+SEEDED = ("numpy.random.default_rng", "numpy.random.PCG64", "numpy.random.SeedSequence")
+MAY_USE = {
+    "ipc.clock": TIME,  # everyone else asks it
+    # A key's id is made with the key, whose randomness is the operating system's in any case.
+    "processes.exchange.accounts": re.compile(r"uuid\.uuid4"),
+}
+
+PUBLIC = {  # the names of the user's plan, where the design puts them
+    "ipc.book_table": ("SharedOrderbookState.get_snapshot",),
+    "models.actions": ("LimitOrderActionSpace",),
+    "models.environment": ("MarketAgnosticKalshiEnv",),
+    "models.fills": ("SimulatedOrderManager",),
+    "models.observation": ("LiveObservationAdapter",),
+    "models.sessions": ("build_observation_from_session_data",),
+    "processes.adapters.kalshi.rest": ("KalshiTradingClient",),
+    "processes.adapters.postgres.new_session": ("create_session",),
+    "processes.adapters.postgres.sessions": ("SessionDataLoader",),
+    "processes.broadcaster.manager": ("WebSocketManager",),
+    "processes.collector.orderbook_client": ("OrderbookClient",),
+    "processes.collector.write_queue": ("WriteQueue.enqueue_snapshot", "WriteQueue.enqueue_delta"),
+    "processes.execution.manager": (
+        "KalshiOrderManager.get_positions",
+        "KalshiOrderManager.get_position_info",
+        "KalshiOrderManager.get_order_features",
+        "KalshiOrderManager.sync_positions_with_kalshi",
+    ),
+    "processes.inference.service": ("ActorService",),
+}
+
+each_source = pytest.mark.parametrize("source", sources(), ids=repr)
+each_process = pytest.mark.parametrize("process", PROCESSES)
+OURS = {source.module: source for source in sources()}
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == p or module.startswith(p + ".") for p in packages)
+
+
+def reached(imported: Import) -> set[str]:
+    """The modules of ours that an import loads; `from package import module` loads both."""
+    whole = {imported.module, *(f"{imported.module}.{name}" for name in imported.names)}
+    return whole & OURS.keys()
+
+
+def part_of(module: str) -> str:
+    """The floor of a module; in `processes`, its folder."""
+    return ".".join(module.split(".")[: 2 if within(module, "processes") else 1])
+
+
+def excused(source: Source, imported: Import) -> bool:
+    """A command that is handed what the adapters read."""
+    return source.module in MAY_REACH_ADAPTERS and imported.inside == "main"
+
+
+@each_source
+def test_imports_point_down(source: Source) -> None:
+    part = part_of(source.module)
+    allowed = BELOW.get(part, (*BELOW["processes.adapters"], part))
+    for imported in source.imports:
+        also = ("processes.adapters",) if excused(source, imported) else ()
+        fine = not within(imported.module, *FLOORS) or within(imported.module, *allowed, *also)
+        assert fine, f"{source}:{imported.line} imports {imported.module}"
+
+
+def test_no_module_of_models_loads_a_network_library() -> None:
+    for start in [s for s in sources() if within(s.module, "models")]:
+        waiting, seen = [start.module], {start.module}
+        while waiting:
+            source = OURS[waiting.pop()]
+            for imported in source.imports:
+                if excused(source, imported):
+                    continue
+                library = imported.module.partition(".")[0]
+                assert library not in NETWORK, f"{start} loads {library} by {source}"
+                waiting += sorted(reached(imported) - seen)
+                seen |= reached(imported)
+
+
+def test_no_module_imports_itself_around_a_corner() -> None:
+    edges = {
+        source.module: {m for i in source.imports for m in reached(i)} - {source.module}
+        for source in sources()
+    }
+    assert cycles(edges) == []
+
+
+@each_process
+def test_a_process_has_the_rooms_that_all_have(process: str) -> None:
+    folder = ROOT / "processes" / process
+    assert (folder / "service.py").is_file()
+    lines = (folder / "__main__.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_MAIN_LINES, "wiring only"
+    assert (ROOT / "tests" / "contract" / f"test_{process}.py").is_file()
+
+
+def test_every_folder_of_processes_is_known() -> None:
+    folders = {f.parent.name for f in (ROOT / "processes").glob("*/__init__.py")}
+    assert folders == {*PROCESSES, "adapters", "runtime"}
+
+
+@each_source
+def test_time_and_chance_come_from_outside(source: Source) -> None:
+    allowed = MAY_USE.get(source.module, NOTHING)
+    wiring = source.module.endswith(".__main__")  # where what is injected is made
+    for name, node, call in source.uses():
+        if allowed.fullmatch(name):
+            continue
+        assert not TIME.fullmatch(name), f"{source.place(node)} uses {name}; ask ipc.clock"
+        seeded = name in SEEDED and call is not None and call.args
+        fine = wiring or seeded or not CHANCE.fullmatch(name)
+        assert fine, f"{source.place(node)} uses {name}; have it injected"
+
+
+@each_source
+def test_files_and_functions_stay_small(source: Source) -> None:
+    assert len(source.text.splitlines()) <= MAX_FILE_LINES
+    for function in source.functions:
+        length = (function.end_lineno or 0) - function.lineno + 1
+        assert length <= MAX_FUNCTION_LINES, f"{source.place(function)} {function.name}: {length}"
+
+
+@each_source
+def test_a_module_says_what_it_is_and_what_it_offers(source: Source) -> None:
+    assert ast.get_docstring(source.tree), "begins with a docstring"
+    if source.path.name in ("__init__.py", "__main__.py") and source.exported is None:
+        return
+    assert source.exported is not None, "__all__ is missing"
+    assert set(source.exported) <= source.bound, "__all__ names what is not there"
+    assert len(source.exported) == len(set(source.exported))
+
+
+@each_source
+def test_what_others_import_is_offered(source: Source) -> None:
+    for imported in source.imports:
+        theirs = OURS.get(imported.module)
+        if theirs is None or theirs.exported is None:
+            continue
+        modules = {name for name in imported.names if f"{imported.module}.{name}" in OURS}
+        hidden = set(imported.names) - modules - set(theirs.exported)
+        assert not hidden, f"{source}:{imported.line} imports {hidden}, not in __all__ of {theirs}"
+
+
+@each_source
+def test_no_error_is_swallowed(source: Source) -> None:
+    for handler in [n for n in ast.walk(source.tree) if isinstance(n, ast.ExceptHandler)]:
+        assert handler.type is not None, f"{source.place(handler)} bare except"
+        caught = {ast.unparse(n) for n in ast.walk(handler.type)}
+        silent = all(isinstance(s, ast.Pass | ast.Continue) for s in handler.body)
+        broad = {"Exception", "BaseException"} & caught
+        assert not (broad and silent), f"{source.place(handler)} swallows {broad}"
+    for name, node, call in source.uses():
+        if name == "contextlib.suppress" and call is not None:
+            broad = {"Exception", "BaseException"} & {ast.unparse(a) for a in call.args}
+            assert not broad, f"{source.place(node)} swallows {broad}"
+
+
+def test_every_endpoint_is_documented() -> None:
+    document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\w+) \| (PUB/SUB|PUSH/PULL) \|", document, re.M))
+    assert rows == {name: str(endpoint.pattern) for name, endpoint in ENDPOINTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in PUBLIC.items() for name in names]
+)
+def test_the_names_of_the_plan_are_where_the_design_puts_them(module: str, name: str) -> None:
+    first, *attributes = name.split(".")
+    found = getattr(importlib.import_module(module), first)
+    for attribute in attributes:
+        found = getattr(found, attribute)
+    assert callable(found)
+    assert first in (OURS[module].exported or ())
