@@ -40,7 +40,7 @@ def kernels() -> Iterator[tuple[str, Any]]:
         if name.partition(".")[0] in ("ipc", "models"):
             for kernel in vars(module).values():
                 if isinstance(kernel, Dispatcher) and kernel.__module__ == name:
-                    yield f"{name}.{kernel.__name__}", kernel
+                    yield f"{name}.{kernel.py_func.__name__}", kernel
 
 
 def _levels() -> tuple[Any, Any, Any]:

@@ -1,84 +1,90 @@
-"""A `FakeCollector` in a process of its own, to be killed: commands on stdin, answers on stdout.
+"""A `FakeCollector` in a process of its own, to be killed: `tick <ms>` in, its trigger out.
 
-`tick <ms>` ticks and publishes; `freeze <ms>` ticks and answers with the unpublished trigger.
+It writes table and journal; the test publishes its triggers, when and if it wants to.
 """
 
 from __future__ import annotations
 
-import subprocess
+import asyncio
 import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
-import msgspec
-import zmq.asyncio
-from support.actor_rig import MARKET, FakeCollector
+from support.fake_collector import FakeCollector
 
-from ipc import book as b
-from ipc.messages import Trigger, decode, encode
+from ipc.messages import Message, Trigger, decode, encode
 from ipc.sockets import Publisher
 
-__all__ = ["CollectorProcess"]
+__all__ = ["CollectorProcess", "collecting"]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 10.0  # seconds for an answer; the first one waits for an interpreter to start
+READY = "ready"
 
 
 class CollectorProcess:
     """The end that a test holds."""
 
-    def __init__(self, data_dir: Path, uid: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.collector_process", str(data_dir), uid],
-            cwd=ROOT,
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PATH": ""},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._answer() == "ready"
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
-    def tick(self, at_ms: int) -> None:
-        """A tick, published, with the session before it."""
-        self._say(f"tick {at_ms}")
-
-    def freeze(self, at_ms: int) -> Trigger:
-        """A tick that nobody is told of, and what its trigger would have said."""
-        message = decode(bytes.fromhex(self._say(f"freeze {at_ms}")))
+    async def tick(self, at_ms: int) -> Trigger:
+        """A tick in table and journal -> the trigger that nobody has been sent."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{at_ms}\n".encode())
+        message = decode(bytes.fromhex(await self.answer()))
         assert isinstance(message, Trigger)
         return message
 
-    def kill(self) -> None:
-        """kill -9."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _say(self, command: str) -> str:
-        assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> str:
+    async def answer(self) -> str:
+        """The next line of its stdout, '' when it has ended."""
         assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
+        return line.decode().strip()
+
+    async def kill(self) -> None:
+        """kill -9."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()
+
+
+@asynccontextmanager
+async def collecting(data_dir: Path, uid: str) -> AsyncIterator[CollectorProcess]:
+    """A collector that has its book; killed at the end unless it was before."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "support.collector_process", str(data_dir), uid),
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    collector = CollectorProcess(process)
+    try:
+        assert await collector.answer() == READY
+        yield collector
+    finally:
+        await collector.kill()
+
+
+class _Answers:
+    """What a publisher sends goes to stdout."""
+
+    def send(self, _topic: str, message: Message) -> None:
+        print(encode(message).hex(), flush=True)
 
 
 def main(data_dir: Path, uid: str) -> None:
     """Collect until killed or until stdin ends."""
-    context = zmq.asyncio.Context()
-    publisher = Publisher(context, "collector", data_dir, {}, msgspec.msgpack.encode(uid)[-1])
-    collector = FakeCollector(data_dir, publisher, uid=uid)
-    row = collector.add()
-    collector.snapshot(-250, {45: 100, 44: 200}, {52: 50, 50: 10})
-    print("ready", flush=True)
+    collector = FakeCollector(data_dir, cast(Publisher, _Answers()), uid)
+    collector.add()
+    collector.snapshot(-250)
+    print(READY, flush=True)
     for line in sys.stdin:
-        command, at_ms = line.split()
-        collector.beat()
-        collector.delta(int(at_ms), b.YES, 2, 1)
-        trigger = collector.triggers._trigger(row, MARKET, "delta")
-        if command == "tick":
-            collector.tell()
-            collector.flush()
-        print(encode(trigger).hex(), flush=True)
+        collector.tick(int(line))
 
 
 if __name__ == "__main__":
