@@ -111,7 +111,9 @@ class SyntheticMarket:
                 decided_mono_ns=decided,
             ),
         )
-        if intent_id is not None and len(self._open) < 3:
+        if intent_id is not None:
+            for order in tuple(self._open):
+                self._end(order, OrderStatus.CANCELED, "replaced", 0)
             self._place(chosen, intent_id, (received, sent, acknowledged))
 
     def _place(self, chosen: Action, intent_id: str, hops: tuple[int, int, int]) -> None:
