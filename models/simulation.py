@@ -63,7 +63,7 @@ DEFAULT_LATENCIES_NS: Final = tuple(
 class Rules(msgspec.Struct, frozen=True):
     """What is the same for every market and step."""
 
-    pricing: Pricing = Pricing.AGGRESSIVE
+    pricing: Pricing = Pricing.PASSIVE
     contract_size_e2: int = 1_000
     market_cash_e6: int = 100_000_000
     latencies_ns: tuple[int, ...] = DEFAULT_LATENCIES_NS

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from ipc.endpoints import ENDPOINTS
 from ipc.messages import Environment
 from ipc.units import parse_money
 
@@ -28,6 +30,7 @@ TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
 MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
+_ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
 PRICINGS: Final = ("aggressive", "passive", "mid")
 
 
@@ -169,7 +172,7 @@ def _exchange(read: _Reader) -> ExchangeSettings:
     replay = read.text("RL_EXCHANGE_REPLAY", "")
     return ExchangeSettings(
         port=port,
-        admin_port=read.number("RL_EXCHANGE_ADMIN_PORT", port + 1 if port else 0, 0, 65_536),
+        admin_port=read.number("RL_EXCHANGE_ADMIN_PORT", port + 1 if port else 0, 0, 65_535),
         replay=Path(replay) if replay else None,
         speed=read.number("RL_EXCHANGE_SPEED", 1.0, 0.0, 10_000.0),
         loop=read.flag("RL_EXCHANGE_LOOP", False),
@@ -209,7 +212,7 @@ def _actor(read: _Reader, environment: Environment) -> ActorSettings:
         contract_size_e2=100 * read.number("RL_ACTOR_CONTRACT_SIZE", 10, 1, 1_000_000),
         market_cash_e6=read.money("RL_ACTOR_MARKET_CASH", "100.00"),
         warmup_ticks=read.number("RL_ACTOR_WARMUP_TICKS", 10, 0, 10_000),
-        pricing=read.choice("RL_ACTOR_PRICING", "aggressive", PRICINGS),
+        pricing=read.choice("RL_ACTOR_PRICING", "passive", PRICINGS),
         intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
         seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
     )
@@ -226,12 +229,23 @@ def _broadcaster(read: _Reader) -> BroadcasterSettings:
     )
 
 
+def _check_endpoints(read: _Reader) -> None:
+    for name in ENDPOINTS:
+        variable = f"RL_ENDPOINT_{name.upper()}"
+        address = read.text(variable, "")
+        if address and not _ADDRESS.fullmatch(address):
+            raise ConfigError(
+                f"{variable}={address!r} is not an address; allowed: tcp://host:port, ipc://path"
+            )
+
+
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Parse the environment; `ConfigError` on the first thing that cannot be used."""
     read = _Reader(environ)
     environment = Environment(
         read.choice("KALSHI_TRADING_ENVIRONMENT", "simulated", tuple(Environment))
     )
+    _check_endpoints(read)
     return Settings(
         data_dir=Path(read.text("RL_DATA_DIR", "var")).expanduser().absolute(),
         environment=environment,

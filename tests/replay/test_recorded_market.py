@@ -143,7 +143,6 @@ def test_what_a_trading_strategy_shows_is_what_the_exchange_says(
 ) -> None:
     stack = replaying(
         RL_ACTOR_STRATEGY="baseline:random",
-        RL_ACTOR_PRICING="passive",
         RL_ACTOR_TICK_THROTTLE_MS="10000",
         RL_ACTOR_WARMUP_TICKS="1",
     )

@@ -25,6 +25,7 @@ from models.world import WARMUP_TICKS, World, world_of
 
 START = 100_000_000
 NOWHERE = Path("nowhere")
+CROSSING = Rules(pricing=Pricing.AGGRESSIVE, latencies_ns=(20 * MS,))
 HOLD, BUY_YES, SELL_YES, BUY_NO = (int(x) for x in list(Action)[:4])
 
 
@@ -88,7 +89,7 @@ def test_the_first_decision_comes_after_the_warm_up() -> None:
 
 def play(tape: Tape, actions: dict[int, int], rules: Rules | None = None) -> Simulation:
     """From the first decision to the end; HOLD where nothing is said."""
-    simulation = Simulation(world_of([tape]), rules or Rules(latencies_ns=(20 * MS,)), 1, [0])
+    simulation = Simulation(world_of([tape]), rules or CROSSING, 1, [0])
     simulation.reset([0])
     for i in range(len(tape.rows) - WARMUP_TICKS):
         assert not simulation.dones[0]
@@ -129,7 +130,9 @@ def test_an_order_on_its_way_at_the_end_dies_with_the_market() -> None:
 
 def test_observations_are_the_builders_of_tick_and_account() -> None:
     tape = frozen_session()
-    simulation = Simulation(world_of([tape]), Rules(latencies_ns=(0,)), 1, [0])
+    simulation = Simulation(
+        world_of([tape]), msgspec.structs.replace(CROSSING, latencies_ns=(0,)), 1, [0]
+    )
     simulation.reset([0])
     np.testing.assert_array_equal(simulation.observations[0, :35], tape.features[WARMUP_TICKS])
     simulation.step(np.array([BUY_NO]), restart=False)
