@@ -153,16 +153,17 @@ async def fault(request: web.Request) -> web.Response:
     """Order a fault: `{"kind": ..., ...}`."""
     house = request.app[HOUSE]
     body = json_object(await request.read())
-    faults = house.faults
+    faults, method = house.faults, str(body.get("method", ""))
     match body.get("kind"):
         case "error_next":
             faults.refuse_next(
                 int(body.get("status", 500)),
                 str(body.get("code", "internal_server_error")),
                 int(body.get("calls", 1)),
+                method,
             )
         case "rate_limit_next":
-            faults.refuse_next(429, "", int(body.get("calls", 1)))
+            faults.refuse_next(429, "", int(body.get("calls", 1)), method)
         case "delay_acks":
             faults.ack_delay_s = float(body.get("ms", 0)) / 1000
         case "halt_acks":

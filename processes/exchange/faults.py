@@ -19,24 +19,24 @@ class Faults:
     def __init__(self) -> None:
         self.ack_delay_s = 0.0
         self.acks_halted = False
-        self._next: deque[Rejection] = deque()
+        self._next: deque[tuple[str, Rejection]] = deque()
 
     def clear(self) -> None:
         """All is well again."""
         self.ack_delay_s, self.acks_halted = 0.0, False
         self._next.clear()
 
-    def refuse_next(self, status: int, code: str, calls: int) -> None:
-        """The next REST calls fail with this status and code."""
-        if status == 429:
-            self._next.extend(Rejection(429, dict(TOO_MANY)) for _ in range(calls))
-        else:
-            self._next.extend(Rejection.nested(status, code) for _ in range(calls))
+    def refuse_next(self, status: int, code: str, calls: int, method: str = "") -> None:
+        """The next REST calls (of one method, if it is named) fail with this status and code."""
+        for _ in range(calls):
+            too_many = Rejection(429, dict(TOO_MANY))
+            refusal = too_many if status == 429 else Rejection.nested(status, code)
+            self._next.append((method, refusal))
 
-    def check(self) -> None:
-        """Raise the fault that waits for a REST call, if any."""
-        if self._next:
-            raise self._next.popleft()
+    def check(self, method: str) -> None:
+        """Raise the fault that waits for a REST call of this method, if any."""
+        if self._next and self._next[0][0] in ("", method):
+            raise self._next.popleft()[1]
 
     def state(self) -> dict[str, Any]:
         """For the admin port."""

@@ -29,7 +29,7 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
     """Refusals as the real exchange's bodies; ordered faults come first."""
     try:
         if not request.path.startswith("/admin"):
-            request.app[HOUSE].faults.check()
+            request.app[HOUSE].faults.check(request.method)
         return await handler(request)
     except Rejection as refusal:
         return answer(refusal.body, refusal.status)

@@ -36,8 +36,12 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     )
     try:
         await ExecutionService(settings, target, clock, stream, log).run(stop)
-    except (SchemaError, WriterActiveError) as error:
+    except SchemaError as error:
         raise ConfigError(str(error)) from None
+    except WriterActiveError:
+        raise ConfigError(
+            f"RL_DATA_DIR={settings.data_dir}: another execution writes its table of accounts"
+        ) from None
 
 
 if __name__ == "__main__":

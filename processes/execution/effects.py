@@ -1,4 +1,7 @@
-"""Carries out what the order manager wants: table first, then journal, subscribers, exchange."""
+"""Carries out what the order manager wants: journal first, then table, subscribers, exchange.
+
+So no reader can see an account, an order or a fill that was not offered to the journal.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +51,11 @@ class Effects:
         """Do all that is wanted since the last call."""
         self._judge_journal()
         outbox = self._manager.drain()
+        for note in outbox.notes:
+            self._records.keep(note.message)
         for ticker in outbox.markets:
             self._write(ticker)
         for note in outbox.notes:
-            self._records.keep(note.message)
             if note.publish:
                 self.publish(note.message)
         for action, facts in outbox.lines:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ipc.clock import mono_ns
 from ipc.messages import OrderStatus
@@ -53,10 +53,12 @@ class Gateway:
 
     def __init__(self, ledger: Ledger, act: Callable[[], None], log: Log) -> None:
         self.client: KalshiTradingClient | None = None
+        self.closing = False  # from then on no create is tried, or tried again
         self._ledger = ledger
         self._act = act
         self._log = log
         self._running: dict[tuple[type, str], asyncio.Task[None]] = {}
+        self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
     def start(self, request: Request) -> None:
         """Run a request in the background, unless the same is under way."""
@@ -65,18 +67,26 @@ class Gateway:
             return
         task = asyncio.create_task(self._run(request))
         self._running[key] = task
-        task.add_done_callback(lambda _: self._running.pop(key, None))
+        task.add_done_callback(lambda task: self._ended(key, task))
+
+    def _ended(self, key: tuple[type, str], task: asyncio.Task[None]) -> None:
+        del self._running[key]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def watch(self) -> NoReturn:
+        """Raise what a request raised that is no answer: its order would wait for ever."""
+        await self._broken
 
     @property
     def running(self) -> int:
         """Requests under way."""
         return len(self._running)
 
-    async def finish(self, seconds: float) -> None:
-        """Let what is under way end, then drop the rest."""
+    async def drop(self) -> None:
+        """Stop waiting for any answer."""
         tasks = list(self._running.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -111,8 +121,8 @@ class Gateway:
     async def _create(self, order: Order, deadline_mono_ns: int) -> None:
         name = order.client_order_id
         lost = False  # an attempt of unknown outcome: from then on only the exchange's word counts
-        reason = "deadline"
-        while mono_ns() <= deadline_mono_ns:
+        reason = ""
+        while mono_ns() <= deadline_mono_ns and not self.closing:
             try:
                 if await self._attempt(order):
                     return
@@ -136,7 +146,8 @@ class Gateway:
             if lost and not self._unknown(name):
                 return
         if not lost:
-            self._ledger.tell(name, Refused(reason))
+            late = mono_ns() > deadline_mono_ns
+            self._ledger.tell(name, Refused(reason or ("deadline" if late else "stopping")))
             return
         self._ledger.tell(name, Lost(reason))
         self._act()

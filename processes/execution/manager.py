@@ -131,9 +131,10 @@ class KalshiOrderManager:
             self._resume(ticker)
         self.ledger.chase()
 
-    def cancel_all_own(self) -> None:
+    def withdraw(self) -> None:
         """Before a stop: nothing more is wanted, and what rests shall go."""
-        self._waiting.clear()
+        while self._waiting:
+            self._refuse(self._waiting.popitem()[1], "stopping")
         for order in self.ledger.orders.open_orders():
             if order.own:
                 self.ledger.cancel(order)

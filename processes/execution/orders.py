@@ -214,7 +214,7 @@ def advance(order: Order, fact: Fact) -> Order:
 
 def _raised(order: Order, status: OrderStatus, reason: str) -> Order:
     """Raise the status, never lower it; an order whose contracts are all filled is EXECUTED."""
-    if order.fill_e2 >= order.initial_e2:
+    if 0 < order.initial_e2 <= order.fill_e2:
         status = OrderStatus.EXECUTED
     if _RANK[status] <= _RANK[order.status]:
         return order

@@ -39,6 +39,7 @@ DOUBT_PAUSE: Final = 0.5  # seconds between reconciliations while anything is in
 BALANCE_PAUSE: Final = 1.05  # seconds: the exchange answers once a second
 BACK_OFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to reach the exchange
 STOP_SECONDS: Final = 1.5  # for canceling what rests
+WITHDRAW_PAUSE: Final = 0.01  # seconds between looks at what still rests
 CHECKED_INTENT: Final = range(1, 10_000)  # leg prices that the record of an intent may hold
 
 
@@ -89,7 +90,7 @@ class ExecutionService:
         """Until asked to stop; then what rests is canceled, and the journal ends with its mark."""
         self._bell.ring()
         jobs = (self._intents(), self._sessions(), self._channel(stop), self._reconcile())
-        more = (self._learn_markets(), self._balance(), self._beat())
+        more = (self._learn_markets(), self._balance(), self._beat(), self._gateway.watch())
         tasks = [asyncio.create_task(job) for job in (*jobs, *more)]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -105,9 +106,16 @@ class ExecutionService:
             await self._close()
 
     async def _withdraw(self) -> None:
-        self._manager.cancel_all_own()
-        self._effects.act()
-        await self._gateway.finish(STOP_SECONDS)
+        """Send nothing new; cancel what rests, and what was on its way as soon as it rests."""
+        self._gateway.closing = True
+        until_ns = mono_ns() + int(STOP_SECONDS * 1e9)
+        while mono_ns() < until_ns:
+            self._manager.withdraw()
+            self._effects.act()
+            if not (self._ledger.orders.open_count or self._gateway.running):
+                break
+            await asyncio.sleep(WITHDRAW_PAUSE)
+        await self._gateway.drop()
 
     async def _close(self) -> None:
         self._effects.act()
@@ -194,10 +202,9 @@ class ExecutionService:
     async def _connect(self, stop: asyncio.Event) -> KalshiSocket:
         """With the credentials of now: a local exchange that starts anew may have made others."""
         signer = Signer(await wait_for_credentials(self._settings, stop))
-        old = self._gateway.client
-        self._gateway.client = KalshiTradingClient(self._target, signer, self._budget)
-        if old is not None:
-            await old.close()
+        if self._gateway.client is None:
+            self._gateway.client = KalshiTradingClient(self._target, signer, self._budget)
+        self._gateway.client.sign_with(signer)  # not a new client: requests may be under way
         return await KalshiSocket.connect(self._target, signer)
 
     def _channel_up(self) -> None:

@@ -85,6 +85,10 @@ class KalshiTradingClient:
             target, signer, self.budget, rng=rng, sleep=sleep, transport=transport
         )
 
+    def sign_with(self, signer: Signer) -> None:
+        """Use another key from the next request on; requests under way are not disturbed."""
+        self._http.sign_with(signer)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()

@@ -70,6 +70,10 @@ class KalshiHttp:
         )
         self.retries = 0
 
+    def sign_with(self, signer: Signer) -> None:
+        """Use another key from the next request on."""
+        self._signer = signer
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()

@@ -1,0 +1,86 @@
+"""Execution as a process of its own, to be stopped and killed, in the world of `execution_rig`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from support.actor_rig import remove_tables
+from support.between import standing_between
+from support.execution_rig import World, idle_exchange
+
+from ipc.account_table import AccountTable
+from ipc.shared_file import LayoutError, shared_path
+
+__all__ = ["ProcessWorld", "running_execution"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0  # seconds
+
+
+class ProcessWorld(World):
+    """A world with `python -m processes.execution`; one life after the other."""
+
+    process: Process | None = None
+
+    async def spawn(self) -> Process:
+        """The bare process, its requests going through `between`."""
+        known = {k: v for k, v in os.environ.items() if not k.startswith(("RL_", "KALSHI_"))}
+        port = self.between.url.rpartition(":")[2]
+        known |= {"RL_DATA_DIR": str(self.data_dir), "RL_EXCHANGE_PORT": port}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "processes.execution"),
+            cwd=ROOT,
+            env=known,
+            stdout=DEVNULL,
+            stderr=PIPE,
+        )
+
+    async def start(self) -> None:
+        """A new life, once it writes the account table: a dead one's rows still look known."""
+        before = self._generation()
+        self.process = await self.spawn()
+        self.check_alive = self._check
+        await self.until(lambda: self._generation() > before, "the table has a new writer")
+
+    def _generation(self) -> int:
+        try:
+            table = AccountTable.attach(shared_path(self.data_dir, "accounts"))
+        except (FileNotFoundError, LayoutError):  # not made yet
+            return -1
+        generation = table.generation
+        table.close()
+        return generation
+
+    def _check(self) -> None:
+        assert self.process is None or self.process.returncode is None, "execution has ended"
+
+    async def end(self, signum: int = signal.SIGTERM) -> int:
+        """Signal this life and wait for its end -> the exit code."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.send_signal(signum)
+        await asyncio.wait_for(process.communicate(), PATIENCE)
+        assert process.returncode is not None
+        return process.returncode
+
+
+@asynccontextmanager
+async def running_execution(data_dir: Path) -> AsyncIterator[ProcessWorld]:
+    """A first life, and the world around it."""
+    with remove_tables(data_dir), idle_exchange(data_dir) as exchange:
+        async with standing_between(exchange.url) as between:
+            world = ProcessWorld(data_dir, exchange, between)
+            try:
+                await world.start()
+                yield world
+            finally:
+                if world.process is not None:
+                    await world.end()
+                world.close()
