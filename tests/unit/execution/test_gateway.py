@@ -1,0 +1,93 @@
+"""Requests in the background: one of a kind for an order, and no fault goes unseen."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from support.actor_rig import Logged
+from support.order_manager import ManagerRig
+from support.orders import FAR_NS, intent
+
+from ipc.messages import ActorOrder, OrderStatus
+from processes.adapters.kalshi.errors import OrderRejected, RateLimited
+from processes.adapters.kalshi.orders import CreatedOrder, CreateOrder
+from processes.execution.gateway import Gateway
+from processes.execution.outbox import SendOrder
+
+
+class Exchange:
+    """As the REST client: answers a create with what it was given, in order."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def create_order(self, order: CreateOrder) -> CreatedOrder:
+        """One answer."""
+        self.asked.append(order.client_order_id)
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+        return CreatedOrder("e1", order.client_order_id, 0, order.count_e2, 1)
+
+
+def sending(rig: ManagerRig, deadline_mono_ns: int = FAR_NS) -> SendOrder:
+    """The request for an intent."""
+    rig.manager.on_intent(intent("i1", deadline_mono_ns=deadline_mono_ns), rig.mono_ns)
+    (request,) = rig.requests(SendOrder)
+    return request
+
+
+def standing(*answers: Exception | None) -> tuple[ManagerRig, Gateway, Exchange]:
+    """A gateway to an exchange with these answers."""
+    rig, exchange = ManagerRig().known(), Exchange(*answers)
+    gateway = Gateway(rig.ledger, lambda: None, Logged())
+    gateway.client = exchange  # type: ignore[assignment]
+    return rig, gateway, exchange
+
+
+async def done(gateway: Gateway) -> None:
+    """Until no request is under way."""
+    async with asyncio.timeout(20):
+        while gateway.running:  # noqa: ASYNC110  requests have no event
+            await asyncio.sleep(0.005)
+
+
+async def test_a_request_under_way_is_not_started_again() -> None:
+    rig, gateway, exchange = standing(None)
+    request = sending(rig)
+    for _ in range(3):
+        gateway.start(request)
+    assert gateway.running == 1
+    await done(gateway)
+    assert exchange.asked == ["ka-i1-BY"]
+    assert rig.last_order().status is OrderStatus.RESTING
+
+
+async def test_a_rejection_is_final_and_a_rate_limit_is_not() -> None:
+    busy, refused = RateLimited(429, "", "too many requests"), OrderRejected(400, "no", "no")
+    rig, gateway, exchange = standing(busy, busy, refused)
+    gateway.start(sending(rig))
+    await done(gateway)
+    assert exchange.asked == ["ka-i1-BY"] * 3
+    assert (rig.last_order().status, rig.last_order().reason) == (OrderStatus.REJECTED, "no")
+
+
+async def test_a_fault_that_is_no_answer_is_raised_to_whoever_watches() -> None:
+    rig, gateway, _ = standing(ZeroDivisionError("a bug"))
+    gateway.start(sending(rig))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        await asyncio.wait_for(gateway.watch(), 20)
+    assert gateway.running == 0
+
+
+@pytest.mark.parametrize(("closing", "reason"), [(True, "stopping"), (False, "deadline")])
+async def test_what_was_never_tried_says_why(closing: bool, reason: str) -> None:
+    rig, gateway, exchange = standing()
+    gateway.closing = closing
+    request = sending(rig)
+    gateway.start(request if closing else SendOrder(request.order, 1))
+    await done(gateway)
+    assert exchange.asked == []
+    assert rig.told(ActorOrder)[-1].reason == reason

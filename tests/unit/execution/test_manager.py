@@ -1,0 +1,263 @@
+"""What is done for intents, fact by fact: at most one order a market, nothing doubled, no guess."""
+
+from __future__ import annotations
+
+import pytest
+from support.order_manager import CASH_E6, ManagerRig, exchange_order
+from support.orders import TICKER, fill, intent
+
+from ipc.messages import ActorFill, ActorOrder, BookSide, Intent, OrderStatus
+from ipc.units import LINEAR_CENT
+from processes.execution.orders import Acknowledged, Lost, Order, Refused, Reported, Traded
+from processes.execution.outbox import CancelOrder, FetchFills, RenewOrder, SendOrder
+
+CANCELED = OrderStatus.CANCELED
+RESTING = OrderStatus.RESTING
+UNKNOWN = OrderStatus.UNKNOWN
+
+
+def sent(rig: ManagerRig, wanted: Intent) -> Order:
+    """An intent that is sent at once -> its order."""
+    rig.manager.on_intent(wanted, rig.mono_ns)
+    (request,) = rig.requests(SendOrder)
+    return request.order
+
+
+def resting(rig: ManagerRig, name: str = "i1") -> Order:
+    """An order that rests as `e-<name>`."""
+    order = sent(rig, intent(name))
+    rig.ledger.tell(order.client_order_id, Acknowledged(f"e-{name}", 0, order.initial_e2, 1))
+    rig.drain()
+    found = rig.ledger.orders.get(order.client_order_id)
+    assert found is not None
+    return found
+
+
+def reasons(rig: ManagerRig) -> dict[str | None, str]:
+    """Why each intent became no order."""
+    told = rig.told(ActorOrder)
+    return {o.intent_id: o.reason for o in told if o.status is OrderStatus.REJECTED}
+
+
+# One order for one intent
+
+
+def test_the_same_intent_is_one_order() -> None:
+    rig = ManagerRig().known()
+    sent(rig, intent("i1"))
+    rig.manager.on_intent(intent("i1"), rig.mono_ns)
+    assert rig.requests(SendOrder) == []
+    assert rig.ledger.counters["duplicate_intents"] == 1
+
+
+def test_an_ended_order_is_not_sent_again() -> None:
+    rig = ManagerRig().known()
+    order = sent(rig, intent("i1"))
+    rig.ledger.tell(order.client_order_id, Refused("invalid_order"))
+    rig.manager.on_intent(intent("i1"), rig.mono_ns)
+    assert rig.requests(SendOrder) == []
+
+
+def test_the_orders_of_all_markets_together_are_bounded() -> None:
+    rig = ManagerRig(open_orders=2)
+    for n in range(3):
+        rig.known(f"KX-{n}")
+    for n in range(3):
+        rig.manager.on_intent(intent(f"i{n}", market_ticker=f"KX-{n}"), rig.mono_ns)
+    assert len(rig.requests(SendOrder)) == 2
+    assert reasons(rig) == {"i2": "too_many_orders"}
+
+
+# Waiting
+
+
+def test_a_replacement_waits_until_the_old_order_is_settled() -> None:
+    rig = ManagerRig().known()
+    old = resting(rig)
+    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    assert rig.requests(CancelOrder) == [CancelOrder(old)]
+    rig.manager.tick()
+    assert rig.drain().requests == []
+    rig.ledger.tell(old.client_order_id, Reported("e-i1", CANCELED, 0))
+    (request,) = rig.requests(SendOrder)
+    assert request.order.intent_id == "i2"
+
+
+def test_a_newer_intent_replaces_the_one_that_waits() -> None:
+    rig = ManagerRig().known()
+    resting(rig)
+    for name, price_e4 in (("i2", 4_100), ("i3", 4_200)):
+        rig.manager.on_intent(intent(name, yes_price_e4=price_e4), rig.mono_ns)
+    rig.ledger.tell("ka-i1-BY", Reported("e-i1", CANCELED, 0))
+    assert [r.order.intent_id for r in rig.requests(SendOrder)] == ["i3"]
+    assert reasons(rig) == {"i2": "superseded"}
+
+
+def test_a_cancel_that_failed_is_asked_for_again_while_somebody_wants_it() -> None:
+    rig = ManagerRig().known()
+    old = resting(rig)
+    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.drain()
+    rig.ledger.release(old.client_order_id)  # the cancel failed
+    assert rig.ledger.orders.open_in(TICKER) == (old,)
+    rig.manager.tick()
+    assert rig.requests(CancelOrder) == [CancelOrder(old)]
+
+
+def test_an_intent_does_not_wait_beyond_its_deadline() -> None:
+    rig = ManagerRig().known()
+    resting(rig)
+    late = intent("i2", yes_price_e4=4_100, deadline_mono_ns=rig.mono_ns + 1)
+    rig.manager.on_intent(late, rig.mono_ns)
+    rig.after(1).ledger.tell("ka-i1-BY", Reported("e-i1", CANCELED, 0))
+    assert rig.requests(SendOrder) == []
+    assert reasons(rig) == {"i2": "deadline"}
+
+
+def test_fills_on_their_way_are_waited_for_before_the_next_order() -> None:
+    """Canceled with a part filled: what is held is not known before the fill is booked."""
+    rig = ManagerRig().known()
+    resting(rig)
+    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.ledger.tell("ka-i1-BY", Reported("e-i1", CANCELED, 400))
+    assert rig.requests(SendOrder) == []
+    assert not rig.ledger.accounts[TICKER].known
+    rig.ledger.on_fill(fill("t1", count_e2=400, order_id="e-i1"))
+    assert [r.order.intent_id for r in rig.requests(SendOrder)] == ["i2"]
+    assert rig.ledger.accounts[TICKER].known
+
+
+def test_a_stop_refuses_what_waits_and_cancels_what_rests() -> None:
+    rig = ManagerRig().known()
+    resting(rig)
+    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.drain()
+    rig.ledger.release("ka-i1-BY")
+    rig.manager.withdraw()
+    assert [r.order.intent_id for r in rig.requests(CancelOrder)] == ["i1"]
+    assert reasons(rig) == {"i2": "stopping"}
+
+
+# Unknown outcomes
+
+
+def test_a_lost_answer_stops_the_market_until_somebody_knows() -> None:
+    rig = ManagerRig().known()
+    order = sent(rig, intent("i1"))
+    rig.ledger.tell(order.client_order_id, Lost("timeout"))
+    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    assert rig.requests(SendOrder) == []
+    assert not rig.ledger.accounts[TICKER].known
+    rig.ledger.on_order(exchange_order(order, RESTING))
+    assert rig.ledger.accounts[TICKER].known
+    assert rig.last_order().status is RESTING
+
+
+def test_a_fill_proves_that_an_order_of_unknown_outcome_arrived() -> None:
+    rig = ManagerRig().known()
+    order = sent(rig, intent("i1"))
+    rig.ledger.tell(order.client_order_id, Lost("timeout"))
+    rig.ledger.on_fill(fill("t1", client_order_id=order.client_order_id))
+    assert rig.last_order().status is OrderStatus.EXECUTED
+    assert rig.ledger.accounts[TICKER].known
+
+
+def test_only_a_confirmed_absence_ends_an_order() -> None:
+    rig = ManagerRig().known()
+    order = resting(rig)
+    rig.after(10).compare()  # the list does not show it: it is looked up, and still open
+    assert order in rig.ledger.orders.open_in(TICKER)
+    rig.ledger.on_absent(order.client_order_id)
+    assert rig.ledger.orders.open_in(TICKER) == ()
+    assert (rig.last_order().status, rig.last_order().reason) == (CANCELED, "not_found")
+
+
+# Fills
+
+
+def test_a_fill_is_booked_once_whoever_tells_it() -> None:
+    rig = ManagerRig().known()
+    resting(rig)
+    told = fill("t1", count_e2=400, order_id="e-i1", fee_e6=7_000)
+    for live in (True, True, False):
+        rig.ledger.on_fill(told, live=live)
+    account = rig.ledger.accounts[TICKER]
+    assert (account.position_e2, account.cash_e6) == (400, CASH_E6 - 1_600_000 - 7_000)
+    assert len(rig.fills()) == 1
+    assert rig.ledger.counters["duplicate_fills"] == 1
+
+
+def test_a_fill_before_its_order_is_kept_and_named() -> None:
+    rig = ManagerRig().known()
+    order = sent(rig, intent("i1"))
+    rig.ledger.on_fill(fill("t1", count_e2=400, order_id="e-i1"))
+    rig.ledger.tell(order.client_order_id, Acknowledged("e-i1", 400, 600, 1))
+    told = rig.last_order()
+    assert (told.status, told.fill_count_e2, told.remaining_count_e2) == (RESTING, 400, 600)
+    assert rig.ledger.accounts[TICKER].position_e2 == 400
+    rig.ledger.on_fill(fill("t2", count_e2=600, order_id="e-i1"))
+    assert rig.told(ActorFill)[-1].client_order_id == "ka-i1-BY"
+
+
+def test_missing_fills_are_fetched_again_and_again() -> None:
+    rig = ManagerRig().known()
+    order = sent(rig, intent("i1"))
+    rig.ledger.tell(order.client_order_id, Acknowledged("e-i1", 1_000, 0, 1))
+    rig.manager.tick()
+    assert rig.requests(FetchFills) == []  # the channel may still bring them
+    for _ in range(2):
+        rig.after(1.1).manager.tick()
+        assert len(rig.requests(FetchFills)) == 1
+    rig.ledger.on_fill(fill("t1", order_id="e-i1"), live=False)
+    rig.after(1.1).manager.tick()
+    assert rig.requests(FetchFills) == []
+
+
+def test_a_stranger_s_fill_moves_the_account_too() -> None:
+    rig = ManagerRig().known()
+    rig.ledger.on_fill(fill("t1", BookSide.ASK, count_e2=300, order_id="by-hand"))
+    assert rig.ledger.accounts[TICKER].position_e2 == -300
+
+
+def test_a_fill_elsewhere_is_counted_only() -> None:
+    rig = ManagerRig().known()
+    rig.ledger.on_fill(fill("t1", market_ticker="KXNOBODY-1"))
+    assert rig.ledger.counters["fills_elsewhere"] == 1
+    assert rig.fills() == []
+
+
+# Expiries and versions
+
+
+def test_a_renewal_is_asked_for_once_and_again_after_it_failed() -> None:
+    rig = ManagerRig().known()
+    order = resting(rig)
+    rig.after(40)
+    for name in ("i2", "i3"):
+        rig.manager.on_intent(intent(name), rig.mono_ns)
+    (request,) = rig.requests(RenewOrder)
+    assert request.order == order
+    assert request.expire_ms % 1000 == 0
+    rig.ledger.release(order.client_order_id)
+    rig.manager.tick()
+    assert len(rig.requests(RenewOrder)) == 1
+
+
+@pytest.mark.parametrize("fact", [Reported("e-i1", CANCELED, 0), Traded("t1", 1_000)])
+def test_every_change_is_a_new_version(fact: Reported | Traded) -> None:
+    rig = ManagerRig().known()
+    resting(rig)
+    before = rig.ledger.accounts[TICKER].version
+    rig.ledger.tell("ka-i1-BY", fact)
+    assert rig.ledger.accounts[TICKER].version > before
+    assert rig.manager.account_row(TICKER)[1] == rig.ledger.version
+
+
+def test_a_market_without_a_grid_is_not_traded() -> None:
+    rig = ManagerRig()
+    rig.manager.follow(TICKER)
+    rig.manager.on_intent(intent("i1"), rig.mono_ns)
+    assert reasons(rig) == {"i1": "market_unknown"}
+    rig.manager.follow(TICKER, LINEAR_CENT)
+    rig.manager.on_intent(intent("i2"), rig.mono_ns)
+    assert reasons(rig)["i2"] == "not_reconciled_yet"

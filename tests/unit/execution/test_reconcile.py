@@ -1,0 +1,160 @@
+"""The exchange's word against ours: late reads are outwaited, ours gives way only to proof."""
+
+from __future__ import annotations
+
+import pytest
+from support.order_manager import CASH_E6, ManagerRig, exchange_order, strange_order
+from support.orders import TICKER, fill, order
+
+from ipc.messages import ActorOrder, BookSide, OrderStatus
+from processes.execution.account import Doubt
+from processes.execution.orders import Reported
+from processes.execution.outbox import CancelOrder, LookUpOrder
+
+RESTING = OrderStatus.RESTING
+CANCELED = OrderStatus.CANCELED
+QUIET_S = 2.1  # seconds after which the exchange's reads have caught up
+
+
+def held(rig: ManagerRig, count_e2: int = 1_000) -> ManagerRig:
+    """Book a purchase that the exchange lists as well."""
+    rig.ledger.on_fill(fill("t1", count_e2=count_e2))
+    rig.drain()
+    return rig
+
+
+def doubts(rig: ManagerRig) -> set[Doubt]:
+    """Why the market is not known."""
+    return rig.ledger.accounts[TICKER].doubts
+
+
+def test_a_start_reads_all_fills_before_it_knows_anything() -> None:
+    rig = ManagerRig()
+    rig.manager.follow(TICKER)
+    assert rig.compare() == {TICKER}
+    assert doubts(rig) == {Doubt.STARTING}
+    rig.compare(positions={TICKER: 1_000}, fills={TICKER: [fill("t1")]})
+    assert doubts(rig) == set()
+    assert rig.ledger.accounts[TICKER].position_e2 == 1_000
+
+
+def test_after_a_gap_of_the_channel_all_fills_are_read_again() -> None:
+    rig = ManagerRig().known()
+    rig.ledger.doubt(Doubt.CHANNEL)
+    assert rig.compare() == {TICKER}  # still down
+    rig.ledger.trust(Doubt.CHANNEL)
+    assert doubts(rig) == {Doubt.CHANNEL}
+    assert rig.ledger.unread() == {TICKER}
+    rig.compare(positions={TICKER: 400}, fills={TICKER: [fill("t1", count_e2=400)]})
+    assert doubts(rig) == set()
+
+
+def test_a_position_that_lags_a_fill_is_no_mismatch() -> None:
+    rig = held(ManagerRig().known())
+    assert rig.after(1).compare() == set()
+    assert doubts(rig) == set()
+
+
+def test_a_difference_that_stays_is_a_doubt_and_said_once() -> None:
+    rig = held(ManagerRig().known())
+    assert rig.after(QUIET_S).compare() == {TICKER}
+    for _ in range(3):
+        rig.compare(fills={TICKER: [fill("t1")]})  # the exchange's own fills add up to ours
+    assert doubts(rig) == {Doubt.MISMATCH}
+    lines = [action for action, _ in rig.drain().lines]
+    assert lines == ["POSITION_MISMATCH"]
+    rig.compare(positions={TICKER: 1_000})
+    assert doubts(rig) == set()
+
+
+def test_ours_gives_way_to_a_list_that_adds_up_twice_in_a_row() -> None:
+    rig = held(ManagerRig().known()).after(QUIET_S)
+    theirs = {"positions": {}, "fills": {TICKER: []}}
+    rig.compare(**theirs)
+    rig.compare(positions={TICKER: 1_000})  # agrees in between: the count begins anew
+    rig.compare(**theirs)
+    assert rig.ledger.accounts[TICKER].position_e2 == 1_000
+    rig.compare(**theirs)
+    account = rig.ledger.accounts[TICKER]
+    assert (account.position_e2, account.cash_e6) == (0, CASH_E6)
+    assert rig.ledger.counters["adopted"] == 1
+
+
+def test_a_position_in_a_market_that_nobody_follows_is_followed() -> None:
+    rig = ManagerRig()
+    assert rig.compare(positions={TICKER: 300}) == {TICKER}
+    assert doubts(rig) == {Doubt.STARTING}
+
+
+# Orders
+
+
+def test_an_order_that_the_list_lacks_is_looked_up_once_it_may_not_be_late() -> None:
+    rig = ManagerRig().known()
+    rig.ledger.orders.add(order("i1", status=RESTING, order_id="e1"))
+    rig.ledger.tell("ka-i1-BY", Reported("e1", RESTING, 0, expire_ms=1))
+    rig.drain()
+    rig.after(1).compare()
+    assert rig.requests(LookUpOrder) == []
+    rig.after(QUIET_S).compare()
+    assert [r.order.order_id for r in rig.requests(LookUpOrder)] == ["e1"]
+
+
+def test_what_an_earlier_life_left_is_canceled_until_it_is_gone() -> None:
+    rig = ManagerRig()
+    left = exchange_order(order("old"), RESTING, order_id="e-old")
+    rig.compare(resting=[left])
+    assert [r.order.order_id for r in rig.requests(CancelOrder)] == ["e-old"]
+    rig.compare(fills={TICKER: []}, resting=[left])
+    assert doubts(rig) == {Doubt.LEFTOVER}
+    rig.ledger.release("ka-old-BY")  # the cancel failed
+    rig.manager.tick()
+    assert len(rig.requests(CancelOrder)) == 1
+    rig.ledger.on_order(exchange_order(order("old"), CANCELED, order_id="e-old"))
+    assert doubts(rig) == set()
+    assert rig.told(ActorOrder)[-1].intent_id == "old"
+
+
+def test_a_stranger_s_order_is_left_alone_and_not_told() -> None:
+    rig = ManagerRig().known()
+    rig.compare(resting=[strange_order("e9", BookSide.ASK, 300)])
+    assert rig.drain().requests == []
+    assert rig.told(ActorOrder) == []
+    assert rig.ledger.orders.open_count == 0
+
+
+def test_a_stale_read_does_not_reopen_an_order() -> None:
+    rig = ManagerRig().known()
+    rig.ledger.orders.add(order("i1", status=RESTING, order_id="e1"))
+    rig.ledger.on_order(exchange_order(order("i1"), CANCELED, order_id="e1"))
+    rig.compare(resting=[exchange_order(order("i1"), RESTING, order_id="e1")])
+    assert rig.ledger.orders.open_in(TICKER) == ()
+
+
+# Settlement
+
+
+@pytest.mark.parametrize(("value_e4", "cash_e6"), [(10_000, 106_000_000), (0, 96_000_000)])
+def test_a_settlement_pays_once_and_agrees(value_e4: int, cash_e6: int) -> None:
+    rig = held(ManagerRig().known()).after(QUIET_S)
+    assert rig.compare() == {TICKER}  # it is no longer listed: why?
+    for _ in range(2):
+        rig.compare(fills={TICKER: [fill("t1")]}, settlements={TICKER: value_e4})
+    account = rig.ledger.accounts[TICKER]
+    assert (account.position_e2, account.cash_e6, account.settled_e4) == (0, cash_e6, value_e4)
+    assert doubts(rig) == set()
+
+
+# Everywhere
+
+
+@pytest.mark.parametrize("doubt", [Doubt.JOURNAL, Doubt.REST])
+def test_a_doubt_about_everything_is_inherited_by_new_markets(doubt: Doubt) -> None:
+    rig = ManagerRig().known()
+    rig.ledger.doubt(doubt)
+    rig.manager.follow("KX-2")
+    assert doubt in rig.ledger.accounts["KX-2"].doubts
+    assert not rig.ledger.accounts[TICKER].known
+    rig.ledger.trust(doubt)
+    assert rig.ledger.accounts[TICKER].known
+    assert rig.ledger.accounts["KX-2"].doubts == {Doubt.STARTING}
