@@ -9,7 +9,8 @@ from support.orders import TICKER, intent
 from ipc import account_table as a
 from ipc.clock import mono_ns
 from ipc.journal import FramedReader
-from ipc.messages import ActorFill, ActorOrder, Intent, OrderStatus
+from ipc.messages import ActorFill, ActorOrder, ActorPnl, Intent, OrderStatus, ProcessStats
+from ipc.units import parse_money
 from processes.execution import gateway
 
 CANCELED = OrderStatus.CANCELED
@@ -258,6 +259,39 @@ async def test_after_the_exchange_has_died_and_forgotten_execution_goes_on(tmp_p
             await rests(rig, "i2")
             assert rig.resting() == ["ka-i2-BY"]
             await rig.stop()
+
+
+async def test_no_account_is_known_while_the_exchange_does_not_answer(tmp_path):
+    async with executing(tmp_path, RL_RECONCILE_S="0.5") as rig:
+        await rig.known()
+        rig.exchange.order("fault", kind="error_next", method="GET", status=503, calls=100_000)
+        await rig.unknown()
+        await rig.push(intent("i1", yes_price_e4=4_500))
+        assert (await rig.order(intent_id="i1")).reason == "exchange_not_answering"
+        rig.exchange.order("fault", kind="clear")
+        await rig.known()
+        await rests(rig, "i2")
+
+
+async def test_a_balance_that_cannot_be_read_is_not_told(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rig.quiet()
+        rig.exchange.order("fault", kind="error_next", method="GET", status=503, calls=100_000)
+        await rests(rig)
+        told = []
+        while not any(_counts(message, "balances_not_read") for message in told):
+            told.append((await rig.heard.recv())[1])
+        assert not any(isinstance(message, ActorPnl) for message in told)
+        rig.exchange.order("fault", kind="clear")
+        pnl = await rig.told(ActorPnl)
+        assert pnl.balance_e6 == parse_money(
+            rig.exchange.get("/portfolio/balance")["balance_dollars"]
+        )
+
+
+def _counts(message, name):
+    return isinstance(message, ProcessStats) and message.counters.get(name)
 
 
 # The journal
