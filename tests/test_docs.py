@@ -1,0 +1,44 @@
+"""The documents say what is there: fields of the stream, links, pictures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from processes.broadcaster import wire
+from processes.inference.decide import Reason
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+STRUCTS = [
+    value
+    for name, value in vars(wire).items()
+    if name.endswith(("Data", "Hops", "Trade")) and not name.startswith("_")
+]
+
+
+def test_every_kind_of_message_is_described() -> None:
+    for kind in wire.Kind:
+        assert f"`{kind}`" in PROTOCOL
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda s: s.__name__)
+def test_every_field_is_described(struct: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(struct):
+        assert f"`{field.name}`" in PROTOCOL, field.name
+
+
+def test_every_reason_of_a_decision_is_described() -> None:
+    for reason in Reason:
+        assert f"`{reason}`" in PROTOCOL
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
