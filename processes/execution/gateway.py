@@ -65,12 +65,10 @@ class Gateway:
         key = (type(request), request.order.client_order_id)
         if key in self._running:
             return
-        task = asyncio.create_task(self._run(request))
-        self._running[key] = task
-        task.add_done_callback(lambda task: self._ended(key, task))
+        self._running[key] = task = asyncio.create_task(self._run(key, request))
+        task.add_done_callback(self._ended)
 
-    def _ended(self, key: tuple[type, str], task: asyncio.Task[None]) -> None:
-        del self._running[key]
+    def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._broken.done():
             self._broken.set_exception(error)
@@ -91,8 +89,11 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, request: Request) -> None:
-        await self._answer(request)
+    async def _run(self, key: tuple[type, str], request: Request) -> None:
+        try:
+            await self._answer(request)
+        finally:
+            del self._running[key]  # before anybody can ask for the same again
         self._act()
 
     def _answer(self, request: Request) -> Coroutine[Any, Any, None]:

@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from support.execution_rig import OTHER, START_MS, executing
+from support.execution_rig import executing
+from support.execution_world import OTHER, START_MS
 from support.orders import TICKER, intent
 
 from ipc import account_table as a
@@ -208,14 +209,12 @@ async def test_an_account_that_is_not_reconciled_does_not_trade(tmp_path):
     async with executing(tmp_path, starts=False) as rig:
         with rig.between.holding("GET", "/portfolio/positions"):
             rig.start()
-            told = ActorPosition
 
             def followed():
                 rig.tell_session()
-                return rig.journalled(told, market_ticker=TICKER)
+                return rig.journalled(ActorPosition, market_ticker=TICKER)
 
             await rig.until(followed, "the market is followed")
-            await rig.until(lambda: rig.between.sent("GET")[-1].path.endswith("positions"), "asked")
             assert await refused(rig, intent("early", yes_price_e4=4_500)) == "not_reconciled_yet"
             assert rig.row() is None
         await rig.known()
@@ -244,7 +243,8 @@ async def test_a_rate_limit_is_outwaited_under_the_same_name(tmp_path):
         rig.exchange.order("fault", kind="rate_limit_next", method="POST", calls=3)
         await rests(rig)
         assert [p.body["client_order_id"] for p in rig.between.sent("POST")] == ["ka-i1-BY"] * 4
-        assert rig.between.answered[-4:] == [429, 429, 429, 201]
+        answers = [429, 429, 429, 201]
+        await rig.until(lambda: rig.between.answers("POST") == answers, "three refusals")
         assert rig.resting() == ["ka-i1-BY"]
 
 

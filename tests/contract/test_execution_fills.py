@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from support.execution_rig import OTHER, executing
+from support.execution_rig import executing
+from support.execution_world import OTHER
 from support.orders import TICKER, intent
 
 from ipc import account_table as a
@@ -20,16 +21,6 @@ async def filled(rig, name, **fields):
     return await rig.order(intent_id=name, status=EXECUTED)
 
 
-async def settled_down(rig, position_e2):
-    """Until account and exchange hold the same position, and nothing is in doubt."""
-
-    def holds():
-        row = rig.row()
-        return row is not None and row[a.POSITION_E2] == position_e2
-
-    await rig.until(holds, f"a position of {position_e2}")
-
-
 # One fill
 
 
@@ -37,7 +28,7 @@ async def test_a_taker_s_fill_is_booked_with_its_fee(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await filled(rig, "i1", yes_price_e4=5_500)  # the ask is 50 cents
-        await settled_down(rig, 1_000)
+        await rig.holds(1_000)
         (fill,) = rig.journalled(ActorFill)
         assert (fill.yes_price_e4, fill.count_e2, fill.is_taker) == (5_000, 1_000, True)
         assert fill.fee_e6 > 0
@@ -51,7 +42,7 @@ async def test_a_purchase_of_no_is_booked_at_its_own_price(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         order = await filled(rig, "i1", leg=Leg.NO, yes_price_e4=4_000)  # the bid is 40 cents
-        await settled_down(rig, -1_000)
+        await rig.holds(-1_000)
         assert order.client_order_id == "ka-i1-BN"
         row = rig.row()
         assert int(row[a.COST_BASIS_E6]) == 10 * 600_000
@@ -95,7 +86,7 @@ async def test_what_is_left_after_a_part_is_canceled_and_its_fill_stays(tmp_path
         canceled = await rig.order(intent_id="i1", status=CANCELED)
         assert (canceled.fill_count_e2, canceled.remaining_count_e2) == (250, 0)
         await rig.order(intent_id="i2", status=RESTING)
-        await settled_down(rig, 250)
+        await rig.holds(250)
         rig.assert_account_is_the_exchange_s()
 
 
@@ -118,7 +109,7 @@ async def test_a_life_of_many_fills_ends_with_the_exchange_s_own_figures(tmp_pat
         for name, fields in steps:
             order = await filled(rig, name, **fields)
             position_e2 += fields["count_e2"] if order.book_side == "bid" else -fields["count_e2"]
-            await settled_down(rig, position_e2)
+            await rig.holds(position_e2)
             rig.assert_account_is_the_exchange_s()
         assert position_e2 == -266
         pnl = await rig.told(ActorPnl, account_version=int(rig.row()[a.ACCOUNT_VERSION]))
@@ -132,12 +123,12 @@ async def test_what_is_held_can_be_sold_and_no_more(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await filled(rig, "b1", yes_price_e4=5_000, count_e2=600)
-        await settled_down(rig, 600)
+        await rig.holds(600)
         await rig.push(intent("s1", is_buy=False, yes_price_e4=4_000, count_e2=601))
         refused = await rig.order(intent_id="s1", status=OrderStatus.REJECTED)
         assert refused.reason == "sells_more_than_held"
         await filled(rig, "s2", is_buy=False, yes_price_e4=4_000, count_e2=600)
-        await settled_down(rig, 0)
+        await rig.holds(0)
         rig.assert_account_is_the_exchange_s()
 
 
@@ -148,7 +139,7 @@ async def test_a_fill_told_by_channel_and_rest_counts_once(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await filled(rig, "i1", yes_price_e4=5_000)
-        await settled_down(rig, 1_000)
+        await rig.holds(1_000)
         assert rig.exchange.order("disconnect")["cut"]
         await rig.unknown()
         await rig.known()  # by a reconciliation that has read all fills
@@ -164,7 +155,7 @@ async def test_a_fill_that_comes_before_the_answer_counts_once(tmp_path):
         with rig.between.holding("POST"):
             await rig.push(intent("i1", yes_price_e4=5_000))
             await rig.told(ActorFill, count_e2=1_000)
-            await settled_down(rig, 1_000)
+            await rig.holds(1_000)
         await rig.until(
             lambda: [o for o in rig.journalled(ActorOrder) if o.acknowledged_mono_ns],
             "the answer",
@@ -192,7 +183,7 @@ async def test_a_fill_that_the_channel_never_tells_is_fetched(tmp_path):
         rig.between.repeats = 0
         reads = len(rig.between.sent("GET"))
         await rig.push(intent("i1", yes_price_e4=5_000))
-        await settled_down(rig, 1_000)
+        await rig.holds(1_000)
         asked = [p.path.rpartition("/")[2] for p in rig.between.sent("GET")[reads:]]
         assert "fills" in asked
         assert len(rig.journalled(ActorFill)) == 1
@@ -210,7 +201,7 @@ async def test_a_fill_of_the_time_without_a_channel_is_found(tmp_path):
         await rig.unknown()
         rig.trade("ask", 4_500, 400)
         rig.exchange.order("fault", kind="clear")
-        await settled_down(rig, 400)
+        await rig.holds(400)
         fill = (await rig.until(lambda: rig.journalled(ActorFill), "the fill"))[0]
         assert fill.client_order_id == "ka-i1-BY"
         assert rig.journalled(ActorOrder)[-1].status is RESTING
@@ -232,7 +223,7 @@ async def test_a_market_that_closes_and_settles_pays_once(tmp_path):
             await follower.subscribe("orderbook_delta", tickers=[TICKER, OTHER])
             await rig.order(intent_id="i2", status=CANCELED)
             await rig.told(ActorPosition, position_e2=0)
-        await settled_down(rig, 0)
+        await rig.holds(0)
         row = rig.row()
         fee_e6 = rig.journalled(ActorFill)[0].fee_e6
         assert int(row[a.CASH_E6]) == 100_000_000 - 5_000_000 - fee_e6 + 10_000_000

@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 from support.execution_process import running_execution
-from support.execution_rig import messages_of
+from support.execution_world import messages_of
 from support.orders import intent
 
 from ipc import account_table as a

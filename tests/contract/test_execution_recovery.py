@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from support.exchange import running_exchange
-from support.execution_rig import OTHER, executing
+from support.execution_rig import executing
+from support.execution_world import OTHER
 from support.orders import TICKER, intent
 
 from ipc import account_table as a
@@ -25,6 +26,11 @@ async def rests(rig, name="i1", **fields):
     """An intent whose order rests at 45 cents -> the order."""
     await rig.push(intent(name, **({"yes_price_e4": 4_500} | fields)))
     return await rig.order(intent_id=name, status=RESTING)
+
+
+def positions(rig):
+    """The requests for positions so far."""
+    return [p for p in rig.between.sent("GET") if p.path.endswith("/positions")]
 
 
 # A start
@@ -52,9 +58,9 @@ async def test_a_start_knows_what_earlier_lives_have_traded(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await rig.push(intent("b1", yes_price_e4=5_000, count_e2=700))
-        await rig.order(status=EXECUTED)
+        await rig.holds(700)
         await rig.push(intent("s1", is_buy=False, yes_price_e4=4_000, count_e2=300))
-        await rig.order(intent_id="s1", status=EXECUTED)
+        await rig.holds(400)
         await rig.quiet()
         before = rig.row()
         assert before is not None
@@ -88,7 +94,7 @@ async def test_a_lost_answer_of_an_order_that_was_taken_doubles_nothing(tmp_path
         found = await rig.order(status=RESTING)
         (there,) = rig.at_exchange()
         assert found.order_id == there["order_id"]
-        assert rig.between.answered.count(409) == 1  # tried again under its own name
+        assert rig.between.answers("POST") == [201, 409]  # tried again under its own name
         await rig.known()
         await rests(rig, "i2", yes_price_e4=4_600)
         assert rig.resting() == ["ka-i2-BY"]
@@ -153,7 +159,7 @@ async def test_a_cancel_that_failed_is_not_a_canceled_order(tmp_path):
         await rests(rig)
         rig.exchange.order("fault", kind="error_next", method="DELETE", status=500, calls=2)
         await rig.push(intent("i2", yes_price_e4=4_600))
-        await rig.until(lambda: rig.between.answered.count(500) == 2, "both fail")
+        await rig.until(lambda: rig.between.answers("DELETE") == [500, 500], "both fail")
         assert [o.status for o in rig.journalled(ActorOrder, intent_id="i1")][-1] is RESTING
         assert rig.resting() == ["ka-i1-BY"]
         await rig.order(intent_id="i2", status=RESTING)
@@ -169,7 +175,7 @@ async def test_a_lost_answer_to_a_cancel_is_asked_for(tmp_path):
         rig.between.lose("DELETE")
         await rig.push(intent("i2", yes_price_e4=4_600))
         await rig.order(intent_id="i1", status=CANCELED)
-        assert rig.between.answered.count(404) == 1  # the second cancel finds nothing
+        assert rig.between.answers("DELETE") == [200, 404]  # the second cancel finds nothing
         await rig.order(intent_id="i2", status=RESTING)
         assert rig.resting() == ["ka-i2-BY"]
 
@@ -229,8 +235,8 @@ async def test_a_read_that_outlives_its_connection_ends_nothing(tmp_path):
     async with executing(tmp_path, RL_RECONCILE_S="0.5") as rig:
         await rig.known()
         with rig.between.holding("GET", "/positions"):
-            seen = len(rig.between.answered)
-            await rig.until(lambda: len(rig.between.answered) > seen + 1, "a read is held")
+            seen = len(positions(rig))
+            await rig.until(lambda: len(positions(rig)) > seen, "a read is held")
             rig.exchange.order("disconnect")
             await rig.unknown()
             await rig.until(lambda: ("private_channel", {"state": "up"}) in rig.log.lines[2:], "up")

@@ -31,11 +31,11 @@ class _Gate(NamedTuple):
 
 
 class Between:
-    """`passed` are the requests that came, `answered` the exchange's answers to them."""
+    """`passed` are all requests that came."""
 
     def __init__(self, upstream: str) -> None:
         self.passed: list[Passed] = []
-        self.answered: list[int] = []
+        self._answered: list[tuple[str, int]] = []
         self.url = ""
         self.repeats = 1  # how often a frame of the exchange is passed on: 0 is a mute WebSocket
         self._upstream = upstream
@@ -46,6 +46,10 @@ class Between:
     def sent(self, *methods: str) -> list[Passed]:
         """The requests of these methods, in order."""
         return [p for p in self.passed if p.method in methods]
+
+    def answers(self, method: str) -> list[int]:
+        """The exchange's answers to a method, in order; the newest may still be held."""
+        return [status for asked, status in self._answered if asked == method]
 
     def writes(self) -> list[str]:
         """The methods of all requests that change orders, in order."""
@@ -83,7 +87,7 @@ class Between:
         await self._wait(request.method, text, is_answer=False)
         async with self._session.request(request.method, url, data=body, headers=headers) as answer:
             data = await answer.read()
-        self.answered.append(answer.status)
+        self._answered.append((request.method, answer.status))
         await self._wait(request.method, text, is_answer=True)
         if request.method in self._losing:
             self._losing.remove(request.method)

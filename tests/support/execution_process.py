@@ -1,4 +1,4 @@
-"""Execution as a process of its own, to be stopped and killed, in the world of `execution_rig`."""
+"""Execution as a process of its own, to be stopped and killed, in `execution_world`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support.actor_rig import remove_tables
 from support.between import standing_between
-from support.execution_rig import World, idle_exchange
+from support.execution_world import World, idle_exchange
 
 from ipc.account_table import AccountTable
 from ipc.shared_file import LayoutError, shared_path

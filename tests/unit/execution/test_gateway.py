@@ -65,6 +65,18 @@ async def test_a_request_under_way_is_not_started_again() -> None:
     assert rig.last_order().status is OrderStatus.RESTING
 
 
+async def test_what_is_wanted_again_at_the_end_of_a_request_is_started_again() -> None:
+    rig, gateway, exchange = standing(None, None)
+    request = sending(rig)
+    again = Gateway(
+        rig.ledger, lambda: again.start(request) if exchange.answers else None, Logged()
+    )
+    again.client = gateway.client
+    again.start(request)
+    await done(again)
+    assert len(exchange.asked) == 2
+
+
 async def test_a_rejection_is_final_and_a_rate_limit_is_not() -> None:
     busy, refused = RateLimited(429, "", "too many requests"), OrderRejected(400, "no", "no")
     rig, gateway, exchange = standing(busy, busy, refused)
