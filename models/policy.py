@@ -169,11 +169,21 @@ def model_folder(model_id: str, data_dir: Path) -> Path:
     return data_dir / "models" / model_id
 
 
+def _existing(folder: Path, data_dir: Path) -> Path:
+    if not (folder / MANIFEST_FILE).exists():
+        others = sorted(m.parent.name for m in (data_dir / "models").glob(f"*/{MANIFEST_FILE}"))
+        allowed = ", ".join(["default", *others])
+        raise ModelError(
+            f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}, allowed: {allowed}"
+        )
+    return folder
+
+
 def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
     """The strategy that `name` means; `ValueError` names what is not known and what is allowed."""
     kind, _, rest = name.partition(":")
     if kind == "onnx" and rest:
-        return OnnxPolicy(model_folder(rest, data_dir))
+        return OnnxPolicy(_existing(model_folder(rest, data_dir), data_dir))
     if kind == "baseline" and rest in BASELINES:
         return BASELINES[rest](seed)
     allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES)])

@@ -22,6 +22,7 @@ BELOW = {  # what each part of the house may import of it
     "models": ("ipc", "models"),
     "processes.runtime": ("ipc", "models", "processes.runtime"),
     "processes.adapters": ("ipc", "models", "processes.runtime", "processes.adapters"),
+    "processes.check": ("ipc", "models", "processes"),  # asks all of them whether they could start
 }
 NETWORK = {
     *("aiohttp", "asyncio", "asyncpg", "http", "httpx", "requests", "selectors", "socket"),

@@ -172,35 +172,6 @@ def test_a_second_stack_on_the_same_folder_is_refused_and_another_folder_is_not(
     assert first.next_action()
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "line"),
-    [
-        ("RL_EXCHANGE_SPEED", "fast", "RL_EXCHANGE_SPEED='fast' is not a number; allowed:"),
-        ("RL_ACTOR_STRATEGY", "onnx:nowhere", "nowhere"),
-        ("RL_EXCHANGE_REPLAY", "/nowhere.ndjson", "/nowhere.ndjson"),
-        ("DATABASE_URL", "mysql://u:p@localhost/x", "DATABASE_URL=mysql://u:***@localhost/x"),
-    ],
-)
-def test_bad_input_ends_the_stack_with_its_line_last_and_code_2(
-    stack: Start, setting: str, value: str, line: str
-) -> None:
-    running = stack(**{setting: value})
-    assert running.wait() == 2, running.said
-    last = running.said.splitlines()[-1]
-    assert last.startswith("stack: ")
-    assert line in last
-
-
-def test_an_occupied_port_is_named(stack: Start) -> None:
-    first = stack("first")
-    eventually(lambda: first.info("broadcaster"), "it is up")
-    port = first.environ["RL_BROADCASTER_PORT"]
-    assert first.next_action()
-    second = stack("second", RL_BROADCASTER_PORT=port)
-    assert second.wait() == 2
-    assert f"stack: RL_BROADCASTER_PORT={port} on 127.0.0.1 cannot be used" in second.said
-
-
 def test_after_a_kill_of_supervisord_the_next_start_works(stack: Start, tmp_path: Path) -> None:
     running = stack()
     assert running.next_action()

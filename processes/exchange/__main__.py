@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 
+from processes.adapters.kalshi.environments import needs_local_exchange
 from processes.exchange.service import serve
 from processes.runtime.config import Settings
 from processes.runtime.log import StdoutLog
@@ -13,8 +14,12 @@ from processes.runtime.run import run
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until stopped."""
-    await serve(settings, stop, StdoutLog("exchange"), uuid.UUID(bytes=os.urandom(16)))
+    """Serve until stopped; end at once where nobody would come."""
+    log = StdoutLog("exchange")
+    if not needs_local_exchange(settings):
+        log("not_needed", environment=settings.environment)
+        return
+    await serve(settings, stop, log, uuid.UUID(bytes=os.urandom(16)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from processes.exchange.replay import Replay
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.sockets import Connections
 from processes.exchange.synthetic import SyntheticFlow
-from processes.exchange.timeline import Recording, load_recordings
+from processes.exchange.timeline import Recording, recordings_of
 from processes.exchange.venue import Venue
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
@@ -30,16 +30,6 @@ from processes.runtime.log import Log
 __all__ = ["serve"]
 
 REAL_TIME = 1.0
-
-
-def _recordings(settings: Settings) -> list[Recording]:
-    path = settings.exchange.replay
-    if path is None:
-        return []
-    try:
-        return load_recordings(path)
-    except RecordingError as error:
-        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
 def _ids(life: uuid.UUID) -> Callable[[], str]:
@@ -84,7 +74,7 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
 
     Ids are derived from `life`, which no other run may have had.
     """
-    recordings = _recordings(settings)
+    recordings = recordings_of(settings)
     house = _house(settings, recordings, life)
     connections = Connections(house)
     wanted = settings.exchange

@@ -21,8 +21,9 @@ from processes.adapters.kalshi.recordings import (
     recording_files,
 )
 from processes.adapters.kalshi.wire import Snapshot
+from processes.runtime.config import ConfigError, Settings
 
-__all__ = ["Item", "Recording", "Step", "load_recordings", "timeline"]
+__all__ = ["Item", "Recording", "Step", "load_recordings", "recordings_of", "timeline"]
 
 CHECKED_BYTES: Final = 4 << 20  # recordings up to this size are read through at the start
 SETTLE_AFTER_MS: Final = 1_000  # determination before the settlement that is recorded
@@ -74,6 +75,17 @@ def _load(path: Path, *, whole: bool) -> Recording:
     if starts_ms is None or not has_book:
         raise RecordingError(path, 0, "no orderbook_snapshot in it")
     return Recording(path, load_markets(path), starts_ms)
+
+
+def recordings_of(settings: Settings) -> list[Recording]:
+    """What is to be replayed, nothing for synthetic markets; `ConfigError` for a bad recording."""
+    path = settings.exchange.replay
+    if path is None:
+        return []
+    try:
+        return load_recordings(path)
+    except RecordingError as error:
+        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
 def timeline(recordings: list[Recording]) -> Iterator[Item]:

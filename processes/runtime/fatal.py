@@ -11,6 +11,7 @@ import atexit
 import fcntl
 import os
 import stat
+import subprocess
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from supervisor.states import SupervisorStates
 
 from ipc.clock import mono_ns
 from processes.runtime.config import ConfigError
-from processes.runtime.preflight import check_free, hold_lock, settings_below
+from processes.runtime.preflight import check_folders, check_free, hold_lock, settings_below
 from processes.runtime.run import EXIT_CONFIG
 
 __all__ = ["DEATHS_WINDOW_NS", "EXIT_FAULT", "MAX_DEATHS", "StackWatch", "make_stack"]
@@ -97,9 +98,11 @@ def _exit_with(code: int, line: str) -> None:
 
 def make_stack(supervisord: Any) -> StackWatch:
     """supervisord's factory: check, hold the data folder, watch. One line and exit 2 on refusal."""
+    here = Path(supervisord.options.here)
     try:
-        settings = settings_below(Path(supervisord.options.here), os.environ)
+        settings = settings_below(here, os.environ)
         hold_lock(settings.data_dir)
+        check_folders(settings.data_dir)
         check_free(settings)
     except ConfigError as error:
         # supervisord catches every exception of a factory and prints its traceback
@@ -107,10 +110,21 @@ def make_stack(supervisord: Any) -> StackWatch:
         sys.stderr.flush()
         os._exit(EXIT_CONFIG)
     _append_to_files()
+    _ask_programs(here)
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     watch = StackWatch(supervisord, _exit_with, mono_ns)
     watch._subscribe()
     return watch
+
+
+def _ask_programs(here: Path) -> None:
+    """In a process of its own: the libraries that it takes to ask shall not stay in supervisord."""
+    try:
+        code = subprocess.run([sys.executable, "-m", "processes.check"], cwd=here).returncode
+    except KeyboardInterrupt:
+        os._exit(0)
+    if code:
+        os._exit(code if code == EXIT_CONFIG else EXIT_FAULT)
 
 
 def _append_to_files() -> None:

@@ -15,9 +15,10 @@ from ipc.messages import Environment
 from ipc.shared_file import shared_path
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["LOCK_NAME", "check_free", "hold_lock", "settings_below"]
+__all__ = ["LOCK_NAME", "check_folders", "check_free", "hold_lock", "settings_below"]
 
 LOCK_NAME: Final = "stack.lock"
+_FOLDERS: Final = ("exchange", "journal", "pg", "sockets")  # of a data folder, made by programs
 _TABLES: Final = ("books", "accounts")  # of shared memory, each with one writer
 _RETRY_S: Final = 0.1
 _held: dict[Path, int] = {}  # supervisord runs its start again on SIGHUP, in the same process
@@ -54,6 +55,17 @@ def hold_lock(data_dir: Path) -> None:
     _held[data_dir] = fd
 
 
+def check_folders(data_dir: Path) -> None:
+    """`ConfigError` for a part of the data folder that another user's stack, or a file, is."""
+    for folder in (data_dir / name for name in _FOLDERS):
+        usable = folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+        if folder.exists() and not usable:
+            raise ConfigError(
+                f"RL_DATA_DIR={data_dir} cannot be used: {folder} must be a folder that this user "
+                "may write; remove it or choose another data folder"
+            )
+
+
 def _ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
     """(variable, host, port) of everything that this stack will listen on."""
     yield "RL_BROADCASTER_PORT", settings.broadcaster.host, settings.broadcaster.port
@@ -63,10 +75,11 @@ def _ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
 
 
 def check_free(settings: Settings, patience_s: float = 4.0) -> None:
-    """`ConfigError` for a port or a shared table that stays in use.
+    """`ConfigError` for a port or a shared table that stays in use, or a port given twice.
 
     Programs of a stack whose supervisord was killed need a moment to notice, hence the patience.
     """
+    _refuse_twins(settings)
     for attempt in range(int(patience_s / _RETRY_S) + 1):
         problem = _first_problem(settings)
         if problem is None:
@@ -74,6 +87,14 @@ def check_free(settings: Settings, patience_s: float = 4.0) -> None:
         if attempt * _RETRY_S < patience_s:
             threading.Event().wait(_RETRY_S)
     raise ConfigError(problem)
+
+
+def _refuse_twins(settings: Settings) -> None:
+    taken: dict[int, str] = {}
+    for variable, _, port in _ports(settings):
+        if port and port in taken:
+            raise ConfigError(f"{variable}={port} is {taken[port]} too; choose another port")
+        taken[port] = variable
 
 
 def _first_problem(settings: Settings) -> str | None:

@@ -10,7 +10,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, NoReturn
 
 import uvloop
@@ -18,7 +18,7 @@ import uvloop
 from ipc.shared_file import LayoutError
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["EXIT_CONFIG", "Stopped", "die_with_parent", "run"]
+__all__ = ["EXIT_CONFIG", "Stopped", "die_with_parent", "run", "unless_stopped"]
 
 EXIT_CONFIG: Final = 2
 _PR_SET_PDEATHSIG: Final = 1
@@ -44,7 +44,7 @@ def run(name: str, main: Main) -> NoReturn:
         _make_data_dir(settings)
         uvloop.run(_until_stopped(main, settings))
     except (ConfigError, LayoutError) as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        sys.stderr.write(f"{name}: {' '.join(str(error).splitlines())}\n")
         sys.exit(EXIT_CONFIG)
     except Stopped as reason:
         sys.stderr.write(f"{name}: {reason}\n")
@@ -57,6 +57,17 @@ async def _until_stopped(main: Main, settings: Settings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     await main(settings, stop)
+
+
+async def unless_stopped(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Do what may take long, with its errors; leave it when asked to stop."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if working.done():
+        working.result()
+    else:
+        working.cancel()
 
 
 def _make_data_dir(settings: Settings) -> None:

@@ -350,6 +350,14 @@ class TestLife:
             assert await asyncio.to_thread(exchange.process.wait, 10) == 0
             clock.close()
 
+    @pytest.mark.parametrize("data", ["demo", "production"])
+    def test_it_ends_at_once_where_nobody_would_come(self, tmp_path, data):
+        mixed = {"KALSHI_DATA_ENVIRONMENT": data, "KALSHI_ALLOW_MIXED_ENVIRONMENTS": "true"}
+        process = start(tmp_path, KALSHI_TRADING_ENVIRONMENT="demo", **mixed)
+        assert process.communicate(timeout=20) == ("exchange not_needed environment=demo\n", "")
+        assert process.returncode == 0
+        assert not (tmp_path / "exchange").exists()
+
 
 def fails(tmp_path: Path, **environ: str) -> str:
     """The one line of an exchange that refuses to start."""

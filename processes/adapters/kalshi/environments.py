@@ -26,6 +26,7 @@ __all__ = [
     "clock_path",
     "data_environment_of",
     "environment_of_url",
+    "needs_local_exchange",
     "target_of",
 ]
 
@@ -95,6 +96,11 @@ def data_environment_of(settings: Settings) -> Environment:
             "a mix needs KALSHI_ALLOW_MIXED_ENVIRONMENTS=true"
         )
     return data
+
+
+def needs_local_exchange(settings: Settings) -> bool:
+    """Whether orders go to the exchange of this stack, or data comes from it."""
+    return Environment.SIMULATED in (settings.environment, data_environment_of(settings))
 
 
 def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiTarget:

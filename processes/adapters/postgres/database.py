@@ -13,7 +13,14 @@ from processes.adapters.postgres.migrations import known_versions, refuse_newer
 from processes.runtime.config import ConfigError
 from processes.runtime.run import Stopped
 
-__all__ = ["LOST", "connect", "connect_when_migrated", "connect_within"]
+__all__ = [
+    "FOREIGN_PATIENCE",
+    "LOST",
+    "check_server",
+    "connect",
+    "connect_when_migrated",
+    "connect_within",
+]
 
 # What a client sees when the server is killed or restarted under it: keep the batch, retry.
 LOST: Final = (
@@ -30,6 +37,7 @@ _HOPELESS: Final = (
     asyncpg.InvalidCatalogNameError,
 )
 RETRY: Final = 0.1  # seconds
+FOREIGN_PATIENCE: Final = 10.0  # seconds for a server of the user's own to answer
 
 Connection = Any
 
@@ -61,6 +69,15 @@ async def connect_within(dsn: str, patience_s: float) -> Connection:
             if loop.time() > deadline:
                 raise ConfigError(_refusal(dsn, error)) from None
         await asyncio.sleep(RETRY)
+
+
+async def check_server(dsn: str, patience_s: float = FOREIGN_PATIENCE) -> None:
+    """`ConfigError` for a server that does not answer or holds a newer schema."""
+    connection = await connect_within(dsn, patience_s)
+    try:
+        await _schema_is_ours(connection)
+    finally:
+        connection.terminate()
 
 
 async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:

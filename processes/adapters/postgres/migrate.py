@@ -12,19 +12,18 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Final
 
-from processes.adapters.postgres.database import LOST, connect_within
+from processes.adapters.postgres.database import FOREIGN_PATIENCE, LOST, connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.migrations import Migration, load, refuse_newer
 from processes.runtime.config import Settings
 from processes.runtime.log import Log, StdoutLog
-from processes.runtime.run import run
+from processes.runtime.run import run, unless_stopped
 
 __all__ = ["migrate"]
 
 LOCK_KEY: Final = 0x6B616C73  # any number, the same for every runner
 LOCK_POLL: Final = 0.1  # seconds
 EMBEDDED_PATIENCE: Final = 60.0  # seconds; initdb on a slow disk
-FOREIGN_PATIENCE: Final = 10.0
 
 
 async def migrate(connection: Any, steps: Sequence[Migration], log: Log) -> int:
@@ -62,14 +61,7 @@ async def _apply(connection: Any, step: Migration) -> None:
 
 
 async def _main(settings: Settings, stop: asyncio.Event) -> None:
-    work = asyncio.ensure_future(_migrate_server(settings, StdoutLog("migrate")))
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if work.done():
-        work.result()
-    else:
-        work.cancel()
+    await unless_stopped(stop, _migrate_server(settings, StdoutLog("migrate")))
 
 
 async def _migrate_server(settings: Settings, log: Log) -> None:

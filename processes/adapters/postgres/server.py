@@ -48,35 +48,52 @@ def binaries() -> Path:
 def serve(data_dir: Path, log: Log) -> NoReturn:
     """Become the server of a data folder; makes the cluster on the first start."""
     base, sock = pg_folder(data_dir), socket_folder(data_dir)
-    for folder in (base, sock):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folders(data_dir, base, sock)
     bin_dir = binaries()
     if os.geteuid() == 0:
         bin_dir = leave_root(bin_dir, (base, sock))
+    die_with_parent(signal.SIGINT)  # here: a change of user clears it. SIGINT: fast shutdown
     data = base / DATA
     if not data.exists():
         _init(bin_dir, data)
     asyncio.run(_wait_for_predecessor(data / "postmaster.pid"))
     log("starting", data=data, log=base / "postgres.log")
     _redirect(base / "postgres.log")
-    die_with_parent(signal.SIGINT)  # last: a change of user clears it. SIGINT: fast shutdown
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
     os.execv(program, [program, "-D", str(data), "-k", str(sock), "-c", "listen_addresses="])
 
 
+def _make_folders(data_dir: Path, *folders: Path) -> None:
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"RL_DATA_DIR={data_dir}: {folder} cannot be made: {error.strerror}"
+            ) from None
+
+
 def _init(bin_dir: Path, data: Path) -> None:
-    """Make the cluster aside, then rename: a killed first start leaves nothing half made."""
+    """Make the cluster aside, then rename: a first start that is stopped leaves nothing behind."""
     fresh = data.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
     options = ["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-instructions"]
-    made = subprocess.run(
+    initdb = subprocess.Popen(
         [str(bin_dir / "initdb"), "-D", str(fresh), *options],
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
+        process_group=0,
     )
-    if made.returncode:
-        raise RuntimeError(f"initdb failed: {made.stderr.strip().splitlines()[-1:]}")
+    try:
+        _, complaint = initdb.communicate()
+    except KeyboardInterrupt:
+        os.killpg(initdb.pid, signal.SIGKILL)
+        initdb.communicate()  # its end of the pipe is its children's too: all of them are gone
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    if initdb.returncode:
+        raise ConfigError(f"{data} cannot be made: {complaint.strip().splitlines()[-1:]}")
     fresh.rename(data)
 
 
@@ -122,7 +139,7 @@ def _redirect(log_file: Path) -> None:
 
 def main() -> None:
     """Serve, or end at once when the database is somebody else's."""
-    die_with_parent()
+    die_with_parent(signal.SIGINT)
     log = StdoutLog("postgres")
     try:
         settings = load_settings(os.environ)
@@ -133,6 +150,8 @@ def main() -> None:
     except (ConfigError, PermissionError) as error:
         sys.stderr.write(f"postgres: {error}\n")
         sys.exit(EXIT_CONFIG)
+    except KeyboardInterrupt:
+        log("stopped", reason="before there was a server")
 
 
 if __name__ == "__main__":

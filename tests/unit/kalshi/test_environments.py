@@ -15,6 +15,7 @@ from processes.adapters.kalshi.environments import (
     clock_path,
     data_environment_of,
     environment_of_url,
+    needs_local_exchange,
     target_of,
 )
 from processes.runtime.config import ConfigError, Settings, load_settings
@@ -124,6 +125,14 @@ def test_a_host_of_another_environment_is_refused(
         target_of(settings_of(**environ, **{name: value}))
     assert value in str(refusal.value)
     assert "allowed" in str(refusal.value)
+
+
+def test_the_local_exchange_is_needed_for_orders_or_for_data() -> None:
+    mixed = {"KALSHI_ALLOW_MIXED_ENVIRONMENTS": "true"}
+    assert needs_local_exchange(settings_of())
+    assert needs_local_exchange(settings_of(**mixed, KALSHI_DATA_ENVIRONMENT="demo"))
+    assert needs_local_exchange(settings_of(**mixed, **DEMO, KALSHI_DATA_ENVIRONMENT="simulated"))
+    assert not needs_local_exchange(settings_of(**DEMO))
 
 
 def test_a_retired_host_is_called_retired() -> None:

@@ -1,0 +1,62 @@
+"""Could this stack run? `python -m processes.check` asks all that its programs will ask.
+
+It starts nothing and changes nothing. supervisord runs it before the first program, so that a wrong
+model, recording or database is refused while no order can have been sent. The programs ask again:
+each may be started alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ipc.account_table import AccountTable
+from ipc.book_table import BookTable
+from ipc.messages import Environment
+from ipc.shared_file import shared_path
+from processes.adapters.kalshi.credentials import credentials_path, load_credentials
+from processes.adapters.kalshi.environments import Purpose, needs_local_exchange, target_of
+from processes.adapters.postgres.database import check_server
+from processes.exchange.timeline import recordings_of
+from processes.inference.strategy import choice_of, strategy_of
+from processes.runtime.config import Settings
+from processes.runtime.run import run, unless_stopped
+
+__all__ = ["check"]
+
+
+async def check(settings: Settings) -> None:
+    """`ConfigError` or `LayoutError` for the first thing that cannot be used."""
+    _check_exchange(settings)
+    choice_of(settings.actor)
+    strategy_of(settings)
+    _check_tables(settings)
+    if settings.database_url:
+        await check_server(settings.database_url)
+
+
+def _check_exchange(settings: Settings) -> None:
+    """The exchange that is talked to: its addresses and keys, or what the local one replays."""
+    for purpose in Purpose:
+        target = target_of(settings, purpose)
+        ours = target.environment is Environment.SIMULATED
+        if not ours or credentials_path(settings.data_dir).exists():
+            load_credentials(settings, purpose)
+    if needs_local_exchange(settings):
+        recordings_of(settings)
+
+
+def _check_tables(settings: Settings) -> None:
+    """Tables that an earlier version left in memory."""
+    for name, kind in (("books", BookTable), ("accounts", AccountTable)):
+        try:
+            kind.attach(shared_path(settings.data_dir, name)).close()
+        except FileNotFoundError:
+            continue
+
+
+async def _main(settings: Settings, stop: asyncio.Event) -> None:
+    await unless_stopped(stop, check(settings))
+
+
+if __name__ == "__main__":
+    run("stack", _main)

@@ -1,0 +1,258 @@
+"""Bad input: one line that names the thing, its value and what is allowed, exit code 2, no more.
+
+Through the real `supervisord -c supervisord.conf`; then the programs alone, for those who start one
+by hand.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.exchange import write_recording
+from support.postgres import Database
+from support.refusals import line_of_program, line_of_stack, lives
+from support.stack import ROOT, Stack, eventually, free_ports
+
+from ipc.shared_file import SharedFile, shared_path
+from processes.adapters.kalshi.credentials import Algorithm, new_credentials
+
+Start = Callable[..., Stack]
+MODEL = ROOT / "models" / "default"
+PROCESSES = ("exchange", "collector", "recorder", "inference", "execution", "broadcaster")
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Start]:
+    """Starts one stack and leaves none behind."""
+    started: list[Stack] = []
+
+    def start(**environ: str) -> Stack:
+        stack = Stack(tmp_path / "stack", **environ)
+        started.append(stack)
+        stack.start()
+        return stack
+
+    yield start
+    for one in started:
+        one.close()
+
+
+SETTINGS = [
+    ("RL_EXCHANGE_SPEED", "fast", "is not a number; allowed: 0.0 to 10000.0"),
+    ("RL_BROADCASTER_PORT", "80a", "is not a whole number; allowed: 0 to 65535"),
+    ("RL_ACTOR_TICK_THROTTLE_MS", "-1", "is out of range; allowed: 0 to 3600000"),
+    ("RL_ACTOR_MARKET_CASH", "much", "is not an amount of dollars, such as 100.00"),
+    ("RL_ACTOR_ENABLED", "perhaps", "is not a truth value; allowed: true, false"),
+    ("KALSHI_TRADING_ENVIRONMENT", "paper", "allowed: simulated, demo, production"),
+    ("KALSHI_DATA_ENVIRONMENT", "paper", "allowed: simulated, demo, production"),
+    ("RL_ACTOR_STRATEGY", "magic", "allowed: onnx:<model>, baseline:hold, baseline:"),
+    ("RL_ACTOR_STRATEGY", "baseline:luck", "allowed: onnx:<model>, baseline:hold, baseline:"),
+    ("RL_ACTOR_STRATEGY", "onnx:absent", "/models/absent, allowed: default"),
+    ("RL_MARKET_MODE", "hot", "allowed: discovery, config"),
+    ("RL_ENDPOINT_INTENTS", "somewhere", "allowed: tcp://host:port, ipc://path"),
+    ("RL_EXCHANGE_REPLAY", "/nowhere.ndjson", "no such file or folder"),
+    ("DATABASE_URL", "mysql://localhost/x", "allowed: postgresql://user:password@host:port"),
+    ("DATABASE_URL", "postgresql://nosuchhost.invalid/x", "allowed: postgresql://user:password"),
+    ("DATABASE_URL", "postgresql://127.0.0.1:1/x", "refused; allowed: postgresql://user:password"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "rest"), SETTINGS)
+def test_a_setting(stack: Start, variable: str, value: str, rest: str) -> None:
+    line = line_of_stack(stack(**{variable: value}))
+    assert line.startswith((f"stack: {variable}={value}", f"stack: {variable}={value!r}"))
+    assert rest in line
+
+
+def test_an_environment_without_its_key(stack: Start) -> None:
+    line = line_of_stack(stack(KALSHI_TRADING_ENVIRONMENT="demo"))
+    assert line == "stack: KALSHI_API_KEY_ID is empty; demo needs the id of an API key"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rest"),
+    [
+        ("bad.ndjson", b"not json\n", "bad.ndjson:1: not a recorded line"),
+        ("bad.ndjson", b"", "no orderbook_snapshot in it"),
+        ("bad.ndjson.gz", b"\x1f\x8b\x08damaged", "bad.ndjson.gz:1: damaged compression"),
+        ("notes.txt", b"", "no recordings in it; allowed: *.ndjson.gz, *.jsonl.gz"),
+    ],
+)
+def test_a_malformed_recording(
+    stack: Start, tmp_path: Path, name: str, content: bytes, rest: str
+) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    line = line_of_stack(stack(RL_EXCHANGE_REPLAY=str(folder)))
+    assert line.startswith(f"stack: RL_EXCHANGE_REPLAY={folder} cannot be replayed: {folder}")
+    assert rest in line
+
+
+@pytest.mark.parametrize("variable", ["RL_BROADCASTER_PORT", "RL_EXCHANGE_PORT"])
+def test_an_occupied_port(stack: Start, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        line = line_of_stack(stack(**{variable: str(port)}))
+    reason = "cannot be used: address already in use; choose a free port"
+    assert line == f"stack: {variable}={port} on 127.0.0.1 {reason}"
+
+
+def test_one_port_for_two(stack: Start) -> None:
+    line = line_of_stack(stack(RL_EXCHANGE_PORT="18070", RL_EXCHANGE_ADMIN_PORT="18070"))
+    assert line.startswith("stack: RL_EXCHANGE_ADMIN_PORT=18070 is RL_EXCHANGE_PORT too")
+
+
+@pytest.mark.parametrize("below", ["", "data"])
+def test_a_data_folder_that_is_none(stack: Start, tmp_path: Path, below: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    line = line_of_stack(stack(RL_DATA_DIR=str(file / below)))
+    assert line.startswith(f"stack: RL_DATA_DIR={file / below} cannot be written: ")
+    assert line.endswith("; choose a writable folder")
+
+
+@pytest.mark.parametrize("part", ["journal", "pg"])
+def test_a_data_folder_with_a_file_in_the_place_of_a_folder(
+    stack: Start, tmp_path: Path, part: str
+) -> None:
+    data = tmp_path / "stack" / "data"
+    data.mkdir(parents=True)
+    (data / part).touch()
+    line = line_of_stack(stack(), part)
+    assert line.startswith(f"stack: RL_DATA_DIR={data} cannot be used: {data / part} must be")
+
+
+def broken_model(data_dir: Path) -> str:
+    """A strategy whose model's file is not the one of its manifest any more."""
+    folder = data_dir / "models" / "mine"
+    shutil.copytree(MODEL, folder)
+    with (folder / "policy.onnx").open("ab") as file:
+        file.write(b"\0")
+    return "onnx:mine"
+
+
+def assert_both_hashes_named(line: str, who: str) -> None:
+    assert line.startswith(f"{who}: RL_ACTOR_STRATEGY='onnx:mine': model 'mine': sha256 of policy")
+    said, _, meant = line.rpartition(", its manifest says ")
+    assert meant.strip() in (MODEL / "manifest.json").read_text()
+    assert said.split()[-1] != meant.strip()
+
+
+def test_a_model_with_a_wrong_hash(stack: Start, tmp_path: Path) -> None:
+    strategy = broken_model(tmp_path / "stack" / "data")
+    assert_both_hashes_named(line_of_stack(stack(RL_ACTOR_STRATEGY=strategy), "models"), "stack")
+
+
+@contextmanager
+def foreign_table(data_dir: Path, name: str) -> Iterator[str]:
+    """A table that another version of this program left in memory -> what is said of it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = shared_path(data_dir, name)
+    SharedFile.create(path, magic=7, layout=99, shape=(1,), body_words=8).close()
+    try:
+        yield f"{path}: table layout 99 (magic 0x7) is not the layout"
+    finally:
+        path.unlink()
+
+
+@pytest.mark.parametrize("table", ["books", "accounts"])
+def test_a_table_of_another_layout(stack: Start, tmp_path: Path, table: str) -> None:
+    with foreign_table(tmp_path / "stack" / "data", table) as said:
+        line = line_of_stack(stack())
+    assert line.startswith(f"stack: {said}")
+    assert line.endswith("of this program; stop what uses it and remove the file")
+
+
+def test_a_database_that_is_not_there(stack: Start, database: Database) -> None:
+    line = line_of_stack(stack(DATABASE_URL=database.server.dsn("nowhere")))
+    assert 'cannot be used: database "nowhere" does not exist; allowed: ' in line
+
+
+def test_a_database_of_a_newer_version(stack: Start, database: Database) -> None:
+    database.fetch("insert into schema_migrations values ('29990101000000')")
+    line = line_of_stack(stack(DATABASE_URL=database.dsn))
+    assert "29990101000000, which this program does not know" in line
+
+
+def test_what_shows_only_later_ends_the_stack_with_its_line_last(
+    stack: Start, tmp_path: Path
+) -> None:
+    """A long recording is not read through before the start."""
+    noise = np.random.default_rng(1).bytes(5 << 20).hex()
+    levels = {"yes_dollars_fp": [["0.4000", "9.00"]], "no_dollars_fp": [["0.5000", "9.00"]]}
+    book = {"market_ticker": "KXLATE-1", "market_id": "m", **levels}
+    event = {"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": book}
+    broken = {"type": "orderbook_delta", "sid": 1, "seq": 2, "msg": {}}
+    frames = [
+        {"recv_ms": 1_785_930_000_000, "event": event},
+        {"recorder": "noise", "info": {"noise": noise}},
+        {"recv_ms": 1_785_930_000_500, "event": broken},
+    ]
+    write_recording(tmp_path / "recordings", "KXLATE-1", frames, 1_785_930_000_000)
+    path = tmp_path / "recordings" / "KXLATE-1.ndjson.gz"
+    running = stack(RL_EXCHANGE_REPLAY=str(path), RL_EXCHANGE_SPEED="0")
+    assert running.wait() == 2, running.said
+    last = running.said.splitlines()[-1]
+    assert last.startswith(f"stack: ended by exchange: exchange: RL_EXCHANGE_REPLAY={path} cannot")
+    assert f"{path}:3: " in last
+    assert_gone(running)
+
+
+def test_a_stop_while_the_first_database_is_made_leaves_no_half_of_it(stack: Start) -> None:
+    running = stack()
+    eventually(lambda: [*running.data_dir.glob("pg/data18.new/*")], "initdb has begun")
+    code, _ = running.stop(signal.SIGINT)
+    assert code == 0
+    assert_gone(running)
+
+
+def assert_gone(stack: Stack) -> None:
+    """No program is left, no half of a database, and nobody had to be told in a traceback."""
+    assert lives(stack.folder) == []
+    assert [*stack.data_dir.rglob("data18.new")] == []
+    assert "Traceback" not in stack.said
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_program_alone_refuses_a_setting(process: str, tmp_path: Path) -> None:
+    line = line_of_program(process, tmp_path, RL_ACTOR_WARMUP_TICKS="ten")
+    assert line == (
+        f"{process}: RL_ACTOR_WARMUP_TICKS='ten' is not a whole number; allowed: 0 to 10000"
+    )
+
+
+def test_inference_alone_refuses_a_model_with_a_wrong_hash(tmp_path: Path) -> None:
+    strategy = broken_model(tmp_path)
+    line = line_of_program("inference", tmp_path, RL_ACTOR_STRATEGY=strategy)
+    assert_both_hashes_named(line, "inference")
+
+
+@pytest.mark.parametrize(
+    ("process", "table"),
+    [
+        ("collector", "books"),
+        ("execution", "accounts"),
+        ("inference", "books"),
+        ("broadcaster", "books"),
+    ],
+)
+def test_a_program_alone_refuses_a_table_of_another_layout(
+    process: str, table: str, tmp_path: Path
+) -> None:
+    """With a key of the demo exchange, so that none of them waits for the local one first."""
+    key = new_credentials("key", Algorithm.ED25519).private_key_pem()
+    demo = {"KALSHI_TRADING_ENVIRONMENT": "demo", "KALSHI_API_KEY_ID": "key"}
+    port = str(free_ports(1)[0])
+    with foreign_table(tmp_path, table) as said:
+        line = line_of_program(
+            process, tmp_path, **demo, KALSHI_PRIVATE_KEY=key, RL_BROADCASTER_PORT=port
+        )
+    assert line.startswith(f"{process}: {said}")
