@@ -104,13 +104,15 @@ def make_stack(supervisord: Any) -> StackWatch:
         hold_lock(settings.data_dir)
         check_folders(settings.data_dir)
         check_free(settings)
+        _append_to_files()
+        _ask_programs(here)
+    # supervisord catches every exception of a factory and prints its traceback
     except ConfigError as error:
-        # supervisord catches every exception of a factory and prints its traceback
         sys.stderr.write(f"stack: {error}\n")
         sys.stderr.flush()
         os._exit(EXIT_CONFIG)
-    _append_to_files()
-    _ask_programs(here)
+    except KeyboardInterrupt:
+        os._exit(0)
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     watch = StackWatch(supervisord, _exit_with, mono_ns)
     watch._subscribe()
@@ -119,10 +121,7 @@ def make_stack(supervisord: Any) -> StackWatch:
 
 def _ask_programs(here: Path) -> None:
     """In a process of its own: the libraries that it takes to ask shall not stay in supervisord."""
-    try:
-        code = subprocess.run([sys.executable, "-m", "processes.check"], cwd=here).returncode
-    except KeyboardInterrupt:
-        os._exit(0)
+    code = subprocess.run([sys.executable, "-m", "processes.check"], cwd=here).returncode
     if code:
         os._exit(code if code == EXIT_CONFIG else EXIT_FAULT)
 

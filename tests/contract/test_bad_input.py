@@ -182,6 +182,17 @@ def test_a_database_of_a_newer_version(stack: Start, database: Database) -> None
     assert "29990101000000, which this program does not know" in line
 
 
+def test_a_stop_while_the_database_is_waited_for(stack: Start) -> None:
+    running = stack(DATABASE_URL="postgresql://127.0.0.1:1/x")
+    eventually(
+        lambda: len(lives(running.folder)) > 1, "the check runs beside supervisord"
+    )
+    code, _ = running.stop(signal.SIGINT)
+    assert code == 0
+    assert [line for line in running.said.splitlines() if " CRIT " not in line] == []
+    eventually(lambda: not lives(running.folder), "the check has ended too")
+
+
 def test_what_shows_only_later_ends_the_stack_with_its_line_last(
     stack: Start, tmp_path: Path
 ) -> None:
