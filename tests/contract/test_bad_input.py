@@ -184,9 +184,7 @@ def test_a_database_of_a_newer_version(stack: Start, database: Database) -> None
 
 def test_a_stop_while_the_database_is_waited_for(stack: Start) -> None:
     running = stack(DATABASE_URL="postgresql://127.0.0.1:1/x")
-    eventually(
-        lambda: len(lives(running.folder)) > 1, "the check runs beside supervisord"
-    )
+    eventually(lambda: len(lives(running.folder)) > 1, "the check runs beside supervisord")
     code, _ = running.stop(signal.SIGINT)
     assert code == 0
     assert [line for line in running.said.splitlines() if " CRIT " not in line] == []
