@@ -67,7 +67,7 @@ async def test_a_collector_that_stands_still_decides_nothing(tmp_path):
         collector.flush()
         await rig.nothing_more()
         assert rig.service.counters.get("gated_writer_stopped") == 1
-        collector.moves = True
+        collector.move()
         collector.tick(250)
         assert (await rig.action()).reason == "policy"
 

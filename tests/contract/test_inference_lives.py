@@ -12,6 +12,7 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import AccountRow
 from ipc.journal import Kind, events_of, stream_folder
+from ipc.shared_file import shared_path
 from models.observation import LiveObservationAdapter, observation_hash
 
 # Other lives
@@ -37,6 +38,25 @@ async def test_a_restarted_collector_is_another_session_without_history(tmp_path
             *(("c-1", 0), ("c-1", 1)),
             *(("c-2", 0), ("c-2", 1)),
         ]
+
+
+async def test_a_table_that_counts_its_lives_anew_is_another_life(tmp_path):
+    async with acting(tmp_path, **BUYS) as rig:
+        first = await rig.start()
+        generation = first.table.generation
+        for at_ms in (250, 500):
+            first.tick(at_ms)
+            await rig.action()
+        first.close()
+        shared_path(tmp_path, "books").unlink()  # as where shared memory is emptied
+        second = rig.collect(uid="c-2")
+        assert second.table.generation == generation
+        await rig.follow("c-2")
+        second.snapshot(1_000)  # the same market, row and event number as the first life's
+        second.flush()
+        action = await rig.action()
+        assert (action.session_uid, action.recv_ns) == ("c-2", NOON_NS + 1_000 * MS)
+        assert [tick.history for tick in rig.ticks()] == [0, 1, 0]
 
 
 async def test_a_killed_collectors_last_tick_is_not_decided_and_the_next_life_is(tmp_path):
@@ -92,10 +112,12 @@ async def test_every_observation_can_be_rebuilt_from_the_recording(tmp_path):
     random = np.random.default_rng(5)
     accounts: dict[int, AccountRow] = {}
     async with acting(tmp_path) as rig:
-        collector = await rig.start()
+        execution, collector = await rig.execute(), rig.collect()
+        await rig.follow(collector.uid)
+        collector.snapshot(0)
         for step in range(60):
             position, cash = int(random.integers(-50, 50)), int(random.integers(20, 100))
-            accounts[step] = rig.execution.knows(MARKET, cash, position, version=step)
+            accounts[step] = execution.knows(MARKET, cash, position, version=step)
             at_ms = 130 * step
             if step % 25 == 24:
                 levels = {int(c): int(n) for c, n in random.integers(1, 40, (6, 2))}

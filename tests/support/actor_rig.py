@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 import zmq.asyncio
-from support.fake_collector import MARKET, STANDING_STILL_NS, URL, FakeCollector
+from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeCollector
 from support.model_builders import NOON_NS
 
 from ipc import account_table as a
@@ -52,7 +52,6 @@ __all__ = [
 STREAM = "20260805T160000-00000a11"
 BUYS = {"RL_ACTOR_STRATEGY": "baseline:join_best"}  # flat, it buys at every tick
 PATIENCE = 8.0  # seconds: a wait that is not fulfilled by then has failed
-BEAT = 0.05  # seconds between heartbeats
 LOOK = 0.002  # seconds between looks at what only a look can tell
 KNOCK = "knock"  # topic of messages that are of no process
 
@@ -81,18 +80,11 @@ class FakeExecution:
 
     def __init__(self, data_dir: Path) -> None:
         self.table = AccountTableWriter.create(shared_path(data_dir, "accounts"))
-        self.moves = True
-        self.beat()
-
-    def beat(self) -> None:
-        """The heartbeat of an execution, while it moves."""
-        if self.moves:
-            self.table.heartbeat(mono_ns())
+        self.table.heartbeat(mono_ns() + BEATING_NS)
 
     def stand_still(self) -> None:
         """Its heart stopped a while ago."""
-        self.moves = False
-        self.table.heartbeat(mono_ns() - STANDING_STILL_NS)
+        self.table.heartbeat(mono_ns() + STOPPED_NS)
 
     def knows(
         self, ticker: str = MARKET, cash: int = 100, position: int = 0, version: int = 7
@@ -106,7 +98,6 @@ class FakeExecution:
 
     def close(self) -> None:
         """A clean end."""
-        self.moves = False
         self.table.close()
 
 
@@ -119,8 +110,6 @@ class Rig:
         self.context = zmq.asyncio.Context()
         self._ends = ends
         ends.callback(self.context.term)
-        self.collector: FakeCollector | None = None
-        self.execution: FakeExecution | None = None
         where = (settings.data_dir, settings.environ)
         self.publisher = self._held(Publisher(self.context, "collector", *where, 1))
         self._bell = self._held(Puller(self.context, "doorbell", *where))
@@ -150,19 +139,18 @@ class Rig:
 
     def collect(self, *tickers: str, uid: str = "c-1") -> FakeCollector:
         """A collector starts with these markets; their books are EMPTY."""
-        collector = FakeCollector(self.settings.data_dir, self.publisher, uid)
-        self.collector = self._held(collector)
+        collector = self._held(FakeCollector(self.settings.data_dir, self.publisher, uid))
         for ticker in tickers or (MARKET,):
             collector.add(ticker)
         return collector
 
     async def execute(self, *tickers: str) -> FakeExecution:
         """Execution starts and knows these markets; waits until the service has its table."""
-        self.execution = self._held(FakeExecution(self.settings.data_dir))
+        execution = self._held(FakeExecution(self.settings.data_dir))
         for ticker in tickers:
-            self.execution.knows(ticker)
+            execution.knows(ticker)
         await self.until(lambda _: self.log.has("attached", table="accounts"))
-        return self.execution
+        return execution
 
     def tell(self, uid: str) -> None:
         """The collector says which session it is."""
@@ -285,14 +273,6 @@ class Rig:
             if self._intents is not None:
                 await _connected(wires.intents, self._intents)
 
-    async def beat(self) -> None:
-        """What the real ends do 20 times a second."""
-        while True:
-            for end in (self.collector, self.execution):
-                if end is not None:
-                    end.beat()
-            await asyncio.sleep(BEAT)
-
 
 async def _connected(pusher: Pusher, puller: Puller) -> None:
     while not pusher.send(Doorbell(stream=KNOCK)):  # noqa: ASYNC110  sockets tell nobody
@@ -340,11 +320,8 @@ async def acting(
         await rig.connected()
         stop = asyncio.Event()
         running = asyncio.create_task(rig.service.run(stop))
-        beating = asyncio.create_task(rig.beat())
         try:
             yield rig
         finally:
             stop.set()
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
             await running

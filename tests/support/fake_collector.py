@@ -19,13 +19,23 @@ from processes.collector.session import Session, SessionFacts
 from processes.collector.triggers import Triggers
 from processes.collector.write_queue import Stamps, WriteQueue
 
-__all__ = ["MARKET", "MS", "NO_LEVELS", "STANDING_STILL_NS", "URL", "YES_LEVELS", "FakeCollector"]
+__all__ = [
+    "BEATING_NS",
+    "MARKET",
+    "MS",
+    "NO_LEVELS",
+    "STOPPED_NS",
+    "URL",
+    "YES_LEVELS",
+    "FakeCollector",
+]
 
 MARKET = "KXTEST-26AUG05-1"
 URL = "ws://127.0.0.1:1/trade-api/ws/v2"
 MS = 1_000_000
 THROTTLE_NS = 250 * MS
-STANDING_STILL_NS = 3_000 * MS  # age of a heartbeat that nobody takes for life
+STOPPED_NS = -3_000 * MS  # a heartbeat that nobody takes for life
+BEATING_NS = 3_600_000 * MS  # one that lasts for a test, however long the machine keeps it waiting
 Levels = dict[int, int]  # {cents of the leg: contracts}
 YES_LEVELS: Levels = {45: 100, 44: 200}
 NO_LEVELS: Levels = {52: 50, 50: 10}
@@ -37,7 +47,6 @@ class FakeCollector:
     def __init__(self, data_dir: Path, publisher: Publisher, uid: str) -> None:
         facts = SessionFacts(uid, Environment.SIMULATED, URL, NOON_NS)
         self.uid = uid
-        self.moves = True
         self._closing = ExitStack()
         self.table = BookTableWriter.create(shared_path(data_dir, "books"), 128, 1280)
         self._closing.callback(self.table.close)
@@ -46,17 +55,15 @@ class FakeCollector:
         self.queue = WriteQueue(self.table, self.session.segments, THROTTLE_NS)
         self.triggers = Triggers(self.table, publisher)
         self.rows: dict[str, int] = {}
-        self.beat()
+        self.move()
 
-    def beat(self) -> None:
-        """The heartbeat of a collector, while it moves."""
-        if self.moves:
-            self.table.heartbeat(mono_ns())
+    def move(self) -> None:
+        """Its heart beats from now on."""
+        self.table.heartbeat(mono_ns() + BEATING_NS)
 
     def stand_still(self) -> None:
         """Its heart stopped a while ago; it still holds its lock."""
-        self.moves = False
-        self.table.heartbeat(mono_ns() - STANDING_STILL_NS)
+        self.table.heartbeat(mono_ns() + STOPPED_NS)
 
     def add(self, ticker: str = MARKET) -> int:
         """A market with an EMPTY book."""
@@ -93,7 +100,6 @@ class FakeCollector:
 
     def flush(self) -> None:
         """Publish one trigger per market that changed."""
-        self.beat()
         self.triggers.flush()
 
     def announce_again(self, ticker: str = MARKET) -> None:
@@ -108,7 +114,6 @@ class FakeCollector:
 
     def close(self) -> None:
         """A clean end; a second one changes nothing."""
-        self.moves = False
         self._closing.close()
 
 
