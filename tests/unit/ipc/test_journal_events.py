@@ -88,6 +88,7 @@ def test_a_disk_that_is_full_is_a_refusal_and_leaves_nothing_behind(
 
 def test_more_than_a_segment_is_refused_at_once(tmp_path: Path) -> None:
     journal = segments(tmp_path)
+    append(journal, 1)
     assert not journal.room(CAPACITY + 1)
     assert journal.room(CAPACITY)
     journal.close()
