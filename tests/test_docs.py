@@ -42,3 +42,23 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         if not target.startswith(("http://", "https://")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def guards() -> list[tuple[str, str, str]]:
+    """(guard, places, tests) of every row of docs/guards.md."""
+    text = (ROOT / "docs" / "guards.md").read_text()
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    cells = [(r[0][2:], r[2], r[3]) for r in rows if len(r) == 4]
+    return [c for c in cells if not c[0].startswith(("guard", "---"))]
+
+
+@pytest.mark.parametrize(("guard", "places", "tests"), guards())
+def test_every_guard_names_its_place_and_a_test_that_is_there(
+    guard: str, places: str, tests: str
+) -> None:
+    for place in re.findall(r"`([^`]+\.py)`", places):
+        assert (ROOT / place).is_file(), f"{guard}: {place}"
+    named = re.findall(r"`([^`]+)::([^`]+)`", tests)
+    assert named, guard
+    for file, function in named:
+        assert f"def {function}(" in (ROOT / "tests" / file).read_text(), f"{guard}: {function}"
