@@ -142,10 +142,10 @@ async def test_orders_of_two_markets_do_not_wait_for_each_other(tmp_path):
 async def refused(rig, wanted: Intent) -> str:
     """Push -> the reason why it became no order."""
     await rig.push(wanted)
-    order = await rig.order(intent_id=wanted.intent_id, status=REJECTED)
+    facts = {"intent_id": wanted.intent_id, "status": REJECTED}
+    (order,) = await rig.until(lambda: rig.journalled(ActorOrder, **facts), "it is refused")
     assert rig.between.writes() == []
     assert rig.at_exchange() == []
-    assert order in rig.journal()
     return order.reason
 
 

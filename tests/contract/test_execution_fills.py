@@ -217,6 +217,7 @@ async def test_a_market_that_closes_and_settles_pays_once(tmp_path):
     async with executing(tmp_path, exchange=running, RL_RECONCILE_S="0.5") as rig:
         await rig.known()
         await filled(rig, "i1", yes_price_e4=5_000)
+        await rig.holds(1_000)
         await rig.push(intent("i2", yes_price_e4=2_000))
         await rig.order(intent_id="i2", status=RESTING)
         async with rig.exchange.stream() as follower:

@@ -45,7 +45,10 @@ async def test_a_start_cancels_what_an_earlier_life_left_and_only_then_trades(tm
             await rig.until(lambda: rig.between.sent("DELETE"), "the leftover is found")
             await rig.known(OTHER, beside=TICKER)
             await rig.push(intent("early", yes_price_e4=4_500))
-            assert (await rig.order(intent_id="early")).reason == "order_of_an_earlier_life"
+            refused = await rig.until(
+                lambda: rig.journalled(ActorOrder, intent_id="early"), "it is refused"
+            )
+            assert refused[0].reason == "order_of_an_earlier_life"
             assert rig.row() is None
         await rig.known()
         assert rig.resting("ka-earlier") == []

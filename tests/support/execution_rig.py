@@ -62,6 +62,7 @@ class Rig(World):
         )
         self._stop.clear()
         self.service = ExecutionService(self.settings, target, self.clock, stream, self.log)
+        self.listen()
         self._running = asyncio.create_task(self.service.run(self._stop))
         self.check_alive = self._check
 

@@ -87,10 +87,18 @@ class World:
         self.context = zmq.asyncio.Context()
         self.intents = Pusher(self.context, "intents", data_dir, {}, 1)
         self.collector = Publisher(self.context, "collector", data_dir, {}, 1)
-        self.heard = Subscriber(self.context, ["execution"], data_dir, {})
+        self.heard = self._subscribed()
         self.bell = Puller(self.context, "doorbell", data_dir, {})
         self.check_alive: Callable[[], None] = lambda: None
         self._names = count(1)
+
+    def _subscribed(self) -> Subscriber:
+        return Subscriber(self.context, ["execution"], self.data_dir, {})
+
+    def listen(self) -> None:
+        """Subscribe anew: an old connection takes a while to find a new life."""
+        self.heard.close()
+        self.heard = self._subscribed()
 
     # What others do.
 
