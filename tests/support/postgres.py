@@ -108,7 +108,8 @@ class Database:
     async def afetch(self, query: str, *arguments: object) -> list[Any]:
         connection = await asyncpg.connect(self.dsn)
         try:
-            return await connection.fetch(query, *arguments)
+            rows: list[Any] = await connection.fetch(query, *arguments)
+            return rows
         finally:
             await connection.close()
 

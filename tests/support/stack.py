@@ -22,6 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from ipc.shared_file import shared_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
 
@@ -46,9 +47,9 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-def eventually(check: Callable[[], Any], what: str) -> Any:
+def eventually(check: Callable[[], Any], what: str, bound_s: float = BOUND_S) -> Any:
     """The first true answer; bounded, and never a figure."""
-    deadline = time.monotonic() + BOUND_S
+    deadline = time.monotonic() + bound_s
     while time.monotonic() < deadline:
         if answer := check():
             return answer
@@ -143,6 +144,8 @@ class Stack:
         """Leave nothing behind, whatever state the test left it in."""
         if self._process is not None:
             self.stop(signal.SIGTERM)
+        for name in ("books", "accounts"):
+            shared_path(self.data_dir, name).unlink(missing_ok=True)
 
     def info(self, program: str) -> dict[str, Any]:
         """supervisord's view of a program; empty while it does not answer."""

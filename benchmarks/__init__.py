@@ -1,0 +1,1 @@
+"""Latency and throughput, of the parts and of the whole; nothing imports this package."""

@@ -1,0 +1,169 @@
+"""A stand-in for the exchange that only sends: `python -m benchmarks.sender <data_dir> <deltas>`.
+
+It lists one market, answers subscriptions, and writes frames that were encoded before anybody
+connected, as fast as the socket takes them. Prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import uvloop
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from benchmarks.market import TICKER
+from ipc.clock import MarketClockWriter, real_ns
+from ipc.units import format_count, format_price
+from processes.adapters.kalshi.commands import Channel, decode_command
+from processes.adapters.kalshi.credentials import (
+    Account,
+    Algorithm,
+    CredentialsFile,
+    credentials_path,
+    new_credentials,
+)
+from processes.adapters.kalshi.environments import clock_path
+from processes.adapters.kalshi.wire_enums import MarketStatus
+from processes.adapters.kalshi.wire_rest import Market, MarketsPage, PriceRangeText
+
+__all__ = ["main"]
+
+CHUNK: Final = 1 << 16  # bytes of one write
+BOOK_SID: Final = 1
+_SIDS: Final = {Channel.BOOK: BOOK_SID, Channel.TRADE: 2, Channel.LIFECYCLE: 3}
+_SIDES: Final = ("yes", "no")
+_PRICES: Final = tuple(range(3_000, 5_000, 100))
+_MARKET_ID: Final = "f5ed38e2-0991-4c8f-817e-08c4fd9cbfdb"
+
+
+def _frame(kind: str, **facts: Any) -> bytes:
+    """One text message as a server sends it."""
+    payload = msgspec.json.encode({"type": kind, **facts})
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def _snapshot() -> bytes:
+    levels = [(format_price(price), "100.00") for price in _PRICES]
+    msg = {"market_ticker": TICKER, "yes_dollars_fp": levels, "no_dollars_fp": levels}
+    return _frame("orderbook_snapshot", sid=BOOK_SID, seq=1, msg=msg)
+
+
+def _deltas(number: int) -> bytes:
+    """A book that walks at random and never falls below nothing."""
+    chance, sizes = np.random.default_rng(1), np.full((2, len(_PRICES)), 10_000)
+    frames = []
+    for seq in range(2, number + 2):
+        side, at = int(chance.integers(2)), int(chance.integers(len(_PRICES)))
+        change = int(chance.integers(-min(5_000, sizes[side, at]), 5_000))
+        sizes[side, at] += change
+        msg = {
+            "market_ticker": TICKER,
+            "market_id": _MARKET_ID,
+            "price_dollars": format_price(_PRICES[at]),
+            "delta_fp": format_count(change),
+            "side": _SIDES[side],
+            "ts": "2026-06-11T06:31:29.957081Z",
+            "ts_ms": 1_781_159_489_957,
+        }
+        frames.append(_frame("orderbook_delta", sid=BOOK_SID, seq=seq, msg=msg))
+    return b"".join(frames)
+
+
+def _listing() -> bytes:
+    """`GET /markets`, whatever was asked."""
+    market = Market(
+        ticker=TICKER,
+        event_ticker=TICKER,
+        status=MarketStatus.ACTIVE,
+        open_time="2026-01-01T00:00:00Z",
+        close_time="2099-01-01T00:00:00Z",
+        price_ranges=(PriceRangeText("0.0000", "1.0000", "0.0100"),),
+    )
+    body = msgspec.json.encode(MarketsPage([market], ""))
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class _Sender:
+    """What is sent, made before anybody listens."""
+
+    def __init__(self, deltas: int) -> None:
+        self._snapshot = _snapshot()
+        self._deltas = memoryview(_deltas(deltas))
+        self._listing = _listing()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, REST or WebSocket by what it asks."""
+        protocol = ServerProtocol()
+        try:
+            while data := await reader.read(CHUNK):
+                protocol.receive_data(data)
+                for event in protocol.events_received():
+                    if isinstance(event, Request):
+                        protocol = self._greet(protocol, event, writer)
+                    elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                        await self._answer(bytes(event.data), writer)
+                writer.write(b"".join(protocol.data_to_send()))
+        finally:
+            writer.close()
+
+    def _greet(
+        self, protocol: ServerProtocol, request: Request, writer: asyncio.StreamWriter
+    ) -> ServerProtocol:
+        if "Upgrade" in request.headers:
+            protocol.send_response(protocol.accept(request))
+            return protocol
+        writer.write(self._listing)
+        return ServerProtocol()  # the connection is kept for the next request
+
+    async def _answer(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        command = decode_command(data)
+        channels = command.params.channels if command.params else None
+        for channel in channels or ():
+            msg = {"channel": channel, "sid": _SIDS[Channel(channel)]}
+            writer.write(_frame("subscribed", id=command.id, msg=msg))
+            if channel == Channel.BOOK:
+                writer.write(self._snapshot)
+                await self._send_all(writer)
+
+    async def _send_all(self, writer: asyncio.StreamWriter) -> None:
+        for at in range(0, len(self._deltas), CHUNK):
+            writer.write(self._deltas[at : at + CHUNK])
+            await writer.drain()
+
+
+def _introduce(data_dir: Path) -> None:
+    """What clients of the local exchange look for: an account and the time."""
+    known = new_credentials("benchmark", Algorithm.ED25519)
+    account = Account(known.api_key_id, known.private_key_pem(), known.algorithm)
+    path = credentials_path(data_dir)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(msgspec.json.encode(CredentialsFile((account,))))
+    path.chmod(0o600)
+    MarketClockWriter(clock_path(data_dir)).announce(real_ns(), 1_000)
+
+
+async def _run(data_dir: Path, deltas: int) -> None:
+    sender = _Sender(deltas)
+    server = await asyncio.start_server(sender.serve, "127.0.0.1", 0)
+    _introduce(data_dir)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def main(data_dir: str, deltas: str) -> None:
+    """Serve until killed."""
+    uvloop.run(_run(Path(data_dir), int(deltas)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
