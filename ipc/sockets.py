@@ -32,6 +32,11 @@ LINGER_MS: Final = 200
 Context = zmq.asyncio.Context
 
 
+def ready_topic(session_uid: str) -> str:
+    """What a reader asks for, besides the rest, once it is ready to act on a session's triggers."""
+    return f"ready/{session_uid}"
+
+
 class SchemaError(RuntimeError):
     """A message of another schema version: stop, never guess."""
 
@@ -50,17 +55,21 @@ def _parse(header: bytes, origin: str) -> tuple[int, int]:
 
 
 class Publisher:
-    """Binds a PUB endpoint. A slow subscriber loses messages beyond the high-water mark."""
+    """Binds a PUB endpoint. A slow subscriber loses messages beyond the high-water mark.
+
+    The socket is an XPUB: the same, but it hears what its subscribers ask for.
+    """
 
     def __init__(
         self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], life: int
     ) -> None:
-        # A plain socket: PUB never blocks, and an awaitable per message would cost more than it.
-        self._socket = zmq.Context(context).socket(zmq.PUB)
+        # A plain socket: it never blocks, and an awaitable per message would cost more than it.
+        self._socket = zmq.Context(context).socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.bind(address(name, data_dir, environ))
         self._life = life & 0xFFFFFFFF
+        self._asked: set[bytes] = set()
         self.sent = 0
 
     def send(self, topic: str, message: Message) -> None:
@@ -68,6 +77,13 @@ class Publisher:
         self.sent += 1
         frames = (topic.encode(), _header(self._life, self.sent), encode(message))
         self._socket.send_multipart(frames)
+
+    def is_asked_for(self, topic: str) -> bool:
+        """Whether a subscriber that is there now has asked for exactly this topic."""
+        while self._socket.poll(0):
+            word = self._socket.recv(zmq.NOBLOCK)
+            (self._asked.add if word[:1] == b"\x01" else self._asked.discard)(word[1:])
+        return topic.encode() in self._asked
 
     def close(self) -> None:
         """Close the socket."""
@@ -97,6 +113,10 @@ class Subscriber:
             self._socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
         for name in names:
             self._socket.connect(address(name, data_dir, environ))
+
+    def ask_for(self, topic: str) -> None:
+        """Subscribe to one more topic; its publisher learns of it."""
+        self._socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
 
     async def recv(self) -> tuple[str, Message]:
         """The next message; waits for it."""

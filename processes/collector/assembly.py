@@ -90,4 +90,5 @@ def assemble(
         clock=clock,
         log=log,
         discovery_s=settings.books.discovery_s,
+        awaits_actor=clock.replaying and settings.exchange.replay is not None,
     )

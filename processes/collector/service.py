@@ -9,7 +9,7 @@ from typing import Final
 from ipc.book_table import BookTableWriter
 from ipc.clock import Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
-from ipc.sockets import Publisher, Pusher
+from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
 from processes.collector.discovery import Discovery
 from processes.collector.feed import BookFeed
@@ -23,6 +23,7 @@ __all__ = ["Collector"]
 
 BEAT: Final = 0.05  # seconds between heartbeats, doorbells and requests for missing snapshots
 TELL_BEATS: Final = 20  # heartbeats between two reports of session and counters
+ACTOR_PATIENCE: Final = 5.0  # seconds a replay is held for an actor that may not be there
 NEWS_PAUSE: Final = 0.02  # seconds between a lifecycle event and the look at the list
 
 
@@ -44,6 +45,7 @@ class Collector:
         clock: Clock,
         log: Log,
         discovery_s: float,
+        awaits_actor: bool,
     ) -> None:
         self._table = table
         self._session = session
@@ -57,11 +59,12 @@ class Collector:
         self._clock = clock
         self._log = log
         self._discovery_s = discovery_s
+        self._awaits_actor = awaits_actor
         self._rung = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then the journal ends with its last mark."""
-        jobs = [self._client.run(), self._look_for_markets(), self._beat()]
+        jobs = [self._connect(), self._look_for_markets(), self._beat()]
         tasks = [asyncio.create_task(job) for job in jobs]
         tasks.append(asyncio.create_task(_until(stop)))
         try:
@@ -78,6 +81,22 @@ class Collector:
             await self._discovery.close()
             self._publisher.close()
             self._doorbell.close()
+
+    async def _connect(self) -> None:
+        """A replay waits for us, so we wait for the actor: it is to see the first ticks too."""
+        if self._awaits_actor:
+            await self._until_actor_listens()
+        await self._client.run()
+
+    async def _until_actor_listens(self) -> None:
+        topic = ready_topic(self._session.facts.uid)
+        until_ns = mono_ns() + int(1e9 * ACTOR_PATIENCE)
+        while not self._publisher.is_asked_for(topic):
+            if mono_ns() > until_ns:
+                self._log("nobody_listens", waited_s=ACTOR_PATIENCE)
+                return
+            self._tell("waiting")
+            await asyncio.sleep(BEAT)
 
     async def _look_for_markets(self) -> None:
         while True:

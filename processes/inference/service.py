@@ -9,6 +9,7 @@ from typing import Final
 
 from ipc.clock import Clock, mono_ns
 from ipc.messages import Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from ipc.sockets import ready_topic
 from models.decisions import Policy
 from models.market_choice import MarketChoice
 from processes.inference.decide import BATCH, Decider, Decision, Question
@@ -139,6 +140,7 @@ class ActorService:
             return
         self._due.void()
         self._decider.start_anew()
+        self._wires.collector.ask_for(ready_topic(session_uid))
         self._log("session", uid=session_uid)
 
     def _batch(self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int) -> None:

@@ -13,7 +13,7 @@ import zmq.asyncio
 from ipc import sockets
 from ipc.endpoints import ENDPOINTS, address, socket_folder
 from ipc.messages import SCHEMA_VERSION, Doorbell
-from ipc.sockets import Publisher, Puller, Pusher, SchemaError, Subscriber
+from ipc.sockets import Publisher, Puller, Pusher, SchemaError, Subscriber, ready_topic
 
 NOWHERE: dict[str, str] = {}
 
@@ -71,6 +71,24 @@ async def test_what_did_not_arrive_is_counted_per_life(
     assert subscriber.gaps == 3
     publisher.close()
     subscriber.close()
+
+
+async def test_a_publisher_learns_what_is_asked_for_and_by_whom_no_more(
+    context: zmq.asyncio.Context, tmp_path: Path
+) -> None:
+    publisher = Publisher(context, "collector", tmp_path, NOWHERE, 1)
+    subscriber = Subscriber(context, ["collector"], tmp_path, NOWHERE)
+    await joined(publisher, subscriber)
+    topic = ready_topic("s-1")
+    assert not publisher.is_asked_for(topic)
+    subscriber.ask_for(topic)
+    while not publisher.is_asked_for(topic):  # noqa: ASYNC110  ZeroMQ tells no earlier
+        await asyncio.sleep(0.01)
+    assert not publisher.is_asked_for(ready_topic("s-2"))
+    subscriber.close()
+    while publisher.is_asked_for(topic):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    publisher.close()
 
 
 async def test_another_schema_is_refused_with_both_versions(

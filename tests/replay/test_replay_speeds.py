@@ -1,0 +1,89 @@
+"""A real recording at three speeds: the same event rows; the same ticks, unless it is rushed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from support.recordings import needs_recordings, recordings_folder
+from support.stack import Stack, eventually
+
+pytestmark = [pytest.mark.stack, needs_recordings]
+
+EVENTS = (
+    "select event_no, recv_ns, exch_ms, kind, side, price_e4, qty_e2, market_ticker "
+    "from rl_book_events join rl_markets using (market_id) order by event_no"
+)
+TICKS = "select market_ticker, event_no, recv_ns, history from rl_ticks order by event_no"
+Run = Callable[[str, str], "Rows"]
+
+
+class Rows:
+    """What one replay left in the database."""
+
+    def __init__(self, events: list[Any], ticks: list[Any]) -> None:
+        self.events, self.ticks = events, ticks
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Replays a recording (below the folder of recordings) at a speed, to its end."""
+    folder, _ = recordings_folder()
+    assert folder is not None
+    stacks: list[Stack] = []
+
+    def replayed(recording: str, speed: str) -> Rows:
+        replay = {"RL_EXCHANGE_REPLAY": str(folder / recording), "RL_EXCHANGE_SPEED": speed}
+        stack = Stack(tmp_path / f"speed-{speed}", **replay)
+        stacks.append(stack)
+        stack.start()
+        finished = f"replay_finished at speed {speed}"
+        eventually(lambda: "replay_finished" in stack.said, finished, bound_s=1_200)
+        counted = [-1, -2]
+        while counted[-1] != counted[-2]:  # until the recorder has nothing more to write
+            counted.append(eventually(lambda: _records(stack), "the database answers"))
+        rows = Rows(_fetch(stack, EVENTS), _fetch(stack, TICKS))
+        assert stack.stop()[0] == 0
+        return rows
+
+    yield replayed
+    for stack in stacks:
+        stack.close()
+
+
+def _fetch(stack: Stack, query: str) -> list[Any]:
+    return [tuple(row) for row in asyncio.run(stack.fetch(query))]
+
+
+def _records(stack: Stack) -> int:
+    """Rows a second from now."""
+    asyncio.run(asyncio.sleep(1))
+    try:
+        found = _fetch(stack, "select sum(records) from rl_journal_offsets")
+    except (OSError, asyncpg.PostgresError):
+        return 0
+    return int(found[0][0] or 0)
+
+
+def assert_same(run: Run, recording: str) -> None:
+    slow, fast, rushed = (run(recording, speed) for speed in ("1", "10", "0"))
+    print(f"{recording}: {len(slow.events)} events, {len(slow.ticks)} ticks")
+    assert len(slow.events) > 1_000
+    assert slow.events == fast.events == rushed.events
+    assert len(slow.ticks) > 50
+    assert slow.ticks == fast.ticks
+
+
+@pytest.mark.timeout(400)
+def test_half_a_minute_of_a_market_on_a_fine_grid(run: Run) -> None:
+    assert_same(run, "btc15m-30s-2026-05-11")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_a_whole_market_with_its_trades(run: Run) -> None:
+    assert_same(run, "gold15m-2026-08/KXGOLD15M-26AUG050800-00.ndjson.gz")
