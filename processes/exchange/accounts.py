@@ -21,42 +21,51 @@ from processes.adapters.kalshi.credentials import (
 from processes.exchange.ledger import Account
 from processes.runtime.config import ConfigError
 
-__all__ = ["START_CASH_E6", "KnownKeys", "load_accounts"]
+__all__ = ["KnownKeys", "load_accounts"]
 
-START_CASH_E6: Final = 10_000_000_000  # $10,000
-ALGORITHMS: Final = (Algorithm.RSA, Algorithm.ED25519)
+ALGORITHMS: Final = (Algorithm.RSA, Algorithm.ED25519)  # in turn
 
 KnownKeys = dict[str, tuple[Account, Credentials]]
 
 
-def load_accounts(path: Path) -> KnownKeys:
-    """By key id; the file is made when it is missing. `ConfigError` when it cannot be used."""
-    if not path.exists():
-        _write(path, _new_accounts())
+def load_accounts(path: Path, wanted: int, cash_e6: int) -> KnownKeys:
+    """By key id, at least `wanted` of them; what the file lacks is made and added to it.
+
+    `ConfigError` when it cannot be used.
+    """
+    stored = _stored(path) if path.exists() else ()
+    if path.exists() and not stored:
+        raise ConfigError(f"{path} lists no account; remove it and new ones are made")
+    if len(stored) < wanted:
+        stored += _new_accounts(len(stored), wanted)
+        _write(path, CredentialsFile(stored))
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=CredentialsFile).accounts
         pairs = [
             (s, Credentials.from_pem(s.api_key_id, s.private_key_pem.encode())) for s in stored
         ]
+    except ValueError as error:
+        raise ConfigError(f"{path} is not a list of accounts ({error}); remove it") from None
+    return {s.api_key_id: (_account(s.api_key_id, cash_e6), key) for s, key in pairs}
+
+
+def _stored(path: Path) -> tuple[StoredAccount, ...]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=CredentialsFile).accounts
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, ValueError) as error:
+    except msgspec.MsgspecError as error:
         raise ConfigError(f"{path} is not a list of accounts ({error}); remove it") from None
-    if not pairs:
-        raise ConfigError(f"{path} lists no account; remove it and new ones are made")
-    return {s.api_key_id: (_account(s.api_key_id), key) for s, key in pairs}
 
 
-def _account(api_key_id: str) -> Account:
+def _account(api_key_id: str, cash_e6: int) -> Account:
     user_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"user:{api_key_id}"))
-    return Account(user_id, api_key_id, START_CASH_E6)
+    return Account(user_id, api_key_id, cash_e6)
 
 
-def _new_accounts() -> CredentialsFile:
-    made = [new_credentials(str(uuid.uuid4()), algorithm) for algorithm in ALGORITHMS]
-    return CredentialsFile(
-        tuple(StoredAccount(c.api_key_id, c.private_key_pem(), c.algorithm) for c in made)
-    )
+def _new_accounts(first: int, end: int) -> tuple[StoredAccount, ...]:
+    turns = [ALGORITHMS[number % len(ALGORITHMS)] for number in range(first, end)]
+    made = [new_credentials(str(uuid.uuid4()), algorithm) for algorithm in turns]
+    return tuple(StoredAccount(c.api_key_id, c.private_key_pem(), c.algorithm) for c in made)
 
 
 def _write(path: Path, accounts: CredentialsFile) -> None:

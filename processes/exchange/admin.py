@@ -11,9 +11,9 @@ from processes.adapters.kalshi.commands import Channel
 from processes.exchange import views
 from processes.exchange.books import NO, YES, PublishedBook
 from processes.exchange.faults import KINDS
+from processes.exchange.fields import json_object
 from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.rejections import Rejection
-from processes.exchange.requests import json_object
 from processes.exchange.session import Session
 from processes.exchange.sockets import CONNECTIONS
 from processes.exchange.subscriptions import Subscription

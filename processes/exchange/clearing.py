@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -15,13 +16,13 @@ from processes.exchange.events import (
     PositionChanged,
     Traded,
 )
-from processes.exchange.ledger import Account, hold_e6
+from processes.exchange.ledger import Account, Purse, hold_e6
 from processes.exchange.markets import Market
 from processes.exchange.matching import Matcher
 from processes.exchange.orders import Order, UpdateReason
 from processes.exchange.venue import Venue
 
-__all__ = ["FillRecord", "MarketClearing"]
+__all__ = ["Bookkeeper", "FillRecord", "MarketClearing"]
 
 
 class FillRecord(msgspec.Struct, frozen=True):
@@ -36,6 +37,19 @@ class FillRecord(msgspec.Struct, frozen=True):
     fee_e6: int
     is_taker: bool
     ts_ms: int
+    exchange_index: int
+
+
+class Bookkeeper(Protocol):
+    """Who is told what was executed."""
+
+    def record(self, fill: FillRecord, user_id: str) -> None:
+        """Keep a fill."""
+        ...
+
+    def executed(self, order: Order, count_e2: int) -> None:
+        """An execution of an order is complete, the other side's part of it too."""
+        ...
 
 
 class MarketClearing:
@@ -45,7 +59,7 @@ class MarketClearing:
         self,
         venue: Venue,
         market: Market,
-        book: Callable[[FillRecord, str], None],
+        keeper: Bookkeeper,
         new_id: Callable[[], str],
         *,
         shadow: bool,
@@ -53,7 +67,7 @@ class MarketClearing:
         self.matcher = Matcher(market.book, self, shadow=shadow)
         self._venue = venue
         self._market = market
-        self._book = book
+        self._keeper = keeper
         self._new_id = new_id
         self._shadow = shadow
 
@@ -73,14 +87,18 @@ class MarketClearing:
 
     def rehold(self, account: Account) -> None:
         """Bring the account's hold up to date."""
-        account.hold(self._market.ticker, self.hold(account))
+        self.purse(account).hold(self._market.ticker, self.hold(account))
+
+    def purse(self, account: Account) -> Purse:
+        """The account's money on this market's shard."""
+        return account.purse(self._market.facts.exchange_index)
 
     def pays(self, order: Order, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
         """Whether cash and holds still cover everything after this fill."""
         account, ticker = self.account(order), self._market.ticker
         position = account.position(ticker)
-        fee_e6 = self._market.facts.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
-        cash_e6 = account.available_beside(ticker) - fee_e6
+        fee_e6 = self._market.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
+        cash_e6 = self.purse(account).available_beside(ticker) - fee_e6
         cash_e6 += position.cash_flow_e6(order.leg, price_e4, count_e2)
         after = position.count_e2 + (count_e2 if order.leg == YES else -count_e2)
         return cash_e6 >= self._hold_after(order, count_e2, after)
@@ -105,6 +123,9 @@ class MarketClearing:
             self._fill(maker, trade_id, price_e4, count_e2, is_taker=False)
         if taker is not None:
             self._fill(taker, trade_id, ONE_DOLLAR_E4 - price_e4, count_e2, is_taker=True)
+        for order in (maker, taker):
+            if order is not None:
+                self._keeper.executed(order, count_e2)
 
     def _print(self, trade_id: str, leg: int, price_e4: int, count_e2: int) -> None:
         now_ms = self._venue.now_ms()
@@ -119,7 +140,8 @@ class MarketClearing:
         charged = order.fees.charge(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         fee_e6 = charged.net_e6
         position = account.position(order.ticker)
-        account.cash_e6 += position.buy(order.leg, price_e4, count_e2, fee_e6, now_ms)
+        flow_e6 = position.buy(order.leg, price_e4, count_e2, fee_e6, now_ms)
+        self.purse(account).cash_e6 += flow_e6
         order.fill(price_e4, count_e2, fee_e6, is_taker=is_taker, now_ms=now_ms)
         self.rehold(account)
         yes_price_e4 = price_e4 if order.leg == YES else ONE_DOLLAR_E4 - price_e4
@@ -133,8 +155,9 @@ class MarketClearing:
             fee_e6=fee_e6,
             is_taker=is_taker,
             ts_ms=now_ms,
+            exchange_index=self._market.facts.exchange_index,
         )
-        self._book(record, order.user_id)
+        self._keeper.record(record, order.user_id)
         self._venue.emit(
             OrderFilled(
                 account=account,
@@ -160,8 +183,8 @@ class MarketClearing:
 
     def publish(self, leg: int, price_e4: int, delta_e2: int, order: Order | None) -> None:
         """Change the published book; only synthetic markets do this."""
-        now_ms = self._venue.now_ms()
-        change = BookChanged(self._market, leg, price_e4, delta_e2, now_ms, now_ms, order)
+        now_ms, now_us = self._venue.now_ms(), self._venue.step_us
+        change = BookChanged(self._market, leg, price_e4, delta_e2, now_ms, now_ms, order, now_us)
         self._venue.change_book(change)
 
     @property

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.books import NO, YES
 from processes.exchange.clearing import FillRecord, MarketClearing
-from processes.exchange.events import OrderChanged, PositionChanged
+from processes.exchange.events import GroupChanged, GroupEvent, OrderChanged, PositionChanged
+from processes.exchange.groups import OrderGroup, OrderGroups
+from processes.exchange.halts import Halts
 from processes.exchange.ledger import Account
-from processes.exchange.markets import Market
+from processes.exchange.markets import Market, MarketStatus
 from processes.exchange.orders import Amendment, NewOrder, Order, Status, TimeInForce, UpdateReason
 from processes.exchange.rejections import Rejection, not_found
+from processes.exchange.routing import shard_of
 from processes.exchange.venue import Venue
 
 __all__ = ["Desk", "Outcome"]
@@ -38,6 +41,8 @@ class Desk:
         self.orders: dict[str, Order] = {}
         self.fills: dict[str, list[FillRecord]] = {user: [] for user in venue.accounts}
         self.clearings: dict[str, MarketClearing] = {}
+        self.groups = OrderGroups()
+        self.halts = Halts()
         self._client_ids: set[tuple[str, str]] = set()
         self._expiries: list[tuple[int, str]] = []
         self._new_id = new_id
@@ -46,14 +51,29 @@ class Desk:
 
     def open(self, market: Market) -> MarketClearing:
         """Start taking orders for a market."""
-        clearing = MarketClearing(
-            self.venue, market, self._record, self._new_id, shadow=self._shadow
-        )
+        clearing = MarketClearing(self.venue, market, self, self._new_id, shadow=self._shadow)
         self.clearings[market.ticker] = clearing
         return clearing
 
-    def _record(self, fill: FillRecord, user_id: str) -> None:
+    # What the clearing tells
+
+    def record(self, fill: FillRecord, user_id: str) -> None:
+        """Keep a fill."""
         self.fills[user_id].append(fill)
+
+    def executed(self, order: Order, count_e2: int) -> None:
+        """An order's group may have reached its limit."""
+        group = self.groups.exhausted(order.group_id, count_e2, self.venue.now_ms())
+        if group is not None:
+            self.trigger(group)
+
+    def trigger(self, group: OrderGroup) -> None:
+        """Cancel a group's orders; it takes no more until it is reset."""
+        group.triggered = True
+        self.end_where(lambda o: o.group_id == group.group_id, UpdateReason.NONE)
+        now_ms = self.venue.now_ms()
+        event_type = GroupEvent.TRIGGERED
+        self.venue.emit(GroupChanged(group.account, group.group_id, event_type, None, now_ms))
 
     # Create
 
@@ -62,8 +82,11 @@ class Desk:
         clearing, asked = self._checked(account, asked)
         now_ms = self.venue.now_ms()
         self._rank += 1
-        fees = self.venue.markets[asked.ticker].facts.fees
-        order = Order(self._new_id(), account.user_id, asked, fees, now_ms, self._rank)
+        market = self.venue.markets[asked.ticker]
+        shard = market.facts.exchange_index
+        order = Order(
+            self._new_id(), account.user_id, asked, market.fees, now_ms, self._rank, shard
+        )
         self.orders[order.order_id] = order
         if order.client_order_id:
             self._client_ids.add((account.user_id, order.client_order_id))
@@ -74,7 +97,7 @@ class Desk:
 
     def _checked(self, account: Account, asked: NewOrder) -> tuple[MarketClearing, NewOrder]:
         """The rules that refuse an order before it exists, in the exchange's order."""
-        clearing = self._trading(asked.ticker)
+        clearing = self._trading(asked.ticker, asked.exchange_index)
         if self.venue.markets[asked.ticker].facts.grid.index(asked.leg_price_e4) < 0:
             raise Rejection.nested(400, "invalid_price")
         if asked.count_e2 <= 0:
@@ -82,6 +105,9 @@ class Desk:
         if (account.user_id, asked.client_order_id) in self._client_ids:
             raise Rejection.nested(409, "order_already_exists")
         self._check_expiry(asked.time_in_force, asked.expiration_s)
+        if asked.group_id:
+            shard = self.venue.markets[asked.ticker].facts.exchange_index
+            self.groups.admit(account, asked.group_id, shard, self.venue.now_ms())
         if asked.reduce_only:
             asked = self._reduced(account, asked)
         matcher = clearing.matcher
@@ -94,13 +120,22 @@ class Desk:
                 raise Rejection.nested(409, "fill_or_kill_insufficient_resting_volume")
         return clearing, asked
 
-    def _trading(self, ticker: str) -> MarketClearing:
+    def _trading(self, ticker: str, exchange_index: int | None = None) -> MarketClearing:
+        """A market of the shard that is asked, open for orders."""
         market = self.venue.markets.get(ticker)
-        if market is None:
+        shard = shard_of(self.venue, exchange_index, ticker)
+        if market is None or market.facts.exchange_index != shard:
             raise Rejection.nested(404, "market_not_found")
+        self.halts.check_entry()
         if not market.is_open:
             raise Rejection.nested(400, "market_inactive")
         return self.clearings[ticker]
+
+    def _check_cancel(self, ticker: str) -> None:
+        """A paused market lets go of orders, a closed one does not."""
+        self.halts.check_cancel()
+        if self.venue.markets[ticker].status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
+            raise Rejection.nested(400, "market_inactive")
 
     def _check_expiry(self, time_in_force: TimeInForce, expiration_s: int | None) -> None:
         if expiration_s is None:
@@ -125,13 +160,13 @@ class Desk:
         self, clearing: MarketClearing, account: Account, asked: NewOrder, old: Order | None = None
     ) -> None:
         """Worst case: everything fills at the limit; the fee is paid on what it opens."""
-        fees = self.venue.markets[asked.ticker].facts.fees
+        fees = self.venue.markets[asked.ticker].fees
         probe = Order("", account.user_id, asked, fees, 0, 0)
         hold = clearing.hold(account, beside=old, with_order=probe)
         netting = account.position(asked.ticker).held_e2(1 - asked.leg)
         opening = max(asked.count_e2 - netting, 0)
         fee = fees.fee_e6(asked.leg_price_e4, opening, is_buy=True, is_taker=True) if opening else 0
-        if account.available_beside(asked.ticker) < hold + fee:
+        if clearing.purse(account).available_beside(asked.ticker) < hold + fee:
             raise Rejection.nested(400, "insufficient_balance")
 
     def _enter(
@@ -156,27 +191,36 @@ class Desk:
 
     # Change
 
-    def resting(self, account: Account, order_id: str) -> Order:
+    def resting(self, account: Account, order_id: str, shard: int | None = None) -> Order:
         """An order that can still be changed; canceled, executed and unknown ones are not found."""
         order = self.orders.get(order_id)
         if order is None or order.user_id != account.user_id or order.status is not Status.RESTING:
             raise not_found()
+        if shard not in (None, order.exchange_index):
+            raise not_found()
         return order
 
-    def cancel(self, account: Account, order_id: str) -> tuple[Order, int]:
+    def cancel(
+        self, account: Account, order_id: str, shard: int | None = None
+    ) -> tuple[Order, int]:
         """Cancel an order -> (order, what that took off)."""
-        order = self.resting(account, order_id)
-        self._trading(order.ticker)
+        order = self.resting(account, order_id, shard)
+        self._check_cancel(order.ticker)
         remaining = order.remaining_e2
         self._end(order, UpdateReason.NONE)
         return order, remaining
 
     def cancel_all(self, account: Account) -> int:
         """Cancel every resting order of an account -> how many."""
-        mine = [o for o in self.live_orders() if o.user_id == account.user_id]
-        for order in mine:
-            self._end(order, UpdateReason.NONE)
-        return len(mine)
+        self.halts.check_cancel()
+        return self.end_where(lambda o: o.user_id == account.user_id, UpdateReason.NONE)
+
+    def end_where(self, chosen: Callable[[Order], bool], reason: UpdateReason) -> int:
+        """Cancel the resting orders that are chosen -> how many."""
+        orders = [o for o in self.live_orders() if chosen(o)]
+        for order in orders:
+            self._end(order, reason)
+        return len(orders)
 
     def decrease(self, account: Account, order_id: str, to_e2: int) -> Order:
         """Shrink an order's remainder in its place; to nothing cancels it."""
@@ -203,7 +247,9 @@ class Desk:
     def amend(self, account: Account, order_id: str, asked: Amendment) -> Outcome:
         """Change price, size, expiry or client id; a better size or another price queues anew."""
         order = self.resting(account, order_id)
-        clearing = self._trading(order.ticker)
+        if asked.ticker != order.ticker:
+            raise Rejection.nested(400, "order_ticker_mismatch")
+        clearing = self._trading(order.ticker, asked.exchange_index)
         self._check_amendment(account, order, asked)
         remaining = asked.count_e2 - order.filled_e2
         if remaining == 0:
@@ -224,8 +270,6 @@ class Desk:
         return self._enter(clearing, order, rests=True)
 
     def _check_amendment(self, account: Account, order: Order, asked: Amendment) -> None:
-        if asked.ticker != order.ticker:
-            raise Rejection.nested(400, "order_ticker_mismatch")
         if asked.leg != order.leg:
             raise Rejection.nested(400, "order_side_mismatch")
         if asked.client_order_id and asked.client_order_id != order.client_order_id:
@@ -282,12 +326,12 @@ class Desk:
 
     def close(self, market: Market) -> None:
         """The market closes: what rests there is canceled."""
-        self._end_all(self.clearings[market.ticker], UpdateReason.CLOSE_CANCEL)
+        self.end_all(market, UpdateReason.CLOSE_CANCEL)
 
-    def _end_all(self, clearing: MarketClearing, reason: UpdateReason) -> None:
-        resting = clearing.matcher.resting
-        orders: Iterable[Order] = [*resting[YES], *resting[NO]]
-        for order in orders:
+    def end_all(self, market: Market, reason: UpdateReason) -> None:
+        """Cancel what rests in a market."""
+        resting = self.clearings[market.ticker].matcher.resting
+        for order in [*resting[YES], *resting[NO]]:
             self._end(order, reason)
 
     def _end(self, order: Order, reason: UpdateReason) -> None:
@@ -303,7 +347,12 @@ class Desk:
         facts = market.facts
         for account in self.venue.accounts.values():
             paid = account.settle(
-                facts.ticker, facts.event_ticker, market.result, value_e4, sent_ms
+                facts.ticker,
+                facts.event_ticker,
+                market.result,
+                value_e4,
+                sent_ms,
+                facts.exchange_index,
             )
             if paid is not None:
                 self.venue.emit(PositionChanged(account, facts.ticker, sent_ms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,6 +16,10 @@ __all__ = [
     "BookChanged",
     "BookReplaced",
     "Event",
+    "EventCreated",
+    "EventFeeChanged",
+    "GroupChanged",
+    "GroupEvent",
     "LifecycleChanged",
     "OrderChanged",
     "OrderFilled",
@@ -24,7 +29,10 @@ __all__ = [
 
 
 class BookChanged(msgspec.Struct, frozen=True, gc=False):
-    """A level changed. `sent_ms` is the frame's time; `order` is whose change it was."""
+    """A level changed. `sent_ms` is the frame's time; `order` is whose change it was.
+
+    `ts_us` is `ts_ms` to the microsecond, 0 where only the millisecond is known.
+    """
 
     market: Market
     leg: int
@@ -33,6 +41,7 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     ts_ms: int
     sent_ms: int
     order: Order | None = None
+    ts_us: int = 0
 
 
 class BookReplaced(msgspec.Struct, frozen=True):
@@ -85,6 +94,42 @@ class PositionChanged(msgspec.Struct, frozen=True):
     ts_ms: int
 
 
+class GroupEvent(StrEnum):
+    """What happened to an order group."""
+
+    CREATED = "created"
+    TRIGGERED = "triggered"
+    RESET = "reset"
+    DELETED = "deleted"
+    LIMIT_UPDATED = "limit_updated"
+
+
+class GroupChanged(msgspec.Struct, frozen=True):
+    """An order group of ours; `limit_e2` when it is new."""
+
+    account: Account
+    group_id: str
+    event_type: GroupEvent
+    limit_e2: int | None
+    ts_ms: int
+
+
+class EventCreated(msgspec.Struct, frozen=True):
+    """The first market of an event opens."""
+
+    market: Market
+    sent_ms: int
+
+
+class EventFeeChanged(msgspec.Struct, frozen=True):
+    """An event charges otherwise than its series; None is back to the series' fees."""
+
+    event_ticker: str
+    fee_type: str | None
+    multiplier_e4: int | None
+    sent_ms: int
+
+
 class LifecycleChanged(msgspec.Struct, frozen=True):
     """A market was created, determined or settled; `facts` are the event's own fields."""
 
@@ -102,4 +147,7 @@ Event = (
     | OrderChanged
     | PositionChanged
     | LifecycleChanged
+    | GroupChanged
+    | EventCreated
+    | EventFeeChanged
 )

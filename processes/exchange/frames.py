@@ -16,7 +16,6 @@ from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
 from processes.exchange.books import NO, YES, Level
 from processes.exchange.events import (
     BookChanged,
-    LifecycleChanged,
     OrderChanged,
     OrderFilled,
     PositionChanged,
@@ -26,22 +25,26 @@ from processes.exchange.markets import Market
 from processes.exchange.orders import Order, UpdateReason
 
 __all__ = [
+    "ACTIONS",
+    "BOOK_SIDES",
     "LEGS",
     "Frame",
     "delta_frame",
     "encode_json",
     "fill_frame",
     "iso_ms",
-    "lifecycle_frame",
+    "iso_us",
     "order_frame",
     "position_frame",
     "snapshot_frame",
+    "tail_of",
     "ticker_frame",
     "trade_frame",
 ]
 
 LEGS: Final = ("yes", "no")
 BOOK_SIDES: Final = ("bid", "ask")
+ACTIONS: Final = ("buy", "sell")  # of YES, in the legacy fields
 
 encode_json = msgspec.json.Encoder().encode
 price_text = lru_cache(maxsize=16_384)(format_price)
@@ -65,7 +68,13 @@ def iso_ms(ts_ms: int) -> str:
     return f"{_second(ts_ms // 1000)}.{ts_ms % 1000:03d}Z"
 
 
-def _tail(sent_ms: int, msg: Any) -> bytes:
+def iso_us(ts_us: int) -> str:
+    """Microseconds since the epoch as RFC 3339."""
+    return f"{_second(ts_us // 1_000_000)}.{ts_us % 1_000_000:06d}Z"
+
+
+def tail_of(sent_ms: int, msg: Any) -> bytes:
+    """What follows `seq` in a frame."""
     return b',"sending_ts_ms":%d,"msg":%b}\n' % (sent_ms, encode_json(msg))
 
 
@@ -74,6 +83,7 @@ def delta_frame(change: BookChanged, *, on_yes_scale: bool, own: bool) -> Frame:
     market, price_e4 = change.market, change.price_e4
     if on_yes_scale and change.leg == NO:
         price_e4 = ONE_DOLLAR_E4 - price_e4
+    ts = iso_us(change.ts_us) if change.ts_us else iso_ms(change.ts_ms)
     extra = ""
     if own and change.order is not None:
         client_id = encode_json(change.order.client_order_id).decode()
@@ -82,7 +92,7 @@ def delta_frame(change: BookChanged, *, on_yes_scale: bool, own: bool) -> Frame:
         f',"sending_ts_ms":{change.sent_ms},"msg":{{"market_ticker":"{market.ticker}",'
         f'"market_id":"{market.market_id}","clock":{market.clock},'
         f'"price_dollars":"{price_text(price_e4)}","delta_fp":"{count_text(change.delta_e2)}",'
-        f'"side":"{LEGS[change.leg]}","ts":"{iso_ms(change.ts_ms)}","ts_ms":{change.ts_ms}{extra}}}}}\n'
+        f'"side":"{LEGS[change.leg]}","ts":"{ts}","ts_ms":{change.ts_ms}{extra}}}}}\n'
     )
     return Frame("orderbook_delta", text.encode())
 
@@ -105,7 +115,7 @@ def snapshot_frame(
         ]
         if side:
             msg[f"{LEGS[leg]}_dollars_fp"] = side
-    return Frame("orderbook_snapshot", _tail(sent_ms, msg))
+    return Frame("orderbook_snapshot", tail_of(sent_ms, msg))
 
 
 def trade_frame(trade: Traded) -> Frame:
@@ -123,7 +133,7 @@ def trade_frame(trade: Traded) -> Frame:
         "ts": trade.ts_ms // 1000,
         "ts_ms": trade.ts_ms,
     }
-    return Frame("trade", _tail(trade.sent_ms, msg))
+    return Frame("trade", tail_of(trade.sent_ms, msg))
 
 
 def ticker_frame(market: Market) -> Frame:
@@ -146,7 +156,7 @@ def ticker_frame(market: Market) -> Frame:
         "ts_ms": market.flow_ms,
         "time": iso_ms(market.flow_ms),
     }
-    return Frame("ticker", _tail(market.flow_ms, msg))
+    return Frame("ticker", tail_of(market.flow_ms, msg))
 
 
 def fill_frame(fill: OrderFilled) -> Frame:
@@ -158,10 +168,10 @@ def fill_frame(fill: OrderFilled) -> Frame:
         "order_id": order.order_id,
         "client_order_id": order.client_order_id,
         "market_ticker": order.ticker,
-        "exchange_index": 0,
+        "exchange_index": order.exchange_index,
         "is_taker": fill.is_taker,
-        "side": leg,
-        "action": "buy",
+        "side": "yes",
+        "action": ACTIONS[order.leg],
         "outcome_side": leg,
         "book_side": BOOK_SIDES[order.leg],
         "purchased_side": leg,
@@ -173,12 +183,12 @@ def fill_frame(fill: OrderFilled) -> Frame:
         "ts_ms": fill.ts_ms,
         "subaccount": 0,
     }
-    return Frame("fill", _tail(fill.ts_ms, msg))
+    return Frame("fill", tail_of(fill.ts_ms, msg))
 
 
 def order_frame(change: OrderChanged) -> Frame:
     """One of our orders after a change."""
-    return Frame("user_order", _tail(change.ts_ms, _order_msg(change.order)))
+    return Frame("user_order", tail_of(change.ts_ms, _order_msg(change.order)))
 
 
 def _order_msg(order: Order) -> dict[str, Any]:
@@ -186,10 +196,10 @@ def _order_msg(order: Order) -> dict[str, Any]:
         "order_id": order.order_id,
         "user_id": order.user_id,
         "ticker": order.ticker,
-        "exchange_index": 0,
+        "exchange_index": order.exchange_index,
         "status": str(order.status),
-        "side": LEGS[order.leg],
-        "is_yes": order.is_bid,
+        "side": "yes",
+        "is_yes": True,
         "outcome_side": LEGS[order.leg],
         "book_side": BOOK_SIDES[order.leg],
         "yes_price_dollars": format_price(order.yes_price_e4),
@@ -207,6 +217,8 @@ def _order_msg(order: Order) -> dict[str, Any]:
         "last_updated_ts_ms": order.updated_ms,
         "subaccount_number": 0,
     }
+    if order.group_id:
+        msg["order_group_id"] = order.group_id
     if order.expiration_ms is not None:
         msg["expiration_ts_ms"] = order.expiration_ms
     if order.reason is not UpdateReason.NONE:
@@ -228,11 +240,4 @@ def position_frame(change: PositionChanged) -> Frame:
         "volume_fp": format_count(position.volume_e2),
         "subaccount": 0,
     }
-    return Frame("market_position", _tail(change.ts_ms, msg))
-
-
-def lifecycle_frame(change: LifecycleChanged) -> Frame:
-    """A market's life."""
-    head = {"market_ticker": change.market.ticker, "event_type": change.event_type}
-    facts = {k: v for k, v in change.facts.items() if v not in ("", None)}
-    return Frame("market_lifecycle_v2", _tail(change.sent_ms, head | facts))
+    return Frame("market_position", tail_of(change.ts_ms, msg))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -11,36 +12,75 @@ from aiohttp import web
 from processes.exchange.auth import Authenticator
 from processes.exchange.desk import Desk
 from processes.exchange.faults import Faults
+from processes.exchange.fee_board import FeeBoard
+from processes.exchange.group_desk import GroupDesk
 from processes.exchange.hub import Hub
 from processes.exchange.ledger import Account
+from processes.exchange.limits import Meter
 from processes.exchange.market_time import MarketTime
 from processes.exchange.markets import Market
+from processes.exchange.pauses import Pauses
 from processes.exchange.rejections import Rejection
+from processes.exchange.replica import Replica
+from processes.exchange.transfers import Transfers
 from processes.exchange.venue import Venue
 
-__all__ = ["HOUSE", "House", "answer", "page"]
+__all__ = ["ASKER", "HOUSE", "House", "answer", "page"]
 
 MAX_LIMIT: Final = 1_000
+HISTORY_MS: Final = 14 * 86_400_000
 
 
 class House:
-    """The running exchange."""
+    """The running exchange. `now_ns` is real time, for what does not follow market time."""
 
     def __init__(
-        self, venue: Venue, desk: Desk, hub: Hub, time: MarketTime, auth: Authenticator
+        self,
+        venue: Venue,
+        desk: Desk,
+        hub: Hub,
+        time: MarketTime,
+        auth: Authenticator,
+        replica: Replica,
+        tier: str,
+        new_id: Callable[[], str],
+        now_ns: Callable[[], int],
     ) -> None:
         self.venue = venue
         self.desk = desk
         self.hub = hub
         self.time = time
         self.auth = auth
+        self.replica = replica
         self.faults = Faults()
+        self.groups = GroupDesk(desk, new_id)
+        self.transfers = Transfers(new_id)
+        self.pauses = Pauses(desk)
+        self.fees = FeeBoard(venue, new_id)
+        self.meters = {user: Meter(tier, now_ns) for user in venue.accounts}
 
     def account(self, request: web.Request) -> Account:
-        """Who asks; also brings expiries up to date."""
-        account = self.auth.account(request.headers, request.method, request.path)
-        self.desk.expire(self.venue.now_ms())
+        """Who asks; also brings up to date what falls due by market time."""
+        account = request.get(ASKER)
+        if account is None:
+            account = self.auth.account(request.headers, request.method, request.path)
+        self.keep()
         return account
+
+    def keep(self) -> None:
+        """Expire orders, begin scheduled fees."""
+        now_ms = self.venue.now_ms()
+        self.desk.expire(now_ms)
+        self.fees.apply(now_ms)
+
+    def rebalance(self) -> None:
+        """Spread free money over the shards as the accounts want it."""
+        for account in self.venue.accounts.values():
+            self.transfers.rebalance(account)
+
+    def cutoff_ms(self) -> int:
+        """What ended before is read under `/historical`."""
+        return self.venue.now_ms() - HISTORY_MS
 
     def market(self, ticker: str) -> Market:
         """A market by ticker; `Rejection` when there is none."""
@@ -50,6 +90,7 @@ class House:
         return market
 
 
+ASKER: Final = web.RequestKey("asker", Account)
 HOUSE: Final = web.AppKey("house", House)
 
 
@@ -61,14 +102,15 @@ def answer(body: Any, status: int = 200) -> web.Response:
 
 
 def page(
-    rows: list[Any], query: Mapping[str, str], operation: str, most: int = MAX_LIMIT
+    rows: Iterable[Any], query: Mapping[str, str], operation: str, most: int = MAX_LIMIT
 ) -> tuple[list[Any], str]:
     """(rows of this page, cursor of the next, empty at the end); a garbage cursor is page one."""
     limit = _limit(query, operation, most)
     cursor = query.get("cursor", "")
     start = int(cursor) if cursor.isdecimal() else 0
     end = start + limit
-    return rows[start:end], str(end) if end < len(rows) else ""
+    found = list(islice(rows, end + 1))  # one more says whether a page follows
+    return found[start:end], str(end) if end < len(found) else ""
 
 
 def _limit(query: Mapping[str, str], operation: str, most: int) -> int:

@@ -10,6 +10,9 @@ from processes.exchange.events import (
     BookChanged,
     BookReplaced,
     Event,
+    EventCreated,
+    EventFeeChanged,
+    GroupChanged,
     LifecycleChanged,
     OrderChanged,
     OrderFilled,
@@ -20,7 +23,6 @@ from processes.exchange.frames import (
     Frame,
     delta_frame,
     fill_frame,
-    lifecycle_frame,
     order_frame,
     position_frame,
     snapshot_frame,
@@ -28,6 +30,12 @@ from processes.exchange.frames import (
     trade_frame,
 )
 from processes.exchange.ledger import Account
+from processes.exchange.life_frames import (
+    event_fee_frame,
+    event_frame,
+    group_frame,
+    lifecycle_frame,
+)
 from processes.exchange.markets import Market
 from processes.exchange.session import Session
 from processes.exchange.subscriptions import Subscription
@@ -63,7 +71,10 @@ class Hub:
             OrderFilled: self._on_fill,
             OrderChanged: self._on_order,
             PositionChanged: self._on_position,
-            LifecycleChanged: self._on_lifecycle,
+            LifecycleChanged: lambda e: self._on_life(lifecycle_frame(e)),
+            EventCreated: lambda e: self._on_life(event_frame(e)),
+            EventFeeChanged: lambda e: self._on_life(event_fee_frame(e)),
+            GroupChanged: self._on_group,
         }
 
     def add(self, session: Session) -> None:
@@ -143,10 +154,12 @@ class Hub:
                 self.sent.trades[ticker] += session.push(subscription, frame)
         self._tick(trade.market)
 
-    def _on_lifecycle(self, change: LifecycleChanged) -> None:
-        frame = lifecycle_frame(change)
-        for session, subscription in self.pairs(Channel.LIFECYCLE, change.market.ticker):
-            session.push(subscription, frame)
+    def _on_life(self, frame: Frame) -> None:
+        """The channel takes no filter of markets."""
+        for session in self.sessions.values():
+            subscription = session.of(Channel.LIFECYCLE)
+            if subscription is not None:
+                session.push(subscription, frame)
 
     def _tick(self, market: Market) -> None:
         """The ticker channel: any change of quotes, last trade or volume."""
@@ -177,3 +190,10 @@ class Hub:
     def _on_position(self, change: PositionChanged) -> None:
         frame = position_frame(change)
         self._private(Channel.MARKET_POSITIONS, change.account, change.ticker, frame)
+
+    def _on_group(self, change: GroupChanged) -> None:
+        frame = group_frame(change)
+        for session in self.sessions.values():
+            subscription = session.of(Channel.ORDER_GROUPS)
+            if session.account is change.account and subscription is not None:
+                session.push(subscription, frame)

@@ -1,5 +1,8 @@
 """The money of the exchange's accounts: cash, positions, holds for resting orders, settlement.
 
+Every shard of the exchange has collateral of its own: an account has a purse on each, and a market
+takes from and pays into the purse of its shard only.
+
 One signed position per market: contracts of the other outcome net against what is held and every
 pair pays its dollar at once. Always, to the micro-dollar:
 
@@ -20,7 +23,7 @@ import msgspec
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.books import NO, YES
 
-__all__ = ["Account", "Position", "Settlement", "hold_e6"]
+__all__ = ["Account", "Position", "Purse", "Settlement", "hold_e6"]
 
 
 def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
@@ -44,6 +47,7 @@ class Settlement(msgspec.Struct, frozen=True):
     revenue_e6: int
     fees_e6: int
     settled_ms: int
+    exchange_index: int
 
 
 class Position:
@@ -94,21 +98,12 @@ class Position:
         return payout
 
 
-class Account:
-    """One user: what it has and what its resting orders hold."""
+class Purse:
+    """One account's money on one shard: what it has and what its resting orders hold."""
 
-    def __init__(self, user_id: str, api_key_id: str, start_cash_e6: int) -> None:
-        self.user_id = user_id
-        self.api_key_id = api_key_id
-        self.start_cash_e6 = start_cash_e6
-        self.cash_e6 = start_cash_e6
-        self.positions: dict[str, Position] = {}
-        self.settlements: list[Settlement] = []
+    def __init__(self, cash_e6: int = 0) -> None:
+        self.cash_e6 = cash_e6
         self._holds: dict[str, int] = {}
-
-    def position(self, ticker: str) -> Position:
-        """The position in a market, made at the first look."""
-        return self.positions.setdefault(ticker, Position())
 
     @property
     def held_e6(self) -> int:
@@ -119,13 +114,6 @@ class Account:
     def available_e6(self) -> int:
         """What a new order may use; the exchange calls it the balance."""
         return self.cash_e6 - self.held_e6
-
-    def hold_for(
-        self, ticker: str, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
-    ) -> int:
-        """What these orders of one market would hold: (leg price, count), bids buy YES, asks NO."""
-        position = self.positions.get(ticker) or Position()
-        return hold_e6(position.held_e2(NO), bids) + hold_e6(position.held_e2(YES), asks)
 
     def hold(self, ticker: str, amount_e6: int) -> None:
         """Set what a market's resting orders hold."""
@@ -138,8 +126,56 @@ class Account:
         """Cash that no other market's orders hold."""
         return self.available_e6 + self._holds.get(ticker, 0)
 
+
+class Account:
+    """One user: purses by shard, positions by market. It starts with all its cash on shard 0."""
+
+    def __init__(self, user_id: str, api_key_id: str, start_cash_e6: int) -> None:
+        self.user_id = user_id
+        self.api_key_id = api_key_id
+        self.start_cash_e6 = start_cash_e6
+        self.purses = {0: Purse(start_cash_e6)}
+        self.positions: dict[str, Position] = {}
+        self.settlements: list[Settlement] = []
+
+    def purse(self, shard: int) -> Purse:
+        """The money on a shard, nothing at the first look."""
+        return self.purses.setdefault(shard, Purse())
+
+    def position(self, ticker: str) -> Position:
+        """The position in a market, made at the first look."""
+        return self.positions.setdefault(ticker, Position())
+
+    @property
+    def cash_e6(self) -> int:
+        """All shards' cash."""
+        return sum(p.cash_e6 for p in self.purses.values())
+
+    @property
+    def held_e6(self) -> int:
+        """What resting orders hold on all shards."""
+        return sum(p.held_e6 for p in self.purses.values())
+
+    @property
+    def available_e6(self) -> int:
+        """What new orders may use, if it lay on their shards."""
+        return self.cash_e6 - self.held_e6
+
+    def hold_for(
+        self, ticker: str, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
+    ) -> int:
+        """What these orders of one market would hold: (leg price, count), bids buy YES, asks NO."""
+        position = self.positions.get(ticker) or Position()
+        return hold_e6(position.held_e2(NO), bids) + hold_e6(position.held_e2(YES), asks)
+
     def settle(
-        self, ticker: str, event_ticker: str, result: str, yes_value_e4: int, now_ms: int
+        self,
+        ticker: str,
+        event_ticker: str,
+        result: str,
+        yes_value_e4: int,
+        now_ms: int,
+        shard: int = 0,
     ) -> Settlement | None:
         """Pay out a market; `None` when nothing was held or traded in it."""
         position = self.positions.get(ticker)
@@ -147,7 +183,7 @@ class Account:
             return None
         count_e2, cost_e6 = position.count_e2, position.cost_e6
         revenue_e6 = position.settle(yes_value_e4, now_ms)
-        self.cash_e6 += revenue_e6
+        self.purse(shard).cash_e6 += revenue_e6
         done = Settlement(
             ticker=ticker,
             event_ticker=event_ticker,
@@ -158,6 +194,7 @@ class Account:
             revenue_e6=revenue_e6,
             fees_e6=position.fees_e6,
             settled_ms=now_ms,
+            exchange_index=shard,
         )
         if count_e2:
             self.settlements.append(done)

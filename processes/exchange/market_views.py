@@ -6,10 +6,11 @@ from typing import Any
 
 from ipc.units import ONE_DOLLAR_E4, format_count, format_price
 from processes.exchange.books import NO, YES, PublishedBook
-from processes.exchange.frames import iso_ms
+from processes.exchange.events import Traded
+from processes.exchange.frames import BOOK_SIDES, LEGS, iso_ms
 from processes.exchange.markets import Market
 
-__all__ = ["event", "market", "orderbook", "series"]
+__all__ = ["event", "market", "orderbook", "series", "trade"]
 
 WEEK_MS = 7 * 86_400_000
 
@@ -36,6 +37,9 @@ def market(m: Market) -> dict[str, Any]:
         "last_price_dollars": format_price(m.last_price_e4),
         "volume_fp": format_count(m.volume_e2),
         "volume_24h_fp": format_count(m.volume_e2),
+        "previous_price_dollars": format_price(0),
+        "previous_yes_bid_dollars": format_price(0),
+        "previous_yes_ask_dollars": format_price(0),
         "open_interest_fp": format_count(m.volume_e2),
         "notional_value_dollars": "1.0000",
         "result": m.result,
@@ -45,10 +49,10 @@ def market(m: Market) -> dict[str, Any]:
         "settlement_bounds_type": "default",
         "expiration_value": "",
         "rules_primary": facts.rules,
-        "rules_secondary": "",
-        "exchange_index": 0,
+        "rules_secondary": facts.rules_more,
+        "exchange_index": facts.exchange_index,
     }
-    return row | _quotes(m) | _optional(m)
+    return facts.details | row | _quotes(m) | _optional(m)
 
 
 def _quotes(m: Market) -> dict[str, str]:
@@ -86,6 +90,22 @@ def orderbook(book: PublishedBook, depth: int) -> dict[str, Any]:
     return {"yes_dollars": side(YES), "no_dollars": side(NO)}
 
 
+def trade(t: Traded) -> dict[str, Any]:
+    """One public trade."""
+    return {
+        "trade_id": t.trade_id,
+        "ticker": t.market.ticker,
+        "count_fp": format_count(t.count_e2),
+        "yes_price_dollars": format_price(t.yes_price_e4),
+        "no_price_dollars": format_price(ONE_DOLLAR_E4 - t.yes_price_e4),
+        "taker_side": LEGS[t.taker_leg],
+        "taker_outcome_side": LEGS[t.taker_leg],
+        "taker_book_side": BOOK_SIDES[t.taker_leg],
+        "created_time": iso_ms(t.ts_ms),
+        "is_block_trade": False,
+    }
+
+
 def event(event_ticker: str, markets: list[Market], *, nested: bool) -> dict[str, Any]:
     """An event and, if wanted, its markets."""
     facts = markets[0].facts
@@ -98,7 +118,7 @@ def event(event_ticker: str, markets: list[Market], *, nested: bool) -> dict[str
         "mutually_exclusive": False,
         "category": facts.category,
         "settlement_sources": [],
-        "exchange_index": 0,
+        "exchange_index": facts.exchange_index,
     }
     return body | ({"markets": [market(m) for m in markets]} if nested else {})
 
@@ -119,5 +139,5 @@ def series(ticker: str, markets: list[Market]) -> dict[str, Any]:
         "fee_type": facts.fee_type,
         "fee_multiplier": 1,
         "additional_prohibitions": [],
-        "exchange_index": 0,
+        "exchange_index": facts.exchange_index,
     }

@@ -1,4 +1,4 @@
-"""A market's facts and life: initialized, active, closed, determined, finalized."""
+"""A market's facts and life: initialized, active or paused, closed, determined, finalized."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class MarketStatus(StrEnum):
 
     INITIALIZED = "initialized"
     ACTIVE = "active"
+    INACTIVE = "inactive"
     CLOSED = "closed"
     DETERMINED = "determined"
     FINALIZED = "finalized"
@@ -33,6 +34,7 @@ class MarketStatus(StrEnum):
 _FILTERS = {
     MarketStatus.INITIALIZED: "unopened",
     MarketStatus.ACTIVE: "open",
+    MarketStatus.INACTIVE: "paused",
     MarketStatus.CLOSED: "closed",
     MarketStatus.DETERMINED: "closed",
     MarketStatus.FINALIZED: "settled",
@@ -62,9 +64,13 @@ class MarketFacts(msgspec.Struct, frozen=True):
     market_id: str = ""
     fee_type: str = "quadratic"
     fees: FeeSchedule = FeeSchedule()
+    waiver_until_ms: int = 0  # no fees before
     category: str = ""
     rules: str = ""
+    rules_more: str = ""
     settlement_timer_s: int = 1
+    exchange_index: int = 0  # the shard whose engine matches it and whose collateral it takes
+    details: dict[str, Any] = {}  # fields of its REST body that describe and decide nothing
 
 
 class Market:
@@ -72,6 +78,7 @@ class Market:
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts
+        self.fees = facts.fees  # what it charges now
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
         self.status = MarketStatus.INITIALIZED

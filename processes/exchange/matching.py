@@ -22,7 +22,7 @@ from typing import Protocol
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.books import Level, PublishedBook
-from processes.exchange.orders import Order, SelfTrade, UpdateReason
+from processes.exchange.orders import Order, SelfTrade, Status, UpdateReason
 
 __all__ = ["Clearing", "Matcher"]
 
@@ -126,6 +126,11 @@ class Matcher:
         self._show(order, -by_e2)
         order.remaining_e2 -= by_e2
 
+    def queue_position(self, order: Order) -> int:
+        """Contracts at an order's price that trade before it."""
+        earlier = (o for o in self._at(order.leg, order.leg_price_e4) if o.rank < order.rank)
+        return order.ahead_e2 + sum(o.remaining_e2 for o in earlier)
+
     def _show(self, order: Order, delta_e2: int) -> None:
         if not self.shadow and delta_e2:
             self._clearing.publish(order.leg, order.leg_price_e4, delta_e2, order)
@@ -167,6 +172,8 @@ class Matcher:
 
     def _meet(self, maker: Order, taker: Order) -> bool:
         """Two orders of our accounts -> whether the taker may go on."""
+        if maker.status is not Status.RESTING:  # gone with its group by an earlier execution
+            return True
         if maker.user_id == taker.user_id:
             if taker.self_trade is SelfTrade.TAKER_AT_CROSS:
                 self._clearing.cancel(taker, UpdateReason.SELF_TRADE_CANCEL)
@@ -190,13 +197,13 @@ class Matcher:
     def _fill_maker(self, maker: Order, taker: Order | None, count_e2: int) -> None:
         self._show(maker, -count_e2)
         self._clearing.execute(maker, taker, maker.leg, maker.leg_price_e4, count_e2)
-        if not maker.remaining_e2:
+        if maker.status is Status.EXECUTED:
             self.resting[maker.leg].remove(maker)
 
     def _give(self, maker: Order, count_e2: int) -> int:
         """A resting order of ours trades with somebody else -> what it took."""
         count_e2 = min(count_e2, maker.remaining_e2)
-        if count_e2 <= 0:
+        if count_e2 <= 0:  # nothing to give, or gone with its group by an earlier execution
             return 0
         if not self._clearing.pays(maker, maker.leg_price_e4, count_e2, is_taker=False):
             self._drop(maker, UpdateReason.MARGIN_CANCEL)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import StrEnum
 
 import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeSchedule, OrderFees
-from processes.exchange.books import NO, YES
+from processes.exchange.books import YES
 
 __all__ = [
     "Amendment",
@@ -54,6 +55,7 @@ class UpdateReason(StrEnum):
     SELF_TRADE_CANCEL = "SelfTradeCancel"
     EXPIRY_CANCEL = "ExpiryCancel"
     CLOSE_CANCEL = "CloseCancel"
+    HALT_CANCEL = "HaltCancel"
     TRADE = "Trade"
     REDUCE_ONLY_CANCEL = "ReduceOnlyCancel"
 
@@ -71,6 +73,9 @@ class NewOrder(msgspec.Struct, frozen=True):
     post_only: bool = False
     reduce_only: bool = False
     expiration_s: int | None = None
+    cancel_on_pause: bool = False
+    group_id: str = ""
+    exchange_index: int | None = None  # None and -1: the ticker says it
 
 
 class Amendment(msgspec.Struct, frozen=True):
@@ -84,6 +89,7 @@ class Amendment(msgspec.Struct, frozen=True):
     updated_client_order_id: str = ""
     expiration_s: int | None = None
     keeps_expiry: bool = True
+    exchange_index: int | None = None
 
 
 class Order:
@@ -97,6 +103,7 @@ class Order:
         fees: FeeSchedule,
         now_ms: int,
         rank: int,
+        exchange_index: int = 0,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -113,6 +120,9 @@ class Order:
         self.status = Status.RESTING
         self.reason = UpdateReason.NONE
         self.rank = rank
+        self.exchange_index = exchange_index
+        self.group_id = asked.group_id
+        self.cancel_on_pause = asked.cancel_on_pause
         self.fees = OrderFees(fees)
         self.cost_e6 = {True: 0, False: 0}  # by is_taker, of the order's leg
         self.paid_e6 = {True: 0, False: 0}  # fees, by is_taker
@@ -125,11 +135,6 @@ class Order:
         """The limit on the YES scale."""
         return self.leg_price_e4 if self.leg == YES else ONE_DOLLAR_E4 - self.leg_price_e4
 
-    @property
-    def is_bid(self) -> bool:
-        """Whether it stands on the bid side of the YES book."""
-        return self.leg != NO
-
     def fill(
         self, price_e4: int, count_e2: int, fee_e6: int, *, is_taker: bool, now_ms: int
     ) -> None:
@@ -141,6 +146,12 @@ class Order:
         self.updated_ms, self.reason = now_ms, UpdateReason.TRADE
         if not self.remaining_e2:
             self.status = Status.EXECUTED
+
+    def copy(self) -> Order:
+        """The order as it is now, for those who look later."""
+        kept = copy(self)
+        kept.cost_e6, kept.paid_e6 = dict(self.cost_e6), dict(self.paid_e6)
+        return kept
 
     def end(self, reason: UpdateReason, now_ms: int) -> int:
         """Cancel what remains -> how much that was."""

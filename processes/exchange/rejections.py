@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["Rejection", "bad_request", "not_found"]
+__all__ = ["Rejection", "bad_request", "not_found", "too_many_requests"]
 
 NO_DETAILS: Final = ""
 
@@ -55,3 +55,8 @@ def not_found() -> Rejection:
 def bad_request(details: str) -> Rejection:
     """A body that does not decode."""
     return Rejection.flat(400, "bad_request", details)
+
+
+def too_many_requests() -> Rejection:
+    """The one body whose `error` is a string; nothing says when to come back."""
+    return Rejection(429, {"error": "too many requests"})

@@ -1,115 +1,64 @@
-"""Bodies of order requests: JSON in, typed requests out, refused as the exchange's decoder does."""
+"""Bodies of order requests: JSON in, typed requests out."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import msgspec
-
-from ipc.units import ONE_DOLLAR_E4, parse_count, parse_price
-from processes.exchange.books import NO, YES
+from processes.exchange.fields import Fields, invalid
 from processes.exchange.orders import Amendment, NewOrder, SelfTrade, TimeInForce
-from processes.exchange.rejections import Rejection, bad_request
+from processes.exchange.rejections import Rejection
 
-__all__ = ["amendment_of", "decrease_of", "json_object", "new_order_of"]
+__all__ = ["amendment_of", "check_subaccount", "decrease_of", "new_order_of"]
 
 CREATE: Final = "CreateOrderV2Request"
 AMEND: Final = "AmendOrderV2Request"
 DECREASE: Final = "DecreaseOrderV2Request"
-MAX_COUNT_E2: Final = 10**11
-CLIENT_ID: Final = re.compile(r"[!-~]{0,64}")  # printable ASCII without blanks
-SIDES: Final = {"bid": YES, "ask": NO}
 
-_GO_NAMES: Final = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
-Word = TypeVar("Word", bound=StrEnum)
+STRING, BOOL, INT, INT64 = "string", "bool", "int", "int64"
+CREATE_KINDS: Final = {
+    "ticker": STRING,
+    "client_order_id": STRING,
+    "side": STRING,
+    "count": STRING,
+    "price": STRING,
+    "expiration_time": INT64,
+    "time_in_force": STRING,
+    "post_only": BOOL,
+    "self_trade_prevention_type": STRING,
+    "cancel_order_on_pause": BOOL,
+    "reduce_only": BOOL,
+    "subaccount": INT,
+    "order_group_id": STRING,
+    "exchange_index": INT,
+}
+AMEND_KINDS: Final = {
+    "ticker": STRING,
+    "side": STRING,
+    "price": STRING,
+    "count": STRING,
+    "client_order_id": STRING,
+    "updated_client_order_id": STRING,
+    "expiration_time": INT64,
+    "exchange_index": INT,
+}
+DECREASE_KINDS: Final = {
+    "reduce_by": STRING,
+    "reduce_to": STRING,
+    "exchange_index": INT,
+    "market_ticker": STRING,
+}
 
 
-def json_object(data: bytes) -> dict[str, Any]:
-    """A body that must be a JSON object."""
-    try:
-        body = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
-        raise bad_request(f"json: {error}") from None
-    if not isinstance(body, dict):
-        kind = _GO_NAMES.get(type(body), "null")
-        raise bad_request(f"json: cannot unmarshal {kind} into Go value of type object")
-    return body
-
-
-class _Fields:
-    """Typed look-ups in a body; errors name the Go struct's field."""
-
-    def __init__(self, body: dict[str, Any], struct: str) -> None:
-        self._body = body
-        self._struct = struct
-
-    def _typed(self, name: str, kind: type, go_kind: str) -> Any:
-        value = self._body.get(name)
-        fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-        if value is not None and not fits:
-            found = _GO_NAMES.get(type(value), "object")
-            raise bad_request(
-                f"json: cannot unmarshal {found} into Go struct field "
-                f"{self._struct}.{name} of type {go_kind}"
-            )
-        return value
-
-    def text(self, name: str, *, required: bool = False) -> str:
-        value = self._typed(name, str, "string")
-        if required and not value:
-            raise Rejection.nested(400, "missing_parameters", f"{name} is required")
-        return value or ""
-
-    def flag(self, name: str) -> bool:
-        return bool(self._typed(name, bool, "bool"))
-
-    def integer(self, name: str) -> int | None:
-        value: int | None = self._typed(name, int, "int64")
-        return value
-
-    def word(self, name: str, words: type[Word]) -> Word:
-        raw = self.text(name, required=True)
-        if raw not in tuple(words):
-            raise Rejection.nested(400, "invalid_parameters", f"invalid {name}: {raw}")
-        return words(raw)
-
-    def leg(self) -> int:
-        raw = self.text("side", required=True)
-        if raw not in SIDES:
-            raise Rejection.nested(400, "invalid_parameters", f"invalid side: {raw}")
-        return SIDES[raw]
-
-    def count(self, name: str = "count") -> int:
-        return self._decimal(name, parse_count, "invalid_order_size")
-
-    def leg_price(self, leg: int) -> int:
-        """The price on the leg that the order buys."""
-        price_e4 = self._decimal("price", parse_price, "invalid_price")
-        return price_e4 if leg == YES else ONE_DOLLAR_E4 - price_e4
-
-    def _decimal(self, name: str, parse: Callable[[str], int], code: str) -> int:
-        raw = self.text(name, required=True)
-        try:
-            value = parse(raw)
-        except ValueError:
-            raise Rejection.nested(400, code) from None
-        if not 0 <= value <= MAX_COUNT_E2:
-            raise Rejection.nested(400, code)
-        return value
-
-    def client_id(self, name: str) -> str:
-        raw = self.text(name)
-        if not CLIENT_ID.fullmatch(raw):
-            raise Rejection.nested(400, "invalid_parameters", f"invalid {name}")
-        return raw
+def check_subaccount(number: int | None) -> None:
+    """The primary account is the only one here."""
+    if number not in (None, 0):
+        raise Rejection.nested(404, "subaccount_not_found")
 
 
 def new_order_of(body: dict[str, Any]) -> NewOrder:
     """`POST /portfolio/events/orders`."""
-    fields = _Fields(body, CREATE)
+    fields = Fields(body, CREATE, CREATE_KINDS)
+    check_subaccount(fields.integer("subaccount"))
     leg = fields.leg()
     return NewOrder(
         ticker=fields.text("ticker", required=True),
@@ -122,12 +71,15 @@ def new_order_of(body: dict[str, Any]) -> NewOrder:
         post_only=fields.flag("post_only"),
         reduce_only=fields.flag("reduce_only"),
         expiration_s=fields.integer("expiration_time"),
+        cancel_on_pause=fields.flag("cancel_order_on_pause"),
+        group_id=fields.text("order_group_id"),
+        exchange_index=fields.integer("exchange_index"),
     )
 
 
 def amendment_of(body: dict[str, Any]) -> Amendment:
     """`POST .../amend`: expiry omitted keeps it, 0 takes it away."""
-    fields = _Fields(body, AMEND)
+    fields = Fields(body, AMEND, AMEND_KINDS)
     leg = fields.leg()
     expiration_s = fields.integer("expiration_time")
     return Amendment(
@@ -139,16 +91,14 @@ def amendment_of(body: dict[str, Any]) -> Amendment:
         updated_client_order_id=fields.client_id("updated_client_order_id"),
         expiration_s=expiration_s or None,
         keeps_expiry=expiration_s is None,
+        exchange_index=fields.integer("exchange_index"),
     )
 
 
-def decrease_of(body: dict[str, Any], remaining_e2: int) -> int:
-    """`POST .../decrease` -> what shall remain; exactly one of `reduce_by` and `reduce_to`."""
-    fields = _Fields(body, DECREASE)
+def decrease_of(body: dict[str, Any]) -> tuple[Fields, bool]:
+    """`POST .../decrease` -> (its fields, whether it says by how much and not to what)."""
+    fields = Fields(body, DECREASE, DECREASE_KINDS)
     by, to = fields.text("reduce_by"), fields.text("reduce_to")
     if bool(by) == bool(to):
-        text = "exactly one of reduce_by and reduce_to must be provided"
-        raise Rejection.nested(400, "invalid_parameters", text)
-    if by:
-        return max(remaining_e2 - fields.count("reduce_by"), 0)
-    return fields.count("reduce_to")
+        raise invalid("exactly one of reduce_by and reduce_to must be provided")
+    return fields, bool(by)

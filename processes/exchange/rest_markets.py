@@ -1,7 +1,8 @@
-"""Public REST: status of the exchange, markets, books, events, series."""
+"""Public REST: markets, books, trades."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -9,43 +10,19 @@ from aiohttp import web
 from processes.exchange import market_views
 from processes.exchange.house import HOUSE, answer, page
 from processes.exchange.markets import Market
+from processes.exchange.query import names, span
 from processes.exchange.rejections import Rejection, bad_request
 
 __all__ = ["routes"]
 
 FILTERS: Final = ("unopened", "open", "paused", "closed", "settled")
 MAX_BOOKS: Final = 100
-
-
-async def exchange_status(_: web.Request) -> web.Response:
-    """Always open."""
-    return answer(
-        {
-            "exchange_active": True,
-            "trading_active": True,
-            "intra_exchange_transfers_active": True,
-            "exchange_index_statuses": [
-                {
-                    "exchange_index": 0,
-                    "description": "default",
-                    "exchange_active": True,
-                    "trading_active": True,
-                    "intra_exchange_transfers_active": True,
-                }
-            ],
-        }
-    )
-
-
-async def exchange_schedule(_: web.Request) -> web.Response:
-    """No pauses."""
-    return answer({"schedule": {"standard_hours": [], "maintenance_windows": []}})
-
-
-def _names(request: web.Request, name: str) -> list[str]:
-    """A list given as repeated parameters, as commas, or both."""
-    values = request.query.getall(name, [])
-    return [t for value in values for t in value.split(",") if t]
+SPANS: Final = {  # of `min_..._ts` and `max_..._ts`: the states they may be asked with
+    "created": ("", "unopened", "open"),
+    "close": ("", "closed"),
+    "settled": ("", "settled"),
+    "updated": ("",),
+}
 
 
 def _wanted(request: web.Request) -> list[Market]:
@@ -53,15 +30,37 @@ def _wanted(request: web.Request) -> list[Market]:
     status = query.get("status", "")
     if status and status not in FILTERS:
         raise bad_request(f"invalid status: {status}")
+    _check_spans(request, status)
     markets = list(request.app[HOUSE].venue.markets.values())
-    tickers = _names(request, "tickers")
+    tickers = names(request, "tickers")
     if tickers:
         markets = [m for m in markets if m.ticker in tickers]
     if event := query.get("event_ticker"):
         markets = [m for m in markets if m.facts.event_ticker == event]
     if series := query.get("series_ticker"):
         markets = [m for m in markets if m.facts.series_ticker == series]
-    return [m for m in markets if not status or m.status.filter == status]
+    if query.get("mve_filter") == "only":
+        markets = []
+    spans = {s: span(request, f"min_{s}_ts", f"max_{s}_ts") for s in SPANS}
+    return [m for m in markets if (not status or m.status.filter == status) and _in_spans(m, spans)]
+
+
+def _check_spans(request: web.Request, status: str) -> None:
+    """Spans of times exclude each other, and each goes with some states only."""
+    given = [s for s in SPANS if f"min_{s}_ts" in request.query or f"max_{s}_ts" in request.query]
+    if len(given) > 1:
+        raise bad_request(f"timestamp filters are mutually exclusive: {', '.join(given)}")
+    if given and status not in SPANS[given[0]]:
+        raise bad_request(f"status {status} does not go with {given[0]} timestamps")
+
+
+def _in_spans(market: Market, spans: dict[str, Callable[[int], bool]]) -> bool:
+    return (
+        spans["created"](market.facts.open_ms)
+        and spans["close"](market.facts.close_ms)
+        and spans["settled"](market.settled_ms or 0)
+        and spans["updated"](market.updated_ms)
+    )
 
 
 async def list_markets(request: web.Request) -> web.Response:
@@ -93,7 +92,7 @@ async def get_orderbook(request: web.Request) -> web.Response:
 async def get_orderbooks(request: web.Request) -> web.Response:
     """Several books at once."""
     house = request.app[HOUSE]
-    tickers = _names(request, "tickers")
+    tickers = names(request, "tickers")
     if not 0 < len(tickers) <= MAX_BOOKS:
         raise bad_request(f"tickers: 1 to {MAX_BOOKS} are allowed")
     books = [
@@ -103,58 +102,26 @@ async def get_orderbooks(request: web.Request) -> web.Response:
     return answer({"orderbooks": books})
 
 
-def _by_event(request: web.Request) -> dict[str, list[Market]]:
-    events: dict[str, list[Market]] = {}
-    for market in request.app[HOUSE].venue.markets.values():
-        events.setdefault(market.facts.event_ticker, []).append(market)
-    return events
-
-
-async def list_events(request: web.Request) -> web.Response:
-    """All events."""
-    nested = request.query.get("with_nested_markets") == "true"
-    series = request.query.get("series_ticker")
-    events = [
-        market_views.event(ticker, markets, nested=nested)
-        for ticker, markets in _by_event(request).items()
-        if not series or markets[0].facts.series_ticker == series
-    ]
-    rows, cursor = page(events, request.query, "GetEvents", 200)
-    return answer({"events": rows, "cursor": cursor})
-
-
-async def get_event(request: web.Request) -> web.Response:
-    """One event with its markets."""
-    ticker = request.match_info["ticker"]
-    markets = _by_event(request).get(ticker)
-    if not markets:
-        raise Rejection.nested(404, "not_found")
-    nested = request.query.get("with_nested_markets") == "true"
-    body = {"event": market_views.event(ticker, markets, nested=nested)}
-    return answer(body if nested else body | {"markets": [market_views.market(m) for m in markets]})
-
-
-async def get_series(request: web.Request) -> web.Response:
-    """One series."""
-    ticker = request.match_info["ticker"]
-    found = [
-        m for m in request.app[HOUSE].venue.markets.values() if m.facts.series_ticker == ticker
-    ]
-    if not found:
-        raise Rejection.nested(404, "not_found")
-    return answer({"series": market_views.series(ticker, found)})
+async def list_trades(request: web.Request) -> web.Response:
+    """Public trades, newest first; none is a block trade."""
+    house, ticker = request.app[HOUSE], request.query.get("ticker", "")
+    least_ms, blocks = house.cutoff_ms(), request.query.get("is_block_trade") == "true"
+    wanted = span(request)
+    found = (
+        t
+        for t in house.venue.trades.newest_first(ticker)
+        if not blocks and t.ts_ms >= least_ms and wanted(t.ts_ms)
+    )
+    rows, cursor = page(found, request.query, "GetTrades")
+    return answer({"trades": [market_views.trade(t) for t in rows], "cursor": cursor})
 
 
 def routes(base: str) -> list[web.RouteDef]:
-    """All public routes."""
+    """All of it."""
     return [
-        web.get(f"{base}/exchange/status", exchange_status),
-        web.get(f"{base}/exchange/schedule", exchange_schedule),
         web.get(f"{base}/markets", list_markets),
+        web.get(f"{base}/markets/trades", list_trades),
         web.get(f"{base}/markets/orderbooks", get_orderbooks),
         web.get(f"{base}/markets/{{ticker}}", get_market),
         web.get(f"{base}/markets/{{ticker}}/orderbook", get_orderbook),
-        web.get(f"{base}/events", list_events),
-        web.get(f"{base}/events/{{ticker}}", get_event),
-        web.get(f"{base}/series/{{ticker}}", get_series),
     ]

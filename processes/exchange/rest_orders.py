@@ -8,14 +8,30 @@ from aiohttp import web
 
 from ipc.units import format_count
 from processes.exchange import views
+from processes.exchange.fields import Fields, json_object
 from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.ledger import Account
+from processes.exchange.orders import Order
+from processes.exchange.query import number, shard
 from processes.exchange.rejections import Rejection, bad_request
-from processes.exchange.requests import amendment_of, decrease_of, json_object, new_order_of
+from processes.exchange.requests import (
+    amendment_of,
+    check_subaccount,
+    decrease_of,
+    new_order_of,
+)
+from processes.exchange.routing import shard_of
 
 __all__ = ["routes"]
 
 V1_DOCS = "https://docs.kalshi.com/api-reference/orders/create-order-v2"
+CANCEL = "CancelOrderV2Request"
+CANCEL_KINDS = {
+    "order_id": "string",
+    "subaccount": "int",
+    "exchange_index": "int",
+    "market_ticker": "string",
+}
 BATCH_FIELDS = (
     "order_id",
     "client_order_id",
@@ -63,18 +79,18 @@ async def create_batch(request: web.Request) -> web.Response:
     return answer({"orders": rows}, 201)
 
 
-def _cancel(house: House, account: Account, order_id: str) -> dict[str, Any]:
-    order, reduced_e2 = house.desk.cancel(account, order_id)
-    body: dict[str, Any] = {"order_id": order_id}
-    if order.client_order_id:
-        body["client_order_id"] = order.client_order_id
-    return body | {"reduced_by": format_count(reduced_e2), "ts_ms": house.venue.now_ms()}
+def _cancel(house: House, account: Account, order_id: str, shard: int) -> dict[str, Any]:
+    _, reduced_e2 = house.desk.cancel(account, order_id, shard)
+    ts_ms = house.venue.now_ms()
+    return {"order_id": order_id, "reduced_by": format_count(reduced_e2), "ts_ms": ts_ms}
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """Cancel an order."""
+    """Cancel an order on the shard that is named, else on its market's, else on the first."""
     house, account = _asker(request)
-    return answer(_cancel(house, account, request.match_info["order_id"]))
+    check_subaccount(number(request, "subaccount"))
+    where = shard_of(house.venue, shard(request), request.query.get("market_ticker", ""))
+    return answer(_cancel(house, account, request.match_info["order_id"], where))
 
 
 async def cancel_batch(request: web.Request) -> web.Response:
@@ -82,19 +98,25 @@ async def cancel_batch(request: web.Request) -> web.Response:
     house, account = _asker(request)
     rows = []
     for item in _items(json_object(await request.read())):
-        order_id = str(item.get("order_id", ""))
+        fields = Fields(item, CANCEL, CANCEL_KINDS)
+        order_id = fields.text("order_id", required=True)
         row: dict[str, Any] = {"order_id": order_id, "client_order_id": None}
         try:
-            row |= _cancel(house, account, order_id) | {"error": None}
+            check_subaccount(fields.integer("subaccount"))
+            ticker = fields.text("market_ticker")
+            where = shard_of(house.venue, fields.integer("exchange_index"), ticker)
+            row |= _cancel(house, account, order_id, where) | {"error": None}
+            row["client_order_id"] = house.desk.orders[order_id].client_order_id
         except Rejection as refusal:
-            row |= {"reduced_by": None, "ts_ms": None, "error": refusal.error}
+            row |= {"reduced_by": format_count(0), "ts_ms": None, "error": refusal.error}
         rows.append(row)
     return answer({"orders": rows})
 
 
 async def cancel_all(request: web.Request) -> web.Response:
-    """Cancel every resting order."""
+    """Cancel every resting order, on all shards."""
     house, account = _asker(request)
+    check_subaccount(number(request, "subaccount"))
     house.desk.cancel_all(account)
     return web.Response(status=204)
 
@@ -112,14 +134,23 @@ async def amend(request: web.Request) -> web.Response:
 async def decrease(request: web.Request) -> web.Response:
     """Shrink an order."""
     house, account = _asker(request)
-    body = json_object(await request.read())
-    order = house.desk.resting(account, request.match_info["order_id"])
-    order = house.desk.decrease(account, order.order_id, decrease_of(body, order.remaining_e2))
-    reply: dict[str, Any] = {"order_id": order.order_id}
-    if order.client_order_id:
-        reply["client_order_id"] = order.client_order_id
+    fields, is_by = decrease_of(json_object(await request.read()))
+    where = shard_of(house.venue, fields.integer("exchange_index"), fields.text("market_ticker"))
+    order = house.desk.resting(account, request.match_info["order_id"], where)
+    if is_by:
+        left_e2 = max(order.remaining_e2 - fields.count("reduce_by"), 0)
+    else:
+        left_e2 = fields.count("reduce_to")
+    house.desk.decrease(account, order.order_id, left_e2)
     remaining = format_count(order.remaining_e2)
-    return answer(reply | {"remaining_count": remaining, "ts_ms": house.venue.now_ms()})
+    reply = _named(order) | {"remaining_count": remaining, "ts_ms": house.venue.now_ms()}
+    return answer(reply)
+
+
+def _named(order: Order) -> dict[str, Any]:
+    """An order's ids."""
+    named = {"order_id": order.order_id}
+    return named | ({"client_order_id": order.client_order_id} if order.client_order_id else {})
 
 
 async def gone(request: web.Request) -> web.Response:

@@ -3,54 +3,57 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
-from processes.exchange import admin, rest_markets, rest_orders, rest_portfolio
-from processes.exchange.house import HOUSE, House, answer
-from processes.exchange.rejections import Rejection
+from processes.exchange import (
+    admin,
+    admin_market,
+    rest_account,
+    rest_exchange,
+    rest_groups,
+    rest_history,
+    rest_markets,
+    rest_orders,
+    rest_portfolio,
+    rest_series,
+    rest_transfers,
+)
+from processes.exchange.gate import BASE, gate, refusals
+from processes.exchange.house import HOUSE, House
 from processes.exchange.sockets import CONNECTIONS, Connections, route
 from processes.runtime.config import ConfigError
 
 __all__ = ["LOOPBACK", "Server", "admin_app", "exchange_app"]
 
 LOOPBACK: Final = "127.0.0.1"
-REST: Final = "/trade-api/v2"
 WEBSOCKET: Final = "/trade-api/ws/v2"
 GOODBYE_S: Final = 0.3
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@web.middleware
-async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refusals as the real exchange's bodies; ordered faults come first."""
-    try:
-        if not request.path.startswith("/admin"):
-            request.app[HOUSE].faults.check(request.method)
-        return await handler(request)
-    except Rejection as refusal:
-        return answer(refusal.body, refusal.status)
-    except web.HTTPNotFound:
-        return answer({"error": {"code": "not_found", "message": "not found"}}, 404)
-    except web.HTTPMethodNotAllowed:
-        return answer({"error": {"code": "method_not_allowed", "message": "not allowed"}}, 405)
+REST: Final = (  # fixed paths before those with a parameter in their place
+    rest_exchange,
+    rest_account,
+    rest_series,
+    rest_markets,
+    rest_orders,
+    rest_groups,
+    rest_transfers,
+    rest_portfolio,
+    rest_history,
+)
 
 
-def _app(house: House, connections: Connections) -> web.Application:
-    app = web.Application(middlewares=[_refusals])
+def _app(house: House, connections: Connections, *middlewares: Any) -> web.Application:
+    app = web.Application(middlewares=[refusals, *middlewares])
     app[HOUSE], app[CONNECTIONS] = house, connections
     return app
 
 
 def exchange_app(house: House, connections: Connections) -> web.Application:
     """REST and WebSocket on one port."""
-    app = _app(house, connections)
-    app.add_routes(rest_markets.routes(REST))
-    app.add_routes(rest_orders.routes(REST))
-    app.add_routes(rest_portfolio.routes(REST))
+    app = _app(house, connections, gate)
+    for part in REST:
+        app.add_routes(part.routes(BASE))
     app.add_routes([route(WEBSOCKET)])
     return app
 
@@ -59,6 +62,7 @@ def admin_app(house: House, connections: Connections) -> web.Application:
     """For tests."""
     app = _app(house, connections)
     app.add_routes(admin.routes())
+    app.add_routes(admin_market.routes())
     return app
 
 

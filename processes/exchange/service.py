@@ -11,25 +11,23 @@ from ipc.clock import real_ns
 from processes.adapters.kalshi.credentials import credentials_path
 from processes.adapters.kalshi.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
-from processes.adapters.kalshi.signing import real_ms
 from processes.exchange.accounts import load_accounts
-from processes.exchange.auth import Authenticator
-from processes.exchange.desk import Desk
+from processes.exchange.assembly import Rules, assemble
 from processes.exchange.house import House
-from processes.exchange.hub import Hub
 from processes.exchange.market_time import MarketTime
 from processes.exchange.replay import Replay
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.sockets import Connections
 from processes.exchange.synthetic import SyntheticFlow
 from processes.exchange.timeline import Recording, recordings_of
-from processes.exchange.venue import Venue
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 
 __all__ = ["serve"]
 
 REAL_TIME = 1.0
+KEEP_S = 0.05
+REBALANCE_TURNS = 200  # every ten seconds
 
 
 def _ids(life: uuid.UUID) -> Callable[[], str]:
@@ -40,14 +38,13 @@ def _ids(life: uuid.UUID) -> Callable[[], str]:
 
 def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> House:
     """Accounts, markets and order entry."""
-    keys = load_accounts(credentials_path(settings.data_dir))
+    wanted = settings.exchange
+    keys = load_accounts(credentials_path(settings.data_dir), wanted.accounts, wanted.cash_e6)
     start_ms = recordings[0].starts_ms if recordings else real_ns() // 1_000_000
-    speed = settings.exchange.speed if recordings else REAL_TIME
+    speed = wanted.speed if recordings else REAL_TIME
     time = MarketTime(clock_path(settings.data_dir), start_ms, speed)
-    hub = Hub()
-    venue = Venue([account for account, _ in keys.values()], time.now_ms, hub)
-    desk = Desk(venue, _ids(life), shadow=bool(recordings))
-    return House(venue, desk, hub, time, Authenticator(keys, real_ms))
+    rules = Rules(wanted.tier, wanted.orders_lag_ms, wanted.positions_lag_ms, wanted.shards)
+    return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
 
 
 def _flow(
@@ -120,9 +117,11 @@ async def _until_stopped(
 
 async def _keep(house: House, connections: Connections) -> None:
     """What must happen even when no market moves: expiries, and clients that do not read."""
-    while True:
-        await asyncio.sleep(0.05)
-        house.desk.expire(house.venue.now_ms())
+    for turn in count(1):
+        await asyncio.sleep(KEEP_S)
+        house.keep()
+        if not turn % REBALANCE_TURNS:
+            house.rebalance()
         if house.time.speed:
             connections.shed()
 

@@ -12,7 +12,7 @@ from processes.exchange.markets import Market
 
 __all__ = ["ALL_MARKETS", "NO_STATE", "SEQUENCED", "Subscription"]
 
-SEQUENCED: Final = frozenset({Channel.BOOK, Channel.TRADE, Channel.LIFECYCLE})
+SEQUENCED: Final = frozenset({Channel.BOOK, Channel.TRADE, Channel.LIFECYCLE, Channel.ORDER_GROUPS})
 ALL_MARKETS: Final = None
 NO_STATE: Final = -1
 _STATE_BITS: Final = 40

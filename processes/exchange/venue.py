@@ -6,36 +6,54 @@ come through `desk.py`. Everything that happens is handed to one sink, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from ipc.units import ONE_DOLLAR_E4, format_price
+import msgspec
+
+from ipc.units import ONE_DOLLAR_E4, PriceGrid, format_price
 from processes.exchange.books import YES, Level
 from processes.exchange.events import (
     BookChanged,
     BookReplaced,
     Event,
+    EventCreated,
     LifecycleChanged,
     Traded,
 )
 from processes.exchange.ledger import Account
 from processes.exchange.markets import Market, MarketFacts, MarketStatus
+from processes.exchange.trades import TradeHistory
 
 __all__ = ["Sink", "Venue"]
 
 Sink = Callable[[Event], None]
+NO_SHARDS: Final[Mapping[str, int]] = {}
 
 
 class Venue:
-    """All markets and accounts. `clock_ms` is market time between the steps of the flow."""
+    """All markets and accounts. `clock_ms` is market time between the steps of the flow.
 
-    def __init__(self, accounts: list[Account], clock_ms: Callable[[], int], sink: Sink) -> None:
+    `shards` says on which shard a series lives; those it does not name are on the first.
+    """
+
+    def __init__(
+        self,
+        accounts: list[Account],
+        clock_ms: Callable[[], int],
+        sink: Sink,
+        shards: Mapping[str, int] = NO_SHARDS,
+    ) -> None:
         self.accounts = {a.user_id: a for a in accounts}
         self.markets: dict[str, Market] = {}
         self.by_number: list[Market] = []
         self.emit = sink
+        self.trades = TradeHistory()
+        self._shards = shards
+        self._events: set[str] = set()
         self.clock = 0
         self.step_ms: int | None = None  # the time of the step that is being taken
+        self.step_us = 0  # the same to the microsecond, where it is known
         self._clock_ms = clock_ms
 
     def now_ms(self) -> int:
@@ -44,6 +62,8 @@ class Venue:
 
     def add_market(self, facts: MarketFacts) -> Market:
         """Make a market known, not yet open; under a known ticker it begins anew."""
+        shard = self._shards.get(facts.series_ticker, facts.exchange_index)
+        facts = msgspec.structs.replace(facts, exchange_index=shard)
         market = Market(facts, len(self.by_number))
         self.markets[facts.ticker] = market
         self.by_number.append(market)
@@ -72,6 +92,7 @@ class Venue:
         """A public trade."""
         trade.market.flow_ms = trade.sent_ms
         trade.market.trade(trade.yes_price_e4, trade.count_e2)
+        self.trades.add(trade)
         self.emit(trade)
 
     # Life
@@ -80,18 +101,47 @@ class Venue:
         """The market takes orders from now on."""
         market.status = MarketStatus.ACTIVE
         facts = market.facts
+        if facts.event_ticker not in self._events:
+            self._events.add(facts.event_ticker)
+            self.emit(EventCreated(market, sent_ms))
         self._tell(
             market,
             "created",
             sent_ms,
             open_ts=facts.open_ms // 1000,
             close_ts=facts.close_ms // 1000,
-            exchange_index=0,
+            exchange_index=facts.exchange_index,
             price_level_structure=facts.structure,
             price_ranges=facts.grid.to_wire(),
             strike_type=facts.strike_type,
             yes_sub_title=facts.yes_sub_title,
             additional_metadata=market.lifecycle_metadata(),
+        )
+
+    def pause_market(self, market: Market, sent_ms: int) -> None:
+        """No orders until it is resumed."""
+        market.status = MarketStatus.INACTIVE
+        self._tell(market, "deactivated", sent_ms, is_deactivated=True)
+
+    def resume_market(self, market: Market, sent_ms: int) -> None:
+        """Orders again."""
+        market.status = MarketStatus.ACTIVE
+        self._tell(market, "activated", sent_ms, is_deactivated=False)
+
+    def move_close(self, market: Market, close_ms: int, sent_ms: int) -> None:
+        """The market closes at another time than was said."""
+        market.facts = msgspec.structs.replace(market.facts, close_ms=close_ms)
+        self._tell(market, "close_date_updated", sent_ms, close_ts=close_ms // 1000)
+
+    def change_grid(self, market: Market, grid: PriceGrid, structure: str, sent_ms: int) -> None:
+        """Other prices are allowed from now on; what rests is left where it is."""
+        market.facts = msgspec.structs.replace(market.facts, grid=grid, structure=structure)
+        self._tell(
+            market,
+            "price_level_structure_updated",
+            sent_ms,
+            price_level_structure=structure,
+            price_ranges=grid.to_wire(),
         )
 
     def close_market(self, market: Market, sent_ms: int) -> None:
@@ -124,11 +174,14 @@ class Venue:
 
     # Looks
 
-    def portfolio_value_e6(self, account: Account) -> int:
-        """Positions at the bid they could be sold at."""
+    def portfolio_value_e6(self, account: Account, shard: int | None = None) -> int:
+        """Positions at the bid they could be sold at, of one shard or of all."""
         total = 0
         for ticker, position in account.positions.items():
-            if position.count_e2 and ticker in self.markets:
+            market = self.markets.get(ticker)
+            if market is None or shard not in (None, market.facts.exchange_index):
+                continue
+            if position.count_e2:
                 total += abs(position.count_e2) * self._worth(ticker, position.count_e2 > 0)
         return total
 

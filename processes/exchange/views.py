@@ -7,13 +7,14 @@ from typing import Any
 from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
 from processes.exchange.clearing import FillRecord
 from processes.exchange.desk import Outcome
-from processes.exchange.frames import LEGS, iso_ms
+from processes.exchange.frames import ACTIONS, BOOK_SIDES, LEGS, iso_ms
 from processes.exchange.ledger import Account, Position, Settlement
 from processes.exchange.orders import Order
 
 __all__ = [
     "amended",
     "balance",
+    "by_shard",
     "created",
     "event_position",
     "fill",
@@ -22,7 +23,6 @@ __all__ = [
     "settlement",
 ]
 
-BOOK_SIDES = ("bid", "ask")
 CENT_E6 = 10_000
 
 
@@ -33,8 +33,8 @@ def order(o: Order) -> dict[str, Any]:
         "user_id": o.user_id,
         "client_order_id": o.client_order_id,
         "ticker": o.ticker,
-        "side": LEGS[o.leg],
-        "action": "buy",
+        "side": "yes",  # an ask sells YES, as both legacy fields say
+        "action": ACTIONS[o.leg],
         "outcome_side": LEGS[o.leg],
         "book_side": BOOK_SIDES[o.leg],
         "type": "limit",
@@ -52,8 +52,12 @@ def order(o: Order) -> dict[str, Any]:
         "last_update_time": iso_ms(o.updated_ms),
         "self_trade_prevention_type": str(o.self_trade),
         "subaccount_number": 0,
-        "exchange_index": 0,
+        "exchange_index": o.exchange_index,
     }
+    if o.group_id:
+        row["order_group_id"] = o.group_id
+    if o.cancel_on_pause:
+        row["cancel_order_on_pause"] = True
     if o.expiration_ms is not None:
         row["expiration_time"] = iso_ms(o.expiration_ms)
     return row
@@ -100,9 +104,9 @@ def fill(f: FillRecord) -> dict[str, Any]:
         "order_id": f.order_id,
         "ticker": f.ticker,
         "market_ticker": f.ticker,
-        "exchange_index": 0,
-        "side": LEGS[f.leg],
-        "action": "buy",
+        "exchange_index": f.exchange_index,
+        "side": "yes",
+        "action": ACTIONS[f.leg],
         "outcome_side": LEGS[f.leg],
         "book_side": BOOK_SIDES[f.leg],
         "count_fp": format_count(f.count_e2),
@@ -116,11 +120,11 @@ def fill(f: FillRecord) -> dict[str, Any]:
     }
 
 
-def market_position(ticker: str, p: Position) -> dict[str, Any]:
+def market_position(ticker: str, p: Position, exchange_index: int) -> dict[str, Any]:
     """One market of `GET /portfolio/positions`."""
     return {
         "ticker": ticker,
-        "exchange_index": 0,
+        "exchange_index": exchange_index,
         "total_traded_dollars": format_money(p.traded_e6),
         "position_fp": format_count(p.count_e2),
         "market_exposure_dollars": format_money(p.cost_e6),
@@ -142,17 +146,27 @@ def event_position(event_ticker: str, positions: list[Position]) -> dict[str, An
     }
 
 
-def balance(account: Account, portfolio_value_e6: int, now_ms: int) -> dict[str, Any]:
+def balance(
+    account: Account, portfolio_value_e6: int, now_ms: int, shard: int | None = None
+) -> dict[str, Any]:
     """`GET /portfolio/balance`: what is available, that is cash less what resting orders hold."""
-    available = account.available_e6
-    dollars = format_price(available // 100)
+    purses = {i: p.available_e6 for i, p in account.purses.items() if shard in (None, i)}
+    available = sum(purses.values())
     return {
         "balance": available // CENT_E6,
-        "balance_dollars": dollars,
+        "balance_dollars": format_price(available // 100),
         "portfolio_value": portfolio_value_e6 // CENT_E6,
         "updated_ts": now_ms // 1000,
-        "balance_breakdown": [{"exchange_index": 0, "balance": dollars}],
+        "balance_breakdown": by_shard(purses),
     }
+
+
+def by_shard(amounts_e6: dict[int, int]) -> list[dict[str, Any]]:
+    """Money on each shard, in dollars of four decimals."""
+    return [
+        {"exchange_index": index, "balance": format_price(amount // 100)}
+        for index, amount in sorted(amounts_e6.items())
+    ]
 
 
 def settlement(s: Settlement) -> dict[str, Any]:
@@ -161,7 +175,7 @@ def settlement(s: Settlement) -> dict[str, Any]:
     count, cost = format_count(abs(s.position_e2)), format_money(s.cost_e6)
     return {
         "ticker": s.ticker,
-        "exchange_index": 0,
+        "exchange_index": s.exchange_index,
         "event_ticker": s.event_ticker,
         "market_result": s.result,
         "yes_count_fp": count if is_yes else "0.00",

@@ -28,6 +28,10 @@ __all__ = [
 
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
+EXCHANGE_TIERS: Final = (
+    *("unmetered", "basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"),
+)
+MOST_SHARD: Final = 100
 MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
@@ -48,6 +52,12 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     loop: bool
     seed: int
     markets: int
+    accounts: int
+    cash_e6: int
+    tier: str
+    orders_lag_ms: int
+    positions_lag_ms: int
+    shards: Mapping[str, int]
 
 
 class BookSettings(msgspec.Struct, frozen=True):
@@ -178,7 +188,27 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         loop=read.flag("RL_EXCHANGE_LOOP", False),
         seed=read.number("RL_EXCHANGE_SEED", 1, 0, 2**31 - 1),
         markets=read.number("RL_EXCHANGE_MARKETS", 3, 1, 2_000),
+        accounts=read.number("RL_EXCHANGE_ACCOUNTS", 2, 1, 1_000),
+        cash_e6=read.money("RL_EXCHANGE_CASH", "10000.00"),
+        tier=read.choice("RL_EXCHANGE_TIER", "prestige", EXCHANGE_TIERS),
+        orders_lag_ms=read.number("RL_EXCHANGE_ORDERS_LAG_MS", 0, 0, 60_000),
+        positions_lag_ms=read.number("RL_EXCHANGE_POSITIONS_LAG_MS", 0, 0, 60_000),
+        shards=_shards(read),
     )
+
+
+def _shards(read: _Reader) -> Mapping[str, int]:
+    """`SERIES=1,OTHER=2`: the shard of each series."""
+    shards = {}
+    for name in read.names("RL_EXCHANGE_SHARDS"):
+        series, equals, index = name.partition("=")
+        if not series or not equals or not index.isdecimal() or int(index) > MOST_SHARD:
+            raise ConfigError(
+                f"RL_EXCHANGE_SHARDS={name!r} is not a series' shard; "
+                f"allowed: SERIES=0 to SERIES={MOST_SHARD}"
+            )
+        shards[series] = int(index)
+    return shards
 
 
 def _books(read: _Reader) -> BookSettings:

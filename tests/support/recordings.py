@@ -27,7 +27,7 @@ def recordings_folder() -> tuple[Path | None, str]:
 
 def wire_folder() -> tuple[Path | None, str]:
     """Recorded REST replies and WebSocket sessions."""
-    return _found("RL_TEST_WIRE", REPOSITORY.parent / "shared" / "kalshi" / "wire")
+    return _found("KALSHI_WIRE_DIR", REPOSITORY.parent / "shared" / "kalshi" / "wire")
 
 
 _recordings, _no_recordings = recordings_folder()

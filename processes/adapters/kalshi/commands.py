@@ -35,6 +35,7 @@ class Channel(StrEnum):
     FILL = "fill"
     USER_ORDERS = "user_orders"
     MARKET_POSITIONS = "market_positions"
+    ORDER_GROUPS = "order_group_updates"
     LIFECYCLE = "market_lifecycle_v2"
     TICKER = "ticker"
 

@@ -29,7 +29,7 @@ def test_a_flip_opens_at_its_own_cost():
 
 def test_settlement_pays_the_winning_leg_only():
     account = Account("u", "k", 10_000_000)
-    account.cash_e6 += account.position("T").buy(NO, 3_000, 500, 0, 1)
+    account.purse(0).cash_e6 += account.position("T").buy(NO, 3_000, 500, 0, 1)
     done = account.settle("T", "E", "no", 0, 2)
     assert done is not None
     assert done.revenue_e6 == 5_000_000
@@ -48,7 +48,7 @@ def test_cash_is_always_start_plus_realized_less_fees_less_cost(buys, value):
     account, fee = Account("u", "k", 0), 17
     position = account.position("T")
     for leg, price, count in buys:
-        account.cash_e6 += position.buy(leg, price, count, fee, 1)
+        account.purse(0).cash_e6 += position.buy(leg, price, count, fee, 1)
         assert account.cash_e6 == position.realized_e6 - position.fees_e6 - position.cost_e6
     account.settle("T", "E", "scalar", value, 2)
     assert position.cost_e6 == position.count_e2 == 0

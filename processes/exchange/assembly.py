@@ -1,0 +1,49 @@
+"""Puts the exchange together: core, sinks, and everything its servers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ipc.clock import mono_ns
+from processes.adapters.kalshi.signing import real_ms
+from processes.exchange.accounts import KnownKeys
+from processes.exchange.auth import Authenticator
+from processes.exchange.desk import Desk
+from processes.exchange.events import Event
+from processes.exchange.house import House
+from processes.exchange.hub import Hub
+from processes.exchange.limits import UNMETERED
+from processes.exchange.market_time import MarketTime
+from processes.exchange.replica import Replica
+from processes.exchange.venue import Venue
+
+__all__ = ["Rules", "assemble"]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """How the exchange treats its clients: tier, lag of reads, the shard of each series."""
+
+    tier: str = UNMETERED
+    orders_lag_ms: int = 0
+    positions_lag_ms: int = 0
+    shards: Mapping[str, int] = {}
+
+
+def assemble(
+    keys: KnownKeys, time: MarketTime, new_id: Callable[[], str], rules: Rules, *, shadow: bool
+) -> House:
+    """An exchange with these accounts and no market yet."""
+    hub = Hub()
+    replica = Replica(rules.orders_lag_ms, rules.positions_lag_ms, mono_ns)
+
+    def sink(event: Event) -> None:
+        replica(event)
+        hub(event)
+
+    accounts = [account for account, _ in keys.values()]
+    venue = Venue(accounts, time.now_ms, sink, rules.shards)
+    desk = Desk(venue, new_id, shadow=shadow)
+    auth = Authenticator(keys, real_ms)
+    return House(venue, desk, hub, time, auth, replica, rules.tier, new_id, mono_ns)

@@ -1,0 +1,156 @@
+"""The local exchange on a real port, inside the test's own process, put into any state wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import websockets
+from support.exchange import REST, WEBSOCKET, Stream
+
+from ipc.units import ONE_DOLLAR_E4
+from processes.adapters.kalshi.credentials import Algorithm, Credentials, new_credentials
+from processes.adapters.kalshi.signing import Signer, real_ms
+from processes.exchange.assembly import Rules, assemble
+from processes.exchange.books import NO, YES
+from processes.exchange.ledger import Account
+from processes.exchange.market_time import MarketTime
+from processes.exchange.markets import Market, MarketFacts
+from processes.exchange.servers import Server, admin_app, exchange_app
+from processes.exchange.sockets import Connections
+
+__all__ = ["LocalExchange", "keys"]
+
+CASH_E6 = 10_000_000_000
+NO_RULES = Rules()
+LIFE = uuid.NAMESPACE_OID
+
+
+@cache
+def keys() -> tuple[Credentials, Credentials]:
+    """One RSA and one Ed25519 key for the whole run."""
+    algorithms = (Algorithm.RSA, Algorithm.ED25519)
+    first, second = (new_credentials(str(uuid.uuid4()), a) for a in algorithms)
+    return first, second
+
+
+class LocalExchange:
+    """Two accounts, no market yet; `desk` and `venue` are the exchange's own."""
+
+    def __init__(
+        self, folder: Path, now_ms: int, cash_e6: int = CASH_E6, rules: Rules = NO_RULES
+    ) -> None:
+        known = {
+            c.api_key_id: (Account(str(uuid.uuid5(LIFE, c.api_key_id)), c.api_key_id, cash_e6), c)
+            for c in keys()
+        }
+        self.accounts = [account for account, _ in known.values()]
+        self.time = MarketTime(folder / "clock", now_ms, 1.0)
+        self.time.run(now_ms)
+        numbers, life = count(1), uuid.uuid4()
+        self.house = assemble(
+            known, self.time, lambda: str(uuid.uuid5(life, str(next(numbers)))), rules, shadow=False
+        )
+        self.venue, self.desk = self.house.venue, self.house.desk
+        self._connections = Connections(self.house)
+        self._server = Server(exchange_app(self.house, self._connections), "port", 0)
+        self._admin = Server(admin_app(self.house, self._connections), "port", 0)
+        self.http = httpx.AsyncClient(timeout=10)
+
+    async def __aenter__(self) -> LocalExchange:
+        await self._server.start()
+        await self._admin.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
+        await self._connections.close()
+        await self._server.stop()
+        await self._admin.stop()
+        self.time.close()
+
+    def market(self, ticker: str, **facts: Any) -> Market:
+        """A market of this ticker, open for trading, its book empty."""
+        event = ticker.rpartition("-")[0] or ticker
+        now_ms = self.venue.now_ms()
+        known = {
+            "event_ticker": event,
+            "series_ticker": ticker.partition("-")[0],
+            "open_ms": now_ms - 1_000,
+            "close_ms": now_ms + 86_400_000,
+        }
+        market = self.venue.add_market(MarketFacts(ticker=ticker, **(known | facts)))
+        self.desk.open(market)
+        self.venue.open_market(market, now_ms)
+        return market
+
+    def add(self, ticker: str, leg: int, price_e4: int, count_e2: int) -> None:
+        """Somebody's bid of a leg."""
+        self.desk.clearings[ticker].publish(leg, price_e4, count_e2, None)
+
+    def clear(self, ticker: str, leg: int, from_e4: int) -> None:
+        """Take away what strangers bid for a leg at `from_e4` and above."""
+        matcher = self.desk.clearings[ticker].matcher
+        for price_e4 in [p for p in self.venue.markets[ticker].book.legs[leg] if p >= from_e4]:
+            self.add(ticker, leg, price_e4, -matcher.anonymous(leg, price_e4))
+
+    def two_sided(self, ticker: str) -> None:
+        """A market of 47 to 52 cents."""
+        self.add(ticker, YES, 4_700, 300_000)
+        self.add(ticker, NO, ONE_DOLLAR_E4 - 5_200, 300_000)
+
+    def headers(
+        self, method: str, path: str, account: int = 0, ahead_ms: int = 0
+    ) -> dict[str, str]:
+        """Signed headers."""
+        signer = Signer(keys()[account], lambda: real_ms() + ahead_ms)
+        return signer.headers(method, path)
+
+    async def call(
+        self, method: str, path: str, body: Any = None, account: int = 0, **query: Any
+    ) -> httpx.Response:
+        """A signed call; `path` below the base."""
+        full = REST + path
+        return await self.send(method, full, body, self.headers(method, full, account), query)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        headers: Mapping[str, str],
+        query: Mapping[str, Any] | None = None,
+    ) -> httpx.Response:
+        """Any call; `path` from the host's root."""
+        return await self.http.request(
+            method,
+            f"http://127.0.0.1:{self._server.port}{path}",
+            params=query or None,
+            content=None if body is None else msgspec.json.encode(body),
+            headers=dict(headers),
+        )
+
+    async def order(self, path: str, **facts: Any) -> Any:
+        """An order over the admin port."""
+        url = f"http://127.0.0.1:{self._admin.port}/admin/{path}"
+        reply = await self.http.post(url, json=facts)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    @contextlib.asynccontextmanager
+    async def stream(self, account: int = 0) -> AsyncIterator[Stream]:
+        """A WebSocket connection."""
+        async with websockets.connect(
+            f"ws://127.0.0.1:{self._server.port}{WEBSOCKET}",
+            additional_headers=self.headers("GET", WEBSOCKET, account),
+            compression=None,
+            max_queue=None,
+        ) as socket:
+            yield Stream(socket)
