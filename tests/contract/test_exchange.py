@@ -247,7 +247,7 @@ class TestOrders:
         assert second["error"]["code"] == "invalid_price"
         cancels = {"orders": [{"order_id": first["order_id"]}, {"order_id": "none"}]}
         reply = idle.call("DELETE", "/portfolio/events/orders/batched", cancels)
-        assert [o["reduced_by"] for o in reply.json()["orders"]] == ["1.00", None]
+        assert [o["reduced_by"] for o in reply.json()["orders"]] == ["1.00", "0.00"]
 
     def test_amend_decrease_and_cancel_all(self, idle):
         made = create(idle, order("0.2000", "10.00")).json()
