@@ -180,7 +180,9 @@ class Stack:
     def _connected(self) -> ClientConnection:
         def attempt() -> ClientConnection | None:
             try:
-                return connect(f"ws://{self.dashboard}/rl/ws", compression=None, max_size=None)
+                address = f"ws://{self.dashboard}/rl/ws"
+                # A client that reads no more does not hear the goodbye: wait for none.
+                return connect(address, compression=None, max_size=None, close_timeout=0.1)
             except (OSError, EOFError, WebSocketException):
                 return None
 
