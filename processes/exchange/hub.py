@@ -120,6 +120,10 @@ class Hub:
             pairs = self._book_pairs[ticker] = self.pairs(Channel.BOOK, ticker)
         return pairs
 
+    def has_book_followers(self) -> bool:
+        """Whether anybody follows a book at all."""
+        return any(session.of(Channel.BOOK) for session in self.sessions.values())
+
     # Public
 
     def _on_change(self, change: BookChanged) -> None:

@@ -18,14 +18,13 @@ from processes.exchange.market_time import MarketTime
 from processes.exchange.replay import Replay
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.sockets import Connections
-from processes.exchange.synthetic import SyntheticFlow
+from processes.exchange.synthetic import SyntheticFlow, profiles_of
 from processes.exchange.timeline import Recording, recordings_of
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 
 __all__ = ["serve"]
 
-REAL_TIME = 1.0
 KEEP_S = 0.05
 REBALANCE_TURNS = 200  # every ten seconds
 
@@ -41,8 +40,7 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
     wanted = settings.exchange
     keys = load_accounts(credentials_path(settings.data_dir), wanted.accounts, wanted.cash_e6)
     start_ms = recordings[0].starts_ms if recordings else real_ns() // 1_000_000
-    speed = wanted.speed if recordings else REAL_TIME
-    time = MarketTime(clock_path(settings.data_dir), start_ms, speed)
+    time = MarketTime(clock_path(settings.data_dir), start_ms, wanted.speed)
     rules = Rules(wanted.tier, wanted.orders_lag_ms, wanted.positions_lag_ms, wanted.shards)
     return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
 
@@ -57,9 +55,12 @@ def _flow(
     """What moves the markets."""
     if not recordings:
         wanted = settings.exchange
-        flow = SyntheticFlow(house.venue, house.desk, wanted.seed, wanted.markets)
+        profiles = profiles_of(wanted.markets)
+        flow = SyntheticFlow(house.venue, house.desk, wanted.seed, profiles)
         house.time.run(real_ns() // 1_000_000)
-        return flow.run(connections.shed)
+        if wanted.speed:
+            return flow.run(house.time, connections.shed)
+        return flow.race(house.time, house.hub.has_book_followers, connections.room)
     replay = Replay(
         recordings, house.venue, house.desk, house.hub, house.time, connections.room, log
     )

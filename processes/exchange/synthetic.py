@@ -1,174 +1,181 @@
-"""Seeded synthetic flow: fifteen-minute binary markets that open, trade, close and settle for ever.
+"""Drives the synthetic flow: markets that open, trade, close and settle for ever, by market time.
 
-Each market pays if a hidden random walk ends above where it began. Makers post and cancel around
-the fair value, takers cross; what our accounts rest is in the book, and takers hit it. Market time
-is real time. A window's walk, orders and sizes depend on the seed, the market and the window only.
+`flow/` decides what its traders do; here that is done to the published books, in which the orders of
+our accounts stand and trade with the flow. What a window does depends on the seed, the market and
+the window only, not on how often it is stepped, as long as our accounts keep out of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from math import erf, sqrt
 from typing import Final
-
-import numpy as np
 
 from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeSchedule, rule_at_ms
-from processes.exchange.books import NO, YES
 from processes.exchange.clearing import MarketClearing
 from processes.exchange.desk import Desk
+from processes.exchange.flow.market import CENT_E4, FlowMarket
+from processes.exchange.flow.profiles import ACTIVE, SLOW, Profile
+from processes.exchange.market_time import MarketTime
 from processes.exchange.markets import Market, MarketFacts
 from processes.exchange.venue import Venue
 
-__all__ = ["SyntheticFlow", "SyntheticMarket"]
+__all__ = ["SyntheticFlow", "SyntheticMarket", "profiles_of"]
 
-WINDOW_MS: Final = 15 * 60_000
-STEP_MS: Final = 50
 SETTLE_MS: Final = 2_000  # after the close
-ACTIONS_PER_STEP: Final = 1.2
-TAKER_SHARE: Final = 0.04  # 1 of 25 actions, about what real markets show
-CANCEL_SHARE: Final = 0.48
-CENT: Final = 100  # e4
-SIZES_E2: Final = (100, 500, 1_000, 1_000, 2_500, 4_000, 5_000, 10_000, 10_000, 20_000, 37, 1_250)
-START_LEVELS: Final = 15
+MS_US: Final = 1_000
+NEVER_MS: Final = 1 << 62
+NAP_S: Final = 0.05  # at most, between two looks at the time
+LEAST_NAP_S: Final = 0.002  # what falls into it leaves together
+SLOW_EVERY: Final = 3  # each third market is a slow one
+STRIDE_MS: Final = 250  # market time between two breaths, as fast as clients read
+
+
+def profiles_of(count: int) -> list[Profile]:
+    """What kinds `count` markets are."""
+    return [SLOW if n % SLOW_EVERY == SLOW_EVERY - 1 else ACTIVE for n in range(count)]
 
 
 class SyntheticMarket:
-    """One window of one market."""
+    """One window of one market: the `Floor` on which the flow trades."""
 
     def __init__(
-        self, market: Market, clearing: MarketClearing, random: np.random.Generator
+        self,
+        venue: Venue,
+        market: Market,
+        clearing: MarketClearing,
+        profile: Profile,
+        seed: tuple[int, ...],
     ) -> None:
         self.market = market
-        self.clearing = clearing
-        self.opened = False
-        self._random = random
-        self._walk = float(random.normal(0, 0.3))
+        self._venue = venue
+        self._clearing = clearing
+        self._matcher = clearing.matcher
+        self._book = market.book
+        start_us = venue.now_ms() * MS_US
+        self.flow = FlowMarket(profile, self, seed, market.facts.open_ms * MS_US, start_us)
 
-    @property
-    def is_yes(self) -> bool:
-        """How the walk stands; at the close, the result."""
-        return self._walk >= 0
-
-    def fair_e4(self, now_ms: int) -> int:
-        """The chance to end above, as a price within the grid."""
-        left = max(self.market.facts.close_ms - now_ms, 1) / WINDOW_MS
-        chance = 0.5 * (1 + erf(self._walk / sqrt(2 * left)))
-        return int(min(max(chance * ONE_DOLLAR_E4, CENT), ONE_DOLLAR_E4 - CENT))
-
-    def fill_book(self, now_ms: int) -> None:
-        """The makers' first orders."""
-        fair = self.fair_e4(now_ms)
-        for leg, value in ((YES, fair), (NO, ONE_DOLLAR_E4 - fair)):
-            best = (value - CENT) // CENT * CENT
-            for price in range(best, max(best - START_LEVELS * CENT, 0), -CENT):
-                self._add(leg, price)
-
-    def step(self, now_ms: int, step_ms: int) -> None:
-        """Let the walk and the traders act."""
-        self._walk += float(self._random.normal()) * sqrt(step_ms / WINDOW_MS)
-        fair = self.fair_e4(now_ms)
-        self._pull_stale(fair, now_ms)
-        for _ in range(int(self._random.poisson(ACTIONS_PER_STEP * step_ms / STEP_MS))):
-            what = float(self._random.random())
-            leg = int(self._random.integers(2))
-            value = fair if leg == YES else ONE_DOLLAR_E4 - fair
-            if what < TAKER_SHARE:
-                self._cross(leg, value)
-            elif what < TAKER_SHARE + CANCEL_SHARE:
-                self._cancel(leg, now_ms)
-            else:
-                self._post(leg, value)
-
-    def _size(self) -> int:
-        return int(self._random.choice(SIZES_E2))
-
-    def _add(self, leg: int, price_e4: int) -> None:
-        if 0 < price_e4 < ONE_DOLLAR_E4:
-            self.clearing.publish(leg, price_e4, self._size(), None)
-
-    def _post(self, leg: int, value_e4: int) -> None:
-        """A maker's order below the value; what it crosses it takes."""
-        distance = int(self._random.geometric(0.35)) * CENT
-        price = (value_e4 - distance) // CENT * CENT
-        if not 0 < price < ONE_DOLLAR_E4:
+    def act(self, now_ms: int, *, halted: bool) -> None:
+        """Let the flow do what is due, where trading goes on."""
+        until_us = min(now_ms, self.market.facts.close_ms) * MS_US
+        if self.flow.next_us >= until_us:
             return
-        left = self.clearing.matcher.take_anonymously(leg, price, self._size())
-        if left:
-            self.clearing.publish(leg, price, left, None)
+        if halted or not self.market.is_open:
+            self.flow.skip(until_us)
+            return
+        self.flow.act(until_us, self._at)
+        self._venue.step_ms, self._venue.step_us = None, 0
 
-    def _cross(self, leg: int, value_e4: int) -> None:
-        """A taker buys up to a few cents above the value."""
-        limit = min(value_e4 // CENT * CENT + 4 * CENT, ONE_DOLLAR_E4 - CENT)
-        self.clearing.matcher.take_anonymously(leg, limit, self._size())
+    def _at(self, us: int) -> None:
+        self._venue.step_ms, self._venue.step_us = us // MS_US, us
 
-    def _cancel(self, leg: int, now_ms: int) -> None:
-        """A maker takes back part of a level, more likely near the top."""
-        prices = sorted(self.clearing.book.legs[leg], reverse=True)
-        if len(prices) > 2:
-            chosen = min(int(self._random.geometric(0.2)) - 1, len(prices) - 1)
-            self._remove(leg, prices[chosen], self._size(), now_ms)
+    def best(self, leg: int) -> int:
+        """The best bid of a leg in cents."""
+        return self._book.best(leg) // CENT_E4
 
-    def _pull_stale(self, fair_e4: int, now_ms: int) -> None:
-        """Makers do not leave orders above the value."""
-        for leg, value in ((YES, fair_e4), (NO, ONE_DOLLAR_E4 - fair_e4)):
-            for price in [p for p in self.clearing.book.legs[leg] if p > value]:
-                self._remove(leg, price, ONE_DOLLAR_E4**2, now_ms)
+    def standing(self, leg: int, cents: int) -> int:
+        """What the flow has at a price."""
+        return self._matcher.anonymous(leg, cents * CENT_E4)
 
-    def _remove(self, leg: int, price_e4: int, count_e2: int, now_ms: int) -> None:
-        matcher = self.clearing.matcher
-        count_e2 = min(count_e2, matcher.anonymous(leg, price_e4))
-        if count_e2 > 0:
-            self.clearing.publish(leg, price_e4, -count_e2, None)
-            matcher.on_change(leg, price_e4, -count_e2, now_ms)
+    def add(self, leg: int, cents: int, size_e2: int) -> int:
+        """Post an order; what it crosses of our accounts' orders it takes first."""
+        price_e4 = cents * CENT_E4
+        if price_e4 + self._book.best(1 - leg) >= ONE_DOLLAR_E4:
+            size_e2 = self._matcher.take_anonymously(leg, price_e4, size_e2)
+        if size_e2:
+            self._clearing.publish(leg, price_e4, size_e2, None)
+        return size_e2
+
+    def remove(self, leg: int, cents: int, size_e2: int) -> None:
+        """Take an order of the flow back."""
+        price_e4 = cents * CENT_E4
+        self._clearing.publish(leg, price_e4, -size_e2, None)
+        self._matcher.on_change(leg, price_e4, -size_e2, self._venue.now_ms())
+
+    def take(self, leg: int, cents: int, size_e2: int) -> int:
+        """Buy what is offered at up to a price."""
+        return size_e2 - self._matcher.take_anonymously(leg, cents * CENT_E4, size_e2)
 
 
 class SyntheticFlow:
-    """All synthetic markets, by real time."""
+    """All synthetic markets. `profiles` has one entry a market."""
 
-    def __init__(self, venue: Venue, desk: Desk, seed: int, count: int) -> None:
+    def __init__(self, venue: Venue, desk: Desk, seed: int, profiles: list[Profile]) -> None:
         self._venue = venue
         self._desk = desk
         self._seed = seed
-        self._count = count
+        self._profiles = profiles
         self._live: dict[int, SyntheticMarket] = {}
         self._closed: list[SyntheticMarket] = []
+        self._opens_ms = [0] * len(profiles)  # not before, each market's next window
 
-    async def run(self, shed: Callable[[], None]) -> None:
-        """Step for ever."""
-        last_ms = self._venue.now_ms()
+    async def run(self, time: MarketTime, shed: Callable[[], None]) -> None:
+        """Go along with market time for ever."""
         while True:
-            now_ms = self._venue.now_ms()
-            self.step(now_ms, max(now_ms - last_ms, 0))
-            last_ms = now_ms
+            now_ms = time.now_ms()
+            self.step(now_ms)
             shed()
-            await asyncio.sleep(STEP_MS / 1000)
+            wait_s = time.wait_s(self._next_ms())
+            await asyncio.sleep(min(max(wait_s, LEAST_NAP_S), NAP_S))
 
-    def step(self, now_ms: int, step_ms: int) -> None:
+    async def race(
+        self,
+        time: MarketTime,
+        followed: Callable[[], bool],
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Go as fast as clients read; stand while nobody does."""
+        now_ms = time.now_ms()
+        while True:
+            self.step(now_ms)
+            time.stand(now_ms)
+            await room()
+            await asyncio.sleep(0)
+            while not followed():  # noqa: ASYNC110
+                await asyncio.sleep(NAP_S)
+            now_ms += STRIDE_MS
+
+    def step(self, now_ms: int) -> None:
         """Open, trade, close and settle what is due."""
-        for index in range(self._count):
-            live = self._live.get(index)
-            if live is not None and now_ms >= live.market.facts.close_ms:
-                self._close(self._live.pop(index), now_ms)
-                live = None
-            if live is None:
-                live = self._live[index] = self._open(index, now_ms)
-            live.step(now_ms, min(step_ms, 1_000))
         self._settle(now_ms)
+        halted = self._desk.halts.stops_trading
+        for index in range(len(self._profiles)):
+            live = self._live.get(index)
+            if live is not None:
+                live.act(now_ms, halted=halted)
+                if now_ms >= live.market.facts.close_ms:
+                    self._close(self._live.pop(index), now_ms)
+            if index not in self._live and now_ms >= self._opens_ms[index]:
+                self._live[index] = self._open(index, now_ms)
+
+    def _next_ms(self) -> int:
+        """When something is due."""
+        live = self._live.values()
+        return min(
+            *(m.flow.next_us // MS_US + 1 for m in live),
+            *(m.market.facts.close_ms for m in live),
+            *(m.market.facts.close_ms + SETTLE_MS for m in self._closed),
+            *(ms for index, ms in enumerate(self._opens_ms) if index not in self._live),
+            NEVER_MS,
+        )
 
     def _open(self, index: int, now_ms: int) -> SyntheticMarket:
         """The window of market `index` that is running; windows of markets are staggered."""
-        offset_ms = index * WINDOW_MS // self._count
-        start_ms = (now_ms - offset_ms) // WINDOW_MS * WINDOW_MS + offset_ms
-        market = self._venue.add_market(_facts(index, start_ms))
+        profile = self._profiles[index]
+        window_ms = profile.window_s * 1000
+        offset_ms = index * window_ms // len(self._profiles) // MS_US * MS_US
+        start_ms = (now_ms - offset_ms) // window_ms * window_ms + offset_ms
+        self._opens_ms[index] = start_ms + window_ms
+        market = self._venue.add_market(_facts(index, profile, start_ms))
         clearing = self._desk.open(market)
-        random = np.random.default_rng([self._seed, index, start_ms // 1000])
-        live = SyntheticMarket(market, clearing, random)
-        live.fill_book(now_ms)
+        seed = self._seed, index, start_ms // 1000
+        self._venue.step_ms = now_ms
+        live = SyntheticMarket(self._venue, market, clearing, profile, seed)
+        self._venue.replace_book(market, live.flow.levels(), now_ms)
         self._venue.open_market(market, now_ms)
+        self._venue.step_ms = None
         return live
 
     def _close(self, live: SyntheticMarket, now_ms: int) -> None:
@@ -181,24 +188,26 @@ class SyntheticFlow:
         due = [c for c in self._closed if now_ms >= c.market.facts.close_ms + SETTLE_MS]
         for live in due:
             self._closed.remove(live)
-            value = ONE_DOLLAR_E4 if live.is_yes else 0
-            result = "yes" if live.is_yes else "no"
-            self._venue.determine_market(live.market, result, value, now_ms)
+            is_yes = live.flow.is_yes
+            value_e4, result = (ONE_DOLLAR_E4, "yes") if is_yes else (0, "no")
+            self._venue.determine_market(live.market, result, value_e4, now_ms)
             self._desk.settle(live.market, now_ms)
             self._venue.settle_market(live.market, now_ms)
 
 
-def _facts(index: int, start_ms: int) -> MarketFacts:
-    close = datetime.fromtimestamp((start_ms + WINDOW_MS) // 1000, UTC)
-    series = f"KXSIM{index + 1}X15M"
+def _facts(index: int, profile: Profile, start_ms: int) -> MarketFacts:
+    close_ms = start_ms + profile.window_s * 1000
+    close = datetime.fromtimestamp(close_ms // 1000, UTC)
+    length, span = ("15M", "15 mins") if profile is ACTIVE else ("W", "a week")
+    series = f"KXSIM{index + 1}X{length}"
     event = f"{series}-{close:%y%b%d%H%M}".upper()
     return MarketFacts(
         ticker=f"{event}-{close:%M}",
         event_ticker=event,
         series_ticker=series,
         open_ms=start_ms,
-        close_ms=start_ms + WINDOW_MS,
-        title=f"Synthetic walk {index + 1} up in 15 mins?",
+        close_ms=close_ms,
+        title=f"Synthetic walk {index + 1} up in {span}?",
         category="Synthetic",
         fees=FeeSchedule.of(rule_at_ms(start_ms)),
     )

@@ -1,0 +1,1 @@
+"""The synthetic flow beside real order flow: the same statistics of both."""
