@@ -66,6 +66,23 @@ def _graph(network: Any, path: Path) -> None:
             )
 
 
+def _forget_origin(path: Path) -> None:
+    """Take out where the exporter ran: source paths of its machine, and what else is no graph."""
+    import onnx
+
+    model = onnx.load(path)
+    del model.metadata_props[:], model.graph.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    onnx.save(model, path)
+
+
 def check_export(path: Path, network: Any, observations: Observations) -> float:
     """Largest difference of logits and value; `ModelError` at 1e-4 or another best action."""
     import torch
@@ -151,6 +168,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
     path = out / MODEL_FILE
     (out / MANIFEST_FILE).unlink(missing_ok=True)  # an export that fails leaves no model behind
     _graph(network, path)
+    _forget_origin(path)
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name
     manifest = _manifest(run, name, path, difference, len(observations))

@@ -10,7 +10,7 @@ import pytest
 from support.made_recording import write_recording
 
 from models import evaluate, export_onnx, train
-from models.policy import MANIFEST_FILE, MODEL_FILE, OnnxPolicy, load_strategy
+from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, OnnxPolicy, load_strategy
 
 pytestmark = pytest.mark.train
 
@@ -67,14 +67,21 @@ def test_an_exported_run_decides_and_says_what_it_was_made_of(
     assert len(np.unique(decided.logits, axis=0)) > len(seen) // 2
 
 
+def test_an_export_tells_nothing_of_the_machine_it_was_made_on(model: Path) -> None:
+    data = (model / MODEL_FILE).read_bytes()
+    assert b".py" not in data
+    assert b"site-packages" not in data
+    shipped = (DEFAULT_MODEL / MODEL_FILE).read_bytes()
+    assert b".py" not in shipped
+
+
 def test_a_model_is_judged_on_what_it_did_not_learn_from(
     recordings: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = tmp_path / "figures.json"
-    code = evaluate.main(
-        ["--recordings", str(recordings), "--policy", "onnx:made", "--policy", "baseline:random"]
-        + ["--data-dir", str(tmp_path), "--json", str(figures)]
-    )
+    judged = ["--policy", "onnx:made", "--policy", "baseline:random"]
+    places = ["--recordings", str(recordings), "--data-dir", str(tmp_path), "--json", str(figures)]
+    code = evaluate.main([*places, *judged])
     assert code == 0
     told = json.loads(figures.read_text())
     assert [len(o["net_e6"]) for o in told["outcomes"]] == [1, 1]
