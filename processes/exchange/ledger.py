@@ -17,6 +17,7 @@ for bids and asks alike, whatever the order in which they fill.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,8 @@ from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.books import NO, YES
 
 __all__ = ["Account", "Position", "Purse", "Settlement", "hold_e6"]
+
+CENT_E6: Final = 10_000
 
 
 def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
@@ -89,13 +92,18 @@ class Position:
         return flow_e6 - fee_e6
 
     def settle(self, yes_value_e4: int, now_ms: int) -> int:
-        """Pay out at the market's value -> the payout."""
+        """Pay out at the market's value -> the payout, in whole cents for a value in between.
+
+        What that cuts off is a fee. A dollar a contract, or nothing, is paid to the last hundredth.
+        """
         value = yes_value_e4 if self.count_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
         payout = abs(self.count_e2) * value
+        fee = 0 if value in (0, ONE_DOLLAR_E4) else payout % CENT_E6
         self.realized_e6 += payout - self.cost_e6
+        self.fees_e6 += fee
         self.count_e2 = self.cost_e6 = 0
         self.updated_ms, self.settled = now_ms, True
-        return payout
+        return payout - fee
 
 
 class Purse:

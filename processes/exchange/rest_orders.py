@@ -32,8 +32,7 @@ CANCEL_KINDS = {
     "exchange_index": "int",
     "market_ticker": "string",
 }
-BATCH_FIELDS = (
-    "order_id",
+BATCH_FIELDS = (  # null where they do not apply; what failed has no `order_id` at all
     "client_order_id",
     "fill_count",
     "remaining_count",

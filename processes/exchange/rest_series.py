@@ -65,10 +65,9 @@ async def get_event(request: web.Request) -> web.Response:
     if not markets:
         raise Rejection.nested(404, "not_found")
     nested = request.query.get("with_nested_markets") == "true"
-    body: dict[str, Any] = {"event": _event(request, ticker, markets, nested)}
-    if not nested and request.query.get("exclude_markets") != "true":
-        body["markets"] = [market_views.market(m) for m in markets]
-    return answer(body)
+    listed = [] if nested or request.query.get("exclude_markets") == "true" else markets
+    body = {"event": _event(request, ticker, markets, nested)}
+    return answer(body | {"markets": [market_views.market(m) for m in listed]})
 
 
 async def event_metadata(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from processes.adapters.kalshi.commands import Channel
-from processes.exchange.frames import Frame, encode_json, snapshot_frame
+from processes.exchange.frames import Frame, encode_json, snapshot_frame, ticker_frame
 from processes.exchange.ledger import Account
 from processes.exchange.markets import Market, MarketStatus
 from processes.exchange.subscriptions import ALL_MARKETS, Subscription
@@ -30,6 +30,12 @@ ERRORS: Final = {
     15: "Action required",
     25: "Subscription buffer overflow",
 }
+FILTERED: Final = frozenset(  # the other channels know no filter of markets
+    {
+        *(Channel.BOOK, Channel.TICKER, Channel.TRADE, Channel.FILL, Channel.USER_ORDERS),
+        Channel.MARKET_POSITIONS,
+    }
+)
 ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
 
 
@@ -114,6 +120,8 @@ class Session:
                 fresh.append(self._open(command_id, Channel(name), tickers, params))
         for subscription, new in fresh:  # acknowledgements precede data
             self._snapshots(subscription, new)
+            if subscription.channel is Channel.TICKER and params.get("send_initial_snapshot"):
+                self._tickers_now(new)
 
     def _open(
         self, command_id: int, channel: Channel, tickers: list[str] | None, params: dict[str, Any]
@@ -123,6 +131,8 @@ class Session:
         if known is not None:
             return known, self._extend(command_id, known, tickers, params)
         self._last_sid += 1
+        if channel not in FILTERED:
+            tickers = ALL_MARKETS
         yes_scale = params.get("use_yes_price") is True
         new = Subscription(self._last_sid, channel, tickers, on_yes_scale=yes_scale)
         self.by_sid[new.sid] = self.history[new.sid] = new
@@ -139,7 +149,7 @@ class Session:
     ) -> list[str]:
         """More markets for a channel that is subscribed: `ok` -> what is new."""
         new: list[str] = []
-        if tickers is None:
+        if tickers is None or subscription.channel not in FILTERED:
             subscription.tickers = ALL_MARKETS
         elif subscription.tickers is not ALL_MARKETS:
             new = [t for t in dict.fromkeys(tickers) if t not in subscription.tickers]
@@ -225,6 +235,14 @@ class Session:
             if command_id:
                 frame = frame._replace(tail=b',"id":%d%b' % (command_id, frame.tail))
             self.push(subscription, frame, market)
+
+    def _tickers_now(self, tickers: Iterable[str]) -> None:
+        """The present quotes of markets that are newly followed."""
+        subscription = self.of(Channel.TICKER)
+        for ticker in tickers:
+            market = self._market(ticker)
+            if market is not None and subscription is not None:
+                self.push(subscription, ticker_frame(market))
 
     def _ok(self, command_id: int, subscription: Subscription, params: dict[str, Any]) -> None:
         seq = {"seq": subscription.next_seq()} if subscription.is_sequenced else {}

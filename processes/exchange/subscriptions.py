@@ -10,9 +10,11 @@ from processes.adapters.kalshi.commands import Channel
 from processes.exchange.frames import Frame
 from processes.exchange.markets import Market
 
-__all__ = ["ALL_MARKETS", "NO_STATE", "SEQUENCED", "Subscription"]
+__all__ = ["ALL_MARKETS", "NO_STATE", "UNSEQUENCED", "Subscription"]
 
-SEQUENCED: Final = frozenset({Channel.BOOK, Channel.TRADE, Channel.LIFECYCLE, Channel.ORDER_GROUPS})
+UNSEQUENCED: Final = frozenset(
+    {Channel.TICKER, Channel.FILL, Channel.USER_ORDERS, Channel.MARKET_POSITIONS}
+)
 ALL_MARKETS: Final = None
 NO_STATE: Final = -1
 _STATE_BITS: Final = 40
@@ -37,7 +39,7 @@ class Subscription:
     @property
     def is_sequenced(self) -> bool:
         """Whether its frames carry `seq`."""
-        return self.channel in SEQUENCED
+        return self.channel not in UNSEQUENCED
 
     def covers(self, ticker: str) -> bool:
         """Whether a market's frames belong here."""

@@ -243,7 +243,8 @@ class TestOrders:
         good, bad = order("0.2000", "1.00"), order("0.2050", "1.00")
         reply = idle.call("POST", "/portfolio/events/orders/batched", {"orders": [good, bad]})
         first, second = reply.json()["orders"]
-        assert (first["error"], second["order_id"]) == (None, None)
+        assert (first["error"], second["fill_count"]) == (None, None)
+        assert "order_id" not in second
         assert second["error"]["code"] == "invalid_price"
         cancels = {"orders": [{"order_id": first["order_id"]}, {"order_id": "none"}]}
         reply = idle.call("DELETE", "/portfolio/events/orders/batched", cancels)

@@ -38,6 +38,11 @@ class Channel(StrEnum):
     ORDER_GROUPS = "order_group_updates"
     LIFECYCLE = "market_lifecycle_v2"
     TICKER = "ticker"
+    MULTIVARIATE_LIFECYCLE = "multivariate_market_lifecycle"
+    COMMUNICATIONS = "communications"
+    CF_BENCHMARKS = "cfbenchmarks_value"
+    CF_BENCHMARKS_5HZ = "cfbenchmarks_value_5hz"
+    PYTH = "pyth_value"
 
 
 class CommandParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,232 @@
+"""No micro-dollar appears or vanishes, whatever two accounts do on two shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ipc.units import ONE_DOLLAR_E4
+from models.fees import FeeRule, FeeSchedule
+from processes.exchange.books import NO, YES
+from processes.exchange.desk import Desk
+from processes.exchange.group_desk import GroupDesk
+from processes.exchange.ledger import Account
+from processes.exchange.markets import Market, MarketFacts
+from processes.exchange.orders import Amendment, NewOrder, Order, SelfTrade, Status, TimeInForce
+from processes.exchange.pauses import Pauses
+from processes.exchange.rejections import Rejection
+from processes.exchange.transfers import Transfer, Transfers
+from processes.exchange.venue import Venue
+
+START_MS = 1_795_500_000_000
+CASH_E6 = 8_000_000
+GROUP_LIMIT_E2 = 300
+RESULTS = {0: "no", 3_333: "scalar", ONE_DOLLAR_E4: "yes"}
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *("create", "create", "create", "create", "take", "take", "fill_or_kill"),
+                *("reduce", "cancel", "cancel_all", "amend", "decrease", "group", "trigger"),
+                *("reset", "transfer", "aim", "pause", "resume", "wait", "delete", "create"),
+            ]
+        ),
+        st.integers(0, 1),  # account
+        st.integers(0, 1),  # market
+        st.sampled_from([YES, NO]),
+        st.integers(35, 65),  # cents
+        st.integers(1, 500),  # 1e-2 contracts
+        st.booleans(),
+    ),
+    min_size=20,
+    max_size=80,
+)
+
+
+class World:
+    """Two accounts, a market on shard 0 and one on shard 2, nobody else."""
+
+    def __init__(self, fees: FeeSchedule) -> None:
+        self.now_ms = START_MS
+        self.accounts = [Account(f"u{n}", f"k{n}", CASH_E6) for n in (1, 2)]
+        self.venue = Venue(self.accounts, lambda: self.now_ms, lambda _: None, {"KXA": 0, "KXB": 2})
+        numbers = count(1)
+        new_id: Callable[[], str] = lambda: f"id-{next(numbers)}"  # noqa: E731
+        self.desk = Desk(self.venue, new_id, shadow=False)
+        self.groups = GroupDesk(self.desk, new_id)
+        self.transfers = Transfers(new_id)
+        self.pauses = Pauses(self.desk)
+        self.markets = [self._market(name, fees) for name in ("KXA", "KXB")]
+        for account in self.accounts:
+            self._move(account, 0, 2, CASH_E6 // 2)
+            for shard in (0, 2):
+                self.groups.create(account, GROUP_LIMIT_E2, shard)
+
+    def _market(self, series: str, fees: FeeSchedule) -> Market:
+        facts = MarketFacts(
+            ticker=f"{series}-1-A",
+            event_ticker=f"{series}-1",
+            series_ticker=series,
+            open_ms=START_MS,
+            close_ms=START_MS + 900_000,
+            fees=fees,
+        )
+        market = self.venue.add_market(facts)
+        self.desk.open(market)
+        self.venue.open_market(market, START_MS)
+        return market
+
+    def _move(self, account: Account, source: int, destination: int, amount_e6: int) -> None:
+        self.transfers.move(account, Transfer("", "", source, destination, amount_e6, self.now_ms))
+
+    def act(self, what: str, account: Account, market: Market, leg: int, cents: int, size: int,
+            flag: bool) -> None:  # fmt: skip
+        """One step; the exchange may refuse it."""
+        try:
+            self._act(what, account, market, leg, cents * 100, size, flag)
+        except Rejection:
+            return
+
+    def _act(self, what: str, account: Account, market: Market, leg: int, price_e4: int,
+             size: int, flag: bool) -> None:  # fmt: skip
+        match what:
+            case "create" | "take" | "fill_or_kill" | "reduce":
+                self.desk.create(
+                    account, self._asked(what, account, market, leg, price_e4, size, flag)
+                )
+            case "cancel" | "decrease" | "amend":
+                self._change(what, account, price_e4, size, flag)
+            case "cancel_all":
+                self.desk.cancel_all(account)
+            case "group":
+                self.groups.create(account, size, market.facts.exchange_index)
+            case "trigger" | "reset" | "delete":
+                for group in self.desk.groups.of(account)[:1]:
+                    getattr(self.groups, what)(group)
+            case "transfer":
+                self._move(account, 2 * flag, 2 - 2 * flag, size * 10_000)
+            case "aim":
+                self.transfers.aim(account, {0: cents_of(price_e4), 2: 100 - cents_of(price_e4)})
+                self.transfers.rebalance(account)
+            case "pause" | "resume":
+                self.pauses.market(market, on=what == "pause")
+            case "wait":
+                self.now_ms += size * 100
+                self.desk.expire(self.now_ms)
+
+    def _asked(self, what: str, account: Account, market: Market, leg: int, price_e4: int,
+               size: int, flag: bool) -> NewOrder:  # fmt: skip
+        words = {
+            "create": TimeInForce.GOOD_TILL_CANCELED,
+            "fill_or_kill": TimeInForce.FILL_OR_KILL,
+        }
+        groups = [
+            g.group_id
+            for g in self.desk.groups.of(account)
+            if g.exchange_index == market.facts.exchange_index
+        ]
+        return NewOrder(
+            ticker=market.ticker,
+            client_order_id="",
+            leg=leg,
+            leg_price_e4=price_e4,
+            count_e2=size,
+            time_in_force=words.get(what, TimeInForce.IMMEDIATE_OR_CANCEL),
+            self_trade=SelfTrade.MAKER if flag else SelfTrade.TAKER_AT_CROSS,
+            reduce_only=what == "reduce",
+            post_only=what == "create" and flag and size % 2 == 0,
+            cancel_on_pause=flag,
+            group_id=groups[0] if groups and size % 2 else "",
+            expiration_s=self.now_ms // 1000 + 20 if what == "create" and size % 5 == 0 else None,
+        )
+
+    def _change(self, what: str, account: Account, price_e4: int, size: int, flag: bool) -> None:
+        mine = [o for o in self.desk.live_orders() if o.user_id == account.user_id]
+        if not mine:
+            return
+        order = mine[size % len(mine)]
+        if what == "cancel":
+            self.desk.cancel(account, order.order_id)
+        elif what == "decrease":
+            self.desk.decrease(account, order.order_id, order.remaining_e2 // 2)
+        else:
+            leg_price_e4 = price_e4 if flag else order.leg_price_e4
+            total_e2 = order.filled_e2 + size
+            self.desk.amend(
+                account,
+                order.order_id,
+                Amendment(order.ticker, order.leg, leg_price_e4, total_e2),
+            )
+
+    def check(self) -> None:
+        """The books of money balance, here and now."""
+        locked_e6 = 0
+        for market in self.markets:
+            positions = [a.position(market.ticker).count_e2 for a in self.accounts]
+            assert sum(positions) == 0
+            locked_e6 += max(positions) * ONE_DOLLAR_E4
+            self._check_book(market)
+        fees_e6 = sum(p.fees_e6 for a in self.accounts for p in a.positions.values())
+        cash_e6 = sum(a.cash_e6 for a in self.accounts)
+        assert cash_e6 + fees_e6 + locked_e6 == CASH_E6 * len(self.accounts)
+        for account in self.accounts:
+            self._check_account(account)
+
+    def _check_account(self, account: Account) -> None:
+        positions = account.positions.values()
+        gained = sum(p.realized_e6 - p.fees_e6 - p.cost_e6 for p in positions)
+        assert account.cash_e6 == account.start_cash_e6 + gained
+        assert all(purse.available_e6 >= 0 for purse in account.purses.values())
+        for market in self.markets:
+            clearing = self.desk.clearings[market.ticker]
+            beside = clearing.purse(account).available_beside(market.ticker)
+            held = beside - clearing.purse(account).available_e6
+            assert held == clearing.hold(account)
+
+    def _check_book(self, market: Market) -> None:
+        resting = self.desk.clearings[market.ticker].matcher.resting
+        for leg in (YES, NO):
+            shown: dict[int, int] = {}
+            for order in resting[leg]:
+                assert order.status is Status.RESTING
+                shown[order.leg_price_e4] = shown.get(order.leg_price_e4, 0) + order.remaining_e2
+            assert shown == market.book.legs[leg]
+
+    def settle(self, market: Market, value_e4: int) -> None:
+        """To its end."""
+        self.desk.close(market)
+        self.venue.close_market(market, self.now_ms)
+        self.venue.determine_market(market, RESULTS[value_e4], value_e4, self.now_ms)
+        self.desk.settle(market, self.now_ms)
+        self.venue.settle_market(market, self.now_ms)
+
+
+def cents_of(price_e4: int) -> int:
+    return price_e4 // 100
+
+
+def sides_are_counted(order: Order) -> bool:
+    """Filled and remaining never exceed what was asked for."""
+    return order.filled_e2 + order.remaining_e2 <= order.initial_e2
+
+
+@settings(max_examples=300)
+@given(STEPS, st.sampled_from(list(FeeRule)), st.sampled_from(list(RESULTS)))
+def test_collateral_is_conserved(steps, rule, value_e4):
+    world = World(FeeSchedule.of(rule, "quadratic_with_maker_fees"))
+    for what, who, where, *rest in steps:
+        world.act(what, world.accounts[who], world.markets[where], *rest)
+        world.check()
+    assert all(sides_are_counted(o) for o in world.desk.orders.values())
+    assert all(f.count_e2 > 0 for fills in world.desk.fills.values() for f in fills)
+    for market in world.markets:
+        world.settle(market, value_e4)
+    for account in world.accounts:
+        assert account.held_e6 == 0
+    cash_e6 = sum(a.cash_e6 for a in world.accounts)
+    fees_e6 = sum(p.fees_e6 for a in world.accounts for p in a.positions.values())
+    assert cash_e6 + fees_e6 == CASH_E6 * len(world.accounts)
