@@ -1,8 +1,8 @@
 """Drives the synthetic flow: markets that open, trade, close and settle for ever, by market time.
 
-`flow/` decides what its traders do; here that is done to the published books, in which the orders of
-our accounts stand and trade with the flow. What a window does depends on the seed, the market and
-the window only, not on how often it is stepped, as long as our accounts keep out of it.
+`flow/` decides what its traders do; here that is done to the published books, in which the orders
+of our accounts stand and trade with the flow. What a window does depends on the seed, the market
+and the window only, not on how often it is stepped, as long as our accounts keep out of it.
 """
 
 from __future__ import annotations

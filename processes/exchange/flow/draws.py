@@ -15,6 +15,8 @@ from processes.exchange.flow.sizes import draw_sizes
 
 __all__ = ["Draw", "draw_block", "draw_orders"]
 
+SECOND_US = 1_000_000
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -23,6 +25,7 @@ class Draw(NamedTuple):
 
     at_us: int  # from the block's beginning
     value: float  # of YES, in cents
+    hope: float  # a leg that is worth less has no bids
     u_urgent: float
     u_kind: float
     u_leg: float
@@ -50,7 +53,10 @@ def draw_block(
         draw_sizes(profile.takers, number, random).tolist(),
     )
     values = latent.values(block, number, random)
-    return map(Draw, times, values, *columns)
+    end_us = (latent.blocks - block) * profile.block_s * SECOND_US
+    ends = np.array(times, np.int64) > end_us - habits.last_s * SECOND_US
+    hopes = np.where(ends, habits.last_hope, habits.hope).tolist()
+    return map(Draw, times, values, hopes, *columns)
 
 
 def draw_orders(

@@ -62,6 +62,9 @@ class Habits(msgspec.Struct, frozen=True):
     guards: float  # the same at the best price
     joins: float  # chance that a new order goes to a level that exists, if it can
     hope: float  # a cent is paid for what is worth this much of one
+    last_hope: float  # nothing is paid for what is worth less than this, in the last seconds
+    last_s: int
+    close_c: int  # so near to the best price, the largest order of a level moves first
     skew: float  # more is offered where the value says the price will go, a cent
     posts_at: tuple[float, ...]  # weights of distances from the best, in cents
     cancels_at: tuple[float, ...]
@@ -152,7 +155,7 @@ ACTIVE: Final = Profile(
         robots=((0.08, 1_000), (0.05, 10_000), (0.04, 2_500), (0.04, 100)),
         others=0.79,
         median_e2=3_300,
-        sigma=2.2,
+        sigma=2.35,
         fractional=0.85,
     ),
     habits=Habits(
@@ -162,7 +165,7 @@ ACTIVE: Final = Profile(
         same_size=0.7,
         half_spread=0.1,
         tolerance=0.68,
-        learns=0.021,
+        learns=0.017,
         informed=0.35,
         reacts=0.4,
         picks_off=0.08,
@@ -170,7 +173,10 @@ ACTIVE: Final = Profile(
         stays=0.3,
         guards=0.7,
         joins=0.38,
-        hope=0.06,
+        hope=0.07,
+        last_hope=2.0,
+        last_s=75,
+        close_c=2,
         skew=0.8,
         posts_at=(24.0, 12.4, 11.4, 9.9, 8.5, 5.9, 4.9, 4.5, 4.5, 3.0, 1.2, 0.6, 0.4, 0.3, 0.3),
         cancels_at=(15.5, 14.5, 11.4, 9.6, 7.9, 5.8, 4.8, 4.3, 4.0, 3.3, 1.2, 0.6, 0.4, 0.3, 0.3),
@@ -233,7 +239,7 @@ SLOW: Final = Profile(
         fractional=0.0,
     ),
     habits=Habits(
-        orders=80,
+        orders=98,
         amends=0.02,
         takes=0.01,
         same_size=0.5,
@@ -247,10 +253,13 @@ SLOW: Final = Profile(
         stays=0.3,
         guards=0.85,
         joins=0.1,
-        hope=0.4,
+        hope=0.25,
+        last_hope=0.5,
+        last_s=3_600,
+        close_c=0,
         skew=0.3,
-        posts_at=(12, 9, 7, 8, 9, 10, 8, 6, 6, 7, 4, 2, 1, 1, 1),
-        cancels_at=(14, 9, 7, 8, 9, 10, 8, 6, 6, 7, 4, 2, 1, 1, 1),
+        posts_at=(7.5, 14, 3.3, 8, 9, 10, 8, 6, 6, 7, 4, 2, 1, 1, 1),
+        cancels_at=(10, 13, 9, 7.5, 9, 10, 8, 6, 6, 7, 4, 2, 1, 1, 1),
         far_posts=0.15,
         far_cancels=0.2,
         levels=45,

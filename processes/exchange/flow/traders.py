@@ -22,7 +22,6 @@ DOLLAR_C: Final = 100
 MOST_MAKERS: Final = 200  # that one taker walks
 MOST_LEAN: Final = 0.4  # of chance, towards where the value says the price will go
 TOUCH_C: Final = 1  # so near to the best price, orders lean
-CLOSE_C: Final = 2  # so near to it, the largest order of a level is the first to move
 WARY: Final = 0.28  # so much lean against them, and large orders leave the best price
 LARGE_E2: Final = 9_000
 SHY_C: Final = 3  # as far from it they are posted then
@@ -62,6 +61,7 @@ class Traders:
         self._habits = profile.habits
         self._near_c = profile.near_c
         self._seen = 0.0  # what makers take for the value
+        self._hope = profile.habits.hope
         self._far_c = len(profile.habits.cancels_at)
 
     def open(self, value: float, orders: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
@@ -81,13 +81,15 @@ class Traders:
     def act(self, draw: Draw) -> None:
         """Somebody does something."""
         habits = self._habits
+        self._hope = draw.hope
         self._seen += habits.learns * (draw.value - self._seen)
         value = self._seen
         best = self._floor.best(YES), self._floor.best(NO)
         if draw.u_urgent < habits.reacts:
             for leg in (YES, NO):
                 worth = value if leg == YES else DOLLAR_C - value
-                if best[leg] > max(worth + habits.tolerance, worth > habits.hope):
+                most = max(worth + habits.tolerance, 1.0) if worth > draw.hope else 0.0
+                if best[leg] > most:
                     self._wrong(leg, best[leg], draw)
                     return
         if draw.u_urgent < habits.improves:
@@ -194,7 +196,7 @@ class Traders:
             return 0, 0
         queue = levels[at]
         place = int(draw.u_order * len(queue))
-        if (wary and at == best) or 0 < best - at <= CLOSE_C:
+        if (wary and at == best) or 0 < best - at <= self._habits.close_c:
             place = queue.index(max(queue))
         elif at < best:
             other = (place + 1) % len(queue)
@@ -215,8 +217,9 @@ class Traders:
     def _target(self, leg: int, value: float) -> int:
         """The best price that a maker would pay for a leg."""
         worth = value if leg == YES else DOLLAR_C - value
-        target = min(floor(worth - self._habits.half_spread), TOP_C)
-        return target or int(worth > self._habits.hope)
+        if worth <= self._hope:
+            return 0
+        return max(min(floor(worth - self._habits.half_spread), TOP_C), 1)
 
     def _size(self, draw: Draw, distance_c: int) -> int:
         return draw.near_e2 if distance_c <= self._near_c else draw.far_e2

@@ -1,0 +1,40 @@
+"""`python -m processes.exchange.calibration`: the synthetic flow's statistics beside real ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from processes.exchange.calibration.compare import BUSY_RATE, PLANS, Plan, measure, read_recordings
+from processes.exchange.calibration.report import lines, missed
+
+
+def _print(plan: Plan, seed: int, seconds: int | None, recorded: dict[str, float]) -> None:
+    follow_s = seconds or plan.seconds
+    ours = measure(plan, seed, follow_s)
+    print(f"## {plan.profile.name}: seed {seed}, {plan.windows} windows, {follow_s} s of each\n")
+    print("\n".join(lines(plan.targets, ours, recorded)))
+    misses = missed(plan.targets, ours)
+    print(f"\n{len(misses)} of {len(plan.targets)} beyond a factor of 1.5: {misses or 'none'}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m processes.exchange.calibration", description=__doc__
+    )
+    parser.add_argument(
+        "--recordings", type=Path, metavar="FOLDER", help="measure these by the same code, too"
+    )
+    parser.add_argument("--seconds", type=int, metavar="N", help="of each window")
+    parser.add_argument("--seed", type=int, default=1, metavar="S")
+    options = parser.parse_args(argv)
+    busy, slow = read_recordings(options.recordings) if options.recordings else ({}, {})
+    for plan in PLANS:
+        recorded = busy if plan.rate >= BUSY_RATE else slow
+        _print(plan, options.seed, options.seconds, recorded)
+
+
+if __name__ == "__main__":
+    main()
