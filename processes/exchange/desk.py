@@ -66,6 +66,8 @@ class Desk:
         group = self.groups.exhausted(order.group_id, count_e2, self.venue.now_ms())
         if group is not None:
             self.trigger(group)
+            if order.status is Status.RESTING:  # a taker on its way, in no queue yet
+                self._end(order, UpdateReason.NONE)
 
     def trigger(self, group: OrderGroup) -> None:
         """Cancel a group's orders; it takes no more until it is reset."""
@@ -312,9 +314,9 @@ class Desk:
     # By time
 
     def live_orders(self) -> list[Order]:
-        """Every resting order."""
+        """Every resting order; one that fills just now may still stand in its queue."""
         queues = [q for c in self.clearings.values() for q in c.matcher.resting]
-        return [order for queue in queues for order in queue]
+        return [o for queue in queues for o in queue if o.status is Status.RESTING]
 
     def expire(self, now_ms: int) -> None:
         """Cancel what has expired by market time `now_ms`."""

@@ -27,12 +27,15 @@ pytestmark = needs_wire
 
 FOLDER, _ = wire_folder()
 CALLS, SESSIONS = load(FOLDER) if FOLDER else ([], [])
-MARKETS = {
-    row["ticker"]: row
-    for call in CALLS
-    for row in rows_in(call.body)
-    if "price_ranges" in row and "event_ticker" in row
-}
+
+
+def markets_in(body: Any) -> dict[str, dict[str, Any]]:
+    """The bodies of markets in an answer, by ticker."""
+    rows = [r for r in rows_in(body) if "price_ranges" in r and "event_ticker" in r]
+    return {row["ticker"]: row for row in rows}
+
+
+MARKETS = {ticker: row for call in CALLS for ticker, row in markets_in(call.body).items()}
 WAIT_S = 20
 
 Row = tuple[str, str, str, bool]
@@ -76,7 +79,7 @@ async def test_a_call_is_answered_alike(call: Recording, tmp_path: Path, table: 
     expected = call.expected
     now_ms = int(call.meta.get("recorded_at_epoch_ms", 0)) or real_ms()
     async with LocalExchange(tmp_path, now_ms, balance_e6(call)) as exchange:
-        path = prepare(exchange, call, MARKETS)
+        path = prepare(exchange, call, MARKETS | markets_in(call.body))
         reply = await exchange.send(
             call.method,
             path,
