@@ -26,7 +26,13 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     if target.environment is not Environment.SIMULATED:
         load_credentials(settings)  # a key that cannot be used ends this before any socket opens
     if target.environment is Environment.PRODUCTION:
-        log("WARNING_REAL_MONEY", orders_go_to=target.rest_url, enabled=settings.actor.enabled)
+        warning = "orders of this process put real money at risk"
+        log(
+            "WARNING_REAL_MONEY",
+            warning=warning,
+            orders_go_to=target.rest_url,
+            enabled=settings.actor.enabled,
+        )
     clock = await clock_of(settings, stop)
     stream = SessionStarted(
         session_uid=new_stream_uid(real_ns(), os.urandom(4)),

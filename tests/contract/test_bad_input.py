@@ -71,9 +71,52 @@ def test_a_setting(stack: Start, variable: str, value: str, rest: str) -> None:
     assert rest in line
 
 
-def test_an_environment_without_its_key(stack: Start) -> None:
-    line = line_of_stack(stack(KALSHI_TRADING_ENVIRONMENT="demo"))
-    assert line == "stack: KALSHI_API_KEY_ID is empty; demo needs the id of an API key"
+NOT_A_KEY = "-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----"
+LIVE = {
+    "demo": ("KALSHI_PAPER_TRADING_", {"KALSHI_TRADING_ENVIRONMENT": "demo"}),
+    "production": (
+        "KALSHI_TRADING_",
+        {"KALSHI_TRADING_ENVIRONMENT": "production", "KALSHI_PRODUCTION_CONFIRMED": "true"},
+    ),
+}
+
+
+@pytest.mark.parametrize("environment", LIVE)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "{0}API_KEY_ID is empty; {1} needs the id of an API key"),
+        (
+            {"API_KEY_ID": "id"},
+            "{0}PRIVATE_KEY_PATH and {0}PRIVATE_KEY_CONTENT are both empty; {1} needs one",
+        ),
+        (
+            {"API_KEY_ID": "id", "PRIVATE_KEY_CONTENT": NOT_A_KEY},
+            "{0}PRIVATE_KEY_CONTENT is not an unencrypted private key in PEM form; "
+            "allowed: RSA, Ed25519",
+        ),
+        (
+            {"API_KEY_ID": "id", "PRIVATE_KEY_PATH": "/dev/null/key.pem"},
+            "{0}PRIVATE_KEY_PATH=/dev/null/key.pem cannot be read: Not a directory",
+        ),
+    ],
+)
+def test_a_live_environment_without_a_key_that_signs(
+    stack: Start, environment: str, given: dict[str, str], said: str
+) -> None:
+    """Refused before anything is connected to: the database that cannot be reached is not named."""
+    prefix, live = LIVE[environment]
+    keys = {prefix + part: value for part, value in given.items()}
+    nowhere = "postgresql://127.0.0.1:1/x"
+    line = line_of_stack(stack(**live, **keys, DATABASE_URL=nowhere))
+    assert line == "stack: " + said.format(prefix, environment)
+
+
+def test_production_without_its_confirmation(stack: Start) -> None:
+    line = line_of_stack(stack(KALSHI_TRADING_ENVIRONMENT="production"))
+    assert line.startswith("stack: KALSHI_PRODUCTION_CONFIRMED='': a safety check against")
+    assert "accidental production trades" in line
+    assert line.endswith("allowed: KALSHI_PRODUCTION_CONFIRMED=true")
 
 
 @pytest.mark.parametrize(
@@ -258,10 +301,12 @@ def test_a_program_alone_refuses_a_table_of_another_layout(
 ) -> None:
     """With a key of the demo exchange, so that none of them waits for the local one first."""
     key = new_credentials("key", Algorithm.ED25519).private_key_pem()
-    demo = {"KALSHI_TRADING_ENVIRONMENT": "demo", "KALSHI_API_KEY_ID": "key"}
+    demo = {
+        "KALSHI_TRADING_ENVIRONMENT": "demo",
+        "KALSHI_PAPER_TRADING_API_KEY_ID": "key",
+        "KALSHI_PAPER_TRADING_PRIVATE_KEY_CONTENT": key,
+    }
     port = str(free_ports(1)[0])
     with foreign_table(tmp_path, table) as said:
-        line = line_of_program(
-            process, tmp_path, **demo, KALSHI_PRIVATE_KEY=key, RL_BROADCASTER_PORT=port
-        )
+        line = line_of_program(process, tmp_path, **demo, RL_BROADCASTER_PORT=port)
     assert line.startswith(f"{process}: {said}")

@@ -39,6 +39,18 @@ __all__ = [
     "wait_for_credentials",
 ]
 
+KEYS: Final = {  # the variables of an environment's key: its id, its file, its text
+    Environment.DEMO: (
+        "KALSHI_PAPER_TRADING_API_KEY_ID",
+        "KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH",
+        "KALSHI_PAPER_TRADING_PRIVATE_KEY_CONTENT",
+    ),
+    Environment.PRODUCTION: (
+        "KALSHI_TRADING_API_KEY_ID",
+        "KALSHI_TRADING_PRIVATE_KEY_PATH",
+        "KALSHI_TRADING_PRIVATE_KEY_CONTENT",
+    ),
+}
 RSA_BITS: Final = 2048
 POLL: Final = 0.05  # seconds between looks for the local exchange's file
 
@@ -120,15 +132,11 @@ def _environment(settings: Settings, purpose: Purpose) -> Environment:
 
 
 def load_credentials(settings: Settings, purpose: Purpose = Purpose.TRADING) -> Credentials:
-    """The key for `purpose`; `ConfigError` names the variable or file that does not give one.
-
-    When data comes from another environment than orders go to, its key is in `KALSHI_DATA_*`.
-    """
+    """The key for `purpose`; `ConfigError` names the variable or file that does not give one."""
     environment = _environment(settings, purpose)
     if environment is Environment.SIMULATED:
         return _from_exchange(credentials_path(settings.data_dir))
-    mixed = environment is not settings.environment
-    return _from_variables(settings, "KALSHI_DATA_" if mixed else "KALSHI_", environment)
+    return _from_variables(settings, environment)
 
 
 def _from_exchange(path: Path) -> Credentials:
@@ -144,18 +152,16 @@ def _from_exchange(path: Path) -> Credentials:
         raise ConfigError(f"{path} is not the exchange's list of accounts: {error}") from None
 
 
-def _from_variables(settings: Settings, prefix: str, environment: Environment) -> Credentials:
-    key_id = settings.environ.get(prefix + "API_KEY_ID", "").strip()
+def _from_variables(settings: Settings, environment: Environment) -> Credentials:
+    names = KEYS[environment]
+    key_id, path, text = (settings.environ.get(name, "").strip() for name in names)
+    id_name, path_name, text_name = names
     if not key_id:
-        raise ConfigError(f"{prefix}API_KEY_ID is empty; {environment} needs the id of an API key")
-    path = settings.environ.get(prefix + "PRIVATE_KEY_PATH", "").strip()
-    text = settings.environ.get(prefix + "PRIVATE_KEY", "").strip()
+        raise ConfigError(f"{id_name} is empty; {environment} needs the id of an API key")
     if bool(path) == bool(text):
         what = "both set" if path else "both empty"
-        raise ConfigError(
-            f"{prefix}PRIVATE_KEY_PATH and {prefix}PRIVATE_KEY are {what}; {environment} needs one"
-        )
-    name = f"{prefix}PRIVATE_KEY_PATH={path}" if path else f"{prefix}PRIVATE_KEY"
+        raise ConfigError(f"{path_name} and {text_name} are {what}; {environment} needs one")
+    name = f"{path_name}={path}" if path else text_name
     pem = _read_private(name, Path(path)) if path else text.replace("\\n", "\n").encode()
     try:
         return Credentials.from_pem(key_id, pem)

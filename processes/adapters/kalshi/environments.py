@@ -1,7 +1,8 @@
 """Which exchange a URL belongs to, and which URLs this process may use.
 
 The environment is read from the host of a URL, never from a substring of the whole. Orders go to
-`KALSHI_TRADING_ENVIRONMENT`, data comes from `KALSHI_DATA_ENVIRONMENT` (default: the same).
+`KALSHI_TRADING_ENVIRONMENT`, data comes from `KALSHI_DATA_ENVIRONMENT` (default: the same). Each of
+demo and production has its own variables for addresses and keys: both may be set at once.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class KalshiTarget(msgspec.Struct, frozen=True):
     ws_url: str
 
 
+ADDRESSES: Final = {  # of REST and of the WebSocket; the local exchange has its ports
+    Environment.DEMO: ("KALSHI_PAPER_TRADING_API_URL", "KALSHI_PAPER_TRADING_WS_URL"),
+    Environment.PRODUCTION: ("KALSHI_API_URL", "KALSHI_WS_URL"),
+}
 _DEFAULTS: Final = {
     Environment.DEMO: KalshiTarget(
         Environment.DEMO,
@@ -106,12 +111,10 @@ def needs_local_exchange(settings: Settings) -> bool:
 def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiTarget:
     """Where to connect for `purpose`; `ConfigError` names the variable that forbids it."""
     data = data_environment_of(settings)
-    environment = data if purpose is Purpose.DATA else settings.environment
-    if purpose is Purpose.TRADING:
-        _require_confirmation(settings)
-    if purpose is Purpose.DATA and data is not settings.environment:
-        return _default(settings, environment)
-    return _with_overrides(settings, _default(settings, environment))
+    if purpose is Purpose.DATA:
+        return _at(settings, data)
+    _require_confirmation(settings)
+    return _at(settings, settings.environment)
 
 
 def _require_confirmation(settings: Settings) -> None:
@@ -119,27 +122,26 @@ def _require_confirmation(settings: Settings) -> None:
     if settings.environment is Environment.PRODUCTION and not _flag(settings, name):
         value = settings.environ.get(name, "")
         raise ConfigError(
-            f"{name}={value!r}: KALSHI_TRADING_ENVIRONMENT=production sends real orders; "
+            f"{name}={value!r}: a safety check against accidental production trades; "
+            "KALSHI_TRADING_ENVIRONMENT=production sends real orders and puts real money at risk; "
             f"allowed: {name}=true"
         )
 
 
-def _default(settings: Settings, environment: Environment) -> KalshiTarget:
-    if environment is not Environment.SIMULATED:
-        return _DEFAULTS[environment]
-    host = f"127.0.0.1:{settings.exchange.port}"
-    return KalshiTarget(environment, f"http://{host}{REST_PATH}", f"ws://{host}{WS_PATH}")
+def _at(settings: Settings, environment: Environment) -> KalshiTarget:
+    """The environment's addresses, its own overrides included."""
+    if environment is Environment.SIMULATED:
+        host = f"127.0.0.1:{settings.exchange.port}"
+        return KalshiTarget(environment, f"http://{host}{REST_PATH}", f"ws://{host}{WS_PATH}")
+    usual, (rest, ws) = _DEFAULTS[environment], ADDRESSES[environment]
+    return KalshiTarget(
+        environment,
+        _url(settings, rest, usual.rest_url, "https", environment),
+        _url(settings, ws, usual.ws_url, "wss", environment),
+    )
 
 
-def _with_overrides(settings: Settings, target: KalshiTarget) -> KalshiTarget:
-    rest = _url(settings, "KALSHI_API_URL", target.rest_url, ("http", "https"), target)
-    ws = _url(settings, "KALSHI_WS_URL", target.ws_url, ("ws", "wss"), target)
-    return KalshiTarget(target.environment, rest, ws)
-
-
-def _url(
-    settings: Settings, name: str, default: str, schemes: tuple[str, str], target: KalshiTarget
-) -> str:
+def _url(settings: Settings, name: str, default: str, scheme: str, environment: Environment) -> str:
     """The override of one URL, checked against the environment it must belong to."""
     raw = settings.environ.get(name, "").strip().rstrip("/")
     if not raw:
@@ -147,15 +149,14 @@ def _url(
     parts = urlsplit(raw)
     if parts.hostname in RETIRED:
         raise ConfigError(f"{name}={raw!r} is retired; allowed: {default}")
-    secure = target.environment is not Environment.SIMULATED
-    allowed = schemes[1:] if secure else schemes
-    if parts.scheme not in allowed or not parts.hostname:
-        words = " or ".join(f"{s}://" for s in allowed)
-        raise ConfigError(f"{name}={raw!r} is not usable; allowed: {words}host, as in {default}")
-    found = environment_of_url(raw)
-    if found is not target.environment:
+    if parts.scheme != scheme or not parts.hostname:
         raise ConfigError(
-            f"{name}={raw!r} is a host of {found}; allowed for {target.environment}: {default}"
+            f"{name}={raw!r} is not usable; allowed: {scheme}://host, as in {default}"
+        )
+    found = environment_of_url(raw)
+    if found is not environment:
+        raise ConfigError(
+            f"{name}={raw!r} is a host of {found}; allowed for {environment}: {default}"
         )
     return raw
 

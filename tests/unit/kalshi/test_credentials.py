@@ -123,7 +123,10 @@ def test_a_bad_account_file_is_named(tmp_path: Path, body: bytes | None, what: s
 
 def test_a_key_file_of_our_own_is_read(tmp_path: Path) -> None:
     path = key_file(tmp_path, 0o600)
-    names = {"KALSHI_API_KEY_ID": "id-1", "KALSHI_PRIVATE_KEY_PATH": str(path)}
+    names = {
+        "KALSHI_PAPER_TRADING_API_KEY_ID": "id-1",
+        "KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH": str(path),
+    }
     credentials = load_credentials(demo(tmp_path, **names))
     assert (credentials.api_key_id, credentials.algorithm) == ("id-1", Algorithm.ED25519)
 
@@ -131,37 +134,51 @@ def test_a_key_file_of_our_own_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660])
 def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = key_file(tmp_path, mode)
-    names = {"KALSHI_API_KEY_ID": "id-1", "KALSHI_PRIVATE_KEY_PATH": str(path)}
-    with pytest.raises(ConfigError, match=f"KALSHI_PRIVATE_KEY_PATH=.*{mode:04o}.*allowed: 0600"):
+    names = {
+        "KALSHI_PAPER_TRADING_API_KEY_ID": "id-1",
+        "KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH": str(path),
+    }
+    with pytest.raises(
+        ConfigError, match=f"KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH=.*{mode:04o}.*allowed: 0600"
+    ):
         load_credentials(demo(tmp_path, **names))
 
 
 def test_a_key_may_be_text_with_escaped_line_ends(tmp_path: Path) -> None:
     for text in (PEM, PEM.replace("\n", "\\n")):
-        names = {"KALSHI_API_KEY_ID": "id-1", "KALSHI_PRIVATE_KEY": text}
+        names = {
+            "KALSHI_PAPER_TRADING_API_KEY_ID": "id-1",
+            "KALSHI_PAPER_TRADING_PRIVATE_KEY_CONTENT": text,
+        }
         assert load_credentials(demo(tmp_path, **names)).algorithm is Algorithm.ED25519
 
 
 @pytest.mark.parametrize(
     ("names", "what"),
     [
-        ({}, "KALSHI_API_KEY_ID is empty; demo needs"),
-        ({"KALSHI_API_KEY_ID": "i"}, "are both empty"),
+        ({}, "KALSHI_PAPER_TRADING_API_KEY_ID is empty; demo needs"),
+        ({"KALSHI_PAPER_TRADING_API_KEY_ID": "i"}, "are both empty"),
         (
             {
-                "KALSHI_API_KEY_ID": "i",
-                "KALSHI_PRIVATE_KEY": PEM,
-                "KALSHI_PRIVATE_KEY_PATH": "k.pem",
+                "KALSHI_PAPER_TRADING_API_KEY_ID": "i",
+                "KALSHI_PAPER_TRADING_PRIVATE_KEY_CONTENT": PEM,
+                "KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH": "k.pem",
             },
             "are both set",
         ),
         (
-            {"KALSHI_API_KEY_ID": "i", "KALSHI_PRIVATE_KEY_PATH": "/nowhere/k.pem"},
-            "KALSHI_PRIVATE_KEY_PATH=/nowhere/k.pem cannot be read: No such file",
+            {
+                "KALSHI_PAPER_TRADING_API_KEY_ID": "i",
+                "KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH": "/nowhere/k.pem",
+            },
+            "KALSHI_PAPER_TRADING_PRIVATE_KEY_PATH=/nowhere/k.pem cannot be read: No such file",
         ),
         (
-            {"KALSHI_API_KEY_ID": "i", "KALSHI_PRIVATE_KEY": "s3cr3t"},
-            "KALSHI_PRIVATE_KEY is not an unencrypted private key in PEM form; allowed: RSA",
+            {
+                "KALSHI_PAPER_TRADING_API_KEY_ID": "i",
+                "KALSHI_PAPER_TRADING_PRIVATE_KEY_CONTENT": "s3cr3t",
+            },
+            "PRIVATE_KEY_CONTENT is not an unencrypted private key in PEM form; allowed: RSA",
         ),
     ],
 )
@@ -172,15 +189,15 @@ def test_a_missing_key_is_named(tmp_path: Path, names: dict[str, str], what: str
     assert PEM.splitlines()[1] not in str(refusal.value)
 
 
-def test_data_of_another_environment_has_a_key_of_its_own(tmp_path: Path) -> None:
+def test_each_environment_has_a_key_of_its_own(tmp_path: Path) -> None:
     settings = demo(
         tmp_path,
         KALSHI_DATA_ENVIRONMENT="production",
         KALSHI_ALLOW_MIXED_ENVIRONMENTS="true",
-        KALSHI_API_KEY_ID="trading",
-        KALSHI_PRIVATE_KEY=PEM,
-        KALSHI_DATA_API_KEY_ID="data",
-        KALSHI_DATA_PRIVATE_KEY=KEYS[Algorithm.RSA].private_key_pem(),
+        KALSHI_PAPER_TRADING_API_KEY_ID="trading",
+        KALSHI_PAPER_TRADING_PRIVATE_KEY_CONTENT=PEM,
+        KALSHI_TRADING_API_KEY_ID="data",
+        KALSHI_TRADING_PRIVATE_KEY_CONTENT=KEYS[Algorithm.RSA].private_key_pem(),
     )
     assert load_credentials(settings).api_key_id == "trading"
     data = load_credentials(settings, Purpose.DATA)

@@ -1,4 +1,4 @@
-"""`.env.example` names every variable that the code reads, with the default that it has."""
+"""The examples of `.env` name every variable that the code reads, with the default that it has."""
 
 from __future__ import annotations
 
@@ -6,21 +6,37 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from ipc.endpoints import ENDPOINTS
-from processes.runtime.config import load_settings
+from ipc.messages import Environment
+from processes.adapters.kalshi.credentials import load_credentials
+from processes.adapters.kalshi.environments import target_of
+from processes.runtime.config import ConfigError, load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 VARIABLE = re.compile(r"\"((?:RL|KALSHI|ORDERBOOK|DATABASE)_[A-Z0-9_]+)\"")
-PREFIXES = {"KALSHI_", "KALSHI_DATA_"}  # completed by a suffix in the code
-KEY_PARTS = ("API_KEY_ID", "PRIVATE_KEY_PATH", "PRIVATE_KEY")
 
 
-def example() -> dict[str, str]:
-    """Variable -> shown default."""
-    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
-    shown = [line[1:].partition("=") for line in lines if re.match(r"#[A-Z_]+=", line)]
-    return {name: value for name, _, value in shown}
+EXAMPLES = (".env.example", ".env.demo.example", ".env.production.example")
+LINE = re.compile(r"(#?)([A-Z_]+)=(.*)")
+
+
+def lines(name: str) -> list[tuple[bool, str, str]]:
+    """(whether it is set, variable, value) of every line that shows a variable."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = [line for line in map(LINE.fullmatch, text.splitlines()) if line]
+    return [(not line[1], line[2], line[3]) for line in found]
+
+
+def example(name: str = ".env.example") -> dict[str, str]:
+    """Variable -> shown value."""
+    return {variable: value for _, variable, value in lines(name)}
+
+
+def given(name: str) -> dict[str, str]:
+    """What is set when the file is used as it is."""
+    return {variable: value for is_set, variable, value in lines(name) if is_set}
 
 
 def read_by_the_code() -> set[str]:
@@ -29,13 +45,46 @@ def read_by_the_code() -> set[str]:
     found: set[str] = set()
     for file in files:
         found.update(VARIABLE.findall(file.read_text(encoding="utf-8")))
-    keys = {prefix + part for prefix in PREFIXES for part in KEY_PARTS}
     endpoints = {f"RL_ENDPOINT_{name.upper()}" for name in ENDPOINTS}
-    return (found - PREFIXES) | keys | endpoints
+    return found | endpoints
 
 
-def test_every_variable_is_shown() -> None:
-    assert set(example()) == read_by_the_code()
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_variable_is_shown_once(name: str) -> None:
+    shown = [variable for _, variable, _ in lines(name)]
+    assert sorted(shown) == sorted(read_by_the_code())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_commented_out_is_the_default(name: str) -> None:
+    shown = {variable: value for is_set, variable, value in lines(name) if not is_set}
+    assert shown.items() <= example().items()
+
+
+def test_without_an_example_nothing_is_set() -> None:
+    assert given(".env.example") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "prefix"),
+    [
+        (".env.demo.example", Environment.DEMO, "KALSHI_PAPER_TRADING_"),
+        (".env.production.example", Environment.PRODUCTION, "KALSHI_TRADING_"),
+    ],
+)
+def test_a_live_example_asks_for_its_key_and_sends_nothing(
+    name: str, environment: Environment, prefix: str
+) -> None:
+    settings = load_settings(given(name))
+    assert settings.environment is environment
+    assert not settings.actor.enabled
+    with pytest.raises(ConfigError, match=f"{prefix}API_KEY_ID is empty"):
+        load_credentials(settings)
+
+
+def test_the_production_example_confirms_nothing() -> None:
+    with pytest.raises(ConfigError, match="KALSHI_PRODUCTION_CONFIRMED='false'"):
+        target_of(load_settings(given(".env.production.example")))
 
 
 def test_the_defaults_shown_are_the_defaults() -> None:

@@ -22,6 +22,7 @@ from processes.runtime.config import ConfigError, Settings, load_settings
 from processes.runtime.run import Stopped
 
 CONFIRMED = {"KALSHI_PRODUCTION_CONFIRMED": "true"}
+PAPER = "KALSHI_PAPER_TRADING_"
 DEMO = {"KALSHI_TRADING_ENVIRONMENT": "demo"}
 PRODUCTION = {"KALSHI_TRADING_ENVIRONMENT": "production"} | CONFIRMED
 MIXED = {"KALSHI_DATA_ENVIRONMENT": "production", "KALSHI_ALLOW_MIXED_ENVIRONMENTS": "true"}
@@ -76,7 +77,7 @@ def test_the_default_hosts_belong_to_their_environment(environ: dict[str, str]) 
 
 def test_production_orders_need_a_confirmation() -> None:
     unconfirmed = settings_of(KALSHI_TRADING_ENVIRONMENT="production")
-    with pytest.raises(ConfigError, match="KALSHI_PRODUCTION_CONFIRMED"):
+    with pytest.raises(ConfigError, match="safety check against accidental production"):
         target_of(unconfirmed)
     assert target_of(unconfirmed, Purpose.DATA).environment is Environment.PRODUCTION
 
@@ -95,27 +96,37 @@ def test_data_comes_from_where_orders_go_unless_said() -> None:
         data_environment_of(settings_of(KALSHI_DATA_ENVIRONMENT="live"))
 
 
-def test_an_override_moves_both_purposes_of_one_environment_only() -> None:
-    other = {"KALSHI_API_URL": "https://demo-api.kalshi.co/trade-api/v2/"}
+def test_an_override_moves_both_purposes_of_its_own_environment_only() -> None:
+    other = {"KALSHI_PAPER_TRADING_API_URL": "https://demo-api.kalshi.co/trade-api/v2/"}
     settings = settings_of(**DEMO, **other)
     for purpose in Purpose:
         assert target_of(settings, purpose).rest_url == "https://demo-api.kalshi.co/trade-api/v2"
-    mixed = target_of(settings_of(**DEMO, **MIXED, **other), Purpose.DATA)
-    assert mixed.rest_url == "https://external-api.kalshi.com/trade-api/v2"
+    mixed = settings_of(**DEMO, **MIXED, **other)
+    assert target_of(mixed).rest_url == "https://demo-api.kalshi.co/trade-api/v2"
+    assert target_of(mixed, Purpose.DATA).rest_url == "https://external-api.kalshi.com/trade-api/v2"
+    legacy = {"KALSHI_WS_URL": "wss://api.elections.kalshi.com/trade-api/ws/v2"}
+    data = target_of(settings_of(**DEMO, **MIXED, **legacy), Purpose.DATA)
+    assert data.ws_url == "wss://api.elections.kalshi.com/trade-api/ws/v2"
+
+
+def test_the_local_exchange_is_where_it_is_whatever_the_others_are() -> None:
+    settings = settings_of(KALSHI_API_URL="https://api.elections.kalshi.com/trade-api/v2")
+    assert target_of(settings).rest_url == "http://127.0.0.1:8070/trade-api/v2"
 
 
 @pytest.mark.parametrize(
     ("environ", "name", "value"),
     [
-        (DEMO, "KALSHI_API_URL", "https://external-api.kalshi.com/trade-api/v2"),
-        (DEMO, "KALSHI_WS_URL", "wss://external-api-ws.kalshi.com/trade-api/ws/v2"),
-        (DEMO, "KALSHI_API_URL", "http://demo-api.kalshi.co/trade-api/v2"),
-        (DEMO, "KALSHI_WS_URL", "https://demo-api.kalshi.co/trade-api/ws/v2"),
+        (DEMO, PAPER + "API_URL", "https://external-api.kalshi.com/trade-api/v2"),
+        (DEMO, PAPER + "WS_URL", "wss://external-api-ws.kalshi.com/trade-api/ws/v2"),
+        (DEMO, PAPER + "API_URL", "http://demo-api.kalshi.co/trade-api/v2"),
+        (DEMO, PAPER + "WS_URL", "https://demo-api.kalshi.co/trade-api/ws/v2"),
+        (DEMO, PAPER + "API_URL", "127.0.0.1:8070"),
+        (DEMO, PAPER + "API_URL", "https:///trade-api/v2"),
         (PRODUCTION, "KALSHI_API_URL", "https://trading-api.kalshi.com/trade-api/v2"),
         (PRODUCTION, "KALSHI_API_URL", "https://demo-api.kalshi.co/trade-api/v2"),
-        (PRODUCTION, "KALSHI_API_URL", "http://127.0.0.1:8070/trade-api/v2"),
-        ({}, "KALSHI_API_URL", "https://external-api.kalshi.com/trade-api/v2"),
-        ({}, "KALSHI_API_URL", "127.0.0.1:8070"),
+        (PRODUCTION, "KALSHI_API_URL", "https://127.0.0.1:8070/trade-api/v2"),
+        (PRODUCTION, "KALSHI_WS_URL", "wss://demo-api.kalshi.co/trade-api/ws/v2"),
     ],
 )
 def test_a_host_of_another_environment_is_refused(
