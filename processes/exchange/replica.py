@@ -56,6 +56,8 @@ class Replica:
 
     def __call__(self, event: Event) -> None:
         """Note what changed, while reads lag."""
+        if not (self.orders_lag_ms or self.positions_lag_ms):
+            return
         now_ns = self._now_ns()
         if isinstance(event, OrderChanged) and self.orders_lag_ms:
             lag_ns = self.orders_lag_ms * MS

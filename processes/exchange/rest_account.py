@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from ipc.units import format_count
+from processes.exchange import views
 from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.ledger import Account
 from processes.exchange.rejections import Rejection
@@ -70,9 +71,44 @@ async def withdrawals(request: web.Request) -> web.Response:
     return answer({"withdrawals": [], "cursor": ""})
 
 
+async def subaccount_balances(request: web.Request) -> web.Response:
+    """Of the primary account, the only one here, on each shard."""
+    house, account = _asker(request)
+    updated_ts = house.venue.now_ms() // 1000
+    rows = views.by_shard({i: p.available_e6 for i, p in account.purses.items()})
+    known = {"subaccount_number": 0, "updated_ts": updated_ts}
+    return answer({"subaccount_balances": [row | known for row in rows]})
+
+
+async def subaccount_netting(request: web.Request) -> web.Response:
+    """No collateral is returned across markets."""
+    _, account = _asker(request)
+    rows = [{"subaccount_number": 0, "enabled": False, "exchange_index": i} for i in account.purses]
+    return answer({"netting_configs": rows})
+
+
+async def subaccount_transfers(request: web.Request) -> web.Response:
+    """None: there is nowhere to transfer to."""
+    _asker(request)
+    return answer({"transfers": [], "cursor": ""})
+
+
+async def no_subaccounts(request: web.Request) -> web.Response:
+    """An account here has no others below it."""
+    _asker(request)
+    raise Rejection.nested(403, "forbidden")
+
+
 def routes(base: str) -> list[web.RouteDef]:
     """All of it."""
+    below = f"{base}/portfolio/subaccounts"
     return [
+        web.get(f"{below}/balances", subaccount_balances),
+        web.get(f"{below}/netting", subaccount_netting),
+        web.get(f"{below}/transfers", subaccount_transfers),
+        web.post(below, no_subaccounts),
+        web.post(f"{below}/transfer", no_subaccounts),
+        web.put(f"{below}/netting", no_subaccounts),
         web.get(f"{base}/account/limits", get_limits),
         web.post(f"{base}/account/api_usage_level/upgrade", upgrade),
         web.get(f"{base}/account/api_usage_level/volume_progress", volume_progress),

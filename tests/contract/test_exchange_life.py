@@ -97,6 +97,21 @@ class TestFees:
 
 
 class TestLife:
+    async def test_an_event_is_told_once_before_its_markets(self, make):
+        async with make() as exchange, exchange.stream() as stream:
+            await stream.subscribe("market_lifecycle_v2", tickers=["KXOTHER"])
+            await stream.until("subscribed")
+            for name in ("T1", "T2"):
+                exchange.market(f"KXNEW-26NOV25-{name}")
+            await stream.until("market_lifecycle_v2", market_ticker="KXNEW-26NOV25-T2")
+        told = [(f["type"], f["seq"]) for f in stream.frames if "seq" in f]
+        assert told == [
+            ("event_lifecycle", 1),
+            ("market_lifecycle_v2", 2),
+            ("market_lifecycle_v2", 3),
+        ]
+        assert stream.frames[1]["msg"]["series_ticker"] == "KXNEW"
+
     async def test_from_a_new_grid_to_the_settlement(self, make):
         async with make() as exchange, exchange.stream() as stream:
             await stream.subscribe("market_lifecycle_v2")
@@ -158,6 +173,19 @@ class TestTrades:
             assert (await exchange.call("GET", "/portfolio/fills")).json()["fills"] == []
             assert len((await exchange.call("GET", "/historical/orders")).json()["orders"]) == 1
             assert (await exchange.call("GET", "/portfolio/orders")).json()["orders"] == []
+
+
+class TestAccount:
+    async def test_what_an_account_can_read_of_itself(self, make):
+        async with make() as exchange:
+            keys = (await exchange.call("GET", "/api_keys")).json()["api_keys"]
+            assert [k["api_key_id"] for k in keys] == [exchange.accounts[0].api_key_id]
+            below = (await exchange.call("GET", "/portfolio/subaccounts/balances")).json()
+            assert [b["balance"] for b in below["subaccount_balances"]] == ["10000.0000"]
+            refused = await exchange.call("POST", "/portfolio/subaccounts", {})
+            assert answer(refused) == (403, "forbidden")
+            elsewhere = await exchange.call("POST", ORDERS, order("0.3000", "1.00", subaccount=3))
+            assert answer(elsewhere) == (404, "subaccount_not_found")
 
 
 class TestMarkets:
