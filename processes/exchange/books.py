@@ -20,6 +20,7 @@ class PublishedBook:
 
     def __init__(self) -> None:
         self.legs: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._best = [0, 0]
 
     def replace(self, levels: Iterable[Level]) -> None:
         """Take a snapshot."""
@@ -28,6 +29,7 @@ class PublishedBook:
         for leg_no, price_e4, count_e2 in levels:
             if count_e2 > 0:
                 self.legs[leg_no][price_e4] = count_e2
+        self._best = [max(leg, default=0) for leg in self.legs]
 
     def change(self, leg: int, price_e4: int, delta_e2: int) -> None:
         """Add a signed change; what falls to nothing or below is gone."""
@@ -35,8 +37,10 @@ class PublishedBook:
         count = side.get(price_e4, 0) + delta_e2
         if count > 0:
             side[price_e4] = count
-        else:
-            side.pop(price_e4, None)
+            if price_e4 > self._best[leg]:
+                self._best[leg] = price_e4
+        elif side.pop(price_e4, None) is not None and price_e4 == self._best[leg]:
+            self._best[leg] = max(side, default=0)
 
     def count(self, leg: int, price_e4: int) -> int:
         """Contracts at a price."""
@@ -44,8 +48,7 @@ class PublishedBook:
 
     def best(self, leg: int) -> int:
         """The highest bid of a leg, 0 when there is none."""
-        side = self.legs[leg]
-        return max(side) if side else 0
+        return self._best[leg]
 
     def ascending(self, leg: int) -> list[tuple[int, int]]:
         """(price, count) of a leg, best last, as the exchange lists them."""

@@ -127,15 +127,20 @@ class Hub:
     # Public
 
     def _on_change(self, change: BookChanged) -> None:
-        market = change.market
-        forms: dict[tuple[bool, bool], Frame] = {}
+        market, order = change.market, change.order
+        frames: dict[tuple[bool, bool], Frame] = {}
+        sent = 0
         for session, subscription in self.book_pairs(market.ticker):
-            own = change.order is not None and change.order.user_id == session.account.user_id
+            own = order is not None and order.user_id == session.account.user_id
             form = subscription.on_yes_scale, own
-            if form not in forms:
-                forms[form] = delta_frame(change, on_yes_scale=form[0], own=own)
-            self.sent.deltas[market.ticker] += session.push(subscription, forms[form], market)
-        self._tick(market)
+            frame = frames.get(form)
+            if frame is None:
+                frame = frames[form] = delta_frame(change, on_yes_scale=form[0], own=own)
+            sent += session.push(subscription, frame, market)
+        if sent:
+            self.sent.deltas[market.ticker] += sent
+        if self._has_ticker:
+            self._tick(market)
 
     def _on_replaced(self, event: BookReplaced) -> None:
         market = event.market

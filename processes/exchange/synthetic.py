@@ -16,6 +16,7 @@ from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeSchedule, rule_at_ms
 from processes.exchange.clearing import MarketClearing
 from processes.exchange.desk import Desk
+from processes.exchange.events import BookChanged
 from processes.exchange.flow.market import CENT_E4, FlowMarket
 from processes.exchange.flow.profiles import ACTIVE, SLOW, Profile
 from processes.exchange.market_time import MarketTime
@@ -77,7 +78,10 @@ class SyntheticMarket:
 
     def standing(self, leg: int, cents: int) -> int:
         """What the flow has at a price."""
-        return self._matcher.anonymous(leg, cents * CENT_E4)
+        price_e4 = cents * CENT_E4
+        if self._matcher.resting[leg]:
+            return self._matcher.anonymous(leg, price_e4)
+        return self._book.count(leg, price_e4)
 
     def add(self, leg: int, cents: int, size_e2: int) -> int:
         """Post an order; what it crosses of our accounts' orders it takes first."""
@@ -85,14 +89,19 @@ class SyntheticMarket:
         if price_e4 + self._book.best(1 - leg) >= ONE_DOLLAR_E4:
             size_e2 = self._matcher.take_anonymously(leg, price_e4, size_e2)
         if size_e2:
-            self._clearing.publish(leg, price_e4, size_e2, None)
+            self._publish(leg, price_e4, size_e2)
         return size_e2
 
     def remove(self, leg: int, cents: int, size_e2: int) -> None:
         """Take an order of the flow back."""
         price_e4 = cents * CENT_E4
-        self._clearing.publish(leg, price_e4, -size_e2, None)
-        self._matcher.on_change(leg, price_e4, -size_e2, self._venue.now_ms())
+        self._publish(leg, price_e4, -size_e2)
+        if self._matcher.resting[leg]:
+            self._matcher.on_change(leg, price_e4, -size_e2, self._venue.now_ms())
+
+    def _publish(self, leg: int, price_e4: int, delta_e2: int) -> None:
+        ms, us = self._venue.now_ms(), self._venue.step_us
+        self._venue.change_book(BookChanged(self.market, leg, price_e4, delta_e2, ms, ms, None, us))
 
     def take(self, leg: int, cents: int, size_e2: int) -> int:
         """Buy what is offered at up to a price."""
