@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -25,9 +24,8 @@ from processes.exchange.replica import Replica
 from processes.exchange.transfers import Transfers
 from processes.exchange.venue import Venue
 
-__all__ = ["ASKER", "HOUSE", "House", "answer", "page"]
+__all__ = ["ASKER", "HOUSE", "House", "answer"]
 
-MAX_LIMIT: Final = 1_000
 HISTORY_MS: Final = 14 * 86_400_000
 
 
@@ -99,36 +97,3 @@ def answer(body: Any, status: int = 200) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(body), status=status, content_type="application/json"
     )
-
-
-def page(
-    rows: Iterable[Any], query: Mapping[str, str], operation: str, most: int = MAX_LIMIT
-) -> tuple[list[Any], str]:
-    """(rows of this page, cursor of the next, empty at the end); a garbage cursor is page one."""
-    limit = _limit(query, operation, most)
-    cursor = query.get("cursor", "")
-    start = int(cursor) if cursor.isdecimal() else 0
-    end = start + limit
-    found = list(islice(rows, end + 1))  # one more says whether a page follows
-    return found[start:end], str(end) if end < len(found) else ""
-
-
-def _limit(query: Mapping[str, str], operation: str, most: int) -> int:
-    raw = query.get("limit", "")
-    if not raw:
-        return min(most, 100)
-    if not raw.lstrip("-").isdecimal():
-        raise Rejection.bare(
-            400,
-            f"Parameter validation failed for {operation}: "
-            f"Invalid format for parameter limit: {raw!r}",
-        )
-    limit = int(raw)
-    tag = "gte" if limit < 0 else "lte" if limit > most else ""
-    if tag:
-        raise Rejection.bare(
-            400,
-            f"Parameter validation failed for {operation}: Key: '{operation}Params.Limit' "
-            f"Error:Field validation for 'Limit' failed on the '{tag}' tag",
-        )
-    return limit or min(most, 100)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from processes.exchange import market_views, views
-from processes.exchange.house import HOUSE, House, answer, page
+from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.ledger import Account
 from processes.exchange.markets import MarketStatus
 from processes.exchange.orders import Status
+from processes.exchange.pages import MARKET_PAGES, page
 from processes.exchange.query import names, span
 from processes.exchange.rejections import Rejection
 
@@ -68,7 +69,7 @@ async def trades(request: web.Request) -> web.Response:
         for t in house.venue.trades.newest_first(ticker)
         if t.ts_ms < cutoff_ms and wanted(t.ts_ms)
     ]
-    rows, cursor = page(found, request.query, "GetTradesHistorical")
+    rows, cursor = page(found, request.query, "GetTradesHistorical", MARKET_PAGES)
     return answer({"trades": [market_views.trade(t) for t in rows], "cursor": cursor})
 
 
@@ -85,7 +86,7 @@ async def markets(request: web.Request) -> web.Response:
         and request.query.get("event_ticker", "") in ("", m.facts.event_ticker)
         and request.query.get("series_ticker", "") in ("", m.facts.series_ticker)
     ]
-    rows, cursor = page(found, request.query, "GetHistoricalMarkets")
+    rows, cursor = page(found, request.query, "GetHistoricalMarkets", MARKET_PAGES)
     return answer({"markets": [market_views.market(m) for m in rows], "cursor": cursor})
 
 

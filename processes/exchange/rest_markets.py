@@ -8,8 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from processes.exchange import market_views
-from processes.exchange.house import HOUSE, answer, page
+from processes.exchange.house import HOUSE, answer
 from processes.exchange.markets import Market
+from processes.exchange.pages import MARKET_PAGES, page
 from processes.exchange.query import names, span
 from processes.exchange.rejections import Rejection, bad_request
 
@@ -65,7 +66,7 @@ def _in_spans(market: Market, spans: dict[str, Callable[[int], bool]]) -> bool:
 
 async def list_markets(request: web.Request) -> web.Response:
     """All markets, filtered."""
-    rows, cursor = page(_wanted(request), request.query, "GetMarkets")
+    rows, cursor = page(_wanted(request), request.query, "GetMarkets", MARKET_PAGES)
     return answer({"markets": [market_views.market(m) for m in rows], "cursor": cursor})
 
 
@@ -112,7 +113,7 @@ async def list_trades(request: web.Request) -> web.Response:
         for t in house.venue.trades.newest_first(ticker)
         if not blocks and t.ts_ms >= least_ms and wanted(t.ts_ms)
     )
-    rows, cursor = page(found, request.query, "GetTrades")
+    rows, cursor = page(found, request.query, "GetTrades", MARKET_PAGES)
     return answer({"trades": [market_views.trade(t) for t in rows], "cursor": cursor})
 
 

@@ -8,10 +8,11 @@ from aiohttp import web
 
 from ipc.units import format_count
 from processes.exchange import views
-from processes.exchange.house import HOUSE, House, answer, page
+from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.ledger import Account, Position
 from processes.exchange.markets import Market
 from processes.exchange.orders import Order, Status
+from processes.exchange.pages import page
 from processes.exchange.query import names, shard, span
 from processes.exchange.rejections import bad_request, not_found
 

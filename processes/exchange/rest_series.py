@@ -9,14 +9,14 @@ from aiohttp import web
 from processes.exchange import market_views
 from processes.exchange.fee_board import FeeChange
 from processes.exchange.frames import iso_ms
-from processes.exchange.house import HOUSE, answer, page
+from processes.exchange.house import HOUSE, answer
 from processes.exchange.markets import Market
+from processes.exchange.pages import EVENT_PAGES, page
 from processes.exchange.query import names, number
 from processes.exchange.rejections import Rejection, bad_request
 
 __all__ = ["routes"]
 
-MAX_EVENTS = 200
 FILTERS = ("unopened", "open", "closed", "settled")
 
 
@@ -54,7 +54,7 @@ async def list_events(request: web.Request) -> web.Response:
         and (not status or any(m.status.filter == status for m in markets))
         and (min_close is None or any(m.facts.close_ms >= min_close * 1000 for m in markets))
     ]
-    rows, cursor = page(found, request.query, "GetEvents", MAX_EVENTS)
+    rows, cursor = page(found, request.query, "GetEvents", EVENT_PAGES)
     return answer({"events": [_event(request, t, ms, nested) for t, ms in rows], "cursor": cursor})
 
 

@@ -8,14 +8,14 @@ from aiohttp import web
 
 from ipc.units import format_price
 from processes.exchange.fields import json_object
-from processes.exchange.house import HOUSE, House, answer, page
+from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.ledger import Account
 from processes.exchange.money_requests import allocations_of, transfer_of
+from processes.exchange.pages import TRANSFER_PAGES, page
 from processes.exchange.transfers import Transfer
 
 __all__ = ["routes"]
 
-MAX_TRANSFERS = 500
 INSTANCE = "event_contract"
 
 
@@ -53,7 +53,7 @@ async def list_transfers(request: web.Request) -> web.Response:
     house, account = _asker(request)
     found = house.transfers.of(account)
     operation = "GetIntraExchangeInstanceTransfers"
-    rows, cursor = page(found, request.query, operation, MAX_TRANSFERS)
+    rows, cursor = page(found, request.query, operation, TRANSFER_PAGES)
     return answer({"transfers": [_row(t) for t in rows], "cursor": cursor})
 
 

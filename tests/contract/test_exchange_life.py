@@ -201,6 +201,27 @@ class TestMarkets:
         async with make() as exchange:
             assert (await exchange.call("GET", "/markets", **query)).status_code == 400
 
+    @pytest.mark.parametrize(
+        ("path", "operation", "limit", "tag"),
+        [
+            ("/markets", "GetMarkets", 1_001, "lte"),
+            ("/markets/trades", "GetTrades", -1, "gte"),
+            ("/portfolio/orders", "GetOrders", 1_001, "max"),
+            ("/events", "GetEvents", 201, "max"),
+        ],
+    )
+    async def test_a_limit_out_of_range(self, make, path, operation, limit, tag):
+        async with make() as exchange:
+            reply = await exchange.call("GET", path, limit=limit)
+            assert (reply.status_code, reply.json()) == (
+                400,
+                {
+                    "msg": f"Parameter validation failed for {operation}: Key: "
+                    f"'{operation}Params.Limit' Error:Field validation for 'Limit' failed on the "
+                    f"'{tag}' tag"
+                },
+            )
+
     async def test_series_and_events(self, make):
         async with make() as exchange:
             series = (await exchange.call("GET", "/series")).json()["series"]
