@@ -35,7 +35,7 @@ MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
 MAX_MESSAGE: Final = 64 << 20  # bytes, the exchange's own limit
 OPEN_TIMEOUT: Final = 10.0  # seconds
-CLOSE_TIMEOUT: Final = 2.0  # seconds
+CLOSE_TIMEOUT: Final = 0.3  # seconds for a goodbye that loses nothing when it is not heard
 PING_INTERVAL: Final = 10.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds
 
