@@ -108,7 +108,8 @@ async def test_all_that_happens_is_in_the_journal_before_it_is_told(tmp_path):
         versions = [m.account_version for m in records if isinstance(m, ActorPosition)]
         assert versions == sorted(set(versions))
         assert int(rig.row()[a.ACCOUNT_VERSION]) == versions[-1]
-        assert await rig.rung() == Doorbell(stream=f"execution/{head.session_uid}")
+        rings = [await rig.rung() for _ in range(2)]  # the first may be that of the start
+        assert set(rings) == {Doorbell(stream=f"execution/{head.session_uid}")}
 
 
 async def test_hop_times_rise_from_the_intent_to_the_answer(tmp_path):
@@ -142,8 +143,9 @@ async def test_orders_of_two_markets_do_not_wait_for_each_other(tmp_path):
 async def refused(rig, wanted: Intent) -> str:
     """Push -> the reason why it became no order."""
     await rig.push(wanted)
-    facts = {"intent_id": wanted.intent_id, "status": REJECTED}
+    facts = {"intent_id": wanted.intent_id}
     (order,) = await rig.until(lambda: rig.journalled(ActorOrder, **facts), "it is refused")
+    assert order.status is REJECTED  # and never was anything else
     assert rig.between.writes() == []
     assert rig.at_exchange() == []
     return order.reason

@@ -98,14 +98,17 @@ async def test_a_life_of_many_fills_ends_with_the_exchange_s_own_figures(tmp_pat
     async with executing(tmp_path) as rig:
         await rig.known()
         buy, sell = {"is_buy": True}, {"is_buy": False}
+        await rig.push(intent("b1", yes_price_e4=4_300, count_e2=333))
+        await rig.order(status=RESTING)
+        rig.trade("ask", 4_300, 333)
+        await rig.holds(333)
         steps = (
-            ("b1", buy | {"yes_price_e4": 5_000, "count_e2": 333}),
             ("b2", buy | {"yes_price_e4": 5_100, "count_e2": 1_000}),
             ("s1", sell | {"yes_price_e4": 4_000, "count_e2": 700}),
             ("n1", buy | {"leg": Leg.NO, "yes_price_e4": 4_000, "count_e2": 1_000}),
             ("n2", sell | {"leg": Leg.NO, "yes_price_e4": 5_000, "count_e2": 101}),
         )
-        position_e2 = 0
+        position_e2 = 333
         for name, fields in steps:
             order = await filled(rig, name, **fields)
             position_e2 += fields["count_e2"] if order.book_side == "bid" else -fields["count_e2"]

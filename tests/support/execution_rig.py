@@ -91,6 +91,7 @@ async def executing(
     clock: Clock | None = None,
     starts: bool = True,
     journal_bytes: int | None = None,
+    settle_ns: int = SETTLE_NS,
     exchange: dict[str, Any] | None = None,
     **environ: str,
 ) -> AsyncIterator[Rig]:
@@ -103,7 +104,7 @@ async def executing(
     with (
         remove_tables(data_dir),
         idle_exchange(data_dir, **(exchange or {})) as running,
-        patch.object(service, "SETTLE_NS", SETTLE_NS),
+        patch.object(service, "SETTLE_NS", settle_ns),
     ):
         async with standing_between(running.url) as between:
             rig = Rig(settings, running, between, clock or ManualClock(1_000_000 * START_MS))

@@ -1,0 +1,72 @@
+"""Execution over an exchange whose REST reads lag behind, as the real one's do."""
+
+from __future__ import annotations
+
+from support.execution_rig import executing
+from support.orders import intent
+
+from ipc.messages import ActorOrder, OrderStatus
+from processes.execution.service import SETTLE_NS
+
+CANCELED = OrderStatus.CANCELED
+PENDING = OrderStatus.PENDING
+RESTING = OrderStatus.RESTING
+LAGS = {"RL_EXCHANGE_ORDERS_LAG_MS": "500", "RL_EXCHANGE_POSITIONS_LAG_MS": "1000"}
+
+
+def lagging(data_dir, **more):
+    """Execution with its own waits, reconciling all the time."""
+    facts = {"exchange": LAGS, "settle_ns": SETTLE_NS, "RL_RECONCILE_S": "0.5"}
+    return executing(data_dir, **facts, **more)
+
+
+async def reads(rig, more):
+    """Until so many more reconciliations have read positions."""
+
+    def count():
+        return len([p for p in rig.between.sent("GET") if p.path.endswith("/positions")])
+
+    wanted = count() + more
+    await rig.until(lambda: count() >= wanted, f"{more} reconciliations")
+
+
+async def test_a_position_that_is_read_late_is_no_mismatch(tmp_path):
+    async with lagging(tmp_path) as rig:
+        await rig.known()
+        await rig.push(intent("i1", yes_price_e4=5_000))
+        await rig.holds(1_000)
+        assert rig.rest_position()["position_e2"] == 0  # not yet
+        await reads(rig, 6)
+        rig.assert_account_is_the_exchange_s()
+        assert "POSITION_MISMATCH" not in rig.log.actions()
+
+
+async def test_orders_that_are_read_late_neither_come_back_nor_vanish(tmp_path):
+    async with lagging(tmp_path) as rig:
+        await rig.known()
+        for number, price_e4 in enumerate((4_400, 4_500, 4_600, 4_700)):
+            await rig.push(intent(f"i{number}", yes_price_e4=price_e4))
+            await rig.order(intent_id=f"i{number}", status=RESTING)
+        await reads(rig, 6)
+        lives = {}
+        for order in rig.journalled(ActorOrder):
+            lives.setdefault(order.intent_id, []).append(order.status)
+        ends = {name: list(dict.fromkeys(statuses)) for name, statuses in lives.items()}
+        canceled = {name: [PENDING, RESTING, CANCELED] for name in ("i0", "i1", "i2")}
+        assert ends == canceled | {"i3": [PENDING, RESTING]}
+        assert [statuses[-1] for statuses in lives.values()] == [CANCELED] * 3 + [RESTING]
+        assert rig.resting() == ["ka-i3-BY"]
+        assert rig.between.writes() == ["POST", *["DELETE", "POST"] * 3]
+
+
+async def test_a_start_outwaits_what_reads_do_not_show_yet(tmp_path):
+    async with lagging(tmp_path, starts=False) as rig:
+        rig.place("ka-earlier-BY", "bid", 5_000, 300)  # fills at once
+        rig.place("ka-left-BY", "bid", 4_100, 300)
+        rig.start()
+        await rig.known()
+        await rig.holds(300)
+        assert rig.resting() == []
+        await reads(rig, 5)
+        rig.assert_account_is_the_exchange_s()
+        assert "POSITION_MISMATCH" not in rig.log.actions()
