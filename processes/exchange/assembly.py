@@ -9,7 +9,7 @@ import msgspec
 from ipc.clock import mono_ns
 from processes.adapters.kalshi.signing import real_ms
 from processes.exchange.accounts import KnownKeys
-from processes.exchange.auth import Authenticator
+from processes.exchange.auth import NEWEST_MS, OLDEST_MS, Authenticator
 from processes.exchange.desk import Desk
 from processes.exchange.events import Event
 from processes.exchange.house import House
@@ -23,12 +23,14 @@ __all__ = ["Rules", "assemble"]
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """How the exchange treats its clients: tier, lag of reads, the shard of each series."""
+    """How the exchange treats its clients: tier, lag of reads, shards, clocks that are off."""
 
     tier: str = UNMETERED
     orders_lag_ms: int = 0
     positions_lag_ms: int = 0
     shards: Mapping[str, int] = {}
+    oldest_ms: int = OLDEST_MS  # of a request's timestamp, behind now
+    newest_ms: int = NEWEST_MS  # and ahead of it
 
 
 def assemble(
@@ -45,5 +47,5 @@ def assemble(
     accounts = [account for account, _ in keys.values()]
     venue = Venue(accounts, time.now_ms, sink, rules.shards)
     desk = Desk(venue, new_id, shadow=shadow)
-    auth = Authenticator(keys, real_ms)
+    auth = Authenticator(keys, real_ms, rules.oldest_ms, rules.newest_ms)
     return House(venue, desk, hub, time, auth, replica, rules.tier, new_id, mono_ns)

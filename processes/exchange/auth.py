@@ -15,10 +15,10 @@ from processes.exchange.accounts import KnownKeys
 from processes.exchange.ledger import Account
 from processes.exchange.rejections import Rejection
 
-__all__ = ["Authenticator"]
+__all__ = ["NEWEST_MS", "OLDEST_MS", "Authenticator"]
 
 OLDEST_MS: Final = 15_000  # how far a timestamp may lie behind
-NEWEST_MS: Final = 60_000  # and ahead; measured on the real exchange, asymmetric
+NEWEST_MS: Final = 60_000  # and ahead; as measured on the real exchange, asymmetric
 
 
 def _unauthorized(details: str) -> Rejection:
@@ -33,12 +33,20 @@ def _unauthorized(details: str) -> Rejection:
 class Authenticator:
     """Checks the three headers by real time, whatever market time is."""
 
-    def __init__(self, keys: KnownKeys, real_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        keys: KnownKeys,
+        real_ms: Callable[[], int],
+        oldest_ms: int = OLDEST_MS,
+        newest_ms: int = NEWEST_MS,
+    ) -> None:
         self._keys = {
             key_id: (account, credentials.private_key.public_key())
             for key_id, (account, credentials) in keys.items()
         }
         self._real_ms = real_ms
+        self._oldest_ms = oldest_ms
+        self._newest_ms = newest_ms
 
     def account(self, headers: Mapping[str, str], method: str, path: str) -> Account:
         """The account that signed; `path` without the query. `Rejection` otherwise."""
@@ -60,4 +68,4 @@ class Authenticator:
         if not timestamp.isdecimal():
             return False
         ahead_ms = int(timestamp) - self._real_ms()
-        return -OLDEST_MS <= ahead_ms <= NEWEST_MS
+        return -self._oldest_ms <= ahead_ms <= self._newest_ms

@@ -41,7 +41,14 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
     keys = load_accounts(credentials_path(settings.data_dir), wanted.accounts, wanted.cash_e6)
     start_ms = recordings[0].starts_ms if recordings else real_ns() // 1_000_000
     time = MarketTime(clock_path(settings.data_dir), start_ms, wanted.speed)
-    rules = Rules(wanted.tier, wanted.orders_lag_ms, wanted.positions_lag_ms, wanted.shards)
+    rules = Rules(
+        tier=wanted.tier,
+        orders_lag_ms=wanted.orders_lag_ms,
+        positions_lag_ms=wanted.positions_lag_ms,
+        shards=wanted.shards,
+        oldest_ms=wanted.oldest_ms,
+        newest_ms=wanted.newest_ms,
+    )
     return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
 
 

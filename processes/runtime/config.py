@@ -58,6 +58,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     orders_lag_ms: int
     positions_lag_ms: int
     shards: Mapping[str, int]
+    oldest_ms: int
+    newest_ms: int
 
 
 class BookSettings(msgspec.Struct, frozen=True):
@@ -194,6 +196,8 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         orders_lag_ms=read.number("RL_EXCHANGE_ORDERS_LAG_MS", 0, 0, 60_000),
         positions_lag_ms=read.number("RL_EXCHANGE_POSITIONS_LAG_MS", 0, 0, 60_000),
         shards=_shards(read),
+        oldest_ms=read.number("RL_EXCHANGE_CLOCK_BEHIND_MS", 15_000, 0, 3_600_000),
+        newest_ms=read.number("RL_EXCHANGE_CLOCK_AHEAD_MS", 60_000, 0, 3_600_000),
     )
 
 

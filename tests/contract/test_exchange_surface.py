@@ -222,6 +222,17 @@ class TestTiers:
             assert reply.json()["default_cost"] == 10
 
 
+class TestClocks:
+    @pytest.mark.parametrize(
+        ("ahead_ms", "status"), [(-2_500, 401), (-500, 200), (3_500, 200), (5_500, 401)]
+    )
+    async def test_the_window_is_as_set(self, make, ahead_ms, status):
+        async with make(oldest_ms=1_500, newest_ms=4_500) as exchange:
+            path = "/trade-api/v2/portfolio/balance"
+            headers = exchange.headers("GET", path, ahead_ms=ahead_ms)
+            assert (await exchange.send("GET", path, None, headers)).status_code == status
+
+
 class TestStaleReads:
     async def test_a_canceled_order_still_rests_for_a_while(self, make):
         async with make() as exchange:
