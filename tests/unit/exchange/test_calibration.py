@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from support.recordings import needs_recordings, recordings_folder
 
@@ -10,8 +12,9 @@ from processes.exchange.calibration.compare import PLANS, Plan, read_recordings
 from processes.exchange.calibration.report import lines, missed
 from processes.exchange.calibration.sample import sample
 from processes.exchange.calibration.statistics import figures, median_figures
-from processes.exchange.calibration.tape import Happening, Mark
+from processes.exchange.calibration.tape import Happening, Mark, recorded_tapes
 from processes.exchange.calibration.targets import SLOW_TARGETS, Target
+from processes.exchange.calibration.walk import walk
 
 SECOND = 1_000_000
 GROUPS = {"rate", "Fano factor", "idle share", "inter-arrival", "place", "spread", "depth"}
@@ -114,6 +117,13 @@ def test_the_flow_is_near_the_real_statistics(plan: Plan, windows: int):
 def test_real_recordings_are_measured_by_the_same_code():
     folder, _ = recordings_folder()
     assert folder is not None
-    _, slow = read_recordings(folder / "btcmaxy-cents-2025-11-02_05")
+    slow_market = folder / "btcmaxy-cents-2025-11-02_05"
+    _, slow = read_recordings(slow_market)
     checked = [t for t in SLOW_TARGETS if t.group in ("place", "idle share", "sizes")]
     assert missed(tuple(checked), slow) == []
+    file = slow_market / "2025-11-05T1440Z.ndjson.gz"
+    ((_, tape),) = recorded_tapes(file)
+    with gzip.open(file) as lines_of_file:
+        deltas = sum(b'"orderbook_delta","sid"' in line for line in lines_of_file)
+    assert sum(mark.what is Happening.CHANGE for mark in tape) == deltas
+    assert walk(tape).negative == 0

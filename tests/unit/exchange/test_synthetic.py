@@ -15,7 +15,7 @@ from processes.exchange.events import BookChanged, LifecycleChanged, OrderFilled
 from processes.exchange.flow.profiles import ACTIVE, SLOW
 from processes.exchange.markets import MarketStatus
 from processes.exchange.orders import TimeInForce
-from processes.exchange.synthetic import profiles_of
+from processes.exchange.synthetic import SyntheticMarket, profiles_of
 
 DOLLAR = 10_000
 
@@ -163,6 +163,19 @@ class TestOurOrders:
         rig.buy(YES, DOLLAR - no_bid + 2_000, 700)
         rig.go(30)
         assert rig.account.position(rig.market.ticker).count_e2 == held + 700
+        assert walk(tape_of(rig)).crossed == 0
+
+    def test_a_new_order_of_the_flow_that_crosses_ours_trades_with_it(self):
+        rig = FlowRig(ACTIVE)
+        no_bid = rig.market.book.best(NO)
+        rig.buy(YES, 9_900, 10**8, TimeInForce.IMMEDIATE_OR_CANCEL)
+        held = rig.account.position(rig.market.ticker).count_e2
+        rig.buy(YES, DOLLAR - no_bid, 500)
+        clearing = rig.desk.clearings[rig.market.ticker]
+        floor = SyntheticMarket(rig.venue, rig.market, clearing, ACTIVE, (1,))
+        assert floor.add(NO, no_bid // 100, 800) == 300
+        assert rig.account.position(rig.market.ticker).count_e2 == held + 500
+        assert rig.market.book.count(NO, no_bid) == 300
 
     def test_what_we_took_is_not_there_for_the_flow(self):
         rig = FlowRig(ACTIVE)
