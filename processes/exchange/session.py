@@ -30,12 +30,6 @@ ERRORS: Final = {
     15: "Action required",
     25: "Subscription buffer overflow",
 }
-FILTERED: Final = frozenset(  # the other channels know no filter of markets
-    {
-        *(Channel.BOOK, Channel.TICKER, Channel.TRADE, Channel.FILL, Channel.USER_ORDERS),
-        Channel.MARKET_POSITIONS,
-    }
-)
 ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
 
 
@@ -131,8 +125,6 @@ class Session:
         if known is not None:
             return known, self._extend(command_id, known, tickers, params)
         self._last_sid += 1
-        if channel not in FILTERED:
-            tickers = ALL_MARKETS
         yes_scale = params.get("use_yes_price") is True
         new = Subscription(self._last_sid, channel, tickers, on_yes_scale=yes_scale)
         self.by_sid[new.sid] = self.history[new.sid] = new
@@ -149,7 +141,7 @@ class Session:
     ) -> list[str]:
         """More markets for a channel that is subscribed: `ok` -> what is new."""
         new: list[str] = []
-        if tickers is None or subscription.channel not in FILTERED:
+        if tickers is None:
             subscription.tickers = ALL_MARKETS
         elif subscription.tickers is not ALL_MARKETS:
             new = [t for t in dict.fromkeys(tickers) if t not in subscription.tickers]

@@ -227,3 +227,25 @@ def test_lifecycle_and_ticker(core):
     ]
     assert lives[0]["msg"]["result"] == "yes"
     assert lives[0]["msg"]["settlement_value"] == "1.0000"
+
+
+def test_a_ticker_may_begin_with_what_it_is_now(core):
+    client = Client(core, core.hub)
+    frames = client.say(
+        "subscribe", channels=["ticker"], market_tickers=[TICKER], send_initial_snapshot=True
+    )
+    assert [f["type"] for f in frames] == ["subscribed", "ticker"]
+    assert (frames[1]["msg"]["yes_bid_dollars"], "seq" in frames[1]) == ("0.4700", False)
+    quiet = Client(core, core.hub).say("subscribe", channels=["ticker"], market_tickers=[TICKER])
+    assert [f["type"] for f in quiet] == ["subscribed"]
+
+
+@pytest.mark.parametrize(
+    "channel",
+    ["multivariate_market_lifecycle", "communications", "cfbenchmarks_value", "pyth_value"],
+)
+def test_channels_without_data_here_are_channels_all_the_same(core, channel):
+    client = Client(core, core.hub)
+    assert [f["type"] for f in client.say("subscribe", channels=[channel])] == ["subscribed"]
+    gone = client.say("unsubscribe", 2, sids=[1])
+    assert [(f["type"], f["seq"]) for f in gone] == [("unsubscribed", 1)]
