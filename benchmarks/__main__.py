@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from benchmarks import collector, journal, kernels, recorder, sockets, stack
+from benchmarks import collector, journal, kernels, recorder, signing, sockets, stack
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns, real_ns
 
@@ -24,6 +24,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "journal": journal.run,
     "recorder": recorder.run,
     "collector": collector.run,
+    "signing": signing.run,
     "sockets": sockets.run,
     "stack": stack.run,
 }

@@ -84,7 +84,9 @@ def assemble(
             log=log,
             rng=rng,
         ),
-        discovery=Discovery(KalshiTradingClient(target, signer, RateBudget()), settings.books, log),
+        discovery=Discovery(
+            KalshiTradingClient.at(target, signer, RateBudget()), settings.books, log
+        ),
         publisher=publisher,
         doorbell=Pusher(context, "doorbell", *place),
         clock=clock,

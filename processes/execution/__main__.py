@@ -11,7 +11,7 @@ from ipc.messages import Environment, SessionStarted
 from ipc.shared_file import WriterActiveError
 from ipc.sockets import SchemaError
 from processes.adapters.kalshi.credentials import load_credentials
-from processes.adapters.kalshi.environments import clock_of, target_of
+from processes.adapters.kalshi.environments import REAL_MONEY, clock_of, target_of
 from processes.execution.records import PRODUCER
 from processes.execution.service import ExecutionService
 from processes.runtime.config import ConfigError, Settings
@@ -26,13 +26,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> None:
     if target.environment is not Environment.SIMULATED:
         load_credentials(settings)  # a key that cannot be used ends this before any socket opens
     if target.environment is Environment.PRODUCTION:
-        warning = "orders of this process put real money at risk"
-        log(
-            "WARNING_REAL_MONEY",
-            warning=warning,
-            orders_go_to=target.rest_url,
-            enabled=settings.actor.enabled,
-        )
+        log("WARNING_REAL_MONEY", what=REAL_MONEY, to=target.rest_url, on=settings.actor.enabled)
     clock = await clock_of(settings, stop)
     stream = SessionStarted(
         session_uid=new_stream_uid(real_ns(), os.urandom(4)),

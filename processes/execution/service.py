@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from ipc.account_table import AccountTableWriter
 from ipc.clock import Clock, mono_ns
@@ -91,7 +91,7 @@ class ExecutionService:
         self._bell.ring()
         jobs = (self._intents(), self._sessions(), self._channel(stop), self._reconcile())
         more = (self._learn_markets(), self._balance(), self._beat(), self._gateway.watch())
-        tasks = [asyncio.create_task(job) for job in (*jobs, *more)]
+        tasks = [asyncio.create_task(job) for job in (*jobs, *more, self._sign_ahead())]
         stopped = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -180,6 +180,13 @@ class ExecutionService:
 
     # The exchange.
 
+    async def _sign_ahead(self) -> NoReturn:
+        """Have signatures ready before an intent comes."""
+        while True:
+            if self._gateway.client is not None:
+                await self._gateway.client.keep_signatures()
+            await asyncio.sleep(BEAT)
+
     async def _channel(self, stop: asyncio.Event) -> None:
         """Keep the private channel; without it every account is in doubt."""
         failures = 0
@@ -203,7 +210,7 @@ class ExecutionService:
         """With the credentials of now: a local exchange that starts anew may have made others."""
         signer = Signer(await wait_for_credentials(self._settings, stop))
         if self._gateway.client is None:
-            self._gateway.client = KalshiTradingClient(self._target, signer, self._budget)
+            self._gateway.client = KalshiTradingClient.at(self._target, signer, self._budget)
         self._gateway.client.sign_with(signer)  # not a new client: requests may be under way
         return await KalshiSocket.connect(self._target, signer)
 
@@ -316,5 +323,8 @@ class ExecutionService:
             "budget_waits": self._budget.waits,
             "budget_refusals": self._budget.refusals,
         }
+        if (client := self._gateway.client) is not None:
+            counters["signed_ahead"] = client.signatures.hits
+            counters["signed_late"] = client.signatures.misses
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)

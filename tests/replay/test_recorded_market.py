@@ -128,7 +128,7 @@ async def agreement(stack: Stack, watcher: Watcher) -> View:
     """The first moment at which nothing changed while the exchange answered, and both agree."""
     settings = load_settings(stack.environ)
     signer = Signer(load_credentials(settings))
-    async with KalshiTradingClient(target_of(settings), signer, RateBudget()) as client:
+    async with KalshiTradingClient.at(target_of(settings), signer, RateBudget()) as client:
         async with asyncio.timeout(90):
             while True:
                 shown = watcher.view()

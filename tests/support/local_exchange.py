@@ -15,8 +15,10 @@ import msgspec
 import websockets
 from support.exchange import REST, WEBSOCKET, Stream
 
+from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.credentials import Algorithm, Credentials, new_credentials
+from processes.adapters.kalshi.environments import KalshiTarget
 from processes.adapters.kalshi.signing import Signer, real_ms
 from processes.exchange.assembly import Rules, assemble
 from processes.exchange.books import NO, YES
@@ -75,6 +77,14 @@ class LocalExchange:
         await self._server.stop()
         await self._admin.stop()
         self.time.close()
+
+    @property
+    def target(self) -> KalshiTarget:
+        """Where a client of ours connects."""
+        host = f"127.0.0.1:{self._server.port}"
+        return KalshiTarget(
+            Environment.SIMULATED, f"http://{host}{REST}", f"ws://{host}{WEBSOCKET}"
+        )
 
     def market(self, ticker: str, **facts: Any) -> Market:
         """A market of this ticker, open for trading, its book empty."""

@@ -21,6 +21,7 @@ from processes.runtime.config import FALSE, TRUE, ConfigError, Settings
 from processes.runtime.run import Stopped
 
 __all__ = [
+    "REAL_MONEY",
     "KalshiTarget",
     "Purpose",
     "clock_of",
@@ -33,6 +34,7 @@ __all__ = [
 
 REST_PATH: Final = "/trade-api/v2"
 WS_PATH: Final = "/trade-api/ws/v2"
+REAL_MONEY: Final = "PRODUCTION: orders of this program put REAL MONEY at risk"
 RETIRED: Final = frozenset({"trading-api.kalshi.com", "demo-api.kalshi.com"})
 POLL: Final = 0.02  # seconds between looks for the exchange's announcement
 

@@ -34,7 +34,7 @@ from processes.adapters.kalshi.wire_enums import (
     OrderStatusText,
     Result,
 )
-from processes.adapters.kalshi.wire_rest import FillRow, Market, OrderbookReply, OrderRow
+from processes.adapters.kalshi.wire_rest import FillRow, Market, OrderRow, Sides
 
 __all__ = [
     "ExchangeOrder",
@@ -153,9 +153,9 @@ def levels_of_snapshot(msg: SnapshotMsg) -> Levels:
     return _levels(msg.yes_dollars_fp, msg.no_dollars_fp, msg.market_ticker)
 
 
-def levels_of_orderbook(reply: OrderbookReply, ticker: str) -> Levels:
-    """The same from REST."""
-    return _levels(reply.orderbook_fp.yes_dollars, reply.orderbook_fp.no_dollars, ticker)
+def levels_of_orderbook(sides: Sides, ticker: str) -> Levels:
+    """The same from REST, where NO levels are always at NO prices."""
+    return _levels(sides.yes_dollars, sides.no_dollars, ticker)
 
 
 def change_of_delta(msg: DeltaMsg) -> tuple[int, int, int]:

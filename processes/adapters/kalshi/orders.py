@@ -34,13 +34,15 @@ __all__ = [
     "SelfTrade",
     "Settlement",
     "TimeInForce",
+    "amount",
 ]
 
 CENT_E6: Final = 10_000
 CENT_E4: Final = 100
 
 
-def _amount(parse: Callable[[str], int], text: str) -> int:
+def amount(parse: Callable[[str], int], text: str) -> int:
+    """An amount of the wire; `WireError` when it is none."""
     try:
         return parse(text)
     except ValueError as error:
@@ -65,6 +67,7 @@ class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     cancel_order_on_pause: bool = True
     self_trade: SelfTrade = SelfTrade.TAKER_AT_CROSS
+    order_group_id: str | None = None
     exchange_index: int | None = None
 
     def body(self) -> CreateBody:
@@ -81,6 +84,7 @@ class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
             post_only=self.post_only,
             reduce_only=self.reduce_only,
             cancel_order_on_pause=self.cancel_order_on_pause,
+            order_group_id=self.order_group_id,
             exchange_index=self.exchange_index,
         )
 
@@ -105,8 +109,8 @@ class CreatedOrder(msgspec.Struct, frozen=True):
         return cls(
             order_id=reply.order_id,
             client_order_id=reply.client_order_id or client_order_id,
-            fill_count_e2=_amount(parse_count, reply.fill_count),
-            remaining_count_e2=_amount(parse_count, reply.remaining_count),
+            fill_count_e2=amount(parse_count, reply.fill_count),
+            remaining_count_e2=amount(parse_count, reply.remaining_count),
             ts_ms=reply.ts_ms,
             average_price=reply.average_fill_price,
             average_fee=reply.average_fee_paid,
@@ -159,8 +163,8 @@ class AmendedOrder(msgspec.Struct, frozen=True):
         return cls(
             reply.order_id,
             reply.ts_ms,
-            None if fill is None else _amount(parse_count, fill),
-            None if rest is None else _amount(parse_count, rest),
+            None if fill is None else amount(parse_count, fill),
+            None if rest is None else amount(parse_count, rest),
         )
 
 
@@ -174,7 +178,7 @@ class CanceledOrder(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, reply: CancelReply) -> CanceledOrder:
         """From the answer."""
-        return cls(reply.order_id, _amount(parse_count, reply.reduced_by), reply.ts_ms)
+        return cls(reply.order_id, amount(parse_count, reply.reduced_by), reply.ts_ms)
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -189,10 +193,10 @@ class Balance(msgspec.Struct, frozen=True):
     def of(cls, reply: BalanceReply) -> Balance:
         """From the answer."""
         shards = {
-            row.exchange_index: _amount(parse_money, row.balance) for row in reply.balance_breakdown
+            row.exchange_index: amount(parse_money, row.balance) for row in reply.balance_breakdown
         }
         return cls(
-            balance_e6=_amount(parse_money, reply.balance_dollars),
+            balance_e6=amount(parse_money, reply.balance_dollars),
             portfolio_value_e6=reply.portfolio_value * CENT_E6,
             updated_s=reply.updated_ts,
             by_exchange_e6=shards,
@@ -215,11 +219,11 @@ class Position(msgspec.Struct, frozen=True):
         """From one row."""
         return cls(
             market_ticker=row.ticker,
-            position_e2=_amount(parse_count, row.position_fp),
-            exposure_e6=_amount(parse_money, row.market_exposure_dollars),
-            realized_e6=_amount(parse_money, row.realized_pnl_dollars),
-            fees_e6=_amount(parse_money, row.fees_paid_dollars),
-            traded_e6=_amount(parse_money, row.total_traded_dollars),
+            position_e2=amount(parse_count, row.position_fp),
+            exposure_e6=amount(parse_money, row.market_exposure_dollars),
+            realized_e6=amount(parse_money, row.realized_pnl_dollars),
+            fees_e6=amount(parse_money, row.fees_paid_dollars),
+            traded_e6=amount(parse_money, row.total_traded_dollars),
             exchange_index=row.exchange_index,
         )
 
@@ -244,11 +248,11 @@ class Settlement(msgspec.Struct, frozen=True):
         return cls(
             market_ticker=row.ticker,
             result=row.market_result,
-            yes_count_e2=_amount(parse_count, row.yes_count_fp),
-            no_count_e2=_amount(parse_count, row.no_count_fp),
-            cost_e6=sum(_amount(parse_money, c) for c in costs),
+            yes_count_e2=amount(parse_count, row.yes_count_fp),
+            no_count_e2=amount(parse_count, row.no_count_fp),
+            cost_e6=sum(amount(parse_money, c) for c in costs),
             revenue_e6=row.revenue * CENT_E6,
-            fee_e6=_amount(parse_money, row.fee_cost),
+            fee_e6=amount(parse_money, row.fee_cost),
             value_e4=None if row.value is None else row.value * CENT_E4,
             settled_ms=ms_of_rfc3339(row.settled_time),
         )

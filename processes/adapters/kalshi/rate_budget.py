@@ -26,13 +26,14 @@ TOO_MANY: Final = 429
 
 
 class Call(StrEnum):
-    """What a request costs: see `COSTS`."""
+    """What a request costs, each item of a batch: see `COSTS`."""
 
     READ = "read"
     READ_ORDER = "read_order"
     BALANCE = "balance"
     CREATE = "create"
     AMEND = "amend"
+    GROUP = "group"
     CANCEL = "cancel"
     CANCEL_ALL = "cancel_all"
 
@@ -43,11 +44,12 @@ COSTS: Final = {
     Call.BALANCE: 1,
     Call.CREATE: 10,
     Call.AMEND: 10,
+    Call.GROUP: 10,
     Call.CANCEL: 2,
     Call.CANCEL_ALL: 2,
 }
-_WRITES: Final = frozenset({Call.CREATE, Call.AMEND, Call.CANCEL, Call.CANCEL_ALL})
-_URGENT: Final = frozenset({Call.CANCEL, Call.CANCEL_ALL})
+_WRITES: Final = frozenset({Call.CREATE, Call.AMEND, Call.GROUP, Call.CANCEL, Call.CANCEL_ALL})
+_URGENT: Final = frozenset({Call.CANCEL, Call.CANCEL_ALL, Call.GROUP})
 
 
 class TokenBucket:
@@ -108,16 +110,23 @@ class RateBudget:
             return self._balance
         return self._write if call in _WRITES else self._read
 
-    def try_take(self, call: Call) -> int:
-        """Take what a call costs: 0, or nanoseconds until there will be room."""
-        bucket = self._bucket(call)
+    def try_take(self, call: Call, items: int = 1) -> int:
+        """Take what a call of so many items costs: 0, or nanoseconds until there will be room."""
+        bucket, cost = self._bucket(call), items * COSTS[call]
         keep = bucket.capacity // CANCEL_SHARE if call in _WRITES - _URGENT else 0
-        return bucket.take(COSTS[call], keep)
+        return bucket.take(cost, min(keep, max(bucket.capacity - cost, 0)))
 
-    async def acquire(self, call: Call) -> None:
-        """Wait for room; `RateLimited` when a new order or amendment would wait too long."""
+    async def acquire(self, call: Call, items: int = 1) -> None:
+        """Wait for room.
+
+        `RateLimited` when a new order or amendment would wait too long, or when a batch is more
+        than the bucket ever holds: the exchange refuses that as a whole.
+        """
+        if items * COSTS[call] > self._bucket(call).capacity:
+            self.refusals += 1
+            raise RateLimited(TOO_MANY, "own_rate_budget", f"{items} x {call} never fit, not sent")
         waited_ns = 0
-        while delay_ns := self.try_take(call):
+        while delay_ns := self.try_take(call, items):
             self.waits += 1
             if call in _WRITES - _URGENT and waited_ns + delay_ns > self._max_wait_ns:
                 self.refusals += 1

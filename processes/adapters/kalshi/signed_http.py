@@ -26,13 +26,14 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.rate_budget import Call, RateBudget
+from processes.adapters.kalshi.signature_pool import SignaturePool
 from processes.adapters.kalshi.signing import Signer
 
 __all__ = ["KalshiHttp", "Params"]
 
 Reply = TypeVar("Reply")
 Made = TypeVar("Made")
-Params = dict[str, str | int | None]
+Params = dict[str, str | int | list[str] | None]  # a list is repeated, None is left out
 
 TRIES: Final = 4  # of a read
 FIRST_BACKOFF: Final = 0.1  # seconds, doubled at each try, plus up to as much again
@@ -60,7 +61,7 @@ class KalshiHttp:
         parts = urlsplit(target.rest_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._base = parts.path.rstrip("/")
-        self._signer = signer
+        self.signatures = SignaturePool(signer)
         self._budget = budget
         self._rng = rng
         self._sleep = sleep
@@ -72,7 +73,17 @@ class KalshiHttp:
 
     def sign_with(self, signer: Signer) -> None:
         """Use another key from the next request on."""
-        self._signer = signer
+        self.signatures.sign_with(signer)
+
+    def want_signatures(
+        self, method: str, path: str, number: int = 1, for_ms: int | None = None
+    ) -> None:
+        """Have signatures of a request ready; `path` is below the base."""
+        self.signatures.want(method, self._base + path, number, for_ms)
+
+    def unwant_signatures(self, method: str, path: str) -> None:
+        """That request will not come any more."""
+        self.signatures.unwant(method, self._base + path)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,9 +124,10 @@ class KalshiHttp:
         *,
         params: Params | None = None,
         body: bytes | None = None,
+        items: int = 1,
     ) -> Made:
         """Send once. `UnknownOutcome` when it may have been done and we cannot tell."""
-        await self._budget.acquire(call)
+        await self._budget.acquire(call, items)
         what = f"{method} {path}"
         try:
             response = await self._request(method, path, params, body)
@@ -135,7 +147,7 @@ class KalshiHttp:
         self, method: str, path: str, params: Params | None, body: bytes | None
     ) -> httpx.Response:
         query = {k: v for k, v in (params or {}).items() if v is not None}
-        headers = self._signer.headers(method, self._base + path)
+        headers = self.signatures.headers(method, self._base + path)
         if body is not None:
             headers |= _JSON
         url = self._origin + self._base + path

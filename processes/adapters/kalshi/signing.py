@@ -47,11 +47,14 @@ class Signer:
 
     def __init__(self, credentials: Credentials, now_ms: Callable[[], int] = real_ms) -> None:
         self._credentials = credentials
-        self._now_ms = now_ms
+        self.now_ms = now_ms
 
-    def headers(self, method: str, path: str) -> dict[str, str]:
-        """For `path` such as `/trade-api/v2/portfolio/orders`; a query is left out of the text."""
-        timestamp_ms = str(self._now_ms())
+    def headers(self, method: str, path: str, at_ms: int | None = None) -> dict[str, str]:
+        """For `path` such as `/trade-api/v2/portfolio/orders`, dated now or `at_ms`.
+
+        A query is left out of the text.
+        """
+        timestamp_ms = str(self.now_ms() if at_ms is None else at_ms)
         return {
             KEY_HEADER: self._credentials.api_key_id,
             TIMESTAMP_HEADER: timestamp_ms,

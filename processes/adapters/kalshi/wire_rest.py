@@ -41,6 +41,7 @@ __all__ = [
     "SettlementRow",
     "SettlementsPage",
     "ShardBalance",
+    "Sides",
 ]
 
 Level = tuple[str, str]
@@ -102,7 +103,9 @@ class MarketReply(_Reply, frozen=True):
     market: Market
 
 
-class _Sides(_Reply, frozen=True):
+class Sides(_Reply, frozen=True):
+    """Both legs of a book."""
+
     yes_dollars: list[Level] | None
     no_dollars: list[Level] | None
 
@@ -110,7 +113,7 @@ class _Sides(_Reply, frozen=True):
 class OrderbookReply(_Reply, frozen=True):
     """`GET /markets/{ticker}/orderbook`: bids of each leg at its own price, best last."""
 
-    orderbook_fp: _Sides
+    orderbook_fp: Sides
 
 
 class ExchangeStatus(_Reply, frozen=True):

@@ -140,3 +140,22 @@ def test_stated_limits_replace_the_assumed_ones() -> None:
 
 def test_every_call_has_a_cost() -> None:
     assert set(COSTS) == set(Call)
+
+
+async def test_a_batch_that_never_fits_is_not_waited_for() -> None:
+    patience = Patience()
+    budget = patience.budget()
+    await budget.acquire(Call.CANCEL, 50)
+    with pytest.raises(RateLimited, match="51 x cancel never fit"):
+        await budget.acquire(Call.CANCEL, 51)
+    assert patience.slept == []
+
+
+def test_a_batch_costs_what_its_items_cost() -> None:
+    budget = Patience().budget()
+    assert budget.try_take(Call.CREATE, 7) == 0
+    assert taken(budget, Call.CREATE) == 1  # the last fifth is for cancels
+
+
+def test_a_batch_may_be_all_that_the_exchange_takes_at_once() -> None:
+    assert Patience().budget().try_take(Call.CREATE, 10) == 0

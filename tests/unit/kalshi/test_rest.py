@@ -89,7 +89,7 @@ class FakeExchange:
         self.slept.append(seconds)
 
     def client(self, seed: int = 0) -> KalshiTradingClient:
-        return KalshiTradingClient(
+        return KalshiTradingClient.at(
             TARGET,
             Signer(KEY),
             seed=seed,

@@ -1,0 +1,94 @@
+"""Reads of our account over REST. They lag what happened, positions by about a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ipc.messages import ActorFill
+from ipc.units import parse_count
+from processes.adapters.kalshi.normalise import ExchangeOrder, fill_of, order_of
+from processes.adapters.kalshi.order_results import QueuePosition
+from processes.adapters.kalshi.orders import Balance, Position, Settlement, amount
+from processes.adapters.kalshi.rate_budget import Call
+from processes.adapters.kalshi.rest_part import RestPart, segment
+from processes.adapters.kalshi.signed_http import Params
+from processes.adapters.kalshi.wire_batches import QueuePositionReply, QueuePositionsReply
+from processes.adapters.kalshi.wire_rest import (
+    BalanceReply,
+    FillsPage,
+    OrderReply,
+    OrdersPage,
+    PositionsPage,
+    SettlementsPage,
+)
+
+__all__ = ["PortfolioPart"]
+
+ORDERS: Final = "/portfolio/orders"
+
+
+class PortfolioPart(RestPart):
+    """Cash, positions, orders, fills, settlements."""
+
+    async def balance(self) -> Balance:
+        """Our cash. The exchange answers this once a second on the lower tiers."""
+        path = "/portfolio/balance"
+        return Balance.of(await self._http.read(BalanceReply, path, call=Call.BALANCE))
+
+    async def positions(self, ticker: str | None = None) -> list[Position]:
+        """Positions that are not settled; they lag fills by about a second."""
+        params: Params = {"ticker": ticker}
+        pages = self._pages(PositionsPage, "/portfolio/positions", params)
+        return [Position.of(row) async for page in pages for row in page.market_positions]
+
+    async def orders(
+        self, *, status: str | None = "resting", ticker: str | None = None
+    ) -> list[ExchangeOrder]:
+        """Our orders; status: resting, canceled, executed, None for all of two weeks."""
+        pages = self._pages(OrdersPage, ORDERS, {"status": status, "ticker": ticker})
+        return [order_of(row) async for page in pages for row in page.orders]
+
+    async def order(self, order_id: str) -> ExchangeOrder:
+        """One order of ours; `NotFound`. It may lag a cancel for half a second."""
+        path = f"{ORDERS}/{segment(order_id)}"
+        reply = await self._http.read(OrderReply, path, call=Call.READ_ORDER)
+        return order_of(reply.order)
+
+    async def queue_positions(
+        self, *, tickers: Iterable[str] | None = None, event_ticker: str | None = None
+    ) -> list[QueuePosition]:
+        """What stands before each of our resting orders, of some markets or of an event."""
+        params: Params = {
+            "market_tickers": ",".join(tickers) if tickers is not None else None,
+            "event_ticker": event_ticker,
+        }
+        path = f"{ORDERS}/queue_positions"
+        reply = await self._http.read(QueuePositionsReply, path, params)
+        return [QueuePosition.of(row) for row in reply.queue_positions]
+
+    async def queue_position(self, order_id: str) -> int:
+        """Hundredths of contracts that stand before one order; `NotFound`."""
+        path = f"{ORDERS}/{segment(order_id)}/queue_position"
+        reply = await self._http.read(QueuePositionReply, path)
+        return amount(parse_count, reply.queue_position_fp)
+
+    async def fills(
+        self,
+        *,
+        min_ts: int | None = None,
+        order_id: str | None = None,
+        ticker: str | None = None,
+    ) -> list[ActorFill]:
+        """Our executions, newest first; `min_ts` in Unix seconds."""
+        params: Params = {"min_ts": min_ts, "order_id": order_id, "ticker": ticker}
+        pages = self._pages(FillsPage, "/portfolio/fills", params)
+        return [fill_of(row) async for page in pages for row in page.fills]
+
+    async def settlements(
+        self, *, min_ts: int | None = None, ticker: str | None = None
+    ) -> list[Settlement]:
+        """What settled markets paid us."""
+        params: Params = {"min_ts": min_ts, "ticker": ticker}
+        pages = self._pages(SettlementsPage, "/portfolio/settlements", params)
+        return [Settlement.of(row) async for page in pages for row in page.settlements]
