@@ -19,7 +19,6 @@ from typing import Final
 
 from ipc.clock import mono_ns
 from ipc.units import ONE_DOLLAR_E4
-from models.fees import FeeSchedule, rule_at_ms
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import (
     change_of_delta,
@@ -28,19 +27,20 @@ from processes.adapters.kalshi.normalise import (
     trade_of,
 )
 from processes.adapters.kalshi.payloads import DeltaMsg, SnapshotMsg, TradeMsg
-from processes.adapters.kalshi.recordings import RecordedFrame, RecordedMarket, RecordingError
+from processes.adapters.kalshi.recordings import RecordedFrame, RecordingError
 from processes.adapters.kalshi.wire import Delta, Snapshot, Trade
 from processes.exchange.books import YES, Level
 from processes.exchange.desk import Desk
 from processes.exchange.events import BookChanged, Traded
 from processes.exchange.hub import Hub
 from processes.exchange.market_time import MarketTime
-from processes.exchange.markets import Market, MarketFacts, MarketStatus
+from processes.exchange.markets import Market, MarketStatus
+from processes.exchange.recorded_facts import facts_of
 from processes.exchange.timeline import Item, Recording, Step, timeline
 from processes.exchange.venue import Venue
 from processes.runtime.log import Log
 
-__all__ = ["PATIENCE_S", "Replay", "facts_of"]
+__all__ = ["PATIENCE_S", "Replay"]
 
 PATIENCE_S: Final = 10.0  # real time that a market waits for its first subscriber
 FIRST_PATIENCE_S: Final = 30.0  # before anybody has subscribed: the others are still starting
@@ -51,23 +51,6 @@ PASS_GAP_MS: Final = 60_000  # between the end of one pass and the start of the 
 BATCH: Final = 256  # steps between two breaths
 LAG_S: Final = 0.25  # real time; further behind, market time waits for the frames
 NAP_S: Final = 0.05
-
-
-def facts_of(market: RecordedMarket, shift_ms: int, first_ms: int) -> MarketFacts:
-    """What is known of a recorded market, moved by `shift_ms`."""
-    open_ms = market.open_ms or first_ms
-    close_ms = market.close_ms or open_ms + 86_400_000
-    return MarketFacts(
-        ticker=market.ticker,
-        event_ticker=market.event_ticker,
-        series_ticker=market.series_ticker,
-        open_ms=open_ms + shift_ms,
-        close_ms=close_ms + shift_ms,
-        grid=market.grid,
-        structure="linear_cent" if market.grid.size == 99 else "tapered_deci_cent",
-        title=market.title,
-        fees=FeeSchedule.of(rule_at_ms(open_ms)),
-    )
 
 
 class Replay:

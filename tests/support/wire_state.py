@@ -19,23 +19,12 @@ from processes.adapters.kalshi.normalise import ms_of_rfc3339
 from processes.exchange.books import NO, YES
 from processes.exchange.markets import Market, MarketStatus
 from processes.exchange.orders import NewOrder, Order, SelfTrade, Status, TimeInForce
+from processes.exchange.recorded_facts import DETAILS
 
 __all__ = ["balance_e6", "prepare", "prepare_market", "rows_in"]
 
 DEFAULT_TICKER: Final = "KXWIRE-26JUN11-A"
 DEFAULT_CASH_E6: Final = 98_018_600
-DETAILS: Final = (
-    "cap_strike",
-    "custom_strike",
-    "early_close_condition",
-    "functional_strike",
-    "is_provisional",
-    "mve_collection_ticker",
-    "mve_selected_legs",
-    "occurrence_datetime",
-    "primary_participant_key",
-)
-LONG_MS: Final = 14 * 86_400_000
 
 
 def rows_in(body: Any) -> Iterator[dict[str, Any]]:
@@ -63,7 +52,9 @@ def balance_e6(recording: Recording) -> int:
 def prepare_market(exchange: LocalExchange, ticker: str, body: dict[str, Any] | None) -> Market:
     """A market with the facts of its recorded body, of 47 to 52 cents."""
     known = body or {}
-    facts: dict[str, Any] = {"details": {k: known[k] for k in DETAILS if k in known}}
+    facts: dict[str, Any] = {
+        "details": {k: known[k] for k in (*DETAILS, "occurrence_datetime") if k in known}
+    }
     names = ("title", "yes_sub_title", "no_sub_title", "strike_type", "floor_strike")
     facts |= {name: known[name] for name in names if name in known}
     if known:

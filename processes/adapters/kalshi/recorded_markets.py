@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -59,6 +59,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
     result: Result = Result.NONE
     yes_value_e4: int | None = None
     title: str = ""
+    body: dict[str, Any] = {}  # all of the exchange's own reply, empty when there was none
 
     @property
     def series_ticker(self) -> str:
@@ -67,7 +68,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct):
-    markets: list[Market]
+    markets: list[msgspec.Raw]
 
 
 class _Metadata(msgspec.Struct):
@@ -110,13 +111,16 @@ def _from_metadata(path: Path, ticker: str) -> RecordedMarket | None:
         return None
     try:
         reply = msgspec.json.decode(file.read_bytes(), type=_Metadata).response
-        found = [m for m in reply.markets if m.ticker == ticker]
-        return _of_market(path, found[0]) if found else None
+        for raw in reply.markets:
+            market = msgspec.json.decode(raw, type=Market)
+            if market.ticker == ticker:
+                return _of_market(path, market, msgspec.json.decode(raw))
+        return None
     except (msgspec.MsgspecError, WireError, ValueError) as error:
         raise RecordingError(file, 0, f"not an event's reply: {error}") from None
 
 
-def _of_market(path: Path, market: Market) -> RecordedMarket:
+def _of_market(path: Path, market: Market, body: dict[str, Any]) -> RecordedMarket:
     info = market_of(market)
     value = market.settlement_value_dollars
     return RecordedMarket(
@@ -131,6 +135,7 @@ def _of_market(path: Path, market: Market) -> RecordedMarket:
         result=info.result,
         yes_value_e4=parse_price(value) if value else None,
         title=info.title,
+        body=body,
     )
 
 
