@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 
 from benchmarks.market import TICKER
 from ipc.clock import MarketClockWriter, real_ns
-from ipc.units import format_count, format_price
+from ipc.units import ONE_DOLLAR_E4, format_count, format_price
 from processes.adapters.kalshi.commands import Channel, decode_command
 from processes.adapters.kalshi.credentials import (
     Account,
@@ -49,9 +49,14 @@ def _frame(kind: str, **facts: Any) -> bytes:
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
+def _price(side: int, leg_price_e4: int) -> str:
+    """As the collector asks for it: NO at the YES price."""
+    return format_price(ONE_DOLLAR_E4 - leg_price_e4 if side else leg_price_e4)
+
+
 def _snapshot() -> bytes:
-    levels = [(format_price(price), "100.00") for price in _PRICES]
-    msg = {"market_ticker": TICKER, "yes_dollars_fp": levels, "no_dollars_fp": levels}
+    yes, no = ([(_price(side, price), "100.00") for price in _PRICES] for side in (0, 1))
+    msg = {"market_ticker": TICKER, "yes_dollars_fp": yes, "no_dollars_fp": no}
     return _frame("orderbook_snapshot", sid=BOOK_SID, seq=1, msg=msg)
 
 
@@ -66,7 +71,7 @@ def _deltas(number: int) -> bytes:
         msg = {
             "market_ticker": TICKER,
             "market_id": _MARKET_ID,
-            "price_dollars": format_price(_PRICES[at]),
+            "price_dollars": _price(side, _PRICES[at]),
             "delta_fp": format_count(change),
             "side": _SIDES[side],
             "ts": "2026-06-11T06:31:29.957081Z",

@@ -66,6 +66,7 @@ def assemble(
     markets = Markets(table, session, log)
     queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * 1_000_000)
     triggers = Triggers(table, publisher)
+    seed = int(rng.integers(2**32))
     feed = BookFeed(markets, queue, session, triggers)
     return Collector(
         table=table,
@@ -85,7 +86,7 @@ def assemble(
             rng=rng,
         ),
         discovery=Discovery(
-            KalshiTradingClient.at(target, signer, RateBudget()), settings.books, log
+            KalshiTradingClient.at(target, signer, RateBudget(), seed=seed), settings.books, log
         ),
         publisher=publisher,
         doorbell=Pusher(context, "doorbell", *place),

@@ -37,11 +37,15 @@ class BookFeed:
         self._session = session
         self._triggers = triggers
         self.holes: set[str] = set()
+        self._on_yes_scale = False
         self.news = False  # the exchange spoke of a market's life: look at its list
         self.counts: Counter[str] = Counter()
 
-    def on_frame(self, frame: Frame, recv_ns: int, mono_ns: int) -> None:
-        """One frame whose `seq` has been checked."""
+    def on_frame(
+        self, frame: Frame, recv_ns: int, mono_ns: int, *, on_yes_scale: bool = False
+    ) -> None:
+        """One frame whose `seq` has been checked; `on_yes_scale` as its subscription was made."""
+        self._on_yes_scale = on_yes_scale
         if isinstance(frame, Delta):
             self._on_delta(frame, recv_ns, mono_ns)
         elif isinstance(frame, Trade):
@@ -59,7 +63,7 @@ class BookFeed:
         if clock is not None and clock <= market.snapshot_clock:
             self.counts["deltas_before_snapshot"] += 1  # the snapshot holds them
             return
-        side, price_e4, delta_e2 = change_of_delta(frame.msg)
+        side, price_e4, delta_e2 = change_of_delta(frame.msg, on_yes_scale=self._on_yes_scale)
         stamps = Stamps(frame.seq, exchange_ms(frame.msg.ts_ms, frame.msg.ts), recv_ns, mono_ns)
         accepted = self._queue.enqueue_delta(market.row, side, price_e4, delta_e2, stamps)
         self._settle(market, UpdateType.DELTA, accepted, recv_ns)
@@ -78,7 +82,7 @@ class BookFeed:
         if market is None:
             return
         stamps = Stamps(frame.seq, 0, recv_ns, mono_ns)
-        levels = levels_of_snapshot(frame.msg)
+        levels = levels_of_snapshot(frame.msg, on_yes_scale=self._on_yes_scale)
         accepted = self._queue.enqueue_snapshot(market.row, *levels, stamps)
         ticker = market.info.ticker
         if not self._queue.last.broken:

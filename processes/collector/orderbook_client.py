@@ -124,7 +124,8 @@ class OrderbookClient:
         for event in self._subscriptions.on_frame(frame):
             await self._on_event(event, recv_ns)
         try:
-            self._feed.on_frame(frame, recv_ns, stamp_ns)
+            on_yes_scale = self._subscriptions.on_yes_scale
+            self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
         except WireError as error:  # typed but not an amount: as good as a missing frame
             self.counts["malformed_frames"] += 1
             self._feed.on_gap(self._subscriptions.tickers(Channel.BOOK), recv_ns, str(error))
@@ -148,13 +149,19 @@ class OrderbookClient:
                 self._session.mark(MarkKind.GAP, None, recv_ns, detail)
             case Ended(terminal=True):
                 self._feed.on_gap(event.tickers, recv_ns, f"{event.channel} ended: {event.code}")
-                if event.channel in PER_MARKET:
-                    await self._send(self._subscriptions.subscribe(event.channel, event.tickers))
+                await self._again(event)
             case Rejected():
                 self.counts["commands_rejected"] += 1
                 self._log("rejected", channel=event.channel, code=event.code, what=event.message)
             case Ready() | Ended():
                 pass
+
+    async def _again(self, event: Ended) -> None:
+        """Subscribe anew what the exchange has ended: to the same markets, or to all."""
+        if event.channel not in PER_MARKET:
+            await self._send(self._subscriptions.subscribe(event.channel))
+        elif event.tickers:
+            await self._send(self._subscriptions.subscribe(event.channel, event.tickers))
 
     async def follow(self, changes: Changes) -> None:
         """Bring the subscriptions up to what is followed now."""

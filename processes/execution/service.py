@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+import numpy as np
+
 from ipc.account_table import AccountTableWriter
 from ipc.clock import Clock, mono_ns
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
@@ -63,6 +65,8 @@ class ExecutionService:
         self._table.heartbeat(mono_ns())
         self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
         life = int(stream.session_uid.rpartition("-")[2], 16)
+        self._life = life
+        self._rng = np.random.default_rng(life)
         self._wires = open_wires(settings.data_dir, settings.environ, life)
         self._bell = Bell(self._wires.doorbell, stream.session_uid)
         actor = settings.actor
@@ -203,14 +207,17 @@ class ExecutionService:
                     await socket.close()
             except KalshiError as error:
                 self._channel_down(error)
-            await asyncio.sleep(BACK_OFF[min(failures, len(BACK_OFF) - 1)])
+            pause = BACK_OFF[min(failures, len(BACK_OFF) - 1)]
+            await asyncio.sleep(pause * self._rng.uniform(0.5, 1.0))  # not all clients at once
             failures += 1
 
     async def _connect(self, stop: asyncio.Event) -> KalshiSocket:
         """With the credentials of now: a local exchange that starts anew may have made others."""
         signer = Signer(await wait_for_credentials(self._settings, stop))
         if self._gateway.client is None:
-            self._gateway.client = KalshiTradingClient.at(self._target, signer, self._budget)
+            self._gateway.client = KalshiTradingClient.at(
+                self._target, signer, self._budget, seed=self._life
+            )
         self._gateway.client.sign_with(signer)  # not a new client: requests may be under way
         return await KalshiSocket.connect(self._target, signer)
 

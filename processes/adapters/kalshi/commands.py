@@ -1,6 +1,7 @@
 """The WebSocket's commands. An `id` is the client's; commands are not answered in order.
 
-Books are subscribed with `use_yes_price` false, always said: NO levels come at NO prices.
+Whether NO levels come at YES prices (`use_yes_price`) is always said for books: the exchange will
+change what it takes for granted. We ask for YES prices; whoever reads the frames must know which.
 """
 
 from __future__ import annotations
@@ -84,12 +85,16 @@ def _encode(command_id: int, cmd: str, params: CommandParams | None = None) -> b
 
 
 def subscribe(
-    command_id: int, channels: Iterable[str], market_tickers: Iterable[str] | None = None
+    command_id: int,
+    channels: Iterable[str],
+    market_tickers: Iterable[str] | None = None,
+    *,
+    use_yes_price: bool = True,
 ) -> bytes:
     """Subscribe to channels, of some markets or of all that the channel offers."""
     names = [str(c) for c in channels]
     tickers = None if market_tickers is None else list(market_tickers)
-    yes_price = False if Channel.BOOK in names else None
+    yes_price = use_yes_price if Channel.BOOK in names else None
     params = CommandParams(channels=names, market_tickers=tickers, use_yes_price=yes_price)
     return _encode(command_id, "subscribe", params)
 

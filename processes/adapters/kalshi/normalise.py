@@ -1,8 +1,9 @@
 """From the wire's text to integers: levels, changes, trades, markets, orders, fills.
 
-A row of `ipc.book` holds bids of both legs at their own leg's price, which is how the exchange
-sends books without `use_yes_price`; so nothing is mirrored here. `WireError` names the market or
-order of an amount that cannot be read.
+A row of `ipc.book` holds bids of both legs at their own leg's price. So the exchange sends books
+without `use_yes_price` (and recordings hold them); with it NO levels come at YES prices and are
+mirrored here (`on_yes_scale`). `WireError` names the market or order of an amount that cannot be
+read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from ipc.book import NO, YES
 from ipc.messages import ActorFill, BookSide, OrderStatus
-from ipc.units import PriceGrid, parse_count, parse_money, parse_price
+from ipc.units import ONE_DOLLAR_E4, PriceGrid, parse_count, parse_money, parse_price
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.payloads import (
     DeltaMsg,
@@ -148,9 +149,12 @@ def _levels(yes: Iterable[Text] | None, no: Iterable[Text] | None, owner: str) -
     return sides, prices, counts
 
 
-def levels_of_snapshot(msg: SnapshotMsg) -> Levels:
+def levels_of_snapshot(msg: SnapshotMsg, *, on_yes_scale: bool = False) -> Levels:
     """(sides, prices_e4, counts_e2), YES levels first, as `ipc.book.apply_snapshot` takes them."""
-    return _levels(msg.yes_dollars_fp, msg.no_dollars_fp, msg.market_ticker)
+    sides, prices, counts = _levels(msg.yes_dollars_fp, msg.no_dollars_fp, msg.market_ticker)
+    if on_yes_scale:
+        prices = np.where(sides == NO, ONE_DOLLAR_E4 - prices, prices)
+    return sides, prices, counts
 
 
 def levels_of_orderbook(sides: Sides, ticker: str) -> Levels:
@@ -158,10 +162,13 @@ def levels_of_orderbook(sides: Sides, ticker: str) -> Levels:
     return _levels(sides.yes_dollars, sides.no_dollars, ticker)
 
 
-def change_of_delta(msg: DeltaMsg) -> tuple[int, int, int]:
+def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[int, int, int]:
     """(side, leg price_e4, signed delta_e2)."""
     try:
-        return _LEGS[msg.side], _price(msg.price_dollars), _count(msg.delta_fp)
+        side, price_e4 = _LEGS[msg.side], _price(msg.price_dollars)
+        if on_yes_scale and side == NO:
+            price_e4 = ONE_DOLLAR_E4 - price_e4
+        return side, price_e4, _count(msg.delta_fp)
     except ValueError as error:
         raise WireError(f"{msg.market_ticker}: {error}") from None
     except KeyError:

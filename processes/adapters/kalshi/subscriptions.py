@@ -102,9 +102,13 @@ NO_CODE: Final = 0
 
 
 class Subscriptions:
-    """The subscriptions of one connection; a new connection starts with a new one."""
+    """The subscriptions of one connection; a new connection starts with a new one.
 
-    def __init__(self) -> None:
+    `on_yes_scale`: NO levels of its books come at YES prices, because that was asked for.
+    """
+
+    def __init__(self, *, on_yes_scale: bool = True) -> None:
+        self.on_yes_scale = on_yes_scale
         self._next_id = 1
         self._commands: dict[int, _Command] = {}
         self._channels: dict[str, _State] = {}
@@ -141,7 +145,7 @@ class Subscriptions:
         state = self._channels.setdefault(str(channel), _State())
         state.tickers.update(wanted or ())
         command_id = self._take_id(_Kind.SUBSCRIBE, channel, wanted or ())
-        return commands.subscribe(command_id, [channel], wanted)
+        return commands.subscribe(command_id, [channel], wanted, use_yes_price=self.on_yes_scale)
 
     def add(self, channel: str, tickers: Iterable[str]) -> bytes | None:
         """More markets; None when there is nothing to add."""

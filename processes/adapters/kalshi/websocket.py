@@ -75,8 +75,14 @@ class KalshiSocket:
         *,
         max_queue: int = MAX_QUEUE,
         compression: str | None = None,
+        ping_interval: float = PING_INTERVAL,
+        ping_timeout: float = PING_TIMEOUT,
     ) -> KalshiSocket:
-        """Open; `AuthError` when the key is refused, else `ExchangeUnavailable` says why not."""
+        """Open; `AuthError` when the key is refused, else `ExchangeUnavailable` says why not.
+
+        Alive is who answers pings, however quiet: after `ping_timeout` seconds without an answer
+        the connection is closed.
+        """
         local = target.environment is Environment.SIMULATED
         try:
             connection = await connect(
@@ -88,8 +94,8 @@ class KalshiSocket:
                 max_queue=max_queue,
                 open_timeout=OPEN_TIMEOUT,
                 close_timeout=CLOSE_TIMEOUT,
-                ping_interval=PING_INTERVAL,
-                ping_timeout=PING_TIMEOUT,
+                ping_interval=ping_interval,
+                ping_timeout=ping_timeout,
                 proxy=None if local else True,
             )
         except InvalidStatus as error:

@@ -67,6 +67,9 @@ def test_a_change_survives_the_wire(price_e4: int, size_e2: int, sign: int, side
         side=("yes", "no")[side], price=format_price(price_e4), size=format_count(sign * size_e2)
     )
     assert change_of_delta(frame.msg) == (side, price_e4, sign * size_e2)
+    mirrored = 10_000 - price_e4 if side else price_e4  # NO comes at the YES price
+    on_yes_scale = change_of_delta(frame.msg, on_yes_scale=True)
+    assert on_yes_scale == (side, mirrored, sign * size_e2)
 
 
 LEVELS = st.dictionaries(st.integers(1, 99).map(lambda cents: cents * 100), COUNTS, max_size=20)
@@ -84,6 +87,10 @@ def test_a_snapshot_is_the_book_that_was_sent(yes: dict[int, int], no: dict[int,
     assert book.apply_snapshot(row, *levels_of_snapshot(frame.msg)) == book.OK
     assert book.levels_of(row, book.Side.YES) == sorted(yes.items())
     assert book.levels_of(row, book.Side.NO) == sorted(no.items())
+    levels = levels_of_snapshot(frame.msg, on_yes_scale=True)
+    assert book.apply_snapshot(row, *levels) == book.OK
+    assert book.levels_of(row, book.Side.YES) == sorted(yes.items())
+    assert book.levels_of(row, book.Side.NO) == sorted((10_000 - p, c) for p, c in no.items())
 
 
 def test_levels_have_the_types_that_the_kernels_take() -> None:

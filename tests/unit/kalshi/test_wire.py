@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -148,7 +149,7 @@ def test_frames_go_out_as_they_come_in(data: bytes) -> None:
 
 
 def test_the_commands_are_the_protocols() -> None:
-    def said(command: bytes) -> object:
+    def said(command: bytes) -> Any:
         return json.loads(command)
 
     assert said(wire.subscribe(1, ["orderbook_delta"], ["A", "B"])) == {
@@ -157,9 +158,11 @@ def test_the_commands_are_the_protocols() -> None:
         "params": {
             "channels": ["orderbook_delta"],
             "market_tickers": ["A", "B"],
-            "use_yes_price": False,
+            "use_yes_price": True,
         },
     }
+    own_scale = said(wire.subscribe(1, ["orderbook_delta"], ["A"], use_yes_price=False))
+    assert own_scale["params"]["use_yes_price"] is False
     assert said(wire.subscribe(2, ["fill"])) == {
         "id": 2,
         "cmd": "subscribe",
@@ -184,7 +187,7 @@ def test_the_commands_are_the_protocols() -> None:
 def test_a_command_is_read_back() -> None:
     command = wire.decode_command(wire.subscribe(1, ["orderbook_delta"], ["A"]))
     assert command.params is not None
-    assert (command.id, command.cmd, command.params.use_yes_price) == (1, "subscribe", False)
+    assert (command.id, command.cmd, command.params.use_yes_price) == (1, "subscribe", True)
     with pytest.raises(WireError, match="not a command"):
         wire.decode_command(b'{"id":1}')
 
