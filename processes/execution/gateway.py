@@ -7,7 +7,7 @@ double anything. Everything else is asked again by whoever still wants it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 from ipc.clock import mono_ns
@@ -23,6 +23,7 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.orders import AmendOrder, CreateOrder
+from processes.adapters.kalshi.rate_budget import OWN_BUDGET
 from processes.adapters.kalshi.rest import KalshiTradingClient
 from processes.execution.ledger import Ledger
 from processes.execution.orders import TERMINAL, Acknowledged, Lost, Order, Refused, Reported, Sent
@@ -37,9 +38,10 @@ from processes.execution.outbox import (
 )
 from processes.runtime.log import Log
 
-__all__ = ["Gateway"]
+__all__ = ["RETRY", "Gateway", "pause_of"]
 
-RETRY: Final = 0.05  # seconds between two attempts of one create
+RETRY: Final = 0.05  # seconds between two attempts of one create, doubled at each 429 in a row
+MOST_DOUBLINGS: Final = 4
 CANCEL_RETRY: Final = 0.25  # seconds before a cancel that failed may be asked for again
 FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown outcome
 FIND_NS: Final = 5_000_000_000  # how long the order list must not know it
@@ -51,12 +53,19 @@ ALREADY_EXISTS: Final = "order_already_exists"
 class Gateway:
     """Runs requests; at most one of a kind for an order, so their number is bounded by orders."""
 
-    def __init__(self, ledger: Ledger, act: Callable[[], None], log: Log) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        act: Callable[[], None],
+        log: Log,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.client: KalshiTradingClient | None = None
         self.closing = False  # from then on no create is tried, or tried again
         self._ledger = ledger
         self._act = act
         self._log = log
+        self._sleep = sleep
         self._running: dict[tuple[type, str], asyncio.Task[None]] = {}
         self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
@@ -122,7 +131,7 @@ class Gateway:
     async def _create(self, order: Order, deadline_mono_ns: int) -> None:
         name = order.client_order_id
         lost = False  # an attempt of unknown outcome: from then on only the exchange's word counts
-        reason = ""
+        reason, limited = "", 0  # how often in a row the exchange said 429
         while mono_ns() <= deadline_mono_ns and not self.closing:
             try:
                 if await self._attempt(order):
@@ -134,6 +143,7 @@ class Gateway:
                 break
             except (RateLimited, ExchangeUnavailable) as error:
                 reason = _reason(error)  # nothing was done: try until the deadline
+                limited = limited + 1 if _told_to_wait(error) else 0
             except ApiError as error:
                 reason = _reason(error)
                 break
@@ -143,7 +153,7 @@ class Gateway:
             if lost:
                 self._ledger.tell(name, Lost(reason))
                 self._act()
-            await asyncio.sleep(RETRY)
+            await self._sleep(pause_of(limited, deadline_mono_ns - mono_ns()))
             if lost and not self._unknown(name):
                 return
         if not lost:
@@ -267,6 +277,17 @@ class Gateway:
             return
         for fill in fills:
             self._ledger.on_fill(fill, live=False)
+
+
+def _told_to_wait(error: KalshiError) -> bool:
+    """Whether the exchange said 429; what our own budget held back waits for room only."""
+    return isinstance(error, RateLimited) and error.code != OWN_BUDGET
+
+
+def pause_of(limited: int, left_ns: int) -> float:
+    """Seconds before the next attempt; a long one ends at the deadline."""
+    pause = RETRY * (1 << min(limited, MOST_DOUBLINGS))
+    return max(RETRY, min(pause, left_ns / 1_000_000_000))
 
 
 def _reason(error: KalshiError) -> str:

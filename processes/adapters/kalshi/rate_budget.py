@@ -15,7 +15,7 @@ from ipc.clock import mono_ns
 from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.wire_rest import AccountLimits
 
-__all__ = ["Call", "RateBudget", "TokenBucket"]
+__all__ = ["OWN_BUDGET", "Call", "RateBudget", "TokenBucket"]
 
 SECOND_NS: Final = 1_000_000_000
 BASIC_READ: Final = 200  # tokens a second; the bucket holds three seconds
@@ -23,6 +23,7 @@ BASIC_WRITE: Final = 100  # tokens a second; the bucket holds one second
 CANCEL_SHARE: Final = 5  # one fifth of the write bucket is for cancels only
 MAX_WAIT: Final = 1.0  # seconds that a new order waits for room
 TOO_MANY: Final = 429
+OWN_BUDGET: Final = "own_rate_budget"  # the code of what we ourselves did not send
 
 
 class Call(StrEnum):
@@ -124,12 +125,12 @@ class RateBudget:
         """
         if items * COSTS[call] > self._bucket(call).capacity:
             self.refusals += 1
-            raise RateLimited(TOO_MANY, "own_rate_budget", f"{items} x {call} never fit, not sent")
+            raise RateLimited(TOO_MANY, OWN_BUDGET, f"{items} x {call} never fit, not sent")
         waited_ns = 0
         while delay_ns := self.try_take(call, items):
             self.waits += 1
             if call in _WRITES - _URGENT and waited_ns + delay_ns > self._max_wait_ns:
                 self.refusals += 1
-                raise RateLimited(TOO_MANY, "own_rate_budget", f"no room for {call}, not sent")
+                raise RateLimited(TOO_MANY, OWN_BUDGET, f"no room for {call}, not sent")
             await self._sleep(delay_ns / SECOND_NS)
             waited_ns += delay_ns

@@ -12,7 +12,8 @@ from support.orders import FAR_NS, intent
 from ipc.messages import ActorOrder, OrderStatus
 from processes.adapters.kalshi.errors import OrderRejected, RateLimited
 from processes.adapters.kalshi.orders import CreatedOrder, CreateOrder
-from processes.execution.gateway import Gateway
+from processes.adapters.kalshi.rate_budget import OWN_BUDGET
+from processes.execution.gateway import RETRY, Gateway, pause_of
 from processes.execution.outbox import SendOrder
 
 
@@ -84,6 +85,27 @@ async def test_a_rejection_is_final_and_a_rate_limit_is_not() -> None:
     await done(gateway)
     assert exchange.asked == ["ka-i1-BY"] * 3
     assert (rig.last_order().status, rig.last_order().reason) == (OrderStatus.REJECTED, "no")
+
+
+async def test_a_rate_limit_is_met_with_growing_pauses_until_the_deadline() -> None:
+    busy, full = RateLimited(429, "", "too many requests"), RateLimited(429, OWN_BUDGET, "full")
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    rig, _, exchange = standing(busy, busy, busy, busy, busy, busy, full, full, None)
+    gateway = Gateway(rig.ledger, lambda: None, Logged(), sleep)
+    gateway.client = exchange  # type: ignore[assignment]
+    gateway.start(sending(rig))
+    await done(gateway)
+    assert slept == [RETRY * n for n in (2, 4, 8, 16, 16, 16, 1, 1)]
+
+
+def test_no_pause_goes_beyond_the_deadline() -> None:
+    assert pause_of(4, 1_000_000_000) == 16 * RETRY
+    assert pause_of(4, 100_000_000) == 0.1
+    assert pause_of(4, -1) == RETRY
 
 
 async def test_a_fault_that_is_no_answer_is_raised_to_whoever_watches() -> None:
