@@ -24,6 +24,7 @@ __all__ = [
     "Pusher",
     "SchemaError",
     "Subscriber",
+    "ready_topic",
 ]
 
 _HEADER: Final = struct.Struct("<IIQ")  # schema version, sender's life, number
