@@ -14,7 +14,16 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from benchmarks import collector, journal, kernels, recorder, signing, sockets, stack
+from benchmarks import (
+    collector,
+    exchange_flow,
+    journal,
+    kernels,
+    recorder,
+    signing,
+    sockets,
+    stack,
+)
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns, real_ns
 
@@ -24,6 +33,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "journal": journal.run,
     "recorder": recorder.run,
     "collector": collector.run,
+    "exchange": exchange_flow.run,
     "signing": signing.run,
     "sockets": sockets.run,
     "stack": stack.run,
