@@ -42,8 +42,9 @@ def position_of(fills: Iterable[ActorFill]) -> int:
     return sum(signed_e2(fill) for fill in fills)
 
 
-def _happened(fill: ActorFill) -> tuple[int, str]:
-    return fill.ts_ms, fill.trade_id
+def _happened(fill: ActorFill) -> int:
+    """Fills of one millisecond stay in the order in which they were told."""
+    return fill.ts_ms
 
 
 class MarketAccount:
@@ -57,7 +58,7 @@ class MarketAccount:
         self.version = 0
         self._start_cash_e6 = start_cash_e6
         self._fills: dict[str, ActorFill] = {}
-        self._last = (0, "")
+        self._last_ms = 0
         self._portfolio = Portfolio(start_cash_e6)
 
     @property
@@ -99,7 +100,7 @@ class MarketAccount:
         if fill.trade_id in self._fills:
             return False
         self._fills[fill.trade_id] = fill
-        if _happened(fill) < self._last or self.settled_e4 is not None:
+        if _happened(fill) < self._last_ms or self.settled_e4 is not None:
             self._recompute()
         else:
             self._apply(fill)
@@ -114,13 +115,13 @@ class MarketAccount:
         return True
 
     def adopt(self, fills: Iterable[ActorFill]) -> None:
-        """Forget what is booked and start from the exchange's own list."""
-        self._fills = {fill.trade_id: fill for fill in fills}
+        """Forget what is booked and start from the exchange's own list, newest first."""
+        self._fills = {fill.trade_id: fill for fill in reversed(list(fills))}
         self._recompute()
 
     def _recompute(self) -> None:
         self._portfolio = Portfolio(self._start_cash_e6)
-        self._last = (0, "")
+        self._last_ms = 0
         for fill in sorted(self._fills.values(), key=_happened):
             self._apply(fill)
         if self.settled_e4 is not None:
@@ -128,7 +129,7 @@ class MarketAccount:
 
     def _apply(self, fill: ActorFill) -> None:
         self._portfolio.fill(fill.book_side, fill.yes_price_e4, fill.count_e2, fill.fee_e6)
-        self._last = _happened(fill)
+        self._last_ms = _happened(fill)
 
     def row_for_table(self, orders: list[OpenOrder], ts_ns: int) -> a.AccountRow:
         """The row that other processes read."""

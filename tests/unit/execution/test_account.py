@@ -74,6 +74,21 @@ def test_any_order_of_arrival_ends_alike(
     assert state(shuffled) == state(straight)
 
 
+def test_fills_of_one_millisecond_count_in_the_order_in_which_they_are_told() -> None:
+    told = [
+        fill("z", yes_price_e4=4_000, count_e2=1_000, ts_ms=5),
+        fill("y", yes_price_e4=6_000, count_e2=1_000, ts_ms=5),
+        fill("x", BookSide.ASK, yes_price_e4=5_000, count_e2=1_000, ts_ms=5),
+        fill("a", yes_price_e4=8_000, count_e2=1_000, ts_ms=5),
+    ]
+    live, listed = account(), account()
+    for f in told:
+        live.book(f)
+    listed.adopt(reversed(told))  # the exchange lists the newest first
+    assert state(live) == state(listed)
+    assert cost_basis_e6(live) == 5_000_000 + 8_000_000
+
+
 def test_a_fill_is_booked_once() -> None:
     acc = account()
     assert acc.book(fill("t1", yes_price_e4=4_000, count_e2=1_000, fee_e6=16_800))
