@@ -115,8 +115,8 @@ class MarketAccount:
         return True
 
     def adopt(self, fills: Iterable[ActorFill]) -> None:
-        """Forget what is booked and start from the exchange's own list, newest first."""
-        self._fills = {fill.trade_id: fill for fill in reversed(list(fills))}
+        """Forget what is booked and start from the exchange's own list, oldest first."""
+        self._fills = {fill.trade_id: fill for fill in fills}
         self._recompute()
 
     def _recompute(self) -> None:

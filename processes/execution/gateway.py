@@ -275,7 +275,7 @@ class Gateway:
         except KalshiError:
             self._ledger.counters["fetches_failed"] += 1
             return
-        for fill in fills:
+        for fill in reversed(fills):  # oldest first
             self._ledger.on_fill(fill, live=False)
 
 

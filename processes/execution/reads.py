@@ -35,7 +35,7 @@ async def read_view(client: KalshiTradingClient, tickers: Collection[str] = ()) 
     resting = await client.orders(status="resting")
     fills: dict[str, list[ActorFill]] = {ticker: [] for ticker in tickers}
     for names in chunks(tickers):
-        for fill in await client.fills(ticker=",".join(names)):
+        for fill in reversed(await client.fills(ticker=",".join(names))):
             fills.setdefault(fill.market_ticker, []).append(fill)
     settled = await client.settlements() if tickers else []
     positions = await client.positions()

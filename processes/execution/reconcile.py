@@ -26,8 +26,8 @@ ADOPT_VOTES: Final = 2
 class ExchangeView(msgspec.Struct, frozen=True):
     """One round of reads, begun at `asked_mono_ns`.
 
-    `positions` lacks flat and settled markets; `fills` holds the whole history of its markets, and
-    only of those that were asked for; `settlements` the value of YES by market.
+    `positions` lacks flat and settled markets; `fills` holds the whole history of its markets,
+    oldest first, and only of those that were asked for; `settlements` the value of YES by market.
     """
 
     asked_mono_ns: int

@@ -60,7 +60,10 @@ async def test_a_start_cancels_what_an_earlier_life_left_and_only_then_trades(tm
 async def test_a_start_knows_what_earlier_lives_have_traded(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
-        await rig.push(intent("b1", yes_price_e4=5_000, count_e2=700))
+        await rests(rig, "b1", yes_price_e4=4_300, count_e2=333)
+        rig.trade("ask", 4_300, 333)
+        await rig.holds(333)
+        await rig.push(intent("b2", yes_price_e4=5_000, count_e2=367))
         await rig.holds(700)
         await rig.push(intent("s1", is_buy=False, yes_price_e4=4_000, count_e2=300))
         await rig.holds(400)
