@@ -34,6 +34,13 @@ def synthetic(tmp_path):
         yield exchange
 
 
+async def all_live(collector) -> list[str]:
+    """Until both markets' books are live -> their tickers."""
+    return await collector.until(
+        lambda: found if len(found := live_tickers(collector)) == 2 else None, "live books"
+    )
+
+
 def live_tickers(collector) -> list[str]:
     books = collector.books()
     rows = books.table.rows
@@ -90,7 +97,7 @@ async def test_triggers_name_the_row_and_its_newest_event(tmp_path, synthetic):
 
 async def test_a_lost_frame_is_a_gap_that_a_fresh_snapshot_heals(tmp_path, synthetic):
     with running_collector(tmp_path, synthetic.port) as collector:
-        tickers = await collector.until(lambda: live_tickers(collector), "live books")
+        tickers = await all_live(collector)
         synthetic.order("fault", kind="drop_frame")
         await collector.until(lambda: "gap" in collector.marks(), "the gap is marked")
         await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
@@ -103,7 +110,7 @@ async def test_a_lost_frame_is_a_gap_that_a_fresh_snapshot_heals(tmp_path, synth
 
 async def test_a_cut_connection_is_a_mark_in_the_same_session(tmp_path, synthetic):
     with running_collector(tmp_path, synthetic.port) as collector:
-        tickers = await collector.until(lambda: live_tickers(collector), "live books")
+        tickers = await all_live(collector)
         before = collector.deltas()
         assert synthetic.order("disconnect")["cut"]
         await collector.until(lambda: collector.marks().count("connected") == 2, "a new connection")
