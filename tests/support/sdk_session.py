@@ -85,12 +85,17 @@ def trade(client: Client, ticker: str) -> dict[str, Any]:
     }
 
 
+def undecided(markets: list[Any]) -> str:
+    """The market whose price is farthest from both ends: a bid at a cent rests there."""
+    return str(min(markets, key=lambda m: abs(float(m.yes_bid_dollars) - 0.5)).ticker)
+
+
 def main() -> None:
     """Sign in, look around, trade."""
     host, file, number = sys.argv[1:]
     client = connect(host, file, int(number))
     cents = client.get_balance().balance
-    ticker = client.get_markets(status="open").markets[0].ticker
+    ticker = undecided(client.get_markets(status="open").markets)
     reads(client, ticker)
     sys.stdout.write(json.dumps({"cents": cents} | trade(client, ticker)) + "\n")
 
