@@ -94,7 +94,7 @@ def test_the_sdk_trades(sdk: str, exchange: Exchange, account: int) -> None:
         "canceled": "1.00",
         "after": "canceled",
         "taken": "1.00",
-        "filled": ["1.00"],
+        "filled": "1.00",
         "batch": [False, True],
         "open": 0,
     }

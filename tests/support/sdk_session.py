@@ -79,7 +79,7 @@ def trade(client: Client, ticker: str) -> dict[str, Any]:
         "canceled": gone.reduced_by,
         "after": after.status,
         "taken": taken.fill_count,
-        "filled": [f.count_fp for f in fills],
+        "filled": f"{sum(float(f.count_fp) for f in fills):.2f}",
         "batch": [bool(item.error) for item in batch.orders],
         "open": len(client.get_orders(status="resting").orders),
     }
