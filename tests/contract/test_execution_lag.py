@@ -11,7 +11,7 @@ from processes.execution.service import SETTLE_NS
 CANCELED = OrderStatus.CANCELED
 PENDING = OrderStatus.PENDING
 RESTING = OrderStatus.RESTING
-LAGS = {"RL_EXCHANGE_ORDERS_LAG_MS": "800", "RL_EXCHANGE_POSITIONS_LAG_MS": "1600"}
+LAGS = {"RL_EXCHANGE_ORDERS_LAG_MS": "800", "RL_EXCHANGE_POSITIONS_LAG_MS": "1900"}
 
 
 def lagging(data_dir, **more):
@@ -70,6 +70,6 @@ async def test_a_start_outwaits_the_positions_that_reads_do_not_show_yet(tmp_pat
     async with lagging(tmp_path, starts=False) as rig:
         rig.place("ka-earlier-BY", "bid", 5_000, 300)  # fills at once
         rig.start()
-        await rig.holds(300)
+        await rig.known()
         rig.assert_account_is_the_exchange_s()
         assert "POSITION_MISMATCH" not in rig.log.actions()

@@ -110,10 +110,10 @@ async def test_a_lost_answer_is_resolved_by_the_private_channel_alone(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         rig.between.lose("POST")
-        await rests(rig)
-        await rig.known()
+        with rig.between.delaying("GET"):  # the list of orders says nothing
+            await rests(rig)
+            await rig.known()
         assert len(rig.at_exchange()) == 1
-        assert len(rig.between.sent("POST")) <= 2
 
 
 async def test_a_lost_answer_of_an_order_that_filled_books_its_fill_once(tmp_path):
