@@ -16,7 +16,7 @@ from ipc.shared_file import shared_path
 from processes.adapters.kalshi.credentials import credentials_path, load_credentials
 from processes.adapters.kalshi.environments import Purpose, needs_local_exchange, target_of
 from processes.adapters.postgres.database import check_server
-from processes.exchange.timeline import recordings_of
+from processes.exchange.replay.timeline import recordings_of
 from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.run import run, unless_stopped

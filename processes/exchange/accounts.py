@@ -18,7 +18,7 @@ from processes.adapters.kalshi.credentials import (
     CredentialsFile,
     new_credentials,
 )
-from processes.exchange.ledger import Account
+from processes.exchange.core.ledger import Account
 from processes.runtime.config import ConfigError
 
 __all__ = ["KnownKeys", "load_accounts"]

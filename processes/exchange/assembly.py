@@ -9,15 +9,15 @@ import msgspec
 from ipc.clock import mono_ns
 from processes.adapters.kalshi.signing import real_ms
 from processes.exchange.accounts import KnownKeys
-from processes.exchange.auth import NEWEST_MS, OLDEST_MS, Authenticator
-from processes.exchange.desk import Desk
-from processes.exchange.events import Event
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.events import Event
+from processes.exchange.core.replica import Replica
+from processes.exchange.core.venue import Venue
 from processes.exchange.house import House
-from processes.exchange.hub import Hub
-from processes.exchange.limits import UNMETERED
 from processes.exchange.market_time import MarketTime
-from processes.exchange.replica import Replica
-from processes.exchange.venue import Venue
+from processes.exchange.rest.auth import NEWEST_MS, OLDEST_MS, Authenticator
+from processes.exchange.rest.limits import UNMETERED
+from processes.exchange.stream.hub import Hub
 
 __all__ = ["Rules", "assemble"]
 

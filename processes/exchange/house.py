@@ -8,21 +8,21 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from processes.exchange.auth import Authenticator
-from processes.exchange.desk import Desk
-from processes.exchange.faults import Faults
-from processes.exchange.fee_board import FeeBoard
-from processes.exchange.group_desk import GroupDesk
-from processes.exchange.hub import Hub
-from processes.exchange.ledger import Account
-from processes.exchange.limits import Meter
+from processes.exchange.admin.faults import Faults
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.fee_board import FeeBoard
+from processes.exchange.core.group_desk import GroupDesk
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market
+from processes.exchange.core.pauses import Pauses
+from processes.exchange.core.rejections import Rejection
+from processes.exchange.core.replica import Replica
+from processes.exchange.core.transfers import Transfers
+from processes.exchange.core.venue import Venue
 from processes.exchange.market_time import MarketTime
-from processes.exchange.markets import Market
-from processes.exchange.pauses import Pauses
-from processes.exchange.rejections import Rejection
-from processes.exchange.replica import Replica
-from processes.exchange.transfers import Transfers
-from processes.exchange.venue import Venue
+from processes.exchange.rest.auth import Authenticator
+from processes.exchange.rest.limits import Meter
+from processes.exchange.stream.hub import Hub
 
 __all__ = ["ASKER", "HOUSE", "House", "answer"]
 

@@ -7,22 +7,22 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from processes.exchange import (
-    admin,
-    admin_market,
-    rest_account,
-    rest_exchange,
-    rest_groups,
-    rest_history,
-    rest_markets,
-    rest_orders,
-    rest_portfolio,
-    rest_series,
-    rest_transfers,
-)
-from processes.exchange.gate import BASE, gate, refusals
+from processes.exchange.admin import calls as admin_calls
+from processes.exchange.admin import market as admin_market
 from processes.exchange.house import HOUSE, House
-from processes.exchange.sockets import CONNECTIONS, Connections, route
+from processes.exchange.rest import (
+    account,
+    exchange,
+    groups,
+    history,
+    markets,
+    orders,
+    portfolio,
+    series,
+    transfers,
+)
+from processes.exchange.rest.gate import BASE, gate, refusals
+from processes.exchange.stream.sockets import CONNECTIONS, Connections, route
 from processes.runtime.config import ConfigError
 
 __all__ = ["LOOPBACK", "Server", "admin_app", "exchange_app"]
@@ -31,15 +31,15 @@ LOOPBACK: Final = "127.0.0.1"
 WEBSOCKET: Final = "/trade-api/ws/v2"
 GOODBYE_S: Final = 0.3
 REST: Final = (  # fixed paths before those with a parameter in their place
-    rest_exchange,
-    rest_account,
-    rest_series,
-    rest_markets,
-    rest_orders,
-    rest_groups,
-    rest_transfers,
-    rest_portfolio,
-    rest_history,
+    exchange,
+    account,
+    series,
+    markets,
+    orders,
+    groups,
+    transfers,
+    portfolio,
+    history,
 )
 
 
@@ -61,7 +61,7 @@ def exchange_app(house: House, connections: Connections) -> web.Application:
 def admin_app(house: House, connections: Connections) -> web.Application:
     """For tests."""
     app = _app(house, connections)
-    app.add_routes(admin.routes())
+    app.add_routes(admin_calls.routes())
     app.add_routes(admin_market.routes())
     return app
 

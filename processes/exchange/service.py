@@ -15,11 +15,11 @@ from processes.exchange.accounts import load_accounts
 from processes.exchange.assembly import Rules, assemble
 from processes.exchange.house import House
 from processes.exchange.market_time import MarketTime
-from processes.exchange.replay import Replay
+from processes.exchange.replay.flow import Replay
+from processes.exchange.replay.timeline import Recording, recordings_of
 from processes.exchange.servers import Server, admin_app, exchange_app
-from processes.exchange.sockets import Connections
-from processes.exchange.synthetic import SyntheticFlow, profiles_of
-from processes.exchange.timeline import Recording, recordings_of
+from processes.exchange.stream.sockets import Connections
+from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 

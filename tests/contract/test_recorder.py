@@ -3,91 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import pytest
 import zmq.asyncio
 from support.journals import START_NS, CollectorJournal, FramedJournal, expected, started
-from support.postgres import ROOT, Database, PostgresServer
+from support.postgres import Database, PostgresServer
+from support.recorder_process import RecorderProcess, eventually
 
 from ipc.messages import (
-    ActorAction,
-    ActorFill,
-    ActorOrder,
-    ActorPosition,
-    BookSide,
     Doorbell,
-    Intent,
-    Leg,
     MarkKind,
-    OrderStatus,
     ProcessStats,
     SessionMark,
-    Tick,
 )
 from ipc.sockets import Pusher, Subscriber
-from processes.recorder.records import TABLES, columns_of
-
-BOUND_S = 30
-
-
-class RecorderProcess:
-    """`python -m processes.recorder` on a database and a data folder of the test."""
-
-    def __init__(self, database: Database, data_dir: Path, log: Path) -> None:
-        self._environ = {**os.environ, "DATABASE_URL": database.dsn, "RL_DATA_DIR": str(data_dir)}
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "processes.recorder"],
-                cwd=ROOT,
-                env=self._environ,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    def send(self, signum: int) -> int:
-        """Signal, and wait for the end; -> exit code."""
-        assert self._process is not None
-        self._process.send_signal(signum)
-        code = self._process.wait(BOUND_S)
-        self._process = None
-        return code
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self.send(signal.SIGKILL)
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
-
-@pytest.fixture
-def recorder(database: Database, tmp_path: Path) -> Iterator[RecorderProcess]:
-    process = RecorderProcess(database, tmp_path / "data", tmp_path / "recorder.log")
-    yield process
-    process.kill()
-
-
-def eventually(check: Callable[[], bool], what: str) -> None:
-    """Wait for the world to agree; bounded, never a figure."""
-    for _ in range(BOUND_S * 20):
-        if check():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"never happened: {what}")
 
 
 def rows(database: Database, table: str) -> int:
@@ -146,114 +78,6 @@ def test_a_session_becomes_rows_and_its_journal_goes(
     assert line in recorder.said
     listed = database.fetch("select price_ranges from rl_session_markets")
     assert all(row["price_ranges"] == [[0, 10_000, 100]] for row in listed)
-
-
-def messages() -> list[msgspec.Struct]:
-    """One of every kind that has a table, with awkward values."""
-    moments = {"frame_mono_ns": 1, "written_mono_ns": 2, "decided_mono_ns": 4}
-    return [
-        Tick(session_uid="s", market_ticker="T", event_no=7, recv_ns=START_NS, history=3),
-        ActorAction(
-            session_uid="s",
-            market_ticker="T",
-            action=1,
-            action_name="BUY_YES",
-            reason="policy",
-            model="default",
-            model_hash="h",
-            observation_hash="o",
-            event_no=7,
-            account_version=2,
-            logits=(0.25, -1.5),
-            value=None,
-            mask=(True, False),
-            intent_id=None,
-            decided_ns=START_NS,
-            recv_ns=START_NS,
-            woken_mono_ns=3,
-            **moments,
-        ),
-        Intent(
-            intent_id="i",
-            market_ticker="T",
-            action=1,
-            action_name="BUY_YES",
-            leg=Leg.YES,
-            is_buy=True,
-            book_side=BookSide.BID,
-            price_e4=4700,
-            yes_price_e4=4700,
-            count_e2=1000,
-            deadline_mono_ns=5,
-            decided_ns=START_NS,
-            session_uid="s",
-            event_no=7,
-            account_version=2,
-            model="default",
-            **moments,
-        ),
-        ActorOrder(
-            order_id=None,
-            client_order_id="c",
-            intent_id="i",
-            market_ticker="T",
-            leg=Leg.NO,
-            is_buy=False,
-            book_side=BookSide.ASK,
-            yes_price_e4=4700,
-            initial_count_e2=1000,
-            fill_count_e2=0,
-            remaining_count_e2=1000,
-            status=OrderStatus.PENDING,
-            reason="",
-            expire_ms=None,
-            ts_ns=START_NS,
-            received_mono_ns=5,
-            sent_mono_ns=6,
-            acknowledged_mono_ns=0,
-        ),
-        ActorFill(
-            trade_id="t",
-            order_id="o",
-            client_order_id=None,
-            market_ticker="T",
-            book_side=BookSide.BID,
-            yes_price_e4=4700,
-            count_e2=100,
-            is_taker=True,
-            fee_e6=17_500,
-            ts_ms=1,
-        ),
-        ActorPosition(
-            market_ticker="T",
-            position_e2=-100,
-            cost_basis_e6=-1,
-            cash_e6=2**40,
-            realized_e6=0,
-            fees_e6=0,
-            open_orders=1,
-            account_version=3,
-            ts_ns=START_NS,
-        ),
-    ]
-
-
-def test_every_kind_of_record_is_a_row_equal_to_its_message(
-    database: Database, recorder: RecorderProcess, tmp_path: Path
-) -> None:
-    assert {type(m) for m in messages()} == set(TABLES)
-    journal = FramedJournal(tmp_path / "data", "execution", "x1")
-    assert journal.writer.append(*messages())
-    journal.end()
-    recorder.start()
-    eventually(lambda: not journal.folder.exists(), "the stream is finished")
-    for number, message in enumerate(messages(), 1):
-        (row,) = database.fetch(f"select * from {TABLES[type(message)]}")
-        assert row["record_no"] == number
-        for field in columns_of(type(message))[2:]:
-            value = getattr(message, field)
-            assert row[field] == (list(value) if isinstance(value, tuple) else value), field
-    assert database.value("select status from rl_streams") == "closed"
 
 
 def test_killed_again_and_again_in_mid_batch_nothing_is_lost_or_doubled(
@@ -382,7 +206,7 @@ async def test_the_doorbell_wakes_it_and_its_counters_are_published(
     journal = FramedJournal(tmp_path / "data", "inference", "i1")
     recorder.start()
     journal.tick()
-    async with asyncio.timeout(BOUND_S):
+    async with asyncio.timeout(30):
         while not bell.send(Doorbell(stream=journal.stream)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         counters: dict[str, int] = {}

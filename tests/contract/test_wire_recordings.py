@@ -21,7 +21,7 @@ from support.wire_state import balance_e6, prepare, prepare_market, rows_in
 
 from ipc.units import parse_count, parse_price
 from processes.adapters.kalshi.signing import KEY_HEADER, SIGNATURE_HEADER, real_ms
-from processes.exchange.books import NO, YES
+from processes.exchange.core.books import NO, YES
 
 pytestmark = needs_wire
 

@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 import msgspec
 import websockets
+from support.specs import as_documented, documented
 
 from processes.adapters.kalshi.credentials import Credentials, CredentialsFile
 from processes.adapters.kalshi.signing import Signer
-from processes.exchange.frames import iso_ms
+from processes.exchange.stream.frames import iso_ms
 
 __all__ = ["Exchange", "Stream", "market_frames", "running_exchange", "start", "write_recording"]
 
@@ -52,7 +53,7 @@ class Stream:
         """The next frame."""
         frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 20))
         self.frames.append(frame)
-        return frame
+        return as_documented(frame)
 
     async def until(self, kind: str, **facts: Any) -> dict[str, Any]:
         """Read on to a frame of a type whose `msg` has these facts."""
@@ -88,13 +89,14 @@ class Exchange:
     ) -> httpx.Response:
         """A signed REST call; `path` below the base."""
         full = REST + path
-        return self.http.request(
+        reply = self.http.request(
             method,
             self.url + full,
             params=query,
             content=None if body is None else json.dumps(body),
             headers=self.headers(method, full, account),
         )
+        return documented(reply)
 
     def get(self, path: str, account: int = 0, **query: Any) -> Any:
         """A signed read's body."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import count
 
 from models.fees import NO_FEES, FeeSchedule
-from processes.exchange.books import YES, Level
-from processes.exchange.clearing import MarketClearing
-from processes.exchange.desk import Desk
-from processes.exchange.events import BookChanged, Event, Traded
-from processes.exchange.ledger import Account
-from processes.exchange.markets import Market, MarketFacts
-from processes.exchange.matching import Matcher
-from processes.exchange.orders import NewOrder, SelfTrade, TimeInForce
-from processes.exchange.venue import Venue
+from processes.exchange.core.books import YES, Level
+from processes.exchange.core.clearing import MarketClearing
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.events import BookChanged, Event, Traded
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.core.matching import Matcher
+from processes.exchange.core.orders import NewOrder, SelfTrade, TimeInForce
+from processes.exchange.core.venue import Venue
 
 __all__ = ["CASH_E6", "TICKER", "Core", "ask", "bid"]
 

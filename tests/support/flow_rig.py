@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import count
 
-from processes.exchange.desk import Desk
-from processes.exchange.events import Event
-from processes.exchange.flow.profiles import Profile
-from processes.exchange.ledger import Account
-from processes.exchange.markets import Market
-from processes.exchange.orders import NewOrder, SelfTrade, TimeInForce
-from processes.exchange.synthetic import SyntheticFlow
-from processes.exchange.venue import Venue
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.events import Event
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market
+from processes.exchange.core.orders import NewOrder, SelfTrade, TimeInForce
+from processes.exchange.core.venue import Venue
+from processes.exchange.synthetic.flow import SyntheticFlow
+from processes.exchange.synthetic.profiles import Profile
 
 __all__ = ["START_MS", "FlowRig"]
 

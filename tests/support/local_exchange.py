@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 import websockets
+from aiohttp import web
+from aiohttp.typedefs import Handler
 from support.exchange import REST, WEBSOCKET, Stream
+from support.specs import documented
 
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4
@@ -21,12 +24,12 @@ from processes.adapters.kalshi.credentials import Algorithm, Credentials, new_cr
 from processes.adapters.kalshi.environments import KalshiTarget
 from processes.adapters.kalshi.signing import Signer, real_ms
 from processes.exchange.assembly import Rules, assemble
-from processes.exchange.books import NO, YES
-from processes.exchange.ledger import Account
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market, MarketFacts
 from processes.exchange.market_time import MarketTime
-from processes.exchange.markets import Market, MarketFacts
 from processes.exchange.servers import Server, admin_app, exchange_app
-from processes.exchange.sockets import Connections
+from processes.exchange.stream.sockets import Connections
 
 __all__ = ["LocalExchange", "keys"]
 
@@ -43,8 +46,19 @@ def keys() -> tuple[Credentials, Credentials]:
     return first, second
 
 
+class Asked(NamedTuple):
+    """A request that got past the gate."""
+
+    method: str
+    target: str
+    content: bytes
+
+
 class LocalExchange:
-    """Two accounts, no market yet; `desk` and `venue` are the exchange's own."""
+    """Two accounts, no market yet; `desk` and `venue` are the exchange's own.
+
+    Every answer and every frame is held against the specifications, where they are.
+    """
 
     def __init__(
         self, folder: Path, now_ms: int, cash_e6: int = CASH_E6, rules: Rules = NO_RULES
@@ -62,9 +76,17 @@ class LocalExchange:
         )
         self.venue, self.desk = self.house.venue, self.house.desk
         self._connections = Connections(self.house)
-        self._server = Server(exchange_app(self.house, self._connections), "port", 0)
+        self.asked: list[Asked] = []
+        self.app = exchange_app(self.house, self._connections)
+        self.app.middlewares.append(self._note)
+        self._server = Server(self.app, "port", 0)
         self._admin = Server(admin_app(self.house, self._connections), "port", 0)
         self.http = httpx.AsyncClient(timeout=10)
+
+    @web.middleware
+    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.asked.append(Asked(request.method, request.path_qs, await request.read()))
+        return await handler(request)
 
     async def __aenter__(self) -> LocalExchange:
         await self._server.start()
@@ -139,13 +161,14 @@ class LocalExchange:
         query: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
         """Any call; `path` from the host's root."""
-        return await self.http.request(
+        reply = await self.http.request(
             method,
             f"http://127.0.0.1:{self._server.port}{path}",
             params=query or None,
             content=None if body is None else msgspec.json.encode(body),
             headers=dict(headers),
         )
+        return documented(reply)
 
     async def order(self, path: str, **facts: Any) -> Any:
         """An order over the admin port."""

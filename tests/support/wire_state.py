@@ -16,10 +16,10 @@ from support.wire_recordings import Recording
 
 from ipc.units import ONE_DOLLAR_E4, PriceGrid, parse_count, parse_price
 from processes.adapters.kalshi.normalise import ms_of_rfc3339
-from processes.exchange.books import NO, YES
-from processes.exchange.markets import Market, MarketStatus
-from processes.exchange.orders import NewOrder, Order, SelfTrade, Status, TimeInForce
-from processes.exchange.recorded_facts import DETAILS
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.markets import Market, MarketStatus
+from processes.exchange.core.orders import NewOrder, Order, SelfTrade, Status, TimeInForce
+from processes.exchange.replay.recorded_facts import DETAILS
 
 __all__ = ["balance_e6", "prepare", "prepare_market", "rows_in"]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from support.synthetic_stack import PUBLISHERS, SyntheticStack
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
-__all__ = ["WsClient", "connected"]
+__all__ = ["WsClient", "close_code", "connected"]
 
 Message = dict[str, Any]
 
@@ -62,3 +63,12 @@ async def connected(address: str, **options: Any) -> AsyncIterator[WsClient]:
     url = address.replace("http://", "ws://") + "/rl/ws"
     async with connect(url, compression=None, max_queue=None, **options) as socket:
         yield WsClient(socket)
+
+
+async def close_code(socket: ClientConnection) -> int | None:
+    """Read to the end of a connection; the code that the server closed it with."""
+    try:
+        while True:
+            await socket.recv()
+    except ConnectionClosed as closed:
+        return None if closed.rcvd is None else closed.rcvd.code

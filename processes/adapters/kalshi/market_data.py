@@ -15,6 +15,8 @@ from processes.adapters.kalshi.orders import amount
 from processes.adapters.kalshi.wire_enums import LegText
 from processes.adapters.kalshi.wire_market_data import (
     CostsReply,
+    CutoffReply,
+    EventFeeChangeRow,
     FeeChangeRow,
     ScheduleReply,
     SeriesRow,
@@ -22,7 +24,15 @@ from processes.adapters.kalshi.wire_market_data import (
     WeekRow,
 )
 
-__all__ = ["CallCosts", "FeeChange", "PublicTrade", "Schedule", "Series"]
+__all__ = [
+    "CallCosts",
+    "EventFeeChange",
+    "FeeChange",
+    "HistoryCutoff",
+    "PublicTrade",
+    "Schedule",
+    "Series",
+]
 
 MULTIPLIER_SCALE: Final = 10_000
 _LEGS: Final = {LegText.YES: YES, LegText.NO: NO}
@@ -92,6 +102,37 @@ class FeeChange(msgspec.Struct, frozen=True):
         multiplier_e4 = _e4(row.fee_multiplier, row.series_ticker)
         at_ms = ms_of_rfc3339(row.scheduled_ts)
         return cls(row.series_ticker, row.fee_type, multiplier_e4, at_ms)
+
+
+class EventFeeChange(msgspec.Struct, frozen=True):
+    """From `at_ms` on an event charges this; None: what its series charges."""
+
+    event_ticker: str
+    fee_type: str | None
+    fee_multiplier_e4: int | None
+    at_ms: int
+
+    @classmethod
+    def of(cls, row: EventFeeChangeRow) -> EventFeeChange:
+        """From one row."""
+        multiplier = row.fee_multiplier_override
+        multiplier_e4 = None if multiplier is None else _e4(multiplier, row.event_ticker)
+        at_ms = ms_of_rfc3339(row.scheduled_ts)
+        return cls(row.event_ticker, row.fee_type_override, multiplier_e4, at_ms)
+
+
+class HistoryCutoff(msgspec.Struct, frozen=True):
+    """Unix ms; what ended earlier is read under `/historical`."""
+
+    markets_ms: int
+    fills_ms: int
+    orders_ms: int
+
+    @classmethod
+    def of(cls, reply: CutoffReply) -> HistoryCutoff:
+        """From the answer."""
+        times = (reply.market_settled_ts, reply.trades_created_ts, reply.orders_updated_ts)
+        return cls(*(ms_of_rfc3339(t) for t in times))
 
 
 class Schedule(msgspec.Struct, frozen=True):

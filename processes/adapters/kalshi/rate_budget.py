@@ -35,6 +35,7 @@ class Call(StrEnum):
     CREATE = "create"
     AMEND = "amend"
     GROUP = "group"
+    TRANSFER = "transfer"
     CANCEL = "cancel"
     CANCEL_ALL = "cancel_all"
 
@@ -46,10 +47,12 @@ COSTS: Final = {
     Call.CREATE: 10,
     Call.AMEND: 10,
     Call.GROUP: 10,
+    Call.TRANSFER: 10,
     Call.CANCEL: 2,
     Call.CANCEL_ALL: 2,
 }
-_WRITES: Final = frozenset({Call.CREATE, Call.AMEND, Call.GROUP, Call.CANCEL, Call.CANCEL_ALL})
+_READS: Final = frozenset({Call.READ, Call.READ_ORDER, Call.BALANCE})
+_WRITES: Final = frozenset(Call) - _READS
 _URGENT: Final = frozenset({Call.CANCEL, Call.CANCEL_ALL, Call.GROUP})
 
 

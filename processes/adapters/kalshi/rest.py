@@ -16,9 +16,11 @@ from processes.adapters.kalshi.credentials import load_credentials
 from processes.adapters.kalshi.environments import REAL_MONEY, KalshiTarget, target_of
 from processes.adapters.kalshi.rate_budget import RateBudget
 from processes.adapters.kalshi.rest_groups import GroupPart
+from processes.adapters.kalshi.rest_history import HistoryPart
 from processes.adapters.kalshi.rest_orders import OrderPart
 from processes.adapters.kalshi.rest_portfolio import PortfolioPart
 from processes.adapters.kalshi.rest_public import PublicPart
+from processes.adapters.kalshi.rest_shards import ShardPart
 from processes.adapters.kalshi.signature_pool import SignaturePool
 from processes.adapters.kalshi.signed_http import KalshiHttp
 from processes.adapters.kalshi.signing import Signer
@@ -30,7 +32,7 @@ ENVIRONMENT: Final = "KALSHI_TRADING_ENVIRONMENT"
 Access = tuple[KalshiTarget, Signer]
 
 
-class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart):
+class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, ShardPart, HistoryPart):
     """Everything that is asked over REST; errors are those of `processes.adapters.kalshi.errors`.
 
     Reads are repeated a few times with growing pauses; writes are sent once.

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from processes.adapters.kalshi.signed_http import KalshiHttp, Params
-from processes.adapters.kalshi.wire_market_data import TradesPage
+from processes.adapters.kalshi.wire_market_data import EventFeeChangesPage, TradesPage
 from processes.adapters.kalshi.wire_rest import (
     FillsPage,
     MarketsPage,
@@ -23,7 +23,14 @@ MAX_PAGES: Final = 1_000
 EVENT_ORDERS: Final = "/portfolio/events/orders"  # where writes go since June 2026
 
 Page = TypeVar(
-    "Page", MarketsPage, OrdersPage, FillsPage, PositionsPage, SettlementsPage, TradesPage
+    "Page",
+    EventFeeChangesPage,
+    FillsPage,
+    MarketsPage,
+    OrdersPage,
+    PositionsPage,
+    SettlementsPage,
+    TradesPage,
 )
 
 

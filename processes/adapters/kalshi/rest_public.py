@@ -7,6 +7,7 @@ from typing import Final
 
 from processes.adapters.kalshi.market_data import (
     CallCosts,
+    EventFeeChange,
     FeeChange,
     PublicTrade,
     Schedule,
@@ -17,6 +18,7 @@ from processes.adapters.kalshi.rest_part import RestPart, segment
 from processes.adapters.kalshi.signed_http import Params
 from processes.adapters.kalshi.wire_market_data import (
     CostsReply,
+    EventFeeChangesPage,
     FeeChangesReply,
     OrderbooksReply,
     ScheduleReply,
@@ -41,8 +43,8 @@ class PublicPart(RestPart):
     """Reads that need no account, but for `account_limits`."""
 
     async def exchange_status(self) -> ExchangeStatus:
-        """Whether the exchange runs and trades."""
-        return await self._http.read(ExchangeStatus, "/exchange/status")
+        """Whether the exchange runs and trades; an exchange that is down says so with a 5xx."""
+        return await self._http.read(ExchangeStatus, "/exchange/status", told_by_5xx=True)
 
     async def exchange_schedule(self) -> Schedule:
         """When it is open, and which pauses are announced."""
@@ -133,3 +135,9 @@ class PublicPart(RestPart):
         }
         reply = await self._http.read(FeeChangesReply, "/series/fee_changes", params)
         return [FeeChange.of(row) for row in reply.series_fee_change_arr]
+
+    async def event_fee_changes(self, event_ticker: str | None = None) -> list[EventFeeChange]:
+        """Fees to come that an event has of its own."""
+        params: Params = {"event_ticker": event_ticker}
+        pages = self._pages(EventFeeChangesPage, "/events/fee_changes", params)
+        return [EventFeeChange.of(row) async for page in pages for row in page.event_fee_changes]

@@ -6,6 +6,7 @@ try could double the order.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -90,13 +91,22 @@ class KalshiHttp:
         await self._client.aclose()
 
     async def read(
-        self, kind: type[Reply], path: str, params: Params | None = None, call: Call = Call.READ
+        self,
+        kind: type[Reply],
+        path: str,
+        params: Params | None = None,
+        call: Call = Call.READ,
+        *,
+        told_by_5xx: bool = False,
     ) -> Reply:
-        """GET, repeated a few times when the exchange cannot answer or is asked too often."""
+        """GET, repeated a few times when the exchange cannot answer or is asked too often.
+
+        With `told_by_5xx` a 5xx whose body is a `kind` is an answer like any other.
+        """
         for attempt in range(TRIES):
             await self._budget.acquire(call)
             try:
-                return _decoded(kind, path, await self._get(path, params))
+                return await self._get(kind, path, params, told_by_5xx=told_by_5xx)
             except (ExchangeUnavailable, RateLimited):
                 if attempt == TRIES - 1:
                     raise
@@ -104,15 +114,20 @@ class KalshiHttp:
             await self._sleep(FIRST_BACKOFF * 2**attempt * (1 + float(self._rng.random())))
         raise AssertionError("unreachable")
 
-    async def _get(self, path: str, params: Params | None) -> httpx.Response:
+    async def _get(
+        self, kind: type[Reply], path: str, params: Params | None, *, told_by_5xx: bool
+    ) -> Reply:
         try:
             response = await self._request("GET", path, params, None)
         except httpx.RequestError as error:
             raise ExchangeUnavailable(f"GET {path}: {_named(error)}") from None
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if told_by_5xx:
+                with contextlib.suppress(WireError):
+                    return _decoded(kind, path, response)
             raise ExchangeUnavailable(f"GET {path}: {_told(response)}")
         _raise_for(response)
-        return response
+        return _decoded(kind, path, response)
 
     async def write(
         self,

@@ -14,7 +14,10 @@ from processes.adapters.kalshi.wire_rest import Sides
 
 __all__ = [
     "CostsReply",
+    "CutoffReply",
     "EndpointCost",
+    "EventFeeChangeRow",
+    "EventFeeChangesPage",
     "FeeChangeRow",
     "FeeChangesReply",
     "MaintenanceRow",
@@ -97,6 +100,32 @@ class FeeChangesReply(_Reply, frozen=True):
     """`GET /series/fee_changes`."""
 
     series_fee_change_arr: list[FeeChangeRow]
+
+
+class EventFeeChangeRow(_Reply, frozen=True):
+    """What one event will charge instead of its series' fees; null: what the series charges."""
+
+    id: str
+    event_ticker: str
+    series_ticker: str
+    fee_type_override: str | None
+    fee_multiplier_override: Decimal | None
+    scheduled_ts: str
+
+
+class EventFeeChangesPage(_Reply, frozen=True):
+    """`GET /events/fee_changes`."""
+
+    event_fee_changes: list[EventFeeChangeRow]
+    cursor: str | None = None
+
+
+class CutoffReply(_Reply, frozen=True):
+    """`GET /historical/cutoff`: what is older is read under `/historical`."""
+
+    market_settled_ts: str
+    trades_created_ts: str
+    orders_updated_ts: str
 
 
 class Session(_Reply, frozen=True):

@@ -11,7 +11,7 @@ from processes.exchange.calibration.sample import sample
 from processes.exchange.calibration.statistics import figures, median_figures
 from processes.exchange.calibration.tape import recorded_tapes
 from processes.exchange.calibration.targets import ACTIVE_TARGETS, SLOW_TARGETS, Target
-from processes.exchange.flow.profiles import ACTIVE, SLOW, Profile
+from processes.exchange.synthetic.profiles import ACTIVE, SLOW, Profile
 
 __all__ = ["BUSY_RATE", "PLANS", "Plan", "measure", "read_recordings"]
 

@@ -6,11 +6,11 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from processes.exchange.calibration.tape import Tape, tapes_of
-from processes.exchange.desk import Desk
-from processes.exchange.events import Event
-from processes.exchange.flow.profiles import Profile
-from processes.exchange.synthetic import SyntheticFlow
-from processes.exchange.venue import Venue
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.events import Event
+from processes.exchange.core.venue import Venue
+from processes.exchange.synthetic.flow import SyntheticFlow
+from processes.exchange.synthetic.profiles import Profile
 
 __all__ = ["Sample", "sample"]
 

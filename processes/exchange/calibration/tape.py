@@ -12,8 +12,8 @@ from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
 from processes.adapters.kalshi.recordings import read_frames, recording_files
 from processes.adapters.kalshi.wire import Delta, Snapshot, Trade
-from processes.exchange.books import YES, Level
-from processes.exchange.events import BookChanged, BookReplaced, Event, Traded
+from processes.exchange.core.books import YES, Level
+from processes.exchange.core.events import BookChanged, BookReplaced, Event, Traded
 
 __all__ = ["Happening", "Mark", "Tape", "recorded_tapes", "tapes_of"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from processes.exchange.books import NO, YES, PublishedBook
 from processes.exchange.calibration.tape import Happening, Mark, Tape
+from processes.exchange.core.books import NO, YES, PublishedBook
 
 __all__ = ["CENT", "LOOK_US", "Walk", "walk"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processes.exchange.books import CHECKPOINT_EVERY, NO, YES, BookLog, PublishedBook
+from processes.exchange.core.books import CHECKPOINT_EVERY, NO, YES, BookLog, PublishedBook
 
 CHANGES = st.lists(
     st.tuples(st.sampled_from([YES, NO]), st.integers(1, 9_999), st.integers(1, 10**9)),

@@ -7,7 +7,6 @@ import gzip
 import pytest
 from support.recordings import needs_recordings, recordings_folder
 
-from processes.exchange.books import NO, YES
 from processes.exchange.calibration.compare import PLANS, Plan, read_recordings
 from processes.exchange.calibration.report import lines, missed
 from processes.exchange.calibration.sample import sample
@@ -15,6 +14,7 @@ from processes.exchange.calibration.statistics import figures, median_figures
 from processes.exchange.calibration.tape import Happening, Mark, recorded_tapes
 from processes.exchange.calibration.targets import SLOW_TARGETS, Target
 from processes.exchange.calibration.walk import walk
+from processes.exchange.core.books import NO, YES
 
 SECOND = 1_000_000
 GROUPS = {"rate", "Fano factor", "idle share", "inter-arrival", "place", "spread", "depth"}

@@ -10,16 +10,23 @@ from hypothesis import strategies as st
 
 from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeRule, FeeSchedule
-from processes.exchange.books import NO, YES
-from processes.exchange.desk import Desk
-from processes.exchange.group_desk import GroupDesk
-from processes.exchange.ledger import Account
-from processes.exchange.markets import Market, MarketFacts
-from processes.exchange.orders import Amendment, NewOrder, Order, SelfTrade, Status, TimeInForce
-from processes.exchange.pauses import Pauses
-from processes.exchange.rejections import Rejection
-from processes.exchange.transfers import Transfer, Transfers
-from processes.exchange.venue import Venue
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.group_desk import GroupDesk
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.core.orders import (
+    Amendment,
+    NewOrder,
+    Order,
+    SelfTrade,
+    Status,
+    TimeInForce,
+)
+from processes.exchange.core.pauses import Pauses
+from processes.exchange.core.rejections import Rejection
+from processes.exchange.core.transfers import Transfer, Transfers
+from processes.exchange.core.venue import Venue
 
 START_MS = 1_795_500_000_000
 CASH_E6 = 8_000_000

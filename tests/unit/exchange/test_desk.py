@@ -7,9 +7,16 @@ import pytest
 from support.exchange_core import START_MS, TICKER, Core, ask, bid
 
 from models.fees import FeeSchedule
-from processes.exchange.books import NO, YES
-from processes.exchange.orders import Amendment, NewOrder, Order, Status, TimeInForce, UpdateReason
-from processes.exchange.rejections import Rejection
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.orders import (
+    Amendment,
+    NewOrder,
+    Order,
+    Status,
+    TimeInForce,
+    UpdateReason,
+)
+from processes.exchange.core.rejections import Rejection
 
 IOC, FOK = TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL
 

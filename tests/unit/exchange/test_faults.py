@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from processes.exchange.faults import Faults
-from processes.exchange.rejections import Rejection
+from processes.exchange.admin.faults import Faults
+from processes.exchange.core.rejections import Rejection
 
 
 def strikes(faults: Faults, method: str) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processes.exchange.books import NO, YES
-from processes.exchange.flow.arrivals import cluster_sizes, draw_times
-from processes.exchange.flow.latent import Latent
-from processes.exchange.flow.profiles import ACTIVE, SLOW
-from processes.exchange.flow.sizes import draw_sizes
-from processes.exchange.flow.street import Street
+from processes.exchange.core.books import NO, YES
+from processes.exchange.synthetic.arrivals import cluster_sizes, draw_times
+from processes.exchange.synthetic.latent import Latent
+from processes.exchange.synthetic.profiles import ACTIVE, SLOW
+from processes.exchange.synthetic.sizes import draw_sizes
+from processes.exchange.synthetic.street import Street
 
 PROFILES = pytest.mark.parametrize("profile", [ACTIVE, SLOW], ids=lambda p: p.name)
 

@@ -7,12 +7,12 @@ from itertools import count
 import pytest
 from support.exchange_core import Core, ask, bid
 
-from processes.exchange.books import NO, YES
-from processes.exchange.events import GroupChanged, GroupEvent
-from processes.exchange.group_desk import GroupDesk
-from processes.exchange.groups import WINDOW_MS, OrderGroup
-from processes.exchange.orders import Status, TimeInForce
-from processes.exchange.rejections import Rejection
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.events import GroupChanged, GroupEvent
+from processes.exchange.core.group_desk import GroupDesk
+from processes.exchange.core.groups import WINDOW_MS, OrderGroup
+from processes.exchange.core.orders import Status, TimeInForce
+from processes.exchange.core.rejections import Rejection
 
 IOC = TimeInForce.IMMEDIATE_OR_CANCEL
 

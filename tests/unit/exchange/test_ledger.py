@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processes.exchange.books import NO, YES
-from processes.exchange.ledger import Account, Position, hold_e6
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.ledger import Account, Position, hold_e6
 
 PRICES = st.integers(1, 99).map(lambda cents: cents * 100)
 COUNTS = st.integers(1, 5_000)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from support.exchange_core import Core, ask, bid
 
 from models.fees import FeeRule, FeeSchedule
-from processes.exchange.books import NO, YES
-from processes.exchange.events import BookChanged, OrderFilled, Traded
-from processes.exchange.orders import SelfTrade, Status, TimeInForce, UpdateReason
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.events import BookChanged, OrderFilled, Traded
+from processes.exchange.core.orders import SelfTrade, Status, TimeInForce, UpdateReason
 
 IOC = TimeInForce.IMMEDIATE_OR_CANCEL
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from support.exchange import market_frames, write_recording
 
 from processes.adapters.kalshi.recordings import load_market
-from processes.exchange.market_views import market as body_of
-from processes.exchange.markets import Market
-from processes.exchange.recorded_facts import facts_of
+from processes.exchange.core.markets import Market
+from processes.exchange.replay.recorded_facts import facts_of
+from processes.exchange.rest.market_views import market as body_of
 
 TICKER, START_MS = "KXSHOW15M-26AUG101815-15", 1_786_399_275_000
 RECORDED = {

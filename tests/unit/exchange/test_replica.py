@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from support.exchange_core import TICKER, Core, bid
 
-from processes.exchange.books import NO
-from processes.exchange.orders import Order, Status
-from processes.exchange.replica import Replica
+from processes.exchange.core.books import NO
+from processes.exchange.core.orders import Order, Status
+from processes.exchange.core.replica import Replica
 
 MS = 1_000_000
 

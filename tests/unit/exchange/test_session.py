@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from support.exchange_core import TICKER, Core, bid
 
-from processes.exchange.books import NO, YES
-from processes.exchange.events import BookChanged
-from processes.exchange.hub import Hub
-from processes.exchange.session import Session
+from processes.exchange.core.books import NO, YES
+from processes.exchange.core.events import BookChanged
+from processes.exchange.stream.hub import Hub
+from processes.exchange.stream.session import Session
 
 
 class Client:

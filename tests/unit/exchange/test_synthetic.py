@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from support.flow_rig import START_MS, FlowRig
 
-from processes.exchange.books import NO, YES, PublishedBook
 from processes.exchange.calibration.sample import sample
 from processes.exchange.calibration.tape import Happening, Tape, tapes_of
 from processes.exchange.calibration.walk import walk
-from processes.exchange.events import BookChanged, LifecycleChanged, OrderFilled, Traded
-from processes.exchange.flow.profiles import ACTIVE, SLOW
-from processes.exchange.markets import MarketStatus
-from processes.exchange.orders import TimeInForce
-from processes.exchange.synthetic import SyntheticMarket, profiles_of
+from processes.exchange.core.books import NO, YES, PublishedBook
+from processes.exchange.core.events import BookChanged, LifecycleChanged, OrderFilled, Traded
+from processes.exchange.core.markets import MarketStatus
+from processes.exchange.core.orders import TimeInForce
+from processes.exchange.synthetic.flow import SyntheticMarket, profiles_of
+from processes.exchange.synthetic.profiles import ACTIVE, SLOW
 
 DOLLAR = 10_000
 

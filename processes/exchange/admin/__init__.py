@@ -1,0 +1,1 @@
+"""The admin port, loopback only: looks at the exchange and orders to it, for tests."""

@@ -1,0 +1,153 @@
+"""What the core tells the world, as frozen facts; the hub turns them into frames."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from processes.exchange.core.books import Level
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market
+from processes.exchange.core.orders import Order
+
+__all__ = [
+    "BookChanged",
+    "BookReplaced",
+    "Event",
+    "EventCreated",
+    "EventFeeChanged",
+    "GroupChanged",
+    "GroupEvent",
+    "LifecycleChanged",
+    "OrderChanged",
+    "OrderFilled",
+    "PositionChanged",
+    "Traded",
+]
+
+
+class BookChanged(msgspec.Struct, frozen=True, gc=False):
+    """A level changed. `sent_ms` is the frame's time; `order` is whose change it was.
+
+    `ts_us` is `ts_ms` to the microsecond, 0 where only the millisecond is known.
+    """
+
+    market: Market
+    leg: int
+    price_e4: int
+    delta_e2: int
+    ts_ms: int
+    sent_ms: int
+    order: Order | None = None
+    ts_us: int = 0
+
+
+class BookReplaced(msgspec.Struct, frozen=True):
+    """The book is a new snapshot."""
+
+    market: Market
+    levels: tuple[Level, ...]
+    sent_ms: int
+
+
+class Traded(msgspec.Struct, frozen=True):
+    """A public trade; the taker bought `taker_leg`."""
+
+    market: Market
+    trade_id: str
+    yes_price_e4: int
+    count_e2: int
+    taker_leg: int
+    ts_ms: int
+    sent_ms: int
+
+
+class OrderFilled(msgspec.Struct, frozen=True):
+    """One execution of an order of ours."""
+
+    account: Account
+    order: Order
+    trade_id: str
+    yes_price_e4: int
+    count_e2: int
+    fee_e6: int
+    is_taker: bool
+    position_e2: int
+    ts_ms: int
+
+
+class OrderChanged(msgspec.Struct, frozen=True):
+    """An order of ours is new, or changed."""
+
+    account: Account
+    order: Order
+    ts_ms: int
+
+
+class PositionChanged(msgspec.Struct, frozen=True):
+    """A position of ours changed."""
+
+    account: Account
+    ticker: str
+    ts_ms: int
+
+
+class GroupEvent(StrEnum):
+    """What happened to an order group."""
+
+    CREATED = "created"
+    TRIGGERED = "triggered"
+    RESET = "reset"
+    DELETED = "deleted"
+    LIMIT_UPDATED = "limit_updated"
+
+
+class GroupChanged(msgspec.Struct, frozen=True):
+    """An order group of ours; `limit_e2` when it is new."""
+
+    account: Account
+    group_id: str
+    event_type: GroupEvent
+    limit_e2: int | None
+    ts_ms: int
+
+
+class EventCreated(msgspec.Struct, frozen=True):
+    """The first market of an event opens."""
+
+    market: Market
+    sent_ms: int
+
+
+class EventFeeChanged(msgspec.Struct, frozen=True):
+    """An event charges otherwise than its series; None is back to the series' fees."""
+
+    event_ticker: str
+    fee_type: str | None
+    multiplier_e4: int | None
+    sent_ms: int
+
+
+class LifecycleChanged(msgspec.Struct, frozen=True):
+    """A market was created, determined or settled; `facts` are the event's own fields."""
+
+    market: Market
+    event_type: str
+    facts: dict[str, Any]
+    sent_ms: int
+
+
+Event = (
+    BookChanged
+    | BookReplaced
+    | Traded
+    | OrderFilled
+    | OrderChanged
+    | PositionChanged
+    | LifecycleChanged
+    | GroupChanged
+    | EventCreated
+    | EventFeeChanged
+)

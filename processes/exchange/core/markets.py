@@ -1,0 +1,136 @@
+"""A market's facts and life: initialized, active or paused, closed, determined, finalized."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from ipc.units import LINEAR_CENT, PriceGrid
+from models.fees import FeeSchedule
+from processes.exchange.core.books import BookLog, PublishedBook
+
+__all__ = ["Market", "MarketFacts", "MarketStatus", "market_id_of"]
+
+
+class MarketStatus(StrEnum):
+    """A market's state, as `GET /markets` reports it."""
+
+    INITIALIZED = "initialized"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    CLOSED = "closed"
+    DETERMINED = "determined"
+    FINALIZED = "finalized"
+
+    @property
+    def filter(self) -> str:
+        """The word that the `status` filter uses for it."""
+        return _FILTERS[self]
+
+
+_FILTERS = {
+    MarketStatus.INITIALIZED: "unopened",
+    MarketStatus.ACTIVE: "open",
+    MarketStatus.INACTIVE: "paused",
+    MarketStatus.CLOSED: "closed",
+    MarketStatus.DETERMINED: "closed",
+    MarketStatus.FINALIZED: "settled",
+}
+
+
+def market_id_of(ticker: str) -> str:
+    """A stable id for a market whose recording does not tell it."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"market:{ticker}"))
+
+
+class MarketFacts(msgspec.Struct, frozen=True):
+    """What is known of a market before it opens. Times are market time."""
+
+    ticker: str
+    event_ticker: str
+    series_ticker: str
+    open_ms: int
+    close_ms: int
+    grid: PriceGrid = LINEAR_CENT
+    structure: str = "linear_cent"
+    title: str = ""
+    yes_sub_title: str = ""
+    no_sub_title: str = ""
+    strike_type: str = ""
+    floor_strike: float | None = None
+    market_id: str = ""
+    fee_type: str = "quadratic"
+    fees: FeeSchedule = FeeSchedule()
+    waiver_until_ms: int = 0  # no fees before
+    category: str = ""
+    rules: str = ""
+    rules_more: str = ""
+    settlement_timer_s: int = 1
+    exchange_index: int = 0  # the shard whose engine matches it and whose collateral it takes
+    details: dict[str, Any] = {}  # fields of its REST body that describe and decide nothing
+
+
+class Market:
+    """One market: facts, life, published book with its log, and what has traded."""
+
+    def __init__(self, facts: MarketFacts, number: int) -> None:
+        self.facts = facts
+        self.fees = facts.fees  # what it charges now
+        self.number = number
+        self.market_id = facts.market_id or market_id_of(facts.ticker)
+        self.status = MarketStatus.INITIALIZED
+        self.book = PublishedBook()
+        self.log = BookLog()
+        self.clock = 0  # the exchange's clock at the newest change of the book
+        self.flow_ms = facts.open_ms  # market time of the newest frame
+        self.last_price_e4 = 0
+        self.volume_e2 = 0
+        self.last_count_e2 = 0
+        self.result = ""
+        self.value_e4: int | None = None
+        self.settled_ms: int | None = None
+        self.updated_ms = facts.open_ms
+
+    @property
+    def ticker(self) -> str:
+        """The market's ticker."""
+        return self.facts.ticker
+
+    @property
+    def is_open(self) -> bool:
+        """Whether orders are taken."""
+        return self.status is MarketStatus.ACTIVE
+
+    def top(self) -> tuple[int, int, int, int]:
+        """Best YES bid, its size, best NO bid, its size; 0 where there is none."""
+        yes, no = self.book.best(0), self.book.best(1)
+        return yes, self.book.count(0, yes), no, self.book.count(1, no)
+
+    def trade(self, yes_price_e4: int, count_e2: int) -> None:
+        """Note a trade."""
+        self.last_price_e4 = yes_price_e4
+        self.last_count_e2 = count_e2
+        self.volume_e2 += count_e2
+
+    def lifecycle_metadata(self) -> dict[str, Any]:
+        """`additional_metadata` of the frame that says a market was created."""
+        facts = self.facts
+        metadata: dict[str, Any] = {
+            "name": facts.title,
+            "title": facts.title,
+            "yes_sub_title": facts.yes_sub_title,
+            "no_sub_title": facts.no_sub_title,
+            "rules_primary": facts.rules,
+            "rules_secondary": "",
+            "can_close_early": True,
+            "event_ticker": facts.event_ticker,
+            "expected_expiration_ts": facts.close_ms // 1000,
+        }
+        if facts.strike_type:
+            metadata["strike_type"] = facts.strike_type
+        if facts.floor_strike is not None:
+            metadata["floor_strike"] = facts.floor_strike
+        return metadata

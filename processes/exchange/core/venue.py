@@ -1,0 +1,192 @@
+"""The exchange's core: markets, their flow and their life. Events in, events out; no I/O.
+
+`flow` methods are what a recording or the synthetic flow does to a market; orders of our accounts
+come through `desk.py`. Everything that happens is handed to one sink, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ipc.units import ONE_DOLLAR_E4, PriceGrid, format_price
+from processes.exchange.core.books import YES, Level
+from processes.exchange.core.events import (
+    BookChanged,
+    BookReplaced,
+    Event,
+    EventCreated,
+    LifecycleChanged,
+    Traded,
+)
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market, MarketFacts, MarketStatus
+from processes.exchange.core.trades import TradeHistory
+
+__all__ = ["Sink", "Venue"]
+
+Sink = Callable[[Event], None]
+NO_SHARDS: Final[Mapping[str, int]] = {}
+
+
+class Venue:
+    """All markets and accounts. `clock_ms` is market time between the steps of the flow.
+
+    `shards` says on which shard a series lives; those it does not name are on the first.
+    """
+
+    def __init__(
+        self,
+        accounts: list[Account],
+        clock_ms: Callable[[], int],
+        sink: Sink,
+        shards: Mapping[str, int] = NO_SHARDS,
+    ) -> None:
+        self.accounts = {a.user_id: a for a in accounts}
+        self.markets: dict[str, Market] = {}
+        self.by_number: list[Market] = []
+        self.emit = sink
+        self.trades = TradeHistory()
+        self._shards = shards
+        self._events: set[str] = set()
+        self.clock = 0
+        self.step_ms: int | None = None  # the time of the step that is being taken
+        self.step_us = 0  # the same to the microsecond, where it is known
+        self._clock_ms = clock_ms
+
+    def now_ms(self) -> int:
+        """Market time; what a recorded step causes happens at the step's own time."""
+        return self._clock_ms() if self.step_ms is None else self.step_ms
+
+    def add_market(self, facts: MarketFacts) -> Market:
+        """Make a market known, not yet open; under a known ticker it begins anew."""
+        shard = self._shards.get(facts.series_ticker, facts.exchange_index)
+        facts = msgspec.structs.replace(facts, exchange_index=shard)
+        market = Market(facts, len(self.by_number))
+        self.markets[facts.ticker] = market
+        self.by_number.append(market)
+        return market
+
+    # Flow
+
+    def replace_book(self, market: Market, levels: tuple[Level, ...], sent_ms: int) -> None:
+        """The market's book becomes `levels`."""
+        self.clock += 1
+        market.clock, market.flow_ms = self.clock, sent_ms
+        market.book.replace(levels)
+        market.log.replaced(market.book.levels())
+        self.emit(BookReplaced(market, levels, sent_ms))
+
+    def change_book(self, change: BookChanged) -> None:
+        """One level of a market's book changes."""
+        market = change.market
+        self.clock += 1
+        market.clock, market.flow_ms = self.clock, change.sent_ms
+        market.book.change(change.leg, change.price_e4, change.delta_e2)
+        market.log.changed(change.leg, change.price_e4, change.delta_e2, market.book)
+        self.emit(change)
+
+    def print_trade(self, trade: Traded) -> None:
+        """A public trade."""
+        trade.market.flow_ms = trade.sent_ms
+        trade.market.trade(trade.yes_price_e4, trade.count_e2)
+        self.trades.add(trade)
+        self.emit(trade)
+
+    # Life
+
+    def open_market(self, market: Market, sent_ms: int) -> None:
+        """The market takes orders from now on."""
+        market.status = MarketStatus.ACTIVE
+        facts = market.facts
+        if facts.event_ticker not in self._events:
+            self._events.add(facts.event_ticker)
+            self.emit(EventCreated(market, sent_ms))
+        self._tell(
+            market,
+            "created",
+            sent_ms,
+            open_ts=facts.open_ms // 1000,
+            close_ts=facts.close_ms // 1000,
+            exchange_index=facts.exchange_index,
+            price_level_structure=facts.structure,
+            price_ranges=facts.grid.to_wire(),
+            strike_type=facts.strike_type,
+            yes_sub_title=facts.yes_sub_title,
+            additional_metadata=market.lifecycle_metadata(),
+        )
+
+    def pause_market(self, market: Market, sent_ms: int) -> None:
+        """No orders until it is resumed."""
+        market.status = MarketStatus.INACTIVE
+        self._tell(market, "deactivated", sent_ms, is_deactivated=True)
+
+    def resume_market(self, market: Market, sent_ms: int) -> None:
+        """Orders again."""
+        market.status = MarketStatus.ACTIVE
+        self._tell(market, "activated", sent_ms, is_deactivated=False)
+
+    def move_close(self, market: Market, close_ms: int, sent_ms: int) -> None:
+        """The market closes at another time than was said."""
+        market.facts = msgspec.structs.replace(market.facts, close_ms=close_ms)
+        self._tell(market, "close_date_updated", sent_ms, close_ts=close_ms // 1000)
+
+    def change_grid(self, market: Market, grid: PriceGrid, structure: str, sent_ms: int) -> None:
+        """Other prices are allowed from now on; what rests is left where it is."""
+        market.facts = msgspec.structs.replace(market.facts, grid=grid, structure=structure)
+        self._tell(
+            market,
+            "price_level_structure_updated",
+            sent_ms,
+            price_level_structure=structure,
+            price_ranges=grid.to_wire(),
+        )
+
+    def close_market(self, market: Market, sent_ms: int) -> None:
+        """No more orders; by time, so no frame says it."""
+        market.status = MarketStatus.CLOSED
+        market.updated_ms = sent_ms
+
+    def determine_market(self, market: Market, result: str, value_e4: int, sent_ms: int) -> None:
+        """The result is known."""
+        market.status = MarketStatus.DETERMINED
+        market.result, market.value_e4 = result, value_e4
+        self._tell(
+            market,
+            "determined",
+            sent_ms,
+            determination_ts=sent_ms // 1000,
+            result=result,
+            settlement_value=format_price(value_e4),
+        )
+
+    def settle_market(self, market: Market, sent_ms: int) -> None:
+        """Positions have been paid out."""
+        market.status = MarketStatus.FINALIZED
+        market.settled_ms = sent_ms
+        self._tell(market, "settled", sent_ms, settled_ts=sent_ms // 1000)
+
+    def _tell(self, market: Market, event_type: str, sent_ms: int, **facts: Any) -> None:
+        market.updated_ms = market.flow_ms = sent_ms
+        self.emit(LifecycleChanged(market, event_type, facts, sent_ms))
+
+    # Looks
+
+    def portfolio_value_e6(self, account: Account, shard: int | None = None) -> int:
+        """Positions at the bid they could be sold at, of one shard or of all."""
+        total = 0
+        for ticker, position in account.positions.items():
+            market = self.markets.get(ticker)
+            if market is None or shard not in (None, market.facts.exchange_index):
+                continue
+            if position.count_e2:
+                total += abs(position.count_e2) * self._worth(ticker, position.count_e2 > 0)
+        return total
+
+    def _worth(self, ticker: str, is_yes: bool) -> int:
+        market = self.markets[ticker]
+        if market.value_e4 is not None:
+            return market.value_e4 if is_yes else ONE_DOLLAR_E4 - market.value_e4
+        return market.book.best(YES if is_yes else 1 - YES)

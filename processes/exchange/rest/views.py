@@ -1,0 +1,189 @@
+"""REST bodies of orders, fills, positions, balances and settlements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
+from processes.exchange.core.clearing import FillRecord
+from processes.exchange.core.desk import Outcome
+from processes.exchange.core.ledger import Account, Position, Settlement
+from processes.exchange.core.orders import Order
+from processes.exchange.stream.frames import ACTIONS, BOOK_SIDES, LEGS, iso_ms
+
+__all__ = [
+    "amended",
+    "balance",
+    "by_shard",
+    "created",
+    "event_position",
+    "fill",
+    "market_position",
+    "order",
+    "settlement",
+]
+
+CENT_E6 = 10_000
+
+
+def order(o: Order) -> dict[str, Any]:
+    """One order of `GET /portfolio/orders`."""
+    row: dict[str, Any] = {
+        "order_id": o.order_id,
+        "user_id": o.user_id,
+        "client_order_id": o.client_order_id,
+        "ticker": o.ticker,
+        "side": "yes",  # an ask sells YES, as both legacy fields say
+        "action": ACTIONS[o.leg],
+        "outcome_side": LEGS[o.leg],
+        "book_side": BOOK_SIDES[o.leg],
+        "type": "limit",
+        "status": str(o.status),
+        "yes_price_dollars": format_price(o.yes_price_e4),
+        "no_price_dollars": format_price(ONE_DOLLAR_E4 - o.yes_price_e4),
+        "fill_count_fp": format_count(o.filled_e2),
+        "remaining_count_fp": format_count(o.remaining_e2),
+        "initial_count_fp": format_count(o.initial_e2),
+        "taker_fill_cost_dollars": format_money(o.cost_e6[True]),
+        "maker_fill_cost_dollars": format_money(o.cost_e6[False]),
+        "taker_fees_dollars": format_money(o.paid_e6[True]),
+        "maker_fees_dollars": format_money(o.paid_e6[False]),
+        "created_time": iso_ms(o.created_ms),
+        "last_update_time": iso_ms(o.updated_ms),
+        "self_trade_prevention_type": str(o.self_trade),
+        "subaccount_number": 0,
+        "exchange_index": o.exchange_index,
+    }
+    if o.group_id:
+        row["order_group_id"] = o.group_id
+    if o.cancel_on_pause:
+        row["cancel_order_on_pause"] = True
+    if o.expiration_ms is not None:
+        row["expiration_time"] = iso_ms(o.expiration_ms)
+    return row
+
+
+def created(outcome: Outcome) -> dict[str, Any]:
+    """The answer to a create."""
+    o = outcome.order
+    body: dict[str, Any] = {"order_id": o.order_id}
+    if o.client_order_id:
+        body["client_order_id"] = o.client_order_id
+    body["fill_count"] = format_count(outcome.filled_e2)
+    body["remaining_count"] = format_count(o.remaining_e2)
+    return body | _averages(outcome) | {"ts_ms": outcome.ts_ms}
+
+
+def amended(outcome: Outcome, *, resized: bool) -> dict[str, Any]:
+    """The answer to an amend; counts only when it filled or changed size."""
+    o = outcome.order
+    body: dict[str, Any] = {"order_id": o.order_id}
+    if o.client_order_id:
+        body["client_order_id"] = o.client_order_id
+    if resized or outcome.filled_e2:
+        body["remaining_count"] = format_count(o.remaining_e2)
+        body["fill_count"] = format_count(outcome.filled_e2)
+    return body | _averages(outcome) | {"ts_ms": outcome.ts_ms}
+
+
+def _averages(outcome: Outcome) -> dict[str, str]:
+    """Per contract, rounded to the nearest 1e-4 dollars."""
+    count = outcome.filled_e2
+    if not count:
+        return {}
+    price = (outcome.yes_cost_e6 + count // 2) // count
+    fee = (outcome.fee_e6 + count // 2) // count
+    return {"average_fill_price": format_price(price), "average_fee_paid": format_price(fee)}
+
+
+def fill(f: FillRecord) -> dict[str, Any]:
+    """One execution of `GET /portfolio/fills`."""
+    return {
+        "fill_id": f.trade_id,
+        "trade_id": f.trade_id,
+        "order_id": f.order_id,
+        "ticker": f.ticker,
+        "market_ticker": f.ticker,
+        "exchange_index": f.exchange_index,
+        "side": "yes",
+        "action": ACTIONS[f.leg],
+        "outcome_side": LEGS[f.leg],
+        "book_side": BOOK_SIDES[f.leg],
+        "count_fp": format_count(f.count_e2),
+        "yes_price_dollars": format_price(f.yes_price_e4),
+        "no_price_dollars": format_price(ONE_DOLLAR_E4 - f.yes_price_e4),
+        "is_taker": f.is_taker,
+        "fee_cost": format_money(f.fee_e6),
+        "created_time": iso_ms(f.ts_ms),
+        "ts": f.ts_ms // 1000,
+        "subaccount_number": 0,
+    }
+
+
+def market_position(ticker: str, p: Position, exchange_index: int) -> dict[str, Any]:
+    """One market of `GET /portfolio/positions`."""
+    return {
+        "ticker": ticker,
+        "exchange_index": exchange_index,
+        "total_traded_dollars": format_money(p.traded_e6),
+        "position_fp": format_count(p.count_e2),
+        "market_exposure_dollars": format_money(p.cost_e6),
+        "realized_pnl_dollars": format_money(p.realized_e6),
+        "fees_paid_dollars": format_money(p.fees_e6),
+        "last_updated_ts": iso_ms(p.updated_ms),
+    }
+
+
+def event_position(event_ticker: str, positions: list[Position]) -> dict[str, Any]:
+    """One event of `GET /portfolio/positions`."""
+    return {
+        "event_ticker": event_ticker,
+        "total_cost_dollars": format_money(sum(p.traded_e6 for p in positions)),
+        "total_cost_shares_fp": format_count(sum(p.volume_e2 for p in positions)),
+        "event_exposure_dollars": format_money(sum(p.cost_e6 for p in positions)),
+        "realized_pnl_dollars": format_money(sum(p.realized_e6 for p in positions)),
+        "fees_paid_dollars": format_money(sum(p.fees_e6 for p in positions)),
+    }
+
+
+def balance(
+    account: Account, portfolio_value_e6: int, now_ms: int, shard: int | None = None
+) -> dict[str, Any]:
+    """`GET /portfolio/balance`: what is available, that is cash less what resting orders hold."""
+    purses = {i: p.available_e6 for i, p in account.purses.items() if shard in (None, i)}
+    available = sum(purses.values())
+    return {
+        "balance": available // CENT_E6,
+        "balance_dollars": format_price(available // 100),
+        "portfolio_value": portfolio_value_e6 // CENT_E6,
+        "updated_ts": now_ms // 1000,
+        "balance_breakdown": by_shard(purses),
+    }
+
+
+def by_shard(amounts_e6: dict[int, int]) -> list[dict[str, Any]]:
+    """Money on each shard, in dollars of four decimals."""
+    return [
+        {"exchange_index": index, "balance": format_price(amount // 100)}
+        for index, amount in sorted(amounts_e6.items())
+    ]
+
+
+def settlement(s: Settlement) -> dict[str, Any]:
+    """One market of `GET /portfolio/settlements`."""
+    is_yes = s.position_e2 >= 0
+    count, cost = format_count(abs(s.position_e2)), format_money(s.cost_e6)
+    return {
+        "ticker": s.ticker,
+        "exchange_index": s.exchange_index,
+        "event_ticker": s.event_ticker,
+        "market_result": s.result,
+        "yes_count_fp": count if is_yes else "0.00",
+        "yes_total_cost_dollars": cost if is_yes else "0.000000",
+        "no_count_fp": "0.00" if is_yes else count,
+        "no_total_cost_dollars": "0.000000" if is_yes else cost,
+        "revenue": s.revenue_e6 // CENT_E6,
+        "settled_time": iso_ms(s.settled_ms),
+        "fee_cost": format_money(s.fees_e6),
+        "value": s.yes_value_e4 // 100,
+    }

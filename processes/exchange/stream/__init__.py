@@ -1,0 +1,1 @@
+"""The exchange's WebSocket: subscriptions, frames, and connections that may be slow."""

@@ -1,0 +1,283 @@
+"""One WebSocket connection without its socket: commands in, frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from processes.adapters.kalshi.commands import Channel
+from processes.exchange.core.ledger import Account
+from processes.exchange.core.markets import Market, MarketStatus
+from processes.exchange.stream.frames import Frame, encode_json, snapshot_frame, ticker_frame
+from processes.exchange.stream.subscriptions import ALL_MARKETS, Subscription
+
+__all__ = ["ERRORS", "Session"]
+
+ERRORS: Final = {
+    1: "Unable to process message",
+    2: "Params required",
+    3: "Channels required",
+    4: "Subscription IDs required",
+    5: "Unknown command",
+    7: "Unknown subscription ID",
+    8: "Unknown channel name",
+    11: "Invalid parameter",
+    12: "Exactly one subscription ID is required",
+    13: "Unsupported action",
+    14: "Market Ticker required",
+    15: "Action required",
+    25: "Subscription buffer overflow",
+}
+ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
+
+
+class _CommandError(Exception):
+    """A command refused: the error's code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(ERRORS[code])
+        self.code = code
+
+
+class Session:
+    """Subscriptions of one connection; `send` takes encoded frames, `market` looks one up."""
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        send: Callable[[bytes], None],
+        market: Callable[[str], Market | None],
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.send = send
+        self.by_sid: dict[int, Subscription] = {}
+        self.history: dict[int, Subscription] = {}
+        self._market = market
+        self._last_sid = 0
+
+    def of(self, channel: Channel) -> Subscription | None:
+        """The subscription to a channel, if there is one."""
+        return next((s for s in self.by_sid.values() if s.channel is channel), None)
+
+    def handle(self, data: str | bytes) -> None:
+        """Answer one command."""
+        try:
+            command = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            self._refuse(0, 1)
+            return
+        if not isinstance(command, dict):
+            self._refuse(0, 1)
+            return
+        given = command.get("id", 0)
+        command_id = given if isinstance(given, int) and given >= 0 else 0
+        try:
+            self._dispatch(command_id, command)
+        except _CommandError as error:
+            self._refuse(command_id, error.code)
+
+    def _dispatch(self, command_id: int, command: dict[str, Any]) -> None:
+        match command.get("cmd"):
+            case "list_subscriptions":
+                self._list(command_id)
+            case "subscribe":
+                self._subscribe(command_id, _params(command))
+            case "unsubscribe":
+                self._unsubscribe(command_id, _params(command))
+            case "update_subscription":
+                self._update(command_id, _params(command))
+            case _:
+                raise _CommandError(5)
+
+    # Commands
+
+    def _list(self, command_id: int) -> None:
+        listed = [{"channel": str(s.channel), "sid": s.sid} for s in self.by_sid.values()]
+        self._answer({"type": "ok", **_id(command_id), "msg": listed})
+
+    def _subscribe(self, command_id: int, params: dict[str, Any]) -> None:
+        names = params.get("channels")
+        if not isinstance(names, list) or not names:
+            raise _CommandError(3)
+        tickers = _tickers(params)
+        fresh: list[tuple[Subscription, Iterable[str]]] = []
+        for name in dict.fromkeys(names):
+            if name not in tuple(Channel):
+                self._refuse(command_id, 8)
+            elif name == Channel.BOOK and tickers is None:
+                self._refuse(command_id, 14)
+            else:
+                fresh.append(self._open(command_id, Channel(name), tickers, params))
+        for subscription, new in fresh:  # acknowledgements precede data
+            self._snapshots(subscription, new)
+            if subscription.channel is Channel.TICKER and params.get("send_initial_snapshot"):
+                self._tickers_now(new)
+
+    def _open(
+        self, command_id: int, channel: Channel, tickers: list[str] | None, params: dict[str, Any]
+    ) -> tuple[Subscription, Iterable[str]]:
+        """Acknowledge one channel -> what is new on it."""
+        known = self.of(channel)
+        if known is not None:
+            return known, self._extend(command_id, known, tickers, params)
+        self._last_sid += 1
+        yes_scale = params.get("use_yes_price") is True
+        new = Subscription(self._last_sid, channel, tickers, on_yes_scale=yes_scale)
+        self.by_sid[new.sid] = self.history[new.sid] = new
+        msg = {"channel": str(channel), "sid": new.sid}
+        self._answer({"type": "subscribed", **_id(command_id), "msg": msg})
+        return new, tickers or ()
+
+    def _extend(
+        self,
+        command_id: int,
+        subscription: Subscription,
+        tickers: list[str] | None,
+        params: dict[str, Any],
+    ) -> list[str]:
+        """More markets for a channel that is subscribed: `ok` -> what is new."""
+        new: list[str] = []
+        if tickers is None:
+            subscription.tickers = ALL_MARKETS
+        elif subscription.tickers is not ALL_MARKETS:
+            new = [t for t in dict.fromkeys(tickers) if t not in subscription.tickers]
+            subscription.tickers.update(new)
+        self._ok(command_id, subscription, params)
+        return new
+
+    def _unsubscribe(self, command_id: int, params: dict[str, Any]) -> None:
+        sids = params.get("sids")
+        if not isinstance(sids, list) or not sids:
+            raise _CommandError(4)
+        if any(sid not in self.by_sid for sid in sids):
+            raise _CommandError(7)
+        for sid in dict.fromkeys(sids):
+            gone = self.by_sid.pop(sid)
+            seq = {"seq": gone.next_seq()} if gone.is_sequenced else {}
+            self._answer({"type": "unsubscribed", **_id(command_id), "sid": sid, **seq})
+
+    def _update(self, command_id: int, params: dict[str, Any]) -> None:
+        subscription = self._one_subscription(params)
+        action = params.get("action")
+        if action is None:
+            raise _CommandError(15)
+        if action not in ACTIONS:
+            raise _CommandError(13)
+        tickers = _tickers(params)
+        if not tickers:
+            raise _CommandError(14)
+        if action == "add_markets":
+            new = self._extend(command_id, subscription, tickers, params)
+            self._snapshots(subscription, new)
+        elif action == "delete_markets":
+            if subscription.tickers is not ALL_MARKETS:
+                subscription.tickers.difference_update(tickers)
+            self._ok(command_id, subscription, params)
+        elif subscription.channel is not Channel.BOOK:
+            raise _CommandError(13)
+        else:
+            wanted = [t for t in tickers if subscription.covers(t)]
+            self._snapshots(subscription, wanted, command_id)
+
+    def _one_subscription(self, params: dict[str, Any]) -> Subscription:
+        sid, sids = params.get("sid"), params.get("sids")
+        if sid is None and not sids:
+            raise _CommandError(12)
+        if sid is None:
+            if not isinstance(sids, list) or len(sids) != 1:
+                raise _CommandError(12)
+            sid = sids[0]
+        elif sids:
+            raise _CommandError(12)
+        if sid not in self.by_sid:
+            raise _CommandError(7)
+        return self.by_sid[sid]
+
+    # Frames
+
+    def push(self, subscription: Subscription, frame: Frame, market: Market | None = None) -> int:
+        """Send a data frame, unless a test wants it lost -> how many were sent."""
+        data = subscription.stamp(frame, market)
+        if subscription.drop_next:
+            subscription.drop_next -= 1
+            return 0
+        self.send(data)
+        return 1
+
+    def _snapshots(
+        self, subscription: Subscription, tickers: Iterable[str], command_id: int = 0
+    ) -> None:
+        """The present books; a market that is not open yet sends its book when it opens."""
+        if subscription.channel is not Channel.BOOK:
+            return
+        for ticker in tickers:
+            market = self._market(ticker)
+            if market is None or market.status is MarketStatus.INITIALIZED:
+                continue
+            frame = snapshot_frame(
+                market,
+                market.book.levels(),
+                market.flow_ms,
+                on_yes_scale=subscription.on_yes_scale,
+            )
+            if command_id:
+                frame = frame._replace(tail=b',"id":%d%b' % (command_id, frame.tail))
+            self.push(subscription, frame, market)
+
+    def _tickers_now(self, tickers: Iterable[str]) -> None:
+        """The present quotes of markets that are newly followed."""
+        subscription = self.of(Channel.TICKER)
+        for ticker in tickers:
+            market = self._market(ticker)
+            if market is not None and subscription is not None:
+                self.push(subscription, ticker_frame(market))
+
+    def _ok(self, command_id: int, subscription: Subscription, params: dict[str, Any]) -> None:
+        seq = {"seq": subscription.next_seq()} if subscription.is_sequenced else {}
+        listed = subscription.listed()
+        quiet = params.get("skip_ticker_ack") is True or listed is None
+        msg = {} if quiet else {"msg": {"market_tickers": listed}}
+        self._answer({"type": "ok", **_id(command_id), "sid": subscription.sid, **seq, **msg})
+
+    def overflow(self, subscription: Subscription) -> None:
+        """End a subscription whose client does not read."""
+        self.by_sid.pop(subscription.sid, None)
+        seq = {"seq": subscription.next_seq()} if subscription.is_sequenced else {}
+        msg = {"code": 25, "msg": ERRORS[25]}
+        self._answer({"type": "error", "sid": subscription.sid, **seq, "msg": msg})
+
+    def _refuse(self, command_id: int, code: int) -> None:
+        self._answer(
+            {"type": "error", **_id(command_id), "msg": {"code": code, "msg": ERRORS[code]}}
+        )
+
+    def _answer(self, frame: dict[str, Any]) -> None:
+        self.send(encode_json(frame) + b"\n")
+
+
+def _id(command_id: int) -> dict[str, int]:
+    return {"id": command_id} if command_id else {}
+
+
+def _params(command: dict[str, Any]) -> dict[str, Any]:
+    params = command.get("params")
+    if not isinstance(params, dict):
+        raise _CommandError(2)
+    return params
+
+
+def _tickers(params: dict[str, Any]) -> list[str] | None:
+    """`market_ticker` xor `market_tickers`; None when neither is given."""
+    one, many = params.get("market_ticker"), params.get("market_tickers")
+    if one is not None and many is not None:
+        raise _CommandError(11)
+    tickers = [one] if one is not None else many
+    if tickers is None or tickers == []:
+        return None
+    if not isinstance(tickers, list) or not all(isinstance(t, str) and t for t in tickers):
+        raise _CommandError(11)
+    return tickers

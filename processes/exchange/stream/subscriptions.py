@@ -1,0 +1,81 @@
+"""One subscription of a connection: its channel, markets, `seq`, and what each `seq` stood for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Final
+
+from processes.adapters.kalshi.commands import Channel
+from processes.exchange.core.markets import Market
+from processes.exchange.stream.frames import Frame
+
+__all__ = ["ALL_MARKETS", "NO_STATE", "UNSEQUENCED", "Subscription"]
+
+UNSEQUENCED: Final = frozenset(
+    {Channel.TICKER, Channel.FILL, Channel.USER_ORDERS, Channel.MARKET_POSITIONS}
+)
+ALL_MARKETS: Final = None
+NO_STATE: Final = -1
+_STATE_BITS: Final = 40
+
+
+class Subscription:
+    """`tickers` is `ALL_MARKETS` or the set of markets it covers."""
+
+    def __init__(
+        self, sid: int, channel: Channel, tickers: Iterable[str] | None, *, on_yes_scale: bool
+    ) -> None:
+        self.sid = sid
+        self.channel = channel
+        self.tickers = ALL_MARKETS if tickers is None else set(tickers)
+        self.on_yes_scale = on_yes_scale
+        self.seq = 0
+        self.frames = 0
+        self.drop_next = 0  # frames to lose, for tests of gap recovery
+        self._heads: dict[str, bytes] = {}
+        self._states = array("q", [NO_STATE])  # by seq: which market's book, after which event
+
+    @property
+    def is_sequenced(self) -> bool:
+        """Whether its frames carry `seq`."""
+        return self.channel not in UNSEQUENCED
+
+    def covers(self, ticker: str) -> bool:
+        """Whether a market's frames belong here."""
+        return self.tickers is ALL_MARKETS or ticker in self.tickers
+
+    def listed(self) -> list[str] | None:
+        """Its tickers, sorted, as an `ok` lists them."""
+        return ALL_MARKETS if self.tickers is ALL_MARKETS else sorted(self.tickers)
+
+    def stamp(self, frame: Frame, market: Market | None = None) -> bytes:
+        """The frame for this subscription; a sequenced one takes the next `seq`."""
+        head = self._heads.get(frame.type)
+        if head is None:
+            head = self._heads[frame.type] = self._head(frame.type)
+        self.frames += 1
+        if not self.is_sequenced:
+            return head + frame.tail
+        return b"%b%d%b" % (head, self.next_seq(market), frame.tail)
+
+    def _head(self, frame_type: str) -> bytes:
+        seq = ',"seq":' if self.is_sequenced else ""
+        return f'{{"type":"{frame_type}","sid":{self.sid}{seq}'.encode()
+
+    def next_seq(self, market: Market | None = None) -> int:
+        """Take the next `seq`; with a market, the frame shows its book as it is now."""
+        self.seq += 1
+        if self.channel is Channel.BOOK:
+            state = NO_STATE
+            if market is not None:
+                state = (market.number << _STATE_BITS) | len(market.log)
+            self._states.append(state)
+        return self.seq
+
+    def states_before(self, seq: int) -> Iterable[tuple[int, int]]:
+        """(market number, events in its book) of the frames up to `seq`, newest first."""
+        for n in range(min(seq, self.seq), 0, -1):
+            word = self._states[n]
+            if word != NO_STATE:
+                yield word >> _STATE_BITS, word & ((1 << _STATE_BITS) - 1)

@@ -1,0 +1,222 @@
+"""Drives the synthetic flow: markets that open, trade, close and settle for ever, by market time.
+
+`flow/` decides what its traders do; here that is done to the published books, in which the orders
+of our accounts stand and trade with the flow. What a window does depends on the seed, the market
+and the window only, not on how often it is stepped, as long as our accounts keep out of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from ipc.units import ONE_DOLLAR_E4
+from models.fees import FeeSchedule, rule_at_ms
+from processes.exchange.core.clearing import MarketClearing
+from processes.exchange.core.desk import Desk
+from processes.exchange.core.events import BookChanged
+from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.core.venue import Venue
+from processes.exchange.market_time import MarketTime
+from processes.exchange.synthetic.market import CENT_E4, FlowMarket
+from processes.exchange.synthetic.profiles import ACTIVE, SLOW, Profile
+
+__all__ = ["SyntheticFlow", "SyntheticMarket", "profiles_of"]
+
+SETTLE_MS: Final = 2_000  # after the close
+MS_US: Final = 1_000
+NEVER_MS: Final = 1 << 62
+NAP_S: Final = 0.05  # at most, between two looks at the time
+LEAST_NAP_S: Final = 0.002  # what falls into it leaves together
+SLOW_EVERY: Final = 3  # each third market is a slow one
+STRIDE_MS: Final = 250  # market time between two breaths, as fast as clients read
+
+
+def profiles_of(count: int) -> list[Profile]:
+    """What kinds `count` markets are."""
+    return [SLOW if n % SLOW_EVERY == SLOW_EVERY - 1 else ACTIVE for n in range(count)]
+
+
+class SyntheticMarket:
+    """One window of one market: the `Floor` on which the flow trades."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        market: Market,
+        clearing: MarketClearing,
+        profile: Profile,
+        seed: tuple[int, ...],
+    ) -> None:
+        self.market = market
+        self._venue = venue
+        self._clearing = clearing
+        self._matcher = clearing.matcher
+        self._book = market.book
+        start_us = venue.now_ms() * MS_US
+        self.flow = FlowMarket(profile, self, seed, market.facts.open_ms * MS_US, start_us)
+
+    def act(self, now_ms: int, *, halted: bool) -> None:
+        """Let the flow do what is due, where trading goes on."""
+        until_us = min(now_ms, self.market.facts.close_ms) * MS_US
+        if self.flow.next_us >= until_us:
+            return
+        if halted or not self.market.is_open:
+            self.flow.skip(until_us)
+            return
+        self.flow.act(until_us, self._at)
+        self._venue.step_ms, self._venue.step_us = None, 0
+
+    def _at(self, us: int) -> None:
+        self._venue.step_ms, self._venue.step_us = us // MS_US, us
+
+    def best(self, leg: int) -> int:
+        """The best bid of a leg in cents."""
+        return self._book.best(leg) // CENT_E4
+
+    def standing(self, leg: int, cents: int) -> int:
+        """What the flow has at a price."""
+        price_e4 = cents * CENT_E4
+        if self._matcher.resting[leg]:
+            return self._matcher.anonymous(leg, price_e4)
+        return self._book.count(leg, price_e4)
+
+    def add(self, leg: int, cents: int, size_e2: int) -> int:
+        """Post an order; what it crosses of our accounts' orders it takes first."""
+        price_e4 = cents * CENT_E4
+        if price_e4 + self._book.best(1 - leg) >= ONE_DOLLAR_E4:
+            size_e2 = self._matcher.take_anonymously(leg, price_e4, size_e2)
+        if size_e2:
+            self._publish(leg, price_e4, size_e2)
+        return size_e2
+
+    def remove(self, leg: int, cents: int, size_e2: int) -> None:
+        """Take an order of the flow back."""
+        price_e4 = cents * CENT_E4
+        self._publish(leg, price_e4, -size_e2)
+        if self._matcher.resting[leg]:
+            self._matcher.on_change(leg, price_e4, -size_e2, self._venue.now_ms())
+
+    def _publish(self, leg: int, price_e4: int, delta_e2: int) -> None:
+        ms, us = self._venue.now_ms(), self._venue.step_us
+        self._venue.change_book(BookChanged(self.market, leg, price_e4, delta_e2, ms, ms, None, us))
+
+    def take(self, leg: int, cents: int, size_e2: int) -> int:
+        """Buy what is offered at up to a price."""
+        return size_e2 - self._matcher.take_anonymously(leg, cents * CENT_E4, size_e2)
+
+
+class SyntheticFlow:
+    """All synthetic markets. `profiles` has one entry a market."""
+
+    def __init__(self, venue: Venue, desk: Desk, seed: int, profiles: list[Profile]) -> None:
+        self._venue = venue
+        self._desk = desk
+        self._seed = seed
+        self._profiles = profiles
+        self._live: dict[int, SyntheticMarket] = {}
+        self._closed: list[SyntheticMarket] = []
+        self._opens_ms = [0] * len(profiles)  # not before, each market's next window
+
+    async def run(self, time: MarketTime, shed: Callable[[], None]) -> None:
+        """Go along with market time for ever."""
+        while True:
+            now_ms = time.now_ms()
+            self.step(now_ms)
+            shed()
+            wait_s = time.wait_s(self._next_ms())
+            await asyncio.sleep(min(max(wait_s, LEAST_NAP_S), NAP_S))
+
+    async def race(
+        self,
+        time: MarketTime,
+        followed: Callable[[], bool],
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Go as fast as clients read; stand while nobody does."""
+        now_ms = time.now_ms()
+        while True:
+            self.step(now_ms)
+            time.stand(now_ms)
+            await room()
+            await asyncio.sleep(0)
+            while not followed():  # noqa: ASYNC110
+                await asyncio.sleep(NAP_S)
+            now_ms += STRIDE_MS
+
+    def step(self, now_ms: int) -> None:
+        """Open, trade, close and settle what is due."""
+        self._settle(now_ms)
+        halted = self._desk.halts.stops_trading
+        for index in range(len(self._profiles)):
+            live = self._live.get(index)
+            if live is not None:
+                live.act(now_ms, halted=halted)
+                if now_ms >= live.market.facts.close_ms:
+                    self._close(self._live.pop(index), now_ms)
+            if index not in self._live and now_ms >= self._opens_ms[index]:
+                self._live[index] = self._open(index, now_ms)
+
+    def _next_ms(self) -> int:
+        """When something is due."""
+        live = self._live.values()
+        return min(
+            *(m.flow.next_us // MS_US + 1 for m in live),
+            *(m.market.facts.close_ms for m in live),
+            *(m.market.facts.close_ms + SETTLE_MS for m in self._closed),
+            *(ms for index, ms in enumerate(self._opens_ms) if index not in self._live),
+            NEVER_MS,
+        )
+
+    def _open(self, index: int, now_ms: int) -> SyntheticMarket:
+        """The window of market `index` that is running; windows of markets are staggered."""
+        profile = self._profiles[index]
+        window_ms = profile.window_s * 1000
+        offset_ms = index * window_ms // len(self._profiles) // MS_US * MS_US
+        start_ms = (now_ms - offset_ms) // window_ms * window_ms + offset_ms
+        self._opens_ms[index] = start_ms + window_ms
+        market = self._venue.add_market(_facts(index, profile, start_ms))
+        clearing = self._desk.open(market)
+        seed = self._seed, index, start_ms // 1000
+        self._venue.step_ms = now_ms
+        live = SyntheticMarket(self._venue, market, clearing, profile, seed)
+        self._venue.replace_book(market, live.flow.levels(), now_ms)
+        self._venue.open_market(market, now_ms)
+        self._venue.step_ms = None
+        return live
+
+    def _close(self, live: SyntheticMarket, now_ms: int) -> None:
+        self._desk.close(live.market)
+        self._venue.close_market(live.market, now_ms)
+        self._venue.replace_book(live.market, (), now_ms)
+        self._closed.append(live)
+
+    def _settle(self, now_ms: int) -> None:
+        due = [c for c in self._closed if now_ms >= c.market.facts.close_ms + SETTLE_MS]
+        for live in due:
+            self._closed.remove(live)
+            is_yes = live.flow.is_yes
+            value_e4, result = (ONE_DOLLAR_E4, "yes") if is_yes else (0, "no")
+            self._venue.determine_market(live.market, result, value_e4, now_ms)
+            self._desk.settle(live.market, now_ms)
+            self._venue.settle_market(live.market, now_ms)
+
+
+def _facts(index: int, profile: Profile, start_ms: int) -> MarketFacts:
+    close_ms = start_ms + profile.window_s * 1000
+    close = datetime.fromtimestamp(close_ms // 1000, UTC)
+    length, span = ("15M", "15 mins") if profile is ACTIVE else ("W", "a week")
+    series = f"KXSIM{index + 1}X{length}"
+    event = f"{series}-{close:%y%b%d%H%M}".upper()
+    return MarketFacts(
+        ticker=f"{event}-{close:%M}",
+        event_ticker=event,
+        series_ticker=series,
+        open_ms=start_ms,
+        close_ms=close_ms,
+        title=f"Synthetic walk {index + 1} up in {span}?",
+        category="Synthetic",
+        fees=FeeSchedule.of(rule_at_ms(start_ms)),
+    )

@@ -1,0 +1,181 @@
+"""The broadcaster's HTTP: the dashboard, health, metrics, and who is let in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.broadcaster import broadcasting, environ_of
+from support.synthetic_stack import SyntheticStack
+from support.ws_client import WsClient, close_code, connected
+from websockets.exceptions import InvalidStatus
+
+from processes.runtime.config import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def http(address: str, request: str) -> tuple[str, dict[str, str], bytes]:
+    """One raw request: (status line, headers, body)."""
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head, _, rest = request.partition("\n")
+    lines = [head, *([] if "Host:" in rest else [f"Host: {host}:{port}"]), *rest.split("\n")]
+    writer.write("\r\n".join([*(line for line in lines if line), "", ""]).encode())
+    answer = await reader.read()
+    writer.close()
+    top, _, body = answer.partition(b"\r\n\r\n")
+    status, *headers = top.decode().split("\r\n")
+    return status, dict(h.split(": ", 1) for h in headers), body
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/../pyproject.toml", "/%2e%2e/pyproject.toml", "//etc/passwd", "/rl"]
+)
+async def test_unknown_paths_are_404(address: str, path: str) -> None:
+    status, headers, _ = await http(address, f"GET {path} HTTP/1.1")
+    assert " 404 " in status
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_dashboard_page_and_its_assets(address: str) -> None:
+    status, headers, page = await http(address, "GET / HTTP/1.1")
+    assert " 200 " in status
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Cache-Control"] == "no-cache"
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    found = re.search(rb'src="\.?(/assets/[^"]+\.js)"', page)
+    assert found
+    status, headers, script = await http(address, f"GET {found[1].decode()}?v=1 HTTP/1.1")
+    assert " 200 " in status
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["Cache-Control"].endswith("immutable")
+    assert len(script) == int(headers["Content-Length"]) > 100_000
+
+
+async def test_head_has_headers_and_no_body(address: str) -> None:
+    _, of_get, page = await http(address, "GET / HTTP/1.1")
+    status, of_head, body = await http(address, "HEAD / HTTP/1.1")
+    assert " 200 " in status
+    assert of_head == of_get
+    assert (body, int(of_head["Content-Length"])) == (b"", len(page))
+
+
+async def test_other_methods_are_refused(address: str) -> None:
+    status, headers, _ = await http(address, "DELETE / HTTP/1.1")
+    assert " 405 " in status
+    assert headers["Allow"] == "GET, HEAD"
+
+
+async def test_only_websockets_on_the_websocket_path(address: str) -> None:
+    status, _, _ = await http(address, "GET /rl/ws HTTP/1.1")
+    assert " 426 " in status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Origin: http://evil.example",
+        "Origin: null",
+        "Host: evil.example:80\nOrigin: http://evil.example:80",
+    ],
+)
+async def test_foreign_origins_and_hosts_are_refused(address: str, headers: str) -> None:
+    status, _, _ = await http(address, f"GET / HTTP/1.1\n{headers}")
+    assert " 403 " in status
+
+
+async def test_origins_of_the_websocket(stack: SyntheticStack) -> None:
+    async with broadcasting(stack.data_dir, RL_BROADCASTER_ORIGINS="https://desk.example") as (
+        _,
+        address,
+    ):
+        for origin in (address, "https://desk.example"):
+            async with connected(address, origin=origin) as client:
+                assert (await client.recv())["type"] == "connection"
+        with pytest.raises(InvalidStatus) as refused:
+            async with connected(address, origin="http://evil.example"):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_health_says_what_is_silent(stack: SyntheticStack, tmp_path: Path) -> None:
+    async with broadcasting(tmp_path / "empty") as (_, address):
+        status, _, body = await http(address, "GET /rl/health HTTP/1.1")
+    assert " 503 " in status
+    assert json.loads(body)["silent"] == [
+        "collector", "inference", "execution", "recorder", "books", "accounts"
+    ]  # fmt: skip
+    async with broadcasting(stack.data_dir) as (_, address), connected(address) as client:
+        await client.until_all_heard(stack)
+        await client.until("stats", lambda d: bool(d["parts"] and d["parts"]["accounts"]["fresh"]))
+        status, headers, body = await http(address, "GET /rl/health HTTP/1.1")
+    assert " 200 " in status
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body)["status"] == "ok"
+
+
+async def test_metrics_are_the_counters(address: str, client: WsClient) -> None:
+    status, headers, body = await http(address, "GET /metrics HTTP/1.1")
+    assert " 200 " in status
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = body.decode().splitlines()
+    assert 'rl_counter{process="collector",counter="frames"} 3' in lines
+    assert 'rl_up{part="recorder"} 1' in lines
+    assert 'rl_counter{process="broadcaster",counter="connections"} 1' in lines
+
+
+async def test_an_occupied_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        with pytest.raises(ConfigError, match=f"^RL_BROADCASTER_PORT={port} is in use"):
+            async with broadcasting(tmp_path, RL_BROADCASTER_PORT=port):
+                pass
+
+
+def program(data_dir: Path, **more: str) -> subprocess.Popen[str]:
+    """`python -m processes.broadcaster`."""
+    environ: dict[str, Any] = {**os.environ, **environ_of(data_dir, **more)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "processes.broadcaster"],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_program_exits_2_with_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        process = program(tmp_path, RL_BROADCASTER_PORT=port)
+        out, err = process.communicate()
+    assert err == (
+        f"broadcaster: RL_BROADCASTER_PORT={port} is in use on 127.0.0.1; "
+        "allowed: a free port, or 0 for any\n"
+    )
+    assert (process.returncode, out) == (2, "")
+
+
+async def test_the_program_prints_its_address_and_says_goodbye(tmp_path: Path) -> None:
+    process = program(tmp_path)
+    assert process.stdout is not None
+    line = await asyncio.to_thread(process.stdout.readline)
+    found = re.fullmatch(r"dashboard (http://127\.0\.0\.1:\d+)\n", line)
+    assert found
+    async with connected(found[1]) as client:
+        assert (await client.recv())["type"] == "connection"
+        process.send_signal(signal.SIGTERM)
+        assert await close_code(client.socket) == 1001
+    out, err = await asyncio.to_thread(process.communicate)
+    assert (process.returncode, out, err) == (0, "", "")
