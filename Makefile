@@ -35,7 +35,7 @@ test: install-test
 	$(BIN)/python -m pytest -m "not slow"
 
 test-faults: install-test
-	$(BIN)/python -m pytest -m slow --timeout 1800 tests/faults
+	$(BIN)/python -m pytest -m slow --timeout 1800
 
 lint: install-test
 	$(BIN)/ruff check .

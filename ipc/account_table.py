@@ -6,6 +6,7 @@ bounded reads, a new writer voids everything until it has reconciled with the ex
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,8 @@ __all__ = [
     "OpenOrder",
     "new_account",
     "put_orders",
+    "row_of_words",
+    "words_of",
 ]
 
 AccountRow = npt.NDArray[np.int64]
@@ -84,6 +87,19 @@ def put_orders(row: AccountRow, orders: list[OpenOrder]) -> None:
     for i, o in enumerate(orders):
         at = ORDERS + i * ORDER_WORDS
         row[at : at + 5] = (o.is_buy, o.leg, o.price_e4, o.remaining_e2, o.created_ns)
+
+
+def words_of(row: AccountRow) -> tuple[int, ...]:
+    """A row as its record holds it."""
+    end = ORDERS + int(row[N_ORDERS]) * ORDER_WORDS
+    return tuple(row[ACCOUNT_VERSION:end].tolist())
+
+
+def row_of_words(words: Sequence[int]) -> AccountRow:
+    """The row that `words_of` was given, but for the seqlock's word."""
+    row = np.zeros(ACCOUNT_WORDS, np.int64)
+    row[ACCOUNT_VERSION : ACCOUNT_VERSION + len(words)] = words
+    return row
 
 
 class AccountTable:

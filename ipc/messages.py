@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AccountVersion",
     "ActorAction",
     "ActorFill",
     "ActorOrder",
@@ -196,6 +197,7 @@ class ActorAction(_Event, frozen=True):
     written_mono_ns: int
     woken_mono_ns: int
     decided_mono_ns: int
+    observation: bytes = b""  # float32, little-endian; empty where no account was known
 
 
 class ActorOrder(_Event, frozen=True):
@@ -248,6 +250,17 @@ class ActorPosition(_Event, frozen=True):
     open_orders: int
     account_version: int
     ts_ns: int
+
+
+class AccountVersion(_Event, frozen=True):
+    """A market's row of the account table as it was written: what decisions have read.
+
+    `words` are the row's from `ACCOUNT_VERSION` on, without the unused order slots at the end.
+    """
+
+    market_ticker: str
+    account_version: int
+    words: tuple[int, ...]
 
 
 class ActorPnl(_Event, frozen=True):
@@ -319,6 +332,7 @@ Message = (
     | ActorOrder
     | ActorFill
     | ActorPosition
+    | AccountVersion
     | ActorPnl
     | Doorbell
     | SessionStarted

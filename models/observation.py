@@ -163,8 +163,8 @@ def observation_hash(observation: Observation) -> str:
 class LiveObservationAdapter:
     """The live book and account as the training observation: keeps each market's tick history.
 
-    A history starts anew when its book became LIVE again, or when the row is another market's or
-    another writer's.
+    A history starts anew with every accepted snapshot (without one no book is LIVE again), and when
+    the row is another market's or another writer's.
     """
 
     def __init__(self) -> None:

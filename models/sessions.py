@@ -20,16 +20,8 @@ from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.fees import FeeSchedule
-from models.observation import (
-    BOOK_SIZE,
-    HISTORY,
-    HOUR_NS,
-    SIZE,
-    Observation,
-    ZoneClock,
-    observe_account,
-    observe_tick,
-)
+from models.observation import BOOK_SIZE, SIZE, Observation, observe_account
+from models.walk import Columns, columns_of, walk_by_rule, zone_offsets
 
 __all__ = [
     "CHANGE",
@@ -57,7 +49,6 @@ LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
-STATE: Final = int(Kind.STATE)
 PAIR_WINDOW: Final = 2_000  # events either way
 PAIR_NS: Final = 5_000_000_000
 
@@ -89,18 +80,6 @@ class RecordedSession(msgspec.Struct, frozen=True):
         return int(self.events["recv_ns"][0]) if len(self.events) else 0
 
 
-class Columns(NamedTuple):
-    """Events as one int64 array per field: what kernels read."""
-
-    event_no: Words
-    recv_ns: Words
-    exch_ms: Words
-    kind: Words
-    side: Words
-    price: Words
-    qty: Words
-
-
 class Tape(NamedTuple):
     """One market, ready to be stepped over. T ticks, N events, W words a row."""
 
@@ -116,70 +95,6 @@ class Tape(NamedTuple):
     qty: Words  # [N] signed size of a change, or size of an execution
     yes_value_e4: int  # -1 when not known
     fees: FeeSchedule
-
-
-def _columns(events: Events) -> Columns:
-    names = ("event_no", "recv_ns", "exch_ms", "kind", "side", "price", "qty")
-    return Columns(*(np.ascontiguousarray(events[name], np.int64) for name in names))
-
-
-@njit(cache=True)
-def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
-    """One event on the row; a snapshot counts at its END, which began at `start`."""
-    kind = events.kind[i]
-    if kind == DELTA:
-        return int(b.apply_delta(row, events.side[i], events.price[i], events.qty[i]))
-    if kind == END:
-        sides, prices = events.side[start + 1 : i], events.price[start + 1 : i]
-        return int(b.apply_snapshot(row, sides, prices, events.qty[start + 1 : i]))
-    if kind == TRADE:
-        b.apply_trade(row, events.price[i], events.qty[i], events.side[i], events.exch_ms[i])
-    return 0
-
-
-@njit(cache=True)
-def _walk(
-    row: b.Row,
-    events: Columns,
-    throttle_ns: int,
-    offsets_s: Words,
-    first_hour: int,
-    rows: Any,
-    features: Any,
-    tick_event: Any,
-) -> tuple[int, int]:
-    """Fill the outputs -> (ticks, OK), or (index of the bad event, its negative status)."""
-    seen_ns = np.zeros(HISTORY, np.int64)
-    points = np.zeros((2, HISTORY))
-    total = np.zeros(1, np.int64)
-    ticks = start = 0
-    for i in range(len(events.kind)):
-        kind = events.kind[i]
-        if kind == BEGIN:
-            start = i
-        if kind == STATE:
-            row[b.STATE] = events.qty[i]
-        if kind in (BEGIN, LEVEL, STATE):
-            continue
-        if kind != END and row[b.STATE] != b.LIVE:
-            continue
-        status = _apply(row, events, i, start)
-        if status != b.OK:
-            return i, status
-        if kind == END and row[b.STATE] != b.LIVE:
-            row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, events.event_no[i]
-            total[0] = 0  # the history starts anew
-        row[b.EVENT_NO], row[b.RECV_NS] = events.event_no[i], events.recv_ns[i]
-        row[b.EXCH_MS] = events.exch_ms[i]
-        if not b.tick_due(row, throttle_ns):
-            continue
-        row[b.LAST_TICK_NS], row[b.TICK_EVENT_NO] = row[b.RECV_NS], row[b.EVENT_NO]
-        rows[ticks] = row[: rows.shape[1]]
-        hour = min(row[b.RECV_NS] // HOUR_NS - first_hour, len(offsets_s) - 1)
-        observe_tick(row, offsets_s[hour], seen_ns, points, total, features[ticks])
-        tick_event[ticks] = i
-        ticks += 1
-    return ticks, b.OK
 
 
 @njit(cache=True)
@@ -247,13 +162,6 @@ def _touches(rows: Any, touch: Any) -> None:
             touch[t, side] = known
 
 
-def _zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
-    """Offset of the schema's zone for every hour of a session, and the number of the first hour."""
-    clock, first, last = ZoneClock(), first_ns // HOUR_NS, last_ns // HOUR_NS
-    hours = range(first, last + 1)
-    return np.array([clock.offset_s(h * HOUR_NS) for h in hours], np.int64), first
-
-
 def _until_close(session: RecordedSession) -> Events:
     """What came in while the market was open: later nothing ticks and nothing fills."""
     if session.events.dtype != EVENT:
@@ -265,7 +173,7 @@ def _until_close(session: RecordedSession) -> Events:
 
 def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
     """Walk a session by the live tick rule; `SessionError` names the event that does not fit."""
-    events = _columns(_until_close(session))
+    events = columns_of(_until_close(session))
     n = len(events.kind)
     if n == 0:
         raise SessionError(f"{session.ticker}: the recording holds no events before the close")
@@ -277,8 +185,10 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
     rows = np.zeros((room, b.HEADER + 2 * session.grid.size), np.int64)
     features = np.zeros((room, BOOK_SIZE), np.float32)
     tick_event = np.zeros(room, np.int64)
-    offsets, first_hour = _zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
-    ticks, status = _walk(row, events, throttle_ns, offsets, first_hour, rows, features, tick_event)
+    offsets, first_hour = zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
+    ticks, status = walk_by_rule(
+        row, events, throttle_ns, offsets, first_hour, rows, features, tick_event
+    )
     if status != b.OK:
         event_no, reason = int(events.event_no[ticks]), b.Status(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")

@@ -129,6 +129,7 @@ def _positions_agree(stack: Stack) -> dict[str, int]:
     return ours if ours == theirs else {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speeds", [("0", "20")])
 def test_the_same_replay_gives_the_same_event_rows_at_every_speed(
     stack: Start, tmp_path: Path, speeds: tuple[str, ...]

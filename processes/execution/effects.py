@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from ipc.account_table import AccountTableWriter
-from ipc.messages import ActorFill, ActorOrder, ActorPnl, ActorPosition, Message, ProcessStats
+from ipc import account_table as a
+from ipc.account_table import AccountTableWriter, words_of
+from ipc.messages import (
+    AccountVersion,
+    ActorFill,
+    ActorOrder,
+    ActorPnl,
+    ActorPosition,
+    Message,
+    ProcessStats,
+)
 from ipc.sockets import Publisher
 from processes.execution.account import Doubt
 from processes.execution.gateway import Gateway
@@ -53,8 +62,14 @@ class Effects:
         outbox = self._manager.drain()
         for note in outbox.notes:
             self._records.keep(note.message)
-        for ticker in outbox.markets:
-            self._write(ticker)
+        rows = {ticker: self._manager.account_row(ticker) for ticker in outbox.markets}
+        for ticker, row in rows.items():
+            version = int(row[a.ACCOUNT_VERSION])
+            self._records.keep(
+                AccountVersion(market_ticker=ticker, account_version=version, words=words_of(row))
+            )
+        for ticker, row in rows.items():
+            self._write(ticker, row)
         for note in outbox.notes:
             if note.publish:
                 self.publish(note.message)
@@ -69,9 +84,9 @@ class Effects:
         """Tell subscribers."""
         self._publisher.send(TOPICS[type(message)], message)
 
-    def _write(self, ticker: str) -> None:
+    def _write(self, ticker: str, row: a.AccountRow) -> None:
         try:
-            self._table.write(ticker, self._manager.account_row(ticker))
+            self._table.write(ticker, row)
         except ValueError as error:  # the table is full: nobody will trade this market
             self._manager.ledger.counters["table_full"] += 1
             self._log("ACCOUNT_TABLE_FULL", error=error)

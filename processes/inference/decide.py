@@ -57,6 +57,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     mask: tuple[bool, ...] = _ONLY_HOLD
     logits: tuple[float, ...] = ()
     value: float | None = None
+    observation: bytes = b""
 
 
 class _Asked(NamedTuple):
@@ -132,14 +133,11 @@ class Decider:
         if self._enabled and question.history >= self._warmup_ticks:
             return None
         reason = Reason.WARMING_UP if self._enabled else Reason.DISABLED
-        return Decision(Action.HOLD, reason, None, self._hash(at), self._mask(at))
+        return self._decided(at, Action.HOLD, reason)
 
     def _observe(self, question: Question, account: a.AccountRow, at: int) -> None:
         self.adapter.observe(question.ticker, question.row, account, self._observations[at])
         self._space.mask(question.row, account, self._masks[at])
-
-    def _hash(self, at: int) -> str:
-        return observation_hash(self._observations[at])
 
     def _mask(self, at: int) -> tuple[bool, ...]:
         return tuple(self._masks[at].tolist())
@@ -158,7 +156,7 @@ class Decider:
         if self.faults == 0:
             self._log("policy_fault", model=self.policy.model, error=error)
         self.faults += 1
-        return Decision(Action.HOLD, Reason.POLICY_FAULT, None, self._hash(at), self._mask(at))
+        return self._decided(at, Action.HOLD, Reason.POLICY_FAULT)
 
     def _decision(self, asked: _Asked, answers: Decisions) -> Decision:
         at = asked.at
@@ -175,7 +173,21 @@ class Decider:
         else:
             reason = Reason.POLICY
         logits = tuple(answers.logits[at].tolist())
-        return Decision(action, reason, order, self._hash(at), mask, logits, value)
+        return self._decided(at, action, reason, order, logits, value)
+
+    def _decided(
+        self,
+        at: int,
+        action: Action,
+        reason: Reason,
+        order: OrderRequest | None = None,
+        logits: tuple[float, ...] = (),
+        value: float | None = None,
+    ) -> Decision:
+        """A decision with what it saw."""
+        seen = self._observations[at]
+        hashed, mask = observation_hash(seen), self._mask(at)
+        return Decision(action, reason, order, hashed, mask, logits, value, seen.tobytes())
 
     def _order(self, action: Action, question: Question) -> OrderRequest | None:
         if question.account is None:

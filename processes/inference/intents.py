@@ -79,6 +79,7 @@ def action_of(
         written_mono_ns=int(row[b.WRITTEN_MONO_NS]),
         woken_mono_ns=hops.woken_mono_ns,
         decided_mono_ns=hops.decided_mono_ns,
+        observation=decision.observation,
     )
 
 

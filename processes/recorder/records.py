@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from ipc.messages import (
+    AccountVersion,
     ActorAction,
     ActorFill,
     ActorOrder,
@@ -25,6 +26,7 @@ TABLES: Final[dict[type[msgspec.Struct], str]] = {
     ActorOrder: "rl_orders",
     ActorFill: "rl_fills",
     ActorPosition: "rl_positions",
+    AccountVersion: "rl_account_versions",
 }
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import signal
 import stat
 import subprocess
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +34,8 @@ EXIT_FAULT: Final = 1
 MAX_DEATHS: Final = 20  # of one program within the window: it is not going to work
 DEATHS_WINDOW_NS: Final = 60 * 1_000_000_000
 _LAST_LINE_BYTES: Final = 600
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+_POLL_S: Final = 0.05
 
 
 class StackWatch:
@@ -111,8 +115,6 @@ def make_stack(supervisord: Any) -> StackWatch:
         sys.stderr.write(f"stack: {error}\n")
         sys.stderr.flush()
         os._exit(EXIT_CONFIG)
-    except KeyboardInterrupt:
-        os._exit(0)
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     watch = StackWatch(supervisord, _exit_with, mono_ns)
     watch._subscribe()
@@ -120,8 +122,23 @@ def make_stack(supervisord: Any) -> StackWatch:
 
 
 def _ask_programs(here: Path) -> None:
-    """In a process of its own: the libraries that it takes to ask shall not stay in supervisord."""
-    code = subprocess.run([sys.executable, "-m", "processes.check"], cwd=here).returncode
+    """In a process of its own: the libraries that it takes to ask shall not stay in supervisord.
+
+    Asked to stop meanwhile, both end, and nothing has been started.
+    """
+    stops: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: stops.append(number)) for s in _STOPS}
+    code: int | None = None
+    command = [sys.executable, "-m", "processes.check"]
+    with subprocess.Popen(command, cwd=here, start_new_session=True) as check:
+        while code is None and not stops:
+            with suppress(subprocess.TimeoutExpired):
+                code = check.wait(_POLL_S)
+        check.terminate()
+    if stops:
+        os._exit(0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     if code:
         os._exit(code if code == EXIT_CONFIG else EXIT_FAULT)
 

@@ -11,8 +11,10 @@ from support.execution_world import OTHER, START_MS
 from support.orders import TICKER, intent
 
 from ipc import account_table as a
+from ipc.account_table import row_of_words
 from ipc.clock import ManualClock, mono_ns
 from ipc.messages import (
+    AccountVersion,
     ActorFill,
     ActorOrder,
     ActorPosition,
@@ -345,11 +347,24 @@ async def test_a_stop_cancels_what_rests_and_ends_the_journal(tmp_path):
         await rig.stop()
         assert rig.resting() == []
         assert [o["order_id"] for o in rig.at_exchange("by-hand", "resting")] == [stranger]
-        *_, order, position, end = rig.journal()
+        *_, order, position, version, end = rig.journal()
         assert (order.status, order.intent_id) == (CANCELED, "i1")
         assert position.open_orders == 0
+        assert version.account_version == position.account_version
         assert end == SessionEnded(ended_ns=1_000_000 * START_MS, event_no=0)
         assert rig.row() is None
+
+
+async def test_every_version_of_an_account_is_journalled_as_it_is_read(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        row = rig.row()
+        assert (row[a.N_ORDERS], row[a.KNOWN]) == (1, 1)
+        known = {v.account_version: v for v in rig.journalled(AccountVersion)}
+        found = known[int(row[a.ACCOUNT_VERSION])]
+        assert (row_of_words(found.words)[1:] == row[1:]).all()
+        assert found.market_ticker == TICKER
 
 
 async def test_a_stop_cancels_an_order_that_is_only_now_on_its_way(tmp_path):

@@ -10,6 +10,7 @@ from support.postgres import Database
 from support.recorder_process import RecorderProcess, eventually
 
 from ipc.messages import (
+    AccountVersion,
     ActorAction,
     ActorFill,
     ActorOrder,
@@ -99,6 +100,7 @@ def messages() -> list[msgspec.Struct]:
             fee_e6=17_500,
             ts_ms=1,
         ),
+        AccountVersion(market_ticker="T", account_version=5, words=(5, 1, -(2**62), 0, 2**62)),
         ActorPosition(
             market_ticker="T",
             position_e2=-100,

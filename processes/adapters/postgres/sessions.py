@@ -16,7 +16,7 @@ from models.fees import FeeSchedule, rule_at_ms
 from models.sessions import RecordedSession, SessionError
 from processes.adapters.postgres.queries import load_queries
 
-__all__ = ["BookWalk", "SessionDataLoader", "StoredMarket", "StoredSession"]
+__all__ = ["ALL", "BookWalk", "SessionDataLoader", "StoredMarket", "StoredSession"]
 
 _SQL: Final = load_queries("sessions.sql")
 _MS: Final = 1_000_000

@@ -38,7 +38,9 @@ def test_a_decision_as_messages():
     order = LimitOrderActionSpace().order_for(Action.BUY_NO_LIMIT, asked.row, asked.account)
     assert order is not None
     mask, logits = (True, True, False, True, False), (0.0, 0.1, 0.2, 0.9, 0.3)
-    decision = Decision(Action.BUY_NO_LIMIT, Reason.POLICY, order, "0f" * 8, mask, logits, 0.5)
+    decision = Decision(
+        Action.BUY_NO_LIMIT, Reason.POLICY, order, "0f" * 8, mask, logits, 0.5, b"seen"
+    )
     hops = Hops(decided_ns=NOON_NS + 5, woken_mono_ns=300, decided_mono_ns=400)
 
     action = action_of(asked, decision, Hold(), "c-1", hops, "i-1")
@@ -48,6 +50,7 @@ def test_a_decision_as_messages():
     assert (action.session_uid, action.event_no, action.account_version) == ("c-1", 9, 7)
     assert (action.model, action.model_hash) == (Hold.model, Hold.model_hash)
     assert (action.mask, action.logits, action.value) == (mask, logits, 0.5)
+    assert (action.observation_hash, action.observation) == ("0f" * 8, b"seen")
     assert (action.recv_ns, action.decided_ns) == (NOON_NS, NOON_NS + 5)
     hop_times = (action.frame_mono_ns, action.written_mono_ns, action.woken_mono_ns)
     assert (*hop_times, action.decided_mono_ns) == (100, 200, 300, 400)

@@ -28,6 +28,8 @@ def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         return number if hint is float else st.lists(number).map(tuple)
     if typing.get_origin(hint) is dict:
         return st.dictionaries(st.text(), st.integers(0, 2**63 - 1))
+    if hint == tuple[int, ...]:
+        return st.lists(st.integers(-(2**63), 2**63 - 1)).map(tuple)
     if hint == tuple[tuple[int, int, int], ...]:
         return st.lists(st.tuples(*3 * [st.integers(0, 10_000)])).map(tuple)
     return st.from_type(hint).filter(lambda v: not isinstance(v, int) or abs(v) < 2**63)

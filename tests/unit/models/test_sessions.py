@@ -61,7 +61,7 @@ def test_nothing_ticks_or_fills_after_the_close() -> None:
     assert len(tape.ns) == 6
 
 
-def test_a_book_that_was_stale_starts_its_history_anew() -> None:
+def test_every_snapshot_starts_the_history_anew() -> None:
     builder = steady(300, 600, 900).state(b.BookState.STALE).at(1_200).delta(YES, 44, 5)
     tape = make_tape(builder.at(1_500).snapshot({45: 7}, {52: 7}).build())
     assert tape.tick_event.tolist() == [3, 4, 5, 6, 12]
@@ -69,7 +69,7 @@ def test_a_book_that_was_stale_starts_its_history_anew() -> None:
     assert tape.features[-2, 21] == pytest.approx(0.3 / 300)
     assert tape.features[-1, 21] == 0
     again = make_tape(steady(300, 600).at(900).snapshot({45: 7}, {52: 7}).build())
-    assert again.features[-1, 21] > 0  # LIVE all the time: a snapshot alone changes nothing
+    assert again.features[-1, 21] == 0  # a snapshot begins another life, as it does live
 
 
 def test_last_known_touch() -> None:

@@ -1,0 +1,98 @@
+"""What the actor did in a stored session, beside the session's own events."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ipc.account_table import row_of_words
+from ipc.messages import ActorAction
+from models.rebuilding import ActorLife, LiveMarket
+from models.sessions import RecordedSession, SessionError
+from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
+from processes.adapters.postgres.location import dsn_of
+from processes.adapters.postgres.queries import load_queries
+from processes.adapters.postgres.sessions import ALL, SessionDataLoader, StoredSession
+from processes.runtime.config import Settings
+
+__all__ = ["LiveSession", "load_live_session"]
+
+_SQL: Final = load_queries("live_sessions.sql")
+
+
+class LiveSession(NamedTuple):
+    """Every market of a session; one that is still active, as far as all of it is recorded."""
+
+    markets: list[LiveMarket]
+    active: bool
+
+
+class _Recorded(NamedTuple):
+    """How far everything is there; later ticks and decisions are left out."""
+
+    event_no: int
+    account_version: int
+
+
+def load_live_session(settings: Settings, session: str) -> LiveSession:
+    """The session with that number or uid; `SessionError` when there is none."""
+    return asyncio.run(_load(dsn_of(settings), session))
+
+
+async def _load(dsn: str, name: str) -> LiveSession:
+    connection = await connect_within(dsn, FOREIGN_PATIENCE)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            row = await connection.fetchrow(_SQL["session"], name)
+            if row is None:
+                raise SessionError(f"session {name!r} is not stored; {await _known(connection)}")
+            return await _session(connection, StoredSession(**row))
+    finally:
+        await connection.close()
+
+
+async def _known(connection: Any) -> str:
+    newest = (await SessionDataLoader(connection).sessions())[:5]
+    return "newest: " + (", ".join(str(s.session_id) for s in newest) or "none")
+
+
+async def _session(connection: Any, stored: StoredSession) -> LiveSession:
+    active = stored.status == "active"
+    whole = _Recorded(ALL, ALL)
+    found = await connection.fetchrow(_SQL["recorded"], stored.session_id)
+    limit = _Recorded(**found) if active else whole
+    recorded = await SessionDataLoader(connection).load(stored)
+    return LiveSession([await _live(connection, stored, m, limit) for m in recorded], active)
+
+
+async def _live(
+    connection: Any, stored: StoredSession, market: RecordedSession, limit: _Recorded
+) -> LiveMarket:
+    asked = stored.session_uid, market.ticker
+    ticks = [t for t in await connection.fetch(_SQL["ticks"], *asked) if _is_in(t, limit)]
+    rows = [d for d in await connection.fetch(_SQL["decisions"], *asked) if _is_in(d, limit)]
+    rows = [d for d in rows if d["account_version"] <= limit.account_version]
+    accounts = await connection.fetch(_SQL["accounts"], *asked)
+    by_run = {
+        stream: [_decision(row) for row in group]
+        for stream, group in groupby(rows, key=lambda row: row["stream_id"])
+    }
+    lives = []
+    for stream, group in groupby(ticks, key=lambda row: row["stream_id"]):
+        pairs = np.array([(row["event_no"], row["history"]) for row in group], np.int64)
+        lives.append(ActorLife(pairs[:, 0].copy(), pairs[:, 1].copy(), by_run.get(stream, [])))
+    versions = {row["account_version"]: row_of_words(row["words"]) for row in accounts}
+    return LiveMarket(market, lives, versions)
+
+
+def _is_in(row: Any, limit: _Recorded) -> bool:
+    return bool(row["event_no"] <= limit.event_no)
+
+
+def _decision(row: Any) -> ActorAction:
+    facts = {name: row[name] for name in ActorAction.__struct_fields__}
+    return msgspec.convert(facts, ActorAction)

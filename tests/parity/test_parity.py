@@ -1,0 +1,88 @@
+"""A stack trades live; then every decision is rebuilt from what it recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.stack import ROOT, Stack, eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+SEEN = "select count(*) from rl_actions where observation_hash <> ''"
+FILLS = "select count(*) from rl_fills"
+SESSION = "select session_id from rl_orderbook_sessions"
+
+
+@pytest.fixture
+def trading(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    """Starts a stack on ten times faster synthetic markets."""
+    started: list[Stack] = []
+
+    def start(**environ: str) -> Stack:
+        stack = Stack(tmp_path / "stack", RL_EXCHANGE_SPEED="10", **environ)
+        started.append(stack)
+        stack.start()
+        return stack
+
+    yield start
+    for stack in started:
+        stack.close()
+
+
+def ask(stack: Stack, query: str) -> int:
+    """A number from the stack's database, 0 while it does not answer."""
+    try:
+        return int(asyncio.run(stack.fetch(query))[0][0] or 0)
+    except (OSError, IndexError, asyncpg.PostgresError):
+        return 0
+
+
+def parity(stack: Stack, session: str) -> subprocess.CompletedProcess[str]:
+    """`python -m models.parity` beside the running stack."""
+    return subprocess.run(
+        [sys.executable, "-m", "models.parity", session],
+        cwd=ROOT,
+        env=stack.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wanted"), [("baseline:random", 2_000), ("onnx:default", 500)]
+)
+def test_every_decision_of_a_live_session_is_rebuilt(
+    trading: Callable[..., Stack], strategy: str, wanted: int
+) -> None:
+    stack = trading(RL_ACTOR_STRATEGY=strategy)
+    eventually(lambda: ask(stack, SEEN) >= wanted, f"{wanted} decisions are recorded", 120)
+    if strategy == "baseline:random":
+        assert ask(stack, FILLS) > 0, "nothing was traded: the account never changed"
+    done = parity(stack, str(ask(stack, SESSION)))
+    print(done.stdout)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    counts = re.search(r"(\d+) ticks, (\d+) decisions, of which (\d+) without", done.stdout)
+    assert counts is not None
+    assert int(counts[2]) - int(counts[3]) >= wanted
+    recomputed = re.search(r"actions of (\d+) recomputed", done.stdout)
+    assert recomputed is not None
+    assert (int(recomputed[1]) > wanted // 2) == (strategy == "onnx:default")
+    assert done.stdout.endswith("\n0 differences\n")
+
+
+def test_what_cannot_be_rebuilt_is_said(trading: Callable[..., Stack]) -> None:
+    stack = trading(RL_ACTOR_ENABLED="false")
+    eventually(lambda: ask(stack, SESSION), "a session is recorded")
+    unknown = parity(stack, "nothing")
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("parity: session 'nothing' is not stored; newest: ")
+    assert unknown.stderr.count("\n") == 1
