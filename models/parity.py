@@ -59,16 +59,14 @@ def _arguments(argv: Sequence[str] | None, pricing: str, size_e2: int) -> argpar
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when nothing differs, 1 when something does, 2 when there is nothing to compare."""
-    from processes.adapters.postgres.live_sessions import load_live_session
-    from processes.runtime.config import load_settings
+    from processes.adapters.postgres.live_sessions import LiveSessions
 
     try:
-        settings = load_settings(os.environ)
-        actor = settings.actor
-        options = _arguments(argv, str(actor.pricing), actor.contract_size_e2)
+        stored = LiveSessions(os.environ)
+        options = _arguments(argv, stored.pricing, stored.contract_size_e2)
         space = LimitOrderActionSpace(options.pricing, 100 * options.contract_size)
-        session = load_live_session(settings, options.session)
-        policies, notes = _policies(session.markets, settings.data_dir)
+        session = stored.load(options.session)
+        policies, notes = _policies(session.markets, stored.data_dir)
         report = Report()
         for market in session.markets:
             rebuild(market, space, policies, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -17,9 +18,9 @@ from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_withi
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import ALL, SessionDataLoader, StoredSession
-from processes.runtime.config import Settings
+from processes.runtime.config import load_settings
 
-__all__ = ["LiveSession", "load_live_session"]
+__all__ = ["LiveSession", "LiveSessions"]
 
 _SQL: Final = load_queries("live_sessions.sql")
 
@@ -31,16 +32,26 @@ class LiveSession(NamedTuple):
     active: bool
 
 
+class LiveSessions:
+    """Those in the database of a stack whose settings are the given variables."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        settings = load_settings(environ)
+        self._dsn = dsn_of(settings)
+        self.data_dir = settings.data_dir
+        self.pricing = str(settings.actor.pricing)
+        self.contract_size_e2 = settings.actor.contract_size_e2
+
+    def load(self, session: str) -> LiveSession:
+        """The session with that number or uid; `SessionError` when there is none."""
+        return asyncio.run(_load(self._dsn, session))
+
+
 class _Recorded(NamedTuple):
     """How far everything is there; later ticks and decisions are left out."""
 
     event_no: int
     account_version: int
-
-
-def load_live_session(settings: Settings, session: str) -> LiveSession:
-    """The session with that number or uid; `SessionError` when there is none."""
-    return asyncio.run(_load(dsn_of(settings), session))
 
 
 async def _load(dsn: str, name: str) -> LiveSession:
