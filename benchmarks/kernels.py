@@ -15,7 +15,7 @@ from ipc.account_table import new_account
 from ipc.book_table import BookTable
 from ipc.units import LINEAR_CENT, ONE_DOLLAR_E4, PriceGrid, PriceRange
 from models.actions import N_ACTIONS
-from models.observation import SIZE, LiveObservationAdapter
+from models.observation import DEFAULT, LiveObservationAdapter
 from models.policy import load_strategy
 
 __all__ = ["run"]
@@ -28,7 +28,7 @@ Calls = dict[str, Callable[[], object]]
 
 def _book_calls(market: OneMarket, table: BookTable) -> Calls:
     row, account = np.zeros(table.row_words, np.int64), new_account(100_000_000)
-    out, adapter = np.zeros(SIZE, np.float32), LiveObservationAdapter()
+    out, adapter = np.zeros(DEFAULT.size, np.float32), LiveObservationAdapter()
     table.read(market.row, row)
 
     def observe() -> None:
@@ -47,7 +47,7 @@ def _policy_calls(folder: Path) -> Calls:
     chance = np.random.default_rng(1)
 
     def asked(size: int) -> Callable[[], object]:
-        observations = chance.random((size, SIZE), np.float32)
+        observations = chance.random((size, DEFAULT.size), np.float32)
         masks = np.ones((size, N_ACTIONS), np.bool_)
         return lambda: policy.decide(observations, masks)
 

@@ -11,8 +11,29 @@ import numpy.typing as npt
 
 from models.actions import N_ACTIONS, Action, Mask
 from models.decisions import Decisions, Policy, masked_argmax
+from models.observation import DEFAULT, OBSERVATION_V2, builder_of
 
-__all__ = ["BASELINES", "Hold", "JoinBest", "RandomChoice"]
+__all__ = [
+    "BASELINES",
+    "Hold",
+    "JoinBest",
+    "MarketMaker",
+    "Microprice",
+    "RandomChoice",
+    "TouchImbalance",
+]
+
+_V2: Final = OBSERVATION_V2.names.index
+MID: Final = _V2("yes_mid")
+SPREAD: Final = _V2("spread_ticks")
+TOUCH_IMBALANCE: Final = _V2("touch_imbalance")
+TOUCH_LOG_RATIO: Final = _V2("touch_log_ratio")
+MICROPRICE: Final = _V2("microprice_minus_mid")
+INVENTORY: Final = _V2("inventory")
+ONE_PRICE: Final = 0.1  # of SPREAD
+HARD_LEAN: Final = 0.8
+CENTS_PER_LEAN: Final = 3.0  # of 15 seconds, per unit of TOUCH_LOG_RATIO
+MARGIN: Final = 1.0  # cents beyond the costs
 
 Observations = npt.NDArray[np.float32]
 
@@ -26,6 +47,7 @@ class Hold:
 
     model = "baseline:hold"
     model_hash = _hash(model)
+    builder = DEFAULT
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
         """HOLD, always."""
@@ -36,6 +58,8 @@ class Hold:
 
 class RandomChoice:
     """Uniform over the allowed actions; seeded. The logits are the draws that decided."""
+
+    builder = DEFAULT
 
     def __init__(self, seed: int) -> None:
         self.model = "baseline:random"
@@ -56,6 +80,7 @@ class JoinBest:
 
     model = "baseline:join_best"
     model_hash = _hash(model)
+    builder = DEFAULT
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
         """Feature 6 is the YES mid; a sell is allowed only when there is something to sell."""
@@ -67,8 +92,83 @@ class JoinBest:
         return Decisions(masked_argmax(logits, masks), logits, None)
 
 
+class TouchImbalance:
+    """Takes when the sizes at the touch lean far enough to pay for the spread and the fee.
+
+    The forecast is least squares on the touch of recorded markets: cents that the mid moves in 15
+    seconds. To be run with aggressive pricing; closes what it holds when the book leans back.
+    """
+
+    model = "baseline:touch_imbalance"
+    model_hash = _hash(model)
+    builder = builder_of(OBSERVATION_V2.name)
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """Positive logits where the forecast beats the costs, HOLD at zero."""
+        mid, lean = observations[:, MID], observations[:, TOUCH_LOG_RATIO]
+        forecast = CENTS_PER_LEAN * lean
+        cost = observations[:, SPREAD] * 5.0 + 7.0 * mid * (1.0 - mid) + MARGIN
+        return _taker(observations, masks, forecast, cost)
+
+
+class Microprice:
+    """Takes when the price weighted by the sizes at the touch leaves more than the fee of the mid.
+
+    To be run with aggressive pricing; closes when it lies on the other side of the mid.
+    """
+
+    model = "baseline:microprice"
+    model_hash = _hash(model)
+    builder = builder_of(OBSERVATION_V2.name)
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """HOLD at zero; a buy is worth what the microprice leaves over the fee."""
+        mid = observations[:, MID]
+        return _taker(observations, masks, observations[:, MICROPRICE], 7.0 * mid * (1.0 - mid))
+
+
+def _taker(
+    observations: Observations, masks: Mask, forecast: Observations, cost: Observations
+) -> Decisions:
+    """Buys what the forecast favours by more than its cost, sells what it no longer favours."""
+    held = observations[:, INVENTORY]
+    logits = np.zeros((len(observations), N_ACTIONS), np.float32)
+    logits[:, Action.BUY_YES_LIMIT] = forecast - cost
+    logits[:, Action.BUY_NO_LIMIT] = -forecast - cost
+    logits[:, Action.SELL_YES_LIMIT] = np.where((held > 0) & (forecast < 0), 9.0, -1.0)
+    logits[:, Action.SELL_NO_LIMIT] = np.where((held < 0) & (forecast > 0), 9.0, -1.0)
+    return Decisions(masked_argmax(logits, masks), logits, None)
+
+
+class MarketMaker:
+    """Quotes the side that brings its inventory back to nothing; flat, the side that is thinner.
+
+    To be run with passive pricing: one resting order at a time, at the touch. It quotes only where
+    the spread is at least two prices, and never against a book that leans hard.
+    """
+
+    model = "baseline:market_maker"
+    model_hash = _hash(model)
+    builder = builder_of(OBSERVATION_V2.name)
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """Sells what it holds; flat, buys the outcome whose queue is shorter."""
+        lean, spread = observations[:, TOUCH_IMBALANCE], observations[:, SPREAD]
+        quotes = (spread >= 2 * ONE_PRICE) & (np.abs(lean) < HARD_LEAN)
+        held = observations[:, INVENTORY]
+        logits = np.zeros((len(observations), N_ACTIONS), np.float32)
+        logits[:, Action.BUY_YES_LIMIT] = np.where(quotes & (lean <= 0), 1.0, -1.0)
+        logits[:, Action.BUY_NO_LIMIT] = np.where(quotes & (lean > 0), 1.0, -1.0)
+        logits[:, Action.SELL_YES_LIMIT] = np.where(held > 0, 2.0, -1.0)
+        logits[:, Action.SELL_NO_LIMIT] = np.where(held < 0, 2.0, -1.0)
+        return Decisions(masked_argmax(logits, masks), logits, None)
+
+
 BASELINES: Final[dict[str, Callable[[int], Policy]]] = {
     "hold": lambda _seed: Hold(),
     "join_best": lambda _seed: JoinBest(),
+    "market_maker": lambda _seed: MarketMaker(),
+    "microprice": lambda _seed: Microprice(),
     "random": RandomChoice,
+    "touch_imbalance": lambda _seed: TouchImbalance(),
 }

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.actions import Mask
+from models.observation import Builder
 
 __all__ = ["Decisions", "Logits", "Observations", "Policy", "masked_argmax"]
 
@@ -24,13 +25,17 @@ class Decisions(NamedTuple):
 
 
 class Policy(Protocol):
-    """Anything that decides. `model` names it, `model_hash` tells two of the same name apart."""
+    """Anything that decides. `model` names it, `model_hash` tells two of the same name apart.
+
+    `builder` makes the observations that it reads.
+    """
 
     model: str
     model_hash: str
+    builder: Builder
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
-        """float32[n, 52] and bool[n, 5] -> decisions; never an action that its mask forbids."""
+        """float32[n, size] and bool[n, 5] -> decisions; never an action that its mask forbids."""
         ...
 
 

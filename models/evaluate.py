@@ -25,16 +25,34 @@ from models.actions import Action, Pricing
 from models.baselines import BASELINES
 from models.decisions import Policy
 from models.fills import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.observation import Builder
 from models.policy import OnnxPolicy, load_strategy
 from models.sessions import RecordedSession, make_tape
 from models.simulation import Rules, Simulation
 from models.training import TRAIN
 from models.world import World, world_of
 
-__all__ = ["Outcome", "compare", "main", "run_policy"]
+__all__ = ["Outcome", "Worlds", "compare", "main", "run_policy"]
 
 RESAMPLES: Final = 10_000
 THROTTLE_MS: Final = 250
+
+
+class Worlds:
+    """The same recorded markets by every schema that a policy reads, each walked once."""
+
+    def __init__(self, sessions: Sequence[RecordedSession], throttle_ms: int) -> None:
+        self._sessions = sessions
+        self._throttle_ms = throttle_ms
+        self._known: dict[str, World] = {}
+
+    def of(self, builder: Builder) -> World:
+        """Their world as this builder sees it."""
+        name = builder.schema.name
+        if name not in self._known:
+            tapes = [make_tape(s, self._throttle_ms, builder) for s in self._sessions]
+            self._known[name] = world_of(tapes)
+        return self._known[name]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -180,8 +198,8 @@ def _judge(options: argparse.Namespace, sessions: Sequence[RecordedSession]) -> 
         rules = msgspec.structs.replace(rules, pricing=Pricing(options.pricing))
     if options.throttle_ms is not None:
         throttle_ms = options.throttle_ms
-    world = world_of([make_tape(s, throttle_ms) for s in chosen])
-    return [run_policy(world, rules, policy, options.seed) for policy in policies]
+    worlds = Worlds(chosen, throttle_ms)
+    return [run_policy(worlds.of(p.builder), rules, p, options.seed) for p in policies]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

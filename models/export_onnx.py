@@ -24,8 +24,8 @@ import onnxruntime as ort
 
 from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS
 from models.decisions import Observations
+from models.observation import builder_of
 from models.policy import MANIFEST_FILE, MANIFEST_VERSION, MODEL_FILE, Manifest, ModelError
-from models.schema import OBSERVATION_V1
 from models.train import OBSERVATIONS, RUN, Run
 
 __all__ = ["MAX_DIFFERENCE", "check_export", "export", "main"]
@@ -34,11 +34,11 @@ MAX_DIFFERENCE: Final = 1e-4
 LEAST_OBSERVATIONS: Final = 1_024
 
 
-def _graph(network: Any, path: Path) -> None:
+def _graph(network: Any, path: Path, size: int) -> None:
     """Write the ONNX file; the older exporter where the present one fails."""
     import torch
 
-    example = torch.zeros(2, OBSERVATION_V1.size)
+    example = torch.zeros(2, size)
     names = {"input_names": ["obs"], "output_names": ["logits", "value"]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -131,8 +131,8 @@ def _manifest(run: Run, model_id: str, path: Path, difference: float, checked: i
     return Manifest(
         version=MANIFEST_VERSION,
         model_id=model_id,
-        observation_schema=OBSERVATION_V1.name,
-        observation_hash=OBSERVATION_V1.hash,
+        observation_schema=settings.schema,
+        observation_hash=builder_of(settings.schema).schema.hash,
         action_hash=ACTION_SCHEMA_HASH,
         onnx_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         pricing=settings.pricing,
@@ -167,7 +167,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
     out.mkdir(parents=True, exist_ok=True)
     path = out / MODEL_FILE
     (out / MANIFEST_FILE).unlink(missing_ok=True)  # an export that fails leaves no model behind
-    _graph(network, path)
+    _graph(network, path, builder_of(run.settings.schema).size)
     _forget_origin(path)
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name

@@ -12,6 +12,7 @@ import torch
 
 from models.actions import Mask
 from models.decisions import Decisions, Observations, masked_argmax
+from models.observation import Builder
 
 __all__ = ["ActorCritic", "NetworkPolicy"]
 
@@ -24,7 +25,7 @@ class ActorCritic(torch.nn.Module):
         self.policy = policy
 
     def forward(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """float32[n, 52] -> logits [n, 5], value [n, 1]."""
+        """float32[n, size] -> logits [n, 5], value [n, 1]."""
         features = self.policy.extract_features(obs)
         actor, critic = self.policy.mlp_extractor(features)
         return self.policy.action_net(actor), self.policy.value_net(critic)
@@ -35,8 +36,9 @@ class NetworkPolicy:
 
     model_hash = "untracked"
 
-    def __init__(self, policy: Any, model: str) -> None:
+    def __init__(self, policy: Any, model: str, builder: Builder) -> None:
         self.model = model
+        self.builder = builder
         self._network = ActorCritic(policy).eval()
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:

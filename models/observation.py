@@ -1,15 +1,16 @@
 """The one builder of observations, live and in training.
 
-Two kernels: `observe_tick` makes the book's share (features 0..34) of one tick and adds the tick to
-the market's history; `observe_account` joins it with the account's share (35..51). The first runs
-once per tick of a session, whatever is decided there; the second once per decision.
+Two kernels: `observe_tick` makes the book's share of one tick and moves the market's history to it;
+`observe_account` joins it with the account's share. The first runs once per tick of a session,
+whatever is decided there; the second once per decision. Which schema they build is the builder's
+code: a new schema is one file beside `observation_v2` and a line in `BUILDERS`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -34,19 +35,25 @@ from models.features_book import (
     momentum_of,
     temporal_features,
 )
+from models.observation_v2 import OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
 from models.schema import OBSERVATION_V1, ZONE, Schema
 
 __all__ = [
-    "BOOK_SIZE",
-    "HISTORY",
+    "BUILDERS",
+    "DEFAULT",
+    "FLOATS",
     "HOUR_NS",
+    "INTS",
     "OBSERVATION_V1",
-    "SIZE",
+    "OBSERVATION_V2",
+    "TOTAL",
+    "Builder",
     "LiveObservationAdapter",
     "Observation",
     "Schema",
     "TickHistory",
     "ZoneClock",
+    "builder_of",
     "observation_hash",
     "observe_account",
     "observe_tick",
@@ -54,55 +61,91 @@ __all__ = [
 
 Observation = npt.NDArray[np.float32]
 
-SIZE: Final = OBSERVATION_V1.size
+V1: Final = 1  # codes of the builders
+V2: Final = 2
+MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2)
+MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size)
+INTS: Final = HISTORY + 1  # words of a history
+FLOATS: Final = 2 * HISTORY
+TOTAL: Final = HISTORY  # its word that counts ticks
 HOUR_NS: Final = 3_600_000_000_000
 _NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400
 _THURSDAY: Final = 3  # 1 January 1970, Monday = 0
 
 
-class TickHistory:
-    """The ticks before the current one, of one market; arrays that the kernel shifts in place."""
+class Builder(NamedTuple):
+    """One schema and what its kernels make: `tick_size` floats of a tick, then the account's."""
 
-    def __init__(self) -> None:
-        self.seen_ns = np.zeros(HISTORY, np.int64)
-        self.points = np.zeros((2, HISTORY))  # activity, YES mid in cents or NaN
-        self.total = np.zeros(1, np.int64)  # ticks since the start, those forgotten included
-        self.features = np.zeros(BOOK_SIZE, np.float32)  # of the last tick
+    schema: Schema
+    code: int
+    tick_size: int
+
+    @property
+    def size(self) -> int:
+        """Floats in one observation."""
+        return self.schema.size
+
+
+BUILDERS: Final = {
+    builder.schema.name: builder
+    for builder in (
+        Builder(OBSERVATION_V1, V1, BOOK_SIZE),
+        Builder(OBSERVATION_V2, V2, TICK_SIZE_V2),
+    )
+}
+DEFAULT: Final = BUILDERS[OBSERVATION_V1.name]
+
+
+def builder_of(name: str) -> Builder:
+    """The builder of a schema; `ValueError` names those that there are."""
+    if name not in BUILDERS:
+        raise ValueError(
+            f"observation schema {name!r} is not known, allowed: {', '.join(BUILDERS)}"
+        )
+    return BUILDERS[name]
+
+
+class TickHistory:
+    """What one market's ticks before the current one left; arrays that kernels change in place."""
+
+    def __init__(self, builder: Builder = DEFAULT) -> None:
+        self.ints = np.zeros(INTS, np.int64)
+        self.floats = np.zeros(FLOATS)
+        self.features = np.zeros(builder.tick_size, np.float32)  # of the last tick
+
+    @property
+    def ticks(self) -> int:
+        """Since the start, those forgotten included."""
+        return int(self.ints[TOTAL])
 
     def clear(self) -> None:
         """Start anew: the next tick is the first."""
-        self.total[0] = 0
+        self.ints[TOTAL] = 0
 
 
 @njit(cache=True)
-def _push(seen_ns: Any, points: Any, total: Any, now_ns: int, act: float, mid: float) -> None:
+def _push(ints: Any, floats: Any, now_ns: int, act: float, mid: float) -> None:
     """Append a tick, forgetting the oldest of ten."""
-    at = total[0]
+    at = ints[TOTAL]
     if at >= HISTORY:
         at = HISTORY - 1
         for i in range(at):
-            seen_ns[i] = seen_ns[i + 1]
-            points[0, i], points[1, i] = points[0, i + 1], points[1, i + 1]
-    seen_ns[at] = now_ns
-    points[0, at], points[1, at] = act, mid
-    total[0] += 1
+            ints[i] = ints[i + 1]
+            floats[i], floats[HISTORY + i] = floats[i + 1], floats[HISTORY + i + 1]
+    ints[at] = now_ns
+    floats[at], floats[HISTORY + at] = act, mid
 
 
 @njit(cache=True)
-def observe_tick(
-    row: b.Row, zone_offset_s: int, seen_ns: Any, points: Any, total: Any, out: Any
-) -> None:
-    """Features 0..34 of a tick into `out` (float32), then the tick joins the history.
-
-    Market time is the row's receive time; `zone_offset_s` is the schema's zone at that moment.
-    """
+def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: Any) -> None:
+    """Features 0..34 of OBSERVATION_V1, then the tick joins the history."""
     now_ns = row[b.RECV_NS]
-    count = min(total[0], HISTORY)
-    gap_s = (now_ns - seen_ns[count - 1]) / 1e9 if count > 0 else 0.0
+    count = min(ints[TOTAL], HISTORY)
+    acts, mids = floats[:HISTORY], floats[HISTORY:]
+    gap_s = (now_ns - ints[count - 1]) / 1e9 if count > 0 else 0.0
     local_s = now_ns // _NS + zone_offset_s
     act, mid = activity_of(row), mid_cents(row)
-    features = np.empty(BOOK_SIZE)
     market_features(row, features)
     temporal_features(
         now_ns,
@@ -110,32 +153,52 @@ def observe_tick(
         local_s // 3600 % 24,
         (local_s // _DAY_S + _THURSDAY) % 7,
         act,
-        momentum_of(points[1], count, mid),
+        momentum_of(mids, count, mid),
         mid,
-        seen_ns,
-        points[0],
-        points[1],
+        ints,
+        acts,
+        mids,
         count,
         features,
     )
-    for i in range(BOOK_SIZE):
-        out[i] = clean(features[i])
-    _push(seen_ns, points, total, now_ns, act, mid)
+    _push(ints, floats, now_ns, act, mid)
 
 
 @njit(cache=True)
-def observe_account(tick: Any, row: b.Row, account: a.AccountRow, out: Any) -> None:
+def observe_tick(
+    code: int, row: b.Row, zone_offset_s: int, ints: Any, floats: Any, out: Any
+) -> None:
+    """A tick's features into `out` (float32), by the builder's code; the history moves to it.
+
+    Market time is the row's receive time; `zone_offset_s` is the schema's zone at that moment.
+    """
+    features = np.empty(MOST_TICK)
+    if code == V1:
+        _tick_v1(row, zone_offset_s, ints, floats, features)
+    else:
+        tick_v2(row, ints[TOTAL] == 0, ints, floats, features)
+    ints[TOTAL] += 1
+    for i in range(len(out)):
+        out[i] = clean(features[i])
+
+
+@njit(cache=True)
+def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out: Any) -> None:
     """The whole observation into `out` (float32): a tick's features and the account's of now."""
-    features = np.empty(SIZE)
-    mid_e4 = valuation_mid_e4(row)
-    cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]
-    value_e6 = position_value(position_e2, mid_e4)
-    basis_e6 = account[a.COST_BASIS_E6]
-    portfolio_features(cash_e6, position_e2, basis_e6, value_e6, cash_e6 + value_e6, features)
-    order_features(account, mid_e4, row[b.RECV_NS], features)
-    for i in range(BOOK_SIZE):
+    features = np.empty(MOST)
+    if code == V1:
+        mid_e4 = valuation_mid_e4(row)
+        cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]
+        value_e6 = position_value(position_e2, mid_e4)
+        basis_e6 = account[a.COST_BASIS_E6]
+        portfolio_features(cash_e6, position_e2, basis_e6, value_e6, cash_e6 + value_e6, features)
+        order_features(account, mid_e4, row[b.RECV_NS], features)
+    else:
+        account_v2(row, account, features)
+    n = len(tick)
+    for i in range(n):
         out[i] = tick[i]
-    for i in range(BOOK_SIZE, SIZE):
+    for i in range(n, len(out)):
         out[i] = clean(features[i])
 
 
@@ -167,7 +230,8 @@ class LiveObservationAdapter:
     the row is another market's or another writer's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, builder: Builder = DEFAULT) -> None:
+        self.builder = builder
         self._clock = ZoneClock()
         self._histories: dict[str, TickHistory] = {}
         self._lives: dict[str, tuple[int, int, int]] = {}
@@ -175,13 +239,13 @@ class LiveObservationAdapter:
     def tick(self, ticker: str, row: b.Row) -> int:
         """Evaluate a market's tick row -> the number of its ticks before this one."""
         history = self._history(ticker, row)
-        before = int(history.total[0])
+        before = history.ticks
         observe_tick(
+            self.builder.code,
             row,
             self._clock.offset_s(int(row[b.RECV_NS])),
-            history.seen_ns,
-            history.points,
-            history.total,
+            history.ints,
+            history.floats,
             history.features,
         )
         return before
@@ -189,13 +253,13 @@ class LiveObservationAdapter:
     def observe(
         self, ticker: str, row: b.Row, account: a.AccountRow, out: Observation | None = None
     ) -> Observation:
-        """The observation of the tick just evaluated, float32[52]; `out` saves the allocation.
+        """The observation of the tick just evaluated, float32[size]; `out` saves the allocation.
 
         `KeyError` for a market that never ticked.
         """
         if out is None:
-            out = np.empty(SIZE, np.float32)
-        observe_account(self._histories[ticker].features, row, account, out)
+            out = np.empty(self.builder.size, np.float32)
+        observe_account(self.builder.code, self._histories[ticker].features, row, account, out)
         return out
 
     def forget(self, ticker: str) -> None:
@@ -207,5 +271,5 @@ class LiveObservationAdapter:
         life = (int(row[b.GENERATION]), int(row[b.MARKET]), int(row[b.LIVE_EVENT_NO]))
         if self._lives.get(ticker) != life:
             self._lives[ticker] = life
-            self._histories[ticker] = TickHistory()
+            self._histories[ticker] = TickHistory(self.builder)
         return self._histories[ticker]

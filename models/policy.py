@@ -18,7 +18,7 @@ import onnxruntime as ort
 from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing
 from models.baselines import BASELINES
 from models.decisions import Decisions, Observations, Policy, masked_argmax
-from models.schema import OBSERVATION_V1, Schema
+from models.observation import Builder, builder_of
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -88,8 +88,17 @@ def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:
         raise ModelError(f"model {folder.name!r}: {what} is {theirs}, this code has {ours}")
 
 
-def _check(folder: Path, manifest: Manifest, schema: Schema) -> bytes:
+def _builder(folder: Path, manifest: Manifest) -> Builder:
+    """What makes the observations that the model was trained on."""
+    try:
+        return builder_of(manifest.observation_schema)
+    except ValueError as error:
+        raise ModelError(f"model {folder.name!r}: {error}") from None
+
+
+def _check(folder: Path, manifest: Manifest, builder: Builder) -> bytes:
     """The model's bytes, once everything that the manifest claims holds."""
+    schema = builder.schema
     _refuse_difference(folder, "manifest version", str(manifest.version), str(MANIFEST_VERSION))
     _refuse_difference(folder, "observation schema hash", manifest.observation_hash, schema.hash)
     _refuse_difference(folder, "action schema hash", manifest.action_hash, ACTION_SCHEMA_HASH)
@@ -110,13 +119,14 @@ def _check(folder: Path, manifest: Manifest, schema: Schema) -> bytes:
 class OnnxPolicy:
     """ONNX Runtime on one thread; a single observation goes through buffers bound in advance."""
 
-    def __init__(self, folder: Path, schema: Schema = OBSERVATION_V1) -> None:
+    def __init__(self, folder: Path) -> None:
         self.manifest = read_manifest(folder)
-        data = _check(folder, self.manifest, schema)
+        self.builder = _builder(folder, self.manifest)
+        data = _check(folder, self.manifest, self.builder)
         self.model = f"onnx:{self.manifest.model_id}"
         self.model_hash = self.manifest.onnx_sha256[:16]
         self._session = _session(folder, data)
-        self._observation = np.zeros((1, schema.size), np.float32)
+        self._observation = np.zeros((1, self.builder.size), np.float32)
         self._logits = np.zeros((1, N_ACTIONS), np.float32)
         self._value = np.zeros((1, 1), np.float32)
         self._binding = self._bind()

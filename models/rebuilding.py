@@ -18,7 +18,7 @@ from ipc.account_table import AccountRow
 from ipc.messages import ActorAction
 from models.actions import Action, LimitOrderActionSpace
 from models.decisions import Policy, masked_argmax
-from models.observation import BOOK_SIZE, OBSERVATION_V1, SIZE, observation_hash, observe_account
+from models.observation import BUILDERS, DEFAULT, Builder, observation_hash, observe_account
 from models.sessions import RecordedSession, SessionError
 from models.walk import columns_of, walk_to, zone_offsets
 
@@ -104,7 +104,8 @@ def rebuild(
 ) -> None:
     """Check every decision of one market; `policies` by model hash recompute logits."""
     for life in market.lives:
-        made = _rows(market.session, life.tick_nos)
+        builder = _builder_of(life)
+        made = _rows(market.session, life.tick_nos, builder)
         report.ticks += len(life.tick_nos)
         if made.found < len(life.tick_nos):
             event_no = int(life.tick_nos[made.found])
@@ -112,20 +113,29 @@ def rebuild(
         _check_histories(market, life, made, report)
         places = {int(no): i for i, no in enumerate(life.tick_nos[: made.found])}
         for decision in life.decisions:
-            _Check(market, space, policies, report, decision).run(made, places)
+            _Check(market, space, policies, report, decision, builder).run(made, places)
 
 
-def _rows(session: RecordedSession, tick_nos: Words) -> _Rows:
+def _builder_of(life: ActorLife) -> Builder:
+    """By the length of what it saw; a run keeps one schema for life."""
+    sizes = {builder.size: builder for builder in BUILDERS.values()}
+    seen = next((d.observation for d in life.decisions if d.observation), b"")
+    return sizes.get(len(seen) // 4, DEFAULT)
+
+
+def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
     events = columns_of(session.events)
     row = b.new_row(session.grid.size, session.grid)
     row[b.CLOSE_MS] = session.close_ms
     n = len(tick_nos)
     rows = np.zeros((n, b.HEADER + 2 * session.grid.size), np.int64)
-    features, histories = np.zeros((n, BOOK_SIZE), np.float32), np.zeros(n, np.int64)
+    features, histories = np.zeros((n, builder.tick_size), np.float32), np.zeros(n, np.int64)
     if not n or not len(events.kind):
         return _Rows(rows, features, histories, 0)
     offsets, first_hour = zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
-    found, status = walk_to(row, events, tick_nos, offsets, first_hour, rows, features, histories)
+    found, status = walk_to(
+        builder.code, row, events, tick_nos, offsets, first_hour, rows, features, histories
+    )
     if status != b.OK:
         event_no, reason = int(events.event_no[found]), b.Status(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
@@ -155,12 +165,14 @@ class _Check:
         policies: Mapping[str, Policy],
         report: Report,
         decision: ActorAction,
+        builder: Builder,
     ) -> None:
         self._market = market
         self._space = space
         self._policies = policies
         self._report = report
         self._decision = decision
+        self._builder = builder
 
     def run(self, made: _Rows, places: Mapping[int, int]) -> None:
         """Observation, mask and action."""
@@ -179,8 +191,8 @@ class _Check:
             self._compare(made.features[at], made.rows[at], account)
 
     def _compare(self, features: npt.NDArray[np.float32], row: b.Row, account: AccountRow) -> None:
-        decision, observation = self._decision, np.zeros(SIZE, np.float32)
-        observe_account(features, row, account, observation)
+        decision, observation = self._decision, np.zeros(self._builder.size, np.float32)
+        observe_account(self._builder.code, features, row, account, observation)
         hashed, mask = observation_hash(observation), self._space.mask(row, account)
         if hashed != decision.observation_hash:
             self._report.differs(self._named(observation, hashed))
@@ -195,9 +207,9 @@ class _Check:
         decision = self._decision
         seen = np.frombuffer(decision.observation, np.dtype("<f4"))
         apart: tuple[tuple[str, float, float], ...] = ()
-        if len(seen) == SIZE:
+        if len(seen) == self._builder.size:
             numbers = np.flatnonzero(seen.view(np.int32) != observation.view(np.int32))
-            names = OBSERVATION_V1.names
+            names = self._builder.schema.names
             apart = tuple((names[i], float(seen[i]), float(observation[i])) for i in numbers)
         return Difference(
             self._market.session.ticker,

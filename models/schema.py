@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["OBSERVATION_V1", "SCHEMAS", "ZONE", "Feature", "Schema"]
+__all__ = ["OBSERVATION_V1", "ZONE", "Feature", "Schema"]
 
 ZONE: Final = "America/New_York"
 
@@ -154,5 +154,3 @@ OBSERVATION_V1: Final = Schema(
         ("unknown_mid", "last known mid, 0.50 when there never was one"),
     ),
 )
-
-SCHEMAS: Final = {OBSERVATION_V1.name: OBSERVATION_V1}

@@ -20,7 +20,7 @@ from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.fees import FeeSchedule
-from models.observation import BOOK_SIZE, SIZE, Observation, observe_account
+from models.observation import DEFAULT, Builder, Observation, observe_account
 from models.walk import Columns, columns_of, walk_by_rule, zone_offsets
 
 __all__ = [
@@ -85,7 +85,7 @@ class Tape(NamedTuple):
 
     ticker: str
     rows: Words  # [T, W] the row as of each tick
-    features: npt.NDArray[np.float32]  # [T, 35]
+    features: npt.NDArray[np.float32]  # [T, tick size of the builder]
     touch: Words  # [T, 2] last known best bid of YES and of NO, 1e-4 dollars, 0 never known
     tick_event: Words  # [T] index of the tick's event
     ns: Words  # [N] market time
@@ -95,6 +95,7 @@ class Tape(NamedTuple):
     qty: Words  # [N] signed size of a change, or size of an execution
     yes_value_e4: int  # -1 when not known
     fees: FeeSchedule
+    builder: Builder
 
 
 @njit(cache=True)
@@ -171,7 +172,7 @@ def _until_close(session: RecordedSession) -> Events:
     return session.events[: late.argmax()] if over else session.events
 
 
-def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
+def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder = DEFAULT) -> Tape:
     """Walk a session by the live tick rule; `SessionError` names the event that does not fit."""
     events = columns_of(_until_close(session))
     n = len(events.kind)
@@ -183,11 +184,11 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
     row = b.new_row(session.grid.size, session.grid)
     row[b.CLOSE_MS] = session.close_ms
     rows = np.zeros((room, b.HEADER + 2 * session.grid.size), np.int64)
-    features = np.zeros((room, BOOK_SIZE), np.float32)
+    features = np.zeros((room, builder.tick_size), np.float32)
     tick_event = np.zeros(room, np.int64)
     offsets, first_hour = zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
     ticks, status = walk_by_rule(
-        row, events, throttle_ns, offsets, first_hour, rows, features, tick_event
+        builder.code, row, events, throttle_ns, offsets, first_hour, rows, features, tick_event
     )
     if status != b.OK:
         event_no, reason = int(events.event_no[ticks]), b.Status(status).name
@@ -210,13 +211,14 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250) -> Tape:
         qty,
         value,
         session.fees,
+        builder,
     )
 
 
 def build_observation_from_session_data(
     tape: Tape, tick: int, account: a.AccountRow
 ) -> Observation:
-    """The observation of a recorded tick under an account, float32[52], as live at that moment."""
-    out = np.empty(SIZE, np.float32)
-    observe_account(tape.features[tick], tape.rows[tick], account, out)
+    """The observation of a recorded tick under an account, as live at that moment."""
+    out = np.empty(tape.builder.size, np.float32)
+    observe_account(tape.builder.code, tape.features[tick], tape.rows[tick], account, out)
     return out

@@ -35,7 +35,7 @@ from models.fills import (
     advance,
     publish_order,
 )
-from models.observation import SIZE, observe_account
+from models.observation import observe_account
 from models.portfolio import apply_settlement, liquidation_value_e6
 from models.world import WARMUP_TICKS, World
 
@@ -192,7 +192,7 @@ def _step(
 @njit(cache=True)
 def _observe(world: World, state: Any, account: Any, out: Any) -> None:
     tick = state[TICK]
-    observe_account(world.features[tick], world.rows[tick], account, out)
+    observe_account(world.code, world.features[tick], world.rows[tick], account, out)
 
 
 @njit(cache=True)
@@ -268,8 +268,8 @@ class Simulation:
         self._orders = np.zeros((n, ORDER_STATE_WORDS), np.int64)
         self._sizes = np.zeros(world.rows.shape[1], np.int64)
         self.accounts = np.zeros((n, a.ACCOUNT_WORDS), np.int64)
-        self.observations = np.zeros((n, SIZE), np.float32)
-        self.last_observations = np.zeros((n, SIZE), np.float32)
+        self.observations = np.zeros((n, world.size), np.float32)
+        self.last_observations = np.zeros((n, world.size), np.float32)
         self.changes_e6 = np.zeros(n, np.int64)
         self.dones = np.zeros(n, np.bool_)
 

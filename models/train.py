@@ -22,11 +22,11 @@ import numpy.typing as npt
 from models.actions import Pricing
 from models.baselines import BASELINES
 from models.decisions import Policy
-from models.evaluate import compare, run_policy
-from models.sessions import RecordedSession, make_tape
+from models.evaluate import Worlds, compare, run_policy
+from models.observation import BUILDERS, OBSERVATION_V1, builder_of
 from models.simulation import Rules, Simulation
 from models.training import Split, split_by_time
-from models.world import World, world_of
+from models.world import World
 
 __all__ = [
     "OBSERVATIONS",
@@ -48,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True):
     """What a run is asked for."""
 
     algorithm: str = "ppo"
+    schema: str = OBSERVATION_V1.name
     timesteps: int = 3_000_000
     seed: int = 1
     n_envs: int = 256
@@ -90,18 +91,15 @@ class Run(msgspec.Struct, frozen=True):
     libraries: dict[str, str]
 
 
-def _world(sessions: Sequence[RecordedSession], settings: Settings) -> World:
-    return world_of([make_tape(s, settings.throttle_ms) for s in sessions])
-
-
-def _evaluation(world: World, rules: Rules, policy: Policy) -> dict[str, float]:
+def _evaluation(worlds: Worlds, rules: Rules, policy: Policy) -> dict[str, float]:
     """Net dollars per validation market: the policy's, the baselines', the paired differences."""
-    ours = run_policy(world, rules, policy)
+    ours = run_policy(worlds.of(policy.builder), rules, policy)
     figures = {"markets": float(len(ours.net_e6)), "net_dollars_per_market": ours.mean_dollars}
     figures["contracts_per_market"] = sum(ours.filled_e2) / 100 / len(ours.net_e6)
     figures["hold_share"] = ours.action_shares["HOLD"]
     for name, make in BASELINES.items():
-        other = run_policy(world, rules, make(0))
+        baseline = make(0)
+        other = run_policy(worlds.of(baseline.builder), rules, baseline)
         mean, low, high = compare(ours, other)
         figures[f"{name}_net_dollars_per_market"] = other.mean_dollars
         figures[f"minus_{name}_mean"] = mean
@@ -158,9 +156,12 @@ def train(split: Split, settings: Settings, out: Path, *, progress: bool = False
     """Learn on the earlier markets, judge on the later ones, write the three files to `out`."""
     from models.network import NetworkPolicy
 
-    learned, validation = _world(split.train, settings), _world(split.validation, settings)
+    builder = builder_of(settings.schema)
+    learned = Worlds(split.train, settings.throttle_ms).of(builder)
+    validation = Worlds(split.validation, settings.throttle_ms)
     model = _learn(learned, settings, progress)
-    policy, rules = NetworkPolicy(model.policy, "trained"), settings.rules(random_start=False)
+    policy = NetworkPolicy(model.policy, "trained", builder)
+    rules = settings.rules(random_start=False)
     seen = run_policy(learned, rules, policy).mean_dollars
     environments = {s.environment.value for s in (*split.train, *split.validation)}
     run = Run(
@@ -173,7 +174,7 @@ def train(split: Split, settings: Settings, out: Path, *, progress: bool = False
     )
     out.mkdir(parents=True, exist_ok=True)
     model.save(out / MODEL)
-    np.save(out / OBSERVATIONS, _sample(validation, rules, settings.seed))
+    np.save(out / OBSERVATIONS, _sample(validation.of(builder), rules, settings.seed))
     (out / RUN).write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
     return run
 
@@ -182,6 +183,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     default = Settings()
     parser = argparse.ArgumentParser(prog="python -m models.train", description="Train a policy.")
     parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
+    parser.add_argument("--schema", choices=list(BUILDERS), default=default.schema)
     parser.add_argument("--algorithm", choices=["ppo", "a2c"], default="ppo")
     parser.add_argument("--timesteps", type=int, default=default.timesteps)
     parser.add_argument("--seed", type=int, default=default.seed)
@@ -215,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
     settings = Settings(
         algorithm=options.algorithm,
+        schema=options.schema,
         timesteps=options.timesteps,
         seed=options.seed,
         gamma=options.gamma,

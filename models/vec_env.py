@@ -21,7 +21,7 @@ class BatchedVecEnv(VecEnv):
     render_mode = None
 
     def __init__(self, world: World, rules: Rules, n: int, seed: int) -> None:
-        super().__init__(n, observation_space(), action_space())
+        super().__init__(n, observation_space(world), action_space())
         self.simulation = Simulation(world, rules, n, range(seed, seed + n))
         self._actions = np.zeros(n, np.int64)
         self._values = np.zeros(n)

@@ -14,7 +14,7 @@ from numba import njit
 
 from ipc import book as b
 from ipc.journal import Kind
-from models.observation import HISTORY, HOUR_NS, ZoneClock, observe_tick
+from models.observation import FLOATS, HOUR_NS, INTS, TOTAL, ZoneClock, observe_tick
 
 __all__ = ["Columns", "columns_of", "walk_by_rule", "walk_to", "zone_offsets"]
 
@@ -70,7 +70,7 @@ def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
 
 
 @njit(cache=True)
-def _take(row: b.Row, events: Columns, i: int, start: int, total: Words) -> int:
+def _take(row: b.Row, events: Columns, i: int, start: int, ints: Words) -> int:
     """Event `i` -> SKIPPED, OK, or the negative status of one that does not fit the book."""
     kind = events.kind[i]
     if kind == STATE:
@@ -82,28 +82,21 @@ def _take(row: b.Row, events: Columns, i: int, start: int, total: Words) -> int:
         return int(status)
     if kind == END:
         row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, events.event_no[i]
-        total[0] = 0  # the history starts anew
+        ints[TOTAL] = 0  # the history starts anew
     row[b.EVENT_NO], row[b.RECV_NS] = events.event_no[i], events.recv_ns[i]
     row[b.EXCH_MS] = events.exch_ms[i]
     return int(b.OK)
 
 
 @njit(cache=True)
-def _observe(
-    row: b.Row,
-    offsets_s: Words,
-    first_hour: int,
-    seen_ns: Words,
-    points: Any,
-    total: Words,
-    out: Any,
-) -> None:
-    hour = min(row[b.RECV_NS] // HOUR_NS - first_hour, len(offsets_s) - 1)
-    observe_tick(row, offsets_s[hour], seen_ns, points, total, out)
+def _hour(row: b.Row, offsets_s: Words, first_hour: int) -> int:
+    """The zone's offset at the row's time."""
+    return int(offsets_s[min(row[b.RECV_NS] // HOUR_NS - first_hour, len(offsets_s) - 1)])
 
 
 @njit(cache=True)
 def walk_by_rule(
+    code: int,
     row: b.Row,
     events: Columns,
     throttle_ns: int,
@@ -113,25 +106,24 @@ def walk_by_rule(
     features: Any,
     tick_event: Any,
 ) -> tuple[int, int]:
-    """Tick by the live rule; fill the outputs, one entry a tick.
+    """Tick by the live rule; fill the outputs, one entry a tick. `code` is the builder's.
 
     -> (ticks, OK), or (index of the bad event, its negative status).
     """
-    seen_ns = np.zeros(HISTORY, np.int64)
-    points = np.zeros((2, HISTORY))
-    total = np.zeros(1, np.int64)
+    ints, floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
     ticks = start = 0
     for i in range(len(events.kind)):
         if events.kind[i] == BEGIN:
             start = i
-        status = _take(row, events, i, start, total)
+        status = _take(row, events, i, start, ints)
         if status < b.OK:
             return i, status
         if status == SKIPPED or not b.tick_due(row, throttle_ns):
             continue
         row[b.LAST_TICK_NS], row[b.TICK_EVENT_NO] = row[b.RECV_NS], row[b.EVENT_NO]
         rows[ticks] = row[: rows.shape[1]]
-        _observe(row, offsets_s, first_hour, seen_ns, points, total, features[ticks])
+        offset_s = _hour(row, offsets_s, first_hour)
+        observe_tick(code, row, offset_s, ints, floats, features[ticks])
         tick_event[ticks] = i
         ticks += 1
     return ticks, b.OK
@@ -139,6 +131,7 @@ def walk_by_rule(
 
 @njit(cache=True)
 def walk_to(
+    code: int,
     row: b.Row,
     events: Columns,
     tick_nos: Words,
@@ -148,26 +141,26 @@ def walk_to(
     features: Any,
     histories: Words,
 ) -> tuple[int, int]:
-    """Tick at given event numbers, which rise; fill the outputs, one entry a tick.
+    """Tick at given event numbers, which rise; fill the outputs, one entry a tick. `code` is the
+    builder's.
 
     -> (ticks found, OK), or (index of the bad event, its negative status).
     """
-    seen_ns = np.zeros(HISTORY, np.int64)
-    points = np.zeros((2, HISTORY))
-    total = np.zeros(1, np.int64)
+    ints, floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
     ticks = start = 0
     for i in range(len(events.kind)):
         if ticks == len(tick_nos):
             break
         if events.kind[i] == BEGIN:
             start = i
-        status = _take(row, events, i, start, total)
+        status = _take(row, events, i, start, ints)
         if status < b.OK:
             return i, status
         if status == SKIPPED or events.event_no[i] != tick_nos[ticks]:
             continue
         rows[ticks] = row[: rows.shape[1]]
-        histories[ticks] = total[0]
-        _observe(row, offsets_s, first_hour, seen_ns, points, total, features[ticks])
+        histories[ticks] = ints[TOTAL]
+        offset_s = _hour(row, offsets_s, first_hour)
+        observe_tick(code, row, offset_s, ints, floats, features[ticks])
         ticks += 1
     return ticks, b.OK

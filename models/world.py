@@ -23,7 +23,7 @@ class World(NamedTuple):
     """Tapes end to end. M markets, T ticks, N events in all, W words the longest row."""
 
     rows: Words  # [T, W]
-    features: Floats  # [T, 35]
+    features: Floats  # [T, tick size of the builder]
     touch: Words  # [T, 2]
     event_after: Words  # [T] the first event that is not part of the tick
     first_tick: Words  # [M + 1]
@@ -31,6 +31,8 @@ class World(NamedTuple):
     yes_value_e4: Words  # [M] -1 not known
     fees: Words  # [M, FEE_WORDS]
     flow: Flow
+    code: int  # of the builder
+    size: int  # floats of an observation
 
 
 def _stack_rows(tapes: Sequence[Tape]) -> Words:
@@ -53,6 +55,10 @@ def world_of(tapes: Sequence[Tape]) -> World:
     usable = [t for t in tapes if len(t.rows) > WARMUP_TICKS + 1]
     if not usable:
         raise ValueError(f"none of {len(tapes)} markets has more than {WARMUP_TICKS + 1} ticks")
+    names = {t.builder.schema.name for t in usable}
+    if len(names) > 1:
+        raise ValueError(f"tapes of several observation schemas: {', '.join(sorted(names))}")
+    builder = usable[0].builder
     first_event = _starts([len(t.ns) for t in usable])
     return World(
         rows=_stack_rows(usable),
@@ -73,4 +79,6 @@ def world_of(tapes: Sequence[Tape]) -> World:
                 )
             )
         ),
+        code=builder.code,
+        size=builder.size,
     )

@@ -16,7 +16,7 @@ from ipc.account_table import new_account
 from ipc.units import LINEAR_CENT
 from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
 from models.decisions import Decisions, Policy
-from models.observation import SIZE, LiveObservationAdapter, observation_hash
+from models.observation import LiveObservationAdapter, observation_hash
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 
@@ -81,18 +81,18 @@ class Decider:
         log: Log,
     ) -> None:
         self.policy = policy
-        self.adapter = LiveObservationAdapter()
+        self.adapter = LiveObservationAdapter(policy.builder)
         self.faults = 0
         self._log = log
         self._enabled = enabled
         self._warmup_ticks = warmup_ticks
         self._space = LimitOrderActionSpace(pricing, contract_size_e2)
-        self._observations = np.zeros((BATCH, SIZE), np.float32)
+        self._observations = np.zeros((BATCH, policy.builder.size), np.float32)
         self._masks = np.zeros((BATCH, N_ACTIONS), np.bool_)
 
     def start_anew(self) -> None:
         """Forget every market's history: the books have another writer."""
-        self.adapter = LiveObservationAdapter()
+        self.adapter = LiveObservationAdapter(self.policy.builder)
 
     def warm(self) -> None:
         """Run everything once, so that no kernel is loaded and no model is cold at the first tick.

@@ -58,14 +58,15 @@ def parity(stack: Stack, session: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "wanted"), [("baseline:random", 2_000), ("onnx:default", 500)]
+    ("strategy", "wanted"),
+    [("baseline:random", 2_000), ("onnx:default", 500), ("baseline:market_maker", 500)],
 )
 def test_every_decision_of_a_live_session_is_rebuilt(
     trading: Callable[..., Stack], strategy: str, wanted: int
 ) -> None:
     stack = trading(RL_ACTOR_STRATEGY=strategy)
     eventually(lambda: ask(stack, SEEN) >= wanted, f"{wanted} decisions are recorded", 120)
-    if strategy == "baseline:random":
+    if strategy.startswith("baseline:"):
         assert ask(stack, FILLS) > 0, "nothing was traded: the account never changed"
     done = parity(stack, str(ask(stack, SESSION)))
     print(done.stdout)

@@ -9,7 +9,7 @@ from ipc.account_table import new_account
 from models.actions import N_ACTIONS, Action, LimitOrderActionSpace
 from models.baselines import RandomChoice
 from models.decisions import Decisions, masked_argmax
-from models.observation import LiveObservationAdapter, observation_hash
+from models.observation import BUILDERS, DEFAULT, LiveObservationAdapter, observation_hash
 from processes.inference.decide import BATCH, Decider, Question, Reason
 from processes.runtime.config import ConfigError
 
@@ -19,6 +19,7 @@ class Wants:
 
     model = "test:wants"
     model_hash = "0"
+    builder = DEFAULT
 
     def __init__(self, *logits: float, value: float | None = None) -> None:
         self.logits = logits
@@ -37,6 +38,7 @@ class Breaks:
 
     model = "test:breaks"
     model_hash = "0"
+    builder = DEFAULT
 
     def decide(self, *_):
         raise RuntimeError("no answer")
@@ -161,6 +163,22 @@ def test_one_batch_for_all_and_each_gets_its_own_answer():
     apart = [made.decide([one])[0] for one in asked]
     assert together == apart
     assert len({d.observation_hash for d in together}) > 25
+
+
+def test_a_policy_gets_the_observations_of_its_own_schema():
+    for name, builder in BUILDERS.items():
+        policy = Wants(*BUY_YES)
+        policy.builder = builder
+        made = decider(policy)
+        made.warm()
+        policy.asked.clear()
+        asked = question(made)
+        (decision,) = made.decide([asked])
+        adapter = LiveObservationAdapter(builder)
+        adapter.tick("A", asked.row)
+        expected = adapter.observe("A", asked.row, asked.account)
+        assert policy.asked[0].tobytes() == expected.tobytes() == decision.observation, name
+        assert len(decision.observation) == 4 * builder.schema.size
 
 
 def test_a_seeded_strategy_repeats_itself():

@@ -22,12 +22,12 @@ from models.features_book import (
 )
 from models.observation import (
     OBSERVATION_V1,
-    SIZE,
     LiveObservationAdapter,
     ZoneClock,
     observation_hash,
 )
 
+SIZE = 52
 FLAT = a.new_account(100_000_000)
 
 
@@ -84,7 +84,7 @@ def test_golden_c() -> None:
 
 
 def test_the_schema_is_the_contract() -> None:
-    assert OBSERVATION_V1.size == SIZE == 52
+    assert OBSERVATION_V1.size == SIZE
     groups = [f.group for f in OBSERVATION_V1.features]
     assert [groups.count(g) for g in ("market", "temporal", "portfolio", "order")] == [
         21,

@@ -59,6 +59,10 @@ def test_a_forbidden_action_is_never_chosen(model: Path) -> None:
     ("fields", "says"),
     [
         ({"observation_hash": "0" * 32}, rf"{'0' * 32}.*{OBSERVATION_V1.hash}"),
+        (
+            {"observation_schema": "OBSERVATION_V9"},
+            "OBSERVATION_V9.*OBSERVATION_V1, OBSERVATION_V2",
+        ),
         ({"action_hash": "f" * 32}, "f" * 32),
         ({"version": 99}, "99"),
         ({"onnx_sha256": "0" * 64}, MODEL_FILE),
