@@ -9,6 +9,7 @@ from typing import Final
 
 from ipc import account_table as a
 from ipc.account_table import AccountTableWriter, words_of
+from ipc.doorbell import Bell
 from ipc.messages import (
     AccountVersion,
     ActorFill,
@@ -22,7 +23,7 @@ from ipc.sockets import Publisher
 from processes.execution.account import Doubt
 from processes.execution.gateway import Gateway
 from processes.execution.manager import KalshiOrderManager
-from processes.execution.records import Bell, Records
+from processes.execution.records import Records
 from processes.runtime.log import Log
 
 __all__ = ["Effects"]

@@ -6,19 +6,16 @@ sub-accounts are made of, so the same trade id may stand in the streams of sever
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from pathlib import Path
 from typing import Final
 
 from ipc.journal import FramedWriter, stream_folder
-from ipc.messages import Doorbell, Intent, Message, SessionEnded, SessionStarted
-from ipc.sockets import Pusher
+from ipc.messages import Intent, Message, SessionEnded, SessionStarted
 
-__all__ = ["PRODUCER", "Bell", "Records"]
+__all__ = ["PRODUCER", "Records"]
 
 PRODUCER: Final = "execution"
-RING_PAUSE: Final = 0.02  # seconds
 FILE_BYTES: Final = 16 << 20
 MAX_WAITING: Final = 10_000  # records that the journal refused; beyond it the oldest goes, counted
 
@@ -63,33 +60,3 @@ class Records:
         """The last record of a clean run."""
         self.keep(SessionEnded(ended_ns=ended_ns, event_no=0))
         self._writer.close()
-
-
-class Bell:
-    """Tells the recorder that the journal grew: at once, then at most every `RING_PAUSE`."""
-
-    def __init__(self, pusher: Pusher, stream_uid: str) -> None:
-        self._pusher = pusher
-        self._message = Doorbell(stream=f"{PRODUCER}/{stream_uid}")
-        self._resting: asyncio.TimerHandle | None = None
-        self._asked = False
-
-    def ring(self) -> None:
-        """Ring now or when the pause is over; what a full doorbell refuses, the next ring says."""
-        if self._resting is not None:
-            self._asked = True
-            return
-        self._asked = False
-        self._pusher.send(self._message)
-        self._resting = asyncio.get_running_loop().call_later(RING_PAUSE, self._rested)
-
-    def _rested(self) -> None:
-        self._resting = None
-        if self._asked:
-            self.ring()
-
-    def close(self) -> None:
-        """No more rings."""
-        if self._resting is not None:
-            self._resting.cancel()
-        self._pusher.close()

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipc.account_table import AccountTableWriter
 from ipc.clock import Clock, mono_ns
+from ipc.doorbell import Bell
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import shared_path
 from processes.adapters.kalshi.credentials import wait_for_credentials
@@ -26,7 +27,7 @@ from processes.execution.manager import KalshiOrderManager
 from processes.execution.outbox import Moment
 from processes.execution.private_channel import PrivateChannel
 from processes.execution.reads import chunks, read_view
-from processes.execution.records import PRODUCER, Bell, Records
+from processes.execution.records import PRODUCER, Records
 from processes.execution.risk import Limits
 from processes.execution.wires import open_wires
 from processes.runtime.config import Settings
@@ -68,7 +69,7 @@ class ExecutionService:
         self._life = life
         self._rng = np.random.default_rng(life)
         self._wires = open_wires(settings.data_dir, settings.environ, life)
-        self._bell = Bell(self._wires.doorbell, stream.session_uid)
+        self._bell = Bell(self._wires.doorbell, f"{PRODUCER}/{stream.session_uid}")
         actor = settings.actor
         self._manager = KalshiOrderManager(
             Limits(enabled=actor.enabled, count_e2=actor.contract_size_e2),

@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 
+from ipc.doorbell import Bell
 from ipc.messages import ActorAction, Intent, Tick
 from ipc.sockets import Publisher, Pusher
 from models.actions import Action
-from processes.inference.records import Bell, Records
+from processes.inference.records import Records
 from processes.runtime.log import Log
 
 __all__ = ["Outbox", "Parcel"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
+from ipc.doorbell import Bell
 from ipc.messages import Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import ready_topic
 from models.decisions import Policy
@@ -16,7 +17,7 @@ from processes.inference.decide import BATCH, Decider, Decision, Question
 from processes.inference.due import Due
 from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
 from processes.inference.outbox import Outbox, Parcel
-from processes.inference.records import PRODUCER, Bell, Records
+from processes.inference.records import PRODUCER, Records
 from processes.inference.sessions import SessionOfBooks
 from processes.inference.tables import Accounts, Books
 from processes.inference.ticks import Evaluated, Questions, Ticks
@@ -72,7 +73,7 @@ class ActorService:
         self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
         life = int(stream.session_uid.rpartition("-")[2], 16)
         self._wires = open_wires(settings.data_dir, settings.environ, life)
-        self._bell = Bell(self._wires.doorbell, stream.session_uid)
+        self._bell = Bell(self._wires.doorbell, f"{PRODUCER}/{stream.session_uid}")
         self._outbox = Outbox(
             self._records,
             self._wires.intents,

@@ -13,6 +13,7 @@ from support.order_manager import ManagerRig
 from support.orders import TICKER, fill, intent
 
 from ipc.account_table import ACCOUNT_VERSION, AccountRow
+from ipc.doorbell import Bell
 from ipc.journal import FramedReader, stream_folder
 from ipc.messages import (
     ActorOrder,
@@ -26,7 +27,7 @@ from ipc.sockets import Pusher
 from processes.execution.account import Doubt
 from processes.execution.effects import Effects
 from processes.execution.orders import Acknowledged
-from processes.execution.records import Bell, Records
+from processes.execution.records import Records
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(
@@ -70,7 +71,7 @@ class Standing:
         self.witness = Witness(data_dir)
         self.log = Logged()
         self.records = Records(data_dir, STARTED, max_bytes)
-        bell = Bell(pusher, UID)
+        bell = Bell(pusher, f"execution/{UID}")
         manager, witness = self.rig.manager, self.witness
         self.effects = Effects(manager, witness, self.records, witness, bell, self.log)  # type: ignore[arg-type]
 

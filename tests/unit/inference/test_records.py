@@ -4,10 +4,11 @@ import asyncio
 
 import zmq.asyncio
 
+from ipc.doorbell import Bell
 from ipc.journal import FramedReader, stream_folder
 from ipc.messages import Doorbell, Environment, SessionEnded, SessionStarted, Tick
 from ipc.sockets import Puller, Pusher
-from processes.inference.records import Bell, Records
+from processes.inference.records import Records
 
 UID = "20260805T160000-00000a11"
 STARTED = SessionStarted(
@@ -63,7 +64,7 @@ async def test_the_bell_rings_at_once_then_at_most_once_a_pause(tmp_path):
     context = zmq.asyncio.Context()
     puller = Puller(context, "doorbell", tmp_path, {})
     pusher = Pusher(context, "doorbell", tmp_path, {}, 1)
-    bell = Bell(pusher, UID)
+    bell = Bell(pusher, f"inference/{UID}")
     while not pusher.send(Doorbell(stream="until connected")):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await puller.recv()
