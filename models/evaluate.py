@@ -204,7 +204,7 @@ def _judge(options: argparse.Namespace, sessions: Sequence[RecordedSession]) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
-    from processes.adapters.kalshi.recordings import load_sessions
+    from processes.adapters.kalshi.recorded_sessions import load_sessions
 
     options = _arguments(argv)
     try:

@@ -212,7 +212,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and print the split and the evaluation; 2 when an argument means nothing."""
-    from processes.adapters.kalshi.recordings import load_sessions
+    from processes.adapters.kalshi.recorded_sessions import load_sessions
 
     options = _arguments(argv)
     settings = Settings(

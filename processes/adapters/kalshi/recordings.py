@@ -1,9 +1,11 @@
-"""Recordings of the exchange: frames, markets, sessions. See `recording_lines` for the formats."""
+"""Recordings of the exchange: frames and markets; `recording_lines` has the formats.
+
+`recorded_sessions` makes sessions of them for learning, and needs more to be loaded.
+"""
 
 from __future__ import annotations
 
 from processes.adapters.kalshi.recorded_markets import RecordedMarket, load_market, load_markets
-from processes.adapters.kalshi.recorded_sessions import load_sessions
 from processes.adapters.kalshi.recording_lines import (
     RecordedFrame,
     RecordingError,
@@ -17,7 +19,6 @@ __all__ = [
     "RecordingError",
     "load_market",
     "load_markets",
-    "load_sessions",
     "read_frames",
     "recording_files",
 ]
