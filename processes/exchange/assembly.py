@@ -17,13 +17,14 @@ from processes.exchange.house import House
 from processes.exchange.market_time import MarketTime
 from processes.exchange.rest.auth import NEWEST_MS, OLDEST_MS, Authenticator
 from processes.exchange.rest.limits import UNMETERED
+from processes.exchange.stream.delivery import Delivery
 from processes.exchange.stream.hub import Hub
 
 __all__ = ["Rules", "assemble"]
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """How the exchange treats its clients: tier, lag of reads, shards, clocks that are off."""
+    """How the exchange treats its clients: tier, lag of reads, shards, clocks, hours."""
 
     tier: str = UNMETERED
     orders_lag_ms: int = 0
@@ -31,6 +32,7 @@ class Rules(msgspec.Struct, frozen=True):
     shards: Mapping[str, int] = {}
     oldest_ms: int = OLDEST_MS  # of a request's timestamp, behind now
     newest_ms: int = NEWEST_MS  # and ahead of it
+    weekly_pause: bool = False
 
 
 def assemble(
@@ -38,14 +40,19 @@ def assemble(
 ) -> House:
     """An exchange with these accounts and no market yet."""
     hub = Hub()
+    delivery = Delivery(hub)
     replica = Replica(rules.orders_lag_ms, rules.positions_lag_ms, mono_ns)
 
     def sink(event: Event) -> None:
         replica(event)
-        hub(event)
+        delivery.publish(event)
 
     accounts = [account for account, _ in keys.values()]
     venue = Venue(accounts, time.now_ms, sink, rules.shards)
     desk = Desk(venue, new_id, shadow=shadow)
     auth = Authenticator(keys, real_ms, rules.oldest_ms, rules.newest_ms)
-    return House(venue, desk, hub, time, auth, replica, rules.tier, new_id, mono_ns)
+    return House(
+        *(venue, desk, hub, time, auth, replica, rules.tier, new_id, mono_ns),
+        delivery=delivery,
+        weekly_pause=rules.weekly_pause,
+    )

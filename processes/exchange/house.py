@@ -13,6 +13,7 @@ from processes.exchange.core.desk import Desk
 from processes.exchange.core.fee_board import FeeBoard
 from processes.exchange.core.group_desk import GroupDesk
 from processes.exchange.core.ledger import Account
+from processes.exchange.core.maintenance import Maintenance
 from processes.exchange.core.markets import Market
 from processes.exchange.core.pauses import Pauses
 from processes.exchange.core.rejections import Rejection
@@ -22,6 +23,7 @@ from processes.exchange.core.venue import Venue
 from processes.exchange.market_time import MarketTime
 from processes.exchange.rest.auth import Authenticator
 from processes.exchange.rest.limits import Meter
+from processes.exchange.stream.delivery import Delivery
 from processes.exchange.stream.hub import Hub
 
 __all__ = ["ASKER", "HOUSE", "House", "answer"]
@@ -43,6 +45,9 @@ class House:
         tier: str,
         new_id: Callable[[], str],
         now_ns: Callable[[], int],
+        *,
+        delivery: Delivery,
+        weekly_pause: bool,
     ) -> None:
         self.venue = venue
         self.desk = desk
@@ -51,9 +56,11 @@ class House:
         self.auth = auth
         self.replica = replica
         self.faults = Faults()
+        self.delivery = delivery
         self.groups = GroupDesk(desk, new_id)
         self.transfers = Transfers(new_id)
         self.pauses = Pauses(desk)
+        self.maintenance = Maintenance(self.pauses, weekly=weekly_pause)
         self.fees = FeeBoard(venue, new_id)
         self.meters = {user: Meter(tier, now_ns) for user in venue.accounts}
 
@@ -66,8 +73,9 @@ class House:
         return account
 
     def keep(self) -> None:
-        """Expire orders, begin scheduled fees."""
+        """Expire orders, begin scheduled fees, begin and end maintenance."""
         now_ms = self.venue.now_ms()
+        self.maintenance.apply(now_ms)
         self.desk.expire(now_ms)
         self.fees.apply(now_ms)
 

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from processes.exchange.admin import calls as admin_calls
-from processes.exchange.admin import market as admin_market
+from processes.exchange.admin import calls, looks
 from processes.exchange.house import HOUSE, House
 from processes.exchange.rest import (
     account,
@@ -21,6 +20,7 @@ from processes.exchange.rest import (
     series,
     transfers,
 )
+from processes.exchange.rest.answers import answers
 from processes.exchange.rest.gate import BASE, gate, refusals
 from processes.exchange.stream.sockets import CONNECTIONS, Connections, route
 from processes.runtime.config import ConfigError
@@ -44,14 +44,14 @@ REST: Final = (  # fixed paths before those with a parameter in their place
 
 
 def _app(house: House, connections: Connections, *middlewares: Any) -> web.Application:
-    app = web.Application(middlewares=[refusals, *middlewares])
+    app = web.Application(middlewares=middlewares)
     app[HOUSE], app[CONNECTIONS] = house, connections
     return app
 
 
 def exchange_app(house: House, connections: Connections) -> web.Application:
     """REST and WebSocket on one port."""
-    app = _app(house, connections, gate)
+    app = _app(house, connections, answers, refusals, gate)
     for part in REST:
         app.add_routes(part.routes(BASE))
     app.add_routes([route(WEBSOCKET)])
@@ -60,9 +60,9 @@ def exchange_app(house: House, connections: Connections) -> web.Application:
 
 def admin_app(house: House, connections: Connections) -> web.Application:
     """For tests."""
-    app = _app(house, connections)
-    app.add_routes(admin_calls.routes())
-    app.add_routes(admin_market.routes())
+    app = _app(house, connections, refusals)
+    app.add_routes(looks.routes())
+    app.add_routes(calls.routes())
     return app
 
 

@@ -12,6 +12,7 @@ from processes.adapters.kalshi.credentials import credentials_path
 from processes.adapters.kalshi.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.accounts import load_accounts
+from processes.exchange.admin.scheduled import Scheduled, scheduled_of
 from processes.exchange.assembly import Rules, assemble
 from processes.exchange.house import House
 from processes.exchange.market_time import MarketTime
@@ -48,6 +49,7 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
         shards=wanted.shards,
         oldest_ms=wanted.oldest_ms,
         newest_ms=wanted.newest_ms,
+        weekly_pause=wanted.weekly_pause,
     )
     return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
 
@@ -79,7 +81,7 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
 
     Ids are derived from `life`, which no other run may have had.
     """
-    recordings = recordings_of(settings)
+    recordings, ordered = recordings_of(settings), scheduled_of(settings)
     house = _house(settings, recordings, life)
     connections = Connections(house)
     wanted = settings.exchange
@@ -89,17 +91,22 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
     ]
     flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
     started: list[Server] = []
+    faults = Scheduled(house, connections, ordered, log)
     try:
+        await asyncio.sleep(0)  # the flow's first step: its markets are known
+        faults.begin()
         for server in servers:  # by then the first market is open
             await server.start()
             started.append(server)
         log("listening", port=servers[0].port, admin_port=servers[1].port)
+        faults.listening()
         await _until_stopped(flow, house, connections, stop)
     except RecordingError as error:
         path = settings.exchange.replay
         raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
     finally:
         flow.cancel()
+        faults.close()
         await connections.close()
         await asyncio.gather(flow, *(server.stop() for server in started), return_exceptions=True)
         house.time.close()

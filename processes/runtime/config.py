@@ -60,6 +60,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     shards: Mapping[str, int]
     oldest_ms: int
     newest_ms: int
+    weekly_pause: bool
+    faults: str  # JSON, as it was given: the exchange knows what can be ordered
 
 
 class BookSettings(msgspec.Struct, frozen=True):
@@ -198,6 +200,8 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         shards=_shards(read),
         oldest_ms=read.number("RL_EXCHANGE_CLOCK_BEHIND_MS", 15_000, 0, 3_600_000),
         newest_ms=read.number("RL_EXCHANGE_CLOCK_AHEAD_MS", 60_000, 0, 3_600_000),
+        weekly_pause=read.flag("RL_EXCHANGE_WEEKLY_PAUSE", False),
+        faults=read.text("RL_EXCHANGE_FAULTS", ""),
     )
 
 

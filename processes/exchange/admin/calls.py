@@ -1,202 +1,45 @@
-"""The admin port, loopback only, for tests: what was sent, any past book, connections, faults."""
+"""Orders over the admin port: `/admin/fault` with a `kind`, or `/admin/<kind>` without it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
-from ipc.units import format_count, format_price
-from processes.adapters.kalshi.commands import Channel
-from processes.exchange.admin.faults import KINDS
-from processes.exchange.core.books import NO, YES, PublishedBook
-from processes.exchange.core.rejections import Rejection
-from processes.exchange.house import HOUSE, House, answer
-from processes.exchange.rest import views
+from processes.exchange.admin.carrying_out import carry_out, state
+from processes.exchange.admin.order_fields import OrderError, order_of
+from processes.exchange.core.rejections import bad_request
+from processes.exchange.house import HOUSE, answer
 from processes.exchange.rest.fields import json_object
-from processes.exchange.stream.session import Session
 from processes.exchange.stream.sockets import CONNECTIONS
-from processes.exchange.stream.subscriptions import Subscription
 
 __all__ = ["routes"]
 
-
-def _refuse(text: str, status: int = 400) -> Rejection:
-    return Rejection.flat(status, "bad_request" if status == 400 else "not_found", text)
+OWN_PATHS: Final = ("pause", "fees", "grid", "close_time", "close_market", "lag", "disconnect")
 
 
-def _number(request: web.Request, name: str) -> int | None:
-    raw = request.query.get(name, "")
-    if raw and not raw.isdecimal():
-        raise _refuse(f"{name}={raw!r} is not a whole number")
-    return int(raw) if raw else None
-
-
-def _levels(book: PublishedBook, leg: int) -> list[list[str]]:
-    return [[format_price(p), format_count(c)] for p, c in book.ascending(leg)]
-
-
-async def book(request: web.Request) -> web.Response:
-    """A market's book now, or as of a `seq` sent on a subscription of a connection."""
-    house, ticker = request.app[HOUSE], request.query.get("ticker", "")
-    seq = _number(request, "seq")
-    found = house.market(ticker).book if seq is None else _book_at(house, request, ticker, seq)
-    sides = {"yes": _levels(found, YES), "no": _levels(found, NO)}
-    return answer({"ticker": ticker, "seq": seq} | sides)
-
-
-def _book_at(house: House, request: web.Request, ticker: str, seq: int) -> PublishedBook:
-    subscription = _subscription(house, request, ticker)
-    if not 1 <= seq <= subscription.seq:
-        raise _refuse(f"seq={seq} was not sent; allowed: 1 to {subscription.seq}")
-    for number, events in subscription.states_before(seq):
-        market = house.venue.by_number[number]
-        if market.ticker == ticker:
-            return market.log.state(events)
-    raise _refuse(f"no frame of {ticker} up to seq {seq}", 404)
-
-
-def _subscription(house: House, request: web.Request, ticker: str) -> Subscription:
-    """The one that is named; without a name, the newest book subscription of the market."""
-    connection, sid = _number(request, "connection"), _number(request, "sid")
-    known = house.hub.known
-    sessions = [known[connection]] if connection in known else []
-    if connection is None:
-        sessions = list(reversed(known.values()))
-    for session in sessions:
-        for subscription in session.history.values():
-            fits = subscription.sid == sid if sid is not None else subscription.covers(ticker)
-            if subscription.channel is Channel.BOOK and fits:
-                return subscription
-    raise _refuse(f"no book subscription for connection={connection} sid={sid} {ticker}", 404)
-
-
-def _subscription_row(subscription: Subscription) -> dict[str, Any]:
-    return {
-        "sid": subscription.sid,
-        "channel": str(subscription.channel),
-        "tickers": subscription.listed(),
-        "last_seq": subscription.seq,
-        "frames": subscription.frames,
-        "use_yes_price": subscription.on_yes_scale,
-    }
-
-
-def _session_row(session: Session) -> dict[str, Any]:
-    return {
-        "id": session.number,
-        "api_key_id": session.account.api_key_id,
-        "subscriptions": [_subscription_row(s) for s in session.by_sid.values()],
-    }
-
-
-async def connections(request: web.Request) -> web.Response:
-    """Who is connected, to what."""
-    return answer([_session_row(s) for s in request.app[HOUSE].hub.sessions.values()])
-
-
-async def sent(request: web.Request) -> web.Response:
-    """Frames sent over all connections, and what the core published, by market."""
-    counters = request.app[HOUSE].hub.sent
-    tickers = sorted({*counters.deltas, *counters.snapshots, *counters.trades})
-    return answer(
-        {
-            "deltas": counters.deltas.total(),
-            "snapshots": counters.snapshots.total(),
-            "trades": counters.trades.total(),
-            "tickers": {
-                t: {
-                    "deltas": counters.deltas[t],
-                    "snapshots": counters.snapshots[t],
-                    "trades": counters.trades[t],
-                }
-                for t in tickers
-            },
-        }
-    )
-
-
-async def orders(request: web.Request) -> web.Response:
-    """Every account's orders and money."""
-    house = request.app[HOUSE]
-    return answer(
-        {
-            "orders": [views.order(o) for o in house.desk.orders.values()],
-            "accounts": [
-                {
-                    "api_key_id": a.api_key_id,
-                    "cash_e6": a.cash_e6,
-                    "held_e6": a.held_e6,
-                    "fills": len(house.desk.fills[a.user_id]),
-                    "positions_e2": {t: p.count_e2 for t, p in a.positions.items()},
-                }
-                for a in house.venue.accounts.values()
-            ],
-        }
-    )
-
-
-async def clock(request: web.Request) -> web.Response:
-    """Market time."""
-    house = request.app[HOUSE]
-    return answer({"market_ms": house.venue.now_ms(), "speed": house.time.speed})
-
-
-async def disconnect(request: web.Request) -> web.Response:
-    """Cut one connection (`{"connection": n}`), or all."""
+async def _carry_out(request: web.Request, named: dict[str, Any]) -> dict[str, Any]:
     data = await request.read()
-    number = json_object(data).get("connection") if data else None
-    return answer({"cut": request.app[CONNECTIONS].disconnect(number)})
+    body = (json_object(data) if data else {}) | named
+    try:
+        order = order_of(body)
+    except OrderError as error:
+        raise bad_request(str(error)) from None
+    return carry_out(request.app[HOUSE], request.app[CONNECTIONS], order)
 
 
 async def fault(request: web.Request) -> web.Response:
-    """Order a fault: `{"kind": ..., ...}`."""
-    house = request.app[HOUSE]
-    body = json_object(await request.read())
-    faults, method = house.faults, str(body.get("method", ""))
-    match body.get("kind"):
-        case "error_next":
-            faults.refuse_next(
-                int(body.get("status", 500)),
-                str(body.get("code", "internal_server_error")),
-                int(body.get("calls", 1)),
-                method,
-            )
-        case "rate_limit_next":
-            faults.refuse_next(429, "", int(body.get("calls", 1)), method)
-        case "delay_acks":
-            faults.ack_delay_s = float(body.get("ms", 0)) / 1000
-        case "halt_acks":
-            faults.acks_halted = bool(body.get("on", True))
-        case "drop_frame":
-            _drop(house, body)
-        case "clear":
-            faults.clear()
-        case other:
-            raise _refuse(f"kind={other!r} is unknown; allowed: {', '.join(KINDS)}")
-    return answer(faults.state())
+    """Carry out an order of any kind -> what is wrong now, and what it did."""
+    did = await _carry_out(request, {})
+    return answer(state(request.app[HOUSE]) | did)
 
 
-def _drop(house: House, body: dict[str, Any]) -> None:
-    """The next frames of book subscriptions are lost: their `seq` is taken, nothing is sent."""
-    connection, sid = body.get("connection"), body.get("sid")
-    for session in house.hub.sessions.values():
-        if connection is not None and session.number != connection:
-            continue
-        for subscription in session.by_sid.values():
-            named = subscription.sid == sid if sid else subscription.channel is Channel.BOOK
-            if named:
-                subscription.drop_next += int(body.get("frames", 1))
+async def by_its_path(request: web.Request) -> web.Response:
+    """Carry out an order of the kind that the path names -> what it did."""
+    return answer(await _carry_out(request, {"kind": request.path.rpartition("/")[2]}))
 
 
 def routes() -> list[web.RouteDef]:
-    """All of the admin port."""
-    return [
-        web.get("/admin/book", book),
-        web.get("/admin/connections", connections),
-        web.get("/admin/sent", sent),
-        web.get("/admin/orders", orders),
-        web.get("/admin/clock", clock),
-        web.post("/admin/disconnect", disconnect),
-        web.post("/admin/fault", fault),
-    ]
+    """All of them."""
+    paths = [web.post(f"/admin/{kind}", by_its_path) for kind in OWN_PATHS]
+    return [web.post("/admin/fault", fault), *paths]

@@ -14,7 +14,7 @@ from processes.exchange.core.events import GroupChanged, GroupEvent, OrderChange
 from processes.exchange.core.groups import OrderGroup, OrderGroups
 from processes.exchange.core.halts import Halts
 from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market, MarketStatus
+from processes.exchange.core.markets import Market
 from processes.exchange.core.orders import (
     Amendment,
     NewOrder,
@@ -143,7 +143,7 @@ class Desk:
     def _check_cancel(self, ticker: str) -> None:
         """A paused market lets go of orders, a closed one does not."""
         self.halts.check_cancel()
-        if self.venue.markets[ticker].status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
+        if not self.venue.markets[ticker].is_running:
             raise Rejection.nested(400, "market_inactive")
 
     def _check_expiry(self, time_in_force: TimeInForce, expiration_s: int | None) -> None:

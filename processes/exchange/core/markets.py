@@ -12,7 +12,7 @@ from ipc.units import LINEAR_CENT, PriceGrid
 from models.fees import FeeSchedule
 from processes.exchange.core.books import BookLog, PublishedBook
 
-__all__ = ["Market", "MarketFacts", "MarketStatus", "market_id_of"]
+__all__ = ["Closing", "Market", "MarketFacts", "MarketStatus", "market_id_of"]
 
 
 class MarketStatus(StrEnum):
@@ -73,6 +73,13 @@ class MarketFacts(msgspec.Struct, frozen=True):
     details: dict[str, Any] = {}  # fields of its REST body that describe and decide nothing
 
 
+class Closing(msgspec.Struct, frozen=True):
+    """How a market's book ends: whether every level is removed, then snapshots without levels."""
+
+    burst: bool = False
+    snapshots: int = 1
+
+
 class Market:
     """One market: facts, life, published book with its log, and what has traded."""
 
@@ -82,6 +89,7 @@ class Market:
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
         self.status = MarketStatus.INITIALIZED
+        self.is_cut_short = False  # closed by order: what its recording says after that is not said
         self.book = PublishedBook()
         self.log = BookLog()
         self.clock = 0  # the exchange's clock at the newest change of the book
@@ -103,6 +111,11 @@ class Market:
     def is_open(self) -> bool:
         """Whether orders are taken."""
         return self.status is MarketStatus.ACTIVE
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has opened and not closed; it may be paused."""
+        return self.status in (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
     def top(self) -> tuple[int, int, int, int]:
         """Best YES bid, its size, best NO bid, its size; 0 where there is none."""

@@ -16,16 +16,25 @@ class Pauses:
         self._desk = desk
 
     def trading(self, *, on: bool) -> None:
-        """The weekly maintenance: nothing is placed or changed, cancels are taken."""
+        """Nothing is placed or changed, cancels are taken."""
         self._desk.halts.trading = on
         if on:
-            self._desk.end_where(lambda o: o.cancel_on_pause, UpdateReason.HALT_CANCEL)
+            self._cancel_flagged()
+
+    def maintenance(self, *, on: bool) -> None:
+        """As a pause of trading, and beside one: each ends by itself."""
+        self._desk.halts.maintenance = on
+        if on:
+            self._cancel_flagged()
 
     def exchange(self, *, on: bool) -> None:
         """Nothing at all is taken."""
         self._desk.halts.exchange = on
         if on:
-            self._desk.end_where(lambda o: o.cancel_on_pause, UpdateReason.HALT_CANCEL)
+            self._cancel_flagged()
+
+    def _cancel_flagged(self) -> None:
+        self._desk.end_where(lambda o: o.cancel_on_pause, UpdateReason.HALT_CANCEL)
 
     def market(self, market: Market, *, on: bool) -> None:
         """One market; when it comes back, everything that rested there is canceled."""

@@ -22,7 +22,7 @@ from processes.exchange.core.events import (
     Traded,
 )
 from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market, MarketFacts, MarketStatus
+from processes.exchange.core.markets import Closing, Market, MarketFacts, MarketStatus
 from processes.exchange.core.trades import TradeHistory
 
 __all__ = ["Sink", "Venue"]
@@ -49,6 +49,7 @@ class Venue:
         self.by_number: list[Market] = []
         self.emit = sink
         self.trades = TradeHistory()
+        self.closing = Closing()  # how markets close
         self._shards = shards
         self._events: set[str] = set()
         self.clock = 0

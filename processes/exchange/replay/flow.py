@@ -201,12 +201,17 @@ class Replay:
             return None
         return market
 
+    def _flowing(self, ticker: str) -> Market | None:
+        """The same, if its recording still speaks for it."""
+        market = self._started(ticker)
+        return None if market is None or market.is_cut_short else market
+
     def _ts(self, msg: DeltaMsg | TradeMsg, sent_ms: int) -> int:
         known_ms = exchange_ms(msg.ts_ms, msg.ts)
         return known_ms + self._shift_ms if known_ms else sent_ms
 
     def _on_delta(self, msg: DeltaMsg, sent_ms: int) -> None:
-        market = self._started(msg.market_ticker)
+        market = self._flowing(msg.market_ticker)
         if market is None:
             return
         leg, price_e4, delta_e2 = change_of_delta(msg)
@@ -215,7 +220,7 @@ class Replay:
         self._desk.clearings[market.ticker].matcher.on_change(leg, price_e4, delta_e2, ts_ms)
 
     def _on_trade(self, msg: TradeMsg, sent_ms: int) -> None:
-        market = self._started(msg.market_ticker)
+        market = self._flowing(msg.market_ticker)
         if market is None:
             return
         taker_leg, yes_price_e4, count_e2 = trade_of(msg)
@@ -232,7 +237,7 @@ class Replay:
 
     def _on_snapshot(self, msg: SnapshotMsg, sent_ms: int) -> Market | None:
         market = self._venue.markets.get(msg.market_ticker)
-        if market is None:
+        if market is None or market.is_cut_short:
             return None
         sides, prices, counts = levels_of_snapshot(msg)
         rows = zip(sides.tolist(), prices.tolist(), counts.tolist(), strict=True)
@@ -254,7 +259,7 @@ class Replay:
         value_e4 = self._values[item.ticker]
         if market is None:
             return
-        if item.step is Step.CLOSE:
+        if item.step is Step.CLOSE and market.is_running:
             self._desk.close(market)
             self._venue.close_market(market, ms)
         elif item.step is Step.DETERMINE and value_e4 is not None:

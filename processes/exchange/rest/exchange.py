@@ -19,7 +19,9 @@ SHARDS: Final = ("default", "combos", "crypto and commodities", "tennis, basebal
 
 async def status(request: web.Request) -> web.Response:
     """Whether the exchange and its shards are open."""
-    halts = request.app[HOUSE].desk.halts
+    house = request.app[HOUSE]
+    house.keep()
+    halts = house.desk.halts
     now: dict[str, Any] = {
         "exchange_active": not halts.exchange,
         "trading_active": not halts.stops_trading,
@@ -29,15 +31,23 @@ async def status(request: web.Request) -> web.Response:
         {"exchange_index": index, "description": description} | now
         for index, description in enumerate(SHARDS)
     ]
+    resumes_ms = house.maintenance.resumes_ms(house.venue.now_ms())
+    if resumes_ms is not None:
+        now["exchange_estimated_resume_time"] = iso_ms(resumes_ms)
     return answer(now | {"exchange_index_statuses": shards})
 
 
 async def schedule(request: web.Request) -> web.Response:
-    """Open all week: this exchange pauses only when it is told to."""
-    now_ms = request.app[HOUSE].venue.now_ms()
+    """Open all week but for maintenance, which is announced here."""
+    house = request.app[HOUSE]
+    now_ms = house.venue.now_ms()
     week: dict[str, Any] = dict.fromkeys(DAYS, ALL_DAY)
     times = {"start_time": iso_ms(0), "end_time": iso_ms(now_ms + 365 * 86_400_000)}
-    return answer({"schedule": {"standard_hours": [times | week], "maintenance_windows": []}})
+    windows = [
+        {"start_datetime": iso_ms(w.start_ms), "end_datetime": iso_ms(w.end_ms)}
+        for w in house.maintenance.windows(now_ms)
+    ]
+    return answer({"schedule": {"standard_hours": [times | week], "maintenance_windows": windows}})
 
 
 async def user_data_timestamp(request: web.Request) -> web.Response:

@@ -37,7 +37,7 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a call in, or refuse it before anything happens."""
     house = request.app[HOUSE]
-    house.faults.check(request.method)
+    house.faults.answers.check(request.method)
     if KEY_HEADER in request.headers:
         await _bill(house, request)
     return await handler(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from processes.adapters.kalshi.commands import Channel
 from processes.exchange.core.events import (
@@ -41,6 +42,8 @@ from processes.exchange.stream.session import Session
 from processes.exchange.stream.subscriptions import Subscription
 
 __all__ = ["Hub", "SentCounters"]
+
+OVERFLOW: Final = 25  # the client does not read
 
 Pair = tuple[Session, Subscription]
 
@@ -91,9 +94,9 @@ class Hub:
         session.handle(data)
         self._subscriptions_changed()
 
-    def end(self, session: Session, subscription: Subscription) -> None:
-        """A subscription's client does not read: it is told so, and that is its last frame."""
-        session.overflow(subscription)
+    def end(self, session: Session, subscription: Subscription, code: int = OVERFLOW) -> None:
+        """A subscription is over: its client is told why, and that is its last frame."""
+        session.end(subscription, code)
         self._subscriptions_changed()
 
     def _subscriptions_changed(self) -> None:

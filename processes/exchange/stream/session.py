@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -23,14 +23,36 @@ ERRORS: Final = {
     5: "Unknown command",
     7: "Unknown subscription ID",
     8: "Unknown channel name",
+    10: "Channel error",
     11: "Invalid parameter",
     12: "Exactly one subscription ID is required",
     13: "Unsupported action",
     14: "Market Ticker required",
     15: "Action required",
     25: "Subscription buffer overflow",
+    26: "Subscription market limit exceeded",
+    27: "Too many requests",
 }
 ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
+
+
+class Refusal(Protocol):
+    """Asks for the error code that a command is to be answered with."""
+
+    def __call__(self, *, adds_markets: bool) -> int | None:
+        """None to carry it out."""
+        ...
+
+
+def _none(**_: bool) -> None:
+    """Every command is carried out."""
+
+
+def _adds_markets(command: dict[str, Any]) -> bool:
+    """Whether a command, if it is carried out, follows more markets."""
+    params = command.get("params")
+    action = params.get("action") if isinstance(params, dict) else None
+    return command.get("cmd") == "subscribe" or action == "add_markets"
 
 
 class _CommandError(Exception):
@@ -56,6 +78,7 @@ class Session:
         self.send = send
         self.by_sid: dict[int, Subscription] = {}
         self.history: dict[int, Subscription] = {}
+        self.refusal: Refusal = _none  # the error that is ordered for a command
         self._market = market
         self._last_sid = 0
 
@@ -75,10 +98,22 @@ class Session:
             return
         given = command.get("id", 0)
         command_id = given if isinstance(given, int) and given >= 0 else 0
+        code = self.refusal(adds_markets=_adds_markets(command))
+        if code is not None:
+            self._refuse(command_id, code, self._meant(command))
+            return
         try:
             self._dispatch(command_id, command)
         except _CommandError as error:
             self._refuse(command_id, error.code)
+
+    def _meant(self, command: dict[str, Any]) -> Subscription | None:
+        """The subscription that a command names, if it is one of ours."""
+        params = command.get("params")
+        named = params if isinstance(params, dict) else {}
+        sids = named.get("sids")
+        wanted = [named.get("sid"), *(sids if isinstance(sids, list) else ())]
+        return next((s for s in self.by_sid.values() if s.sid in wanted), None)
 
     def _dispatch(self, command_id: int, command: dict[str, Any]) -> None:
         match command.get("cmd"):
@@ -243,17 +278,20 @@ class Session:
         msg = {} if quiet else {"msg": {"market_tickers": listed}}
         self._answer({"type": "ok", **_id(command_id), "sid": subscription.sid, **seq, **msg})
 
-    def overflow(self, subscription: Subscription) -> None:
-        """End a subscription whose client does not read."""
+    def end(self, subscription: Subscription, code: int) -> None:
+        """End a subscription with a terminal error."""
         self.by_sid.pop(subscription.sid, None)
-        seq = {"seq": subscription.next_seq()} if subscription.is_sequenced else {}
-        msg = {"code": 25, "msg": ERRORS[25]}
-        self._answer({"type": "error", "sid": subscription.sid, **seq, "msg": msg})
+        self._refuse(0, code, subscription)
 
-    def _refuse(self, command_id: int, code: int) -> None:
-        self._answer(
-            {"type": "error", **_id(command_id), "msg": {"code": code, "msg": ERRORS[code]}}
-        )
+    def _refuse(self, command_id: int, code: int, subscription: Subscription | None = None) -> None:
+        """An error, of a command or of a subscription or of both."""
+        scope = {}
+        if subscription is not None:
+            scope["sid"] = subscription.sid
+            if subscription.is_sequenced:
+                scope["seq"] = subscription.next_seq()
+        msg = {"code": code, "msg": ERRORS[code]}
+        self._answer({"type": "error", **_id(command_id), **scope, "msg": msg})
 
     def _answer(self, frame: dict[str, Any]) -> None:
         self.send(encode_json(frame) + b"\n")

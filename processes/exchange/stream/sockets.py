@@ -7,12 +7,14 @@ and written to the transport in one piece per turn of the loop, many frames at a
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from aiohttp import WSMsgType, web
 
 from ipc.clock import mono_ns
 from processes.exchange.house import House
+from processes.exchange.stream.inbox import Inbox
 from processes.exchange.stream.session import Session
 from processes.exchange.stream.subscriptions import Subscription
 
@@ -71,6 +73,7 @@ class Connections:
     def __init__(self, house: House) -> None:
         self._house = house
         self._numbers = 0
+        house.maintenance.on_start = self.disconnect
         self.open: dict[int, tuple[Session, Outbox, web.WebSocketResponse]] = {}
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -87,6 +90,7 @@ class Connections:
         outbox = Outbox(transport)
         session = Session(self._numbers, account, outbox.send, self._house.venue.markets.get)
         self.open[session.number] = session, outbox, socket
+        session.refusal = self._house.faults.commands.refusal
         self._house.hub.add(session)
         pings = asyncio.create_task(self._ping(socket))
         try:
@@ -98,13 +102,13 @@ class Connections:
         return socket
 
     async def _read(self, socket: web.WebSocketResponse, session: Session) -> None:
-        faults = self._house.faults
-        async for message in socket:
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY) or faults.acks_halted:
-                continue
-            if faults.ack_delay_s:
-                await asyncio.sleep(faults.ack_delay_s)
-            self._house.hub.command(session, message.data)
+        inbox = Inbox(self._house.faults.commands, partial(self._house.hub.command, session))
+        try:
+            async for message in socket:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await inbox.take(message.data)
+        finally:
+            inbox.close()
 
     @staticmethod
     async def _ping(socket: web.WebSocketResponse) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeSchedule, rule_at_ms
 from processes.exchange.core.clearing import MarketClearing
+from processes.exchange.core.closing import close
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import BookChanged
 from processes.exchange.core.markets import Market, MarketFacts
@@ -188,9 +189,8 @@ class SyntheticFlow:
         return live
 
     def _close(self, live: SyntheticMarket, now_ms: int) -> None:
-        self._desk.close(live.market)
-        self._venue.close_market(live.market, now_ms)
-        self._venue.replace_book(live.market, (), now_ms)
+        if live.market.is_running:  # else it was closed by order
+            close(self._desk, live.market, self._venue.closing, now_ms)
         self._closed.append(live)
 
     def _settle(self, now_ms: int) -> None:

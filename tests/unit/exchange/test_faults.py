@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from processes.exchange.admin.faults import Faults
+from processes.exchange.admin.faults import AnswerFaults
 from processes.exchange.core.rejections import Rejection
 
 
-def strikes(faults: Faults, method: str) -> int:
+def strikes(faults: AnswerFaults, method: str) -> int:
     """The status that a call meets, 200 for none."""
     try:
         faults.check(method)
@@ -18,20 +18,20 @@ def strikes(faults: Faults, method: str) -> int:
 
 
 def test_a_fault_strikes_as_often_as_it_was_ordered() -> None:
-    faults = Faults()
+    faults = AnswerFaults()
     faults.refuse_next(503, "exchange_unavailable", 2)
     faults.refuse_next(429, "", 1)
     assert [strikes(faults, m) for m in ("GET", "POST", "GET", "GET")] == [503, 503, 429, 200]
 
 
 def test_a_fault_of_one_method_lets_the_others_pass() -> None:
-    faults = Faults()
+    faults = AnswerFaults()
     faults.refuse_next(500, "internal_server_error", 1, "POST")
     assert [strikes(faults, m) for m in ("GET", "DELETE", "POST", "POST")] == [200, 200, 500, 200]
 
 
 def test_clear_takes_back_what_waits() -> None:
-    faults = Faults()
+    faults = AnswerFaults()
     faults.refuse_next(500, "", 1)
     faults.clear()
     faults.check("GET")
@@ -39,7 +39,7 @@ def test_clear_takes_back_what_waits() -> None:
 
 
 def test_a_refusal_carries_its_code() -> None:
-    faults = Faults()
+    faults = AnswerFaults()
     faults.refuse_next(400, "invalid_order", 1)
     with pytest.raises(Rejection) as refusal:
         faults.check("POST")
