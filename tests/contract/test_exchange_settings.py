@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from support.exchange import running_exchange, start
 
@@ -24,6 +27,40 @@ def test_accounts_money_tier_and_shards_are_as_set(tmp_path):
         assert set(shards.values()) == {0, 2}
 
 
+def test_faults_of_the_settings_are_carried_out_at_the_start_and_in_their_time(tmp_path):
+    refused = {"kind": "error_next", "status": 503, "method": "POST"}
+    paused = {"kind": "maintenance", "for_s": 3_600, "after_s": 0.1}
+    closed = {"kind": "closing", "burst": True, "snapshots": 2}
+    wanted = json.dumps([paused, refused, closed])
+    with running_exchange(tmp_path, RL_EXCHANGE_FAULTS=wanted) as exchange:
+        assert exchange.call("POST", "/portfolio/events/orders", {}).status_code == 503
+        assert exchange.call("POST", "/portfolio/events/orders", {}).status_code == 400
+        while exchange.get("/exchange/status")["trading_active"]:
+            pass  # not in its time yet
+        assert len(exchange.get("/exchange/schedule")["schedule"]["maintenance_windows"]) == 1
+        exchange.process.terminate()
+        told, _ = exchange.process.communicate(timeout=20)
+    kinds = [re.fullmatch(r'exchange fault order={"kind":"(\w+)".*', x) for x in told.splitlines()]
+    assert [k and k[1] for k in kinds] == ["error_next", "closing", "maintenance"]
+
+
+def test_a_fault_that_cannot_be_carried_out_in_its_time_is_told(tmp_path):
+    late = json.dumps([{"kind": "close_market", "ticker": "KXNONE", "after_s": 0.05}])
+    with running_exchange(tmp_path, RL_EXCHANGE_FAULTS=late) as exchange:
+        assert exchange.process.stdout is not None
+        line = exchange.process.stdout.readline()
+        assert line.startswith("exchange fault_refused order=")
+        assert "KXNONE" in line
+        assert exchange.get("/exchange/status")["trading_active"]
+
+
+def test_the_weekly_pause_is_announced_when_it_is_set(tmp_path):
+    for setting, windows in (("true", 1), ("false", 0)):
+        with running_exchange(tmp_path, RL_EXCHANGE_WEEKLY_PAUSE=setting) as exchange:
+            schedule = exchange.get("/exchange/schedule")["schedule"]
+            assert len(schedule["maintenance_windows"]) == windows
+
+
 def test_more_accounts_are_added_to_those_that_are_known(tmp_path):
     with running_exchange(tmp_path) as exchange:
         first = [c.api_key_id for c in exchange.credentials]
@@ -42,6 +79,14 @@ def test_more_accounts_are_added_to_those_that_are_known(tmp_path):
         ("RL_EXCHANGE_CASH", "much", "amount of dollars"),
         ("RL_EXCHANGE_ACCOUNTS", "0", "1 to 1000"),
         ("RL_EXCHANGE_ORDERS_LAG_MS", "-1", "0 to 60000"),
+        ("RL_EXCHANGE_WEEKLY_PAUSE", "thursday", "true, false"),
+        ("RL_EXCHANGE_FAULTS", "{", "not a JSON list of objects"),
+        ("RL_EXCHANGE_FAULTS", '{"kind": "clear"}', "not a JSON list of objects"),
+        ("RL_EXCHANGE_FAULTS", '[{"kind": "flood"}]', "kind='flood' is unknown; allowed: clear,"),
+        ("RL_EXCHANGE_FAULTS", '[{"kind": "clear", "calls": 1}]', "calls=1 is no field of clear"),
+        ("RL_EXCHANGE_FAULTS", '[{"kind": "delay_acks", "ms": 1.5}]', "0 to 600000"),
+        ("RL_EXCHANGE_FAULTS", '[{"kind": "clear", "after_s": -1}]', "after_s=-1 cannot be used"),
+        ("RL_EXCHANGE_FAULTS", '[{"kind": "drop_frame", "sid": 1}]', "sid=1 is not subscribed"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path, variable, value, allowed):

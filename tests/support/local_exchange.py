@@ -171,11 +171,14 @@ class LocalExchange:
         return documented(reply)
 
     async def order(self, path: str, **facts: Any) -> Any:
-        """An order over the admin port."""
-        url = f"http://127.0.0.1:{self._admin.port}/admin/{path}"
-        reply = await self.http.post(url, json=facts)
+        """An order over the admin port, which takes it."""
+        reply = await self.try_order(path, **facts)
         assert reply.status_code == 200, reply.text
         return reply.json()
+
+    async def try_order(self, path: str, **facts: Any) -> httpx.Response:
+        """An order over the admin port."""
+        return await self.http.post(f"http://127.0.0.1:{self._admin.port}/admin/{path}", json=facts)
 
     @contextlib.asynccontextmanager
     async def stream(self, account: int = 0) -> AsyncIterator[Stream]:

@@ -55,6 +55,14 @@ def _timed(body: dict[str, Any]) -> Timed:
     return Timed(after_s, order_of({k: v for k, v in body.items() if k != "after_s"}))
 
 
+def _text(order: Order) -> str:
+    return msgspec.json.encode(order).decode()
+
+
+def _why(refusal: Rejection) -> str:
+    return str(refusal.error.get("details") or refusal.code)
+
+
 class Scheduled:
     """Carries the orders out, each in its time."""
 
@@ -74,12 +82,12 @@ class Scheduled:
             try:
                 carry_out(self._house, self._connections, order)
             except Rejection as refusal:
-                raise ConfigError(f"{VARIABLE}: {order} cannot be done: {refusal}") from None
+                raise ConfigError(f"{VARIABLE}={_text(order)}: {_why(refusal)}") from None
 
     def listening(self) -> None:
         """From now on time counts."""
         for order in self._at_once:
-            self._log("fault", order=order)
+            self._log("fault", order=_text(order))
         loop = asyncio.get_running_loop()
         self._timers = [loop.call_later(t.after_s, self._carry_out, t.order) for t in self._later]
 
@@ -87,9 +95,9 @@ class Scheduled:
         try:
             carry_out(self._house, self._connections, order)
         except Rejection as refusal:
-            self._log("fault_refused", order=order, reason=refusal)
+            self._log("fault_refused", order=_text(order), reason=_why(refusal))
             return
-        self._log("fault", order=order)
+        self._log("fault", order=_text(order))
 
     def close(self) -> None:
         """What is not due yet never comes."""

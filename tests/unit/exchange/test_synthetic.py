@@ -11,8 +11,15 @@ from processes.exchange.calibration.sample import sample
 from processes.exchange.calibration.tape import Happening, Tape, tapes_of
 from processes.exchange.calibration.walk import walk
 from processes.exchange.core.books import NO, YES, PublishedBook
-from processes.exchange.core.events import BookChanged, LifecycleChanged, OrderFilled, Traded
-from processes.exchange.core.markets import MarketStatus
+from processes.exchange.core.closing import close
+from processes.exchange.core.events import (
+    BookChanged,
+    BookReplaced,
+    LifecycleChanged,
+    OrderFilled,
+    Traded,
+)
+from processes.exchange.core.markets import Closing, MarketStatus
 from processes.exchange.core.orders import TimeInForce
 from processes.exchange.synthetic.flow import SyntheticMarket, profiles_of
 from processes.exchange.synthetic.profiles import ACTIVE, SLOW
@@ -124,6 +131,32 @@ class TestLife:
         assert rig.market is first
         rig.go(891)
         assert rig.market is not first
+
+    def test_a_market_may_close_with_a_removal_of_every_level(self):
+        rig = FlowRig(ACTIVE, start_ms=START_MS + 895_000)
+        rig.venue.closing = Closing(burst=True, snapshots=2)
+        first = rig.market
+        rig.go(5)
+        said = [e for e in rig.said if isinstance(e, BookChanged | BookReplaced)]
+        ends = [e for e in said if e.market is first]
+        assert [e.levels for e in ends[-2:]] == [(), ()]
+        close_ms = ends[-1].sent_ms
+        burst = [(e.leg, e.price_e4) for e in ends[:-2] if e.sent_ms == close_ms]
+        full = first.log.state(len(first.log) - 2 - len(burst))
+        assert burst == [(leg, price_e4) for leg, price_e4, _ in full.levels()]
+        assert len(burst) > 10
+        assert first.log.state(len(first.log) - 2).levels() == ()
+
+    def test_a_market_closed_by_order_settles_in_its_turn(self):
+        rig = FlowRig(ACTIVE)
+        rig.go(1)
+        first = rig.market
+        rig.venue.move_close(first, rig.now_ms, rig.now_ms)
+        close(rig.desk, first, Closing(snapshots=1), rig.now_ms)
+        rig.go(5)
+        empty = [e for e in rig.said if isinstance(e, BookReplaced) and not e.levels]
+        assert len(empty) == 1  # the flow does not close it again
+        assert first.status is MarketStatus.FINALIZED
 
     def test_nothing_moves_while_trading_is_paused(self):
         rig = FlowRig(ACTIVE)
