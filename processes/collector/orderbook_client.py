@@ -40,6 +40,8 @@ BATCH: Final = 64  # frames between two flushes of triggers
 FIRST_PAUSE: Final = 0.1  # seconds before the first try to connect again
 LONGEST_PAUSE: Final = 5.0
 ASK_AGAIN_NS: Final = 2_000_000_000  # a snapshot that did not come is asked for again
+# A time-out, a limit of markets, too many commands: what may be taken when it is given again.
+PASSING: Final = frozenset({18, 26, 27})
 PER_MARKET: Final = (Channel.BOOK, Channel.TRADE)
 _NS_PER_MS: Final = 1_000_000
 
@@ -73,6 +75,7 @@ class OrderbookClient:
         self._subscriptions = Subscriptions()
         self._asked: dict[str, int] = {}
         self._failures = 0
+        self._refused_ns = 0  # when a command was refused that is to be given again, 0 for none
         self.counts: Counter[str] = Counter()
 
     @property
@@ -94,11 +97,11 @@ class OrderbookClient:
         socket = await KalshiSocket.connect(self._target, self._signer)
         self._subscriptions, self._socket = Subscriptions(), socket
         self._asked.clear()
+        self._refused_ns = 0
         self._session.mark(MarkKind.CONNECTED, None, self._clock.now_ns(), self._target.ws_url)
         self._log("connected", url=self._target.ws_url)
         try:
-            await socket.send(self._subscriptions.subscribe(Channel.LIFECYCLE))
-            await self._subscribe(self._markets.tickers)
+            await self._subscribe_all()
             while True:
                 await self._take_batch(socket)
         finally:
@@ -153,6 +156,8 @@ class OrderbookClient:
             case Rejected():
                 self.counts["commands_rejected"] += 1
                 self._log("rejected", channel=event.channel, code=event.code, what=event.message)
+                if event.code in PASSING:
+                    self._refused_ns = mono_ns()
             case Ready() | Ended():
                 pass
 
@@ -171,6 +176,21 @@ class OrderbookClient:
             await self._subscribe(changes.added)
         except SocketClosed:
             return  # the next connection subscribes to everything
+
+    async def _subscribe_all(self) -> None:
+        """What is not subscribed yet of all that is followed."""
+        if self._subscriptions.sid(Channel.LIFECYCLE) is None:
+            await self._send(self._subscriptions.subscribe(Channel.LIFECYCLE))
+        await self._subscribe(self._markets.tickers)
+
+    async def subscribe_refused(self) -> None:
+        """Subscribe again, after a while, what was refused for now."""
+        if self._refused_ns and mono_ns() - self._refused_ns > ASK_AGAIN_NS:
+            self._refused_ns = 0
+            try:
+                await self._subscribe_all()
+            except SocketClosed:
+                return  # the next connection subscribes to everything
 
     async def _subscribe(self, tickers: tuple[str, ...]) -> None:
         """Trades first: once a book is there, its first execution is not missed."""

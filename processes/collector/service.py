@@ -124,6 +124,7 @@ class Collector:
         while True:
             self._table.heartbeat(mono_ns())
             self._session.retry()
+            await self._client.subscribe_refused()
             await self._client.ask_for_snapshots()
             self._ring()
             if beats % TELL_BEATS == 0:

@@ -20,6 +20,7 @@ from processes.adapters.kalshi.errors import (
     NotFound,
     OrderRejected,
     RateLimited,
+    UnknownOutcome,
 )
 from processes.adapters.kalshi.orders import (
     AmendOrder,
@@ -104,6 +105,31 @@ async def test_an_order_from_its_birth_to_its_end(both: Open, account: int) -> N
         with pytest.raises(NotFound):
             await client.decrease_order(created.order_id, TICKER, by_e2=100)
         assert (await client.order(created.order_id)).status is OrderStatus.CANCELED
+
+
+async def test_a_lost_answer_is_an_unknown_outcome_and_the_same_create_finds_it(both: Open) -> None:
+    async with both() as (exchange, client):
+        asked = bid()
+        await exchange.order("fault", kind="lose_answer", method="POST")
+        with pytest.raises(UnknownOutcome):
+            await client.create_order(asked)
+        with pytest.raises(OrderRejected) as refusal:
+            await client.create_order(asked)
+        assert refusal.value.code == ORDER_ALREADY_EXISTS
+        (there,) = await client.orders()
+        assert there.client_order_id == asked.client_order_id
+        await exchange.order("fault", kind="lose_answer", method="DELETE")
+        with pytest.raises(UnknownOutcome):
+            await client.cancel_order(there.order_id, TICKER)
+        with pytest.raises(NotFound):
+            await client.cancel_order(there.order_id, TICKER)
+
+
+async def test_a_lost_answer_to_a_read_is_asked_for_again(both: Open) -> None:
+    async with both() as (exchange, client):
+        await exchange.order("fault", kind="lose_answer", method="GET")
+        assert (await client.balance()).balance_e6 == 10_000_000_000
+        assert (await exchange.order("fault", kind="clear"))["lost_waiting"] == 0
 
 
 async def test_a_fill_shows_in_everything_that_is_read(both: Open) -> None:

@@ -108,6 +108,70 @@ async def test_a_lost_frame_is_a_gap_that_a_fresh_snapshot_heals(tmp_path, synth
         assert len(collector.folders()) == 1
 
 
+@pytest.mark.parametrize("code", [10, 25])
+async def test_what_the_exchange_ends_is_followed_again_on_the_same_connection(
+    tmp_path, synthetic, code
+):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        tickers = await all_live(collector)
+        assert synthetic.order("fault", kind="end_subscription", code=code)["struck"] == 3
+        await collector.until(lambda: "gap" in collector.marks(), "the end is marked")
+        await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
+        before = collector.deltas()
+        await collector.until(lambda: collector.deltas() > before, "deltas go on")
+        for ticker in tickers:
+            assert_row_equals_exchange(collector.row(ticker), synthetic, ticker)
+        (connection,) = synthetic.admin("connections")
+        channels = sorted(s["channel"] for s in connection["subscriptions"])
+        assert channels == ["market_lifecycle_v2", "orderbook_delta", "trade"]
+        assert collector.marks().count("connected") == 1
+
+
+async def test_commands_that_are_carried_out_in_another_order_lose_no_market(tmp_path):
+    shuffled = '[{"kind": "shuffle_acks"}]'
+    with (
+        running_exchange(
+            tmp_path, RL_EXCHANGE_MARKETS="2", RL_EXCHANGE_FAULTS=shuffled
+        ) as exchange,
+        running_collector(tmp_path, exchange.port) as collector,
+    ):
+        for ticker in await all_live(collector):
+            assert_row_equals_exchange(collector.row(ticker), exchange, ticker)
+        assert "gap" not in collector.marks()
+
+
+@pytest.mark.parametrize("code", [26, 27])
+async def test_commands_that_are_refused_are_given_again(tmp_path, code):
+    refused = f'[{{"kind": "refuse_commands", "code": {code}, "calls": 3}}]'
+    with (
+        running_exchange(tmp_path, RL_EXCHANGE_MARKETS="2", RL_EXCHANGE_FAULTS=refused) as exchange,
+        running_collector(tmp_path, exchange.port) as collector,
+    ):
+        for ticker in await all_live(collector):
+            assert_row_equals_exchange(collector.row(ticker), exchange, ticker)
+        (connection,) = exchange.admin("connections")
+        channels = sorted(s["channel"] for s in connection["subscriptions"])
+        assert channels == ["market_lifecycle_v2", "orderbook_delta", "trade"]
+        assert collector.marks().count("connected") == 1
+
+
+@pytest.mark.parametrize("burst", [True, False])
+async def test_a_market_that_closes_is_no_gap_and_stops_none_of_the_others(
+    tmp_path, synthetic, burst
+):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        closing, other = await all_live(collector)
+        synthetic.order("close_market", ticker=closing, burst=burst, snapshots=2)
+        await collector.until(lambda: "market_closed" in collector.marks(), "it is over")
+        before = collector.deltas()
+        await collector.until(lambda: collector.deltas() > before, "deltas go on")
+        assert_row_equals_exchange(collector.row(other), synthetic, other)
+        row = collector.row(closing)
+        assert row is not None
+        assert [b.levels_of(row, side) for side in (b.Side.YES, b.Side.NO)] == [[], []]
+        assert "gap" not in collector.marks()
+
+
 async def test_a_cut_connection_is_a_mark_in_the_same_session(tmp_path, synthetic):
     with running_collector(tmp_path, synthetic.port) as collector:
         tickers = await all_live(collector)

@@ -61,7 +61,7 @@ def _subscription(house: House, request: web.Request, ticker: str) -> Subscripti
     if connection is None:
         sessions = list(reversed(known.values()))
     for session in sessions:
-        for subscription in session.history.values():
+        for subscription in reversed(session.history.values()):
             fits = subscription.sid == sid if sid is not None else subscription.covers(ticker)
             if subscription.channel is Channel.BOOK and fits:
                 return subscription
