@@ -194,6 +194,26 @@ def assert_settled(exchange: Exchange) -> None:
     assert exchange.get("/portfolio/positions")["market_positions"] == []
 
 
+async def test_a_market_closed_by_order_says_no_more_and_settles_as_recorded(tmp_path, recording):
+    with replay(tmp_path / "data", recording, "1") as exchange:
+        async with exchange.stream() as stream:
+            await stream.subscribe("market_lifecycle_v2", tickers=[FIRST])
+            await stream.subscribe("orderbook_delta", "trade", tickers=[FIRST])
+            await stream.until("orderbook_delta")
+            exchange.order("close_market", ticker=FIRST, burst=True)
+            await stream.until("market_lifecycle_v2", event_type="close_date_updated")
+            closed = len(stream.frames)
+            settled = await stream.until("market_lifecycle_v2", event_type="settled")
+    after = data_frames(stream.frames[closed:])
+    assert {kind for kind, *_ in after} == {"orderbook_delta", "orderbook_snapshot"}
+    book = Book()
+    for frame in stream.frames:
+        if frame["type"].startswith("orderbook"):
+            book.take(frame)
+    assert book.as_admin() == {"yes": [], "no": []}
+    assert settled["msg"]["market_ticker"] == FIRST
+
+
 async def test_a_loop_goes_on_in_time(tmp_path, recording):
     with replay(tmp_path / "data", recording, "0", RL_EXCHANGE_LOOP="true") as exchange:
         async with exchange.stream() as stream:
