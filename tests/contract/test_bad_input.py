@@ -58,6 +58,7 @@ SETTINGS = [
     ("RL_MARKET_MODE", "hot", "allowed: discovery, config"),
     ("RL_ENDPOINT_INTENTS", "somewhere", "allowed: tcp://host:port, ipc://path"),
     ("RL_EXCHANGE_REPLAY", "/nowhere.ndjson", "no such file or folder"),
+    ("RL_EXCHANGE_FAULTS", '[{"kind": "flood"}]', "kind='flood' is unknown; allowed: clear,"),
     ("DATABASE_URL", "mysql://localhost/x", "allowed: postgresql://user:password@host:port"),
     ("DATABASE_URL", "postgresql://nosuchhost.invalid/x", "allowed: postgresql://user:password"),
     ("DATABASE_URL", "postgresql://127.0.0.1:1/x", "refused; allowed: postgresql://user:password"),
