@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from processes.broadcaster import wire
+from processes.exchange.admin.orders import KINDS
 from processes.inference.decide import Reason
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXCHANGE = (ROOT / "docs" / "exchange.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 STRUCTS = [
     value
@@ -35,6 +37,14 @@ def test_every_field_is_described(struct: type[msgspec.Struct]) -> None:
 def test_every_reason_of_a_decision_is_described() -> None:
     for reason in Reason:
         assert f"`{reason}`" in PROTOCOL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_order_to_the_exchange_is_described_with_its_fields(kind: str) -> None:
+    rows = [line for line in EXCHANGE.splitlines() if line.startswith("| `")]
+    (row,) = [row for row in rows if f"`{kind}`" in row.split(" | ")[0]]
+    for field in KINDS[kind].__struct_fields__:
+        assert f"`{field}`" in row.split(" | ")[1], field
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
