@@ -11,6 +11,7 @@ from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
 from ipc.messages import MarkKind
+from ipc.units import PriceGrid
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.collector.session import Session
 from processes.runtime.log import Log
@@ -89,12 +90,27 @@ class Markets:
         self._session.mark(MarkKind.CLOSED, ticker, now_ns, detail)
 
     def follow(self, wanted: Iterable[MarketInfo], now_ns: int) -> Changes:
-        """Give rows to new markets and take those back whose close is long past."""
-        removed = tuple(m.info.ticker for m in self if self._is_over(m, now_ns))
+        """Give rows to new markets and take those back whose close is long past.
+
+        A market with other prices or times than before gets another row, without a book until its
+        next snapshot.
+        """
+        wanted = list(wanted)
+        removed = [m.info.ticker for m in self if self._is_over(m, now_ns)]
         for ticker in removed:
             self._table.remove_market(self._followed.pop(ticker).row)
+        removed += [i.ticker for i in wanted if self._is_other(i) and not self._replace(i)]
         new = (i for i in wanted if i.ticker not in self._followed and not _closed(i, now_ns))
-        return Changes(tuple(i.ticker for i in new if self._add(i)), removed)
+        return Changes(tuple(i.ticker for i in new if self._add(i)), tuple(removed))
+
+    def _is_other(self, info: MarketInfo) -> bool:
+        market = self._followed.get(info.ticker)
+        return market is not None and _terms(market.info) != _terms(info)
+
+    def _replace(self, info: MarketInfo) -> bool:
+        """Give a market another row; what has no room any more is no longer followed."""
+        self._table.remove_market(self._followed.pop(info.ticker).row)
+        return self._add(info)
 
     def _is_over(self, market: Followed, now_ns: int) -> bool:
         return _closed(market.info, now_ns - KEEP_CLOSED_NS)
@@ -118,6 +134,11 @@ class Markets:
         if ticker not in self._refused:
             self._refused.add(ticker)
             self._log("market_refused", ticker=ticker, reason=reason)
+
+
+def _terms(info: MarketInfo) -> tuple[PriceGrid, int, int]:
+    """What a market's row is made for."""
+    return info.grid, info.open_ms, info.close_ms
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:

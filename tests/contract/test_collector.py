@@ -172,6 +172,35 @@ async def test_a_market_that_closes_is_no_gap_and_stops_none_of_the_others(
         assert "gap" not in collector.marks()
 
 
+async def test_finer_prices_and_another_close_are_in_the_row(tmp_path, synthetic):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        ticker, _ = await all_live(collector)
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        synthetic.order("grid", ticker=ticker, structure="deci_cent", price_ranges=fine)
+        close_ms = synthetic.admin("clock")["market_ms"] + 600_000
+        synthetic.order("close_time", ticker=ticker, close_ms=close_ms)
+        order = {
+            "ticker": ticker,
+            "client_order_id": "between-the-cents",
+            "side": "bid",
+            "count": "1.00",
+            "price": "0.0110",
+            "time_in_force": "good_till_canceled",
+            "self_trade_prevention_type": "taker_at_cross",
+        }
+        assert synthetic.call("POST", "/portfolio/events/orders", order).status_code == 201
+
+        def shown() -> bool:
+            row = collector.row(ticker)
+            return row is not None and (110, 100) in b.levels_of(row, b.Side.YES)
+
+        await collector.until(shown, "a level between the cents")
+        row = collector.row(ticker)
+        assert_row_equals_exchange(row, synthetic, ticker)
+        assert (row[b.STATE], row[b.CLOSE_MS]) == (b.LIVE, close_ms)
+        assert (await all_live(collector))[0] == ticker
+
+
 async def test_a_cut_connection_is_a_mark_in_the_same_session(tmp_path, synthetic):
     with running_collector(tmp_path, synthetic.port) as collector:
         tickers = await all_live(collector)

@@ -53,8 +53,8 @@ class Maintenance:
         self._windows = sorted([*self._windows, Window(start_ms, end_ms)])
 
     def clear(self, now_ms: int) -> None:
-        """What was announced is taken back; the weekly pause stays."""
-        self._windows = [w for w in self._windows if w.is_weekly]
+        """What was announced is taken back; the weekly pause comes all the same."""
+        self._windows.clear()
         self.apply(now_ms)
 
     def windows(self, now_ms: int) -> list[Window]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from support.collector_rig import MS, START_NS, CollectorRig, market
 from support.frames import snapshot
 
@@ -88,3 +89,29 @@ def test_only_open_markets_without_a_live_book_want_a_snapshot(tmp_path):
         rig.take(snapshot("A", [("0.4600", "1.00")], []))
         assert rig.markets.without_book(START_NS) == {"B"}
         assert rig.markets.without_book(1_790_000_900_000 * MS) == set()
+
+
+def test_a_market_with_other_terms_is_listed_again_without_a_book(tmp_path):
+    fine = PriceGrid([PriceRange(0, 10_000, 200)])
+    with CollectorRig(tmp_path) as rig:
+        rig.follow("A")
+        rig.take(snapshot("A", [("0.4600", "1.00")], []))
+        for terms in ({"grid": fine}, {"grid": fine, "close_ms": 1_790_000_800_000}):
+            info = msgspec.structs.replace(market("A"), **terms)
+            changes = rig.markets.follow([info], START_NS)
+            assert (changes.added, changes.removed) == ((), ())  # it stays subscribed
+            assert rig.markets.without_book(START_NS) == {"A"}
+            assert rig.row("A")[b.CLOSE_MS] == info.close_ms
+        assert [ticker for ticker, _, _ in listings(rig)] == ["A", "A", "A"]
+        assert len(rig.books.table.rows) == 1
+
+
+def test_a_market_whose_prices_have_become_too_fine_is_no_longer_followed(tmp_path):
+    fine = PriceGrid([PriceRange(0, 10_000, 10)])
+    with CollectorRig(tmp_path) as rig:
+        rig.follow("A")
+        info = msgspec.structs.replace(market("A"), grid=fine)
+        assert rig.markets.follow([info], START_NS).removed == ("A",)
+        assert rig.markets.follow([info], START_NS).removed == ()
+        assert rig.markets.tickers == ()
+        assert len(rig.lines) == 1
