@@ -135,9 +135,13 @@ async def test_commands_that_are_carried_out_in_another_order_lose_no_market(tmp
         ) as exchange,
         running_collector(tmp_path, exchange.port) as collector,
     ):
-        for ticker in await all_live(collector):
-            assert_row_equals_exchange(collector.row(ticker), exchange, ticker)
+        tickers = await all_live(collector)
         assert "gap" not in collector.marks()
+        exchange.order("fault", kind="drop_frame")  # which subscription is the book's?
+        await collector.until(lambda: "gap" in collector.marks(), "the gap is marked")
+        await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
+        for ticker in tickers:
+            assert_row_equals_exchange(collector.row(ticker), exchange, ticker)
 
 
 @pytest.mark.parametrize("code", [26, 27])
