@@ -26,6 +26,11 @@ def private_channels(rig):
     return {row["id"] for row in rows if len(row["subscriptions"]) == 2}
 
 
+def assert_struck(rig):
+    """The answer that was to be lost was lost."""
+    assert fault(rig, "halt_acks", on=False)["lost_waiting"] == 0
+
+
 async def direct(rig):
     """Start with nobody between execution and the exchange."""
     rig.is_direct = True
@@ -40,6 +45,7 @@ async def test_an_order_whose_answer_the_exchange_lost_is_there_once(tmp_path):
         await rig.push(intent("i1", yes_price_e4=4_500))
         await rig.order(intent_id="i1", status=RESTING)
         await rig.known()
+        assert_struck(rig)
         await rig.push(intent("i2", yes_price_e4=4_600))
         await rig.order(intent_id="i2", status=RESTING)
         assert [o["client_order_id"] for o in rig.at_exchange()] == ["ka-i1-BY", "ka-i2-BY"]
@@ -56,6 +62,7 @@ async def test_a_cancel_whose_answer_the_exchange_lost_is_one_cancel(tmp_path):
         await rig.order(intent_id="i1", status=CANCELED)
         await rig.order(intent_id="i2", status=RESTING)
         assert rig.resting() == ["ka-i2-BY"]
+        assert_struck(rig)
 
 
 async def test_a_fill_told_twice_before_its_trade_counts_once(tmp_path):
