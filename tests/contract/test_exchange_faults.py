@@ -199,6 +199,7 @@ class TestFills:
             assert not [f for f in stream.frames if f["type"] == "fill"]
             assert (await exchange.order("fault", kind="clear"))["fills_held"] == 0
             assert [(await stream.next())["msg"]["order_id"] for _ in ids] == ids
+            await stream.until("fill", order_id=await trade(exchange))  # at once again
 
     async def test_a_late_one_comes_by_itself(self, make):
         async with make() as exchange, exchange.stream() as stream:
