@@ -116,27 +116,34 @@ class MarketClearing:
         self, maker: Order | None, taker: Order | None, leg: int, price_e4: int, count_e2: int
     ) -> None:
         """Book both sides of an execution, as far as they are ours; print it if synthetic."""
-        trade_id = self._new_id()
+        trade_id, now_ms = self._new_id(), self._venue.now_ms()  # of the trade and of its fills
         if not self._shadow:
-            self._print(trade_id, leg, price_e4, count_e2)
+            self._print(trade_id, leg, price_e4, count_e2, now_ms)
         if maker is not None:
-            self._fill(maker, trade_id, price_e4, count_e2, is_taker=False)
+            self._fill(maker, trade_id, price_e4, count_e2, now_ms, is_taker=False)
         if taker is not None:
-            self._fill(taker, trade_id, ONE_DOLLAR_E4 - price_e4, count_e2, is_taker=True)
+            other_e4 = ONE_DOLLAR_E4 - price_e4
+            self._fill(taker, trade_id, other_e4, count_e2, now_ms, is_taker=True)
         for order in (maker, taker):
             if order is not None:
                 self._keeper.executed(order, count_e2)
 
-    def _print(self, trade_id: str, leg: int, price_e4: int, count_e2: int) -> None:
-        now_ms = self._venue.now_ms()
+    def _print(self, trade_id: str, leg: int, price_e4: int, count_e2: int, now_ms: int) -> None:
         yes_price_e4 = price_e4 if leg == YES else ONE_DOLLAR_E4 - price_e4
         trade = Traded(self._market, trade_id, yes_price_e4, count_e2, 1 - leg, now_ms, now_ms)
         self._venue.print_trade(trade)
 
     def _fill(
-        self, order: Order, trade_id: str, price_e4: int, count_e2: int, *, is_taker: bool
+        self,
+        order: Order,
+        trade_id: str,
+        price_e4: int,
+        count_e2: int,
+        now_ms: int,
+        *,
+        is_taker: bool,
     ) -> None:
-        account, now_ms = self.account(order), self._venue.now_ms()
+        account = self.account(order)
         charged = order.fees.charge(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         fee_e6 = charged.net_e6
         position = account.position(order.ticker)

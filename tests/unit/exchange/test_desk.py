@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import msgspec
 import pytest
 from support.exchange_core import START_MS, TICKER, Core, ask, bid
 
 from models.fees import FeeSchedule
 from processes.exchange.core.books import NO, YES
+from processes.exchange.core.events import OrderFilled, Traded
 from processes.exchange.core.orders import (
     Amendment,
     NewOrder,
@@ -217,3 +220,14 @@ def test_cancel_all_takes_only_ones_own():
     kept = core.desk.create(core.accounts[1], bid(4_700, 100)).order
     assert core.desk.cancel_all(core.accounts[0]) == 2
     assert core.desk.live_orders() == [kept]
+
+
+def test_a_trade_and_its_fills_are_of_one_moment():
+    core = Core(shadow=False)
+    moments = count(START_MS)
+    core.venue._clock_ms = lambda: next(moments)  # no two looks at the clock are alike
+    core.desk.create(core.accounts[0], bid(5_000, 100))
+    core.desk.create(core.accounts[1], ask(5_000, 100))
+    told = [e for e in core.said if isinstance(e, Traded | OrderFilled)]
+    assert [type(e) for e in told] == [Traded, OrderFilled, OrderFilled]
+    assert len({(e.trade_id, e.ts_ms) for e in told}) == 1
