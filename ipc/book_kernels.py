@@ -65,7 +65,6 @@ def _put(
 
 @njit(cache=True, inline="always")
 def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
-    row[b.SEQ] = stamps[0]
     row[b.EXCH_MS] = stamps[1]
     row[b.RECV_NS] = stamps[2]
     row[b.FRAME_MONO_NS] = stamps[3]
@@ -133,6 +132,7 @@ def record_delta(
         store_release(words, COUNT, words[COUNT] + 1)
     begin_write(target)
     b.apply_delta(target, side, price_e4, delta_e2)
+    target[b.SEQ] = stamps[0]
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, frozen[row], throttle_ns)
@@ -150,7 +150,10 @@ def record_trade(
     stamps: Any,
     throttle_ns: int,
 ) -> int:
-    """Note and journal one public trade; `change` = (taker leg, YES price_e4, count_e2)."""
+    """Note and journal one public trade; `change` = (taker leg, YES price_e4, count_e2).
+
+    The row's SEQ stays that of its book: trades are numbered by a subscription of their own.
+    """
     target = live[row]
     side, price_e4, count_e2 = change
     if target[b.STATE] != b.LIVE:
@@ -215,6 +218,7 @@ def record_snapshot(
         target[b.SINCE_NS] = stamps[2]
         target[b.FLAGS] |= b.WARMING
     target[b.STATE] = b.LIVE
+    target[b.SEQ] = stamps[0]
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, frozen[row], throttle_ns)

@@ -205,6 +205,7 @@ class OrderbookClient:
         wanted = [t for t in self._missing() if now_ns - self._asked.get(t, 0) > ASK_AGAIN_NS]
         if not wanted or self._socket is None:
             return
+        self._subscriptions.give_up(wanted)
         command = self._subscriptions.refresh(wanted)
         if command is None:
             return

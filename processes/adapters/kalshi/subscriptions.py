@@ -177,6 +177,10 @@ class Subscriptions:
         command_id = self._take_id(_Kind.REFRESH, Channel.BOOK, new)
         return commands.get_snapshot(command_id, state.sid, new)
 
+    def give_up(self, tickers: Iterable[str]) -> None:
+        """The snapshots of these markets did not come: they may be asked for again."""
+        self._await_no_more(tickers)
+
     def unsubscribe(self, channel: str) -> bytes | None:
         """End a channel's subscription; None when there is none."""
         sid = self.sid(channel)
@@ -188,6 +192,15 @@ class Subscriptions:
         """Markets whose snapshot is on its way."""
         asked = [c.tickers for c in self._commands.values() if c.kind is _Kind.REFRESH]
         return set().union(*asked)
+
+    def _await_no_more(self, tickers: Iterable[str]) -> None:
+        """Snapshots of these markets are not on their way; a refresh without any is answered."""
+        gone = set(tickers)
+        for command_id, command in list(self._commands.items()):
+            if command.kind is _Kind.REFRESH:
+                command.tickers.difference_update(gone)
+                if not command.tickers:
+                    del self._commands[command_id]
 
     def on_frame(self, frame: Frame) -> list[SubscriptionEvent]:
         """What a frame means for the subscriptions; mostly nothing."""
@@ -213,19 +226,17 @@ class Subscriptions:
         self._seqs[sid] = seq
         if seq != expected:
             channel = self._names.get(sid, "")
-            events.append(Gap(channel, sid, expected, seq, self.tickers(channel)))
+            tickers = self.tickers(channel)
+            if channel == Channel.BOOK:  # what was on its way may be among the lost
+                self._await_no_more(tickers)
+            events.append(Gap(channel, sid, expected, seq, tickers))
 
     def _answered(self, command_id: int | None) -> _Command | None:
         return self._commands.pop(command_id, None) if command_id is not None else None
 
     def _on_snapshot(self, frame: Snapshot) -> None:
         """A snapshot ends the waiting for it, whatever it was sent for."""
-        ticker = frame.msg.market_ticker
-        for command_id, command in list(self._commands.items()):
-            if command.kind is _Kind.REFRESH and ticker in command.tickers:
-                command.tickers.discard(ticker)
-                if not command.tickers:
-                    del self._commands[command_id]
+        self._await_no_more((frame.msg.market_ticker,))
 
     def _ready(self, channel: str, sid: int, events: list[SubscriptionEvent]) -> None:
         state = self._channels.setdefault(channel, _State())

@@ -61,8 +61,11 @@ def test_a_snapshot_is_begin_levels_end_counted_together() -> None:
 
 def test_a_trade_is_journalled_and_noted() -> None:
     stand = live_stand()
-    assert stand.trade(0, (1, 8000, 40), Stamps(exch_ms=12)) == 6
+    book_seq = int(stand.live[0][b.SEQ])
+    assert stand.trade(0, (1, 8000, 40), Stamps(seq=book_seq + 7, exch_ms=12)) == 6
     assert stand.records[-1][["kind", "side", "price", "qty"]].tolist() == (Kind.TRADE, 1, 8000, 40)
+    assert stand.records[-1]["seq"] == book_seq + 7
+    assert stand.live[0][b.SEQ] == book_seq
     assert stand.live[0][b.TRADE_FLOW] == -40
     assert stand.live[0][b.LAST_TRADE_MS] == 12
 
