@@ -10,7 +10,7 @@ from ipc.clock import mono_ns
 from processes.adapters.kalshi.signing import real_ms
 from processes.exchange.accounts import KnownKeys
 from processes.exchange.core.desk import Desk
-from processes.exchange.core.events import Event
+from processes.exchange.core.events import BookChanged, Event
 from processes.exchange.core.replica import Replica
 from processes.exchange.core.venue import Venue
 from processes.exchange.house import House
@@ -44,7 +44,8 @@ def assemble(
     replica = Replica(rules.orders_lag_ms, rules.positions_lag_ms, mono_ns)
 
     def sink(event: Event) -> None:
-        replica(event)
+        if type(event) is not BookChanged:  # most events are, and reads of books do not lag
+            replica(event)
         delivery.publish(event)
 
     accounts = [account for account, _ in keys.values()]

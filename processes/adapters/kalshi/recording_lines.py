@@ -113,12 +113,13 @@ def _open(path: Path) -> IO[bytes]:
 
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
     """All frames of one file, in order, without holding them."""
-    dollars = False
-    for frame in _timed(path):
-        if not dollars:
-            raw, dollars = _in_dollars(frame)
-            frame = frame._replace(raw=raw)
-        yield frame
+    frames = _timed(path)
+    for frame in frames:
+        raw, dollars = _in_dollars(frame)
+        yield frame._replace(raw=raw)
+        if dollars:
+            break
+    yield from frames
 
 
 def _timed(path: Path) -> Iterator[RecordedFrame]:

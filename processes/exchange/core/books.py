@@ -20,7 +20,7 @@ class PublishedBook:
 
     def __init__(self) -> None:
         self.legs: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        self._best = [0, 0]
+        self.bests = [0, 0]  # the highest bid of each leg, 0 when there is none
 
     def replace(self, levels: Iterable[Level]) -> None:
         """Take a snapshot."""
@@ -29,7 +29,7 @@ class PublishedBook:
         for leg_no, price_e4, count_e2 in levels:
             if count_e2 > 0:
                 self.legs[leg_no][price_e4] = count_e2
-        self._best = [max(leg, default=0) for leg in self.legs]
+        self.bests = [max(leg, default=0) for leg in self.legs]
 
     def change(self, leg: int, price_e4: int, delta_e2: int) -> None:
         """Add a signed change; what falls to nothing or below is gone."""
@@ -37,10 +37,10 @@ class PublishedBook:
         count = side.get(price_e4, 0) + delta_e2
         if count > 0:
             side[price_e4] = count
-            if price_e4 > self._best[leg]:
-                self._best[leg] = price_e4
-        elif side.pop(price_e4, None) is not None and price_e4 == self._best[leg]:
-            self._best[leg] = max(side, default=0)
+            if price_e4 > self.bests[leg]:
+                self.bests[leg] = price_e4
+        elif side.pop(price_e4, None) is not None and price_e4 == self.bests[leg]:
+            self.bests[leg] = max(side, default=0)
 
     def count(self, leg: int, price_e4: int) -> int:
         """Contracts at a price."""
@@ -48,7 +48,7 @@ class PublishedBook:
 
     def best(self, leg: int) -> int:
         """The highest bid of a leg, 0 when there is none."""
-        return self._best[leg]
+        return self.bests[leg]
 
     def ascending(self, leg: int) -> list[tuple[int, int]]:
         """(price, count) of a leg, best last, as the exchange lists them."""
@@ -66,22 +66,22 @@ class BookLog:
     """
 
     def __init__(self) -> None:
+        self.events = 0
         self._packed = array("q")
         self._copies: dict[int, tuple[Level, ...]] = {0: ()}
-
-    def __len__(self) -> int:
-        return len(self._packed)
 
     def replaced(self, levels: tuple[Level, ...]) -> None:
         """Note a snapshot."""
         self._packed.append(0)
-        self._copies[len(self._packed)] = levels
+        self.events += 1
+        self._copies[self.events] = levels
 
     def changed(self, leg: int, price_e4: int, delta_e2: int, book: PublishedBook) -> None:
         """Note a change; `book` is the state after it."""
         self._packed.append((delta_e2 << 16) | (price_e4 << 1) | leg)
-        if not len(self._packed) % CHECKPOINT_EVERY:
-            self._copies[len(self._packed)] = book.levels()
+        self.events += 1
+        if not self.events % CHECKPOINT_EVERY:
+            self._copies[self.events] = book.levels()
 
     def state(self, events: int) -> PublishedBook:
         """The book after the first `events` events."""

@@ -85,6 +85,7 @@ class Market:
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts
+        self.ticker = facts.ticker
         self.fees = facts.fees  # what it charges now
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
@@ -101,11 +102,6 @@ class Market:
         self.value_e4: int | None = None
         self.settled_ms: int | None = None
         self.updated_ms = facts.open_ms
-
-    @property
-    def ticker(self) -> str:
-        """The market's ticker."""
-        return self.facts.ticker
 
     @property
     def is_open(self) -> bool:

@@ -241,7 +241,10 @@ class Matcher:
 
     def on_change(self, leg: int, price_e4: int, delta_e2: int, ts_ms: int) -> None:
         """The published book has changed at a price, not by us."""
-        self._taken.pop((leg, price_e4), None)
+        if self._taken:
+            self._taken.pop((leg, price_e4), None)
+        if not self.resting[1 - leg if delta_e2 > 0 else leg]:
+            return
         if delta_e2 > 0:
             self._across(leg, price_e4, delta_e2)
             return

@@ -99,11 +99,13 @@ def timeline(recordings: list[Recording]) -> Iterator[Item]:
             first = next(steps)
             heapq.heappush(heads, (first.ms, number, first, steps))
             number += 1
-        _, own, item, steps = heapq.heappop(heads)
+        _, own, item, steps = heads[0]
         yield item
         following = next(steps, None)
-        if following is not None:
-            heapq.heappush(heads, (following.ms, own, following, steps))
+        if following is None:
+            heapq.heappop(heads)
+        else:
+            heapq.heapreplace(heads, (following.ms, own, following, steps))
 
 
 def _steps(recording: Recording) -> Iterator[Item]:

@@ -44,6 +44,7 @@ __all__ = [
 
 LEGS: Final = ("yes", "no")
 BOOK_SIDES: Final = ("bid", "ask")
+DIGITS: Final = tuple(f"{n:03d}" for n in range(1000))
 ACTIONS: Final = ("buy", "sell")  # of YES, in the legacy fields
 
 encode_json = msgspec.json.Encoder().encode
@@ -63,14 +64,18 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=256)  # bursts share a millisecond
 def iso_ms(ts_ms: int) -> str:
     """Milliseconds since the epoch as RFC 3339."""
-    return f"{_second(ts_ms // 1000)}.{ts_ms % 1000:03d}Z"
+    second, ms = divmod(ts_ms, 1000)
+    return f"{_second(second)}.{DIGITS[ms]}Z"
 
 
 def iso_us(ts_us: int) -> str:
     """Microseconds since the epoch as RFC 3339."""
-    return f"{_second(ts_us // 1_000_000)}.{ts_us % 1_000_000:06d}Z"
+    ms, us = divmod(ts_us, 1000)
+    second, ms = divmod(ms, 1000)
+    return f"{_second(second)}.{DIGITS[ms]}{DIGITS[us]}Z"
 
 
 def tail_of(sent_ms: int, msg: Any) -> bytes:

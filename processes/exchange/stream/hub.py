@@ -130,20 +130,27 @@ class Hub:
     # Public
 
     def _on_change(self, change: BookChanged) -> None:
+        market = change.market
+        pairs = self.book_pairs(market.ticker)
+        if pairs:
+            self.sent.deltas[market.ticker] += self._send_change(change, pairs)
+        if self._has_ticker:
+            self._tick(market)
+
+    @staticmethod
+    def _send_change(change: BookChanged, pairs: list[Pair]) -> int:
+        """To all who follow the book -> how many frames were sent."""
         market, order = change.market, change.order
         frames: dict[tuple[bool, bool], Frame] = {}
         sent = 0
-        for session, subscription in self.book_pairs(market.ticker):
+        for session, subscription in pairs:
             own = order is not None and order.user_id == session.account.user_id
             form = subscription.on_yes_scale, own
             frame = frames.get(form)
             if frame is None:
                 frame = frames[form] = delta_frame(change, on_yes_scale=form[0], own=own)
             sent += session.push(subscription, frame, market)
-        if sent:
-            self.sent.deltas[market.ticker] += sent
-        if self._has_ticker:
-            self._tick(market)
+        return sent
 
     def _on_replaced(self, event: BookReplaced) -> None:
         market = event.market

@@ -7,7 +7,7 @@ and written to the transport in one piece per turn of the loop, many frames at a
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from aiohttp import WSMsgType, web
@@ -28,6 +28,7 @@ PATIENCE_S: Final = 30.0  # with a client that does not read at all
 GOING_AWAY: Final = 1001
 
 
+@lru_cache(maxsize=4_096)
 def _header(size: int) -> bytes:
     """A final, unmasked text frame's header (RFC 6455, 5.2)."""
     if size < 126:

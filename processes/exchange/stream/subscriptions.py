@@ -30,16 +30,13 @@ class Subscription:
         self.channel = channel
         self.tickers = ALL_MARKETS if tickers is None else set(tickers)
         self.on_yes_scale = on_yes_scale
+        self.is_sequenced = channel not in UNSEQUENCED  # whether its frames carry `seq`
+        self._shows_books = channel is Channel.BOOK
         self.seq = 0
         self.frames = 0
         self.drop_next = 0  # frames to lose, for tests of gap recovery
         self._heads: dict[str, bytes] = {}
         self._states = array("q", [NO_STATE])  # by seq: which market's book, after which event
-
-    @property
-    def is_sequenced(self) -> bool:
-        """Whether its frames carry `seq`."""
-        return self.channel not in UNSEQUENCED
 
     def covers(self, ticker: str) -> bool:
         """Whether a market's frames belong here."""
@@ -51,13 +48,14 @@ class Subscription:
 
     def stamp(self, frame: Frame, market: Market | None = None) -> bytes:
         """The frame for this subscription; a sequenced one takes the next `seq`."""
-        head = self._heads.get(frame.type)
+        frame_type, tail = frame
+        head = self._heads.get(frame_type)
         if head is None:
-            head = self._heads[frame.type] = self._head(frame.type)
+            head = self._heads[frame_type] = self._head(frame_type)
         self.frames += 1
         if not self.is_sequenced:
-            return head + frame.tail
-        return b"%b%d%b" % (head, self.next_seq(market), frame.tail)
+            return head + tail
+        return b"%b%d%b" % (head, self.next_seq(market), tail)
 
     def _head(self, frame_type: str) -> bytes:
         seq = ',"seq":' if self.is_sequenced else ""
@@ -66,10 +64,10 @@ class Subscription:
     def next_seq(self, market: Market | None = None) -> int:
         """Take the next `seq`; with a market, the frame shows its book as it is now."""
         self.seq += 1
-        if self.channel is Channel.BOOK:
+        if self._shows_books:
             state = NO_STATE
             if market is not None:
-                state = (market.number << _STATE_BITS) | len(market.log)
+                state = (market.number << _STATE_BITS) | market.log.events
             self._states.append(state)
         return self.seq
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +20,7 @@ SECOND_US = 1_000_000
 Ints = npt.NDArray[np.int64]
 
 
-class Draw(NamedTuple):
+class Draw(msgspec.Struct, frozen=True, gc=False):
     """One action before anybody has looked at the book; `u` are uniform, distances in cents."""
 
     at_us: int  # from the block's beginning

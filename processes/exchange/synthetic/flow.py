@@ -75,7 +75,7 @@ class SyntheticMarket:
 
     def best(self, leg: int) -> int:
         """The best bid of a leg in cents."""
-        return self._book.best(leg) // CENT_E4
+        return self._book.bests[leg] // CENT_E4
 
     def standing(self, leg: int, cents: int) -> int:
         """What the flow has at a price."""
@@ -87,7 +87,7 @@ class SyntheticMarket:
     def add(self, leg: int, cents: int, size_e2: int) -> int:
         """Post an order; what it crosses of our accounts' orders it takes first."""
         price_e4 = cents * CENT_E4
-        if price_e4 + self._book.best(1 - leg) >= ONE_DOLLAR_E4:
+        if price_e4 + self._book.bests[1 - leg] >= ONE_DOLLAR_E4:
             size_e2 = self._matcher.take_anonymously(leg, price_e4, size_e2)
         if size_e2:
             self._publish(leg, price_e4, size_e2)

@@ -17,6 +17,7 @@ __all__ = ["Latent"]
 
 Floats = npt.NDArray[np.float64]
 PERCENT = 100.0
+ROOT_2 = sqrt(2)
 
 
 class Latent:
@@ -60,7 +61,7 @@ class Latent:
 
 def chance(z: float) -> float:
     """The standard normal distribution."""
-    return 0.5 * (1 + erf(z / sqrt(2)))
+    return 0.5 * (1 + erf(z / ROOT_2))
 
 
 def _intensity(wanted: Arrivals, steps: int, step_s: float, random: np.random.Generator) -> Floats:

@@ -53,5 +53,5 @@ def test_the_log_is_right_across_its_copies():
         book.change(n % 2, 100 + n % 7, 1 if n % 5 else -1)
         log.changed(n % 2, 100 + n % 7, 1 if n % 5 else -1, book)
         states[n + 1] = book.levels()
-    for n in (1, CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, CHECKPOINT_EVERY + 1, len(log)):
+    for n in (1, CHECKPOINT_EVERY - 1, CHECKPOINT_EVERY, CHECKPOINT_EVERY + 1, log.events):
         assert log.state(n).levels() == states[n]
