@@ -12,6 +12,7 @@ from processes.exchange.accounts import KnownKeys
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import BookChanged, Event
 from processes.exchange.core.replica import Replica
+from processes.exchange.core.retention import Limits
 from processes.exchange.core.venue import Venue
 from processes.exchange.house import House
 from processes.exchange.market_time import MarketTime
@@ -33,6 +34,7 @@ class Rules(msgspec.Struct, frozen=True):
     oldest_ms: int = OLDEST_MS  # of a request's timestamp, behind now
     newest_ms: int = NEWEST_MS  # and ahead of it
     weekly_pause: bool = False
+    limits: Limits = Limits()  # of what it remembers
 
 
 def assemble(
@@ -55,5 +57,6 @@ def assemble(
     return House(
         *(venue, desk, hub, time, auth, replica, rules.tier, new_id, mono_ns),
         delivery=delivery,
+        limits=rules.limits,
         weekly_pause=rules.weekly_pause,
     )

@@ -18,6 +18,7 @@ from processes.exchange.core.markets import Market
 from processes.exchange.core.pauses import Pauses
 from processes.exchange.core.rejections import Rejection
 from processes.exchange.core.replica import Replica
+from processes.exchange.core.retention import Limits, Retention
 from processes.exchange.core.transfers import Transfers
 from processes.exchange.core.venue import Venue
 from processes.exchange.market_time import MarketTime
@@ -48,6 +49,7 @@ class House:
         *,
         delivery: Delivery,
         weekly_pause: bool,
+        limits: Limits,
     ) -> None:
         self.venue = venue
         self.desk = desk
@@ -57,6 +59,7 @@ class House:
         self.replica = replica
         self.faults = Faults()
         self.delivery = delivery
+        self._retention = Retention(venue, desk, limits)
         self.groups = GroupDesk(desk, new_id)
         self.transfers = Transfers(new_id)
         self.pauses = Pauses(desk)
@@ -78,6 +81,13 @@ class House:
         self.maintenance.apply(now_ms)
         self.desk.expire(now_ms)
         self.fees.apply(now_ms)
+
+    def forget(self) -> None:
+        """Let go of what ended long ago, and of the oldest of what is too much."""
+        gone = self._retention.sweep(self.venue.now_ms())
+        if gone:
+            self.hub.forget(gone)
+            self.replica.keep(self.desk.orders, self.venue.accounts.values())
 
     def rebalance(self) -> None:
         """Spread free money over the shards as the accounts want it."""

@@ -14,6 +14,7 @@ from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.accounts import load_accounts
 from processes.exchange.admin.scheduled import Scheduled, scheduled_of
 from processes.exchange.assembly import Rules, assemble
+from processes.exchange.core.retention import Limits
 from processes.exchange.house import House
 from processes.exchange.market_time import MarketTime
 from processes.exchange.replay.flow import Replay
@@ -27,6 +28,7 @@ from processes.runtime.log import Log
 __all__ = ["serve"]
 
 KEEP_S = 0.05
+FORGET_TURNS = 20  # every second
 REBALANCE_TURNS = 200  # every ten seconds
 
 
@@ -50,6 +52,7 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
         oldest_ms=wanted.oldest_ms,
         newest_ms=wanted.newest_ms,
         weekly_pause=wanted.weekly_pause,
+        limits=Limits(keep_ms=wanted.keep_ms),
     )
     return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
 
@@ -135,6 +138,8 @@ async def _keep(house: House, connections: Connections) -> None:
     for turn in count(1):
         await asyncio.sleep(KEEP_S)
         house.keep()
+        if not turn % FORGET_TURNS:
+            house.forget()
         if not turn % REBALANCE_TURNS:
             house.rebalance()
         if house.time.speed:

@@ -32,6 +32,7 @@ EXCHANGE_TIERS: Final = (
     *("unmetered", "basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"),
 )
 MOST_SHARD: Final = 100
+HOUR_MS: Final = 3_600_000
 MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
@@ -62,6 +63,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     newest_ms: int
     weekly_pause: bool
     faults: str  # JSON, as it was given: the exchange knows what can be ordered
+    keep_ms: int
 
 
 class BookSettings(msgspec.Struct, frozen=True):
@@ -202,6 +204,7 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         newest_ms=read.number("RL_EXCHANGE_CLOCK_AHEAD_MS", 60_000, 0, 3_600_000),
         weekly_pause=read.flag("RL_EXCHANGE_WEEKLY_PAUSE", False),
         faults=read.text("RL_EXCHANGE_FAULTS", ""),
+        keep_ms=HOUR_MS * read.number("RL_EXCHANGE_KEEP_HOURS", 504, 1, 100_000),
     )
 
 

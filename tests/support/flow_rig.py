@@ -35,7 +35,7 @@ class FlowRig:
     @property
     def market(self) -> Market:
         """The newest market."""
-        return self.venue.by_number[-1]
+        return list(self.venue.by_number.values())[-1]
 
     def go(self, seconds: float, stride_ms: int = 250) -> None:
         """Let time pass."""

@@ -47,9 +47,12 @@ def _book_at(house: House, request: web.Request, ticker: str, seq: int) -> Publi
     if not 1 <= seq <= subscription.seq:
         raise _refuse(f"seq={seq} was not sent; allowed: 1 to {subscription.seq}")
     for number, events in subscription.states_before(seq):
-        market = house.venue.by_number[number]
-        if market.ticker == ticker:
-            return market.log.state(events)
+        market = house.venue.by_number.get(number)
+        if market is not None and market.ticker == ticker:
+            past = market.log.state(events)
+            if past is None:
+                raise _refuse(f"the past books of {ticker} are not kept any more", 404)
+            return past
     raise _refuse(f"no frame of {ticker} up to seq {seq}", 404)
 
 

@@ -83,8 +83,19 @@ class BookLog:
         if not self.events % CHECKPOINT_EVERY:
             self._copies[self.events] = book.levels()
 
-    def state(self, events: int) -> PublishedBook:
-        """The book after the first `events` events."""
+    def forget(self) -> None:
+        """Past books are not needed any more; the market has ended."""
+        self._packed, self._copies = array("q"), {}
+
+    @property
+    def kept(self) -> int:
+        """Events that it remembers: all, or none any more."""
+        return len(self._packed)
+
+    def state(self, events: int) -> PublishedBook | None:
+        """The book after the first `events` events; None when it has been forgotten."""
+        if not self._copies:
+            return None
         start = max(n for n in self._copies if n <= events)
         book = PublishedBook()
         book.replace(self._copies[start])

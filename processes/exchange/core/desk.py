@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -50,7 +50,7 @@ class Desk:
         self.clearings: dict[str, MarketClearing] = {}
         self.groups = OrderGroups()
         self.halts = Halts()
-        self._client_ids: set[tuple[str, str]] = set()
+        self._client_ids: dict[tuple[str, str], str] = {}  # to the order
         self._expiries: list[tuple[int, str]] = []
         self._new_id = new_id
         self._shadow = shadow
@@ -98,7 +98,7 @@ class Desk:
         )
         self.orders[order.order_id] = order
         if order.client_order_id:
-            self._client_ids.add((account.user_id, order.client_order_id))
+            self._client_ids[account.user_id, order.client_order_id] = order.order_id
         if order.expiration_ms is not None:
             heapq.heappush(self._expiries, (order.expiration_ms, order.order_id))
         rests = asked.time_in_force is TimeInForce.GOOD_TILL_CANCELED
@@ -311,7 +311,7 @@ class Desk:
         order.initial_e2 = asked.count_e2
         if asked.updated_client_order_id:
             order.client_order_id = asked.updated_client_order_id
-            self._client_ids.add((account.user_id, order.client_order_id))
+            self._client_ids[account.user_id, order.client_order_id] = order.order_id
         if not asked.keeps_expiry:
             seconds = asked.expiration_s
             order.expiration_ms = None if seconds is None else seconds * 1000
@@ -329,7 +329,9 @@ class Desk:
         """Cancel what has expired by market time `now_ms`."""
         while self._expiries and self._expiries[0][0] <= now_ms:
             expiry_ms, order_id = heapq.heappop(self._expiries)
-            order = self.orders[order_id]
+            order = self.orders.get(order_id)
+            if order is None:  # forgotten with its market
+                continue
             if order.status is Status.RESTING and order.expiration_ms == expiry_ms:
                 self._end(order, UpdateReason.EXPIRY_CANCEL)
 
@@ -365,3 +367,22 @@ class Desk:
             )
             if paid is not None:
                 self.venue.emit(PositionChanged(account, facts.ticker, sent_ms))
+
+    def forget(self, until_ms: Mapping[str, float]) -> None:
+        """Drop what ended in these markets up to a time; of a market that is gone, everything."""
+
+        def kept(ticker: str, at_ms: int) -> bool:
+            return at_ms > until_ms.get(ticker, -1)
+
+        self.orders = {i: o for i, o in self.orders.items() if kept(o.ticker, o.updated_ms)}
+        self._client_ids = {c: i for c, i in self._client_ids.items() if i in self.orders}
+        for fills in self.fills.values():
+            fills[:] = [f for f in fills if kept(f.ticker, f.ts_ms)]
+        for account in self.venue.accounts.values():
+            account.settlements[:] = [
+                s for s in account.settlements if kept(s.ticker, s.settled_ms)
+            ]
+            for ticker in account.positions.keys() & until_ms.keys() - self.venue.markets.keys():
+                del account.positions[ticker]
+        for ticker in self.clearings.keys() & until_ms.keys() - self.venue.markets.keys():
+            del self.clearings[ticker]

@@ -77,6 +77,7 @@ class Position:
 
     def buy(self, leg: int, price_e4: int, count_e2: int, fee_e6: int, now_ms: int) -> int:
         """Book a purchase of a leg -> the change of cash, fee included."""
+        self.settled = False  # a market that begins anew will settle anew
         flow_e6 = self.cash_flow_e6(leg, price_e4, count_e2)
         netting = min(self.held_e2(1 - leg), count_e2)
         if netting:

@@ -7,7 +7,7 @@ there, one just made may not be there yet. The lag is real time; without any, re
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from typing import Generic, TypeVar
 
 from processes.exchange.core.events import Event, OrderChanged, PositionChanged
@@ -33,6 +33,10 @@ class _Past(Generic[Key, Value]):
         while len(kept) > 1 and kept[1][0] <= now_ns - lag_ns:
             kept.pop(0)
         kept.append((now_ns, value))
+
+    def keep(self, keys: Container[Key]) -> None:
+        """Forget all others."""
+        self._copies = {key: kept for key, kept in self._copies.items() if key in keys}
 
     def at(self, key: Key, then_ns: int, now: Value) -> Value | None:
         """The value as it was; one that was never noted is as it is."""
@@ -66,6 +70,11 @@ class Replica:
             position = copy.copy(event.account.position(event.ticker))
             key = event.account.user_id, event.ticker
             self._positions.note(key, position, now_ns, self.positions_lag_ms * MS)
+
+    def keep(self, orders: Container[str], accounts: Iterable[Account]) -> None:
+        """Forget the orders and the positions that are not there any more."""
+        self._orders.keep(orders)
+        self._positions.keep({(a.user_id, ticker) for a in accounts for ticker in a.positions})
 
     def order(self, order: Order) -> Order | None:
         """An order as reads see it; None when they do not see it yet."""

@@ -6,7 +6,8 @@ come through `desk.py`. Everything that happens is handed to one sink, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -46,12 +47,13 @@ class Venue:
     ) -> None:
         self.accounts = {a.user_id: a for a in accounts}
         self.markets: dict[str, Market] = {}
-        self.by_number: list[Market] = []
+        self.by_number: dict[int, Market] = {}
         self.emit = sink
         self.trades = TradeHistory()
         self.closing = Closing()  # how markets close
         self._shards = shards
         self._events: set[str] = set()
+        self._numbers = count()
         self.clock = 0
         self.step_ms: int | None = None  # the time of the step that is being taken
         self.step_us = 0  # the same to the microsecond, where it is known
@@ -65,10 +67,29 @@ class Venue:
         """Make a market known, not yet open; under a known ticker it begins anew."""
         shard = self._shards.get(facts.series_ticker, facts.exchange_index)
         facts = msgspec.structs.replace(facts, exchange_index=shard)
-        market = Market(facts, len(self.by_number))
-        self.markets[facts.ticker] = market
-        self.by_number.append(market)
+        market = Market(facts, next(self._numbers))
+        self.markets[facts.ticker] = self.by_number[market.number] = market
         return market
+
+    def ended(self) -> list[Market]:
+        """Settled markets, and those that began anew under their ticker; oldest end first."""
+        over = (m for m in self.by_number.values() if m.settled_ms or self._is_superseded(m))
+        return sorted(over, key=lambda m: m.settled_ms or m.flow_ms)
+
+    def _is_superseded(self, market: Market) -> bool:
+        return self.markets.get(market.ticker) is not market
+
+    def forget(self, markets: Iterable[Market]) -> set[str]:
+        """These never were -> the tickers that nothing is left of."""
+        gone = set()
+        for market in markets:
+            del self.by_number[market.number]
+            if not self._is_superseded(market):
+                del self.markets[market.ticker]
+                gone.add(market.ticker)
+        self._events &= {m.facts.event_ticker for m in self.markets.values()}
+        self.trades.forget(gone)
+        return gone
 
     # Flow
 

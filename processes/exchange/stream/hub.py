@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
 from processes.adapters.kalshi.commands import Channel
@@ -47,6 +47,9 @@ OVERFLOW: Final = 25  # the client does not read
 
 Pair = tuple[Session, Subscription]
 
+KEPT_SESSIONS: Final = 16  # of those that have gone
+FORGOTTEN: Final = "forgotten"
+
 
 class SentCounters:
     """Frames sent, by kind and market, over all connections."""
@@ -55,6 +58,12 @@ class SentCounters:
         self.deltas: Counter[str] = Counter()
         self.snapshots: Counter[str] = Counter()
         self.trades: Counter[str] = Counter()
+
+    def forget(self, tickers: Set[str]) -> None:
+        """Count these markets as one from now on."""
+        for counter in (self.deltas, self.snapshots, self.trades):
+            for ticker in counter.keys() & tickers:
+                counter[FORGOTTEN] += counter.pop(ticker)
 
 
 class Hub:
@@ -88,6 +97,16 @@ class Hub:
         """A client is gone."""
         self.sessions.pop(session.number, None)
         self._subscriptions_changed()
+        gone = [number for number in self.known if number not in self.sessions]
+        for number in gone[:-KEPT_SESSIONS]:
+            del self.known[number]
+
+    def forget(self, tickers: Set[str]) -> None:
+        """These markets are not there any more; what was sent of them stays counted."""
+        for ticker in tickers:
+            self._tops.pop(ticker, None)
+            self._book_pairs.pop(ticker, None)
+        self.sent.forget(tickers)
 
     def command(self, session: Session, data: str | bytes) -> None:
         """A client said something; its subscriptions may have changed."""

@@ -33,6 +33,7 @@ ERRORS: Final = {
     26: "Subscription market limit exceeded",
     27: "Too many requests",
 }
+KEPT_ENDED: Final = 16  # subscriptions that have ended, whose past can still be asked for
 ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
 
 
@@ -163,6 +164,9 @@ class Session:
         yes_scale = params.get("use_yes_price") is True
         new = Subscription(self._last_sid, channel, tickers, on_yes_scale=yes_scale)
         self.by_sid[new.sid] = self.history[new.sid] = new
+        ended = [sid for sid in self.history if sid not in self.by_sid]
+        for sid in ended[:-KEPT_ENDED]:
+            del self.history[sid]
         msg = {"channel": str(channel), "sid": new.sid}
         self._answer({"type": "subscribed", **_id(command_id), "msg": msg})
         return new, tickers or ()

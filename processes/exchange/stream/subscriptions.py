@@ -18,6 +18,7 @@ UNSEQUENCED: Final = frozenset(
 ALL_MARKETS: Final = None
 NO_STATE: Final = -1
 _STATE_BITS: Final = 40
+MOST_STATES: Final = 4_000_000  # then the older half goes
 
 
 class Subscription:
@@ -37,6 +38,7 @@ class Subscription:
         self.drop_next = 0  # frames to lose, for tests of gap recovery
         self._heads: dict[str, bytes] = {}
         self._states = array("q", [NO_STATE])  # by seq: which market's book, after which event
+        self._first = 0  # the `seq` of the first of them
 
     def covers(self, ticker: str) -> bool:
         """Whether a market's frames belong here."""
@@ -69,11 +71,14 @@ class Subscription:
             if market is not None:
                 state = (market.number << _STATE_BITS) | market.log.events
             self._states.append(state)
+            if len(self._states) > MOST_STATES:
+                del self._states[: MOST_STATES // 2]
+                self._first += MOST_STATES // 2
         return self.seq
 
     def states_before(self, seq: int) -> Iterable[tuple[int, int]]:
         """(market number, events in its book) of the frames up to `seq`, newest first."""
-        for n in range(min(seq, self.seq), 0, -1):
-            word = self._states[n]
+        for n in range(min(seq, self.seq), self._first - 1, -1):
+            word = self._states[n - self._first]
             if word != NO_STATE:
                 yield word >> _STATE_BITS, word & ((1 << _STATE_BITS) - 1)

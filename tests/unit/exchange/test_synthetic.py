@@ -172,8 +172,8 @@ class TestLife:
     def test_the_default_markets_are_active_and_slow(self):
         assert profiles_of(3) == [ACTIVE, ACTIVE, SLOW]
         rig = FlowRig(*profiles_of(3))
-        assert [m.is_open for m in rig.venue.by_number] == [True] * 3
-        assert all(m.book.best(YES) and m.book.best(NO) for m in rig.venue.by_number)
+        assert [m.is_open for m in rig.venue.by_number.values()] == [True] * 3
+        assert all(m.book.best(YES) and m.book.best(NO) for m in rig.venue.by_number.values())
 
 
 class TestOurOrders:
