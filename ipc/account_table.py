@@ -1,7 +1,9 @@
 """The shared-memory table of accounts: per market its sub-account and open orders, and the whole.
 
 Written by execution, read by inference and broadcaster. Same rules as the book table: one writer,
-bounded reads, a new writer voids everything until it has reconciled with the exchange.
+bounded reads, a new writer voids everything until it has reconciled with the exchange. A row is
+used again after its market was removed; its name stands under the seqlock with everything else, so
+a reader that remembers the place sees another market's name and never another market's money.
 """
 
 from __future__ import annotations
@@ -169,6 +171,7 @@ class AccountTableWriter:
         self._file = file
         self._rows = file.body.reshape(-1, _ENTRY_WORDS)
         self._index: dict[str, int] = {}
+        self._free = list(range(len(self._rows) - 1, -1, -1))
         for row in self._rows:
             begin_repair(row)
             row[1:] = 0
@@ -186,14 +189,25 @@ class AccountTableWriter:
         if not 0 < len(name) <= _MAX_TICKER:
             raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")
         if ticker not in self._index:
-            if len(self._index) == len(self._rows):
+            if not self._free:
                 raise ValueError(f"{ticker}: all {len(self._rows)} account rows are in use")
-            self._index[ticker] = len(self._index)
+            self._index[ticker] = self._free.pop()
         row = self._rows[self._index[ticker]]
         begin_write(row)
         row[1:ACCOUNT_WORDS] = account[1:]
         row[ACCOUNT_WORDS:] = np.frombuffer(name.ljust(_MAX_TICKER, b"\0"), np.int64)
         end_write(row)
+
+    def remove(self, ticker: str) -> None:
+        """This market has no sub-account any more; its row is free for another."""
+        at = self._index.pop(ticker, None)
+        if at is None:
+            return
+        row = self._rows[at]
+        begin_write(row)
+        row[1:] = 0
+        end_write(row)
+        self._free.append(at)
 
     def forget_all(self) -> None:
         """Nothing is known any more: until the next reconciliation nobody trades."""

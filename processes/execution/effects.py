@@ -71,6 +71,8 @@ class Effects:
             )
         for ticker, row in rows.items():
             self._write(ticker, row)
+        for ticker in outbox.retired:
+            self._table.remove(ticker)
         for note in outbox.notes:
             if note.publish:
                 self.publish(note.message)

@@ -6,7 +6,7 @@ Facts come from create answers, the private channel and REST, in any order, late
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -45,6 +45,7 @@ class Ledger:
         self.version = version
         self.now = now
         self.on_change: Callable[[str], None] = lambda _: None
+        self.retired_realized_e6 = self.retired_fees_e6 = 0
         self._start_cash_e6 = start_cash_e6
         self.everywhere: set[Doubt] = set()
         self._inherited: set[str] = set()
@@ -77,6 +78,28 @@ class Ledger:
             self.accounts[ticker].doubts |= self.everywhere
             self._changed(ticker)
 
+    def retire(self, over: Iterable[str]) -> list[str]:
+        """Give up the accounts of markets that are over -> those in which nothing is open."""
+        retired = [ticker for ticker in over if self._is_done(self.accounts[ticker])]
+        for ticker in retired:
+            account = self.accounts.pop(ticker)
+            self.retired_realized_e6 += account.realized_e6
+            self.retired_fees_e6 += account.fees_e6
+            self._votes.pop(ticker, None)
+            self.outbox.retired.append(ticker)
+        self.counters["accounts_retired"] += len(retired)
+        return retired
+
+    def _is_done(self, account: MarketAccount) -> bool:
+        """Flat, beyond doubt, told and quiet: no fact about it is on its way."""
+        return (
+            account.known
+            and account.position_e2 == 0
+            and not self.orders.open_in(account.ticker)
+            and account.ticker not in self.outbox.markets
+            and self.now().mono_ns - account.changed_mono_ns > QUIET_NS
+        )
+
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""
         self.everywhere.add(doubt)
@@ -108,6 +131,8 @@ class Ledger:
 
     def _happened(self, ticker: str) -> None:
         """The exchange did something: for a while its reads may lag behind."""
+        if ticker not in self.accounts:  # a late word on an order of a market that is over
+            return
         self.accounts[ticker].changed_mono_ns = self.now().mono_ns
         self._changed(ticker)
 

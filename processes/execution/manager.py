@@ -23,6 +23,7 @@ from processes.execution.risk import Case, Limits, refusal
 
 __all__ = ["KalshiOrderManager"]
 
+KEEP_CLOSED_MS: Final = 600_000  # market time, for an account that no settlement is told of
 PASSING: Final = frozenset({Doubt.FILLS, Doubt.ORDER})  # doubts that an intent may outwait
 
 
@@ -49,7 +50,9 @@ class KalshiOrderManager:
         self._limits = limits
         self._expiry_ms = expiry_ms
         self._now = now
+        self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self._grids: dict[str, PriceGrid] = {}
+        self._closes_ms: dict[str, int] = {}
         self._waiting: dict[str, _Waiting] = {}
 
     # What others may ask.
@@ -80,8 +83,8 @@ class KalshiOrderManager:
         accounts = self.ledger.accounts.values()
         return ActorPnl(
             balance_e6=balance_e6,
-            realized_e6=sum(account.realized_e6 for account in accounts),
-            fees_e6=sum(account.fees_e6 for account in accounts),
+            realized_e6=self.ledger.retired_realized_e6 + sum(a.realized_e6 for a in accounts),
+            fees_e6=self.ledger.retired_fees_e6 + sum(a.fees_e6 for a in accounts),
             positions=sum(account.position_e2 != 0 for account in accounts),
             open_orders=self.ledger.orders.open_count,
             account_version=self.ledger.version,
@@ -99,10 +102,12 @@ class KalshiOrderManager:
         """The effects since the last call."""
         return self.ledger.drain()
 
-    def follow(self, ticker: str, grid: PriceGrid | None = None) -> None:
+    def follow(self, ticker: str, grid: PriceGrid | None = None, close_ms: int = 0) -> None:
         """Keep an account of this market; without a grid nothing can be ordered in it."""
         if grid is not None:
             self._grids[ticker] = grid
+        if close_ms:
+            self._closes_ms[ticker] = close_ms
         self.ledger.follow(ticker)
 
     def on_intent(self, intent: Intent, received_mono_ns: int) -> None:
@@ -130,6 +135,18 @@ class KalshiOrderManager:
         for ticker in list(self._waiting):
             self._resume(ticker)
         self.ledger.chase()
+        for ticker in self.ledger.retire(t for t in list(self.ledger.accounts) if self._is_over(t)):
+            self._grids.pop(ticker, None)
+            self._closes_ms.pop(ticker, None)
+
+    def _is_over(self, ticker: str) -> bool:
+        """Settled, or closed long ago, and nobody looks at it any more."""
+        if ticker in self.listed or ticker in self._waiting:
+            return False
+        if self.ledger.accounts[ticker].settled_e4 is not None:
+            return True
+        close_ms = self._closes_ms.get(ticker)
+        return close_ms is not None and self._now().ms > close_ms + KEEP_CLOSED_MS
 
     def withdraw(self) -> None:
         """Before a stop: nothing more is wanted, and what rests shall go."""

@@ -90,6 +90,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.markets: dict[str, None] = {}  # whose row of the account table changed
+        self.retired: list[str] = []  # markets whose row is not needed any more
         self.notes: list[Note] = []
         self.requests: list[Request] = []
         self.lines: list[tuple[str, dict[str, object]]] = []

@@ -160,7 +160,8 @@ class ExecutionService:
             if isinstance(message, SessionInfo):
                 self._manager.session_uid = message.session_uid
                 self._manager.environment_ok = message.environment is self._environment
-                self._unlearned |= set(message.markets) - self._manager.markets
+                self._manager.listed = frozenset(message.markets)
+                self._unlearned |= self._manager.listed - self._manager.markets
 
     async def _learn_markets(self) -> None:
         """Read the price grids of new markets, then account for them."""
@@ -178,7 +179,7 @@ class ExecutionService:
         for tickers in chunks(self._unlearned):
             for market in await client.markets(tickers=tickers):
                 info = market_of(market)
-                self._manager.follow(info.ticker, info.grid)
+                self._manager.follow(info.ticker, info.grid, info.close_ms)
             self._unlearned -= set(tickers)
         self._effects.act()
         self._news.set()

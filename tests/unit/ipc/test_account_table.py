@@ -90,6 +90,24 @@ def test_a_full_table_is_refused(path: Path) -> None:
     writer.write("KXA", account(6))
 
 
+def test_a_removed_market_leaves_its_row_to_another(path: Path) -> None:
+    writer = AccountTableWriter.create(path, rows=2)
+    table = AccountTable.attach(path)
+    writer.write("KXA", account(5))
+    writer.write("KXB", account(6))
+    assert read(table, "KXA") is not None  # the reader remembers the place
+    writer.remove("KXA")
+    writer.remove("KXNEVER")
+    assert (read(table, "KXA"), table.tickers()) == (None, ["KXB"])
+    writer.write("KXC", account(7))
+    copy = read(table, "KXC")
+    assert copy is not None
+    assert copy[a.CASH_E6] == 7
+    assert read(table, "KXA") is None
+    with pytest.raises(ValueError, match="KXA: all 2 account rows are in use"):
+        writer.write("KXA", account(8))
+
+
 def test_a_new_writer_knows_nothing_until_it_has_reconciled(path: Path) -> None:
     first = AccountTableWriter.create(path, rows=2)
     first.write("KXA", account(5))

@@ -1,0 +1,150 @@
+"""Markets that are over leave the account table; what they earned stays in the whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq.asyncio
+from support.actor_rig import Logged
+from support.order_manager import START_NS, ManagerRig
+from support.orders import fill, intent
+
+from ipc import account_table as a
+from ipc.account_table import AccountTable, AccountTableWriter
+from ipc.messages import Environment, OrderStatus, SessionStarted
+from ipc.sockets import Publisher, Pusher
+from ipc.units import LINEAR_CENT
+from processes.execution.effects import Effects
+from processes.execution.manager import KEEP_CLOSED_MS
+from processes.execution.orders import Reported
+from processes.execution.records import Bell, Records
+
+UID = "20260810T221500-00000001"
+STARTED = SessionStarted(
+    session_uid=UID, environment=Environment.SIMULATED, websocket_url="ws://x", started_ns=1
+)
+ROWS = 4
+CLOSE_MS = START_NS // 1_000_000 + 900_000
+
+
+class Life:
+    """A manager with a real table of few rows, and a reader of it."""
+
+    def __init__(self, data_dir: Path, context: zmq.asyncio.Context) -> None:
+        self.rig = ManagerRig()
+        self.writer = AccountTableWriter.create(data_dir / "accounts", rows=ROWS)
+        self.table = AccountTable.attach(data_dir / "accounts")
+        self.log = Logged()
+        self.publisher = Publisher(context, "execution", data_dir, {}, 1)
+        self.pusher = Pusher(context, "doorbell", data_dir, {}, 1)
+        records = Records(data_dir, STARTED, 1 << 22)
+        bell = Bell(self.pusher, UID)
+        self.effects = Effects(
+            self.rig.manager, self.writer, records, self.publisher, bell, self.log
+        )
+
+    def follow(self, ticker: str) -> None:
+        """The collector lists a market; it is reconciled."""
+        self.rig.manager.listed |= {ticker}
+        self.rig.manager.follow(ticker, LINEAR_CENT, CLOSE_MS)
+        self.compare(ticker)
+
+    def compare(self, ticker: str, **view: object) -> None:
+        """Reconcile."""
+        self.rig.compare(**({"fills": {ticker: []}} | view))
+        self.act()
+
+    def act(self) -> None:
+        """A beat."""
+        self.rig.manager.tick()
+        self.effects.act()
+
+    def unlist(self, ticker: str) -> None:
+        """The collector gives a market up."""
+        self.rig.manager.listed -= {ticker}
+
+    def cash(self, ticker: str) -> int | None:
+        """As inference reads it."""
+        row = np.zeros(a.ACCOUNT_WORDS, np.int64)
+        return int(row[a.CASH_E6]) if self.table.read(ticker, row) else None
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[Life]:
+    with zmq.asyncio.Context() as context:
+        made = Life(tmp_path, context)
+        yield made
+        made.publisher.close()
+        made.pusher.close()
+
+
+async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> None:
+    """Each is traded and settled; none is refused, and a reader never sees another's money."""
+    for n in range(5 * ROWS):
+        ticker = f"KXA-{n}"
+        life.follow(ticker)
+        bought = fill(f"t{n}", market_ticker=ticker, yes_price_e4=1_000 + 100 * n, count_e2=100)
+        life.rig.ledger.on_fill(bought)
+        life.rig.after(10)
+        life.act()
+        held = life.cash(ticker)
+        assert held is not None
+        life.rig.compare(positions={ticker: 100}, fills={ticker: [bought]})
+        life.rig.compare(settlements={ticker: 10_000}, fills={ticker: [bought]})
+        life.act()
+        assert life.cash(ticker) == held + 1_000_000
+        life.unlist(ticker)
+        life.rig.after(10)
+        life.act()
+        assert life.cash(ticker) is None
+    assert life.log.actions() == []
+    pnl = life.rig.manager.pnl(0)
+    assert pnl.realized_e6 == sum(100 * (10_000 - 1_000 - 100 * n) for n in range(5 * ROWS))
+    assert life.rig.ledger.counters["accounts_retired"] == 5 * ROWS
+
+
+async def test_a_market_without_a_settlement_goes_when_it_is_long_closed(life: Life) -> None:
+    life.follow("KXA")
+    life.unlist("KXA")
+    life.rig.after(900)
+    life.act()
+    assert life.cash("KXA") is not None
+    life.rig.after(KEEP_CLOSED_MS / 1_000)
+    life.act()
+    assert (life.cash("KXA"), life.table.tickers()) == (None, [])
+    assert life.rig.manager.markets == set()
+
+
+async def test_what_is_listed_open_held_or_in_doubt_stays(life: Life) -> None:
+    for ticker in ("KXLISTED", "KXOPEN", "KXHELD", "KXDOUBT"):
+        life.follow(ticker)
+    rig = life.rig
+    rig.manager.on_intent(intent("i1", market_ticker="KXOPEN"), rig.mono_ns)
+    rig.ledger.on_fill(fill("t1", market_ticker="KXHELD"))
+    rig.manager.listed = frozenset({"KXLISTED"})
+    rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
+    rig.compare(positions={"KXDOUBT": 500}, fills={"KXDOUBT": []})
+    life.act()
+    await life.effects.gateway.drop()
+    assert rig.ledger.accounts.keys() == {"KXLISTED", "KXOPEN", "KXHELD", "KXDOUBT"}
+
+
+async def test_a_late_word_on_an_order_of_a_market_that_is_over_changes_nothing(
+    life: Life,
+) -> None:
+    life.follow("KXA")
+    rig = life.rig
+    rig.manager.on_intent(intent("i1", market_ticker="KXA"), rig.mono_ns)
+    rig.ledger.tell("ka-i1-BY", Reported("e1", OrderStatus.CANCELED, 0))
+    life.act()
+    await life.effects.gateway.drop()
+    life.unlist("KXA")
+    rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
+    life.act()
+    assert "KXA" not in rig.ledger.accounts
+    rig.ledger.tell("ka-i1-BY", Reported("e1", OrderStatus.CANCELED, 100))
+    life.act()
+    assert life.table.tickers() == []
