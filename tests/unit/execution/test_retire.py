@@ -123,12 +123,17 @@ async def test_what_is_listed_open_held_or_in_doubt_stays(life: Life) -> None:
         life.follow(ticker)
     rig = life.rig
     rig.manager.on_intent(intent("i1", market_ticker="KXOPEN"), rig.mono_ns)
-    rig.ledger.on_fill(fill("t1", market_ticker="KXHELD"))
+    bought = fill("t1", market_ticker="KXHELD")
+    rig.ledger.on_fill(bought)
     rig.manager.listed = frozenset({"KXLISTED"})
     rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
-    rig.compare(positions={"KXDOUBT": 500}, fills={"KXDOUBT": []})
+    told = {"KXDOUBT": 500, "KXHELD": bought.count_e2}
+    rig.compare(positions=told, fills={"KXDOUBT": [], "KXHELD": [bought]})
+    life.act()
+    rig.after(10)
     life.act()
     await life.effects.gateway.drop()
+    assert rig.ledger.accounts["KXHELD"].known
     assert rig.ledger.accounts.keys() == {"KXLISTED", "KXOPEN", "KXHELD", "KXDOUBT"}
 
 
