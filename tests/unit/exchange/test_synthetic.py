@@ -142,10 +142,10 @@ class TestLife:
         assert [e.levels for e in ends[-2:]] == [(), ()]
         close_ms = ends[-1].sent_ms
         burst = [(e.leg, e.price_e4) for e in ends[:-2] if e.sent_ms == close_ms]
-        full = first.log.state(len(first.log) - 2 - len(burst))
+        full = first.log.state(first.log.events - 2 - len(burst))
         assert burst == [(leg, price_e4) for leg, price_e4, _ in full.levels()]
         assert len(burst) > 10
-        assert first.log.state(len(first.log) - 2).levels() == ()
+        assert first.log.state(first.log.events - 2).levels() == ()
 
     def test_a_market_closed_by_order_settles_in_its_turn(self):
         rig = FlowRig(ACTIVE)

@@ -14,13 +14,14 @@ from support.orders import fill, intent
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter
+from ipc.doorbell import Bell
 from ipc.messages import Environment, OrderStatus, SessionStarted
 from ipc.sockets import Publisher, Pusher
 from ipc.units import LINEAR_CENT
 from processes.execution.effects import Effects
 from processes.execution.manager import KEEP_CLOSED_MS
 from processes.execution.orders import Reported
-from processes.execution.records import Bell, Records
+from processes.execution.records import Records
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(
@@ -41,7 +42,7 @@ class Life:
         self.publisher = Publisher(context, "execution", data_dir, {}, 1)
         self.pusher = Pusher(context, "doorbell", data_dir, {}, 1)
         records = Records(data_dir, STARTED, 1 << 22)
-        bell = Bell(self.pusher, UID)
+        bell = Bell(self.pusher, f"execution/{UID}")
         self.effects = Effects(
             self.rig.manager, self.writer, records, self.publisher, bell, self.log
         )
