@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from processes.exchange.admin.faults import Faults
+from processes.exchange.core.candles import Candles
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.fee_board import FeeBoard
 from processes.exchange.core.group_desk import GroupDesk
@@ -65,6 +66,7 @@ class House:
         self.pauses = Pauses(desk)
         self.maintenance = Maintenance(self.pauses, weekly=weekly_pause)
         self.fees = FeeBoard(venue, new_id)
+        self.candles = Candles()
         self.meters = {user: Meter(tier, now_ns) for user in venue.accounts}
 
     def account(self, request: web.Request) -> Account:
@@ -82,11 +84,17 @@ class House:
         self.desk.expire(now_ms)
         self.fees.apply(now_ms)
 
+    def look(self) -> None:
+        """See what open markets are quoted at."""
+        opened = (m for m in self.venue.markets.values() if m.is_open)
+        self.candles.look(opened, self.venue.now_ms())
+
     def forget(self) -> None:
         """Let go of what ended long ago, and of the oldest of what is too much."""
         gone = self._retention.sweep(self.venue.now_ms())
         if gone:
             self.hub.forget(gone)
+            self.candles.forget(gone)
             self.replica.keep(self.desk.orders, self.venue.accounts.values())
 
     def rebalance(self) -> None:

@@ -11,6 +11,8 @@ from processes.exchange.admin import calls, looks
 from processes.exchange.house import HOUSE, House
 from processes.exchange.rest import (
     account,
+    candles,
+    empty,
     exchange,
     groups,
     history,
@@ -33,6 +35,8 @@ GOODBYE_S: Final = 0.3
 REST: Final = (  # fixed paths before those with a parameter in their place
     exchange,
     account,
+    candles,
+    empty,
     series,
     markets,
     orders,

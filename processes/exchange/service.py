@@ -30,6 +30,7 @@ __all__ = ["serve"]
 KEEP_S = 0.05
 FORGET_TURNS = 20  # every second
 REBALANCE_TURNS = 200  # every ten seconds
+LOOK_TURNS = 5  # four times a second
 
 
 def _ids(life: uuid.UUID) -> Callable[[], str]:
@@ -140,6 +141,8 @@ async def _keep(house: House, connections: Connections) -> None:
         house.keep()
         if not turn % FORGET_TURNS:
             house.forget()
+        if not turn % LOOK_TURNS:
+            house.look()
         if not turn % REBALANCE_TURNS:
             house.rebalance()
         if house.time.speed:

@@ -31,6 +31,10 @@ READS: Final = (
     *(f"{TRANSFER}s", TARGET, GROUPS),
     *(f"/historical/{name}" for name in ("cutoff", "orders", "fills", "positions", "trades")),
     "/historical/markets",
+    *("/milestones", "/structured_targets", "/incentive_programs", "/events/multivariate"),
+    *("/multivariate_event_collections", "/search/tags_by_categories"),
+    *("/search/filters_by_sport", "/communications/rfqs", "/communications/quotes"),
+    *("/communications/rfq_batches", "/communications/block-trade-proposals"),
 )
 FRAMES: Final = {  # the messages of the specification that this exchange sends
     *("subscribedResponse", "okResponse", "unsubscribedResponse", "listSubscriptionsResponse"),
@@ -156,6 +160,13 @@ async def _lives(call: _Tour, exchange: LocalExchange) -> None:
         await call("GET", path)
     await call("GET", "/portfolio/positions", settlement_status="all")
     await call("GET", f"/historical/markets/{OLD}")
+    span = {"start_ts": 0, "end_ts": 60, "period_interval": 1}
+    await call("GET", f"/historical/markets/{OLD}/candlesticks", **span)
+    now_s = now_ms // 1000
+    span = {"start_ts": now_s - 3_600, "end_ts": now_s + 60, "period_interval": 60}
+    await call("GET", f"/series/{SERIES}/markets/{TICKER}/candlesticks", **span)
+    await call("GET", f"/series/{SERIES}/events/{EVENT}/candlesticks", **span)
+    await call("GET", "/markets/candlesticks", market_tickers=f"{TICKER},{CRYPTO}", **span)
 
 
 def _settle(exchange: LocalExchange, ticker: str, at_ms: int) -> None:
