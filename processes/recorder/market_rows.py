@@ -8,8 +8,6 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from ipc.journal import JournalError
-
 __all__ = ["MarketRows"]
 
 
@@ -26,7 +24,7 @@ class MarketRows:
         insort(listed, (from_event_no, market_id))
 
     def of(self, events: npt.NDArray[np.void]) -> npt.NDArray[np.int32]:
-        """The market of every event; `JournalError` for one whose row was never listed."""
+        """The market of every event, 0 for one whose row was not listed by then."""
         markets = np.zeros(len(events), np.int32)
         for row in np.unique(events["row"]):
             mine = np.flatnonzero(events["row"] == row)
@@ -34,9 +32,6 @@ class MarketRows:
             listed = self._listed.get(int(row), [])
             starts = np.array([start for start, _ in listed], np.int64)
             place = np.searchsorted(starts, numbers, "right") - 1
-            if not listed or place.min() < 0:
-                raise JournalError(
-                    f"event {int(numbers[0])} is of table row {int(row)}, which was not listed"
-                )
-            markets[mine] = np.array([market for _, market in listed], np.int32)[place]
+            ids = np.array([market for _, market in listed] + [0], np.int32)
+            markets[mine] = ids[place]  # place -1: before the first listing, the 0 at the end
         return markets

@@ -8,6 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from ipc.journal import EventReader, FramedReader, JournalError
 from ipc.messages import (
     MarketListed,
@@ -15,18 +18,21 @@ from ipc.messages import (
     SessionEnded,
     SessionMark,
     SessionStarted,
+    encode,
 )
-from processes.adapters.postgres.event_copy import copy_events, encode_events
 from processes.adapters.postgres.new_session import create_session
+from processes.adapters.postgres.packed_events import copy_events, encode_events, unfit
 from processes.adapters.postgres.queries import load_queries
 from processes.recorder.market_rows import MarketRows
 from processes.recorder.records import TABLES, columns_of, row_of
+from processes.recorder.rejected import Rejected, sift
 from processes.runtime.log import Log
 
 __all__ = ["EVENT_BATCH", "FINISHED", "MARK_BATCH", "Stream"]
 
 EVENT_BATCH: Final = 10_000  # rows of one transaction; 1 MB on the wire
 MARK_BATCH: Final = 2_000
+SETTLE_TIMEOUT: Final = 3_600.0  # seconds; counting and sealing read a session's every row
 SESSION_PRODUCER: Final = "collector"  # its run is what everything else calls "the session"
 FINISHED: Final = ".finished-"  # prefix of a folder that is only to be deleted
 _SQL: Final = load_queries("recorder.sql")
@@ -100,13 +106,39 @@ class Stream:
                 block = self._events.read(place + 1, min(EVENT_BATCH, available - place))
                 if self._session_id is None or not len(block):
                     raise JournalError(f"{self.folder}: {available} events, but no session")
-                data = encode_events(block, self._session_id, self._rows.of(block))
-                await copy_events(connection, self._session_id, data)
+                await self._write_events(connection, block)
                 await self._move(connection, "events", place + len(block), place + len(block))
             self._events_at = place + len(block)
             self._count("events", len(block))
             total += len(block)
         return total
+
+    async def _write_events(self, connection: Any, block: npt.NDArray[np.void]) -> None:
+        """What fits goes in; what does not, by our check or the server's, is set aside."""
+        session_id, markets = self._session_id or 0, self._rows.of(block)
+        rejected = Rejected(connection, self.name, "events")
+        for i, reason in unfit(block, markets):
+            rejected.add(int(block["event_no"][i]), reason, block[i].tobytes())
+        fits = np.ones(len(block), np.bool_)
+        fits[rejected.indices_of(block["event_no"])] = False
+        events, markets = block[fits], markets[fits]
+
+        async def write(start: int, stop: int) -> None:
+            data = encode_events(events[start:stop], session_id, markets[start:stop])
+            await copy_events(connection, session_id, data)
+
+        for i, reason in await sift(connection, len(events), write):
+            rejected.add(int(events["event_no"][i]), reason, events[i].tobytes())
+        await self._set_aside(rejected)
+
+    async def _set_aside(self, rejected: Rejected) -> None:
+        """Keep bad rows with their reasons, and say so in one line."""
+        if rejected.rows:
+            await rejected.store()
+            self._counters["rejected"] += len(rejected.rows)
+            _, journal, position, reason, _ = rejected.rows[0]
+            found = {"journal": journal, "rows": len(rejected.rows), "first": position}
+            self._log("rejected", stream=self.name, **found, reason=reason)
 
     async def _lock(self, connection: Any, journal: str) -> tuple[int, int]:
         row = await connection.fetchrow(_SQL["lock_offset"], self.name, journal)
@@ -120,22 +152,48 @@ class Stream:
         self._counters["batches"] += 1
 
     async def _write_marks(self, connection: Any, messages: list[Message], first: int) -> None:
-        """Rows of one batch: what belongs to one table goes in one COPY."""
+        """Rows of one batch: what belongs to one table goes in one COPY; a bad one is set aside."""
         numbered = list(enumerate(messages, first))
         if first == 0 and numbered:
             await self._open(connection, numbered.pop(0)[1])
         if self._stream_id is None:
             raise JournalError(f"{self.folder}: records without a beginning")
-        for number, message in numbered:
-            if type(message) not in TABLES:
-                await self._note(connection, message, number)
+        rejected = Rejected(connection, self.name, "marks")
+        for number, message in (entry for entry in numbered if type(entry[1]) not in TABLES):
+            await self._note_or_reject(connection, message, number, rejected)
         tabled = [entry for entry in numbered if type(entry[1]) in TABLES]
         tabled.sort(key=lambda entry: TABLES[type(entry[1])])  # stable: in order within a table
-        for kind, group in itertools.groupby(tabled, key=lambda entry: type(entry[1])):
-            rows = [row_of(message, self._stream_id, number) for number, message in group]
+        for _, group in itertools.groupby(tabled, key=lambda entry: type(entry[1])):
+            await self._write_table(connection, list(group), self._stream_id, rejected)
+        await self._set_aside(rejected)
+
+    async def _note_or_reject(
+        self, connection: Any, message: Message, number: int, rejected: Rejected
+    ) -> None:
+        async def note(_start: int, _stop: int) -> None:
+            await self._note(connection, message, number)
+
+        for _, reason in await sift(connection, 1, note):
+            rejected.add(number, reason, encode(message))
+
+    async def _write_table(
+        self,
+        connection: Any,
+        entries: list[tuple[int, Message]],
+        stream_id: int,
+        rejected: Rejected,
+    ) -> None:
+        kind = type(entries[0][1])
+
+        async def write(start: int, stop: int) -> None:
+            rows = [row_of(message, stream_id, number) for number, message in entries[start:stop]]
             await connection.copy_records_to_table(
                 TABLES[kind], records=rows, columns=columns_of(kind)
             )
+
+        for i, reason in await sift(connection, len(entries), write):
+            number, message = entries[i]
+            rejected.add(number, reason, encode(message))
 
     async def _open(self, connection: Any, message: Message) -> None:
         if not isinstance(message, SessionStarted):
@@ -203,16 +261,27 @@ class Stream:
         if not self._marks.writer_is_dead() or await self.pump(connection):
             return False
         if self._stream_id is not None:
-            async with connection.transaction():
-                if not self._closed:
-                    await connection.execute(_SQL["lose_stream"], self._stream_id)
-                    await connection.execute(_SQL["lose_session"], self._session_id)
-                await connection.execute(_SQL["count_session"], self._session_id)
+            await self._settle(connection)
         self.close()
         finished = self.folder.parent.parent / f"{FINISHED}{self._producer}-{self._uid}"
         self.folder.rename(finished)  # at once: half a folder would be a broken stream
         shutil.rmtree(finished)
         return True
+
+    async def _settle(self, connection: Any) -> None:
+        """Say how the stream ended, count what it left, give its events their last index."""
+        patience: dict[str, Any] = {"timeout": SETTLE_TIMEOUT}
+        session_id = self._session_id
+        async with connection.transaction():
+            if not self._closed:
+                ended = session_id and await connection.fetchval(
+                    _SQL["last_sign"], session_id, **patience
+                )
+                await connection.execute(_SQL["fail_stream"], self._stream_id, ended)
+                await connection.execute(_SQL["fail_session"], session_id, ended)
+            if session_id is not None:
+                await connection.execute(_SQL["count_session"], session_id, **patience)
+                await connection.execute(_SQL["seal_events"], session_id, **patience)
 
     @property
     def behind(self) -> int:

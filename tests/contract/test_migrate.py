@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -157,30 +158,137 @@ def test_a_runner_that_waits_for_its_server_stops_when_asked(tmp_path: Path) -> 
     assert runner.wait(10) == 0
 
 
+URLS = {
+    "wss://demo-api.kalshi.co/trade-api/ws/v2": "demo",
+    "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2": "demo",
+    "wss://trading-api.kalshi.com/trade-api/ws/v2": "production",
+    "wss://api.elections.kalshi.com/trade-api/ws/v2": "production",
+    "ws://127.0.0.1:8070/trade-api/ws/v2": "simulated",
+    "wss://example.org/demo-api.kalshi.co": "unknown",
+    "wss://evil-kalshi.com/": "unknown",
+}
+
+
+async def migrated_to(database: Database, steps: int, *fill: tuple[str, list[Any]]) -> None:
+    """The schema of that many steps, with rows in it."""
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        await migrate(connection, load()[:steps], quiet)
+        for query, rows in fill:
+            await connection.executemany(query, rows)
+    finally:
+        await connection.close()
+
+
 def test_old_sessions_get_their_environment_from_the_host(empty_database: Database) -> None:
-    urls = {
-        "wss://demo-api.kalshi.co/trade-api/ws/v2": "demo",
-        "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2": "demo",
-        "wss://trading-api.kalshi.com/trade-api/ws/v2": "production",
-        "wss://api.elections.kalshi.com/trade-api/ws/v2": "production",
-        "ws://127.0.0.1:8070/trade-api/ws/v2": "simulated",
-        "wss://example.org/demo-api.kalshi.co": "unknown",
-        "wss://evil-kalshi.com/": "unknown",
-    }
-
-    async def fill() -> None:
-        connection = await asyncpg.connect(empty_database.dsn)
-        try:
-            await migrate(connection, load()[:1], quiet)
-            await connection.executemany(
-                "insert into rl_orderbook_sessions (market_tickers, started_at, status, "
-                "websocket_url) values ('{}', now(), 'closed', $1)",
-                [(url,) for url in urls],
-            )
-            await migrate(connection, load(), quiet)
-        finally:
-            await connection.close()
-
-    asyncio.run(fill())
+    insert = (
+        "insert into rl_orderbook_sessions (market_tickers, started_at, status, websocket_url) "
+        "values ('{}', now(), 'closed', $1)"
+    )
+    asyncio.run(migrated_to(empty_database, 1, (insert, [(url,) for url in URLS])))
+    asyncio.run(migrated_to(empty_database, len(load())))
     rows = empty_database.fetch("select websocket_url, environment from rl_orderbook_sessions")
-    assert {row["websocket_url"]: row["environment"] for row in rows} == urls
+    assert {row["websocket_url"]: row["environment"] for row in rows} == URLS
+
+
+PREVIOUS = 4  # steps of the schema before events were packed
+START_NS = 1_780_000_000_000_000_000
+STATUSES = ("active", "closed", "lost")
+
+
+def old_event(session: int, number: int) -> tuple[int, ...]:
+    """session_id, event_no, recv_ns, exch_ms, seq, market_id, price_e4, qty_e2, kind, side."""
+    recv_ns = START_NS + number * 1_234_567
+    exch_ms = (0, recv_ns // 10**6 - 7, recv_ns // 10**6 + 32_768, 5)[number % 4]
+    seq = (number, 2**31 - 1, 2**31, 2**32 - 1)[number % 4]
+    qty = (-(2**31), 2**31 - 1, number)[number % 3]
+    what = (number % 6 + 1, number % 2)
+    return session, number, recv_ns, exch_ms, seq, 1, 9_999 * (number % 2), qty, *what
+
+
+async def fill_previous(database: Database) -> None:
+    """The previous schema: a session per URL with events, each status, marks, streams."""
+    session = (
+        "insert into rl_orderbook_sessions (session_uid, market_tickers, started_at, started_ns, "
+        "status, websocket_url, environment) values ($1, '{KXOLD-1}', now(), $2, $3, $4, $5)"
+    )
+    sessions = [
+        (f"s{n}", START_NS, STATUSES[n % 3], url, environment)
+        for n, (url, environment) in enumerate(URLS.items())
+    ]
+    await migrated_to(
+        database,
+        PREVIOUS,
+        (session, sessions),
+        ("insert into rl_markets (market_ticker) values ($1)", [("KXOLD-1",)]),
+        *(
+            (
+                f"create table rl_book_events_s{n} partition of rl_book_events for values in ({n})",
+                [()],
+            )
+            for n in range(1, len(URLS) + 1)
+        ),
+        (
+            "insert into rl_book_events values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            [old_event(n, number) for n in range(1, len(URLS) + 1) for number in range(1, 41)],
+        ),
+        (
+            "insert into rl_session_marks values ($1, 1, 'gap', null, 3, $2, 'expected 3, got 5')",
+            [(3, START_NS + 10**12)],
+        ),
+        (
+            "insert into rl_streams (stream, environment, websocket_url, started_ns, status) "
+            "values ($1, 'demo', '', 1, $2)",
+            [(f"collector/s{n}", STATUSES[n % 3]) for n in range(len(URLS))],
+        ),
+    )
+
+
+def assert_previous_kept(database: Database) -> None:
+    found = database.fetch(
+        "select session_id, event_no, recv_ns, exch_ms, seq, market_id, price_e4, qty_e2, kind, "
+        "side from rl_book_events order by session_id, event_no"
+    )
+    wanted = [old_event(n, number) for n in range(1, len(URLS) + 1) for number in range(1, 41)]
+    assert [tuple(row) for row in found] == wanted
+    rows = database.fetch("select * from rl_orderbook_sessions order by session_id")
+    assert {row["websocket_url"]: row["environment"] for row in rows} == URLS
+    assert [row["status"] for row in rows] == [
+        ("active", "closed", "error")[n % 3] for n in range(7)
+    ]
+    last_ns = START_NS + 40 * 1_234_567
+    ends = [row["ended_ns"] for row in rows if row["status"] == "error"]
+    assert ends == [START_NS + 10**12, last_ns]  # a mark after the last event; the last event
+    counts = [(row["events"], row["last_event_no"]) for row in rows if row["status"] != "active"]
+    assert counts == [(40, 40)] * 4
+    streams = database.fetch("select status from rl_streams order by stream_id")
+    assert [row["status"] for row in streams] == [row["status"] for row in rows]
+    kept = "select count(*) from pg_indexes where tablename like 'rl_packed_events_s%' and "
+    assert database.value(kept + "indexdef like '%UNIQUE%'") == 3  # the active sessions'
+    assert database.value(kept + "indexdef like '%brin%'") == 4
+
+
+def test_rows_of_the_previous_schema_are_kept_whole(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    asyncio.run(fill_previous(empty_database))
+    runners = [start(empty_database.dsn, tmp_path) for _ in range(2)]  # at once
+    outputs = [runner.communicate(timeout=60)[0] for runner in runners]
+    assert [runner.returncode for runner in runners] == [0, 0], outputs
+    assert_previous_kept(empty_database)
+    again = start(empty_database.dsn, tmp_path)
+    assert "migrate done applied=0" in again.communicate(timeout=60)[0]
+    assert_previous_kept(empty_database)
+
+
+def test_a_value_that_cannot_be_packed_stops_the_migration_and_changes_nothing(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    asyncio.run(fill_previous(empty_database))
+    empty_database.fetch("update rl_book_events set seq = 4294967296 * 2 where event_no = 40")
+    runner = start(empty_database.dsn, tmp_path)
+    output = runner.communicate(timeout=60)[0]
+    assert runner.returncode == 1
+    assert "integer out of range" in output
+    assert empty_database.value("select count(*) from rl_book_events where seq > 4294967296") == 7
+    assert len(applied(empty_database)) == PREVIOUS

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 import zmq.asyncio
 from support.journals import START_NS, CollectorJournal, FramedJournal, expected, started
 from support.postgres import Database, PostgresServer
 from support.recorder_process import RecorderProcess, eventually
 
+from ipc.journal import EVENT
 from ipc.messages import (
     Doorbell,
     MarkKind,
     ProcessStats,
     SessionMark,
+    Tick,
+    decode,
 )
 from ipc.sockets import Pusher, Subscriber
 
@@ -157,7 +161,7 @@ def test_full_segments_are_removed_while_the_session_goes_on(
     assert_events_recorded_once(database, 20_000 - refused + 2_001)
 
 
-def test_a_producer_that_died_is_lost_not_ended(
+def test_a_session_whose_producer_died_ends_with_error_at_its_last_sign(
     database: Database, recorder: RecorderProcess, tmp_path: Path
 ) -> None:
     journal = CollectorJournal(tmp_path / "data", "s1")
@@ -169,7 +173,15 @@ def test_a_producer_that_died_is_lost_not_ended(
     journal.close()  # without a last record: the lock goes, as at a death
     eventually(lambda: not journal.folder.exists(), "the stream is settled")
     session = database.fetch("select * from rl_orderbook_sessions")[0]
-    assert (session["status"], session["ended_ns"], session["last_event_no"]) == ("lost", None, 5)
+    assert (session["status"], session["ended_ns"]) == ("error", START_NS + 5)
+    assert session["ended_at"].timestamp() == pytest.approx(START_NS / 1e9)
+    assert [session[name] for name in ("last_event_no", "events", "deltas", "trades")] == [
+        5,
+        5,
+        5,
+        0,
+    ]
+    assert database.value("select status from rl_streams") == "error"
 
 
 def test_a_broken_stream_is_left_alone_and_the_others_go_on(
@@ -221,15 +233,103 @@ async def test_the_doorbell_wakes_it_and_its_counters_are_published(
     context.term()
 
 
-def test_rows_of_a_batch_that_the_database_refuses_stop_only_their_stream(
+def test_a_finished_session_has_a_summarised_brin_in_place_of_its_unique_index(
     database: Database, recorder: RecorderProcess, tmp_path: Path
 ) -> None:
     journal = CollectorJournal(tmp_path / "data", "s1")
-    journal.deltas(5)  # of a row that was never listed
-    other = FramedJournal(tmp_path / "data", "inference", "i1")
-    other.tick()
+    journal.list_market(0, "KXTEST-1")
+    journal.deltas(5)
     recorder.start()
-    eventually(lambda: "stream_refused" in recorder.said, "it is refused")
-    assert "table row 0, which was not listed" in recorder.said
-    eventually(lambda: rows(database, "rl_ticks") == 1, "the other goes on")
-    assert rows(database, "rl_book_events") == 0
+    eventually(lambda: rows(database, "rl_book_events") == 5, "it follows")
+    assert event_indexes(database) == ["CREATE UNIQUE INDEX"]
+    journal.end()
+    eventually(lambda: not journal.folder.exists(), "the session is finished")
+    assert event_indexes(database) == ["CREATE INDEX"]
+    ranges = (
+        "select (brin_metapage_info(get_raw_page('rl_packed_events_s1_brin', 0))).pagesperrange,"
+        " count(value) from brin_page_items(get_raw_page('rl_packed_events_s1_brin', 2),"
+        " 'rl_packed_events_s1_brin') group by 1"
+    )
+    database.fetch("create extension pageinspect")
+    assert [tuple(row) for row in database.fetch(ranges)] == [(32, 1)]
+
+
+def event_indexes(database: Database) -> list[str]:
+    """The beginnings of the definitions of the indexes of all events."""
+    found = database.fetch(
+        "select indexdef from pg_indexes where tablename like 'rl_packed_events_s%'"
+    )
+    return [row["indexdef"].partition(" rl_")[0] for row in found]
+
+
+def rejected(database: Database) -> list[tuple[str, str, int, str]]:
+    found = database.fetch("select * from rl_rejected_rows order by stream, position")
+    return [(row["stream"], row["journal"], row["position"], row["reason"]) for row in found]
+
+
+def test_events_that_no_market_owns_are_set_aside_and_the_rest_goes_in(
+    database: Database, recorder: RecorderProcess, tmp_path: Path
+) -> None:
+    journal = CollectorJournal(tmp_path / "data", "s1")
+    journal.deltas(3, row=1)  # of a row that was never listed
+    journal.list_market(0, "KXTEST-1")
+    journal.deltas(500, row=0)
+    journal.deltas(2, row=1)
+    journal.end()
+    recorder.start()
+    eventually(lambda: not journal.folder.exists(), "the session is finished")
+    numbers = [row[0] for row in database.fetch("select event_no from rl_book_events order by 1")]
+    assert numbers == list(range(4, 504))
+    reason = "row=1 was not listed"
+    wanted = [("collector/s1", "events", n, reason) for n in (1, 2, 3, 504, 505)]
+    assert rejected(database) == wanted
+    assert "recorder rejected stream=collector/s1 journal=events rows=5 first=1" in recorder.said
+    record = database.value("select record from rl_rejected_rows where position = 504")
+    assert np.frombuffer(record, EVENT)["event_no"] == 504  # the journal's own bytes
+
+
+def test_an_event_that_the_database_refuses_is_found_by_halving_and_set_aside(
+    database: Database, recorder: RecorderProcess, tmp_path: Path
+) -> None:
+    journal = CollectorJournal(tmp_path / "data", "s1")
+    journal.list_market(0, "KXTEST-1")
+    journal.deltas(5)
+    recorder.start()
+    eventually(lambda: rows(database, "rl_book_events") == 5, "it follows")
+    for number in (7, 404):  # somebody was there before
+        database.fetch(
+            "insert into rl_packed_events values (1::bigint << 40 | $1, 0, 0, 0, 1 << 28, 0)",
+            number,
+        )
+    journal.deltas(600)
+    journal.end()
+    eventually(lambda: not journal.folder.exists(), "the session is finished")
+    numbers = [row[0] for row in database.fetch("select event_no from rl_book_events order by 1")]
+    assert numbers == list(range(1, 606))
+    found = rejected(database)
+    assert [position for _, _, position, _ in found] == [7, 404]
+    assert all("UniqueViolationError" in reason for *_, reason in found)
+
+
+def test_a_message_that_its_table_refuses_is_set_aside_and_the_others_go_in(
+    database: Database, recorder: RecorderProcess, tmp_path: Path
+) -> None:
+    journal = FramedJournal(tmp_path / "data", "inference", "i1")
+    for _ in range(20):
+        journal.tick()
+    bad = Tick(session_uid="s", market_ticker="T", event_no=1, recv_ns=START_NS, history=2**40)
+    assert journal.writer.append(bad)
+    assert journal.writer.append(Doorbell(stream="a message of no table"))
+    journal.tick()
+    journal.end()
+    recorder.start()
+    eventually(lambda: not journal.folder.exists(), "the stream is finished")
+    assert rows(database, "rl_ticks") == 21
+    (tick, bell) = rejected(database)
+    assert tick[:3] == ("inference/i1", "marks", 21)
+    assert "value out of int32 range" in tick[3]
+    assert bell[:3] == ("inference/i1", "marks", 22)
+    assert "record 22 is a Doorbell, which no table takes" in bell[3]
+    kept = database.value("select record from rl_rejected_rows where position = 21")
+    assert decode(kept) == bad
+    assert database.value("select status from rl_streams") == "closed"

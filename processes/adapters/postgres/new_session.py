@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from processes.adapters.postgres.event_copy import make_partition
 from processes.adapters.postgres.queries import load_queries
 from processes.runtime.log import Log
 
 __all__ = ["create_session"]
 
-_INSERT: Final = load_queries("recorder.sql")["create_session"]
+_SQL: Final = load_queries("recorder.sql")
 
 
 async def create_session(
@@ -26,7 +25,7 @@ async def create_session(
 ) -> int:
     """Insert an active session, inside the caller's transaction -> its id."""
     facts = (session_uid, started_ns, websocket_url, environment, list(market_tickers))
-    session_id: int = await connection.fetchval(_INSERT, *facts)
-    await connection.execute(make_partition(session_id))
+    session_id: int = await connection.fetchval(_SQL["create_session"], *facts)
+    await connection.execute(_SQL["open_events"], session_id)
     log("session", session_id=session_id, environment=environment, markets=len(market_tickers))
     return session_id

@@ -88,16 +88,28 @@ update rl_orderbook_sessions
 set status = 'closed', ended_ns = $2, ended_at = to_timestamp($2::bigint / 1e9)
 where session_id = $1
 
--- name: lose_stream
--- A stream whose producer died; nobody knows when.
-update rl_streams set status = 'lost' where stream_id = $1 and status = 'active'
+-- name: last_sign
+-- When a session was last heard of.
+select rl_last_sign($1)
 
--- name: lose_session
--- A session whose collector died.
-update rl_orderbook_sessions set status = 'lost' where session_id = $1 and status = 'active'
+-- name: fail_stream
+-- A stream whose producer died; $2 is its end, null when nobody knows.
+update rl_streams set status = 'error', ended_ns = $2 where stream_id = $1 and status = 'active'
+
+-- name: fail_session
+-- A session whose collector died ended with the last that it recorded.
+update rl_orderbook_sessions
+set status = 'error', ended_ns = $2, ended_at = to_timestamp($2::bigint / 1e9)
+where session_id = $1 and status = 'active'
+
+-- name: open_events
+-- Make the partition of a session's events.
+select rl_open_events($1)
 
 -- name: count_session
--- The session's last event, derived from its rows.
-update rl_orderbook_sessions
-set last_event_no = (select max(event_no) from rl_book_events where session_id = $1)
-where session_id = $1
+-- What a session holds, derived from its rows.
+select rl_count_session($1)
+
+-- name: seal_events
+-- No more events come: exchange the unique index for a small one.
+select rl_seal_events($1)

@@ -1,0 +1,147 @@
+"""A session's events as one Parquet file: zstd over delta encodings, in the order of their numbers.
+
+Any Parquet reader understands the columns; the file's own metadata holds what else is known of the
+session. A file is written aside, synced, and only then gets its name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ipc.journal import EVENT
+from processes.runtime.config import ConfigError
+
+__all__ = ["ArchiveError", "ArchiveWriter", "read_blocks", "read_events", "read_header"]
+
+HEADER_KEY: Final = b"kalshi_actor_session"
+LEVEL: Final = 9  # of zstd; 19 takes ten times as long for 2 %
+_DELTA: Final = ("event_no", "recv_ns", "exch_ms", "seq")
+_NAMES: Final = {  # column -> field of EVENT; `market_id` is beside it
+    "event_no": "event_no",
+    "recv_ns": "recv_ns",
+    "exch_ms": "exch_ms",
+    "seq": "seq",
+    "qty_e2": "qty",
+    "price_e4": "price",
+    "kind": "kind",
+    "side": "side",
+}
+MARKET: Final = "market_id"
+
+Events = npt.NDArray[np.void]
+Markets = npt.NDArray[np.int32]
+
+
+class ArchiveError(ValueError):
+    """A file that is not a session's archive, or not a whole one."""
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ConfigError(
+            "Parquet archives need pyarrow, which is not installed; "
+            "allowed: pip install --constraint constraints.txt '.[archive]'"
+        ) from None
+    return pyarrow, pyarrow.parquet
+
+
+class ArchiveWriter:
+    """Writes one archive block by block; an error leaves no file behind."""
+
+    def __init__(self, path: Path, header: bytes) -> None:
+        self._arrow, parquet = _pyarrow()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._aside = path, path.with_name(path.name + ".part")
+        types = {name: EVENT[field] for name, field in _NAMES.items()} | {MARKET: np.dtype("i4")}
+        fields = [(name, self._arrow.from_numpy_dtype(kind)) for name, kind in types.items()]
+        self._schema = self._arrow.schema(fields, {HEADER_KEY: header})
+        self._writer = parquet.ParquetWriter(
+            self._aside,
+            self._schema,
+            compression="zstd",
+            compression_level=LEVEL,
+            use_dictionary=[name for name in types if name not in _DELTA],
+            column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+        )
+
+    def write(self, events: Events, markets: Markets) -> None:
+        """A block becomes a row group."""
+        columns = [np.ascontiguousarray(events[field]) for field in _NAMES.values()]
+        arrays = [self._arrow.array(column) for column in (*columns, markets)]
+        self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        if kind is not None:
+            self._aside.unlink(missing_ok=True)
+            return
+        _sync(self._aside)
+        self._aside.replace(self._path)
+        _sync(self._path.parent)
+
+
+def _sync(path: Path) -> None:
+    """The rows in the database may go once this has returned."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _opened(path: Path) -> Any:
+    arrow, parquet = _pyarrow()
+    try:
+        file = parquet.ParquetFile(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise ArchiveError(f"{path}: cannot be read as an archive: {error}") from None
+    wanted = {*_NAMES, MARKET}
+    if set(file.schema_arrow.names) != wanted or HEADER_KEY not in (file.metadata.metadata or {}):
+        raise ArchiveError(f"{path}: not the archive of a session")
+    return file
+
+
+def read_header(path: Path) -> bytes:
+    """What was given to the writer beside the events."""
+    header: bytes = _opened(path).metadata.metadata[HEADER_KEY]
+    return header
+
+
+def read_events(path: Path) -> tuple[Events, Markets]:
+    """All events as journal records (`row` is 0), and the market of each; `ArchiveError`."""
+    file = _opened(path)
+    return _arrays(path, file.read)
+
+
+def read_blocks(path: Path) -> Iterator[tuple[Events, Markets]]:
+    """The same, a row group at a time."""
+    file = _opened(path)
+    for number in range(file.num_row_groups):
+        yield _arrays(path, file.read_row_group, number)
+
+
+def _arrays(path: Path, read: Any, *arguments: int) -> tuple[Events, Markets]:
+    arrow, _ = _pyarrow()
+    try:
+        table = read(*arguments)
+    except (OSError, arrow.ArrowException) as error:
+        raise ArchiveError(f"{path}: damaged: {error}") from None
+    events = np.zeros(table.num_rows, EVENT)
+    for name, field in _NAMES.items():
+        events[field] = table.column(name).to_numpy()
+    return events, table.column(MARKET).to_numpy().astype(np.int32)
