@@ -23,6 +23,7 @@ from benchmarks import (
     signing,
     sockets,
     stack,
+    storage,
 )
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns, real_ns
@@ -37,6 +38,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "signing": signing.run,
     "sockets": sockets.run,
     "stack": stack.run,
+    "storage": storage.run,
 }
 
 

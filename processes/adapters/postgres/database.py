@@ -18,6 +18,7 @@ __all__ = [
     "LOST",
     "check_server",
     "connect",
+    "connect_when_asked",
     "connect_when_migrated",
     "connect_within",
 ]
@@ -37,6 +38,7 @@ _HOPELESS: Final = (
     asyncpg.InvalidCatalogNameError,
 )
 RETRY: Final = 0.1  # seconds
+COMMAND_PATIENCE: Final = 5.0  # seconds for a server to answer a command
 FOREIGN_PATIENCE: Final = 10.0  # seconds for a server of the user's own to answer
 
 Connection = Any
@@ -78,6 +80,22 @@ async def check_server(dsn: str, patience_s: float = FOREIGN_PATIENCE) -> None:
         await _schema_is_ours(connection)
     finally:
         connection.terminate()
+
+
+async def connect_when_asked(dsn: str) -> Connection:
+    """Connect for a command: `ConfigError` unless the server is there and its schema ours."""
+    connection = await connect_within(dsn, COMMAND_PATIENCE)
+    try:
+        if await _schema_is_ours(connection):
+            return connection
+    except ConfigError:
+        connection.terminate()
+        raise
+    connection.terminate()
+    raise ConfigError(
+        f"DATABASE_URL={shown_dsn(dsn)} has an older schema than this program; allowed: start the "
+        "stack once, or python -m processes.adapters.postgres.migrate"
+    )
 
 
 async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:

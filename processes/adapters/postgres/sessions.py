@@ -32,6 +32,7 @@ __all__ = [
     "StoredMark",
     "StoredMarket",
     "StoredSession",
+    "split_by_market",
 ]
 
 _SQL: Final = load_queries("sessions.sql")

@@ -1,0 +1,1 @@
+"""Stored sessions at the command line: look at them, check, archive, import, delete them."""

@@ -1,0 +1,71 @@
+"""What the command line may say; a wrong word is one line that names it and what is allowed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from ipc.messages import Environment
+from processes.recorder.sessions import archiving, checking, deleting, importing, listing
+from processes.runtime.run import EXIT_CONFIG
+
+__all__ = ["parse"]
+
+ENVIRONMENTS: Final = (*map(str, Environment), "unknown")
+STATUSES: Final = ("active", "closed", "error")
+SESSIONS: Final = "ids of sessions, `latest` or `all`"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, not the whole usage."""
+        sys.stderr.write(f"sessions: {' '.join(message.split())}\n")
+        sys.exit(EXIT_CONFIG)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command and its options; ends the program with one line for what cannot be used."""
+    parser = _Parser(prog="python -m processes.recorder.sessions", description="Stored sessions.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    listed = commands.add_parser("list", help="all sessions, newest first")
+    listed.add_argument("--environment", choices=ENVIRONMENTS)
+    listed.add_argument("--status", choices=STATUSES)
+    listed.set_defaults(command=listing.list_sessions)
+
+    shown = commands.add_parser("show", help="a session with its markets and marks")
+    shown.add_argument("session", nargs=1, help="id of a session, or `latest`")
+    shown.set_defaults(command=listing.show_session)
+
+    verified = commands.add_parser("verify", help="rebuild every book and say what is wrong")
+    verified.add_argument("session", nargs="+", help=SESSIONS)
+    verified.set_defaults(command=checking.verify_sessions)
+
+    for with_json in (listed, shown, verified):
+        with_json.add_argument("--json", action="store_true", help="for programs")
+
+    archived = commands.add_parser("archive", help="write closed sessions to Parquet")
+    archived.add_argument("session", nargs="+", help=SESSIONS)
+    archived.add_argument("--folder", type=Path, help="default: <RL_DATA_DIR>/archive")
+    archived.add_argument("--drop", action="store_true", help="then drop the events here")
+    archived.set_defaults(command=archiving.archive_sessions)
+
+    imported = commands.add_parser("import", help="make a session of recordings")
+    imported.add_argument("recordings", type=Path, help="a recording, or a folder of them")
+    imported.add_argument("--seq", choices=importing.SEQS, default=importing.AUTO, help=_SEQ_HELP)
+    imported.set_defaults(command=importing.import_recordings)
+
+    deleted = commands.add_parser("delete", help="remove sessions from the database")
+    deleted.add_argument("session", nargs="+", help=SESSIONS)
+    deleted.add_argument("--yes", action="store_true", help="do not ask")
+    deleted.set_defaults(command=deleting.delete_sessions)
+    return parser.parse_args(argv)
+
+
+_SEQ_HELP: Final = (
+    "whether a file keeps every frame of its subscriptions (`whole`: a jump of seq is a loss), or "
+    "a part of them (`part`: it is not); `auto` looks at how often it jumps"
+)

@@ -1,0 +1,68 @@
+"""What every command works with: the database, the data folder, and a way to say how far it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ipc.clock import mono_ns
+from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
+from processes.runtime.config import ConfigError
+
+__all__ = ["ALL", "LATEST", "Desk", "Progress", "choose"]
+
+ALL: Final = "all"
+LATEST: Final = "latest"
+SAY_EVERY_NS: Final = 1_000_000_000
+
+
+class Desk:
+    """One connection and one data folder; `entropy` tells this run's session from others."""
+
+    def __init__(self, connection: Any, data_dir: Path, entropy: bytes) -> None:
+        self.entropy = entropy
+        self.connection = connection
+        self.data_dir = data_dir
+        self.loader = SessionDataLoader(connection)
+
+
+async def choose(loader: SessionDataLoader, wanted: Sequence[str]) -> list[StoredSession]:
+    """Sessions by id, `latest` or `all`; `ConfigError` names what is allowed."""
+    stored = await loader.sessions()
+    known = {str(s.session_id): s for s in stored}
+    if ALL in wanted:
+        return list(known.values())
+    if LATEST in wanted and stored:
+        known[LATEST] = stored[0]
+    for word in wanted:
+        if word not in known:
+            ids = ", ".join(sorted(known.keys() - {LATEST}, key=int)) or "no session is stored"
+            raise ConfigError(f"session {word} is unknown; allowed: {LATEST}, {ALL}, {ids}")
+    return list({known[word].session_id: known[word] for word in wanted}.values())
+
+
+class Progress:
+    """How far long work is, on stderr: at most a line a second, and one at the end."""
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self._what = what
+        self._of = "" if total is None else f" of {total:,}"
+        self._done = 0
+        self._said_ns = mono_ns()
+
+    def add(self, number: int) -> None:
+        """That many more events."""
+        self._done += number
+        if mono_ns() - self._said_ns > SAY_EVERY_NS:
+            self._say()
+
+    def _say(self, word: str = "") -> None:
+        self._said_ns = mono_ns()
+        sys.stderr.write(f"{self._what}: {self._done:,}{self._of} events{word}\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Done."""
+        self._say(", done")

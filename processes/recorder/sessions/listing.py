@@ -1,0 +1,197 @@
+"""Which sessions there are, and what one holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from ipc.journal import Kind
+from processes.adapters.postgres.queries import load_queries
+from processes.adapters.postgres.sessions import StoredMark, StoredSession
+from processes.recorder.sessions.desk import Desk, choose
+
+__all__ = ["list_sessions", "show_session", "table_of"]
+
+_SQL: Final = load_queries("sessions.sql")
+_NS: Final = 1_000_000_000
+UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A line of the list; `started` and `ended` in UTC."""
+
+    session_id: int
+    session_uid: str | None
+    environment: str
+    status: str
+    markets: int
+    started: str | None
+    ended: str | None
+    span_s: float | None
+    events: int
+    deltas: int
+    trades: int
+    gaps: int
+    database_bytes: int
+    archive_bytes: int
+    archive_path: str | None
+
+
+class ListedMarket(msgspec.Struct, frozen=True):
+    """A market of a session, with what there is of it."""
+
+    market_ticker: str
+    events: int
+    deltas: int
+    trades: int
+    snapshots: int
+    first: str | None
+    last: str | None
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A session, whole."""
+
+    session: Listed
+    websocket_url: str | None
+    rejected: int
+    markets: list[ListedMarket]
+    marks: list[StoredMark]
+
+
+def time_of(ns: int | None) -> str | None:
+    """UTC, to the second."""
+    if ns is None:
+        return None
+    return datetime.fromtimestamp(ns // _NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def size_of(number: int) -> str:
+    """Bytes for people."""
+    value, unit = float(number), 0
+    while value >= 1_000 and unit < len(UNITS) - 1:
+        value, unit = value / 1_000, unit + 1
+    return f"{value:.3g} {UNITS[unit]}" if unit else f"{number} B"
+
+
+async def listed(desk: Desk, session: StoredSession) -> Listed:
+    """Counts of an ended session as they were derived at its end; of another, counted now."""
+    query = desk.connection.fetchval
+    if session.events is None or session.deltas is None or session.trades is None:
+        row = await desk.connection.fetchrow(_SQL["figures"], session.session_id)
+        events, deltas, trades = row["events"], row["deltas"], row["trades"]
+    else:
+        events, deltas, trades = session.events, session.deltas, session.trades
+    begun, ended = session.started_ns, session.ended_ns
+    span_s = (ended - begun) / _NS if begun is not None and ended is not None else None
+    return Listed(
+        session_id=session.session_id,
+        session_uid=session.session_uid,
+        environment=session.environment,
+        status=session.status,
+        markets=len(session.market_tickers),
+        started=time_of(begun),
+        ended=time_of(ended),
+        span_s=span_s,
+        events=events,
+        deltas=deltas,
+        trades=trades,
+        gaps=await query(_SQL["gaps"], session.session_id),
+        database_bytes=await query(_SQL["size"], session.session_id),
+        archive_bytes=_archive_bytes(session),
+        archive_path=session.archive_path,
+    )
+
+
+def _archive_bytes(session: StoredSession) -> int:
+    path = Path(session.archive_path) if session.archive_path else None
+    return path.stat().st_size if path and path.is_file() else 0
+
+
+def table_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Columns as wide as they must be; numbers to the right, words to the left."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    columns = [[line[i] for line in lines] for i in range(len(head))]
+    numeric = [all(cell[:1].isdigit() or cell == "-" for cell in column) for column in columns]
+    widths = [max(map(len, [name, *column])) for name, column in zip(head, columns, strict=True)]
+
+    def padded(line: Sequence[str]) -> str:
+        cells = zip(line, widths, numeric, strict=True)
+        return "  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in cells).rstrip()
+
+    return "\n".join(padded(line) for line in [list(head), *lines])
+
+
+def _cells(line: Listed) -> list[str]:
+    return [
+        *(str(line.session_id), line.environment, line.status, str(line.markets)),
+        line.started or "-",
+        "-" if line.span_s is None else f"{line.span_s:,.0f} s",
+        *(f"{number:,}" for number in (line.deltas, line.trades, line.gaps)),
+        size_of(line.database_bytes),
+        size_of(line.archive_bytes) if line.archive_path else "-",
+    ]
+
+
+HEAD: Final = (
+    *("id", "environment", "status", "markets", "started", "span"),
+    *("deltas", "trades", "gaps", "size", "archive"),
+)
+
+
+async def list_sessions(desk: Desk, options: argparse.Namespace) -> int:
+    """Print a table, or JSON."""
+    stored = await desk.loader.sessions(options.environment, options.status)
+    lines = [await listed(desk, session) for session in stored]
+    if options.json:
+        print(msgspec.json.encode(lines).decode())
+    else:
+        print(table_of(HEAD, [_cells(line) for line in lines]))
+    return 0
+
+
+async def show_session(desk: Desk, options: argparse.Namespace) -> int:
+    """Print one session: its figures, every market, every mark."""
+    (session,) = (await choose(desk.loader, options.session))[:1]
+    shown = Shown(
+        session=await listed(desk, session),
+        websocket_url=session.websocket_url,
+        rejected=await desk.connection.fetchval(_SQL["rejected"], session.session_id),
+        markets=await _markets(desk, session),
+        marks=await desk.loader.marks(session.session_id),
+    )
+    print(msgspec.json.encode(shown).decode() if options.json else _text(shown))
+    return 0
+
+
+async def _markets(desk: Desk, session: StoredSession) -> list[ListedMarket]:
+    events, markets = await desk.loader.session_events(session.session_id)
+    lines = []
+    for market in await desk.loader.markets(session.session_id):
+        mine = events[markets == market.market_id]
+        kinds = [Kind.DELTA, Kind.TRADE, Kind.SNAPSHOT_END]
+        counts = [int(np.count_nonzero(mine["kind"] == kind)) for kind in kinds]
+        times = mine["recv_ns"][[0, -1]].tolist() if len(mine) else (None, None)
+        deltas, trades, snapshots = counts
+        first, last = (time_of(ns) for ns in times)
+        lines.append(ListedMarket(market.ticker, len(mine), deltas, trades, snapshots, first, last))
+    return lines
+
+
+def _text(shown: Shown) -> str:
+    fields = msgspec.structs.asdict(shown.session)
+    fields |= {"websocket_url": shown.websocket_url, "rejected": shown.rejected}
+    head = [f"{name}: {'-' if value is None else value}" for name, value in fields.items()]
+    names = ListedMarket.__struct_fields__
+    rows = [["-" if v is None else v for v in msgspec.structs.astuple(m)] for m in shown.markets]
+    marks = [
+        f"{time_of(m.ts_ns)} after event {m.event_no}: {m.kind} {m.market_ticker or ''} {m.detail}"
+        for m in shown.marks
+    ]
+    return "\n".join([*head, "", table_of(names, rows), "", *(" ".join(m.split()) for m in marks)])
