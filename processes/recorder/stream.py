@@ -28,7 +28,7 @@ from processes.recorder.records import TABLES, columns_of, row_of
 from processes.recorder.rejected import Rejected, sift
 from processes.runtime.log import Log
 
-__all__ = ["EVENT_BATCH", "FINISHED", "MARK_BATCH", "Stream"]
+__all__ = ["EVENT_BATCH", "FINISHED", "MARK_BATCH", "SESSION_PRODUCER", "Stream"]
 
 EVENT_BATCH: Final = 10_000  # rows of one transaction; 1 MB on the wire
 MARK_BATCH: Final = 2_000

@@ -31,6 +31,9 @@ from processes.adapters.postgres.sessions import (
     StoredMarket,
     StoredSession,
 )
+from processes.recorder.sessions.books import check_session
+from processes.recorder.sessions.checking import lines_of
+from processes.recorder.sessions.desk import choose_one
 from processes.runtime.config import ConfigError, load_settings
 
 __all__ = ["Exchange", "Verifier", "main"]
@@ -160,6 +163,13 @@ class Verifier:
         )
         return not differ
 
+    async def itself(self) -> bool:
+        """Whether every book can be rebuilt from its rows without a contradiction."""
+        report = await check_session(self._loader, self._id)
+        for line in lines_of(report):
+            self._say(line)
+        return report.errors == 0
+
     async def rows(self, live: Sequence[LiveRow]) -> bool:
         """Rows read live from shared memory, each as of the event that it names."""
         markets = {market.ticker: market for market in await self._loader.markets(self._id)}
@@ -203,15 +213,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-async def _session(loader: SessionDataLoader, wanted: str) -> StoredSession:
-    sessions = await loader.sessions()
-    found = [s for s in sessions if wanted in ("latest", str(s.session_id))]
-    if not found:
-        known = ", ".join(str(s.session_id) for s in sessions) or "none"
-        raise ConfigError(f"--session {wanted} is unknown; allowed: latest, {known}")
-    return found[0]
-
-
 async def _verify(options: argparse.Namespace) -> bool:
     settings = load_settings(os.environ)
     url = options.exchange or f"http://127.0.0.1:{settings.exchange.admin_port}"
@@ -219,7 +220,7 @@ async def _verify(options: argparse.Namespace) -> bool:
     connection, exchange = await connect_within(dsn_of(settings), 5), Exchange(url, named)
     try:
         loader = SessionDataLoader(connection)
-        session = await _session(loader, options.session)
+        session = await choose_one(loader, options.session)
         print(f"session {session.session_id} {session.session_uid} {session.environment}")
         verifier = Verifier(loader, exchange, session, print)
         live = []
@@ -227,6 +228,7 @@ async def _verify(options: argparse.Namespace) -> bool:
             table = BookTable.attach(shared_path(settings.data_dir, "books"))
             live = await read_live(table, options.live, options.live * 1.0)
         same = await verifier.counts()
+        same &= await verifier.itself()
         same &= await verifier.books(options.samples, np.random.default_rng(options.seed))
         if options.live:
             same &= await verifier.rows(live)

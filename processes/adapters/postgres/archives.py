@@ -19,9 +19,10 @@ from processes.adapters.postgres.sessions import (
     split_by_market,
 )
 
-__all__ = ["ArchiveHeader", "forget_session", "header_of", "load_archive"]
+__all__ = ["ArchiveHeader", "forget_session", "forget_stream", "header_of", "load_archive"]
 
 _SQL: Final = load_queries("forget.sql")
+COLLECTOR: Final = "collector"  # whose streams are sessions
 
 
 class ArchiveHeader(msgspec.Struct, frozen=True):
@@ -54,6 +55,14 @@ def load_archive(path: Path) -> list[RecordedSession]:
 async def forget_session(connection: Any, session: StoredSession) -> None:
     """Delete a session and all that belongs to it alone; its archive is a file and stays."""
     async with connection.transaction():
-        for query in _SQL.values():
-            await connection.execute(query, session.session_id)
+        for name in ("marks", "markets", "session"):
+            await connection.execute(_SQL[name], session.session_id)
         await connection.execute(f"drop table if exists {partition_of(session.session_id)}")
+        if session.session_uid is not None:
+            await forget_stream(connection, f"{COLLECTOR}/{session.session_uid}")
+
+
+async def forget_stream(connection: Any, stream: str) -> None:
+    """Delete what is known of a producer's run."""
+    for name in ("rejected", "offsets", "stream"):
+        await connection.execute(_SQL[name], stream)

@@ -1,32 +1,23 @@
 -- name: marks
--- Reconnects, gaps and holes.
+-- A session's reconnects, gaps and holes.
 delete from rl_session_marks where session_id = $1
 
 -- name: markets
--- Which rows its markets had.
+-- Which rows a session's markets had.
 delete from rl_session_markets where session_id = $1
 
+-- name: session
+-- A session itself.
+delete from rl_orderbook_sessions where session_id = $1
+
 -- name: rejected
--- What was set aside of its journals.
-delete from rl_rejected_rows
-where stream = (
-    select 'collector/' || session_uid from rl_orderbook_sessions where session_id = $1
-)
+-- What was set aside of a stream's journals.
+delete from rl_rejected_rows where stream = $1
 
 -- name: offsets
--- How far its journals were recorded.
-delete from rl_journal_offsets
-where stream = (
-    select 'collector/' || session_uid from rl_orderbook_sessions where session_id = $1
-)
+-- How far a stream's journals were recorded.
+delete from rl_journal_offsets where stream = $1
 
 -- name: stream
--- The run that wrote it.
-delete from rl_streams
-where stream = (
-    select 'collector/' || session_uid from rl_orderbook_sessions where session_id = $1
-)
-
--- name: session
--- The session itself, last: those above ask it for its name.
-delete from rl_orderbook_sessions where session_id = $1
+-- A stream itself.
+delete from rl_streams where stream = $1

@@ -6,8 +6,7 @@ are the same, bit for bit.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ __all__ = [
     "StoredMark",
     "StoredMarket",
     "StoredSession",
+    "by_market",
     "split_by_market",
 ]
 
@@ -135,7 +135,7 @@ class SessionDataLoader:
         """A session's events, or a market's, block by block in order, with the market of each."""
         session = await self.session(session_id)
         if not session.stored:
-            for block in await asyncio.to_thread(_archived, session):
+            for block in _archived(session):
                 yield _part(*block, market_id, up_to_event_no)
             return
         last = await self._connection.fetchval(_SQL["last_event_no"], session_id)
@@ -219,13 +219,11 @@ class SessionDataLoader:
         return [market for session in sessions for market in await self.load(session)]
 
 
-def _archived(session: StoredSession) -> list[tuple[Events, Markets]]:
+def _archived(session: StoredSession) -> Iterator[tuple[Events, Markets]]:
     if session.archive_path is None:
-        raise SessionError(
-            f"session {session.session_id}: its events are gone, no archive is known"
-        )
+        raise SessionError(f"session {session.session_id}: neither its events nor an archive")
     try:
-        return list(read_blocks(Path(session.archive_path)))
+        yield from read_blocks(Path(session.archive_path))
     except ArchiveError as error:
         raise SessionError(f"session {session.session_id}: {error}") from None
 
@@ -255,17 +253,22 @@ def _joined(blocks: list[tuple[Events, Markets]]) -> tuple[Events, Markets]:
     return np.concatenate([e for e, _ in blocks]), np.concatenate([m for _, m in blocks])
 
 
+def by_market(events: Events, markets: Markets) -> dict[int, Events]:
+    """Events of each market id, in their order."""
+    if not len(events):
+        return {}
+    order = np.argsort(markets, kind="stable")
+    ids, starts = np.unique(markets[order], return_index=True)
+    return dict(zip(ids.tolist(), np.split(events[order], starts[1:]), strict=True))
+
+
 def split_by_market(
     session: StoredSession, known: list[StoredMarket], events: Events, markets: Markets
 ) -> list[RecordedSession]:
     """Each market's events on their own, in the order in which the markets were first listed."""
-    if not len(events):
-        return []
-    order = np.argsort(markets, kind="stable")
-    ids, starts = np.unique(markets[order], return_index=True)
-    pieces = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+    pieces = by_market(events, markets)
     return [
-        _recorded(session, market, events[pieces[market.market_id]])
+        _recorded(session, market, pieces[market.market_id])
         for market in known
         if market.market_id in pieces
     ]

@@ -37,7 +37,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     listed.set_defaults(command=listing.list_sessions)
 
     shown = commands.add_parser("show", help="a session with its markets and marks")
-    shown.add_argument("session", nargs=1, help="id of a session, or `latest`")
+    shown.add_argument("session", help="id of a session, or `latest`")
     shown.set_defaults(command=listing.show_session)
 
     verified = commands.add_parser("verify", help="rebuild every book and say what is wrong")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -12,15 +13,22 @@ from numba import njit
 from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.postgres.sessions import SessionDataLoader, StoredMarket
+from processes.adapters.postgres.sessions import SessionDataLoader, StoredMarket, by_market
 
-__all__ = ["MarketReport", "SessionReport", "check_market", "check_session"]
+__all__ = ["MarketCheck", "MarketReport", "SessionReport", "check_session"]
 
 BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
+TRADE: Final = int(Kind.TRADE)
+STATE: Final = int(Kind.STATE)
 NS_PER_MS: Final = 1_000_000
+# Places in the kernel's state: levels since a snapshot's begin or -1, whether the book is whole,
+# exchange time since when it is crossed or -1.
+BEGUN: Final = 0
+IS_WHOLE: Final = 1
+CROSSED_MS: Final = 2
 # Places in the kernel's counts.
 NEGATIVE: Final = 0
 OFF_GRID: Final = 1
@@ -28,6 +36,8 @@ CROSSED: Final = 2
 LASTING: Final = 3
 WITHOUT_BOOK: Final = 4
 BROKEN: Final = 5
+
+Words = npt.NDArray[np.int64]
 
 
 class MarketReport(msgspec.Struct, frozen=True):
@@ -77,75 +87,104 @@ def _is_crossed(row: b.Row) -> bool:
 
 
 @njit(cache=True)
-def _check(row: b.Row, columns: Any, counts: npt.NDArray[np.int64]) -> None:
-    """Walk a market's events; `columns` is kind, side, price, qty, exchange or receive ms."""
+def _check(
+    row: b.Row, state: Words, levels: tuple[Words, Words, Words], columns: Any, counts: Words
+) -> None:
+    """Walk some of a market's events; `columns` is kind, side, price, qty, exchange or receive ms.
+
+    `state` and `levels` (those of the snapshot that has begun) carry over to the next events.
+    """
     kinds, sides, prices, sizes, times = columns
-    begin, levels = -1, 0
-    whole = False
-    crossed_ms = -1  # since when, -1 not
     for i in range(len(kinds)):
         kind, status = kinds[i], b.OK
         if kind == BEGIN:
-            counts[BROKEN] += begin >= 0
-            begin, levels = i, 0
+            counts[BROKEN] += state[BEGUN] >= 0
+            state[BEGUN] = 0
             continue
         if kind == LEVEL:
-            levels += 1
+            n = state[BEGUN]
+            if 0 <= n < len(levels[0]):
+                levels[0][n], levels[1][n], levels[2][n] = sides[i], prices[i], sizes[i]
+                state[BEGUN] += 1
+            else:
+                counts[BROKEN] += 1
             continue
         if kind == END:
-            fits = begin >= 0 and i - begin - 1 == levels and sizes[i] == levels
-            if fits:
-                part = slice(begin + 1, i)
-                status = b.apply_snapshot(row, sides[part], prices[part], sizes[part])
-            counts[BROKEN] += not fits
-            whole, begin = fits, -1
-        elif kind == DELTA:
-            counts[WITHOUT_BOOK] += not whole
-            if whole:
-                status = b.apply_delta(row, sides[i], prices[i], sizes[i])
+            n = state[BEGUN]
+            state[IS_WHOLE], state[BEGUN] = n == sizes[i], -1
+            if state[IS_WHOLE]:
+                status = b.apply_snapshot(row, levels[0][:n], levels[1][:n], levels[2][:n])
+            else:
+                counts[BROKEN] += 1
+        elif kind == DELTA and state[IS_WHOLE]:
+            status = b.apply_delta(row, sides[i], prices[i], sizes[i])
         else:
+            counts[WITHOUT_BOOK] += kind == DELTA
             continue
         counts[NEGATIVE] += status == b.NEGATIVE
         counts[OFF_GRID] += status == b.OFF_GRID
-        if not whole or not _is_crossed(row):
-            crossed_ms = -1
+        if not state[IS_WHOLE] or not _is_crossed(row):
+            state[CROSSED_MS] = -1
             continue
         counts[CROSSED] += 1
-        if crossed_ms < 0:
-            crossed_ms = times[i]
-        elif times[i] > crossed_ms:
+        if state[CROSSED_MS] < 0:
+            state[CROSSED_MS] = times[i]
+        elif times[i] > state[CROSSED_MS]:
             counts[LASTING] += 1
 
 
-def check_market(market: StoredMarket, events: npt.NDArray[np.void]) -> MarketReport:
-    """Rebuild one market's book from its events alone."""
-    counts = np.zeros(BROKEN + 1, np.int64)
-    received_ms = events["recv_ns"] // NS_PER_MS
-    ms = np.where(events["exch_ms"] > 0, events["exch_ms"], received_ms)
-    columns = [events[name].astype(np.int64) for name in ("kind", "side", "price", "qty")]
-    grid = market.grid
-    _check(b.new_row(grid.size, grid), (*columns, ms), counts)
-    kinds = [int(np.count_nonzero(columns[0] == k)) for k in (DELTA, Kind.TRADE, END)]
-    return MarketReport(market.ticker, len(events), *kinds, *counts.tolist())
+class MarketCheck:
+    """One market's book, rebuilt from its events alone, as many at a time as one likes."""
+
+    def __init__(self, market: StoredMarket) -> None:
+        grid = market.grid
+        self._ticker = market.ticker
+        self._row = b.new_row(grid.size, grid)
+        self._state = np.array([-1, 0, -1], np.int64)
+        sides, prices, sizes = (np.zeros(2 * grid.size, np.int64) for _ in range(3))
+        self._levels = sides, prices, sizes
+        self._counts = np.zeros(BROKEN + 1, np.int64)
+        self._kinds = np.zeros(STATE + 1, np.int64)
+
+    def take(self, events: npt.NDArray[np.void]) -> None:
+        """The next of its events."""
+        received_ms = events["recv_ns"] // NS_PER_MS
+        ms = np.where(events["exch_ms"] > 0, events["exch_ms"], received_ms)
+        columns = [events[name].astype(np.int64) for name in ("kind", "side", "price", "qty")]
+        _check(self._row, self._state, self._levels, (*columns, ms), self._counts)
+        self._kinds += np.bincount(events["kind"], minlength=STATE + 1)
+
+    def report(self) -> MarketReport:
+        """What was found so far."""
+        kinds = [int(self._kinds[kind]) for kind in (DELTA, TRADE, END)]
+        events = int(self._kinds.sum())
+        return MarketReport(self._ticker, events, *kinds, *self._counts.tolist())
 
 
 async def check_session(
-    loader: SessionDataLoader, session_id: int, *, last_event_no: int | None = None
+    loader: SessionDataLoader,
+    session_id: int,
+    *,
+    last_event_no: int | None = None,
+    done: Callable[[int], None] = lambda _: None,
 ) -> SessionReport:
     """Rebuild every book of a session; `last_event_no` when more is known than the rows say."""
-    events, markets = await loader.session_events(session_id)
     marks = await loader.marks(session_id)
-    numbers = np.unique(events["event_no"])
-    last = max(int(numbers[-1]) if len(numbers) else 0, last_event_no or 0)
-    reports = [
-        check_market(market, events[markets == market.market_id])
-        for market in await loader.markets(session_id)
-    ]
+    checks = {m.market_id: MarketCheck(m) for m in await loader.markets(session_id)}
+    last = last_event_no or 0
+    numbers = rows = 0
+    async for events, markets in loader.blocks(session_id):
+        for market_id, mine in by_market(events, markets).items():
+            checks[market_id].take(mine)
+        rows += len(events)
+        numbers += len(np.unique(events["event_no"]))
+        last = max(last, int(events["event_no"][-1]) if len(events) else 0)
+        done(len(events))
     return SessionReport(
         session_id=session_id,
         gaps=sum(mark.kind in ("gap", "disconnected") for mark in marks),
         holes=sum(mark.kind == "hole" for mark in marks),
-        missing=last - len(numbers),
-        duplicates=len(events) - len(numbers),
-        markets=reports,
+        missing=last - numbers,
+        duplicates=rows - numbers,
+        markets=[check.report() for check in checks.values()],
     )

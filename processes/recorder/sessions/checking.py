@@ -47,8 +47,11 @@ async def verify_sessions(desk: Desk, options: argparse.Namespace) -> int:
     for session in await choose(desk.loader, options.session):
         progress = Progress(f"verify session {session.session_id}", session.events)
         ended = session.last_event_no if session.status != "active" else None
-        reports.append(await check_session(desk.loader, session.session_id, last_event_no=ended))
-        progress.add(sum(market.events for market in reports[-1].markets))
+        reports.append(
+            await check_session(
+                desk.loader, session.session_id, last_event_no=ended, done=progress.add
+            )
+        )
         progress.end()
         if not options.json:
             print("\n".join(lines_of(reports[-1])))

@@ -61,4 +61,6 @@ async def _what_goes(desk: Desk, session: StoredSession) -> str:
 def _agreed(number: int) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("delete asks at a terminal; allowed without one: --yes")
-    return input(f"delete {number} session(s)? Type {YES}: ").strip() == YES
+    sys.stderr.write(f"delete {number} session(s)? Type {YES}: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == YES

@@ -11,7 +11,7 @@ from ipc.clock import mono_ns
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
 from processes.runtime.config import ConfigError
 
-__all__ = ["ALL", "LATEST", "Desk", "Progress", "choose"]
+__all__ = ["ALL", "LATEST", "Desk", "Progress", "choose", "choose_one"]
 
 ALL: Final = "all"
 LATEST: Final = "latest"
@@ -41,6 +41,13 @@ async def choose(loader: SessionDataLoader, wanted: Sequence[str]) -> list[Store
             ids = ", ".join(sorted(known.keys() - {LATEST}, key=int)) or "no session is stored"
             raise ConfigError(f"session {word} is unknown; allowed: {LATEST}, {ALL}, {ids}")
     return list({known[word].session_id: known[word] for word in wanted}.values())
+
+
+async def choose_one(loader: SessionDataLoader, wanted: str) -> StoredSession:
+    """A session by id or `latest`; `ConfigError` names what is allowed."""
+    if wanted == ALL:
+        raise ConfigError(f"session {ALL} are many; allowed: {LATEST} or one id")
+    return (await choose(loader, [wanted]))[0]
 
 
 class Progress:

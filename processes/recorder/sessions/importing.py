@@ -20,7 +20,7 @@ from processes.adapters.kalshi.recordings import (
     read_frames,
     recording_files,
 )
-from processes.adapters.postgres.archives import forget_session
+from processes.adapters.postgres.archives import forget_session, forget_stream
 from processes.recorder.sessions.desk import Desk, Progress
 from processes.recorder.sessions.recorded_feed import Feed, Source
 from processes.recorder.stream import SESSION_PRODUCER, Stream
@@ -190,6 +190,7 @@ async def _undo(desk: Desk, uid: str, folder: Path) -> None:
     for session in await desk.loader.sessions():
         if session.session_uid == uid:
             await forget_session(desk.connection, session)
+    await forget_stream(desk.connection, f"{SESSION_PRODUCER}/{uid}")  # begun, no session yet
     shutil.rmtree(folder)
 
 

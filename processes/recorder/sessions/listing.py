@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from ipc.journal import Kind
 from processes.adapters.postgres.queries import load_queries
-from processes.adapters.postgres.sessions import StoredMark, StoredSession
-from processes.recorder.sessions.desk import Desk, choose
+from processes.adapters.postgres.sessions import StoredMark, StoredSession, by_market
+from processes.recorder.sessions.desk import Desk, choose_one
 
-__all__ = ["list_sessions", "show_session", "table_of"]
+__all__ = ["list_sessions", "listed", "show_session", "size_of"]
 
 _SQL: Final = load_queries("sessions.sql")
 _NS: Final = 1_000_000_000
@@ -114,7 +115,7 @@ def _archive_bytes(session: StoredSession) -> int:
     return path.stat().st_size if path and path.is_file() else 0
 
 
-def table_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table_of(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Columns as wide as they must be; numbers to the right, words to the left."""
     lines = [[str(cell) for cell in row] for row in rows]
     columns = [[line[i] for line in lines] for i in range(len(head))]
@@ -152,13 +153,13 @@ async def list_sessions(desk: Desk, options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.encode(lines).decode())
     else:
-        print(table_of(HEAD, [_cells(line) for line in lines]))
+        print(_table_of(HEAD, [_cells(line) for line in lines]))
     return 0
 
 
 async def show_session(desk: Desk, options: argparse.Namespace) -> int:
     """Print one session: its figures, every market, every mark."""
-    (session,) = (await choose(desk.loader, options.session))[:1]
+    session = await choose_one(desk.loader, options.session)
     shown = Shown(
         session=await listed(desk, session),
         websocket_url=session.websocket_url,
@@ -171,17 +172,30 @@ async def show_session(desk: Desk, options: argparse.Namespace) -> int:
 
 
 async def _markets(desk: Desk, session: StoredSession) -> list[ListedMarket]:
-    events, markets = await desk.loader.session_events(session.session_id)
-    lines = []
-    for market in await desk.loader.markets(session.session_id):
-        mine = events[markets == market.market_id]
-        kinds = [Kind.DELTA, Kind.TRADE, Kind.SNAPSHOT_END]
-        counts = [int(np.count_nonzero(mine["kind"] == kind)) for kind in kinds]
-        times = mine["recv_ns"][[0, -1]].tolist() if len(mine) else (None, None)
-        deltas, trades, snapshots = counts
-        first, last = (time_of(ns) for ns in times)
-        lines.append(ListedMarket(market.ticker, len(mine), deltas, trades, snapshots, first, last))
-    return lines
+    known = await desk.loader.markets(session.session_id)
+    kinds = {m.market_id: np.zeros(Kind.STATE + 1, np.int64) for m in known}
+    ends: dict[int, tuple[int, int]] = {}
+    async for events, markets in desk.loader.blocks(session.session_id):
+        for market_id, mine in by_market(events, markets).items():
+            kinds[market_id] += np.bincount(mine["kind"], minlength=Kind.STATE + 1)
+            first, last = mine["recv_ns"][[0, -1]].tolist()
+            ends[market_id] = ends.get(market_id, (first, last))[0], last
+    return [_market(m.ticker, kinds[m.market_id], ends.get(m.market_id)) for m in known]
+
+
+def _market(
+    ticker: str, kinds: npt.NDArray[np.int64], ends: tuple[int, int] | None
+) -> ListedMarket:
+    first, last = ends or (None, None)
+    return ListedMarket(
+        market_ticker=ticker,
+        events=int(kinds.sum()),
+        deltas=int(kinds[Kind.DELTA]),
+        trades=int(kinds[Kind.TRADE]),
+        snapshots=int(kinds[Kind.SNAPSHOT_END]),
+        first=time_of(first),
+        last=time_of(last),
+    )
 
 
 def _text(shown: Shown) -> str:
@@ -194,4 +208,4 @@ def _text(shown: Shown) -> str:
         f"{time_of(m.ts_ns)} after event {m.event_no}: {m.kind} {m.market_ticker or ''} {m.detail}"
         for m in shown.marks
     ]
-    return "\n".join([*head, "", table_of(names, rows), "", *(" ".join(m.split()) for m in marks)])
+    return "\n".join([*head, "", _table_of(names, rows), "", *(" ".join(m.split()) for m in marks)])

@@ -1,0 +1,62 @@
+"""Recordings imported by the command, and compared with what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.postgres import Database
+from support.stored_sessions import loaded, same_sessions
+
+from models.sessions import RecordedSession
+from processes.adapters.kalshi.recordings import load_sessions
+from processes.adapters.postgres.archives import load_archive
+from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
+from processes.recorder.sessions.__main__ import main
+from processes.recorder.sessions.books import SessionReport, check_session
+
+__all__ = ["assert_archive_equal", "assert_holds_recording", "imported", "newest"]
+
+FIELDS = ["recv_ns", "exch_ms", "qty", "seq", "kind", "side", "price"]
+
+
+def newest(database: Database) -> StoredSession:
+    async def read(loader: SessionDataLoader) -> StoredSession:
+        return (await loader.sessions())[0]
+
+    return loaded(database, read)
+
+
+def imported(database: Database, path: Path, *options: str) -> tuple[StoredSession, SessionReport]:
+    """The session that a recording became, and what `verify` finds in it."""
+    assert main(["import", str(path), *options]) == 0
+    session = newest(database)
+    report = loaded(database, lambda loader: check_session(loader, session.session_id))
+    return session, report
+
+
+def assert_holds_recording(database: Database, session: StoredSession, path: Path) -> None:
+    """Every market's events are those of the recording, in their order, whole."""
+    found = {s.ticker: s for s in loaded(database, lambda loader: loader.load(session))}
+    parts: dict[str, list[RecordedSession]] = {}
+    for part in load_sessions(path):
+        parts.setdefault(part.ticker, []).append(part)
+    assert found.keys() == parts.keys()
+    for ticker, recorded in parts.items():
+        events = [event for part in recorded for event in part.events[FIELDS].tolist()]
+        assert found[ticker].events[FIELDS].tolist() == events, ticker
+        assert (found[ticker].open_ms, found[ticker].close_ms) == (
+            recorded[0].open_ms,
+            recorded[0].close_ms,
+        )
+
+
+def assert_archive_equal(database: Database, session: StoredSession) -> None:
+    """Archive -> loader = database -> loader = archive without a database."""
+    before = loaded(database, lambda loader: loader.load(session))
+    number = str(session.session_id)
+    assert main(["archive", number, "--drop"]) == 0
+    after = newest(database)
+    assert not after.stored
+    assert after.archive_path is not None
+    assert same_sessions(loaded(database, lambda loader: loader.load(after)), before)
+    assert same_sessions(load_archive(Path(after.archive_path)), before)
