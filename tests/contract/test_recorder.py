@@ -271,7 +271,8 @@ def test_events_that_no_market_owns_are_set_aside_and_the_rest_goes_in(
     database: Database, recorder: RecorderProcess, tmp_path: Path
 ) -> None:
     journal = CollectorJournal(tmp_path / "data", "s1")
-    journal.deltas(3, row=1)  # of a row that was never listed
+    journal.deltas(2, row=1)  # of a row that was never listed
+    journal.deltas(1, row=0)  # before it is listed
     journal.list_market(0, "KXTEST-1")
     journal.deltas(500, row=0)
     journal.deltas(2, row=1)
@@ -280,8 +281,8 @@ def test_events_that_no_market_owns_are_set_aside_and_the_rest_goes_in(
     eventually(lambda: not journal.folder.exists(), "the session is finished")
     numbers = [row[0] for row in database.fetch("select event_no from rl_book_events order by 1")]
     assert numbers == list(range(4, 504))
-    reason = "row=1 was not listed"
-    wanted = [("collector/s1", "events", n, reason) for n in (1, 2, 3, 504, 505)]
+    unlisted = ((1, 1), (2, 1), (3, 0), (504, 1), (505, 1))
+    wanted = [("collector/s1", "events", n, f"row={row} was not listed") for n, row in unlisted]
     assert rejected(database) == wanted
     assert "recorder rejected stream=collector/s1 journal=events rows=5 first=1" in recorder.said
     record = database.value("select record from rl_rejected_rows where position = 504")

@@ -86,10 +86,13 @@ def test_one_market_up_to_an_event_is_the_same_from_either(
     database: Database, stored: Path
 ) -> None:
     async def read(loader: SessionDataLoader) -> bytes:
-        return (await loader.events(1, 2, up_to_event_no=1_000)).tobytes()
+        first, last = 1, 1_000  # both are of the market: 1, 4, 7 ... 1,000
+        events = await loader.events(1, market_id=1, up_to_event_no=last)
+        assert events["event_no"][[0, -1]].tolist() == [first, last]
+        return events.tobytes()
 
     before = loaded(database, read)
-    wanted = wild_events(NUMBER, seed=1)[:1_000][1::3]
+    wanted = wild_events(NUMBER, seed=1)[:1_000:3]
     assert before == wanted.tobytes()
     assert main(["archive", "1", "--drop"]) == 0
     assert loaded(database, read) == before

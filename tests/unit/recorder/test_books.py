@@ -93,3 +93,17 @@ def test_a_snapshot_that_lacks_a_record_is_broken_and_its_book_not_believed(
     )
     again = np.concatenate([np.delete(events, cut), book().delta(0, 30, 1).events()])
     assert checked(again, block).without_book == 1  # the next snapshot heals
+
+
+@pytest.mark.parametrize("block", [1 << 20, 2])
+def test_a_snapshot_that_begins_within_another_is_one_broken_and_one_whole(block: int) -> None:
+    events = book().delta(0, 30, 1).events()
+    report = checked(np.concatenate([events[:3], events]), block)
+    assert (report.broken_snapshots, report.snapshots, report.errors) == (1, 1, 1)
+
+
+def test_more_levels_than_the_grid_has_prices_are_broken() -> None:
+    events = book().events()
+    level = np.repeat(events[1:2], 300)
+    report = checked(np.concatenate([events[:1], level, events[-1:]]))
+    assert report.broken_snapshots == 300 - 2 * 99 + 1
