@@ -191,7 +191,7 @@ def test_old_sessions_get_their_environment_from_the_host(empty_database: Databa
     assert {row["websocket_url"]: row["environment"] for row in rows} == URLS
 
 
-PREVIOUS = 4  # steps of the schema before events were packed
+PREVIOUS = 5  # steps of the schema before events were packed
 START_NS = 1_780_000_000_000_000_000
 STATUSES = ("active", "closed", "lost")
 

@@ -58,17 +58,14 @@ async def _load(dsn: str, name: str) -> LiveSession:
     connection = await connect_within(dsn, FOREIGN_PATIENCE)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            row = await connection.fetchrow(_SQL["session"], name)
-            if row is None:
-                raise SessionError(f"session {name!r} is not stored; {await _known(connection)}")
-            return await _session(connection, StoredSession(**row))
+            stored = await SessionDataLoader(connection).sessions()
+            named = [s for s in stored if name in (str(s.session_id), s.session_uid)]
+            if not named:
+                newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
+                raise SessionError(f"session {name!r} is not stored; newest: {newest}")
+            return await _session(connection, named[0])
     finally:
         await connection.close()
-
-
-async def _known(connection: Any) -> str:
-    newest = (await SessionDataLoader(connection).sessions())[:5]
-    return "newest: " + (", ".join(str(s.session_id) for s in newest) or "none")
 
 
 async def _session(connection: Any, stored: StoredSession) -> LiveSession:

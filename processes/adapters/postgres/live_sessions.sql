@@ -1,9 +1,3 @@
--- name: session
--- The collector session of a number or a uid.
-select session_id, session_uid, environment, status, started_ns, ended_ns, market_tickers
-from rl_orderbook_sessions
-where session_uid = $1 or session_id::text = $1
-
 -- name: recorded
 -- How far a session's events and everybody's account versions are recorded.
 select (select coalesce(max(event_no), 0) from rl_book_events where session_id = $1) as event_no,

@@ -21,7 +21,7 @@ from ipc.units import PriceGrid, PriceRange
 from models.fees import FeeSchedule, rule_at_ms
 from models.sessions import RecordedSession, SessionError
 from processes.adapters.parquet.archive import ArchiveError, read_blocks
-from processes.adapters.postgres.packed_events import MAX_EVENT_NO, decode_events, key_of
+from processes.adapters.postgres.packed_events import decode_events, key_of
 from processes.adapters.postgres.queries import load_queries
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
 _SQL: Final = load_queries("sessions.sql")
 _MS: Final = 1_000_000
 BLOCK: Final = 1 << 20  # events read at a time
-ALL: Final = MAX_EVENT_NO
+ALL: Final = 2**62  # beyond every number
 PATIENCE_S: Final = 600.0  # for one block of a busy server
 
 Events = npt.NDArray[np.void]
@@ -138,7 +138,9 @@ class SessionDataLoader:
             for block in _archived(session):
                 yield _part(*block, market_id, up_to_event_no)
             return
-        last = await self._connection.fetchval(_SQL["last_event_no"], session_id)
+        last = session.last_event_no
+        if last is None:  # not counted yet
+            last = await self._connection.fetchval(_SQL["last_event_no"], session_id)
         last = min(last, up_to_event_no)
         for start in range(1, last + 1, BLOCK):
             stop = min(start + BLOCK, last + 1)

@@ -30,8 +30,9 @@ select count(*) from rl_rejected_rows r join rl_orderbook_sessions s
 where s.session_id = $1 and r.journal = 'events'
 
 -- name: last_event_no
--- The number of a session's last event that is there, 0 without any.
-select coalesce(max(event_no), 0) from rl_book_events where session_id = $1
+-- The number of a session's last event that is there, 0 without any; by the key's index if it can.
+select coalesce(max(event_key) & 1099511627775, 0)
+from rl_packed_events where (event_key >> 40) = $1
 
 -- name: packed_events
 -- A session's events with keys from $2 to below $3, as they are stored.
