@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +20,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     server = PostgresServer(tmp_path_factory.mktemp("postgres"))
     server.start()
     yield server
-    server.stop()
+    server.stop(signal.SIGQUIT)  # what is thrown away needs no checkpoint
 
 
 @pytest.fixture
