@@ -236,13 +236,23 @@ def two_of_demo(source: Any) -> Any:
     return source
 
 
-def test_a_killed_import_is_undone_by_the_next(database: Database, folder: Path) -> None:
+def stopped_in_the_middle(database: Database, folder: Path, signum: int) -> int:
+    """An import that gets a signal once its first rows are there -> its exit code."""
     made = write_recording(folder, seconds=600, events_per_s=200)
     command = [sys.executable, "-m", "processes.recorder.sessions", "import", str(made)]
-    process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ))
-    eventually(lambda: database.value("select count(*) from rl_book_events") > 0, "rows arrive")
-    process.send_signal(signal.SIGKILL)
-    process.wait(30)
+    with subprocess.Popen(command, cwd=ROOT, env=dict(os.environ)) as process:
+        eventually(lambda: database.value("select count(*) from rl_book_events") > 0, "rows arrive")
+        process.send_signal(signum)
+        return process.wait(60)
+
+
+def test_an_interrupted_import_leaves_nothing(database: Database, folder: Path) -> None:
+    assert stopped_in_the_middle(database, folder, signal.SIGINT) == 130
+    assert_nothing_stays(database, folder)
+
+
+def test_a_killed_import_is_undone_by_the_next(database: Database, folder: Path) -> None:
+    assert stopped_in_the_middle(database, folder, signal.SIGKILL) == -signal.SIGKILL
     assert newest(database).status == "active"
     small = write_recording(folder.parent / "small", seconds=1)
     session, _ = imported(database, small)

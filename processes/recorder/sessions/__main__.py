@@ -26,14 +26,13 @@ __all__ = ["main"]
 async def _run(argv: Sequence[str] | None) -> int:
     options = parse(argv)
     settings = load_settings(os.environ)
-    connection = await connect_when_asked(dsn_of(settings))
+    dsn = dsn_of(settings)
+    desk = Desk(dsn, await connect_when_asked(dsn), settings.data_dir, os.urandom(4))
     try:
-        code: int = await options.command(
-            Desk(connection, settings.data_dir, os.urandom(4)), options
-        )
+        code: int = await options.command(desk, options)
         return code
     finally:
-        await connection.close()
+        await desk.connection.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

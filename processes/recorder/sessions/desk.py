@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ipc.clock import mono_ns
+from processes.adapters.postgres.database import connect
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
 from processes.runtime.config import ConfigError
 
@@ -21,11 +22,18 @@ SAY_EVERY_NS: Final = 1_000_000_000
 class Desk:
     """One connection and one data folder; `entropy` tells this run's session from others."""
 
-    def __init__(self, connection: Any, data_dir: Path, entropy: bytes) -> None:
+    def __init__(self, dsn: str, connection: Any, data_dir: Path, entropy: bytes) -> None:
+        self._dsn = dsn
         self.entropy = entropy
         self.connection = connection
         self.data_dir = data_dir
         self.loader = SessionDataLoader(connection)
+
+    async def begin_anew(self) -> None:
+        """Another connection: one that was interrupted may be amid a transaction for ever."""
+        self.connection.terminate()
+        self.connection = await connect(self._dsn)
+        self.loader = SessionDataLoader(self.connection)
 
 
 async def choose(loader: SessionDataLoader, wanted: Sequence[str]) -> list[StoredSession]:

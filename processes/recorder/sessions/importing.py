@@ -66,6 +66,7 @@ async def import_recordings(desk: Desk, options: argparse.Namespace) -> int:
     try:
         counts = await _record(desk, feed, uid, sources)
     except BaseException:
+        await desk.begin_anew()
         await _undo(desk, uid, folder)
         raise
     shutil.rmtree(folder)
