@@ -251,6 +251,24 @@ def test_an_interrupted_import_leaves_nothing(database: Database, folder: Path) 
     assert_nothing_stays(database, folder)
 
 
+def test_an_import_that_ends_amid_a_transaction_leaves_nothing(
+    database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pump, calls = importing.Stream.pump, []
+
+    async def interrupted(stream: Any, connection: Any) -> int:
+        calls.append(stream)
+        if len(calls) == 3:
+            await connection.transaction().start()  # and nobody will end it
+            raise OSError("interrupted")
+        return await pump(stream, connection)
+
+    monkeypatch.setattr(importing, "PUMP_EVERY", 100)
+    monkeypatch.setattr(importing.Stream, "pump", interrupted)
+    assert main(["import", str(write_recording(folder, seconds=10))]) == 2
+    assert_nothing_stays(database, folder)
+
+
 def test_a_killed_import_is_undone_by_the_next(database: Database, folder: Path) -> None:
     assert stopped_in_the_middle(database, folder, signal.SIGKILL) == -signal.SIGKILL
     assert newest(database).status == "active"

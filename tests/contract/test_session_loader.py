@@ -135,6 +135,12 @@ def test_a_session_that_is_not_there_is_refused_by_name(database: Database, stor
         loaded(database, whole(1))
 
 
+def test_a_session_that_lacks_an_event_is_not_learnt_from(database: Database, stored: Path) -> None:
+    database.fetch("delete from rl_packed_events where event_key & 65535 = 77")
+    with pytest.raises(SessionError, match="session 1: 1 event numbers are missing; allowed:"):
+        loaded(database, whole(1))
+
+
 def test_rows_that_lie_out_of_order_come_back_in_order(database: Database, stored: Path) -> None:
     database.fetch("update rl_packed_events set qty_e2 = qty_e2 where event_key % 7 = 0")
     lying = [row[0] for row in database.fetch("select event_key from rl_packed_events_s1")]

@@ -202,8 +202,16 @@ class SessionDataLoader:
         return marked, last - number
 
     async def load(self, session: StoredSession) -> list[RecordedSession]:
-        """Every market of a session as the learner reads it; what it paid is not known here."""
+        """Every market of a session as the learner reads it; what it paid is not known here.
+
+        `SessionError` when event numbers are missing: a book without a change is another book.
+        """
         events, markets = await self.session_events(session.session_id)
+        if missing := (int(events["event_no"][-1]) - len(events) if len(events) else 0):
+            raise SessionError(
+                f"session {session.session_id}: {missing} event numbers are missing; "
+                "allowed: sessions in which `sessions verify` finds none missing"
+            )
         return split_by_market(session, await self.markets(session.session_id), events, markets)
 
     async def load_all(
