@@ -19,7 +19,10 @@ from websockets.exceptions import WebSocketException
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 PROGRAMS = (*ACTORS, "postgres")
-TABLES = ("rl_ticks", "rl_actions", "rl_intents", "rl_orders", "rl_fills", "rl_positions")
+TABLES = (
+    *("rl_ticks", "rl_actions", "rl_intents", "rl_orders", "rl_fills", "rl_positions"),
+    "rl_account_versions",
+)
 Key = tuple[str, str, int]
 
 
