@@ -103,6 +103,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         target,
         SIGNER,
         feed=rig.feed,
+        recovery=rig.recovery,
         markets=rig.markets,
         session=rig.session,
         triggers=rig.triggers,

@@ -29,7 +29,7 @@ from processes.adapters.kalshi.errors import (
 from processes.adapters.kalshi.signing import Signer
 from processes.adapters.kalshi.wire import Frame, UnknownFrame, decode_frame
 
-__all__ = ["KalshiSocket"]
+__all__ = ["KalshiSocket", "Stamped"]
 
 MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
