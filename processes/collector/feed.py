@@ -25,6 +25,7 @@ from processes.collector.write_queue import Refusal, Stamps, WriteQueue
 
 __all__ = ["BookFeed"]
 
+Data = Delta | Trade | Snapshot
 ENDINGS = frozenset({"determined", "settled"})
 
 
@@ -54,7 +55,7 @@ class BookFeed:
     ) -> None:
         """One frame whose `seq` has been checked; `on_yes_scale` as its subscription was made."""
         self._on_yes_scale = on_yes_scale
-        if isinstance(frame, Delta | Trade | Snapshot):
+        if isinstance(frame, Data):
             market = self._markets.get(frame.msg.market_ticker)
             if market is None:
                 self.counts["frames_of_unknown_markets"] += 1
@@ -63,13 +64,11 @@ class BookFeed:
                 self._on_data(frame, market, recv_ns, mono_ns)
             except WireError as error:  # typed but not an amount: as good as a missing frame
                 self.counts["malformed_amounts"] += 1
-                self._break(market, recv_ns, mono_ns, str(error))
+                self._lose(market, frame, recv_ns, mono_ns, str(error))
         elif isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
 
-    def _on_data(
-        self, frame: Delta | Trade | Snapshot, market: Followed, recv_ns: int, mono_ns: int
-    ) -> None:
+    def _on_data(self, frame: Data, market: Followed, recv_ns: int, mono_ns: int) -> None:
         if isinstance(frame, Delta):
             self._on_delta(frame, market, recv_ns, mono_ns)
         elif isinstance(frame, Trade):
@@ -85,14 +84,14 @@ class BookFeed:
         side, price_e4, delta_e2 = change_of_delta(msg, on_yes_scale=self._on_yes_scale)
         stamps = Stamps(frame.seq, exchange_ms(msg.ts_ms, msg.ts), recv_ns, mono_ns)
         accepted = self._queue.enqueue_delta(market.row, side, price_e4, delta_e2, stamps)
-        self._settle(market, UpdateType.DELTA, accepted, stamps)
+        self._settle(market, frame, UpdateType.DELTA, accepted, stamps)
 
     def _on_trade(self, frame: Trade, market: Followed, recv_ns: int, mono_ns: int) -> None:
         msg = frame.msg
         taker_side, yes_price_e4, count_e2 = trade_of(msg)
         stamps = Stamps(frame.seq, exchange_ms(msg.ts_ms, msg.ts), recv_ns, mono_ns)
         accepted = self._queue.enqueue_trade(market.row, taker_side, yes_price_e4, count_e2, stamps)
-        self._settle(market, UpdateType.TRADE, accepted, stamps)
+        self._settle(market, frame, UpdateType.TRADE, accepted, stamps)
 
     def _on_snapshot(self, frame: Snapshot, market: Followed, recv_ns: int, mono_ns: int) -> None:
         stamps = Stamps(frame.seq, 0, recv_ns, mono_ns)
@@ -102,7 +101,7 @@ class BookFeed:
         if accepted and ticker in self.holes:
             self.holes.discard(ticker)
             self._session.mark(MarkKind.HEALED, ticker, recv_ns)
-        if self._settle(market, UpdateType.SNAPSHOT, accepted, stamps):
+        if self._settle(market, frame, UpdateType.SNAPSHOT, accepted, stamps):
             market.snapshot_clock = frame.msg.clock or 0
             self._recovery.on_verdict(ticker, Verdict.LIVE, mono_ns)
 
@@ -112,7 +111,12 @@ class BookFeed:
             self._markets.close(frame.msg.market_ticker, recv_ns, str(frame.msg.event_type))
 
     def _settle(
-        self, market: Followed, update_type: UpdateType, accepted: bool, stamps: Stamps
+        self,
+        market: Followed,
+        frame: Data,
+        update_type: UpdateType,
+        accepted: bool,
+        stamps: Stamps,
     ) -> bool:
         """Trigger on what was accepted, remember what was not; False when it is not in the book."""
         ticker = market.info.ticker
@@ -126,15 +130,16 @@ class BookFeed:
                 self._session.mark(MarkKind.HOLE, ticker, stamps.recv_ns, str(refusal))
             return True
         if refusal is not Refusal.NOT_LIVE:
-            self._break(market, stamps.recv_ns, stamps.frame_mono_ns, str(refusal))
+            self._lose(market, frame, stamps.recv_ns, stamps.frame_mono_ns, str(refusal))
         return False
 
-    def _break(self, market: Followed, recv_ns: int, mono_ns: int, reason: str) -> None:
-        """The frame contradicts the book: what we hold is not the exchange's any more."""
+    def _lose(self, market: Followed, frame: Data, recv_ns: int, mono_ns: int, reason: str) -> None:
+        """The frame cannot be true: if it is of the book, what we hold is not the exchange's."""
         ticker = market.info.ticker
-        self._markets.make_stale([ticker])
         self._session.mark(MarkKind.GAP, ticker, recv_ns, reason)
-        self._recovery.on_verdict(ticker, Verdict.BROKEN, mono_ns)
+        if not isinstance(frame, Trade):  # no level depends on trades
+            self._markets.make_stale([ticker])
+            self._recovery.on_verdict(ticker, Verdict.BROKEN, mono_ns)
 
     def distrust(self, kind: MarkKind, tickers: tuple[str, ...], recv_ns: int, detail: str) -> None:
         """Believe none of these books: a frame of theirs is missing, or their connection gone."""

@@ -234,7 +234,7 @@ def _books(read: _Reader) -> BookSettings:
         tickers=tickers,
         series=read.names("RL_MARKET_SERIES"),
         market_limit=read.number("ORDERBOOK_MARKET_LIMIT", 100, 1, 100_000),
-        min_volume_e2=100 * read.number("RL_MARKET_MIN_VOLUME_24H", 0, 0, 1_000_000_000),
+        min_volume_e2=100 * read.number("RL_MARKET_MIN_VOLUME", 0, 0, 1_000_000_000),
         discovery_s=read.number("RL_DISCOVERY_INTERVAL_S", 5.0, 0.1, 3_600.0),
         rows=read.number("RL_BOOK_ROWS", 256, 1, 65_535),
         slots=slots,

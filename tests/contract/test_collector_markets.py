@@ -92,7 +92,7 @@ async def test_a_series_narrows_discovery(tmp_path, exchange):
 
 
 async def test_a_market_joins_once_it_has_the_volume(tmp_path, exchange):
-    least = {"RL_MARKET_MIN_VOLUME_24H": "100", "RL_DISCOVERY_INTERVAL_S": "0.1"}
+    least = {"RL_MARKET_MIN_VOLUME": "100", "RL_DISCOVERY_INTERVAL_S": "0.1"}
     with running_collector(tmp_path, exchange.port, **least) as collector:
         await collector.until(lambda: live(collector), "a market has the volume")
         volumes = listed(exchange)

@@ -71,4 +71,4 @@ async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_ha
 
 @pytest.mark.parametrize(("raw", "hundredths"), [("", 0), ("250", 25_000)])
 def test_the_least_volume_is_set_in_contracts(raw: str, hundredths: int) -> None:
-    assert load_settings({"RL_MARKET_MIN_VOLUME_24H": raw}).books.min_volume_e2 == hundredths
+    assert load_settings({"RL_MARKET_MIN_VOLUME": raw}).books.min_volume_e2 == hundredths

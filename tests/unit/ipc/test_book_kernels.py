@@ -163,6 +163,8 @@ def test_a_trade_that_cannot_be_changes_nothing() -> None:
     stand = live_stand()
     assert stand.trade(0, (0, 8000, MAX + 1)) == TOO_LARGE
     assert stand.trade(0, (0, 8000, -1)) == b.NEGATIVE
+    assert stand.trade(0, (0, -1, 1)) == b.OFF_GRID
+    assert stand.trade(0, (0, 10_001, 1)) == b.OFF_GRID
     assert len(stand.records) == 5
     assert stand.live[0][b.N_TRADES] == 0
 
