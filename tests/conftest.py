@@ -16,7 +16,7 @@ settings.load_profile("house")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long, and on which chance, the tests that draw lots go on."""
-    parser.addoption("--rounds", type=int, default=1, help="of tests that kill at random (1)")
+    parser.addoption("--rounds", type=int, default=4, help="of tests that kill at random (4)")
     parser.addoption("--seed", type=int, default=1, help="of tests that draw lots (1)")
 
 

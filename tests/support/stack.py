@@ -147,18 +147,31 @@ class Stack:
         for name in ("books", "accounts"):
             shared_path(self.data_dir, name).unlink(missing_ok=True)
 
-    def info(self, program: str) -> dict[str, Any]:
-        """supervisord's view of a program; empty while it does not answer."""
+    def halt(self, program: str) -> None:
+        """Stop one program, and only it, until `resume`."""
+        self._ask("stopProcess", program)
+
+    def resume(self, program: str) -> None:
+        """Start it again."""
+        self._ask("startProcess", program)
+
+    def _ask(self, what: str, program: str) -> Any:
+        """supervisord's answer to a question about one program."""
         address = f"unix://{self.folder}/var/supervisor.sock"
         transport = SupervisorTransport("", "", address)
         proxy = ServerProxy("http://127.0.0.1", transport=transport)
-        name = f"{_GROUPS.get(program, 'base')}:{program}"
         try:
-            found: dict[str, Any] = proxy.supervisor.getProcessInfo(name)  # type: ignore[assignment]
-        except OSError:
-            return {}
+            call = getattr(proxy.supervisor, what)
+            return call(f"{_GROUPS.get(program, 'base')}:{program}")
         finally:
             transport.close()
+
+    def info(self, program: str) -> dict[str, Any]:
+        """supervisord's view of a program; empty while it does not answer."""
+        try:
+            found: dict[str, Any] = self._ask("getProcessInfo", program)
+        except OSError:
+            return {}
         return found
 
     def kill(self, program: str) -> int:

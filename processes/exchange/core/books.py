@@ -83,19 +83,13 @@ class BookLog:
         if not self.events % CHECKPOINT_EVERY:
             self._copies[self.events] = book.levels()
 
-    def forget(self) -> None:
-        """Past books are not needed any more; the market has ended."""
-        self._packed, self._copies = array("q"), {}
+    def change(self, event: int) -> Level:
+        """(leg, price, signed change) of an event that was a change."""
+        word = self._packed[event - 1]
+        return word & 1, (word >> 1) & 0x7FFF, word >> 16
 
-    @property
-    def kept(self) -> int:
-        """Events that it remembers: all, or none any more."""
-        return len(self._packed)
-
-    def state(self, events: int) -> PublishedBook | None:
-        """The book after the first `events` events; None when it has been forgotten."""
-        if not self._copies:
-            return None
+    def state(self, events: int) -> PublishedBook:
+        """The book after the first `events` events."""
         start = max(n for n in self._copies if n <= events)
         book = PublishedBook()
         book.replace(self._copies[start])
