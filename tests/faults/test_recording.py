@@ -26,7 +26,8 @@ from support.stack import Stack, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(7_200)]
 
-VICTIMS = (("collector",), ("recorder",), ("postgres",), ("collector", "recorder", "postgres"))
+PROGRAMS = ("collector", "recorder", "postgres")
+TOGETHER = 2  # of them, in every fourth round
 LONGEST_WAIT_S = 2.0  # between a restart and the next kill
 QUIET_S = 180  # for the recorder to bring in what waits
 ANON_BYTES = 64 << 20  # that a process may grow by while the database is away
@@ -108,30 +109,33 @@ def session_of(sessions: list[Recorded], recv_ns: int) -> Recorded:
     return [s for s in sessions if s.started_ns <= recv_ns][-1]
 
 
+def victims_of(rounds: int, chance: np.random.Generator) -> list[list[str]]:
+    """Each program alone and two at once, in an order of chance, again and again."""
+    drawn: list[list[str]] = []
+    while len(drawn) < rounds:
+        alone = [[program] for program in PROGRAMS]
+        together = chance.choice(PROGRAMS, TOGETHER, replace=False).tolist()
+        kinds = [*alone, together]
+        drawn += [kinds[n] for n in chance.permutation(len(kinds))]
+    return drawn[:rounds]
+
+
 def test_kills_at_random_moments(stack: Stack, rounds: int, seed: int) -> None:
     print(f"seed {seed}, {rounds} rounds")
     chance = np.random.default_rng(seed)
-    orders = [chance.permutation(len(VICTIMS)) for _ in range(0, rounds, len(VICTIMS))]
-    kinds = [VICTIMS[kind] for order in orders for kind in order][:rounds]
-    eventually(lambda: is_live(stack), "the first deltas")
-    begun, before = time.monotonic(), deltas_sent(stack)
+    drawn = victims_of(rounds, chance)
     with TriggerWitness(stack) as witness:
-        eventually(lambda: witness.seen, "the first triggers")
-        for number, victims in enumerate(kinds, 1):
+        for number, victims in enumerate(drawn, 1):
+            eventually(lambda: is_live(stack), "deltas are sent")
+            begun, before = time.monotonic(), deltas_sent(stack)
             time.sleep(chance.uniform(0, LONGEST_WAIT_S))  # a random moment is the point
-            for victim in chance.permutation(victims)[:2].tolist():
-                stack.kill(victim)
-                print(f"round {number}: {victim} killed")
+            rate = (deltas_sent(stack) - before) / (time.monotonic() - begun)
+            stack.kill_together(*victims)
+            print(f"round {number}: {' and '.join(victims)} killed at {rate:.0f} deltas/s")
         eventually(lambda: is_live(stack), "deltas after the last kill")
-        seconds = time.monotonic() - begun
-        print(f"{(deltas_sent(stack) - before) / seconds:.0f} deltas/s over {seconds:.0f} s")
-        eventually(lambda: newest_is_heard(stack, witness), "triggers of the last life")
+        lives = 1 + sum("collector" in victims for victims in drawn)
+        eventually(lambda: lives in witness.seen, "triggers of the last life")
         assert_recorded(stack, witness)
-
-
-def newest_is_heard(stack: Stack, witness: TriggerWitness) -> bool:
-    connections = len(stack.admin_get("/admin/books_sent"))
-    return bool(witness.seen) and max(witness.seen) >= min(connections, len(witness.seen))
 
 
 def anonymous_bytes(stack: Stack, program: str) -> int:

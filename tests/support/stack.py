@@ -176,9 +176,22 @@ class Stack:
 
     def kill(self, program: str) -> int:
         """kill -9, and wait until supervisord has started the next one -> its pid."""
-        old = int(eventually(lambda: self.info(program).get("pid"), f"{program} runs"))
-        os.kill(old, signal.SIGKILL)
-        return int(eventually(lambda: self._another(program, old), f"{program} is started again"))
+        return self.kill_together(program)[program]
+
+    def kill_together(self, *programs: str) -> dict[str, int]:
+        """kill -9 of several at the same moment -> the pids of the next ones."""
+        old = {
+            p: int(eventually(lambda p=p: self.info(p).get("pid"), f"{p} runs")) for p in programs
+        }
+        for pid in old.values():
+            os.kill(pid, signal.SIGKILL)
+        return {
+            p: int(eventually(lambda p=p: self._another(p, old[p]), f"{p} is started again"))
+            for p in programs
+        }
+
+    def _pid_of(self, program: str) -> int:
+        return int(eventually(lambda: self.info(program).get("pid"), f"{program} runs"))
 
     def _another(self, program: str, old: int) -> int:
         pid = int(self.info(program).get("pid", 0))
