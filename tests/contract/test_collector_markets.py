@@ -5,6 +5,8 @@ However many come and go: over one connection.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.exchange import Exchange, running_exchange
 from support.running_collector import (
@@ -14,6 +16,7 @@ from support.running_collector import (
 )
 
 from ipc import book as b
+from ipc.clock import mono_ns
 from ipc.messages import MarketListed
 
 PER_MARKET = ("orderbook_delta", "trade")
@@ -151,3 +154,37 @@ def _uses_of_a_row(listings: list[MarketListed]) -> list[tuple[MarketListed, Mar
         last[listing.row] = listing
     assert pairs
     return pairs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_two_thousand_markets_in_one_collector(tmp_path):
+    """The local exchange cannot trade so many at full speed: here its markets move slowly."""
+    many, slowly = {"RL_EXCHANGE_MARKETS": "2000"}, {"RL_EXCHANGE_SPEED": "0.01"}
+    rows = {"RL_BOOK_ROWS": "2048", "ORDERBOOK_MARKET_LIMIT": "2000"}
+    with running_exchange(tmp_path, **many, **slowly) as exchange:
+        begun_ns = mono_ns()
+        with running_collector(tmp_path, exchange.port, **rows) as collector:
+            await collector.until(lambda: live_count(collector) == 2_000, "all books are live")
+            print(f"2,000 books live {(mono_ns() - begun_ns) / 1e9:.2f} s after the start")
+            print(", ".join(f"{name} {kib // 1024} MB" for name, kib in memory(collector).items()))
+            await collector.until(lambda: collector.deltas() > 100, "deltas come in")
+            for ticker in sorted(live(collector))[::200]:
+                assert_row_equals_exchange(collector.row(ticker), exchange, ticker)
+            assert subscribed(exchange) == [live(collector)] * 2
+            assert collector.marks() == ["connected"]
+
+
+def live_count(collector: RunningCollector) -> int:
+    books = collector.books()
+    try:
+        return int((books.table._areas.live[:, b.STATE] == b.LIVE).sum())
+    finally:
+        books.table.close()
+
+
+def memory(collector: RunningCollector) -> dict[str, int]:
+    """KiB of the process: in all, of its own, shared."""
+    lines = Path(f"/proc/{collector.process.pid}/status").read_text().splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    return {name: int(found[name].split()[0]) for name in ("VmRSS", "RssAnon", "RssShmem")}
