@@ -185,13 +185,14 @@ class Stack:
         }
         for pid in old.values():
             os.kill(pid, signal.SIGKILL)
-        return {
-            p: int(eventually(lambda p=p: self._another(p, old[p]), f"{p} is started again"))
-            for p in programs
-        }
+        return {p: self._next_pid(p, old[p]) for p in programs}
 
     def _pid_of(self, program: str) -> int:
         return int(eventually(lambda: self.info(program).get("pid"), f"{program} runs"))
+
+    def _next_pid(self, program: str, old: int) -> int:
+        said = f"{program} is started again"
+        return int(eventually(lambda: self._another(program, old), said))
 
     def _another(self, program: str, old: int) -> int:
         pid = int(self.info(program).get("pid", 0))
