@@ -7,6 +7,7 @@ fresh snapshot; `Recovery` is told what became of a book, and asks for it.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from ipc.messages import MarkKind, UpdateType
 from processes.adapters.kalshi.errors import WireError
@@ -26,6 +27,7 @@ from processes.collector.write_queue import Refusal, Stamps, WriteQueue
 __all__ = ["BookFeed"]
 
 Data = Delta | Trade | Snapshot
+_DATA: Final = (Delta, Trade, Snapshot)  # for every frame: a tuple is told apart faster
 ENDINGS = frozenset({"determined", "settled"})
 
 
@@ -55,26 +57,23 @@ class BookFeed:
     ) -> None:
         """One frame whose `seq` has been checked; `on_yes_scale` as its subscription was made."""
         self._on_yes_scale = on_yes_scale
-        if isinstance(frame, Data):
+        if isinstance(frame, _DATA):
             market = self._markets.get(frame.msg.market_ticker)
             if market is None:
                 self.counts["frames_of_unknown_markets"] += 1
                 return
             try:
-                self._on_data(frame, market, recv_ns, mono_ns)
+                if isinstance(frame, Delta):
+                    self._on_delta(frame, market, recv_ns, mono_ns)
+                elif isinstance(frame, Trade):
+                    self._on_trade(frame, market, recv_ns, mono_ns)
+                else:
+                    self._on_snapshot(frame, market, recv_ns, mono_ns)
             except WireError as error:  # typed but not an amount: as good as a missing frame
                 self.counts["malformed_amounts"] += 1
                 self._lose(market, frame, recv_ns, mono_ns, str(error))
         elif isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
-
-    def _on_data(self, frame: Data, market: Followed, recv_ns: int, mono_ns: int) -> None:
-        if isinstance(frame, Delta):
-            self._on_delta(frame, market, recv_ns, mono_ns)
-        elif isinstance(frame, Trade):
-            self._on_trade(frame, market, recv_ns, mono_ns)
-        else:
-            self._on_snapshot(frame, market, recv_ns, mono_ns)
 
     def _on_delta(self, frame: Delta, market: Followed, recv_ns: int, mono_ns: int) -> None:
         msg = frame.msg

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -114,26 +114,27 @@ class OrderbookClient:
         await self._send()
         await asyncio.sleep(0)  # a full queue would otherwise never let others run
 
-    def take(self, frames: Iterable[Stamped]) -> None:
+    def take(self, frames: Sequence[Stamped]) -> None:
         """Frames in their order; their triggers leave together."""
+        self.counts["frames"] += len(frames)
+        now_ns, ahead_ns = self._clock.now_ns(), mono_ns()
+        replaying = self._clock.replaying
         for frame, stamp_ns in frames:
-            self._take(frame, stamp_ns)
+            if not replaying:
+                recv_ns = now_ns - (ahead_ns - stamp_ns)
+            elif frame.sending_ts_ms is not None:  # a replayed frame carries its time of receipt
+                recv_ns = frame.sending_ts_ms * _NS_PER_MS
+            else:
+                recv_ns = now_ns
+            self._take(frame, recv_ns, stamp_ns)
         self._triggers.flush()
 
-    def _take(self, frame: Frame, stamp_ns: int) -> None:
+    def _take(self, frame: Frame, recv_ns: int, stamp_ns: int) -> None:
         """The subscription's number first, then what the frame says."""
-        self.counts["frames"] += 1
-        recv_ns = self._received(frame)
         if actions := self._recovery.on_frame(frame, stamp_ns):
             self._do(actions, recv_ns)
         on_yes_scale = self._recovery.subscriptions.on_yes_scale
         self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
-
-    def _received(self, frame: Frame) -> int:
-        """Market time of receipt; a replayed frame carries its own."""
-        if self._clock.replaying and frame.sending_ts_ms is not None:
-            return frame.sending_ts_ms * _NS_PER_MS
-        return self._clock.now_ns()
 
     def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
         """Books turn STALE at once; commands wait for the socket."""

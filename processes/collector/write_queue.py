@@ -61,6 +61,7 @@ class WriteQueue:
         self._throttle_ns = throttle_ns
         self.refused: Counter[Refusal] = Counter()
         self.accepted = 0
+        self._left = 0  # records that the segment in use has room for, at least
         self.last_refusal: Refusal | None = None  # of the last update that was not accepted
 
     def enqueue_delta(
@@ -121,7 +122,11 @@ class WriteQueue:
         )
 
     def _segment(self, records: int) -> tuple[npt.NDArray[np.int64], bool]:
-        room = self._segments.room(records)
+        """The segment in use and whether it takes so many more; it is asked when in doubt only."""
+        room = True
+        if self._left < records:
+            room = self._segments.room(records)
+            self._left = self._segments.left
         return self._segments.words, room
 
     @staticmethod
@@ -131,6 +136,7 @@ class WriteQueue:
     def _settle(self, result: int, records: int) -> bool:
         if result > 0:
             self.accepted += records
+            self._left -= records
             return True
         reason = _REASONS[result]
         self.refused[reason] += 1

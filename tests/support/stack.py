@@ -180,9 +180,7 @@ class Stack:
 
     def kill_together(self, *programs: str) -> dict[str, int]:
         """kill -9 of several at the same moment -> the pids of the next ones."""
-        old = {
-            p: int(eventually(lambda p=p: self.info(p).get("pid"), f"{p} runs")) for p in programs
-        }
+        old = {p: self._pid_of(p) for p in programs}
         for pid in old.values():
             os.kill(pid, signal.SIGKILL)
         return {p: self._next_pid(p, old[p]) for p in programs}

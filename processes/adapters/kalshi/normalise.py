@@ -165,14 +165,14 @@ def levels_of_orderbook(sides: Sides, ticker: str) -> Levels:
 def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[int, int, int]:
     """(side, leg price_e4, signed delta_e2)."""
     try:
-        side, price_e4 = _LEGS[msg.side], _price(msg.price_dollars)
-        if on_yes_scale and side == NO:
-            price_e4 = ONE_DOLLAR_E4 - price_e4
-        return side, price_e4, _count(msg.delta_fp)
+        price_e4, delta_e2 = _price(msg.price_dollars), _count(msg.delta_fp)
     except ValueError as error:
         raise WireError(f"{msg.market_ticker}: {error}") from None
-    except KeyError:
-        raise WireError(f"{msg.market_ticker}: side is neither yes nor no") from None
+    if msg.side is LegText.YES:
+        return YES, price_e4, delta_e2
+    if msg.side is LegText.NO:
+        return NO, ONE_DOLLAR_E4 - price_e4 if on_yes_scale else price_e4, delta_e2
+    raise WireError(f"{msg.market_ticker}: side is neither yes nor no")
 
 
 def trade_of(msg: TradeMsg) -> tuple[int, int, int]:

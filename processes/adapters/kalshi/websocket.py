@@ -35,7 +35,7 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.wire import Frame, UnknownFrame, decode_frame
+from processes.adapters.kalshi.wire import Frame, decode_frame
 
 __all__ = ["KalshiSocket", "Stamped"]
 
@@ -47,7 +47,7 @@ CLOSE_TIMEOUT: Final = 0.3  # seconds for a goodbye that loses nothing when it i
 PING_INTERVAL: Final = 20.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
-_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
 Stamped = tuple[Frame, int]
 
@@ -67,14 +67,15 @@ class _Inbox(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A whole message, a part of one, or a goodbye."""
-        if frame.msg_type in _DATA and frame.fin:
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT and frame.fin:
             self._put(frame.get_payload_as_bytes(), transport)
-        elif frame.msg_type in _DATA or frame.msg_type == WSMsgType.CONTINUATION:
+        elif kind in _DATA:
             self._parts.append(frame.get_payload_as_bytes())
             if frame.fin:
                 self._put(b"".join(self._parts), transport)
                 self._parts.clear()
-        elif frame.msg_type == WSMsgType.CLOSE:
+        elif kind == WSMsgType.CLOSE:
             code, reason = frame.get_close_code().value, frame.get_close_reason() or ""
             self._end(f"received {code} {reason}".rstrip())
             transport.send_close(frame.get_close_code())
@@ -85,7 +86,8 @@ class _Inbox(WSListener):
         if len(self.waiting) >= self._max_queue and self._paused is None:
             self._paused = transport.underlying_transport
             self._paused.pause_reading()
-        self._wake()
+        if self._taker is not None:
+            self._wake()
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """Nothing will come any more."""
@@ -111,24 +113,22 @@ class _Inbox(WSListener):
     def _wake(self) -> None:
         if self._taker is not None and not self._taker.done():
             self._taker.set_result(None)
+        self._taker = None
 
-    async def take(self) -> tuple[bytes, int]:
-        """The next message; `SocketClosed` when there is none and none will come."""
+    async def until_any(self) -> None:
+        """Wait for a message; `SocketClosed` when there is none and none will come."""
         while not self.waiting:
             if self.closed is not None:
                 raise self.closed
             self._taker = asyncio.get_running_loop().create_future()
             await self._taker
-        return self.pop()
 
-    def pop(self) -> tuple[bytes, int]:
-        """A message that waits."""
-        message = self.waiting.popleft()
+    def resume(self) -> None:
+        """Read on, once there is room again."""
         if self._paused is not None and len(self.waiting) < self._max_queue // 2:
             if self.closed is None:
                 self._paused.resume_reading()
             self._paused = None
-        return message
 
 
 class KalshiSocket:
@@ -138,8 +138,6 @@ class KalshiSocket:
         self._transport = transport
         self._inbox = inbox
         self._failed: WireError | None = None
-        self.frames = 0
-        self.unknown = 0
 
     @classmethod
     async def connect(
@@ -201,20 +199,20 @@ class KalshiSocket:
         if self._failed is not None:
             failed, self._failed = self._failed, None
             raise failed
-        batch = [self._frame(*await self._inbox.take())]
-        while self._inbox.waiting and len(batch) < limit:
-            try:
-                batch.append(self._frame(*self._inbox.pop()))
-            except WireError as error:
-                self._failed = error  # told at the next call: the batch before it is good
-                break
+        await self._inbox.until_any()
+        batch: list[Stamped] = []
+        waiting = self._inbox.waiting
+        try:
+            while waiting and len(batch) < limit:
+                data, stamp_ns = waiting.popleft()
+                batch.append((decode_frame(data), stamp_ns))
+        except WireError as error:
+            if not batch:
+                raise
+            self._failed = error  # told at the next call: the batch before it is good
+        finally:
+            self._inbox.resume()
         return batch
-
-    def _frame(self, data: bytes, stamp_ns: int) -> Stamped:
-        frame = decode_frame(data)
-        self.frames += 1
-        self.unknown += isinstance(frame, UnknownFrame)
-        return frame, stamp_ns
 
     async def close(self) -> None:
         """Say goodbye and close; never fails."""
