@@ -11,7 +11,6 @@ from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
 from ipc.messages import MarkKind
-from ipc.units import PriceGrid
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.collector.session import Session
 from processes.runtime.log import Log
@@ -154,11 +153,6 @@ class Markets:
         if ticker not in self._refused:
             self._refused.add(ticker)
             self._log("market_refused", ticker=ticker, reason=reason)
-
-
-def _terms(info: MarketInfo) -> tuple[PriceGrid, int, int]:
-    """What a market's row is made for."""
-    return info.grid, info.open_ms, info.close_ms
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:

@@ -67,7 +67,6 @@ class OrderbookClient:
         self._socket: KalshiSocket | None = None
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
-        self._refused_ns = 0  # when a command was refused that is to be given again, 0 for none
         self.counts: Counter[str] = Counter()
 
     @property

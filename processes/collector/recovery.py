@@ -31,6 +31,8 @@ __all__ = ["Action", "Distrust", "Note", "Phase", "Recovery", "Refused", "Send",
 
 ASK_AGAIN_NS: Final = 2_000_000_000  # without any snapshot, before one is asked for again
 REFUSED_AGAIN_NS: Final = 30_000_000_000  # before a market that was refused is tried again
+# A time-out, a limit of markets, too many commands: what may be taken when it is given again soon.
+PASSING: Final = frozenset({18, 26, 27})
 PER_MARKET: Final = (Channel.TRADE, Channel.BOOK)  # in this order: no execution of a book is missed
 NEVER_NS: Final = -(1 << 62)
 
@@ -101,6 +103,7 @@ class Recovery:
         self._books: dict[str, _Book] = {}
         self._missing: dict[str, _Book] = {}  # those that are not LIVE
         self._heard_ns = NEVER_NS  # the last snapshot, of whichever market
+        self._refused_ns: int | None = None  # when a command was refused that may be taken later
 
     def phase(self, ticker: str) -> Phase:
         """Of a followed market; `KeyError` for others."""
@@ -115,8 +118,7 @@ class Recovery:
     def on_connected(self, now_ns: int) -> Sequence[Action]:
         """A new connection: an equal sid is a new subscription, whose count begins anew."""
         self.subscriptions, self._connected = Subscriptions(), True
-        life = Send(self.subscriptions.subscribe(Channel.LIFECYCLE))
-        return [life, *self._subscribe(self._books, now_ns)]
+        return self._subscribe_all(now_ns)
 
     def on_disconnected(self, reason: str) -> Sequence[Action]:
         """The connection is gone, and with it every subscription."""
@@ -160,7 +162,11 @@ class Recovery:
 
         `unrecorded` are markets whose journal has room again for a snapshot that heals.
         """
-        if not self._connected or not (self._missing or unrecorded):
+        if not self._connected:
+            return NOTHING
+        if self._refused_ns is not None and now_ns - self._refused_ns > ASK_AGAIN_NS:
+            return self._subscribe_all(now_ns)
+        if not (self._missing or unrecorded):
             return NOTHING
         asked = {
             t for t in unrecorded if t in self._books and self._may_ask(self._books[t], now_ns)
@@ -212,6 +218,8 @@ class Recovery:
         for ticker in set(event.tickers).difference(subscribed) & self._books.keys():
             self._lose(ticker, Phase.CONNECTED)
             self._books[ticker].asked_ns = now_ns
+        if event.code in PASSING:
+            self._refused_ns = now_ns
         return [Refused(event.channel, event.tickers, event.code, event.message)]
 
     def _distrust(
@@ -234,6 +242,17 @@ class Recovery:
         """While snapshots come in, this market's may be among those on their way."""
         last_ns = book.asked_ns if book.phase is Phase.GAP else max(book.asked_ns, self._heard_ns)
         return now_ns - last_ns > ASK_AGAIN_NS
+
+    def _subscribe_all(self, now_ns: int) -> Sequence[Action]:
+        """What is not subscribed yet of all that is followed."""
+        self._refused_ns = None
+        life = []
+        if self.subscriptions.sid(Channel.LIFECYCLE) is None:
+            life = [Send(self.subscriptions.subscribe(Channel.LIFECYCLE))]
+        there = self.subscriptions.tickers(Channel.BOOK)
+        new = self._subscribe(set(self._books).difference(there), now_ns)
+        trades = self.subscriptions.add(Channel.TRADE, self._books)
+        return [*life, *new, *_sent([trades])]
 
     def _subscribe(self, tickers: Iterable[str], now_ns: int) -> Sequence[Action]:
         wanted = [t for t in tickers if t in self._books]

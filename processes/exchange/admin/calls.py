@@ -15,158 +15,10 @@ from processes.exchange.stream.sockets import CONNECTIONS
 
 __all__ = ["routes"]
 
-MOST_FRAMES = 50_000  # of one answer
+OWN_PATHS: Final = ("pause", "fees", "grid", "close_time", "close_market", "lag", "disconnect")
 
 
-def _refuse(text: str, status: int = 400) -> Rejection:
-    return Rejection.flat(status, "bad_request" if status == 400 else "not_found", text)
-
-
-def _number(request: web.Request, name: str) -> int | None:
-    raw = request.query.get(name, "")
-    if raw and not raw.isdecimal():
-        raise _refuse(f"{name}={raw!r} is not a whole number")
-    return int(raw) if raw else None
-
-
-def _levels(book: PublishedBook, leg: int) -> list[list[str]]:
-    return [[format_price(p), format_count(c)] for p, c in book.ascending(leg)]
-
-
-async def book(request: web.Request) -> web.Response:
-    """A market's book now, or as of a `seq` sent on a subscription of a connection."""
-    house, ticker = request.app[HOUSE], request.query.get("ticker", "")
-    seq = _number(request, "seq")
-    found = house.market(ticker).book if seq is None else _book_at(house, request, ticker, seq)
-    sides = {"yes": _levels(found, YES), "no": _levels(found, NO)}
-    return answer({"ticker": ticker, "seq": seq} | sides)
-
-
-def _book_at(house: House, request: web.Request, ticker: str, seq: int) -> PublishedBook:
-    subscription = _subscription(house, request, ticker)
-    if not 1 <= seq <= subscription.seq:
-        raise _refuse(f"seq={seq} was not sent; allowed: 1 to {subscription.seq}")
-    for number, events in subscription.states_before(seq):
-        market = house.venue.by_number[number]
-        if market.ticker == ticker:
-            return market.log.state(events)
-    raise _refuse(f"no frame of {ticker} up to seq {seq}", 404)
-
-
-def _subscription(house: House, request: web.Request, ticker: str) -> Subscription:
-    """The one that is named; without a name, the newest book subscription of the market."""
-    connection, sid = _number(request, "connection"), _number(request, "sid")
-    known = house.hub.known
-    sessions = [known[connection]] if connection in known else []
-    if connection is None:
-        sessions = list(reversed(known.values()))
-    for session in sessions:
-        for subscription in session.history.values():
-            fits = subscription.sid == sid if sid is not None else subscription.covers(ticker)
-            if subscription.channel is Channel.BOOK and fits:
-                return subscription
-    raise _refuse(f"no book subscription for connection={connection} sid={sid} {ticker}", 404)
-
-
-def _subscription_row(subscription: Subscription) -> dict[str, Any]:
-    return {
-        "sid": subscription.sid,
-        "channel": str(subscription.channel),
-        "tickers": subscription.listed(),
-        "last_seq": subscription.seq,
-        "frames": subscription.frames,
-        "use_yes_price": subscription.on_yes_scale,
-    }
-
-
-def _session_row(session: Session) -> dict[str, Any]:
-    return {
-        "id": session.number,
-        "api_key_id": session.account.api_key_id,
-        "subscriptions": [_subscription_row(s) for s in session.by_sid.values()],
-    }
-
-
-async def connections(request: web.Request) -> web.Response:
-    """Who is connected, to what."""
-    return answer([_session_row(s) for s in request.app[HOUSE].hub.sessions.values()])
-
-
-async def sent(request: web.Request) -> web.Response:
-    """Frames sent over all connections, and what the core published, by market."""
-    counters = request.app[HOUSE].hub.sent
-    tickers = sorted({*counters.deltas, *counters.snapshots, *counters.trades})
-    return answer(
-        {
-            "deltas": counters.deltas.total(),
-            "snapshots": counters.snapshots.total(),
-            "trades": counters.trades.total(),
-            "tickers": {
-                t: {
-                    "deltas": counters.deltas[t],
-                    "snapshots": counters.snapshots[t],
-                    "trades": counters.trades[t],
-                }
-                for t in tickers
-            },
-        }
-    )
-
-
-async def frames(request: web.Request) -> web.Response:
-    """What each `seq` of a connection's book subscription said: `[seq, ticker, kind, levels]`.
-
-    Levels are `[leg, leg's own price_e4, count_e2]`: a delta's signed change, all of a snapshot.
-    """
-    house = request.app[HOUSE]
-    subscription = _subscription(house, request, "")
-    first, last = _number(request, "first") or 1, _number(request, "last") or subscription.seq
-    if last - first >= MOST_FRAMES:
-        raise _refuse(f"first={first} last={last}: at most {MOST_FRAMES} frames")
-    found = []
-    for seq, number, events, is_delta in subscription.frames_between(first, last):
-        market = house.venue.by_number[number]
-        log = market.log
-        levels = [log.change(events)] if is_delta else log.state(events).levels()
-        found.append([seq, market.ticker, "delta" if is_delta else "snapshot", levels])
-    return answer({"last_seq": subscription.seq, "frames": found})
-
-
-async def books_sent(request: web.Request) -> web.Response:
-    """Every book subscription that there ever was, those of gone connections too."""
-    known = request.app[HOUSE].hub.known.values()
-    pairs = [(n, s) for n in known for s in n.history.values() if s.channel is Channel.BOOK]
-    return answer([{"connection": n.number, "sid": s.sid, "last_seq": s.seq} for n, s in pairs])
-
-
-async def orders(request: web.Request) -> web.Response:
-    """Every account's orders and money."""
-    house = request.app[HOUSE]
-    return answer(
-        {
-            "orders": [views.order(o) for o in house.desk.orders.values()],
-            "accounts": [
-                {
-                    "api_key_id": a.api_key_id,
-                    "cash_e6": a.cash_e6,
-                    "held_e6": a.held_e6,
-                    "fills": len(house.desk.fills[a.user_id]),
-                    "positions_e2": {t: p.count_e2 for t, p in a.positions.items()},
-                }
-                for a in house.venue.accounts.values()
-            ],
-        }
-    )
-
-
-async def clock(request: web.Request) -> web.Response:
-    """Market time."""
-    house = request.app[HOUSE]
-    return answer({"market_ms": house.venue.now_ms(), "speed": house.time.speed})
-
-
-async def disconnect(request: web.Request) -> web.Response:
-    """Cut one connection (`{"connection": n}`), or all."""
+async def _carry_out(request: web.Request, named: dict[str, Any]) -> dict[str, Any]:
     data = await request.read()
     body = (json_object(data) if data else {}) | named
     try:
@@ -188,15 +40,6 @@ async def by_its_path(request: web.Request) -> web.Response:
 
 
 def routes() -> list[web.RouteDef]:
-    """All of the admin port."""
-    return [
-        web.get("/admin/book", book),
-        web.get("/admin/connections", connections),
-        web.get("/admin/sent", sent),
-        web.get("/admin/frames", frames),
-        web.get("/admin/books_sent", books_sent),
-        web.get("/admin/orders", orders),
-        web.get("/admin/clock", clock),
-        web.post("/admin/disconnect", disconnect),
-        web.post("/admin/fault", fault),
-    ]
+    """All of them."""
+    paths = [web.post(f"/admin/{kind}", by_its_path) for kind in OWN_PATHS]
+    return [web.post("/admin/fault", fault), *paths]

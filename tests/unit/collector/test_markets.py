@@ -134,3 +134,14 @@ def test_a_book_is_expected_until_the_close_or_the_outcome(tmp_path):
         rig.take(lifecycle("B", "determined"))
         assert not rig.markets.is_open("B", START_NS)
         assert not rig.markets.is_open("Z", START_NS)
+
+
+def test_a_market_whose_prices_have_become_too_fine_is_no_longer_followed(tmp_path):
+    fine = PriceGrid([PriceRange(0, 10_000, 10)])
+    with CollectorRig(tmp_path) as rig:
+        rig.follow("A")
+        info = msgspec.structs.replace(market("A"), grid=fine)
+        assert rig.markets.follow([info], START_NS).removed == ("A",)
+        assert rig.markets.follow([info], START_NS).removed == ()
+        assert rig.markets.tickers == ()
+        assert len(rig.lines) == 1

@@ -123,13 +123,30 @@ def resyncing() -> Stand:
     return stand
 
 
-def refused() -> Stand:
-    """Both markets were refused."""
+def refused(code: int = 11) -> Stand:
+    """Both markets were refused, on both channels."""
     stand = Stand()
     stand.recovery.on_connected(0)
     stand.frame(subscribed(1, LIFE, 1))
-    stand.frame(error(26, id=2), 0)
-    stand.frame(error(26, id=3), 0)
+    stand.frame(error(code, id=2), 0)
+    stand.frame(error(code, id=3), 0)
+    return stand
+
+
+def too_many() -> Stand:
+    """The same, for now."""
+    return refused(27)
+
+
+def no_lives() -> Stand:
+    """All but the channel of lives was taken."""
+    stand = Stand()
+    stand.recovery.on_connected(0)
+    stand.frame(error(27, id=1), 0)
+    stand.frame(subscribed(2, TRADE, 2))
+    stand.frame(subscribed(3, BOOK, 3))
+    stand.frame(stand.book(snapshot, "A"))
+    stand.frame(stand.book(snapshot, "B"))
     return stand
 
 
@@ -251,6 +268,14 @@ TABLE: list[tuple[Callable[[], Stand], Event, tuple[Phase, Phase], list[str]]] =
         (SUBSCRIBING, SUBSCRIBING),
         [f"subscribe {TRADE} A B", f"subscribe {BOOK} A B"],
     ),
+    (too_many, soon, (CONNECTED, CONNECTED), []),
+    (
+        too_many,
+        later,
+        (SUBSCRIBING, SUBSCRIBING),
+        [f"subscribe {TRADE} A B", f"subscribe {BOOK} A B"],
+    ),
+    (no_lives, later, (LIVE, LIVE), [f"subscribe {LIFE}"]),
     (refused, disconnect, (OFFLINE, OFFLINE), ["stale A B (disconnected)"]),
     # live
     (live, delta_a, (LIVE, LIVE), []),
