@@ -171,9 +171,7 @@ def record_trade(
         store_release(words, COUNT, words[COUNT] + 1)
     begin_write(target)
     b.apply_trade(target, price_e4, count_e2, side, stamps[1])
-    book_seq = target[b.SEQ]  # trades have a subscription, and so a count, of their own
     _stamp(target, stamps, event_no)
-    target[b.SEQ] = book_seq
     end_write(target)
     _mark_tick(target, frozen[row], throttle_ns)
     return int(event_no)

@@ -181,10 +181,6 @@ class Subscriptions:
         command_id = self._take_id(_Kind.REFRESH, Channel.BOOK, wanted)
         return commands.get_snapshot(command_id, state.sid, wanted)
 
-    def give_up(self, tickers: Iterable[str]) -> None:
-        """The snapshots of these markets did not come: they may be asked for again."""
-        self._await_no_more(tickers)
-
     def unsubscribe(self, channel: str) -> bytes | None:
         """End a channel's subscription; None when there is none."""
         sid = self.sid(channel)
@@ -229,7 +225,7 @@ class Subscriptions:
             channel = self._names.get(sid, "")
             tickers = self.tickers(channel)
             if channel == Channel.BOOK:  # what was on its way may be among the lost
-                self._await_no_more(tickers)
+                self._forget_refreshes(tickers)
             events.append(Gap(channel, sid, expected, seq, tickers))
 
     def _answered(self, command_id: int | None) -> _Command | None:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.commands import Channel
-from processes.exchange.core.books import NO, YES, PublishedBook
+from processes.exchange.core.books import NO, YES, BookLog, Level, PublishedBook
 from processes.exchange.core.rejections import Rejection
 from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.rest import views
@@ -122,6 +122,7 @@ async def frames(request: web.Request) -> web.Response:
     """What each `seq` of a connection's book subscription said: `[seq, ticker, kind, levels]`.
 
     Levels are `[leg, leg's own price_e4, count_e2]`: a delta's signed change, all of a snapshot.
+    Markets whose past books are not kept any more are left out.
     """
     house = request.app[HOUSE]
     subscription = _subscription(house, request, "")
@@ -130,11 +131,19 @@ async def frames(request: web.Request) -> web.Response:
         raise _refuse(f"first={first} last={last}: at most {MOST_FRAMES} frames")
     found = []
     for seq, number, events, is_delta in subscription.frames_between(first, last):
-        market = house.venue.by_number[number]
-        log = market.log
-        levels = [log.change(events)] if is_delta else log.state(events).levels()
-        found.append([seq, market.ticker, "delta" if is_delta else "snapshot", levels])
+        market = house.venue.by_number.get(number)
+        if market is not None and market.log.kept:
+            levels = _said(market.log, events, is_delta=is_delta)
+            found.append([seq, market.ticker, "delta" if is_delta else "snapshot", levels])
     return answer({"last_seq": subscription.seq, "frames": found})
+
+
+def _said(log: BookLog, events: int, *, is_delta: bool) -> list[Level | None]:
+    """What a frame said of its book."""
+    if is_delta:
+        return [log.change(events)]
+    past = log.state(events)
+    return list(past.levels()) if past else []
 
 
 async def books_sent(request: web.Request) -> web.Response:

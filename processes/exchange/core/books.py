@@ -83,13 +83,26 @@ class BookLog:
         if not self.events % CHECKPOINT_EVERY:
             self._copies[self.events] = book.levels()
 
-    def change(self, event: int) -> Level:
-        """(leg, price, signed change) of an event that was a change."""
+    def forget(self) -> None:
+        """Past books are not needed any more; the market has ended."""
+        self._packed, self._copies = array("q"), {}
+
+    @property
+    def kept(self) -> int:
+        """Events that it remembers: all, or none any more."""
+        return len(self._packed)
+
+    def change(self, event: int) -> Level | None:
+        """(leg, price, signed change) of an event that was a change; None when forgotten."""
+        if not self._packed:
+            return None
         word = self._packed[event - 1]
         return word & 1, (word >> 1) & 0x7FFF, word >> 16
 
-    def state(self, events: int) -> PublishedBook:
-        """The book after the first `events` events."""
+    def state(self, events: int) -> PublishedBook | None:
+        """The book after the first `events` events; None when it has been forgotten."""
+        if not self._copies:
+            return None
         start = max(n for n in self._copies if n <= events)
         book = PublishedBook()
         book.replace(self._copies[start])

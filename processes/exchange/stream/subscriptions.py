@@ -21,6 +21,7 @@ _STATE_BITS: Final = 40
 _DELTA: Final = 1 << 39  # in a state: the frame was its last event, not the whole book
 _EVENTS: Final = _DELTA - 1
 DELTA_FRAME: Final = "orderbook_delta"
+MOST_STATES: Final = 4_000_000  # then the older half goes
 
 
 class Subscription:
@@ -58,9 +59,9 @@ class Subscription:
             head = self._heads[frame_type] = self._head(frame_type)
         self.frames += 1
         if not self.is_sequenced:
-            return head + frame.tail
-        is_delta = frame.type == DELTA_FRAME
-        return b"%b%d%b" % (head, self.next_seq(market, is_delta=is_delta), frame.tail)
+            return head + tail
+        is_delta = frame_type == DELTA_FRAME
+        return b"%b%d%b" % (head, self.next_seq(market, is_delta=is_delta), tail)
 
     def _head(self, frame_type: str) -> bytes:
         seq = ',"seq":' if self.is_sequenced else ""
@@ -72,7 +73,7 @@ class Subscription:
         if self._shows_books:
             state = NO_STATE
             if market is not None:
-                state = (market.number << _STATE_BITS) | len(market.log) | _DELTA * is_delta
+                state = (market.number << _STATE_BITS) | market.log.events | _DELTA * is_delta
             self._states.append(state)
             if len(self._states) > MOST_STATES:
                 del self._states[: MOST_STATES // 2]
@@ -88,7 +89,7 @@ class Subscription:
 
     def frames_between(self, first: int, last: int) -> Iterable[tuple[int, int, int, bool]]:
         """(seq, market number, events in its book, whether it is the last of them) of books."""
-        for seq in range(max(first, 1), min(last, self.seq) + 1):
-            word = self._states[seq]
+        for seq in range(max(first, 1, self._first), min(last, self.seq) + 1):
+            word = self._states[seq - self._first]
             if word != NO_STATE:
                 yield seq, word >> _STATE_BITS, word & _EVENTS, bool(word & _DELTA)

@@ -186,13 +186,6 @@ def test_a_snapshot_that_may_be_among_the_lost_frames_is_asked_for_again() -> No
     assert said(subscriptions.refresh(["A", "B"]))["params"]["market_tickers"] == ["A", "B"]
 
 
-def test_a_snapshot_that_does_not_come_is_given_up() -> None:
-    subscriptions = ready("A", "B")
-    subscriptions.refresh(["A", "B"])
-    subscriptions.give_up(["B"])
-    assert said(subscriptions.refresh(["A", "B"]))["params"]["market_tickers"] == ["B"]
-
-
 def test_a_refused_refresh_may_be_tried_again() -> None:
     subscriptions = ready("A")
     subscriptions.refresh(["A"])
