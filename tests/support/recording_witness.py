@@ -140,10 +140,10 @@ def assert_frames_equal(
     recorded: dict[int, Frame], sent: list[dict[int, Frame]], marks: list[tuple[str, int]]
 ) -> int:
     """One subscription as recorded is one as sent: nothing else, nothing left out -> its frames."""
-    first = min(recorded)
+    first, last = min(recorded), max(recorded)
     (same,) = [s for s in sent if all(s.get(q) == recorded[q] for q in list(recorded)[:200])]
     assert {q: f for q, f in recorded.items() if same.get(q) != f} == {}
-    expected = {seq for seq in same if first <= seq <= max(recorded)}
+    expected = {seq for seq in same if first <= seq <= last}
     missing = expected - recorded.keys()
     assert not missing or any(kind in ("gap", "hole") for kind, _ in marks), sorted(missing)[:9]
     return len(recorded)
