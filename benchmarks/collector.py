@@ -23,15 +23,15 @@ from ipc.clock import mono_ns
 from ipc.journal import EventReader, Kind, list_streams
 from ipc.shared_file import shared_path
 
-__all__ = ["run"]
+__all__ = ["count_of", "cpu_s", "process", "run", "until_journalled"]
 
-DELTAS: Final = 100_000
+DELTAS: Final = 300_000
 PATIENCE_NS: Final = 60 * 1_000_000_000
 POLL_S: Final = 0.05
 
 
 @contextmanager
-def _process(module: str, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+def process(module: str, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
     known = {k: v for k, v in os.environ.items() if not k.startswith(("RL_", "KALSHI_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -46,17 +46,38 @@ def _process(module: str, *arguments: str, **environ: str) -> Iterator[subproces
         process.communicate()
 
 
-def _journalled(data_dir: Path, number: int, collector: subprocess.Popen[str]) -> np.ndarray:
-    """The events of the run, once there are so many deltas."""
+def count_of(data_dir: Path) -> int:
+    """Events that the collector has journalled."""
+    total = 0
+    for producer, _, folder in list_streams(data_dir):
+        if producer == "collector":
+            reader = EventReader(folder)
+            total += reader.count()
+            reader.close()
+    return total
+
+
+def until_journalled(data_dir: Path, number: int, collector: subprocess.Popen[str]) -> int:
+    """Wait for so many events -> how many there are."""
     deadline = mono_ns() + PATIENCE_NS
     while mono_ns() < deadline and collector.poll() is None:
-        for _, _, folder in list_streams(data_dir):
-            reader = EventReader(folder)
-            if reader.count() > number:  # and its snapshot
-                return reader.read(1, reader.count())
-            reader.close()
+        if (count := count_of(data_dir)) > number:
+            return count
         time.sleep(POLL_S)
-    raise RuntimeError(f"the collector did not journal {number} deltas")
+    raise RuntimeError(f"the collector did not journal {number} events")
+
+
+def cpu_s(process: subprocess.Popen[str]) -> float:
+    """Seconds of a core that a process has used."""
+    text = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii")
+    used = text.rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+
+
+def _events(data_dir: Path) -> np.ndarray:
+    ((_, _, folder),) = list_streams(data_dir)
+    reader = EventReader(folder)
+    return reader.read(1, reader.count())
 
 
 def _rate(events: np.ndarray) -> list[Figure]:
@@ -70,13 +91,18 @@ def _rate(events: np.ndarray) -> list[Figure]:
 
 
 def run() -> list[Figure]:
-    """One burst, from its first delta to its last."""
+    """One burst, from its first delta to its last; what it cost is known however busy the rest."""
     with tempfile.TemporaryDirectory() as name:
-        with _process("benchmarks.sender", name, str(DELTAS)) as sender:
+        folder = Path(name)
+        with process("benchmarks.sender", name, str(DELTAS)) as sender:
             assert sender.stdout is not None
             port = sender.stdout.readline().strip()
             places = {"RL_DATA_DIR": name, "RL_EXCHANGE_PORT": port}
-            with _process("processes.collector", **places) as collector:
-                events = _journalled(Path(name), DELTAS, collector)
-        shared_path(Path(name), "books").unlink()
-    return _rate(events)
+            with process("processes.collector", **places) as collector:
+                first, used_s = until_journalled(folder, DELTAS // 10, collector), cpu_s(collector)
+                last = until_journalled(folder, DELTAS, collector)
+                used_s = cpu_s(collector) - used_s
+                events = _events(folder)
+        shared_path(folder, "books").unlink()
+    cost = Figure("the same, of a core", 1e6 * used_s / (last - first), "us")
+    return [*_rate(events), cost]

@@ -1,7 +1,7 @@
-"""A stand-in for the exchange that only sends: `python -m benchmarks.sender <data_dir> <deltas>`.
+"""A stand-in for the exchange that only sends: `benchmarks.sender <data_dir> <deltas> [<rate>]`.
 
 It lists one market, answers subscriptions, and writes frames that were encoded before anybody
-connected, as fast as the socket takes them. Prints its port.
+connected: as fast as the socket takes them, or so many a second. Prints its port.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from benchmarks.market import TICKER
-from ipc.clock import MarketClockWriter, real_ns
+from ipc.clock import MarketClockWriter, mono_ns, real_ns
 from ipc.units import ONE_DOLLAR_E4, format_count, format_price
 from processes.adapters.kalshi.commands import Channel, decode_command
 from processes.adapters.kalshi.credentials import (
@@ -36,6 +36,7 @@ from processes.adapters.kalshi.wire_rest import Market, MarketsPage, PriceRangeT
 __all__ = ["main"]
 
 CHUNK: Final = 1 << 16  # bytes of one write
+PACE_S: Final = 0.01  # between two writes at a rate
 BOOK_SID: Final = 1
 _SIDS: Final = {Channel.BOOK: BOOK_SID, Channel.TRADE: 2, Channel.LIFECYCLE: 3}
 _SIDES: Final = ("yes", "no")
@@ -101,16 +102,17 @@ def _listing() -> bytes:
 class _Sender:
     """What is sent, made before anybody listens."""
 
-    def __init__(self, deltas: int) -> None:
+    def __init__(self, deltas: int, rate: int) -> None:
         self._snapshot = _snapshot()
         self._deltas = memoryview(_deltas(deltas))
+        self._bytes_s = len(self._deltas) * rate // deltas  # 0: as fast as it goes
         self._listing = _listing()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, REST or WebSocket by what it asks."""
         protocol = ServerProtocol()
         try:
-            while data := await reader.read(CHUNK):
+            while data := await _more(reader):
                 protocol.receive_data(data)
                 for event in protocol.events_received():
                     if isinstance(event, Request):
@@ -141,9 +143,29 @@ class _Sender:
                 await self._send_all(writer)
 
     async def _send_all(self, writer: asyncio.StreamWriter) -> None:
+        if self._bytes_s:
+            await self._send_paced(writer)
+            return
         for at in range(0, len(self._deltas), CHUNK):
             writer.write(self._deltas[at : at + CHUNK])
             await writer.drain()
+
+    async def _send_paced(self, writer: asyncio.StreamWriter) -> None:
+        begun_ns, at = mono_ns(), 0
+        while at < len(self._deltas):
+            due = min((mono_ns() - begun_ns) * self._bytes_s // 1_000_000_000, len(self._deltas))
+            writer.write(self._deltas[at:due])
+            await writer.drain()
+            at = due
+            await asyncio.sleep(PACE_S)
+
+
+async def _more(reader: asyncio.StreamReader) -> bytes:
+    """What came, nothing when the client has gone, however it went."""
+    try:
+        return await reader.read(CHUNK)
+    except ConnectionError:
+        return b""
 
 
 def _introduce(data_dir: Path) -> None:
@@ -157,17 +179,17 @@ def _introduce(data_dir: Path) -> None:
     MarketClockWriter(clock_path(data_dir)).announce(real_ns(), 1_000)
 
 
-async def _run(data_dir: Path, deltas: int) -> None:
-    sender = _Sender(deltas)
+async def _run(data_dir: Path, deltas: int, rate: int) -> None:
+    sender = _Sender(deltas, rate)
     server = await asyncio.start_server(sender.serve, "127.0.0.1", 0)
     _introduce(data_dir)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-def main(data_dir: str, deltas: str) -> None:
+def main(data_dir: str, deltas: str, rate: str = "0") -> None:
     """Serve until killed."""
-    uvloop.run(_run(Path(data_dir), int(deltas)))
+    uvloop.run(_run(Path(data_dir), int(deltas), int(rate)))
 
 
 if __name__ == "__main__":

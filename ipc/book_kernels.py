@@ -16,6 +16,7 @@ from ipc import book as b
 from ipc.atomics import store_release
 from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
 from ipc.seqlock import begin_write, end_write
+from ipc.units import ONE_DOLLAR_E4
 
 __all__ = [
     "NOT_LIVE",
@@ -162,6 +163,8 @@ def record_trade(
         return TOO_LARGE
     if count_e2 < 0:
         return int(b.NEGATIVE)
+    if not 0 <= price_e4 <= ONE_DOLLAR_E4:
+        return int(b.OFF_GRID)
     event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
     if event_no != REFUSED:
         _put(words, words[COUNT], stamps, TRADE, side, row, price_e4, count_e2)

@@ -235,6 +235,13 @@ class BookTableWriter:
         self._next_market += 1
         return row
 
+    def move_times(self, row: int, open_ms: int, close_ms: int) -> None:
+        """The market opens or closes at another time than was said."""
+        for area in (self.live, self.frozen):
+            begin_write(area[row])
+            area[row, b.OPEN_MS], area[row, b.CLOSE_MS] = open_ms, close_ms
+            end_write(area[row])
+
     def remove_market(self, row: int) -> None:
         """Take a market out of the directory; its row is used again last of all."""
         self._name(row, 0, b"")

@@ -34,6 +34,8 @@ PRICE_SCALE: Final = 10_000
 COUNT_SCALE: Final = 100
 MONEY_SCALE: Final = 1_000_000
 ONE_DOLLAR_E4: Final = PRICE_SCALE
+MOST: Final = 2**62  # of any amount, in its own unit: sums of two fit into 64 bits
+_MOST_DIGITS: Final = 30
 MAX_RANGES: Final = 8  # ranges a book row has room for
 
 
@@ -44,10 +46,14 @@ def _parse(text: str, places: int, what: str) -> int:
     digits = frac.rstrip("0")
     if not (whole + frac).isdecimal() or not (whole + frac).isascii() or not whole:
         raise ValueError(f"{what} {text!r} is not a decimal number")
+    if len(whole) > _MOST_DIGITS:
+        raise ValueError(f"{what} of {len(whole)} digits is out of range")
     if len(digits) > places:
         raise ValueError(f"{what} {text!r} has more than {places} decimals")
     scale: int = 10**places
     value = int(whole) * scale + int(frac[:places].ljust(places, "0") or "0")
+    if value > MOST:
+        raise ValueError(f"{what} {text!r} is out of range")
     return -value if text.startswith("-") else value
 
 

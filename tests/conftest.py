@@ -14,6 +14,26 @@ settings.register_profile("hunt", deadline=None, max_examples=2_000)
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long, and on which chance, the tests that draw lots go on."""
+    parser.addoption("--rounds", type=int, default=4, help="of tests that kill at random (4)")
+    parser.addoption("--seed", type=int, default=1, help="of tests that draw lots (1)")
+
+
+@pytest.fixture
+def rounds(pytestconfig: pytest.Config) -> int:
+    """How many rounds of kills were asked for."""
+    asked: int = pytestconfig.getoption("rounds")
+    return asked
+
+
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """The seed that was asked for."""
+    asked: int = pytestconfig.getoption("seed")
+    return asked
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One embedded server for the whole run."""

@@ -170,6 +170,11 @@ class EventSegments:
         """The number that the next accepted record gets."""
         return self._segment.first_event_no + self._segment.count
 
+    @property
+    def left(self) -> int:
+        """Records that the segment in use has room for."""
+        return int(self.words[CAPACITY] - self.words[COUNT])
+
     def room(self, records: int) -> bool:
         """Whether `records` more will be accepted."""
         if self.words[COUNT] + records <= self.words[CAPACITY]:

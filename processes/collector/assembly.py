@@ -19,6 +19,7 @@ from processes.collector.discovery import Discovery
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Markets
 from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.recovery import Recovery
 from processes.collector.service import Collector
 from processes.collector.session import Session, SessionFacts
 from processes.collector.triggers import Triggers
@@ -67,7 +68,8 @@ def assemble(
     queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * 1_000_000)
     triggers = Triggers(table, publisher)
     seed = int(rng.integers(2**32))
-    feed = BookFeed(markets, queue, session, triggers)
+    recovery = Recovery()
+    feed = BookFeed(markets, queue, session, triggers, recovery)
     return Collector(
         table=table,
         session=session,
@@ -78,6 +80,7 @@ def assemble(
             target,
             signer,
             feed=feed,
+            recovery=recovery,
             markets=markets,
             session=session,
             triggers=triggers,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from ipc.units import parse_count
 from processes.adapters.kalshi.normalise import MarketInfo, market_of
 from processes.adapters.kalshi.rest import KalshiTradingClient
+from processes.adapters.kalshi.wire_enums import MarketStatus
 from processes.adapters.kalshi.wire_rest import Market
 from processes.runtime.config import BookSettings
 from processes.runtime.log import Log
@@ -14,9 +16,23 @@ from processes.runtime.log import Log
 __all__ = ["Discovery", "choose"]
 
 
-def choose(markets: Iterable[Market], limit: int) -> list[Market]:
-    """The `limit` most traded of the last 24 hours, ties by ticker."""
-    ranked = sorted(markets, key=lambda m: (-parse_count(m.volume_24h_fp or "0.00"), m.ticker))
+MOST_TICKERS: Final = 100  # named in one request
+LIVING: Final = frozenset({MarketStatus.INITIALIZED, MarketStatus.INACTIVE, MarketStatus.ACTIVE})
+
+
+def _volume_e2(market: Market) -> int:
+    return parse_count(market.volume_24h_fp or "0.00")
+
+
+def choose(
+    markets: Iterable[Market], limit: int, *, keep: Collection[str] = (), min_volume_e2: int = 0
+) -> list[Market]:
+    """The `limit` most traded of the last 24 hours, ties by ticker.
+
+    Those to `keep` come first: a recording is worth more whole than of whoever leads today.
+    """
+    able = (m for m in markets if m.ticker in keep or _volume_e2(m) >= min_volume_e2)
+    ranked = sorted(able, key=lambda m: (m.ticker not in keep, -_volume_e2(m), m.ticker))
     return ranked[:limit]
 
 
@@ -29,18 +45,34 @@ class Discovery:
         self._log = log
         self._refused: set[str] = set()
 
-    async def look(self) -> list[MarketInfo]:
+    async def look(self, followed: Collection[str] = ()) -> list[MarketInfo]:
         """The markets wanted now, best first; `KalshiError` when the exchange does not say."""
-        found = choose(await self._open(), self._settings.market_limit)
+        wanted = self._settings
+        if wanted.mode == "config":
+            found = await self._named()
+        else:
+            found = choose(
+                await self._open(),
+                wanted.market_limit,
+                keep=followed,
+                min_volume_e2=wanted.min_volume_e2,
+            )
         return [info for m in found if (info := self._described(m)) is not None]
 
     async def close(self) -> None:
         """Close the client's connections."""
         await self._client.close()
 
+    async def _named(self) -> list[Market]:
+        """Those of the list that live, in its order."""
+        found: dict[str, Market] = {}
+        tickers = self._settings.tickers
+        for at in range(0, len(tickers), MOST_TICKERS):
+            page = await self._client.markets(tickers=tickers[at : at + MOST_TICKERS])
+            found.update({m.ticker: m for m in page if m.status in LIVING})
+        return [found[ticker] for ticker in tickers if ticker in found]
+
     async def _open(self) -> list[Market]:
-        if self._settings.mode == "config":
-            return await self._client.markets(tickers=self._settings.tickers)
         if not self._settings.series:
             return await self._client.markets(status="open")
         found: list[Market] = []

@@ -11,23 +11,36 @@ from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
 from ipc.messages import MarkKind
-from ipc.units import PriceGrid
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.collector.session import Session
 from processes.runtime.log import Log
 
 __all__ = ["Changes", "Followed", "Markets"]
 
-KEEP_CLOSED_NS: Final = 60_000_000_000  # market time after its close before a row is given up
+KEEP_NS: Final = 60_000_000_000  # market time: what is over keeps its row, for readers to see it
 _NS_PER_MS: Final = 1_000_000
 
 
 class Followed(msgspec.Struct):
-    """A market with a row. `snapshot_clock` is the exchange's clock of its last snapshot."""
+    """A market with a row. `snapshot_clock` is the exchange's clock of its last snapshot.
+
+    `decided_ns` and `unlisted_ns`: since when, in market time, its outcome is known, and since when
+    the exchange's list has been without it.
+    """
 
     info: MarketInfo
     row: int
     snapshot_clock: int = 0
+    decided_ns: int | None = None
+    unlisted_ns: int | None = None
+
+    def is_past(self, now_ns: int) -> bool:
+        """Whether it has been over for so long that its row may go."""
+        if _closed(self.info, now_ns - KEEP_NS):
+            return True
+        ends = (self.decided_ns, self.unlisted_ns)
+        # Either way: a replay that begins anew takes market time back.
+        return any(end is not None and abs(now_ns - end) >= KEEP_NS for end in ends)
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -70,10 +83,10 @@ class Markets:
         """Markets whose book is LIVE."""
         return sum(self.state_of(m) == b.LIVE for m in self)
 
-    def without_book(self, now_ns: int) -> set[str]:
-        """Open markets whose book is not LIVE."""
-        missing = (m.info for m in self if self.state_of(m) != b.LIVE)
-        return {info.ticker for info in missing if not _closed(info, now_ns)}
+    def is_open(self, ticker: str, now_ns: int) -> bool:
+        """Whether a book is to be expected of a market."""
+        market = self._followed.get(ticker)
+        return market is not None and market.decided_ns is None and not _closed(market.info, now_ns)
 
     def make_stale(self, tickers: Iterable[str]) -> None:
         """Believe none of these books until its next snapshot."""
@@ -86,34 +99,40 @@ class Markets:
         market = self._followed.get(ticker)
         if market is None or self._table.live[market.row, b.FLAGS] & b.CLOSED:
             return
+        market.decided_ns = now_ns
         set_state(self._table.live, market.row, self.state_of(market), b.CLOSED)
         self._session.mark(MarkKind.CLOSED, ticker, now_ns, detail)
 
     def follow(self, wanted: Iterable[MarketInfo], now_ns: int) -> Changes:
-        """Give rows to new markets and take those back whose close is long past.
+        """Give rows to new markets and take back those of markets that are long over."""
+        listed = {info.ticker: info for info in wanted}
+        removed = [m for m in self if self._may_go(m, listed.get(m.info.ticker), now_ns)]
+        for market in removed:
+            self._table.remove_market(self._followed.pop(market.info.ticker).row)
+        new = (i for i in listed.values() if i.ticker not in self._followed)
+        added = tuple(i.ticker for i in new if not _closed(i, now_ns) and self._add(i))
+        return Changes(added, tuple(m.info.ticker for m in removed))
 
-        A market with other prices or times than before gets another row, without a book until its
-        next snapshot.
-        """
-        wanted = list(wanted)
-        removed = [m.info.ticker for m in self if self._is_over(m, now_ns)]
-        for ticker in removed:
-            self._table.remove_market(self._followed.pop(ticker).row)
-        removed += [i.ticker for i in wanted if self._is_other(i) and not self._replace(i)]
-        new = (i for i in wanted if i.ticker not in self._followed and not _closed(i, now_ns))
-        return Changes(tuple(i.ticker for i in new if self._add(i)), tuple(removed))
+    def _may_go(self, market: Followed, listed: MarketInfo | None, now_ns: int) -> bool:
+        """Whether to give a row up, which other prices need too; takes note of what is listed."""
+        if listed is None:
+            if market.unlisted_ns is None:
+                market.unlisted_ns = now_ns
+        else:
+            market.unlisted_ns = None
+            if listed.grid != market.info.grid:
+                return True
+            self._move(market, listed)
+        return market.is_past(now_ns)
 
-    def _is_other(self, info: MarketInfo) -> bool:
-        market = self._followed.get(info.ticker)
-        return market is not None and _terms(market.info) != _terms(info)
-
-    def _replace(self, info: MarketInfo) -> bool:
-        """Give a market another row; what has no room any more is no longer followed."""
-        self._table.remove_market(self._followed.pop(info.ticker).row)
-        return self._add(info)
-
-    def _is_over(self, market: Followed, now_ns: int) -> bool:
-        return _closed(market.info, now_ns - KEEP_CLOSED_NS)
+    def _move(self, market: Followed, listed: MarketInfo) -> None:
+        """Keep to the times that the exchange says now."""
+        times = listed.open_ms, listed.close_ms
+        if times == (market.info.open_ms, market.info.close_ms):
+            return
+        if self._session.listed(market.row, listed.ticker, listed.grid, *times):
+            self._table.move_times(market.row, *times)
+            market.info = listed
 
     def _add(self, info: MarketInfo) -> bool:
         try:
@@ -134,11 +153,6 @@ class Markets:
         if ticker not in self._refused:
             self._refused.add(ticker)
             self._log("market_refused", ticker=ticker, reason=reason)
-
-
-def _terms(info: MarketInfo) -> tuple[PriceGrid, int, int]:
-    """What a market's row is made for."""
-    return info.grid, info.open_ms, info.close_ms
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:

@@ -1,14 +1,16 @@
 """OrderbookClient: one WebSocket after the other, each subscribed to everything that is followed.
 
-A connection's death is not the session's: its books turn STALE, the session gets a mark, and the
-next connection subscribes anew. Data age and liveness are two things: a quiet market is alive as
-long as pings are answered.
+What is to be asked, and which books may be believed, is decided by `Recovery`; here are the socket
+and the clock. A connection's death is not the session's: the next one subscribes anew. Data age and
+liveness are two things: a quiet market is alive as long as pings are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -18,18 +20,11 @@ from ipc.messages import MarkKind
 from processes.adapters.kalshi.environments import KalshiTarget
 from processes.adapters.kalshi.errors import AuthError, KalshiError, SocketClosed, WireError
 from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.subscriptions import (
-    Ended,
-    Gap,
-    Ready,
-    Rejected,
-    SubscriptionEvent,
-    Subscriptions,
-)
-from processes.adapters.kalshi.websocket import KalshiSocket
+from processes.adapters.kalshi.websocket import KalshiSocket, Stamped
 from processes.adapters.kalshi.wire import Channel, Frame
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Changes, Markets
+from processes.collector.recovery import Action, Distrust, Note, Recovery, Refused, Send
 from processes.collector.session import Session
 from processes.collector.triggers import Triggers
 from processes.runtime.log import Log
@@ -39,10 +34,6 @@ __all__ = ["OrderbookClient"]
 BATCH: Final = 64  # frames between two flushes of triggers
 FIRST_PAUSE: Final = 0.1  # seconds before the first try to connect again
 LONGEST_PAUSE: Final = 5.0
-ASK_AGAIN_NS: Final = 2_000_000_000  # a snapshot that did not come is asked for again
-# A time-out, a limit of markets, too many commands: what may be taken when it is given again.
-PASSING: Final = frozenset({18, 26, 27})
-PER_MARKET: Final = (Channel.BOOK, Channel.TRADE)
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -55,6 +46,7 @@ class OrderbookClient:
         signer: Signer,
         *,
         feed: BookFeed,
+        recovery: Recovery,
         markets: Markets,
         session: Session,
         triggers: Triggers,
@@ -71,11 +63,10 @@ class OrderbookClient:
         self._clock = clock
         self._log = log
         self._rng = rng
+        self._recovery = recovery
         self._socket: KalshiSocket | None = None
-        self._subscriptions = Subscriptions()
-        self._asked: dict[str, int] = {}
+        self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
-        self._refused_ns = 0  # when a command was refused that is to be given again, 0 for none
         self.counts: Counter[str] = Counter()
 
     @property
@@ -87,25 +78,28 @@ class OrderbookClient:
         """Connect again and again; only being cancelled ends it."""
         while True:
             try:
-                await self._live()
+                socket = await KalshiSocket.connect(self._target, self._signer)
             except KalshiError as error:
                 self._lost(error)
+            else:
+                await self._live(socket)
             await asyncio.sleep(self._pause())
 
-    async def _live(self) -> None:
+    async def _live(self, socket: KalshiSocket) -> None:
         """One connection, from its opening to its end."""
-        socket = await KalshiSocket.connect(self._target, self._signer)
-        self._subscriptions, self._socket = Subscriptions(), socket
-        self._asked.clear()
-        self._refused_ns = 0
+        self._socket = socket
         self._session.mark(MarkKind.CONNECTED, None, self._clock.now_ns(), self._target.ws_url)
         self._log("connected", url=self._target.ws_url)
         try:
-            await self._subscribe_all()
+            self._do(self._recovery.on_connected(mono_ns()), self._clock.now_ns())
+            await self._send()
             while True:
                 await self._take_batch(socket)
+        except KalshiError as error:
+            self._lost(error)  # before the goodbye, which takes time
         finally:
             self._socket = None
+            self._outbox.clear()
             await socket.close()
 
     async def _take_batch(self, socket: KalshiSocket) -> None:
@@ -114,125 +108,83 @@ class OrderbookClient:
         except WireError as error:
             self.counts["malformed_frames"] += 1
             raise SocketClosed(f"malformed frame: {error}") from None
-        for frame, stamp_ns in frames:
-            await self._take(frame, stamp_ns)
+        self.take(frames)
         self._failures = 0
-        self._triggers.flush()
+        await self._send()
         await asyncio.sleep(0)  # a full queue would otherwise never let others run
 
-    async def _take(self, frame: Frame, stamp_ns: int) -> None:
+    def take(self, frames: Sequence[Stamped]) -> None:
+        """Frames in their order; their triggers leave together."""
+        self.counts["frames"] += len(frames)
+        now_ns, ahead_ns = self._clock.now_ns(), mono_ns()
+        replaying = self._clock.replaying
+        for frame, stamp_ns in frames:
+            if not replaying:
+                recv_ns = now_ns - (ahead_ns - stamp_ns)
+            elif frame.sending_ts_ms is not None:  # a replayed frame carries its time of receipt
+                recv_ns = frame.sending_ts_ms * _NS_PER_MS
+            else:
+                recv_ns = now_ns
+            self._take(frame, recv_ns, stamp_ns)
+        self._triggers.flush()
+
+    def _take(self, frame: Frame, recv_ns: int, stamp_ns: int) -> None:
         """The subscription's number first, then what the frame says."""
-        self.counts["frames"] += 1
-        recv_ns = self._received(frame)
-        for event in self._subscriptions.on_frame(frame):
-            await self._on_event(event, recv_ns)
-        try:
-            on_yes_scale = self._subscriptions.on_yes_scale
-            self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
-        except WireError as error:  # typed but not an amount: as good as a missing frame
-            self.counts["malformed_frames"] += 1
-            self._feed.on_gap(self._subscriptions.tickers(Channel.BOOK), recv_ns, str(error))
+        if actions := self._recovery.on_frame(frame, stamp_ns):
+            self._do(actions, recv_ns)
+        on_yes_scale = self._recovery.subscriptions.on_yes_scale
+        self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
 
-    def _received(self, frame: Frame) -> int:
-        """Market time of receipt; a replayed frame carries its own."""
-        if self._clock.replaying and frame.sending_ts_ms is not None:
-            return frame.sending_ts_ms * _NS_PER_MS
-        return self._clock.now_ns()
+    def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
+        """Books turn STALE at once; commands wait for the socket."""
+        for action in actions:
+            match action:
+                case Send(command=command):
+                    self._outbox.append(command)
+                case Distrust():
+                    self._log(str(action.kind), markets=len(action.tickers), detail=action.detail)
+                    self._feed.distrust(action.kind, action.tickers, recv_ns, action.detail)
+                case Note():
+                    self.counts["gaps_beside_books"] += 1
+                    self._session.mark(MarkKind.GAP, None, recv_ns, action.detail)
+                    self._feed.news |= action.channel == Channel.LIFECYCLE  # an event may be lost
+                case Refused():
+                    self.counts["commands_rejected"] += 1
+                    what = action.message
+                    self._log("rejected", channel=action.channel, code=action.code, what=what)
 
-    async def _on_event(self, event: SubscriptionEvent, recv_ns: int) -> None:
-        match event:
-            case Gap(channel=Channel.BOOK):
-                detail = f"expected seq {event.expected}, got {event.got}"
-                self._log("gap", channel=event.channel, detail=detail)
-                self._feed.on_gap(event.tickers, recv_ns, detail)
-                self._asked.clear()
-            case Gap():
-                self.counts["gaps_beside_books"] += 1
-                detail = f"{event.channel}: expected seq {event.expected}, got {event.got}"
-                self._session.mark(MarkKind.GAP, None, recv_ns, detail)
-            case Ended(terminal=True):
-                self._feed.on_gap(event.tickers, recv_ns, f"{event.channel} ended: {event.code}")
-                await self._again(event)
-            case Rejected():
-                self.counts["commands_rejected"] += 1
-                self._log("rejected", channel=event.channel, code=event.code, what=event.message)
-                if event.code in PASSING:
-                    self._refused_ns = mono_ns()
-            case Ready() | Ended():
-                pass
-
-    async def _again(self, event: Ended) -> None:
-        """Subscribe anew what the exchange has ended: to the same markets, or to all."""
-        if event.channel not in PER_MARKET:
-            await self._send(self._subscriptions.subscribe(event.channel))
-        elif event.tickers:
-            await self._send(self._subscriptions.subscribe(event.channel, event.tickers))
+    async def _send(self) -> None:
+        while self._outbox and self._socket is not None:
+            await self._socket.send(self._outbox.popleft())
 
     async def follow(self, changes: Changes) -> None:
         """Bring the subscriptions up to what is followed now."""
-        try:
-            for channel in PER_MARKET:
-                await self._send(self._subscriptions.remove(channel, changes.removed))
-            await self._subscribe(changes.added)
-        except SocketClosed:
-            return  # the next connection subscribes to everything
+        actions = self._recovery.follow(changes.added, changes.removed, mono_ns())
+        await self._act(actions)
 
-    async def _subscribe_all(self) -> None:
-        """What is not subscribed yet of all that is followed."""
-        if self._subscriptions.sid(Channel.LIFECYCLE) is None:
-            await self._send(self._subscriptions.subscribe(Channel.LIFECYCLE))
-        await self._subscribe(self._markets.tickers)
-
-    async def subscribe_refused(self) -> None:
-        """Subscribe again, after a while, what was refused for now."""
-        if self._refused_ns and mono_ns() - self._refused_ns > ASK_AGAIN_NS:
-            self._refused_ns = 0
-            try:
-                await self._subscribe_all()
-            except SocketClosed:
-                return  # the next connection subscribes to everything
-
-    async def _subscribe(self, tickers: tuple[str, ...]) -> None:
-        """Trades first: once a book is there, its first execution is not missed."""
-        if self._socket is not None and tickers:
-            self._asked.update(dict.fromkeys(tickers, mono_ns()))
-            for channel in reversed(PER_MARKET):
-                await self._send(self._subscriptions.add(channel, tickers))
-
-    async def ask_for_snapshots(self) -> None:
-        """Refresh the books that cannot be believed or recorded, once there is room for them."""
-        now_ns = mono_ns()
-        wanted = [t for t in self._missing() if now_ns - self._asked.get(t, 0) > ASK_AGAIN_NS]
-        if not wanted or self._socket is None:
-            return
-        self._subscriptions.give_up(wanted)
-        command = self._subscriptions.refresh(wanted)
-        if command is None:
-            return
-        self._asked.update(dict.fromkeys(wanted, now_ns))
-        self.counts["snapshots_asked"] += len(wanted)
-        try:
-            await self._send(command)
-        except SocketClosed:
-            return  # the next connection brings snapshots anyway
-
-    def _missing(self) -> set[str]:
+    async def recover(self) -> None:
+        """Ask for what is missing; to be called again and again."""
+        now_ns = self._clock.now_ns()
         healable = {t for t in self._feed.holes if self._has_room(t)}
-        return healable | self._markets.without_book(self._clock.now_ns())
+        is_open = partial(self._markets.is_open, now_ns=now_ns)
+        await self._act(self._recovery.due(mono_ns(), healable, is_open))
+
+    async def _act(self, actions: Sequence[Action]) -> None:
+        self._do(actions, self._clock.now_ns())
+        try:
+            await self._send()
+        except SocketClosed:
+            return  # the next connection asks for everything anyway
 
     def _has_room(self, ticker: str) -> bool:
         market = self._markets.get(ticker)
         return market is not None and self._session.segments.room(2 * market.info.grid.size + 2)
 
-    async def _send(self, command: bytes | None) -> None:
-        if command is not None and self._socket is not None:
-            await self._socket.send(command)
-
     def _lost(self, error: KalshiError) -> None:
         self.counts["connections_lost"] += 1
         if self._failures == 0:
             self._log("disconnected", reason=error)
-            self._feed.on_disconnect(self._clock.now_ns(), str(error))
+        self._do(self._recovery.on_disconnected(str(error)), self._clock.now_ns())
         if isinstance(error, AuthError):
             self._log("refused", reason=error)
         self._failures += 1

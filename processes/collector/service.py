@@ -25,6 +25,7 @@ BEAT: Final = 0.05  # seconds between heartbeats, doorbells and requests for mis
 TELL_BEATS: Final = 20  # heartbeats between two reports of session and counters
 ACTOR_PATIENCE: Final = 5.0  # seconds a replay is held for an actor that may not be there
 NEWS_PAUSE: Final = 0.02  # seconds between a lifecycle event and the look at the list
+LOOK_SHARE: Final = 3  # times a look's own duration pass before news cause the next one
 
 
 class Collector:
@@ -100,8 +101,9 @@ class Collector:
 
     async def _look_for_markets(self) -> None:
         while True:
+            begun_ns = mono_ns()
             try:
-                wanted = await self._discovery.look()
+                wanted = await self._discovery.look(self._markets.tickers)
             except KalshiError as error:
                 self._log("discovery_failed", error=error)
             else:
@@ -109,12 +111,15 @@ class Collector:
                 if changes.added or changes.removed:
                     self._log("markets", added=len(changes.added), removed=len(changes.removed))
                     await self._client.follow(changes)
-            await self._until_news()
+            await self._until_news((mono_ns() - begun_ns) / 1e9)
 
-    async def _until_news(self) -> None:
-        """Wait for the next look: the interval, or at once when a market's life changed."""
-        waited = 0.0
-        while waited < self._discovery_s and not self._feed.news:
+    async def _until_news(self, took_s: float) -> None:
+        """Wait for the next look: the interval, or sooner when a market's life changed.
+
+        On a large exchange some market's life changes all the time, and a look takes long.
+        """
+        least, waited = min(LOOK_SHARE * took_s, self._discovery_s), 0.0
+        while waited < self._discovery_s and not (self._feed.news and waited >= least):
             await asyncio.sleep(NEWS_PAUSE)
             waited += NEWS_PAUSE
         self._feed.news = False
@@ -124,8 +129,7 @@ class Collector:
         while True:
             self._table.heartbeat(mono_ns())
             self._session.retry()
-            await self._client.subscribe_refused()
-            await self._client.ask_for_snapshots()
+            await self._client.recover()
             self._ring()
             if beats % TELL_BEATS == 0:
                 self._tell("live" if self._client.connected else "connecting")

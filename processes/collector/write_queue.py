@@ -21,7 +21,7 @@ from ipc.book_table import BookTableWriter
 from ipc.clock import mono_ns
 from ipc.journal import EventSegments
 
-__all__ = ["Outcome", "Refusal", "Stamps", "WriteQueue"]
+__all__ = ["Refusal", "Stamps", "WriteQueue"]
 
 
 class Refusal(StrEnum):
@@ -52,18 +52,6 @@ class Stamps(msgspec.Struct, frozen=True, gc=False):
     frame_mono_ns: int
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What became of an update: its event number, or 0 and the reason."""
-
-    event_no: int
-    refusal: Refusal | None = None
-
-    @property
-    def broken(self) -> bool:
-        """The update contradicts the book: what we hold is not the exchange's book any more."""
-        return self.refusal in (Refusal.OFF_GRID, Refusal.NEGATIVE, Refusal.TOO_LARGE)
-
-
 class WriteQueue:
     """Journal and table of one collector run."""
 
@@ -73,7 +61,8 @@ class WriteQueue:
         self._throttle_ns = throttle_ns
         self.refused: Counter[Refusal] = Counter()
         self.accepted = 0
-        self.last = Outcome(0)
+        self._left = 0  # records that the segment in use has room for, at least
+        self.last_refusal: Refusal | None = None  # of the last update that was not accepted
 
     def enqueue_delta(
         self, row: int, side: int, price_e4: int, delta_e2: int, stamps: Stamps
@@ -133,7 +122,11 @@ class WriteQueue:
         )
 
     def _segment(self, records: int) -> tuple[npt.NDArray[np.int64], bool]:
-        room = self._segments.room(records)
+        """The segment in use and whether it takes so many more; it is asked when in doubt only."""
+        room = True
+        if self._left < records:
+            room = self._segments.room(records)
+            self._left = self._segments.left
         return self._segments.words, room
 
     @staticmethod
@@ -143,9 +136,9 @@ class WriteQueue:
     def _settle(self, result: int, records: int) -> bool:
         if result > 0:
             self.accepted += records
-            self.last = Outcome(result)
+            self._left -= records
             return True
         reason = _REASONS[result]
         self.refused[reason] += 1
-        self.last = Outcome(0, reason)
+        self.last_refusal = reason
         return False

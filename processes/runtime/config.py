@@ -73,6 +73,7 @@ class BookSettings(msgspec.Struct, frozen=True):
     tickers: tuple[str, ...]
     series: tuple[str, ...]
     market_limit: int
+    min_volume_e2: int
     discovery_s: float
     rows: int
     slots: int
@@ -233,6 +234,7 @@ def _books(read: _Reader) -> BookSettings:
         tickers=tickers,
         series=read.names("RL_MARKET_SERIES"),
         market_limit=read.number("ORDERBOOK_MARKET_LIMIT", 100, 1, 100_000),
+        min_volume_e2=100 * read.number("RL_MARKET_MIN_VOLUME", 0, 0, 1_000_000_000),
         discovery_s=read.number("RL_DISCOVERY_INTERVAL_S", 5.0, 0.1, 3_600.0),
         rows=read.number("RL_BOOK_ROWS", 256, 1, 65_535),
         slots=slots,

@@ -41,9 +41,7 @@ async def after_five_pings(peer: Peer) -> None:
 
 async def test_who_answers_pings_is_alive_however_quiet() -> None:
     async with scripted_exchange(after_five_pings) as (target, peers):
-        socket = await KalshiSocket.connect(
-            target, SIGNER, ping_interval=0.02, ping_timeout=BOUND_S
-        )
+        socket = await KalshiSocket.connect(target, SIGNER, ping_interval=0.3, ping_timeout=0.3)
         async with asyncio.timeout(BOUND_S):
             frame, _ = await socket.recv()
         assert isinstance(frame, Ok)
@@ -103,6 +101,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         target,
         SIGNER,
         feed=rig.feed,
+        recovery=rig.recovery,
         markets=rig.markets,
         session=rig.session,
         triggers=rig.triggers,

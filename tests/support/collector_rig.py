@@ -18,6 +18,7 @@ from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.wire_enums import MarketStatus
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Markets
+from processes.collector.recovery import Recovery
 from processes.collector.session import Session, SessionFacts
 from processes.collector.triggers import Triggers
 from processes.collector.write_queue import WriteQueue
@@ -62,7 +63,9 @@ class CollectorRig:
         self.triggers = Triggers(self.table, self.publisher)
         self.markets = Markets(self.table, self.session, self._log)
         self.queue = WriteQueue(self.table, self.session.segments, throttle_ms * MS)
-        self.feed = BookFeed(self.markets, self.queue, self.session, self.triggers)
+        self.recovery = Recovery()
+        parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
+        self.feed = BookFeed(*parts)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 
@@ -70,7 +73,8 @@ class CollectorRig:
         self.lines.append((action, facts))
 
     def follow(self, *tickers: str) -> None:
-        self.markets.follow([market(t) for t in tickers], self.now_ns)
+        changes = self.markets.follow([market(t) for t in tickers], self.now_ns)
+        self.recovery.follow(changes.added, changes.removed, 0)
 
     def take(self, *frames: object, step_ms: int = 0) -> None:
         for frame in frames:

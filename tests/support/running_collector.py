@@ -70,18 +70,14 @@ class RunningCollector:
         return int((self.events()["kind"] == Kind.DELTA).sum()) if len(self.events()) else 0
 
     async def until(self, check: Callable[[], Any], what: str) -> Any:
-        """The first answer that is not None, False or an empty list; bounded."""
+        """The first answer that is a row, or true; bounded."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + BOUND_S
         while loop.time() < deadline:
             assert self.process.poll() is None, self.process.communicate()
             try:
                 answer = check()
-                if (
-                    answer is not None
-                    and answer is not False
-                    and not (isinstance(answer, list) and not answer)
-                ):
+                if isinstance(answer, np.ndarray) or answer:
                     return answer
             except FileNotFoundError:
                 pass  # not made yet

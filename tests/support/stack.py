@@ -147,25 +147,50 @@ class Stack:
         for name in ("books", "accounts"):
             shared_path(self.data_dir, name).unlink(missing_ok=True)
 
-    def info(self, program: str) -> dict[str, Any]:
-        """supervisord's view of a program; empty while it does not answer."""
+    def halt(self, program: str) -> None:
+        """Stop one program, and only it, until `resume`."""
+        self._ask("stopProcess", program)
+
+    def resume(self, program: str) -> None:
+        """Start it again."""
+        self._ask("startProcess", program)
+
+    def _ask(self, what: str, program: str) -> Any:
+        """supervisord's answer to a question about one program."""
         address = f"unix://{self.folder}/var/supervisor.sock"
         transport = SupervisorTransport("", "", address)
         proxy = ServerProxy("http://127.0.0.1", transport=transport)
-        name = f"{_GROUPS.get(program, 'base')}:{program}"
         try:
-            found: dict[str, Any] = proxy.supervisor.getProcessInfo(name)  # type: ignore[assignment]
-        except OSError:
-            return {}
+            call = getattr(proxy.supervisor, what)
+            return call(f"{_GROUPS.get(program, 'base')}:{program}")
         finally:
             transport.close()
+
+    def info(self, program: str) -> dict[str, Any]:
+        """supervisord's view of a program; empty while it does not answer."""
+        try:
+            found: dict[str, Any] = self._ask("getProcessInfo", program)
+        except OSError:
+            return {}
         return found
 
     def kill(self, program: str) -> int:
         """kill -9, and wait until supervisord has started the next one -> its pid."""
-        old = int(eventually(lambda: self.info(program).get("pid"), f"{program} runs"))
-        os.kill(old, signal.SIGKILL)
-        return int(eventually(lambda: self._another(program, old), f"{program} is started again"))
+        return self.kill_together(program)[program]
+
+    def kill_together(self, *programs: str) -> dict[str, int]:
+        """kill -9 of several at the same moment -> the pids of the next ones."""
+        old = {p: self._pid_of(p) for p in programs}
+        for pid in old.values():
+            os.kill(pid, signal.SIGKILL)
+        return {p: self._next_pid(p, old[p]) for p in programs}
+
+    def _pid_of(self, program: str) -> int:
+        return int(eventually(lambda: self.info(program).get("pid"), f"{program} runs"))
+
+    def _next_pid(self, program: str, old: int) -> int:
+        said = f"{program} is started again"
+        return int(eventually(lambda: self._another(program, old), said))
 
     def _another(self, program: str, old: int) -> int:
         pid = int(self.info(program).get("pid", 0))

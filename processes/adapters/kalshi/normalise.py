@@ -117,10 +117,9 @@ def _read(parse: Callable[[str], int], text: str, owner: str) -> int:
 def ms_of_rfc3339(text: str) -> int:
     """`2026-06-11T06:29:30.164956Z` -> Unix milliseconds, rounded down."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (datetime.fromisoformat(text) - EPOCH) // MILLISECOND
+    except (ValueError, TypeError):  # TypeError: without a zone
         raise WireError(f"{text!r} is not a time") from None
-    return (moment - EPOCH) // MILLISECOND
 
 
 def _maybe_ms(text: str | None) -> int | None:
@@ -138,15 +137,16 @@ def exchange_ms(ts_ms: int | None, ts: str | int | None = None) -> int:
 
 def _levels(yes: Iterable[Text] | None, no: Iterable[Text] | None, owner: str) -> Levels:
     yes, no = list(yes or ()), list(no or ())
-    both = yes + no
     try:
-        prices = np.array([_price(p) for p, _ in both], np.int64)
-        counts = np.array([_count(c) for _, c in both], np.int64)
+        prices = [[_price(p) for p, _ in leg] for leg in (yes, no)]
+        counts = [_count(c) for _, c in yes + no]
     except ValueError as error:
         raise WireError(f"{owner}: {error}") from None
-    sides = np.full(len(both), NO, np.uint8)
+    if any(len(set(leg)) < len(leg) for leg in prices):
+        raise WireError(f"{owner}: a level stands twice")
+    sides = np.full(len(counts), NO, np.uint8)
     sides[: len(yes)] = YES
-    return sides, prices, counts
+    return sides, np.array(prices[YES] + prices[NO], np.int64), np.array(counts, np.int64)
 
 
 def levels_of_snapshot(msg: SnapshotMsg, *, on_yes_scale: bool = False) -> Levels:
@@ -165,14 +165,14 @@ def levels_of_orderbook(sides: Sides, ticker: str) -> Levels:
 def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[int, int, int]:
     """(side, leg price_e4, signed delta_e2)."""
     try:
-        side, price_e4 = _LEGS[msg.side], _price(msg.price_dollars)
-        if on_yes_scale and side == NO:
-            price_e4 = ONE_DOLLAR_E4 - price_e4
-        return side, price_e4, _count(msg.delta_fp)
+        price_e4, delta_e2 = _price(msg.price_dollars), _count(msg.delta_fp)
     except ValueError as error:
         raise WireError(f"{msg.market_ticker}: {error}") from None
-    except KeyError:
-        raise WireError(f"{msg.market_ticker}: side is neither yes nor no") from None
+    if msg.side is LegText.YES:
+        return YES, price_e4, delta_e2
+    if msg.side is LegText.NO:
+        return NO, ONE_DOLLAR_E4 - price_e4 if on_yes_scale else price_e4, delta_e2
+    raise WireError(f"{msg.market_ticker}: side is neither yes nor no")
 
 
 def trade_of(msg: TradeMsg) -> tuple[int, int, int]:

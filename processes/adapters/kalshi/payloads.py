@@ -5,6 +5,8 @@ Fields without a default are required: a frame that lacks one is refused by name
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from processes.adapters.kalshi.wire_enums import (
@@ -17,6 +19,7 @@ from processes.adapters.kalshi.wire_enums import (
 from processes.adapters.kalshi.wire_rest import PriceRangeText
 
 __all__ = [
+    "Count",
     "DeltaMsg",
     "ErrorMsg",
     "EventFeeUpdateMsg",
@@ -24,6 +27,7 @@ __all__ = [
     "FillMsg",
     "LifecycleMsg",
     "MarketPositionMsg",
+    "Millis",
     "OkMsg",
     "SnapshotMsg",
     "SubscribedMsg",
@@ -32,6 +36,10 @@ __all__ = [
 ]
 
 Level = tuple[str, str]
+# What does not fit into the records and rows that it is kept in is refused where it is read.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # until the year 2255
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000)]
 
 
 class _Msg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -45,7 +53,7 @@ class SnapshotMsg(_Msg, frozen=True):
     yes_dollars_fp: list[Level] | None = None
     no_dollars_fp: list[Level] | None = None
     market_id: str | None = None
-    clock: int | None = None
+    clock: Count | None = None
 
 
 class DeltaMsg(_Msg, frozen=True):
@@ -57,8 +65,8 @@ class DeltaMsg(_Msg, frozen=True):
     side: LegText
     market_id: str | None = None
     ts: str | None = None
-    ts_ms: int | None = None
-    clock: int | None = None
+    ts_ms: Millis | None = None
+    clock: Count | None = None
     client_order_id: str | None = None
     subaccount: int | None = None
 
@@ -75,8 +83,8 @@ class TradeMsg(_Msg, frozen=True):
     taker_book_side: BookSideText | None = None
     no_price_dollars: str | None = None
     is_block_trade: bool | None = None
-    ts: int | None = None
-    ts_ms: int | None = None
+    ts: Seconds | None = None
+    ts_ms: Millis | None = None
 
 
 class FillMsg(_Msg, frozen=True):
@@ -90,7 +98,7 @@ class FillMsg(_Msg, frozen=True):
     yes_price_dollars: str
     count_fp: str
     fee_cost: str
-    ts_ms: int
+    ts_ms: Millis
     client_order_id: str | None = None
     side: LegText | None = None
     action: str | None = None
@@ -98,7 +106,7 @@ class FillMsg(_Msg, frozen=True):
     purchased_side: LegText | None = None
     post_position_fp: str | None = None
     exchange_index: int = 0
-    ts: int | None = None
+    ts: Seconds | None = None
     subaccount: int | None = None
 
 
@@ -124,9 +132,9 @@ class UserOrderMsg(_Msg, frozen=True):
     outcome_side: LegText | None = None
     self_trade_prevention_type: str | None = None
     created_time: str | None = None
-    created_ts_ms: int | None = None
-    last_updated_ts_ms: int | None = None
-    expiration_ts_ms: int | None = None
+    created_ts_ms: Millis | None = None
+    last_updated_ts_ms: Millis | None = None
+    expiration_ts_ms: Millis | None = None
     last_update_reason: str | None = None
     exchange_index: int = 0
     subaccount_number: int | None = None
@@ -152,10 +160,10 @@ class LifecycleMsg(_Msg, frozen=True):
     market_ticker: str
     event_type: LifecycleType
     exchange_index: int | None = None
-    open_ts: int | None = None
-    close_ts: int | None = None
-    determination_ts: int | None = None
-    settled_ts: int | None = None
+    open_ts: Seconds | None = None
+    close_ts: Seconds | None = None
+    determination_ts: Seconds | None = None
+    settled_ts: Seconds | None = None
     result: Result | None = None
     settlement_value: str | None = None
     is_deactivated: bool | None = None
@@ -184,7 +192,7 @@ class SubscribedMsg(_Msg, frozen=True):
     """Which channel got which subscription id."""
 
     channel: str
-    sid: int
+    sid: Count
 
 
 class OkMsg(_Msg, frozen=True):

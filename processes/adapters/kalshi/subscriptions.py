@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -18,12 +18,14 @@ from processes.adapters.kalshi import commands
 from processes.adapters.kalshi.wire import (
     TERMINAL_CODES,
     Channel,
+    Delta,
     ErrorFrame,
     Frame,
     Ok,
     OkMsg,
     Snapshot,
     Subscribed,
+    Trade,
     Unsubscribed,
 )
 
@@ -99,6 +101,8 @@ class _State(msgspec.Struct):
 
 
 NO_CODE: Final = 0
+NOTHING: Final[Sequence[SubscriptionEvent]] = ()
+_DATA: Final = (Delta, Trade)
 
 
 class Subscriptions:
@@ -167,19 +171,15 @@ class Subscriptions:
         state.tickers.difference_update(gone)
         return commands.delete_markets(self._take_id(_Kind.REMOVE, channel, gone), state.sid, gone)
 
-    def refresh(self, tickers: str | Iterable[str]) -> bytes | None:
-        """Ask for snapshots; None when all of them are asked for already or cannot be."""
-        asked = {tickers} if isinstance(tickers, str) else set(tickers)
+    def refresh(self, tickers: Iterable[str]) -> bytes | None:
+        """Ask for snapshots, in place of earlier requests; None when none can be asked for."""
         state = self._channels.get(Channel.BOOK, _State())
-        new = sorted((asked & state.tickers) - self._awaited())
-        if not new or not state.sid:
+        wanted = sorted(state.tickers.intersection(tickers))
+        if not wanted or not state.sid:
             return None
-        command_id = self._take_id(_Kind.REFRESH, Channel.BOOK, new)
-        return commands.get_snapshot(command_id, state.sid, new)
-
-    def give_up(self, tickers: Iterable[str]) -> None:
-        """The snapshots of these markets did not come: they may be asked for again."""
-        self._await_no_more(tickers)
+        self._forget_refreshes(wanted)
+        command_id = self._take_id(_Kind.REFRESH, Channel.BOOK, wanted)
+        return commands.get_snapshot(command_id, state.sid, wanted)
 
     def unsubscribe(self, channel: str) -> bytes | None:
         """End a channel's subscription; None when there is none."""
@@ -188,27 +188,24 @@ class Subscriptions:
             return None
         return commands.unsubscribe(self._take_id(_Kind.UNSUBSCRIBE, channel, ()), [sid])
 
-    def _awaited(self) -> set[str]:
-        """Markets whose snapshot is on its way."""
-        asked = [c.tickers for c in self._commands.values() if c.kind is _Kind.REFRESH]
-        return set().union(*asked)
+    def _forget_refreshes(self, tickers: Iterable[str]) -> None:
+        """These markets' snapshots are no longer waited for: they came, or are asked for anew."""
+        waiting = [(i, c) for i, c in self._commands.items() if c.kind is _Kind.REFRESH]
+        for command_id, command in waiting:
+            command.tickers.difference_update(tickers)
+            if not command.tickers:
+                del self._commands[command_id]
 
-    def _await_no_more(self, tickers: Iterable[str]) -> None:
-        """Snapshots of these markets are not on their way; a refresh without any is answered."""
-        gone = set(tickers)
-        for command_id, command in list(self._commands.items()):
-            if command.kind is _Kind.REFRESH:
-                command.tickers.difference_update(gone)
-                if not command.tickers:
-                    del self._commands[command_id]
-
-    def on_frame(self, frame: Frame) -> list[SubscriptionEvent]:
+    def on_frame(self, frame: Frame) -> Sequence[SubscriptionEvent]:
         """What a frame means for the subscriptions; mostly nothing."""
+        if isinstance(frame, _DATA) and self._seqs.get(frame.sid, 0) + 1 == frame.seq:
+            self._seqs[frame.sid] = frame.seq  # nearly every frame
+            return NOTHING
         events: list[SubscriptionEvent] = []
         if frame.seq is not None and frame.sid is not None:
             self._check_seq(frame.sid, frame.seq, events)
         if isinstance(frame, Snapshot):
-            self._on_snapshot(frame)
+            self._forget_refreshes((frame.msg.market_ticker,))
         elif isinstance(frame, Subscribed):
             self._answered(frame.id)
             self._ready(frame.msg.channel, frame.msg.sid, events)
@@ -228,15 +225,11 @@ class Subscriptions:
             channel = self._names.get(sid, "")
             tickers = self.tickers(channel)
             if channel == Channel.BOOK:  # what was on its way may be among the lost
-                self._await_no_more(tickers)
+                self._forget_refreshes(tickers)
             events.append(Gap(channel, sid, expected, seq, tickers))
 
     def _answered(self, command_id: int | None) -> _Command | None:
         return self._commands.pop(command_id, None) if command_id is not None else None
-
-    def _on_snapshot(self, frame: Snapshot) -> None:
-        """A snapshot ends the waiting for it, whatever it was sent for."""
-        self._await_no_more((frame.msg.market_ticker,))
 
     def _ready(self, channel: str, sid: int, events: list[SubscriptionEvent]) -> None:
         state = self._channels.setdefault(channel, _State())

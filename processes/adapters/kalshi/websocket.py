@@ -6,15 +6,23 @@ Liveness is ping and pong, not traffic.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.frames import Frame as WebSocketFrame
-from websockets.frames import Opcode
-from websockets.http11 import Response
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
 
 from ipc.clock import mono_ns
 from ipc.messages import Environment
@@ -27,45 +35,109 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.wire import Frame, UnknownFrame, decode_frame
+from processes.adapters.kalshi.wire import Frame, decode_frame
 
-__all__ = ["KalshiSocket"]
+__all__ = ["KalshiSocket", "Stamped"]
 
 MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
 MAX_MESSAGE: Final = 64 << 20  # bytes, the exchange's own limit
 OPEN_TIMEOUT: Final = 10.0  # seconds
 CLOSE_TIMEOUT: Final = 0.3  # seconds for a goodbye that loses nothing when it is not heard
-PING_INTERVAL: Final = 10.0  # seconds
-PING_TIMEOUT: Final = 20.0  # seconds
+PING_INTERVAL: Final = 20.0  # seconds
+PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
-_DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+_DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
 Stamped = tuple[Frame, int]
 
 
-class _StampedConnection(ClientConnection):
-    """Notes when the last byte of every message came out of the network."""
+class _Inbox(WSListener):
+    """What came out of the network and waits to be taken, each message with its time."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.stamps: deque[int] = deque()
+    def __init__(self, max_queue: int) -> None:
+        self.waiting: deque[tuple[bytes, int]] = deque()
+        self.closed: SocketClosed | None = None
+        self.latency_ns = 0
+        self._max_queue = max_queue
+        self._parts: list[bytes] = []
+        self._pinged_ns = 0  # 0: every ping has been answered
+        self._paused: asyncio.Transport | None = None
+        self._taker: asyncio.Future[None] | None = None
 
-    def process_event(self, event: Any) -> None:
-        """One event of the protocol."""
-        super().process_event(event)
-        if isinstance(event, WebSocketFrame) and event.fin and event.opcode in _DATA:
-            self.stamps.append(mono_ns())
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A whole message, a part of one, or a goodbye."""
+        kind = frame.msg_type
+        if kind == WSMsgType.TEXT and frame.fin:
+            self._put(frame.get_payload_as_bytes(), transport)
+        elif kind in _DATA:
+            self._parts.append(frame.get_payload_as_bytes())
+            if frame.fin:
+                self._put(b"".join(self._parts), transport)
+                self._parts.clear()
+        elif kind == WSMsgType.CLOSE:
+            code, reason = frame.get_close_code().value, frame.get_close_reason() or ""
+            self._end(f"received {code} {reason}".rstrip())
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+
+    def _put(self, data: bytes, transport: WSTransport) -> None:
+        self.waiting.append((data, mono_ns()))
+        if len(self.waiting) >= self._max_queue and self._paused is None:
+            self._paused = transport.underlying_transport
+            self._paused.pause_reading()
+        if self._taker is not None:
+            self._wake()
+
+    def on_ws_disconnected(self, _transport: WSTransport) -> None:
+        """Nothing will come any more."""
+        self._end("keepalive ping timeout" if self._pinged_ns else "connection lost")
+
+    def _end(self, reason: str) -> None:
+        self.closed = self.closed or SocketClosed(reason)
+        self._wake()
+
+    def send_user_specific_ping(self, transport: WSTransport) -> None:
+        """A ping whose answer is timed."""
+        self._pinged_ns = mono_ns()
+        transport.send_ping()
+
+    def is_user_specific_pong(self, frame: WSFrame) -> bool:
+        """Any pong answers the newest ping."""
+        if frame.msg_type != WSMsgType.PONG:
+            return False
+        if self._pinged_ns:
+            self.latency_ns, self._pinged_ns = mono_ns() - self._pinged_ns, 0
+        return True
+
+    def _wake(self) -> None:
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
+        self._taker = None
+
+    async def until_any(self) -> None:
+        """Wait for a message; `SocketClosed` when there is none and none will come."""
+        while not self.waiting:
+            if self.closed is not None:
+                raise self.closed
+            self._taker = asyncio.get_running_loop().create_future()
+            await self._taker
+
+    def resume(self) -> None:
+        """Read on, once there is room again."""
+        if self._paused is not None and len(self.waiting) < self._max_queue // 2:
+            if self.closed is None:
+                self._paused.resume_reading()
+            self._paused = None
 
 
 class KalshiSocket:
     """One connection; after `SocketClosed` make a new one and subscribe anew."""
 
-    def __init__(self, connection: _StampedConnection) -> None:
-        self._connection = connection
+    def __init__(self, transport: WSTransport, inbox: _Inbox) -> None:
+        self._transport = transport
+        self._inbox = inbox
         self._failed: WireError | None = None
-        self.frames = 0
-        self.unknown = 0
 
     @classmethod
     async def connect(
@@ -74,7 +146,6 @@ class KalshiSocket:
         signer: Signer,
         *,
         max_queue: int = MAX_QUEUE,
-        compression: str | None = None,
         ping_interval: float = PING_INTERVAL,
         ping_timeout: float = PING_TIMEOUT,
     ) -> KalshiSocket:
@@ -83,80 +154,89 @@ class KalshiSocket:
         Alive is who answers pings, however quiet: after `ping_timeout` seconds without an answer
         the connection is closed.
         """
-        local = target.environment is Environment.SIMULATED
         try:
-            connection = await connect(
-                target.ws_url,
-                additional_headers=signer.headers("GET", urlsplit(target.ws_url).path),
-                create_connection=_StampedConnection,
-                compression=compression,
-                max_size=MAX_MESSAGE,
-                max_queue=max_queue,
-                open_timeout=OPEN_TIMEOUT,
-                close_timeout=CLOSE_TIMEOUT,
-                ping_interval=ping_interval,
-                ping_timeout=ping_timeout,
-                proxy=None if local else True,
-            )
-        except InvalidStatus as error:
-            raise _refused(target.ws_url, error.response) from None
-        except (OSError, InvalidHandshake) as error:  # a timeout is an OSError
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                transport, inbox = await ws_connect(
+                    lambda: _Inbox(max_queue),
+                    target.ws_url,
+                    extra_headers=signer.headers("GET", urlsplit(target.ws_url).path),
+                    websocket_handshake_timeout=OPEN_TIMEOUT,
+                    max_frame_size=MAX_MESSAGE,
+                    enable_auto_ping=True,
+                    auto_ping_strategy=WSAutoPingStrategy.PING_PERIODICALLY,
+                    auto_ping_idle_timeout=ping_interval,
+                    auto_ping_reply_timeout=ping_timeout,
+                    proxy=_proxy(target),
+                )
+        except WSHandshakeError as error:
+            raise _refused(target.ws_url, error) from None
+        except (OSError, WSError) as error:  # a timeout is an OSError
             words = str(error) or type(error).__name__
             raise ExchangeUnavailable(f"{target.ws_url}: {words}") from None
-        assert isinstance(connection, _StampedConnection)
-        return cls(connection)
+        assert isinstance(inbox, _Inbox)
+        return cls(transport, inbox)
 
     @property
     def latency_ns(self) -> int:
         """Round trip of the last ping, 0 before the first."""
-        return int(self._connection.latency * 1_000_000_000)
+        return self._inbox.latency_ns
 
     async def send(self, command: bytes) -> None:
         """Send one command."""
-        try:
-            await self._connection.send(command, text=True)
-        except ConnectionClosed as error:
-            raise _closed(error) from None
+        if self._inbox.closed is not None:
+            raise self._inbox.closed
+        self._transport.send(WSMsgType.TEXT, command)
 
     async def recv(self) -> Stamped:
         """The next frame and the monotonic time of its arrival.
 
         `SocketClosed` when the connection is gone, `WireError` when the frame does not fit.
         """
-        if self._failed is not None:
-            failed, self._failed = self._failed, None
-            raise failed
-        try:
-            data = await self._connection.recv(decode=False)
-        except ConnectionClosed as error:
-            raise _closed(error) from None
-        stamp = self._connection.stamps.popleft()
-        frame = decode_frame(data)
-        self.frames += 1
-        self.unknown += isinstance(frame, UnknownFrame)
-        return frame, stamp
+        return (await self.recv_many(1))[0]
 
     async def recv_many(self, limit: int = MAX_BATCH) -> list[Stamped]:
         """Wait for a frame, then take all that are there already; errors as in `recv`."""
-        batch = [await self.recv()]
-        while self._connection.stamps and len(batch) < limit:
-            try:
-                batch.append(await self.recv())
-            except WireError as error:
-                self._failed = error  # told at the next call: the batch before it is good
-                break
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
+        await self._inbox.until_any()
+        batch: list[Stamped] = []
+        waiting = self._inbox.waiting
+        try:
+            while waiting and len(batch) < limit:
+                data, stamp_ns = waiting.popleft()
+                batch.append((decode_frame(data), stamp_ns))
+        except WireError as error:
+            if not batch:
+                raise
+            self._failed = error  # told at the next call: the batch before it is good
+        finally:
+            self._inbox.resume()
         return batch
 
     async def close(self) -> None:
         """Say goodbye and close; never fails."""
-        await self._connection.close()
+        if self._inbox.closed is None:
+            self._transport.send_close(WSCloseCode.OK)
+        self._transport.disconnect()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._transport.wait_disconnected()
+        except (OSError, WSError):  # a timeout is an OSError
+            self._transport.disconnect(graceful=False)
 
 
-def _closed(error: ConnectionClosed) -> SocketClosed:
-    return SocketClosed(str(error) or type(error).__name__)
+def _proxy(target: KalshiTarget) -> str | None:
+    """The way out that the environment names; none to the local exchange."""
+    parts = urlsplit(target.ws_url)
+    if target.environment is Environment.SIMULATED or proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get("https" if parts.scheme == "wss" else "http")
 
 
-def _refused(url: str, response: Response) -> AuthError | ExchangeUnavailable:
+def _refused(url: str, error: WSHandshakeError) -> AuthError | ExchangeUnavailable:
     """The upgrade's HTTP answer as an error."""
-    error = api_error(response.status_code, bytes(response.body or b""))
-    return error if isinstance(error, AuthError) else ExchangeUnavailable(f"{url}: {error}")
+    if error.response is None:
+        return ExchangeUnavailable(f"{url}: {error}")
+    told = api_error(int(error.response.status), bytes(error.raw_body or b""))
+    return told if isinstance(told, AuthError) else ExchangeUnavailable(f"{url}: {told}")

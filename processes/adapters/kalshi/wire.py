@@ -24,6 +24,7 @@ from processes.adapters.kalshi.commands import (
 )
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.payloads import (
+    Count,
     DeltaMsg,
     ErrorMsg,
     EventFeeUpdateMsg,
@@ -31,6 +32,7 @@ from processes.adapters.kalshi.payloads import (
     FillMsg,
     LifecycleMsg,
     MarketPositionMsg,
+    Millis,
     OkMsg,
     SnapshotMsg,
     SubscribedMsg,
@@ -97,32 +99,32 @@ class _Frame(
     """Base of all frames."""
 
     id: int | None = None
-    sid: int | None = None
-    seq: int | None = None
-    sending_ts_ms: int | None = None
+    sid: Count | None = None
+    seq: Count | None = None
+    sending_ts_ms: Millis | None = None
 
 
 class Snapshot(_Frame, frozen=True, tag="orderbook_snapshot"):
     """A whole book; carries the command's `id` when it answers `get_snapshot`."""
 
-    sid: int
-    seq: int
+    sid: Count
+    seq: Count
     msg: SnapshotMsg
 
 
 class Delta(_Frame, frozen=True, tag="orderbook_delta"):
     """A change of one level."""
 
-    sid: int
-    seq: int
+    sid: Count
+    seq: Count
     msg: DeltaMsg
 
 
 class Trade(_Frame, frozen=True, tag="trade"):
     """A public execution."""
 
-    sid: int
-    seq: int
+    sid: Count
+    seq: Count
     msg: TradeMsg
 
 
@@ -191,9 +193,9 @@ class UnknownFrame(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     id: int | None = None
-    sid: int | None = None
-    seq: int | None = None
-    sending_ts_ms: int | None = None
+    sid: Count | None = None
+    seq: Count | None = None
+    sending_ts_ms: Millis | None = None
     msg: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -226,7 +228,7 @@ def decode_frame(data: bytes) -> Frame:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
         return _decode_unknown(data, error)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError(f"a frame that is not JSON: {error}") from None
 
 
@@ -234,7 +236,10 @@ def _decode_unknown(data: bytes, error: msgspec.ValidationError) -> UnknownFrame
     """The frame as one of an unknown type, unless its type is known."""
     try:
         frame = _unknown.decode(data)
-    except msgspec.ValidationError as deeper:
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+    ) as deeper:
         raise WireError(f"a frame that does not fit: {deeper}") from None
     if frame.type in _TYPES:
         raise WireError(f"{frame.type}: {error}")

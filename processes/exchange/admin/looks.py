@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.commands import Channel
-from processes.exchange.core.books import NO, YES, PublishedBook
+from processes.exchange.core.books import NO, YES, BookLog, Level, PublishedBook
 from processes.exchange.core.rejections import Rejection
 from processes.exchange.house import HOUSE, House, answer
 from processes.exchange.rest import views
@@ -16,6 +16,8 @@ from processes.exchange.stream.session import Session
 from processes.exchange.stream.subscriptions import Subscription
 
 __all__ = ["routes"]
+
+MOST_FRAMES: Final = 50_000  # of one answer
 
 
 def _refuse(text: str, status: int = 400) -> Rejection:
@@ -116,6 +118,41 @@ async def sent(request: web.Request) -> web.Response:
     )
 
 
+async def frames(request: web.Request) -> web.Response:
+    """What each `seq` of a connection's book subscription said: `[seq, ticker, kind, levels]`.
+
+    Levels are `[leg, leg's own price_e4, count_e2]`: a delta's signed change, all of a snapshot.
+    Markets whose past books are not kept any more are left out.
+    """
+    house = request.app[HOUSE]
+    subscription = _subscription(house, request, "")
+    first, last = _number(request, "first") or 1, _number(request, "last") or subscription.seq
+    if last - first >= MOST_FRAMES:
+        raise _refuse(f"first={first} last={last}: at most {MOST_FRAMES} frames")
+    found = []
+    for seq, number, events, is_delta in subscription.frames_between(first, last):
+        market = house.venue.by_number.get(number)
+        if market is not None and market.log.kept:
+            levels = _said(market.log, events, is_delta=is_delta)
+            found.append([seq, market.ticker, "delta" if is_delta else "snapshot", levels])
+    return answer({"last_seq": subscription.seq, "frames": found})
+
+
+def _said(log: BookLog, events: int, *, is_delta: bool) -> list[Level | None]:
+    """What a frame said of its book."""
+    if is_delta:
+        return [log.change(events)]
+    past = log.state(events)
+    return list(past.levels()) if past else []
+
+
+async def books_sent(request: web.Request) -> web.Response:
+    """Every book subscription that there ever was, those of gone connections too."""
+    known = request.app[HOUSE].hub.known.values()
+    pairs = [(n, s) for n in known for s in n.history.values() if s.channel is Channel.BOOK]
+    return answer([{"connection": n.number, "sid": s.sid, "last_seq": s.seq} for n, s in pairs])
+
+
 async def orders(request: web.Request) -> web.Response:
     """Every account's orders and money."""
     house = request.app[HOUSE]
@@ -148,6 +185,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/admin/book", book),
         web.get("/admin/connections", connections),
         web.get("/admin/sent", sent),
+        web.get("/admin/frames", frames),
+        web.get("/admin/books_sent", books_sent),
         web.get("/admin/orders", orders),
         web.get("/admin/clock", clock),
     ]

@@ -92,6 +92,13 @@ class BookLog:
         """Events that it remembers: all, or none any more."""
         return len(self._packed)
 
+    def change(self, event: int) -> Level | None:
+        """(leg, price, signed change) of an event that was a change; None when forgotten."""
+        if not self._packed:
+            return None
+        word = self._packed[event - 1]
+        return word & 1, (word >> 1) & 0x7FFF, word >> 16
+
     def state(self, events: int) -> PublishedBook | None:
         """The book after the first `events` events; None when it has been forgotten."""
         if not self._copies:

@@ -18,6 +18,9 @@ UNSEQUENCED: Final = frozenset(
 ALL_MARKETS: Final = None
 NO_STATE: Final = -1
 _STATE_BITS: Final = 40
+_DELTA: Final = 1 << 39  # in a state: the frame was its last event, not the whole book
+_EVENTS: Final = _DELTA - 1
+DELTA_FRAME: Final = "orderbook_delta"
 MOST_STATES: Final = 4_000_000  # then the older half goes
 
 
@@ -57,19 +60,20 @@ class Subscription:
         self.frames += 1
         if not self.is_sequenced:
             return head + tail
-        return b"%b%d%b" % (head, self.next_seq(market), tail)
+        is_delta = frame_type == DELTA_FRAME
+        return b"%b%d%b" % (head, self.next_seq(market, is_delta=is_delta), tail)
 
     def _head(self, frame_type: str) -> bytes:
         seq = ',"seq":' if self.is_sequenced else ""
         return f'{{"type":"{frame_type}","sid":{self.sid}{seq}'.encode()
 
-    def next_seq(self, market: Market | None = None) -> int:
+    def next_seq(self, market: Market | None = None, *, is_delta: bool = False) -> int:
         """Take the next `seq`; with a market, the frame shows its book as it is now."""
         self.seq += 1
         if self._shows_books:
             state = NO_STATE
             if market is not None:
-                state = (market.number << _STATE_BITS) | market.log.events
+                state = (market.number << _STATE_BITS) | market.log.events | _DELTA * is_delta
             self._states.append(state)
             if len(self._states) > MOST_STATES:
                 del self._states[: MOST_STATES // 2]
@@ -81,4 +85,11 @@ class Subscription:
         for n in range(min(seq, self.seq), self._first - 1, -1):
             word = self._states[n - self._first]
             if word != NO_STATE:
-                yield word >> _STATE_BITS, word & ((1 << _STATE_BITS) - 1)
+                yield word >> _STATE_BITS, word & _EVENTS
+
+    def frames_between(self, first: int, last: int) -> Iterable[tuple[int, int, int, bool]]:
+        """(seq, market number, events in its book, whether it is the last of them) of books."""
+        for seq in range(max(first, 1, self._first), min(last, self.seq) + 1):
+            word = self._states[seq - self._first]
+            if word != NO_STATE:
+                yield seq, word >> _STATE_BITS, word & _EVENTS, bool(word & _DELTA)

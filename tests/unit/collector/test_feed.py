@@ -10,8 +10,9 @@ from support.frames import delta, lifecycle, snapshot, trade
 
 from ipc import book as b
 from ipc.journal import Kind
-from ipc.messages import UpdateType
+from ipc.messages import MarkKind, UpdateType
 from ipc.sockets import Subscriber
+from processes.collector.recovery import Phase
 
 TWO_SIDES = ([("0.4600", "10.00"), ("0.4700", "3.00")], [("0.4800", "2.00")])
 
@@ -71,7 +72,7 @@ async def test_a_burst_is_one_trigger_per_market_that_names_the_newest_state(rig
 
 def test_a_gap_makes_every_book_of_the_subscription_stale_until_its_snapshot(rig):
     rig.take(snapshot("A", *TWO_SIDES), snapshot("B", *TWO_SIDES))
-    rig.feed.on_gap(("A", "B"), rig.now_ns, "expected 3, got 5")
+    rig.feed.distrust(MarkKind.GAP, ("A", "B"), rig.now_ns, "expected 3, got 5")
     before = rig.events()
     rig.take(delta("A", "yes", "0.4600", "-3.00"))
     assert rig.row("A")[b.STATE] == b.STALE
@@ -89,7 +90,7 @@ def test_a_delta_that_contradicts_the_book_makes_it_stale(rig, bad):
     rig.take(snapshot("A", *TWO_SIDES), bad)
     assert rig.row("A")[b.STATE] == b.STALE
     assert rig.marks() == [("gap", "A")]
-    assert rig.markets.without_book(rig.now_ns) == {"A", "B"}
+    assert rig.recovery.phase("A") is Phase.GAP
 
 
 def test_a_delta_that_the_snapshot_already_holds_is_skipped(rig):
@@ -118,7 +119,7 @@ def test_a_decided_market_is_closed_and_no_longer_ticks(rig):
 
 def test_a_lost_connection_makes_everything_stale_and_is_a_mark_in_the_same_session(rig):
     rig.take(snapshot("A", *TWO_SIDES), snapshot("B", *TWO_SIDES))
-    rig.feed.on_disconnect(rig.now_ns, "gone")
+    rig.feed.distrust(MarkKind.DISCONNECTED, ("A", "B"), rig.now_ns, "gone")
     assert rig.markets.live_count() == 0
     assert rig.marks() == [("disconnected", None)]
 

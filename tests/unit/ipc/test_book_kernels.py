@@ -70,6 +70,14 @@ def test_a_trade_is_journalled_and_noted() -> None:
     assert stand.live[0][b.LAST_TRADE_MS] == 12
 
 
+def test_a_row_keeps_the_count_of_its_book_beside_that_of_its_trades() -> None:
+    stand = live_stand()
+    stand.delta(0, (0, 8000, -30), Stamps(seq=9))
+    stand.trade(0, (1, 8000, 40), Stamps(seq=3))
+    assert stand.live[0][b.SEQ] == 9
+    assert stand.records["seq"].tolist()[-2:] == [9, 3]
+
+
 @pytest.mark.parametrize("full", ["no room", "capacity"])
 def test_a_refused_change_is_applied_but_not_journalled(full: str) -> None:
     stand = live_stand(capacity=1_000 if full == "no room" else 5)
@@ -155,6 +163,8 @@ def test_a_trade_that_cannot_be_changes_nothing() -> None:
     stand = live_stand()
     assert stand.trade(0, (0, 8000, MAX + 1)) == TOO_LARGE
     assert stand.trade(0, (0, 8000, -1)) == b.NEGATIVE
+    assert stand.trade(0, (0, -1, 1)) == b.OFF_GRID
+    assert stand.trade(0, (0, 10_001, 1)) == b.OFF_GRID
     assert len(stand.records) == 5
     assert stand.live[0][b.N_TRADES] == 0
 

@@ -150,24 +150,33 @@ def test_adding_before_the_channel_is_ready_subscribes() -> None:
     assert subscriptions.remove(BOOK, ["A"]) is None
 
 
-def test_a_snapshot_is_asked_for_once() -> None:
+def test_snapshots_answer_one_by_one() -> None:
     subscriptions = ready("A", "B")
     command = said(subscriptions.refresh(["A", "B", "Z"]))
     assert command["params"]["action"] == "get_snapshot"
     assert command["params"]["market_tickers"] == ["A", "B"]
-    assert subscriptions.refresh("A") is None
     told(subscriptions, raw("orderbook_snapshot", {"market_ticker": "A"}, id=2, sid=1, seq=3))
     assert subscriptions.outstanding == 1  # B's is still to come
-    assert said(subscriptions.refresh(["A", "B"]))["params"]["market_tickers"] == ["A"]
+    told(subscriptions, snapshot(4, ticker="B"))
+    assert subscriptions.outstanding == 0
+
+
+def test_a_snapshot_that_is_asked_for_again_is_waited_for_once() -> None:
+    subscriptions = ready("A", "B")
+    subscriptions.refresh(["A", "B"])
+    assert said(subscriptions.refresh(["B"]))["params"]["market_tickers"] == ["B"]
+    assert subscriptions.outstanding == 2
+    told(subscriptions, snapshot(3, ticker="A"))
+    assert subscriptions.outstanding == 1
 
 
 def test_a_refresh_that_is_acknowledged_still_waits_for_its_snapshot() -> None:
     subscriptions = ready("A")
-    subscriptions.refresh("A")
+    subscriptions.refresh(["A"])
     told(subscriptions, ok(2, 1, 2, "A"))
-    assert subscriptions.refresh("A") is None
+    assert subscriptions.outstanding == 1
     told(subscriptions, snapshot(3, ticker="A"))
-    assert subscriptions.refresh("A") is not None
+    assert subscriptions.outstanding == 0
 
 
 def test_a_snapshot_that_may_be_among_the_lost_frames_is_asked_for_again() -> None:
@@ -177,28 +186,21 @@ def test_a_snapshot_that_may_be_among_the_lost_frames_is_asked_for_again() -> No
     assert said(subscriptions.refresh(["A", "B"]))["params"]["market_tickers"] == ["A", "B"]
 
 
-def test_a_snapshot_that_does_not_come_is_given_up() -> None:
-    subscriptions = ready("A", "B")
-    subscriptions.refresh(["A", "B"])
-    subscriptions.give_up(["B"])
-    assert said(subscriptions.refresh(["A", "B"]))["params"]["market_tickers"] == ["B"]
-
-
 def test_a_refused_refresh_may_be_tried_again() -> None:
     subscriptions = ready("A")
-    subscriptions.refresh("A")
+    subscriptions.refresh(["A"])
     assert told(subscriptions, error(27, id=2)) == [Rejected(BOOK, ("A",), 27, "so it is")]
-    assert subscriptions.refresh("A") is not None
+    assert subscriptions.refresh(["A"]) is not None
     assert subscriptions.tickers(BOOK) == ("A",)
 
 
 @pytest.mark.parametrize("code", [10, 25])
 def test_a_terminal_error_ends_the_subscription(code: int) -> None:
     subscriptions = ready("A", "B")
-    subscriptions.refresh("A")
+    subscriptions.refresh(["A"])
     assert told(subscriptions, error(code, sid=1, seq=3)) == [Ended(BOOK, code, True, ("A", "B"))]
     assert (subscriptions.sid(BOOK), subscriptions.outstanding) == (None, 0)
-    assert subscriptions.refresh("A") is None
+    assert subscriptions.refresh(["A"]) is None
     again = said(subscriptions.subscribe(Channel.BOOK, ["A", "B"]))
     assert told(subscriptions, subscribed(again["id"], BOOK, 3)) == [Ready(BOOK, 3)]
     assert told(subscriptions, snapshot(1, sid=3, ticker="A")) == []
