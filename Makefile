@@ -32,7 +32,7 @@ run: install
 	exec $(BIN)/supervisord -c supervisord.conf
 
 test: install-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 test-faults: install-test
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -238,7 +238,7 @@ def two_of_demo(source: Any) -> Any:
 
 def stopped_in_the_middle(database: Database, folder: Path, signum: int) -> int:
     """An import that gets a signal once its first rows are there -> its exit code."""
-    made = write_recording(folder, seconds=600, events_per_s=200)
+    made = write_recording(folder, seconds=1_800, events_per_s=200)
     command = [sys.executable, "-m", "processes.recorder.sessions", "import", str(made)]
     with subprocess.Popen(command, cwd=ROOT, env=dict(os.environ)) as process:
         eventually(lambda: database.value("select count(*) from rl_book_events") > 0, "rows arrive")

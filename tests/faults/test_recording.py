@@ -16,7 +16,6 @@ import asyncpg
 import numpy as np
 import pytest
 from support.recording_witness import (
-    Recorded,
     TriggerWitness,
     assert_frames_equal,
     recorded_sessions,
@@ -75,13 +74,14 @@ def assert_recorded(stack: Stack, witness: TriggerWitness) -> None:
     eventually(lambda: caught_up(stack, witness), "the recorder has caught up", QUIET_S)
     sessions = asyncio.run(recorded_sessions(stack))
     sent = sent_frames(stack)
+    assert len(sessions) == max(witness.seen), "a life of the collector is one session"
     for session in sessions:
         session.assert_whole()
         frames = sum(assert_frames_equal(f, sent, session.marks) for f in session.frames())
         print(f"{session.uid}: {len(session.rows)} events, {frames} frames of books as sent")
     seen = 0
     for generation, triggers in sorted(witness.seen.items()):
-        session_of(sessions, triggers[0].recv_ns).assert_seen(triggers)
+        sessions[generation - 1].assert_seen(triggers)
         seen += len(triggers)
         print(f"generation {generation}: {len(triggers)} triggers, all of them recorded")
     assert seen > 100
@@ -102,11 +102,6 @@ def caught_up(stack: Stack, witness: TriggerWitness) -> bool:
         return False
     counts = {row["status"]: row["count"] for row in streams}
     return counts.get("active", 0) == 0 and sum(counts.values()) >= len(witness.seen)
-
-
-def session_of(sessions: list[Recorded], recv_ns: int) -> Recorded:
-    """The session that was the newest when an event was received."""
-    return [s for s in sessions if s.started_ns <= recv_ns][-1]
 
 
 def victims_of(rounds: int, chance: np.random.Generator) -> list[list[str]]:

@@ -102,7 +102,12 @@ def whole(row: b.Row, tick: bool) -> bool:
     """Whether a copy is one write's and no other's; a tick row is as of its own mark."""
     event_no = row[b.EVENT_NO]
     seq, exch_ms, recv_ns, frame_ns, written_ns = _stamps(event_no)
-    if (row[b.SEQ], row[b.EXCH_MS], row[b.RECV_NS]) != (seq, exch_ms, recv_ns):
+    if (row[b.EXCH_MS], row[b.RECV_NS]) != (exch_ms, recv_ns):
+        return False
+    if row[b.LAST_TRADE_MS] == exch_ms:  # a trade leaves the number of the book's last frame
+        if row[b.SEQ] >= seq:
+            return False
+    elif row[b.SEQ] != seq:
         return False
     if (row[b.FRAME_MONO_NS], row[b.WRITTEN_MONO_NS]) != (frame_ns, written_ns):
         return False
