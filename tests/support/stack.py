@@ -217,8 +217,16 @@ class Stack:
     def next_action(self) -> dict[str, Any]:
         """The first decision taken from now on."""
         now = time.monotonic_ns()
-        with self.feed() as feed:
-            return feed.until("actor_action", lambda action: action["decided_mono_ns"] > now)
+
+        def seen() -> dict[str, Any] | None:
+            try:
+                with self.feed() as feed:
+                    return feed.until("actor_action", lambda a: a["decided_mono_ns"] > now)
+            except WebSocketException:  # that was the end of an earlier life
+                return None
+
+        action: dict[str, Any] = eventually(seen, "a decision")
+        return action
 
     def deciding(self) -> float:
         """Seconds until the policy itself decides, on a book and an account that it trusts."""
