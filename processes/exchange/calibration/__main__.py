@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.calibration.compare import BUSY_RATE, PLANS, Plan, measure, read_recordings
 from processes.exchange.calibration.report import lines, missed
 
@@ -19,8 +21,8 @@ def _print(plan: Plan, seed: int, seconds: int | None, recorded: dict[str, float
     print(f"\n{len(misses)} of {len(plan.targets)} beyond a factor of 1.5: {misses or 'none'}\n")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; 2 for recordings that cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m processes.exchange.calibration", description=__doc__
     )
@@ -30,11 +32,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=int, metavar="N", help="of each window")
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     options = parser.parse_args(argv)
-    busy, slow = read_recordings(options.recordings) if options.recordings else ({}, {})
+    try:
+        busy, slow = read_recordings(options.recordings) if options.recordings else ({}, {})
+    except RecordingError as error:
+        print(f"calibration: --recordings {error}", file=sys.stderr)
+        return 2
     for plan in PLANS:
         recorded = busy if plan.rate >= BUSY_RATE else slow
         _print(plan, options.seed, options.seconds, recorded)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -47,7 +47,8 @@ OVERFLOW: Final = 25  # the client does not read
 
 Pair = tuple[Session, Subscription]
 
-KEPT_SESSIONS: Final = 16  # of those that have gone
+KEPT_SESSIONS: Final = 128  # of those that have gone
+KEPT_FRAMES: Final = 8_000_000  # of all of them: eight bytes each
 FORGOTTEN: Final = "forgotten"
 
 
@@ -98,8 +99,11 @@ class Hub:
         self.sessions.pop(session.number, None)
         self._subscriptions_changed()
         gone = [number for number in self.known if number not in self.sessions]
-        for number in gone[:-KEPT_SESSIONS]:
-            del self.known[number]
+        room = KEPT_FRAMES
+        for place, number in enumerate(reversed(gone)):
+            room -= self.known[number].kept
+            if place >= KEPT_SESSIONS or room < 0:
+                del self.known[number]
 
     def forget(self, tickers: Set[str]) -> None:
         """These markets are not there any more; what was sent of them stays counted."""

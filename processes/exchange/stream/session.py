@@ -83,6 +83,11 @@ class Session:
         self._market = market
         self._last_sid = 0
 
+    @property
+    def kept(self) -> int:
+        """Frames of books whose past its subscriptions remember."""
+        return sum(subscription.kept for subscription in self.history.values())
+
     def of(self, channel: Channel) -> Subscription | None:
         """The subscription to a channel, if there is one."""
         return next((s for s in self.by_sid.values() if s.channel is channel), None)

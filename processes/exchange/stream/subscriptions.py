@@ -43,6 +43,11 @@ class Subscription:
         self._states = array("q", [NO_STATE])  # by seq: which market's book, after which event
         self._first = 0  # the `seq` of the first of them
 
+    @property
+    def kept(self) -> int:
+        """Frames of books whose past it remembers."""
+        return len(self._states)
+
     def covers(self, ticker: str) -> bool:
         """Whether a market's frames belong here."""
         return self.tickers is ALL_MARKETS or ticker in self.tickers

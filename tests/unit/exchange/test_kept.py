@@ -12,7 +12,9 @@ from processes.exchange.core.books import YES
 from processes.exchange.core.events import Traded
 from processes.exchange.core.ledger import Account
 from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.stream import hub as hubs
 from processes.exchange.stream.frames import iso_ms, iso_us
+from processes.exchange.stream.hub import Hub
 from processes.exchange.stream.session import KEPT_ENDED, Session
 
 
@@ -58,3 +60,25 @@ def test_a_connection_remembers_its_last_ended_subscriptions() -> None:
         session.handle(json.dumps({"id": 2, "cmd": "unsubscribe", "params": {"sids": [sid]}}))
     newest = 3 * KEPT_ENDED - 1
     assert list(session.history) == list(range(newest - KEPT_ENDED, newest + 1))
+
+
+def test_the_past_of_gone_connections_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    core, hub = Core(), Hub()
+
+    def comes_and_goes(number: int, frames: int) -> None:
+        session = Session(number, core.accounts[0], lambda _: None, core.venue.markets.get)
+        hub.add(session)
+        params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
+        session.handle(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
+        (subscription,) = session.by_sid.values()
+        for _ in range(frames):
+            subscription.next_seq()
+        hub.remove(session)
+
+    monkeypatch.setattr(hubs, "KEPT_SESSIONS", 3)
+    for number in range(1, 7):
+        comes_and_goes(number, 10)
+    assert list(hub.known) == [4, 5, 6]
+    monkeypatch.setattr(hubs, "KEPT_FRAMES", 60)
+    comes_and_goes(7, 40)
+    assert list(hub.known) == [6, 7]
