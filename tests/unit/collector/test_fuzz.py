@@ -61,7 +61,8 @@ class Fuzz:
         assert {self.rig.recovery.phase(t) for t in TICKERS} == {Phase.LIVE}
 
     def _heal(self) -> None:
-        for ticker in TICKERS:
+        """Twice: the first snapshot may show that frames before it were lost, of every market."""
+        for ticker in (*TICKERS, *TICKERS):
             if self.rig.recovery.phase(ticker) is not Phase.LIVE:
                 self._receive(self.sender.snapshot(ticker))
                 assert self.rig.recovery.phase(ticker) is Phase.LIVE, ticker
