@@ -32,7 +32,7 @@ MICROPRICE: Final = _V2("microprice_minus_mid")
 INVENTORY: Final = _V2("inventory")
 ONE_PRICE: Final = 0.1  # of SPREAD
 HARD_LEAN: Final = 0.8
-CENTS_PER_LEAN: Final = 3.0  # of 15 seconds, per unit of TOUCH_LOG_RATIO
+CENTS_PER_LEAN: Final = 3.0  # that the mid is taken to move, per unit of TOUCH_LOG_RATIO
 MARGIN: Final = 1.0  # cents beyond the costs
 
 Observations = npt.NDArray[np.float32]
@@ -95,8 +95,9 @@ class JoinBest:
 class TouchImbalance:
     """Takes when the sizes at the touch lean far enough to pay for the spread and the fee.
 
-    The forecast is least squares on the touch of recorded markets: cents that the mid moves in 15
-    seconds. To be run with aggressive pricing; closes what it holds when the book leans back.
+    The forecast is a straight line through zero in the log ratio of the touch sizes, its slope a
+    choice (CENTS_PER_LEAN), not a fit. To be run with aggressive pricing; closes what it holds when
+    the book leans back.
     """
 
     model = "baseline:touch_imbalance"
