@@ -43,8 +43,7 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
     """Accounts, markets and order entry."""
     wanted = settings.exchange
     keys = load_accounts(credentials_path(settings.data_dir), wanted.accounts, wanted.cash_e6)
-    start_ms = recordings[0].starts_ms if recordings else real_ns() // 1_000_000
-    time = MarketTime(clock_path(settings.data_dir), start_ms, wanted.speed)
+    time = MarketTime(clock_path(settings.data_dir), _start_ms(settings, recordings), wanted.speed)
     rules = Rules(
         tier=wanted.tier,
         orders_lag_ms=wanted.orders_lag_ms,
@@ -56,6 +55,14 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
         limits=Limits(keep_ms=wanted.keep_ms),
     )
     return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
+
+
+def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
+    """Where market time begins: with the recordings, as wanted, or now."""
+    if recordings:
+        return recordings[0].starts_ms
+    wanted_ms = settings.exchange.start_ms
+    return real_ns() // 1_000_000 if wanted_ms is None else wanted_ms
 
 
 def _flow(
@@ -70,7 +77,7 @@ def _flow(
         wanted = settings.exchange
         profiles = profiles_of(wanted.markets)
         flow = SyntheticFlow(house.venue, house.desk, wanted.seed, profiles)
-        house.time.run(real_ns() // 1_000_000)
+        house.time.run(_start_ms(settings, recordings))
         if wanted.speed:
             return flow.run(house.time, connections.shed)
         return flow.race(house.time, house.hub.has_book_followers, connections.room)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -44,13 +45,17 @@ class ConfigError(ValueError):
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True):
-    """The local exchange; `speed` 0 means as fast as it can be read."""
+    """The local exchange; `speed` 0 means as fast as it can be read.
+
+    `start_ms` is where the market time of synthetic markets begins; None is now.
+    """
 
     port: int
     admin_port: int
     replay: Path | None
     speed: float
     loop: bool
+    start_ms: int | None
     seed: int
     markets: int
     accounts: int
@@ -168,6 +173,21 @@ class _Reader:
             raise ConfigError(f"{name}={raw!r} is unknown; allowed: {', '.join(allowed)}")
         return raw
 
+    def moment_ms(self, name: str) -> int | None:
+        """Unix milliseconds of a time with its zone; None when it is unset."""
+        raw = self.text(name, "")
+        if not raw:
+            return None
+        try:
+            moment = datetime.fromisoformat(raw)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None or moment.timestamp() < 0:
+            raise ConfigError(
+                f"{name}={raw!r} is not a time with a zone; allowed: such as 2026-08-03T12:00:00Z"
+            )
+        return round(moment.timestamp() * 1000)
+
     def names(self, name: str) -> tuple[str, ...]:
         return tuple(t.strip() for t in self.text(name, "").split(",") if t.strip())
 
@@ -193,6 +213,7 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         replay=Path(replay) if replay else None,
         speed=read.number("RL_EXCHANGE_SPEED", 1.0, 0.0, 10_000.0),
         loop=read.flag("RL_EXCHANGE_LOOP", False),
+        start_ms=read.moment_ms("RL_EXCHANGE_START"),
         seed=read.number("RL_EXCHANGE_SEED", 1, 0, 2**31 - 1),
         markets=read.number("RL_EXCHANGE_MARKETS", 3, 1, 2_000),
         accounts=read.number("RL_EXCHANGE_ACCOUNTS", 2, 1, 1_000),

@@ -71,6 +71,17 @@ def test_more_accounts_are_added_to_those_that_are_known(tmp_path):
         assert exchange.get("/portfolio/balance", 3)["balance_dollars"] == "10000.0000"
 
 
+def test_the_same_start_and_seed_are_the_same_books(tmp_path):
+    start_at = {"RL_EXCHANGE_START": "2026-08-03T14:05:00+02:00", "RL_EXCHANGE_SPEED": "0"}
+    ticker = "KXSIM1X15M-26AUG031215-15"
+    books = []
+    for seed in ("5", "5", "6"):
+        wanted = start_at | {"RL_EXCHANGE_SEED": seed}
+        with running_exchange(tmp_path, **wanted) as exchange:
+            books.append(exchange.get(f"/markets/{ticker}/orderbook"))
+    assert books[0] == books[1] != books[2]
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "allowed"),
     [
@@ -78,6 +89,9 @@ def test_more_accounts_are_added_to_those_that_are_known(tmp_path):
         ("RL_EXCHANGE_SHARDS", "KXA", "SERIES=0 to SERIES=100"),
         ("RL_EXCHANGE_SHARDS", "KXA=101", "SERIES=0 to SERIES=100"),
         ("RL_EXCHANGE_CASH", "much", "amount of dollars"),
+        ("RL_EXCHANGE_START", "noon", "such as 2026-08-03T12:00:00Z"),
+        ("RL_EXCHANGE_START", "2026-08-03T12:00:00", "a time with a zone"),
+        ("RL_EXCHANGE_START", "1969-08-03T12:00:00Z", "a time with a zone"),
         ("RL_EXCHANGE_ACCOUNTS", "0", "1 to 1000"),
         ("RL_EXCHANGE_ORDERS_LAG_MS", "-1", "0 to 60000"),
         ("RL_EXCHANGE_WEEKLY_PAUSE", "thursday", "true, false"),

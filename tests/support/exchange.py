@@ -24,9 +24,18 @@ from processes.adapters.kalshi.credentials import Credentials, CredentialsFile
 from processes.adapters.kalshi.signing import Signer
 from processes.exchange.stream.frames import iso_ms
 
-__all__ = ["Exchange", "Stream", "market_frames", "running_exchange", "start", "write_recording"]
+__all__ = [
+    "EARLY",
+    "Exchange",
+    "Stream",
+    "market_frames",
+    "running_exchange",
+    "start",
+    "write_recording",
+]
 
 FLOOD = 100  # frames of one type
+EARLY = "2026-08-03T12:01:00Z"  # synthetic windows have just opened, none of them ends soon
 REST = "/trade-api/v2"
 WEBSOCKET = "/trade-api/ws/v2"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -155,6 +164,7 @@ def start(data_dir: Path, **environ: str) -> subprocess.Popen[str]:
     """The bare process."""
     known = {k: v for k, v in os.environ.items() if not k.startswith(("RL_", "KALSHI_"))}
     known |= {"RL_DATA_DIR": str(data_dir), "RL_EXCHANGE_PORT": "0", "RL_EXCHANGE_ADMIN_PORT": "0"}
+    known |= {"RL_EXCHANGE_START": EARLY}
     return subprocess.Popen(
         [sys.executable, "-m", "processes.exchange"],
         cwd=REPOSITORY,

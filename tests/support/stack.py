@@ -19,6 +19,7 @@ from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
+from support.exchange import EARLY
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -91,6 +92,7 @@ class Stack:
             "RL_EXCHANGE_PORT": str(exchange),
             "RL_EXCHANGE_ADMIN_PORT": str(admin),
             "RL_BROADCASTER_PORT": str(dashboard),
+            "RL_EXCHANGE_START": EARLY,
         }
         foreign = re.compile("RL_|KALSHI_|ORDERBOOK_|DATABASE_URL")
         inherited = {k: v for k, v in os.environ.items() if not foreign.match(k)}
