@@ -19,13 +19,13 @@ import httpx
 import msgspec
 import websockets
 from support.specs import as_documented, documented
+from support.stack import EARLY
 
 from processes.adapters.kalshi.credentials import Credentials, CredentialsFile
 from processes.adapters.kalshi.signing import Signer
 from processes.exchange.stream.frames import iso_ms
 
 __all__ = [
-    "EARLY",
     "Exchange",
     "Stream",
     "market_frames",
@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 FLOOD = 100  # frames of one type
-EARLY = "2026-08-03T12:01:00Z"  # synthetic windows have just opened, none of them ends soon
 REST = "/trade-api/v2"
 WEBSOCKET = "/trade-api/ws/v2"
 REPOSITORY = Path(__file__).resolve().parents[2]

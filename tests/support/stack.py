@@ -12,14 +12,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
-from support.exchange import EARLY
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,25 +27,32 @@ from ipc.shared_file import shared_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
 
-__all__ = ["ACTORS", "Feed", "Stack", "eventually", "free_ports"]
+__all__ = ["ACTORS", "EARLY", "Feed", "Stack", "eventually", "free_ports"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUND_S = 60
+EARLY = "2026-08-03T12:01:00Z"  # synthetic windows have just opened, none of them ends soon
 CHECKOUT = ("ipc", "models", "processes", "migrations", "frontend", "supervisord.conf")
 DECIDED = ("policy", "policy hold", "masked")
 ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
 _GROUPS = dict.fromkeys(ACTORS, "rl")
+_SLICE = 200
+_PORTS = cycle(range(first := 11_000 + os.getpid() % 100 * _SLICE, first + _SLICE))
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nobody has now."""
-    probes = [socket.socket() for _ in range(number)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Ports that nobody has now, and that no other run takes while a killed program leaves its own.
+
+    They are below the system's own choices, each process in a slice of its own.
+    """
+    found: list[int] = []
+    while len(found) < number:
+        port = next(_PORTS)
+        with socket.socket() as probe, suppress(OSError):  # somebody has it
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def eventually(check: Callable[[], Any], what: str, bound_s: float = BOUND_S) -> Any:
