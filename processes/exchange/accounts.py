@@ -21,7 +21,7 @@ from processes.adapters.kalshi.credentials import (
 from processes.exchange.core.ledger import Account
 from processes.runtime.config import ConfigError
 
-__all__ = ["KnownKeys", "load_accounts"]
+__all__ = ["KnownKeys", "load_accounts", "new_key", "new_key_id"]
 
 ALGORITHMS: Final = (Algorithm.RSA, Algorithm.ED25519)  # in turn
 
@@ -59,13 +59,23 @@ def _stored(path: Path) -> tuple[StoredAccount, ...]:
 
 def _account(api_key_id: str, cash_e6: int) -> Account:
     user_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"user:{api_key_id}"))
-    return Account(user_id, api_key_id, cash_e6)
+    return Account(user_id, cash_e6)
 
 
 def _new_accounts(first: int, end: int) -> tuple[StoredAccount, ...]:
     turns = [ALGORITHMS[number % len(ALGORITHMS)] for number in range(first, end)]
-    made = [new_credentials(str(uuid.uuid4()), algorithm) for algorithm in turns]
+    made = [new_key(algorithm) for algorithm in turns]
     return tuple(StoredAccount(c.api_key_id, c.private_key_pem(), c.algorithm) for c in made)
+
+
+def new_key_id() -> str:
+    """An id that no key has."""
+    return str(uuid.uuid4())
+
+
+def new_key(algorithm: Algorithm) -> Credentials:
+    """A fresh key pair under a fresh id."""
+    return new_credentials(new_key_id(), algorithm)
 
 
 def _write(path: Path, accounts: CredentialsFile) -> None:

@@ -15,6 +15,7 @@ from processes.exchange.core.replica import Replica
 from processes.exchange.core.retention import Limits
 from processes.exchange.core.venue import Venue
 from processes.exchange.house import House
+from processes.exchange.keys import ApiKey, KeyRing
 from processes.exchange.market_time import MarketTime
 from processes.exchange.rest.auth import NEWEST_MS, OLDEST_MS, Authenticator
 from processes.exchange.rest.limits import UNMETERED
@@ -51,11 +52,15 @@ def assemble(
         delivery.publish(event)
 
     accounts = [account for account, _ in keys.values()]
+    ring = KeyRing(
+        ApiKey(key_id, account.user_id, credentials.private_key.public_key())
+        for key_id, (account, credentials) in keys.items()
+    )
     venue = Venue(accounts, time.now_ms, sink, rules.shards)
     desk = Desk(venue, new_id, shadow=shadow)
-    auth = Authenticator(keys, real_ms, rules.oldest_ms, rules.newest_ms)
+    auth = Authenticator(ring, real_ms, rules.oldest_ms, rules.newest_ms)
     return House(
-        *(venue, desk, hub, time, auth, replica, rules.tier, new_id, mono_ns),
+        *(venue, desk, hub, time, ring, auth, replica, rules.tier, new_id, mono_ns),
         delivery=delivery,
         limits=rules.limits,
         weekly_pause=rules.weekly_pause,

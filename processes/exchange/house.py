@@ -13,7 +13,6 @@ from processes.exchange.core.candles import Candles
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.fee_board import FeeBoard
 from processes.exchange.core.group_desk import GroupDesk
-from processes.exchange.core.ledger import Account
 from processes.exchange.core.maintenance import Maintenance
 from processes.exchange.core.markets import Market
 from processes.exchange.core.pauses import Pauses
@@ -22,14 +21,17 @@ from processes.exchange.core.replica import Replica
 from processes.exchange.core.retention import Limits, Retention
 from processes.exchange.core.transfers import Transfers
 from processes.exchange.core.venue import Venue
+from processes.exchange.keys import Asker, KeyRing
 from processes.exchange.market_time import MarketTime
 from processes.exchange.rest.auth import Authenticator
 from processes.exchange.rest.limits import Meter
+from processes.exchange.rest.scopes import scope_of
 from processes.exchange.stream.delivery import Delivery
 from processes.exchange.stream.hub import Hub
 
-__all__ = ["ASKER", "HOUSE", "House", "answer"]
+__all__ = ["BASE", "HOUSE", "House", "answer", "asked"]
 
+BASE: Final = "/trade-api/v2"
 HISTORY_MS: Final = 14 * 86_400_000
 
 
@@ -42,6 +44,7 @@ class House:
         desk: Desk,
         hub: Hub,
         time: MarketTime,
+        keys: KeyRing,
         auth: Authenticator,
         replica: Replica,
         tier: str,
@@ -56,6 +59,7 @@ class House:
         self.desk = desk
         self.hub = hub
         self.time = time
+        self.keys = keys
         self.auth = auth
         self.replica = replica
         self.faults = Faults()
@@ -67,15 +71,24 @@ class House:
         self.maintenance = Maintenance(self.pauses, weekly=weekly_pause)
         self.fees = FeeBoard(venue, new_id)
         self.candles = Candles()
-        self.meters = {user: Meter(tier, now_ns) for user in venue.accounts}
+        self.meters = {user: Meter(tier, now_ns) for user in venue.members}
 
-    def account(self, request: web.Request) -> Account:
-        """Who asks; also brings up to date what falls due by market time."""
-        account = request.get(ASKER)
-        if account is None:
-            account = self.auth.account(request.headers, request.method, request.path)
+    def signer(self, request: web.Request) -> Asker:
+        """Who signed a request, whatever it asks for; `Rejection` when nobody did."""
+        asker = request.get(ASKER)
+        if asker is None:
+            key = self.auth.key(request.headers, request.method, request.path)
+            asker = request[ASKER] = Asker(self.venue.members[key.user_id], key)
+        return asker
+
+    def asker(self, request: web.Request) -> Asker:
+        """Who asks, by a key that allows it; also brings up to date what falls due."""
+        asker = self.signer(request)
+        resource = request.match_info.route.resource
+        below = resource.canonical.removeprefix(BASE) if resource is not None else ""
+        asker.check_scope(scope_of(request.method, below))
         self.keep()
-        return account
+        return asker
 
     def keep(self) -> None:
         """Expire orders, begin scheduled fees, begin and end maintenance."""
@@ -95,12 +108,12 @@ class House:
         if gone:
             self.hub.forget(gone)
             self.candles.forget(gone)
-            self.replica.keep(self.desk.orders, self.venue.accounts.values())
+            self.replica.keep(self.desk.orders, self.venue.accounts)
 
     def rebalance(self) -> None:
-        """Spread free money over the shards as the accounts want it."""
-        for account in self.venue.accounts.values():
-            self.transfers.rebalance(account)
+        """Spread free money over the shards as the users want it."""
+        for member in self.venue.members.values():
+            self.transfers.rebalance(member)
 
     def cutoff_ms(self) -> int:
         """What ended before is read under `/historical`."""
@@ -114,8 +127,14 @@ class House:
         return market
 
 
-ASKER: Final = web.RequestKey("asker", Account)
+ASKER: Final = web.RequestKey("asker", Asker)
 HOUSE: Final = web.AppKey("house", House)
+
+
+def asked(request: web.Request) -> tuple[House, Asker]:
+    """The house that was asked, and who asks."""
+    house = request.app[HOUSE]
+    return house, house.asker(request)
 
 
 def answer(body: Any, status: int = 200) -> web.Response:

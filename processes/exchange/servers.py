@@ -8,9 +8,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from processes.exchange.admin import calls, looks
-from processes.exchange.house import HOUSE, House
+from processes.exchange.house import BASE, HOUSE, House
 from processes.exchange.rest import (
     account,
+    api_keys,
     candles,
     empty,
     exchange,
@@ -20,10 +21,11 @@ from processes.exchange.rest import (
     orders,
     portfolio,
     series,
+    subaccounts,
     transfers,
 )
 from processes.exchange.rest.answers import answers
-from processes.exchange.rest.gate import BASE, gate, refusals
+from processes.exchange.rest.gate import gate, refusals
 from processes.exchange.stream.sockets import CONNECTIONS, Connections, route
 from processes.runtime.config import ConfigError
 
@@ -35,6 +37,7 @@ GOODBYE_S: Final = 0.3
 REST: Final = (  # fixed paths before those with a parameter in their place
     exchange,
     account,
+    api_keys,
     candles,
     empty,
     series,
@@ -42,6 +45,7 @@ REST: Final = (  # fixed paths before those with a parameter in their place
     orders,
     groups,
     transfers,
+    subaccounts,
     portfolio,
     history,
 )

@@ -54,8 +54,8 @@ class Run:
 
     def _client(self) -> Session:
         """Somebody who follows the books for a minute."""
-        account = self.exchange.accounts[1]
-        session = Session(self._minutes, account, self._count, self.exchange.venue.markets.get)
+        asker = self.exchange.asker(1)
+        session = Session(self._minutes, asker, self._count, self.exchange.venue.markets.get)
         self.house.hub.add(session)
         params = {"channels": ["orderbook_delta"], "market_tickers": [self._newest()]}
         command = {"id": 1, "cmd": "subscribe", "params": params}

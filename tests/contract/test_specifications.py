@@ -27,10 +27,6 @@ pytestmark = needs_specs
 ORDERS = "/trade-api/v2/portfolio/events/orders"
 STATUS = "/trade-api/v2/exchange/status"
 UPGRADE = "POST /account/api_usage_level/upgrade"  # refused on any tier but the lowest
-NO_SUBACCOUNTS = {  # accounts here have none
-    *("POST /portfolio/subaccounts", "POST /portfolio/subaccounts/transfer"),
-    "PUT /portfolio/subaccounts/netting",
-}
 NOT_CALLS = {"close", "keep_signatures"}  # coroutines of the client that send nothing
 UNDOCUMENTED = {("POST", "/portfolio/orders"), ("DELETE", "/portfolio/orders")}  # the dead V1
 
@@ -61,7 +57,7 @@ async def test_every_answer_and_every_frame(tmp_path: Path, specs: Specification
     async with two_markets(tmp_path, tier="prestige") as exchange:
         answered, frames = await tour(exchange, specs)
         missing = routes_of(exchange, specs) - answered
-    assert missing == {UPGRADE, *NO_SUBACCOUNTS}, "not one good answer was seen of these"
+    assert missing == {UPGRADE}, "not one good answer was seen of these"
     assert {specs.message(frame)[0] for frame in frames} == FRAMES
 
 

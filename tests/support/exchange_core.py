@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import count
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from models.fees import NO_FEES, FeeSchedule
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.clearing import MarketClearing
@@ -14,6 +16,7 @@ from processes.exchange.core.markets import Market, MarketFacts
 from processes.exchange.core.matching import Matcher
 from processes.exchange.core.orders import NewOrder, SelfTrade, TimeInForce
 from processes.exchange.core.venue import Venue
+from processes.exchange.keys import ApiKey, Asker
 
 __all__ = ["CASH_E6", "TICKER", "Core", "ask", "bid"]
 
@@ -55,7 +58,7 @@ class Core:
     ) -> None:
         self.said: list[Event] = []
         self.now_ms = START_MS
-        self.accounts = [Account(f"u{n}", f"k{n}", cash_e6) for n in (1, 2)]
+        self.accounts = [Account(f"u{n}", cash_e6) for n in (1, 2)]
         self.venue = Venue(self.accounts, lambda: self.now_ms, self.said.append)
         ids = count(1)
         self.desk = Desk(self.venue, lambda: f"id-{next(ids)}", shadow=shadow)
@@ -71,6 +74,12 @@ class Core:
         self.clearing: MarketClearing = self.desk.open(self.market)
         self.venue.replace_book(self.market, levels, START_MS)
         self.venue.open_market(self.market, START_MS)
+
+    def asker(self, account: int = 0) -> Asker:
+        """One of the users, by a key for everything."""
+        member = self.venue.members[self.accounts[account].user_id]
+        public = Ed25519PrivateKey.generate().public_key()
+        return Asker(member, ApiKey(f"k{account + 1}", member.user_id, public))
 
     @property
     def matcher(self) -> Matcher:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.exchange import Stream
 from support.local_exchange import LocalExchange
 from support.local_orders import CRYPTO, ORDERS, TICKER, order
 from support.specs import Specifications
 
 from processes.adapters.kalshi.commands import Channel
+from processes.adapters.kalshi.credentials import Algorithm, new_credentials
 
 __all__ = ["FRAMES", "tour"]
 
 GROUPS: Final = "/portfolio/order_groups"
 TRANSFER: Final = "/portfolio/intra_exchange_instance_transfer"
+SUBACCOUNTS: Final = "/portfolio/subaccounts"
+KEYS: Final = "/api_keys"
 TARGET: Final = "/portfolio/target_balance_allocation"
 EVENT, SERIES = "KXA-26NOV25", "KXA"
 OLD: Final = "KXOLD-26NOV25-T1"
@@ -74,6 +79,8 @@ async def tour(
     async with exchange.stream() as stream:
         await _subscribe(stream)
         await _money(call, exchange)
+        await _subaccounts(call)
+        await _keys(call)
         await _orders(call)
         await _group(call)
         await _reads(call)
@@ -103,6 +110,25 @@ async def _money(call: _Tour, exchange: LocalExchange) -> None:
     shares = [{"exchange_index": shard, "percent": 50} for shard in (0, 2)]
     await call("POST", TARGET, {"allocations": shares})
     exchange.house.rebalance()
+
+
+async def _subaccounts(call: _Tour) -> None:
+    number = (await call("POST", SUBACCOUNTS, {"exchange_index": 0}))["subaccount_number"]
+    body = {"client_transfer_id": str(uuid.uuid4()), "amount_cents": 10_000}
+    ends = {"from_subaccount": 0, "to_subaccount": number}
+    await call("POST", f"{SUBACCOUNTS}/transfer", body | ends)
+    await call("PUT", f"{SUBACCOUNTS}/netting", {"subaccount_number": number, "enabled": True})
+    await call("POST", ORDERS, order("0.6000", "1.00", subaccount=number))
+    await call("POST", f"{GROUPS}/create", {"contracts_limit": 5, "subaccount": number})
+
+
+async def _keys(call: _Tour) -> None:
+    facts = {"name": "reads", "scopes": ["read"], "subaccount": 1}
+    made = await call("POST", f"{KEYS}/generate", facts)
+    await call("DELETE", f"{KEYS}/{made['api_key_id']}")
+    public = new_credentials("", Algorithm.ED25519).private_key.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    await call("POST", KEYS, {"name": "own", "public_key": pem})
 
 
 async def _orders(call: _Tour) -> None:

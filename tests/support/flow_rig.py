@@ -25,7 +25,7 @@ class FlowRig:
     def __init__(self, *profiles: Profile, seed: int = 1, start_ms: int = START_MS) -> None:
         self.said: list[Event] = []
         self.now_ms = start_ms
-        self.account = Account("u1", "k1", CASH_E6)
+        self.account = Account("u1", CASH_E6)
         self.venue = Venue([self.account], lambda: self.now_ms, self.said.append)
         ids = count(1)
         self.desk = Desk(self.venue, lambda: f"id-{next(ids)}", shadow=False)

@@ -27,6 +27,7 @@ from processes.exchange.assembly import Rules, assemble
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.ledger import Account
 from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.keys import Asker
 from processes.exchange.market_time import MarketTime
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.stream.sockets import Connections
@@ -64,8 +65,7 @@ class LocalExchange:
         self, folder: Path, now_ms: int, cash_e6: int = CASH_E6, rules: Rules = NO_RULES
     ) -> None:
         known = {
-            c.api_key_id: (Account(str(uuid.uuid5(LIFE, c.api_key_id)), c.api_key_id, cash_e6), c)
-            for c in keys()
+            c.api_key_id: (Account(str(uuid.uuid5(LIFE, c.api_key_id)), cash_e6), c) for c in keys()
         }
         self.accounts = [account for account, _ in known.values()]
         self.time = MarketTime(folder / "clock", now_ms, 1.0)
@@ -108,6 +108,12 @@ class LocalExchange:
             Environment.SIMULATED, f"http://{host}{REST}", f"ws://{host}{WEBSOCKET}"
         )
 
+    def asker(self, account: int = 0) -> Asker:
+        """One of the users, by the key that it signs with."""
+        key = self.house.keys.get(keys()[account].api_key_id)
+        assert key is not None
+        return Asker(self.venue.members[key.user_id], key)
+
     def market(self, ticker: str, **facts: Any) -> Market:
         """A market of this ticker, open for trading, its book empty."""
         event = ticker.rpartition("-")[0] or ticker
@@ -139,14 +145,20 @@ class LocalExchange:
         self.add(ticker, NO, ONE_DOLLAR_E4 - 5_200, 300_000)
 
     def headers(
-        self, method: str, path: str, account: int = 0, ahead_ms: int = 0
+        self, method: str, path: str, account: int | Credentials = 0, ahead_ms: int = 0
     ) -> dict[str, str]:
-        """Signed headers."""
-        signer = Signer(keys()[account], lambda: real_ms() + ahead_ms)
+        """Headers signed with the key of a user, or with another."""
+        key = keys()[account] if isinstance(account, int) else account
+        signer = Signer(key, lambda: real_ms() + ahead_ms)
         return signer.headers(method, path)
 
     async def call(
-        self, method: str, path: str, body: Any = None, account: int = 0, **query: Any
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        account: int | Credentials = 0,
+        **query: Any,
     ) -> httpx.Response:
         """A signed call; `path` below the base."""
         full = REST + path
@@ -181,7 +193,7 @@ class LocalExchange:
         return await self.http.post(f"http://127.0.0.1:{self._admin.port}/admin/{path}", json=facts)
 
     @contextlib.asynccontextmanager
-    async def stream(self, account: int = 0) -> AsyncIterator[Stream]:
+    async def stream(self, account: int | Credentials = 0) -> AsyncIterator[Stream]:
         """A WebSocket connection."""
         async with websockets.connect(
             f"ws://127.0.0.1:{self._server.port}{WEBSOCKET}",

@@ -19,7 +19,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ipc.clock import real_ns
 from processes.adapters.kalshi.credentials import Credentials
 
-__all__ = ["KEY_HEADER", "SIGNATURE_HEADER", "TIMESTAMP_HEADER", "Signer", "real_ms", "verify"]
+__all__ = [
+    "KEY_HEADER",
+    "SIGNATURE_HEADER",
+    "TIMESTAMP_HEADER",
+    "PublicKey",
+    "Signer",
+    "real_ms",
+    "verify",
+]
 
 KEY_HEADER: Final = "KALSHI-ACCESS-KEY"
 TIMESTAMP_HEADER: Final = "KALSHI-ACCESS-TIMESTAMP"

@@ -87,7 +87,7 @@ def _subscription_row(subscription: Subscription) -> dict[str, Any]:
 def _session_row(session: Session) -> dict[str, Any]:
     return {
         "id": session.number,
-        "api_key_id": session.account.api_key_id,
+        "api_key_id": session.asker.key.api_key_id,
         "subscriptions": [_subscription_row(s) for s in session.by_sid.values()],
     }
 
@@ -161,13 +161,14 @@ async def orders(request: web.Request) -> web.Response:
             "orders": [views.order(o) for o in house.desk.orders.values()],
             "accounts": [
                 {
-                    "api_key_id": a.api_key_id,
+                    "user_id": a.user_id,
+                    "subaccount": a.number,
                     "cash_e6": a.cash_e6,
                     "held_e6": a.held_e6,
-                    "fills": len(house.desk.fills[a.user_id]),
+                    "fills": sum(f.subaccount == a.number for f in house.desk.fills[a.user_id]),
                     "positions_e2": {t: p.count_e2 for t, p in a.positions.items()},
                 }
-                for a in house.venue.accounts.values()
+                for a in house.venue.accounts
             ],
         }
     )

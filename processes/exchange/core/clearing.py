@@ -38,6 +38,7 @@ class FillRecord(msgspec.Struct, frozen=True):
     is_taker: bool
     ts_ms: int
     exchange_index: int
+    subaccount: int
 
 
 class Bookkeeper(Protocol):
@@ -71,16 +72,12 @@ class MarketClearing:
         self._new_id = new_id
         self._shadow = shadow
 
-    def account(self, order: Order) -> Account:
-        """Whose order it is."""
-        return self._venue.accounts[order.user_id]
-
     def hold(
         self, account: Account, *, beside: Order | None = None, with_order: Order | None = None
     ) -> int:
         """What the account's resting orders hold here, without or with one order."""
         resting = [*self.matcher.resting[YES], *self.matcher.resting[NO]]
-        own = [o for o in resting if o.user_id == account.user_id and o is not beside]
+        own = [o for o in resting if o.account is account and o is not beside]
         if with_order is not None:
             own.append(with_order)
         return account.hold_for(self._market.ticker, _wanted(own, YES), _wanted(own, NO))
@@ -95,7 +92,7 @@ class MarketClearing:
 
     def pays(self, order: Order, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
         """Whether cash and holds still cover everything after this fill."""
-        account, ticker = self.account(order), self._market.ticker
+        account, ticker = order.account, self._market.ticker
         position = account.position(ticker)
         fee_e6 = self._market.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         cash_e6 = self.purse(account).available_beside(ticker) - fee_e6
@@ -107,7 +104,7 @@ class MarketClearing:
         wanted: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         for leg in (YES, NO):
             for other in self.matcher.resting[leg]:
-                if other.user_id == order.user_id:
+                if other.account is order.account:
                     left = other.remaining_e2 - (count_e2 if other is order else 0)
                     wanted[leg].append((other.leg_price_e4, left))
         return hold_e6(-position_e2, wanted[YES]) + hold_e6(position_e2, wanted[NO])
@@ -143,7 +140,7 @@ class MarketClearing:
         *,
         is_taker: bool,
     ) -> None:
-        account = self.account(order)
+        account = order.account
         charged = order.fees.charge(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         fee_e6 = charged.net_e6
         position = account.position(order.ticker)
@@ -163,6 +160,7 @@ class MarketClearing:
             is_taker=is_taker,
             ts_ms=now_ms,
             exchange_index=self._market.facts.exchange_index,
+            subaccount=account.number,
         )
         self._keeper.record(record, order.user_id)
         self._venue.emit(
@@ -183,7 +181,7 @@ class MarketClearing:
 
     def cancel(self, order: Order, reason: UpdateReason) -> None:
         """End an order that is in no queue any more."""
-        account, now_ms = self.account(order), self._venue.now_ms()
+        account, now_ms = order.account, self._venue.now_ms()
         order.end(reason, now_ms)
         self.rehold(account)
         self._venue.emit(OrderChanged(account, order, now_ms))

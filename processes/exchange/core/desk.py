@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Desk:
     def __init__(self, venue: Venue, new_id: Callable[[], str], *, shadow: bool) -> None:
         self.venue = venue
         self.orders: dict[str, Order] = {}
-        self.fills: dict[str, list[FillRecord]] = {user: [] for user in venue.accounts}
+        self.fills: dict[str, list[FillRecord]] = {user: [] for user in venue.members}
         self.clearings: dict[str, MarketClearing] = {}
         self.groups = OrderGroups()
         self.halts = Halts()
@@ -93,9 +93,7 @@ class Desk:
         self._rank += 1
         market = self.venue.markets[asked.ticker]
         shard = market.facts.exchange_index
-        order = Order(
-            self._new_id(), account.user_id, asked, market.fees, now_ms, self._rank, shard
-        )
+        order = Order(self._new_id(), account, asked, market.fees, now_ms, self._rank, shard)
         self.orders[order.order_id] = order
         if order.client_order_id:
             self._client_ids[account.user_id, order.client_order_id] = order.order_id
@@ -170,7 +168,7 @@ class Desk:
     ) -> None:
         """Worst case: everything fills at the limit; the fee is paid on what it opens."""
         fees = self.venue.markets[asked.ticker].fees
-        probe = Order("", account.user_id, asked, fees, 0, 0)
+        probe = Order("", account, asked, fees, 0, 0)
         hold = clearing.hold(account, beside=old, with_order=probe)
         netting = account.position(asked.ticker).held_e2(1 - asked.leg)
         opening = max(asked.count_e2 - netting, 0)
@@ -189,7 +187,7 @@ class Desk:
             clearing.cancel(order, reason)
         elif order.status is Status.RESTING:
             clearing.matcher.rest(order)
-            account = clearing.account(order)
+            account = order.account
             clearing.rehold(account)
             self.venue.emit(OrderChanged(account, order, self.venue.now_ms()))
         filled = order.filled_e2 - before[0]
@@ -203,7 +201,7 @@ class Desk:
     def resting(self, account: Account, order_id: str, shard: int | None = None) -> Order:
         """An order that can still be changed; canceled, executed and unknown ones are not found."""
         order = self.orders.get(order_id)
-        if order is None or order.user_id != account.user_id or order.status is not Status.RESTING:
+        if order is None or order.account is not account or order.status is not Status.RESTING:
             raise not_found()
         if shard not in (None, order.exchange_index):
             raise not_found()
@@ -219,10 +217,10 @@ class Desk:
         self._end(order, UpdateReason.NONE)
         return order, remaining
 
-    def cancel_all(self, account: Account) -> int:
-        """Cancel every resting order of an account -> how many."""
+    def cancel_all(self, accounts: Collection[Account]) -> int:
+        """Cancel every resting order of these accounts -> how many."""
         self.halts.check_cancel()
-        return self.end_where(lambda o: o.user_id == account.user_id, UpdateReason.NONE)
+        return self.end_where(lambda o: o.account in accounts, UpdateReason.NONE)
 
     def end_where(self, chosen: Callable[[Order], bool], reason: UpdateReason) -> int:
         """Cancel the resting orders that are chosen -> how many."""
@@ -249,7 +247,7 @@ class Desk:
         if by_e2:
             clearing.matcher.shrink(order, by_e2)
         order.reason, order.updated_ms = reason, self.venue.now_ms()
-        account = clearing.account(order)
+        account = order.account
         clearing.rehold(account)
         self.venue.emit(OrderChanged(account, order, order.updated_ms))
 
@@ -356,7 +354,7 @@ class Desk:
         if value_e4 is None:
             raise ValueError(f"{market.ticker} has no result to settle by")
         facts = market.facts
-        for account in self.venue.accounts.values():
+        for account in self.venue.accounts:
             paid = account.settle(
                 facts.ticker,
                 facts.event_ticker,
@@ -378,7 +376,7 @@ class Desk:
         self._client_ids = {c: i for c, i in self._client_ids.items() if i in self.orders}
         for fills in self.fills.values():
             fills[:] = [f for f in fills if kept(f.ticker, f.ts_ms)]
-        for account in self.venue.accounts.values():
+        for account in self.venue.accounts:
             account.settlements[:] = [
                 s for s in account.settlements if kept(s.ticker, s.settled_ms)
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 from processes.exchange.core.ledger import Account
@@ -61,11 +62,13 @@ class OrderGroups:
         """An account's groups, oldest first."""
         return [g for g in self._groups.values() if g.account is account]
 
-    def get(self, account: Account, group_id: str, exchange_index: int | None = None) -> OrderGroup:
-        """An account's group, on a shard if one is named; `Rejection` when there is none."""
+    def get(
+        self, accounts: Collection[Account], group_id: str, exchange_index: int | None = None
+    ) -> OrderGroup:
+        """A group of one of these accounts, on a shard if one is named; `Rejection` otherwise."""
         group = self._groups.get(group_id)
         elsewhere = group is not None and exchange_index not in (None, group.exchange_index)
-        if group is None or group.account is not account or elsewhere:
+        if group is None or group.account not in accounts or elsewhere:
             raise not_found()
         return group
 

@@ -6,7 +6,7 @@ takes from and pays into the purse of its shard only.
 One signed position per market: contracts of the other outcome net against what is held and every
 pair pays its dollar at once. Always, to the micro-dollar:
 
-    cash = start + realized - fees - cost basis, over all markets, settled ones included.
+    cash = start + moved + realized - fees - cost basis, over all markets, settled ones included.
 
 A resting order holds what its fill would cost. Over a market's bids the worst that can happen is
 that all of them fill: they cost sum(price x count), and each contract that nets a held one of the
@@ -137,15 +137,24 @@ class Purse:
 
 
 class Account:
-    """One user: purses by shard, positions by market. It starts with all its cash on shard 0."""
+    """Purses by shard, positions by market. It starts with all its cash on shard 0.
 
-    def __init__(self, user_id: str, api_key_id: str, start_cash_e6: int) -> None:
+    A user's primary account has number 0, its subaccounts those from 1.
+    """
+
+    def __init__(self, user_id: str, start_cash_e6: int, number: int = 0) -> None:
         self.user_id = user_id
-        self.api_key_id = api_key_id
+        self.number = number
         self.start_cash_e6 = start_cash_e6
+        self.moved_e6 = 0  # from other accounts, less what went there
         self.purses = {0: Purse(start_cash_e6)}
         self.positions: dict[str, Position] = {}
         self.settlements: list[Settlement] = []
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which account this is."""
+        return self.user_id, self.number
 
     def purse(self, shard: int) -> Purse:
         """The money on a shard, nothing at the first look."""

@@ -10,6 +10,7 @@ import msgspec
 from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeSchedule, OrderFees
 from processes.exchange.core.books import YES
+from processes.exchange.core.ledger import Account
 
 __all__ = [
     "Amendment",
@@ -98,7 +99,7 @@ class Order:
     def __init__(
         self,
         order_id: str,
-        user_id: str,
+        account: Account,
         asked: NewOrder,
         fees: FeeSchedule,
         now_ms: int,
@@ -106,7 +107,7 @@ class Order:
         exchange_index: int = 0,
     ) -> None:
         self.order_id = order_id
-        self.user_id = user_id
+        self.account = account
         self.client_order_id = asked.client_order_id
         self.ticker = asked.ticker
         self.leg = asked.leg
@@ -129,6 +130,11 @@ class Order:
         self.ahead_e2 = 0  # anonymous contracts that trade before this order
         self.explained_e2 = 0  # of them, taken off by a removal that a trade will explain
         self.explained_ms = 0
+
+    @property
+    def user_id(self) -> str:
+        """Whose account it is."""
+        return self.account.user_id
 
     @property
     def yes_price_e4(self) -> int:

@@ -56,7 +56,7 @@ class Replica:
         self.positions_lag_ms = positions_lag_ms
         self._now_ns = now_ns
         self._orders: _Past[str, Order] = _Past()
-        self._positions: _Past[tuple[str, str], Position] = _Past()
+        self._positions: _Past[tuple[str, int, str], Position] = _Past()
 
     def __call__(self, event: Event) -> None:
         """Note what changed, while reads lag."""
@@ -68,13 +68,13 @@ class Replica:
             self._orders.note(event.order.order_id, event.order.copy(), now_ns, lag_ns)
         elif isinstance(event, PositionChanged) and self.positions_lag_ms:
             position = copy.copy(event.account.position(event.ticker))
-            key = event.account.user_id, event.ticker
+            key = *event.account.key, event.ticker
             self._positions.note(key, position, now_ns, self.positions_lag_ms * MS)
 
     def keep(self, orders: Container[str], accounts: Iterable[Account]) -> None:
         """Forget the orders and the positions that are not there any more."""
         self._orders.keep(orders)
-        self._positions.keep({(a.user_id, ticker) for a in accounts for ticker in a.positions})
+        self._positions.keep({(*a.key, ticker) for a in accounts for ticker in a.positions})
 
     def order(self, order: Order) -> Order | None:
         """An order as reads see it; None when they do not see it yet."""
@@ -88,4 +88,4 @@ class Replica:
         if not self.positions_lag_ms:
             return position
         then_ns = self._now_ns() - self.positions_lag_ms * MS
-        return self._positions.at((account.user_id, ticker), then_ns, position)
+        return self._positions.at((*account.key, ticker), then_ns, position)

@@ -24,6 +24,7 @@ from processes.exchange.core.events import (
 )
 from processes.exchange.core.ledger import Account
 from processes.exchange.core.markets import Closing, Market, MarketFacts, MarketStatus
+from processes.exchange.core.members import Member
 from processes.exchange.core.trades import TradeHistory
 
 __all__ = ["Sink", "Venue"]
@@ -33,8 +34,9 @@ NO_SHARDS: Final[Mapping[str, int]] = {}
 
 
 class Venue:
-    """All markets and accounts. `clock_ms` is market time between the steps of the flow.
+    """All markets, and the users of these primary accounts.
 
+    `clock_ms` is market time between the steps of the flow.
     `shards` says on which shard a series lives; those it does not name are on the first.
     """
 
@@ -45,7 +47,7 @@ class Venue:
         sink: Sink,
         shards: Mapping[str, int] = NO_SHARDS,
     ) -> None:
-        self.accounts = {a.user_id: a for a in accounts}
+        self.members = {a.user_id: Member(a) for a in accounts}
         self.markets: dict[str, Market] = {}
         self.by_number: dict[int, Market] = {}
         self.emit = sink
@@ -58,6 +60,11 @@ class Venue:
         self.step_ms: int | None = None  # the time of the step that is being taken
         self.step_us = 0  # the same to the microsecond, where it is known
         self._clock_ms = clock_ms
+
+    @property
+    def accounts(self) -> list[Account]:
+        """All accounts of all users."""
+        return [a for member in self.members.values() for a in member.accounts.values()]
 
     def now_ms(self) -> int:
         """Market time; what a recorded step causes happens at the step's own time."""

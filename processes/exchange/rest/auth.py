@@ -11,9 +11,8 @@ from processes.adapters.kalshi.signing import (
     TIMESTAMP_HEADER,
     verify,
 )
-from processes.exchange.accounts import KnownKeys
-from processes.exchange.core.ledger import Account
 from processes.exchange.core.rejections import Rejection
+from processes.exchange.keys import ApiKey, KeyRing
 
 __all__ = ["NEWEST_MS", "OLDEST_MS", "Authenticator"]
 
@@ -35,21 +34,18 @@ class Authenticator:
 
     def __init__(
         self,
-        keys: KnownKeys,
+        keys: KeyRing,
         real_ms: Callable[[], int],
         oldest_ms: int = OLDEST_MS,
         newest_ms: int = NEWEST_MS,
     ) -> None:
-        self._keys = {
-            key_id: (account, credentials.private_key.public_key())
-            for key_id, (account, credentials) in keys.items()
-        }
+        self._keys = keys
         self._real_ms = real_ms
         self._oldest_ms = oldest_ms
         self._newest_ms = newest_ms
 
-    def account(self, headers: Mapping[str, str], method: str, path: str) -> Account:
-        """The account that signed; `path` without the query. `Rejection` otherwise."""
+    def key(self, headers: Mapping[str, str], method: str, path: str) -> ApiKey:
+        """The key that signed; `path` without the query. `Rejection` otherwise."""
         signature = headers.get(SIGNATURE_HEADER, "")
         timestamp = headers.get(TIMESTAMP_HEADER, "")
         if not signature:
@@ -59,10 +55,9 @@ class Authenticator:
         known = self._keys.get(headers.get(KEY_HEADER, ""))
         if known is None:
             raise _unauthorized("NOT_FOUND")
-        account, key = known
-        if not verify(key, signature, timestamp, method, path):
+        if not verify(known.public, signature, timestamp, method, path):
             raise _unauthorized("INCORRECT_API_KEY_SIGNATURE")
-        return account
+        return known
 
     def _in_time(self, timestamp: str) -> bool:
         if not timestamp.isdecimal():

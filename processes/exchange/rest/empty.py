@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from processes.exchange.house import HOUSE, answer
+from processes.exchange.house import answer, asked
 
 __all__ = ["routes"]
 
@@ -34,7 +34,7 @@ async def public(request: web.Request) -> web.Response:
 
 async def private(request: web.Request) -> web.Response:
     """Nothing, for those who may ask."""
-    request.app[HOUSE].account(request)
+    asked(request)
     return answer(PRIVATE[_below(request)])
 
 

@@ -11,9 +11,10 @@ import msgspec
 
 from ipc.units import ONE_DOLLAR_E4, parse_count, parse_price
 from processes.exchange.core.books import NO, YES
+from processes.exchange.core.members import MOST_SUBACCOUNTS
 from processes.exchange.core.rejections import Rejection, bad_request
 
-__all__ = ["Fields", "invalid", "json_object"]
+__all__ = ["Fields", "checked_subaccount", "invalid", "json_object"]
 
 MAX_COUNT_E2: Final = 10**11
 CLIENT_ID: Final = re.compile(r"[!-~]{0,64}")  # printable ASCII without blanks
@@ -39,6 +40,13 @@ def json_object(data: bytes) -> dict[str, Any]:
 def invalid(details: str) -> Rejection:
     """A value that has the right type and makes no sense."""
     return Rejection.nested(400, "invalid_parameters", details)
+
+
+def checked_subaccount(number: int | None) -> int | None:
+    """A subaccount's number, 0 for the primary account; `Rejection` when there cannot be one."""
+    if number is not None and not 0 <= number <= MOST_SUBACCOUNTS:
+        raise invalid(f"invalid subaccount: {number}")
+    return number
 
 
 class Fields:
@@ -73,6 +81,10 @@ class Fields:
         """A whole number, None when it is not given."""
         value: int | None = self._body.get(name)
         return value
+
+    def subaccount(self, name: str = "subaccount") -> int | None:
+        """A subaccount's number, None when it is not given."""
+        return checked_subaccount(self.integer(name))
 
     def word(self, name: str, words: type[Word]) -> Word:
         """One of a closed set."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from processes.adapters.kalshi.signing import KEY_HEADER
 from processes.exchange.core.rejections import Rejection, too_many_requests
-from processes.exchange.house import ASKER, HOUSE, House, answer
+from processes.exchange.house import BASE, HOUSE, House, answer
 from processes.exchange.rest.limits import UNMETERED, cost_of
 
-__all__ = ["BASE", "gate", "refusals"]
-
-BASE: Final = "/trade-api/v2"
+__all__ = ["gate", "refusals"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,12 +44,11 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def _bill(house: House, request: web.Request) -> None:
     """Take a signed call's tokens; what is signed badly is the handler's to refuse, or nobody's."""
     try:
-        account = house.auth.account(request.headers, request.method, request.path)
+        asker = house.signer(request)
     except Rejection:
         return
-    request[ASKER] = account
     resource = request.match_info.route.resource
-    meter = house.meters[account.user_id]
+    meter = house.meters[asker.member.user_id]
     if resource is None or meter.tier == UNMETERED or not resource.canonical.startswith(BASE):
         return
     asked = dict(request.query) | _object(await request.read())

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from processes.exchange.core.ledger import Account
 from processes.exchange.core.markets import MarketStatus
 from processes.exchange.core.orders import Status
 from processes.exchange.core.rejections import Rejection
-from processes.exchange.house import HOUSE, House, answer
+from processes.exchange.house import HOUSE, answer, asked
 from processes.exchange.rest import market_views, views
 from processes.exchange.rest.pages import MARKET_PAGES, page
-from processes.exchange.rest.query import names, span
+from processes.exchange.rest.query import names, span, subaccount
 
 __all__ = ["routes"]
 
 
-def _asker(request: web.Request) -> tuple[House, Account]:
-    house = request.app[HOUSE]
-    return house, house.account(request)
-
-
 async def orders(request: web.Request) -> web.Response:
     """An account's orders that were canceled or executed long ago, newest first."""
-    house, account = _asker(request)
+    house, asker = asked(request)
+    accounts = asker.accounts(subaccount(request))
     tickers, cutoff_ms = names(request, "ticker"), house.cutoff_ms()
     wanted = span(request)
     found = [
         o
         for o in reversed(house.desk.orders.values())
-        if o.user_id == account.user_id
+        if o.account in accounts
         and o.status is not Status.RESTING
         and o.updated_ms < cutoff_ms
         and (not tickers or o.ticker in tickers)
@@ -41,13 +36,17 @@ async def orders(request: web.Request) -> web.Response:
 
 async def fills(request: web.Request) -> web.Response:
     """An account's fills of long ago, newest first."""
-    house, account = _asker(request)
+    house, asker = asked(request)
+    numbers = {a.number for a in asker.accounts(subaccount(request))}
     tickers, cutoff_ms = names(request, "ticker"), house.cutoff_ms()
     wanted = span(request)
     found = [
         f
-        for f in reversed(house.desk.fills[account.user_id])
-        if f.ts_ms < cutoff_ms and (not tickers or f.ticker in tickers) and wanted(f.ts_ms)
+        for f in reversed(house.desk.fills[asker.member.user_id])
+        if f.subaccount in numbers
+        and f.ts_ms < cutoff_ms
+        and (not tickers or f.ticker in tickers)
+        and wanted(f.ts_ms)
     ]
     rows, cursor = page(found, request.query, "GetFillsHistorical")
     return answer({"fills": [views.fill(f) for f in rows], "cursor": cursor})
@@ -55,7 +54,8 @@ async def fills(request: web.Request) -> web.Response:
 
 async def positions(request: web.Request) -> web.Response:
     """None: settled positions stay with the live ones here."""
-    _asker(request)
+    _, asker = asked(request)
+    asker.account(subaccount(request))
     return answer({"market_positions": [], "event_positions": [], "cursor": ""})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Final
 
 from ipc.units import COUNT_SCALE
@@ -9,10 +10,18 @@ from processes.exchange.core.rejections import bad_request
 from processes.exchange.core.transfers import MAX_SHARD, Transfer
 from processes.exchange.rest.fields import Fields, invalid
 
-__all__ = ["allocations_of", "group_limit_of", "group_shard_of", "transfer_of"]
+__all__ = [
+    "allocations_of",
+    "group_account_of",
+    "group_limit_of",
+    "group_shard_of",
+    "subaccount_transfer_of",
+    "transfer_of",
+]
 
 INSTANCE: Final = "event_contract"  # the only one here
 E6_PER_UNIT: Final = 100  # amounts of transfers come in 1e-4 dollars
+E6_PER_CENT: Final = 10_000
 MAX_LIMIT_E2: Final = 1_000_000 * COUNT_SCALE
 GROUP_KINDS: Final = {
     "subaccount": "int",
@@ -27,6 +36,15 @@ TRANSFER_KINDS: Final = {
     "amount": "int64",
     "source_exchange_shard": "int",
     "destination_exchange_shard": "int",
+    "source_subaccount": "int",
+    "destination_subaccount": "int",
+}
+SUBACCOUNT_TRANSFER_KINDS: Final = {
+    "client_transfer_id": "string",
+    "from_subaccount": "int",
+    "to_subaccount": "int",
+    "amount_cents": "int64",
+    "exchange_index": "int",
 }
 ALLOCATION_KINDS: Final = {"exchange_index": "int", "percent": "int"}
 
@@ -49,6 +67,11 @@ def group_shard_of(body: dict[str, Any], struct: str) -> int:
     return Fields(body, struct, GROUP_KINDS).integer("exchange_index") or 0
 
 
+def group_account_of(body: dict[str, Any], struct: str) -> int | None:
+    """The subaccount that a new group names."""
+    return Fields(body, struct, GROUP_KINDS).subaccount()
+
+
 def transfer_of(body: dict[str, Any], now_ms: int) -> Transfer:
     """`POST /portfolio/intra_exchange_instance_transfer`."""
     fields = Fields(body, "IntraExchangeInstanceTransferRequest", TRANSFER_KINDS)
@@ -60,13 +83,44 @@ def transfer_of(body: dict[str, Any], now_ms: int) -> Transfer:
     for shard in (source, destination):
         if not 0 <= shard <= MAX_SHARD:
             raise invalid(f"invalid exchange shard: {shard}")
+    accounts = [fields.subaccount(f"{end}_subaccount") or 0 for end in ("source", "destination")]
+    client_id = fields.client_id("client_transfer_id")
+    if client_id and any(accounts):
+        raise invalid("client_transfer_id is only supported for primary accounts")
     return Transfer(
         transfer_id="",
-        client_transfer_id=fields.client_id("client_transfer_id"),
+        client_transfer_id=client_id,
         source=source,
         destination=destination,
         amount_e6=(fields.integer("amount") or 0) * E6_PER_UNIT,
         created_ms=now_ms,
+        from_account=accounts[0],
+        to_account=accounts[1],
+    )
+
+
+def subaccount_transfer_of(body: dict[str, Any], now_ms: int) -> Transfer:
+    """`POST /portfolio/subaccounts/transfer`."""
+    fields = Fields(body, "ApplySubaccountTransferRequest", SUBACCOUNT_TRANSFER_KINDS)
+    try:
+        client_id = str(uuid.UUID(fields.text("client_transfer_id", required=True)))
+    except ValueError:
+        raise invalid("invalid client_transfer_id: it must be a UUID") from None
+    shard = fields.integer("exchange_index") or 0
+    if not 0 <= shard <= MAX_SHARD:
+        raise invalid(f"invalid exchange_index: {shard}")
+    ends = [fields.subaccount(f"{end}_subaccount") for end in ("from", "to")]
+    if ends[0] is None or ends[1] is None:
+        raise invalid("from_subaccount and to_subaccount are required")
+    return Transfer(
+        transfer_id="",
+        client_transfer_id=client_id,
+        source=shard,
+        destination=shard,
+        amount_e6=(fields.integer("amount_cents") or 0) * E6_PER_CENT,
+        created_ms=now_ms,
+        from_account=ends[0],
+        to_account=ends[1],
     )
 
 

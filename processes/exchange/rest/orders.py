@@ -11,16 +11,12 @@ from processes.exchange.core.ledger import Account
 from processes.exchange.core.orders import Order
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.core.routing import shard_of
-from processes.exchange.house import HOUSE, House, answer
+from processes.exchange.house import House, answer, asked
+from processes.exchange.keys import Asker
 from processes.exchange.rest import views
 from processes.exchange.rest.fields import Fields, json_object
-from processes.exchange.rest.query import number, shard
-from processes.exchange.rest.requests import (
-    amendment_of,
-    check_subaccount,
-    decrease_of,
-    new_order_of,
-)
+from processes.exchange.rest.query import shard, subaccount
+from processes.exchange.rest.requests import amendment_of, decrease_of, new_order_of
 
 __all__ = ["routes"]
 
@@ -42,19 +38,15 @@ BATCH_FIELDS = (  # null where they do not apply; what failed has no `order_id` 
 )
 
 
-def _asker(request: web.Request) -> tuple[House, Account]:
-    house = request.app[HOUSE]
-    return house, house.account(request)
-
-
-def _create(house: House, account: Account, body: dict[str, Any]) -> dict[str, Any]:
-    return views.created(house.desk.create(account, new_order_of(body)))
+def _create(house: House, asker: Asker, body: dict[str, Any]) -> dict[str, Any]:
+    order, number = new_order_of(body)
+    return views.created(house.desk.create(asker.account(number), order))
 
 
 async def create(request: web.Request) -> web.Response:
     """Place an order."""
-    house, account = _asker(request)
-    return answer(_create(house, account, json_object(await request.read())), 201)
+    house, asker = asked(request)
+    return answer(_create(house, asker, json_object(await request.read())), 201)
 
 
 def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -66,12 +58,12 @@ def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def create_batch(request: web.Request) -> web.Response:
     """Place several orders; each fails by itself."""
-    house, account = _asker(request)
+    house, asker = asked(request)
     rows = []
     for item in _items(json_object(await request.read())):
         row: dict[str, Any] = dict.fromkeys(BATCH_FIELDS)
         try:
-            row |= _create(house, account, item) | {"error": None}
+            row |= _create(house, asker, item) | {"error": None}
         except Rejection as refusal:
             row |= {"client_order_id": item.get("client_order_id"), "error": refusal.error}
         rows.append(row)
@@ -86,22 +78,22 @@ def _cancel(house: House, account: Account, order_id: str, shard: int) -> dict[s
 
 async def cancel(request: web.Request) -> web.Response:
     """Cancel an order on the shard that is named, else on its market's, else on the first."""
-    house, account = _asker(request)
-    check_subaccount(number(request, "subaccount"))
+    house, asker = asked(request)
+    account = asker.account(subaccount(request))
     where = shard_of(house.venue, shard(request), request.query.get("market_ticker", ""))
     return answer(_cancel(house, account, request.match_info["order_id"], where))
 
 
 async def cancel_batch(request: web.Request) -> web.Response:
     """Cancel several orders; each fails by itself."""
-    house, account = _asker(request)
+    house, asker = asked(request)
     rows = []
     for item in _items(json_object(await request.read())):
         fields = Fields(item, CANCEL, CANCEL_KINDS)
         order_id = fields.text("order_id", required=True)
         row: dict[str, Any] = {"order_id": order_id, "client_order_id": None}
         try:
-            check_subaccount(fields.integer("subaccount"))
+            account = asker.account(fields.subaccount())
             ticker = fields.text("market_ticker")
             where = shard_of(house.venue, fields.integer("exchange_index"), ticker)
             row |= _cancel(house, account, order_id, where) | {"error": None}
@@ -113,26 +105,27 @@ async def cancel_batch(request: web.Request) -> web.Response:
 
 
 async def cancel_all(request: web.Request) -> web.Response:
-    """Cancel every resting order, on all shards."""
-    house, account = _asker(request)
-    check_subaccount(number(request, "subaccount"))
-    house.desk.cancel_all(account)
+    """Cancel every resting order of one subaccount or of all, on all shards."""
+    house, asker = asked(request)
+    house.desk.cancel_all(asker.accounts(subaccount(request)))
     return web.Response(status=204)
 
 
 async def amend(request: web.Request) -> web.Response:
     """Change an order."""
-    house, account = _asker(request)
-    asked = amendment_of(json_object(await request.read()))
+    house, asker = asked(request)
+    account = asker.account(subaccount(request))
+    change = amendment_of(json_object(await request.read()))
     order_id = request.match_info["order_id"]
     before_e2 = house.desk.resting(account, order_id).remaining_e2
-    outcome = house.desk.amend(account, order_id, asked)
+    outcome = house.desk.amend(account, order_id, change)
     return answer(views.amended(outcome, resized=outcome.order.remaining_e2 != before_e2))
 
 
 async def decrease(request: web.Request) -> web.Response:
     """Shrink an order."""
-    house, account = _asker(request)
+    house, asker = asked(request)
+    account = asker.account(subaccount(request))
     fields, is_by = decrease_of(json_object(await request.read()))
     where = shard_of(house.venue, fields.integer("exchange_index"), fields.text("market_ticker"))
     order = house.desk.resting(account, request.match_info["order_id"], where)
@@ -154,7 +147,7 @@ def _named(order: Order) -> dict[str, Any]:
 
 async def gone(request: web.Request) -> web.Response:
     """V1 mutations ended in June 2026."""
-    _asker(request)
+    asked(request)
     error = {
         "code": "deprecated_v1_order_endpoint",
         "message": "Please switch to the V2 endpoints",

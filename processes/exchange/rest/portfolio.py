@@ -11,24 +11,20 @@ from processes.exchange.core.ledger import Account, Position
 from processes.exchange.core.markets import Market
 from processes.exchange.core.orders import Order, Status
 from processes.exchange.core.rejections import bad_request, not_found
-from processes.exchange.house import HOUSE, House, answer
+from processes.exchange.house import House, answer, asked
 from processes.exchange.rest import views
 from processes.exchange.rest.pages import page
-from processes.exchange.rest.query import names, shard, span
+from processes.exchange.rest.query import names, shard, span, subaccount
 
 __all__ = ["routes"]
 
 UNSETTLED, SETTLED, ALL = "unsettled", "settled", "all"
 
 
-def _asker(request: web.Request) -> tuple[House, Account]:
-    house = request.app[HOUSE]
-    return house, house.account(request)
-
-
 async def list_orders(request: web.Request) -> web.Response:
     """Orders, newest first; those that ended long ago are history."""
-    house, account = _asker(request)
+    house, asker = asked(request)
+    accounts = asker.accounts(subaccount(request))
     status, tickers = request.query.get("status", ""), names(request, "ticker")
     if status and status not in tuple(Status):
         raise bad_request(f"invalid status: {status}")
@@ -45,7 +41,7 @@ async def list_orders(request: web.Request) -> web.Response:
             and (o.status is Status.RESTING or o.updated_ms >= cutoff_ms)
         )
 
-    mine = (o for o in reversed(house.desk.orders.values()) if o.user_id == account.user_id)
+    mine = (o for o in reversed(house.desk.orders.values()) if o.account in accounts)
     seen = (house.replica.order(o) for o in mine)
     found = (o for o in seen if o is not None and wanted(o))
     rows, cursor = page(found, request.query, "GetOrders")
@@ -54,10 +50,10 @@ async def list_orders(request: web.Request) -> web.Response:
 
 async def get_order(request: web.Request) -> web.Response:
     """One order."""
-    house, account = _asker(request)
+    house, asker = asked(request)
     order = house.desk.orders.get(request.match_info["order_id"])
     seen = house.replica.order(order) if order is not None else None
-    if seen is None or seen.user_id != account.user_id:
+    if seen is None or not asker.sees(seen.account):
         raise not_found()
     return answer({"order": views.order(seen)})
 
@@ -69,21 +65,26 @@ def _queue_row(house: House, order: Order) -> dict[str, str]:
 
 async def get_queue_position(request: web.Request) -> web.Response:
     """What trades before one order."""
-    house, account = _asker(request)
-    order = house.desk.resting(account, request.match_info["order_id"])
+    house, asker = asked(request)
+    order_id = request.match_info["order_id"]
+    known = house.desk.orders.get(order_id)
+    if known is None or not asker.sees(known.account):
+        raise not_found()
+    order = house.desk.resting(known.account, order_id)
     return answer(_queue_row(house, order))
 
 
 async def list_queue_positions(request: web.Request) -> web.Response:
     """What trades before each resting order; markets or an event must be named."""
-    house, account = _asker(request)
+    house, asker = asked(request)
+    account = asker.account(subaccount(request))
     tickers, event = names(request, "market_tickers"), request.query.get("event_ticker", "")
     if not tickers and not event:
         raise bad_request("market_tickers or event_ticker is required")
     rows = [
         {"order_id": o.order_id, "market_ticker": o.ticker} | _queue_row(house, o)
         for o in house.desk.live_orders()
-        if o.user_id == account.user_id
+        if o.account is account
         and (not tickers or o.ticker in tickers)
         and (not event or house.venue.markets[o.ticker].facts.event_ticker == event)
     ]
@@ -92,13 +93,15 @@ async def list_queue_positions(request: web.Request) -> web.Response:
 
 async def list_fills(request: web.Request) -> web.Response:
     """Fills, newest first."""
-    house, account = _asker(request)
+    house, asker = asked(request)
+    numbers = {a.number for a in asker.accounts(subaccount(request))}
     order_id, tickers = request.query.get("order_id", ""), names(request, "ticker")
     wanted, where, cutoff_ms = span(request), shard(request), house.cutoff_ms()
     found = (
         f
-        for f in reversed(house.desk.fills[account.user_id])
-        if (not order_id or f.order_id == order_id)
+        for f in reversed(house.desk.fills[asker.member.user_id])
+        if f.subaccount in numbers
+        and (not order_id or f.order_id == order_id)
         and (not tickers or f.ticker in tickers)
         and where in (None, f.exchange_index)
         and f.ts_ms >= cutoff_ms
@@ -110,8 +113,8 @@ async def list_fills(request: web.Request) -> web.Response:
 
 async def list_positions(request: web.Request) -> web.Response:
     """Positions by market and by event; settled ones only when asked for."""
-    house, account = _asker(request)
-    found = list(_positions(request, house, account))
+    house, asker = asked(request)
+    found = list(_positions(request, house, asker.account(subaccount(request))))
     rows, cursor = page(found, request.query, "GetPositions")
     events: dict[str, list[Position]] = {}
     for market, position in rows:
@@ -154,15 +157,17 @@ def _positions(
 
 async def get_balance(request: web.Request) -> web.Response:
     """Available money."""
-    house, account = _asker(request)
-    where = shard(request)
+    house, asker = asked(request)
+    account, where = asker.account(subaccount(request)), shard(request)
     value_e6 = house.venue.portfolio_value_e6(account, where)
-    return answer(views.balance(account, value_e6, house.venue.now_ms(), where))
+    locked = asker.lock is not None
+    return answer(views.balance(account, value_e6, house.venue.now_ms(), where, locked=locked))
 
 
 async def get_resting_value(request: web.Request) -> web.Response:
     """What resting orders hold: cash is the balance plus this."""
-    _, account = _asker(request)
+    _, asker = asked(request)
+    account = asker.account(None)
     held = account.held_e6
     breakdown = views.by_shard({i: p.held_e6 for i, p in account.purses.items()})
     return answer(
@@ -172,12 +177,14 @@ async def get_resting_value(request: web.Request) -> web.Response:
 
 async def list_settlements(request: web.Request) -> web.Response:
     """Settled markets, newest first."""
-    _, account = _asker(request)
+    _, asker = asked(request)
+    accounts = asker.accounts(subaccount(request))
+    done = sorted((s for a in accounts for s in a.settlements), key=lambda s: s.settled_ms)
     tickers, wanted = names(request, "ticker"), span(request)
     event = request.query.get("event_ticker", "")
     found = (
         s
-        for s in reversed(account.settlements)
+        for s in reversed(done)
         if (not tickers or s.ticker in tickers)
         and event in ("", s.event_ticker)
         and wanted(s.settled_ms)

@@ -8,8 +8,9 @@ from math import inf
 from aiohttp import web
 
 from processes.exchange.core.rejections import bad_request
+from processes.exchange.rest.fields import checked_subaccount
 
-__all__ = ["names", "number", "shard", "span"]
+__all__ = ["names", "number", "shard", "span", "subaccount"]
 
 
 def number(request: web.Request, name: str) -> int | None:
@@ -34,6 +35,11 @@ def span(
     low_ms = -inf if low is None else low * 1000
     high_ms = inf if high is None else high * 1000
     return lambda ts_ms: low_ms <= ts_ms <= high_ms
+
+
+def subaccount(request: web.Request) -> int | None:
+    """`subaccount`, None when it is not given."""
+    return checked_subaccount(number(request, "subaccount"))
 
 
 def shard(request: web.Request) -> int | None:

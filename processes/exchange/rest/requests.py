@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from processes.exchange.core.orders import Amendment, NewOrder, SelfTrade, TimeInForce
-from processes.exchange.core.rejections import Rejection
 from processes.exchange.rest.fields import Fields, invalid
 
-__all__ = ["amendment_of", "check_subaccount", "decrease_of", "new_order_of"]
+__all__ = ["amendment_of", "decrease_of", "new_order_of"]
 
 CREATE: Final = "CreateOrderV2Request"
 AMEND: Final = "AmendOrderV2Request"
@@ -49,18 +48,12 @@ DECREASE_KINDS: Final = {
 }
 
 
-def check_subaccount(number: int | None) -> None:
-    """The primary account is the only one here."""
-    if number not in (None, 0):
-        raise Rejection.nested(404, "subaccount_not_found")
-
-
-def new_order_of(body: dict[str, Any]) -> NewOrder:
-    """`POST /portfolio/events/orders`."""
+def new_order_of(body: dict[str, Any]) -> tuple[NewOrder, int | None]:
+    """`POST /portfolio/events/orders` -> (the order, the subaccount that it names)."""
     fields = Fields(body, CREATE, CREATE_KINDS)
-    check_subaccount(fields.integer("subaccount"))
+    number = fields.subaccount()
     leg = fields.leg()
-    return NewOrder(
+    order = NewOrder(
         ticker=fields.text("ticker", required=True),
         client_order_id=fields.client_id("client_order_id"),
         leg=leg,
@@ -75,6 +68,7 @@ def new_order_of(body: dict[str, Any]) -> NewOrder:
         group_id=fields.text("order_group_id"),
         exchange_index=fields.integer("exchange_index"),
     )
+    return order, number
 
 
 def amendment_of(body: dict[str, Any]) -> Amendment:

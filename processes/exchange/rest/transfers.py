@@ -1,4 +1,4 @@
-"""Private REST that moves an account's money between shards."""
+"""Private REST that moves a user's money between shards."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from ipc.units import format_price
-from processes.exchange.core.ledger import Account
 from processes.exchange.core.transfers import Transfer
-from processes.exchange.house import HOUSE, House, answer
+from processes.exchange.house import answer, asked
 from processes.exchange.rest.fields import json_object
 from processes.exchange.rest.money_requests import allocations_of, transfer_of
 from processes.exchange.rest.pages import TRANSFER_PAGES, page
@@ -19,17 +18,14 @@ __all__ = ["routes"]
 INSTANCE = "event_contract"
 
 
-def _asker(request: web.Request) -> tuple[House, Account]:
-    house = request.app[HOUSE]
-    return house, house.account(request)
-
-
 async def move(request: web.Request) -> web.Response:
     """From one shard to another."""
-    house, account = _asker(request)
+    house, asker = asked(request)
     house.desk.halts.check_cancel()
-    asked = transfer_of(json_object(await request.read()), house.venue.now_ms())
-    return answer({"transfer_id": house.transfers.move(account, asked).transfer_id})
+    wanted = transfer_of(json_object(await request.read()), house.venue.now_ms())
+    for number in (wanted.from_account, wanted.to_account):
+        asker.account(number)
+    return answer({"transfer_id": house.transfers.move(asker.member, wanted).transfer_id})
 
 
 def _row(transfer: Transfer) -> dict[str, Any]:
@@ -50,8 +46,8 @@ def _row(transfer: Transfer) -> dict[str, Any]:
 
 async def list_transfers(request: web.Request) -> web.Response:
     """Newest first."""
-    house, account = _asker(request)
-    found = house.transfers.of(account)
+    house, asker = asked(request)
+    found = house.transfers.of(asker.member)
     operation = "GetIntraExchangeInstanceTransfers"
     rows, cursor = page(found, request.query, operation, TRANSFER_PAGES)
     return answer({"transfers": [_row(t) for t in rows], "cursor": cursor})
@@ -59,23 +55,24 @@ async def list_transfers(request: web.Request) -> web.Response:
 
 async def get_transfer(request: web.Request) -> web.Response:
     """One of them."""
-    house, account = _asker(request)
-    transfer = house.transfers.get(account, request.match_info["transfer_id"])
+    house, asker = asked(request)
+    transfer = house.transfers.get(asker.member, request.match_info["transfer_id"])
     return answer({"transfer": _row(transfer)})
 
 
 async def get_targets(request: web.Request) -> web.Response:
     """How free money is to be spread."""
-    house, account = _asker(request)
-    targets = house.transfers.targets(account)
+    house, asker = asked(request)
+    targets = house.transfers.targets(asker.member)
     rows = [{"exchange_index": i, "percent": p} for i, p in targets.items()]
     return answer({"allocations": rows, "resting_margin_reservation": "sum"})
 
 
 async def set_targets(request: web.Request) -> web.Response:
     """Spread it otherwise from now on."""
-    house, account = _asker(request)
-    house.transfers.aim(account, allocations_of(json_object(await request.read())))
+    house, asker = asked(request)
+    asker.check_unlocked()
+    house.transfers.aim(asker.member, allocations_of(json_object(await request.read())))
     return answer({})
 
 

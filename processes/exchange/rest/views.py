@@ -51,7 +51,7 @@ def order(o: Order) -> dict[str, Any]:
         "created_time": iso_ms(o.created_ms),
         "last_update_time": iso_ms(o.updated_ms),
         "self_trade_prevention_type": str(o.self_trade),
-        "subaccount_number": 0,
+        "subaccount_number": o.account.number,
         "exchange_index": o.exchange_index,
     }
     if o.group_id:
@@ -116,7 +116,7 @@ def fill(f: FillRecord) -> dict[str, Any]:
         "fee_cost": format_money(f.fee_e6),
         "created_time": iso_ms(f.ts_ms),
         "ts": f.ts_ms // 1000,
-        "subaccount_number": 0,
+        "subaccount_number": f.subaccount,
     }
 
 
@@ -147,18 +147,21 @@ def event_position(event_ticker: str, positions: list[Position]) -> dict[str, An
 
 
 def balance(
-    account: Account, portfolio_value_e6: int, now_ms: int, shard: int | None = None
+    account: Account, portfolio_value_e6: int, now_ms: int, shard: int | None, *, locked: bool
 ) -> dict[str, Any]:
-    """`GET /portfolio/balance`: what is available, that is cash less what resting orders hold."""
+    """`GET /portfolio/balance`: what is available, that is cash less what resting orders hold.
+
+    A key that is `locked` to one account is not told of the shards.
+    """
     purses = {i: p.available_e6 for i, p in account.purses.items() if shard in (None, i)}
     available = sum(purses.values())
-    return {
+    body: dict[str, Any] = {
         "balance": available // CENT_E6,
         "balance_dollars": format_price(available // 100),
         "portfolio_value": portfolio_value_e6 // CENT_E6,
         "updated_ts": now_ms // 1000,
-        "balance_breakdown": by_shard(purses),
     }
+    return body if locked else body | {"balance_breakdown": by_shard(purses)}
 
 
 def by_shard(amounts_e6: dict[int, int]) -> list[dict[str, Any]]:

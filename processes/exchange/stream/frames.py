@@ -92,7 +92,7 @@ def delta_frame(change: BookChanged, *, on_yes_scale: bool, own: bool) -> Frame:
     extra = ""
     if own and change.order is not None:
         client_id = encode_json(change.order.client_order_id).decode()
-        extra = f',"client_order_id":{client_id},"subaccount":0'
+        extra = f',"client_order_id":{client_id},"subaccount":{change.order.account.number}'
     text = (
         f',"sending_ts_ms":{change.sent_ms},"msg":{{"market_ticker":"{market.ticker}",'
         f'"market_id":"{market.market_id}","clock":{market.clock},'
@@ -186,7 +186,7 @@ def fill_frame(fill: OrderFilled) -> Frame:
         "post_position_fp": format_count(fill.position_e2),
         "ts": fill.ts_ms // 1000,
         "ts_ms": fill.ts_ms,
-        "subaccount": 0,
+        "subaccount": fill.account.number,
     }
     return Frame("fill", tail_of(fill.ts_ms, msg))
 
@@ -220,7 +220,7 @@ def _order_msg(order: Order) -> dict[str, Any]:
         "created_time": iso_ms(order.created_ms),
         "created_ts_ms": order.created_ms,
         "last_updated_ts_ms": order.updated_ms,
-        "subaccount_number": 0,
+        "subaccount_number": order.account.number,
     }
     if order.group_id:
         msg["order_group_id"] = order.group_id
@@ -243,6 +243,6 @@ def position_frame(change: PositionChanged) -> Frame:
         "fees_paid_dollars": format_money(position.fees_e6),
         "position_fee_cost_dollars": format_money(position.fees_e6),
         "volume_fp": format_count(position.volume_e2),
-        "subaccount": 0,
+        "subaccount": change.account.number,
     }
     return Frame("market_position", tail_of(change.ts_ms, msg))

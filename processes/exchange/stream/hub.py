@@ -167,7 +167,7 @@ class Hub:
         frames: dict[tuple[bool, bool], Frame] = {}
         sent = 0
         for session, subscription in pairs:
-            own = order is not None and order.user_id == session.account.user_id
+            own = order is not None and session.asker.sees(order.account)
             form = subscription.on_yes_scale, own
             frame = frames.get(form)
             if frame is None:
@@ -219,7 +219,7 @@ class Hub:
 
     def _private(self, channel: Channel, account: Account, ticker: str, frame: Frame) -> None:
         for session, subscription in self.pairs(channel, ticker):
-            if session.account is account:
+            if session.asker.sees(account):
                 session.push(subscription, frame)
 
     def _on_fill(self, fill: OrderFilled) -> None:
@@ -237,5 +237,5 @@ class Hub:
         frame = group_frame(change)
         for session in self.sessions.values():
             subscription = session.of(Channel.ORDER_GROUPS)
-            if session.account is change.account and subscription is not None:
+            if subscription is not None and session.asker.sees(change.account):
                 session.push(subscription, frame)

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from processes.adapters.kalshi.commands import Channel
-from processes.exchange.core.ledger import Account
 from processes.exchange.core.markets import Market, MarketStatus
+from processes.exchange.keys import Asker
 from processes.exchange.stream.frames import Frame, encode_json, snapshot_frame, ticker_frame
 from processes.exchange.stream.subscriptions import ALL_MARKETS, Subscription
 
@@ -70,12 +70,12 @@ class Session:
     def __init__(
         self,
         number: int,
-        account: Account,
+        asker: Asker,
         send: Callable[[bytes], None],
         market: Callable[[str], Market | None],
     ) -> None:
         self.number = number
-        self.account = account
+        self.asker = asker
         self.send = send
         self.by_sid: dict[int, Subscription] = {}
         self.history: dict[int, Subscription] = {}

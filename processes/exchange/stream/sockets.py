@@ -79,7 +79,7 @@ class Connections:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One client from its upgrade to its end."""
-        account = self._house.account(request)
+        asker = self._house.asker(request)
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=MAX_MESSAGE, autoclose=True, timeout=0.2
         )
@@ -89,7 +89,7 @@ class Connections:
             return socket
         self._numbers += 1
         outbox = Outbox(transport)
-        session = Session(self._numbers, account, outbox.send, self._house.venue.markets.get)
+        session = Session(self._numbers, asker, outbox.send, self._house.venue.markets.get)
         self.open[session.number] = session, outbox, socket
         session.refusal = self._house.faults.commands.refusal
         self._house.hub.add(session)

@@ -1,10 +1,11 @@
-"""No micro-dollar appears or vanishes, whatever two accounts do on two shards."""
+"""No micro-dollar appears or vanishes, whatever three accounts of two users do on two shards."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,10 +40,20 @@ STEPS = st.lists(
             [
                 *("create", "create", "create", "create", "take", "take", "fill_or_kill"),
                 *("reduce", "cancel", "cancel_all", "amend", "decrease", "group", "trigger"),
-                *("reset", "transfer", "aim", "pause", "resume", "wait", "delete", "create"),
+                *(
+                    "reset",
+                    "transfer",
+                    "lend",
+                    "aim",
+                    "pause",
+                    "resume",
+                    "wait",
+                    "delete",
+                    "create",
+                ),
             ]
         ),
-        st.integers(0, 1),  # account
+        st.integers(0, 2),  # account
         st.integers(0, 1),  # market
         st.sampled_from([YES, NO]),
         st.integers(35, 65),  # cents
@@ -55,12 +66,12 @@ STEPS = st.lists(
 
 
 class World:
-    """Two accounts, a market on shard 0 and one on shard 2, nobody else."""
+    """A user with a subaccount and one without, a market on shard 0 and one on shard 2."""
 
     def __init__(self, fees: FeeSchedule) -> None:
         self.now_ms = START_MS
-        self.accounts = [Account(f"u{n}", f"k{n}", CASH_E6) for n in (1, 2)]
-        self.venue = Venue(self.accounts, lambda: self.now_ms, lambda _: None, {"KXA": 0, "KXB": 2})
+        users = [Account(f"u{n}", CASH_E6) for n in (1, 2)]
+        self.venue = Venue(users, lambda: self.now_ms, lambda _: None, {"KXA": 0, "KXB": 2})
         numbers = count(1)
         new_id: Callable[[], str] = lambda: f"id-{next(numbers)}"  # noqa: E731
         self.desk = Desk(self.venue, new_id, shadow=False)
@@ -68,8 +79,10 @@ class World:
         self.transfers = Transfers(new_id)
         self.pauses = Pauses(self.desk)
         self.markets = [self._market(name, fees) for name in ("KXA", "KXB")]
-        for account in self.accounts:
+        self.accounts = [*users, self.venue.members["u1"].open()]
+        for account in users:
             self._move(account, 0, 2, CASH_E6 // 2)
+        for account in self.accounts:
             for shard in (0, 2):
                 self.groups.create(account, GROUP_LIMIT_E2, shard)
 
@@ -88,7 +101,15 @@ class World:
         return market
 
     def _move(self, account: Account, source: int, destination: int, amount_e6: int) -> None:
-        self.transfers.move(account, Transfer("", "", source, destination, amount_e6, self.now_ms))
+        asked = Transfer("", "", source, destination, amount_e6, self.now_ms)
+        own = msgspec.structs.replace(asked, from_account=account.number, to_account=account.number)
+        self.transfers.move(self.venue.members[account.user_id], own)
+
+    def _lend(self, account: Account, shard: int, amount_e6: int) -> None:
+        """From a user's account to its other one, if it has one."""
+        asked = Transfer("", "", shard, shard, amount_e6, self.now_ms, account.number)
+        asked = msgspec.structs.replace(asked, to_account=1 - account.number)
+        self.transfers.move(self.venue.members[account.user_id], asked)
 
     def act(self, what: str, account: Account, market: Market, leg: int, cents: int, size: int,
             flag: bool) -> None:  # fmt: skip
@@ -108,7 +129,7 @@ class World:
             case "cancel" | "decrease" | "amend":
                 self._change(what, account, price_e4, size, flag)
             case "cancel_all":
-                self.desk.cancel_all(account)
+                self.desk.cancel_all([account])
             case "group":
                 self.groups.create(account, size, market.facts.exchange_index)
             case "trigger" | "reset" | "delete":
@@ -116,9 +137,12 @@ class World:
                     getattr(self.groups, what)(group)
             case "transfer":
                 self._move(account, 2 * flag, 2 - 2 * flag, size * 10_000)
+            case "lend":
+                self._lend(account, 2 * flag, size * 10_000)
             case "aim":
-                self.transfers.aim(account, {0: cents_of(price_e4), 2: 100 - cents_of(price_e4)})
-                self.transfers.rebalance(account)
+                member = self.venue.members[account.user_id]
+                self.transfers.aim(member, {0: cents_of(price_e4), 2: 100 - cents_of(price_e4)})
+                self.transfers.rebalance(member)
             case "pause" | "resume":
                 self.pauses.market(market, on=what == "pause")
             case "wait":
@@ -152,7 +176,7 @@ class World:
         )
 
     def _change(self, what: str, account: Account, price_e4: int, size: int, flag: bool) -> None:
-        mine = [o for o in self.desk.live_orders() if o.user_id == account.user_id]
+        mine = [o for o in self.desk.live_orders() if o.account is account]
         if not mine:
             return
         order = mine[size % len(mine)]
@@ -175,18 +199,18 @@ class World:
         for market in self.markets:
             positions = [a.position(market.ticker).count_e2 for a in self.accounts]
             assert sum(positions) == 0
-            locked_e6 += max(positions) * ONE_DOLLAR_E4
+            locked_e6 += sum(p for p in positions if p > 0) * ONE_DOLLAR_E4
             self._check_book(market)
         fees_e6 = sum(p.fees_e6 for a in self.accounts for p in a.positions.values())
         cash_e6 = sum(a.cash_e6 for a in self.accounts)
-        assert cash_e6 + fees_e6 + locked_e6 == CASH_E6 * len(self.accounts)
+        assert cash_e6 + fees_e6 + locked_e6 == CASH_E6 * len(self.venue.members)
         for account in self.accounts:
             self._check_account(account)
 
     def _check_account(self, account: Account) -> None:
         positions = account.positions.values()
         gained = sum(p.realized_e6 - p.fees_e6 - p.cost_e6 for p in positions)
-        assert account.cash_e6 == account.start_cash_e6 + gained
+        assert account.cash_e6 == account.start_cash_e6 + account.moved_e6 + gained
         assert all(purse.available_e6 >= 0 for purse in account.purses.values())
         for market in self.markets:
             clearing = self.desk.clearings[market.ticker]
@@ -236,4 +260,4 @@ def test_collateral_is_conserved(steps, rule, value_e4):
         assert account.held_e6 == 0
     cash_e6 = sum(a.cash_e6 for a in world.accounts)
     fees_e6 = sum(p.fees_e6 for a in world.accounts for p in a.positions.values())
-    assert cash_e6 + fees_e6 == CASH_E6 * len(world.accounts)
+    assert cash_e6 + fees_e6 == CASH_E6 * len(world.venue.members)

@@ -218,7 +218,7 @@ def test_cancel_all_takes_only_ones_own():
     core.desk.create(core.accounts[0], bid(4_700, 100))
     core.desk.create(core.accounts[0], ask(5_700, 100))
     kept = core.desk.create(core.accounts[1], bid(4_700, 100)).order
-    assert core.desk.cancel_all(core.accounts[0]) == 2
+    assert core.desk.cancel_all([core.accounts[0]]) == 2
     assert core.desk.live_orders() == [kept]
 
 

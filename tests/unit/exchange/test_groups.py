@@ -91,9 +91,9 @@ def test_groups_are_an_account_s_own_and_of_one_shard():
     core.groups.create(core.accounts[0], 500, 2)
     assert code_of(core, "group-2") == "order_group_not_found"
     with pytest.raises(Rejection):
-        core.desk.groups.get(core.accounts[1], "group-1")
+        core.desk.groups.get([core.accounts[1]], "group-1")
     with pytest.raises(Rejection):
-        core.desk.groups.get(core.accounts[0], "group-1", 2)
+        core.desk.groups.get([core.accounts[0]], "group-1", 2)
 
 
 def test_a_lower_limit_may_be_reached_already():

@@ -25,7 +25,7 @@ def test_times_are_written_with_all_their_digits() -> None:
 
 
 def test_a_market_that_begins_anew_settles_anew() -> None:
-    account = Account("u", "k", CASH_E6)
+    account = Account("u", CASH_E6)
     for passed in (1, 2):
         flow_e6 = account.position("A").buy(YES, 4_000, 100, 0, START_MS)
         account.purse(0).cash_e6 += flow_e6
@@ -53,7 +53,7 @@ def test_the_oldest_trades_of_all_fall_out_of_their_markets_too(
 
 def test_a_connection_remembers_its_last_ended_subscriptions() -> None:
     core = Core()
-    session = Session(1, core.accounts[0], lambda _: None, core.venue.markets.get)
+    session = Session(1, core.asker(), lambda _: None, core.venue.markets.get)
     for sid in range(1, 3 * KEPT_ENDED):
         params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
         session.handle(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
@@ -66,7 +66,7 @@ def test_the_past_of_gone_connections_is_bounded(monkeypatch: pytest.MonkeyPatch
     core, hub = Core(), Hub()
 
     def comes_and_goes(number: int, frames: int) -> None:
-        session = Session(number, core.accounts[0], lambda _: None, core.venue.markets.get)
+        session = Session(number, core.asker(), lambda _: None, core.venue.markets.get)
         hub.add(session)
         params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
         session.handle(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))

@@ -28,7 +28,7 @@ def test_a_flip_opens_at_its_own_cost():
 
 
 def test_settlement_pays_the_winning_leg_only():
-    account = Account("u", "k", 10_000_000)
+    account = Account("u", 10_000_000)
     account.purse(0).cash_e6 += account.position("T").buy(NO, 3_000, 500, 0, 1)
     done = account.settle("T", "E", "no", 0, 2)
     assert done is not None
@@ -45,7 +45,7 @@ def test_a_hold_counts_what_nets():
 
 @given(st.lists(st.tuples(st.sampled_from([YES, NO]), PRICES, COUNTS), max_size=30), PRICES)
 def test_cash_is_always_start_plus_realized_less_fees_less_cost(buys, value):
-    account, fee = Account("u", "k", 0), 17
+    account, fee = Account("u", 0), 17
     position = account.position("T")
     for leg, price, count in buys:
         account.purse(0).cash_e6 += position.buy(leg, price, count, fee, 1)

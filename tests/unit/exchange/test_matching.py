@@ -187,7 +187,7 @@ def _act(core: Core, what: str, who: int, price: int, count: int, *, shadow: boo
     elif what == "change" and shadow:
         core.change(who, price, count if count % 2 else -core.market.book.count(who, price))
     elif what == "cancel":
-        core.desk.cancel_all(account)
+        core.desk.cancel_all([account])
     elif what in ("bid", "ask"):
         asked = bid(price, count) if what == "bid" else ask(price, count)
         asked_cost = asked.leg_price_e4 * count

@@ -19,7 +19,7 @@ class Client:
 
     def __init__(self, core: Core, hub: Hub, account: int = 0) -> None:
         self.frames: list[dict[str, Any]] = []
-        owner = core.accounts[account]
+        owner = core.asker(account)
         number = len(hub.known) + 1
         self.session = Session(number, owner, self._take, core.venue.markets.get)
         self._hub = hub
