@@ -26,10 +26,17 @@ READY_TIMEOUT: Final = 5.0  # seconds for both subscriptions
 class PrivateChannel:
     """One connection, from its subscriptions to its end."""
 
-    def __init__(self, socket: KalshiSocket, ledger: Ledger, act: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        socket: KalshiSocket,
+        ledger: Ledger,
+        act: Callable[[], None],
+        subaccount: int | None = None,
+    ) -> None:
         self._socket = socket
         self._ledger = ledger
         self._act = act
+        self._subaccount = subaccount
         self._subscriptions = Subscriptions()
         self._ready: set[str] = set()
 
@@ -65,9 +72,13 @@ class PrivateChannel:
             elif isinstance(event, Ended | Rejected):
                 raise SocketClosed(f"{event.channel}: code {event.code}")
         try:
-            if isinstance(frame, Fill):
+            if isinstance(frame, Fill) and self._is_ours(frame.msg.subaccount):
                 self._ledger.on_fill(fill_of(frame.msg))
-            elif isinstance(frame, UserOrder):
+            elif isinstance(frame, UserOrder) and self._is_ours(frame.msg.subaccount_number):
                 self._ledger.on_order(order_of(frame.msg))
         except KalshiError as error:
             raise SocketClosed(f"a frame cannot be read: {error}") from error
+
+    def _is_ours(self, subaccount: int | None) -> bool:
+        """A key for all subaccounts is told of all; where none is said, it is the primary one."""
+        return self._subaccount in (None, subaccount or 0)

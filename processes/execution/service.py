@@ -200,7 +200,12 @@ class ExecutionService:
             try:
                 socket = await self._connect(stop)
                 try:
-                    channel = PrivateChannel(socket, self._ledger, self._effects.act)
+                    channel = PrivateChannel(
+                        socket,
+                        self._ledger,
+                        self._effects.act,
+                        self._settings.execution.subaccount,
+                    )
                     await channel.open()
                     self._channel_up()
                     failures = 0
@@ -218,7 +223,11 @@ class ExecutionService:
         signer = Signer(await wait_for_credentials(self._settings, stop))
         if self._gateway.client is None:
             self._gateway.client = KalshiTradingClient.at(
-                self._target, signer, self._budget, seed=self._life
+                self._target,
+                signer,
+                self._budget,
+                subaccount=self._settings.execution.subaccount,
+                seed=self._life,
             )
         self._gateway.client.sign_with(signer)  # not a new client: requests may be under way
         return await KalshiSocket.connect(self._target, signer)

@@ -103,8 +103,12 @@ class ActorSettings(msgspec.Struct, frozen=True):
 
 
 class ExecutionSettings(msgspec.Struct, frozen=True):
-    """Orders: exchange-side expiry and how often REST is asked for the truth."""
+    """Orders: exchange-side expiry and how often REST is asked for the truth.
 
+    `subaccount` is the one that is traded in, 0 for the primary account; None names none.
+    """
+
+    subaccount: int | None
     order_expiry_s: int
     reconcile_s: float
 
@@ -293,6 +297,11 @@ def _broadcaster(read: _Reader) -> BroadcasterSettings:
     )
 
 
+def _subaccount(read: _Reader) -> int | None:
+    named = bool(read.text("KALSHI_SUBACCOUNT", ""))
+    return read.number("KALSHI_SUBACCOUNT", 0, 0, 63) if named else None
+
+
 def _check_endpoints(read: _Reader) -> None:
     for name in ENDPOINTS:
         variable = f"RL_ENDPOINT_{name.upper()}"
@@ -318,6 +327,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         books=_books(read),
         actor=_actor(read, environment),
         execution=ExecutionSettings(
+            subaccount=_subaccount(read),
             order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),
             reconcile_s=read.number("RL_RECONCILE_S", 5.0, 0.5, 3_600.0),
         ),

@@ -76,6 +76,10 @@ async def test_every_request_of_the_client(tmp_path: Path, specs: Specifications
         async with KalshiTradingClient.at(exchange.target, signer, RateBudget()) as client:
             called = await tour_of_client(client)
         assert called == CALLS
+        async with KalshiTradingClient.at(
+            exchange.target, signer, RateBudget(), subaccount=1
+        ) as client:
+            assert await tour_of_client(client, opens=False) == CALLS - {"open_subaccount"}
         assert len(exchange.asked) >= len(CALLS)
         for asked in exchange.asked:
             body = json.loads(asked.content) if asked.content else None

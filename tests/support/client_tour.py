@@ -28,6 +28,8 @@ CALLS: Final = {
     *("create_order_group", "order_groups", "order_group", "reset_order_group"),
     *("trigger_order_group", "limit_order_group", "delete_order_group"),
     *("move_collateral", "aim_collateral"),
+    *("open_subaccount", "move_to_subaccount", "subaccount_balances", "subaccount_transfers"),
+    *("subaccount_netting", "net_subaccount"),
     *("historical_cutoff", "historical_orders", "historical_fills", "historical_market"),
 }
 
@@ -58,9 +60,15 @@ class _Tour:
         return await reply
 
 
-async def tour_of_client(client: KalshiTradingClient) -> set[str]:
-    """Call everything, with the markets of `two_markets` -> the names of what was called."""
+async def tour_of_client(client: KalshiTradingClient, *, opens: bool = True) -> set[str]:
+    """Call everything, with the markets of `two_markets` -> the names of what was called.
+
+    One that `opens` opens the subaccount 1; else that is there already.
+    """
     call = _Tour(client)
+    if opens:
+        assert await call("open_subaccount") == 1
+    await _subaccounts(call)
     await _public(call)
     await _writes(call)
     await _group(call)
@@ -136,6 +144,14 @@ async def _account(call: _Tour) -> None:
     await call("orders", status=None)
     await call("fills", min_ts=1, ticker=TICKER)
     await call("settlements", min_ts=1, ticker=TICKER)
+
+
+async def _subaccounts(call: _Tour) -> None:
+    await call("move_to_subaccount", 100_000_000, 0, 1, uuid.uuid4(), 0)
+    await call("subaccount_balances")
+    await call("subaccount_transfers")
+    await call("net_subaccount", 1, enabled=True)
+    await call("subaccount_netting")
 
 
 async def _history(call: _Tour) -> None:

@@ -70,7 +70,7 @@ class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
     order_group_id: str | None = None
     exchange_index: int | None = None
 
-    def body(self) -> CreateBody:
+    def body(self, subaccount: int | None = None) -> CreateBody:
         """As the exchange wants it: amounts as text."""
         return CreateBody(
             ticker=self.market_ticker,
@@ -85,6 +85,7 @@ class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
             reduce_only=self.reduce_only,
             cancel_order_on_pause=self.cancel_order_on_pause,
             order_group_id=self.order_group_id,
+            subaccount=subaccount,
             exchange_index=self.exchange_index,
         )
 

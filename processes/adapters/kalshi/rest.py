@@ -21,10 +21,11 @@ from processes.adapters.kalshi.rest_orders import OrderPart
 from processes.adapters.kalshi.rest_portfolio import PortfolioPart
 from processes.adapters.kalshi.rest_public import PublicPart
 from processes.adapters.kalshi.rest_shards import ShardPart
+from processes.adapters.kalshi.rest_subaccounts import SubaccountPart
 from processes.adapters.kalshi.signature_pool import SignaturePool
 from processes.adapters.kalshi.signed_http import KalshiHttp
 from processes.adapters.kalshi.signing import Signer
-from processes.runtime.config import load_settings
+from processes.runtime.config import Settings, load_settings
 
 __all__ = ["KalshiTradingClient"]
 
@@ -32,7 +33,9 @@ ENVIRONMENT: Final = "KALSHI_TRADING_ENVIRONMENT"
 Access = tuple[KalshiTarget, Signer]
 
 
-class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, ShardPart, HistoryPart):
+class KalshiTradingClient(
+    PublicPart, PortfolioPart, OrderPart, GroupPart, ShardPart, SubaccountPart, HistoryPart
+):
     """Everything that is asked over REST; errors are those of `processes.adapters.kalshi.errors`.
 
     Reads are repeated a few times with growing pauses; writes are sent once.
@@ -45,6 +48,7 @@ class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, Shard
         environ: Mapping[str, str] | None = None,
         access: Access | None = None,
         budget: RateBudget | None = None,
+        subaccount: int | None = None,
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -53,10 +57,16 @@ class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, Shard
 
         Addresses and keys are the environment's variables. `ValueError` (a `ConfigError`) names
         the one that cannot be used. `access` replaces all of it.
+
+        With a `subaccount` every call is about that one, 0 for the primary account; without, the
+        exchange chooses: the key's own, else the primary account for what is written, all for
+        lists of orders, fills and settlements. None: as `KALSHI_SUBACCOUNT` says.
         """
-        self.target, signer = access or _access(
-            environment, os.environ if environ is None else environ
-        )
+        if access is None:
+            settings = _settings(environment, os.environ if environ is None else environ)
+            access = _access(settings)
+            subaccount = settings.execution.subaccount if subaccount is None else subaccount
+        self.target, signer = access
         self.budget = budget or RateBudget(sleep=sleep)
         super().__init__(
             KalshiHttp(
@@ -65,6 +75,7 @@ class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, Shard
                 self.budget,
                 rng=np.random.default_rng(seed),
                 sleep=sleep,
+                subaccount=subaccount,
                 transport=transport,
             )
         )
@@ -76,13 +87,19 @@ class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, Shard
         signer: Signer,
         budget: RateBudget | None = None,
         *,
+        subaccount: int | None = None,
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> KalshiTradingClient:
         """For a process that has settled where it connects and with which key."""
         return cls(
-            access=(target, signer), budget=budget, seed=seed, sleep=sleep, transport=transport
+            access=(target, signer),
+            budget=budget,
+            subaccount=subaccount,
+            seed=seed,
+            sleep=sleep,
+            transport=transport,
         )
 
     @property
@@ -105,10 +122,12 @@ class KalshiTradingClient(PublicPart, PortfolioPart, OrderPart, GroupPart, Shard
         await self.close()
 
 
-def _access(environment: str | None, environ: Mapping[str, str]) -> Access:
+def _settings(environment: str | None, environ: Mapping[str, str]) -> Settings:
+    return load_settings(environ if environment is None else {**environ, ENVIRONMENT: environment})
+
+
+def _access(settings: Settings) -> Access:
     """The environment's address and key; production warns that money is at risk."""
-    said = environ if environment is None else {**environ, ENVIRONMENT: environment}
-    settings = load_settings(said)
     target, signer = target_of(settings), Signer(load_credentials(settings))
     if target.environment is Environment.PRODUCTION:
         warnings.warn(f"{REAL_MONEY}: {target.rest_url}", stacklevel=3)

@@ -29,7 +29,11 @@ class GroupPart(RestPart):
 
     async def create_order_group(self, limit_e2: int, exchange_index: int = 0) -> str:
         """A new group -> its id, for `CreateOrder.order_group_id`."""
-        body = GroupBody(contracts_limit_fp=format_count(limit_e2), exchange_index=exchange_index)
+        body = GroupBody(
+            contracts_limit_fp=format_count(limit_e2),
+            subaccount=self._subaccount,
+            exchange_index=exchange_index,
+        )
 
         def made(reply: GroupCreatedReply) -> str:
             return reply.order_group_id
@@ -40,12 +44,12 @@ class GroupPart(RestPart):
 
     async def order_groups(self) -> list[OrderGroup]:
         """All of ours, without their orders."""
-        reply = await self._http.read(GroupsReply, GROUPS)
+        reply = await self._http.read(GroupsReply, GROUPS, self._own())
         return [OrderGroup.of_row(row) for row in reply.order_groups]
 
     async def order_group(self, group_id: str) -> OrderGroup:
         """One, with its resting orders; `NotFound`."""
-        reply = await self._http.read(GroupReply, f"{GROUPS}/{segment(group_id)}")
+        reply = await self._http.read(GroupReply, f"{GROUPS}/{segment(group_id)}", self._own())
         return OrderGroup.of(group_id, reply)
 
     async def reset_order_group(self, group_id: str, exchange_index: int = 0) -> None:
@@ -67,7 +71,10 @@ class GroupPart(RestPart):
         """Cancel its orders and forget it."""
         await self._change("DELETE", segment(group_id), exchange_index, None)
 
+    def _own(self) -> Params:
+        return {"subaccount": self._subaccount}
+
     async def _change(self, method: str, below: str, shard: int, body: bytes | None) -> None:
-        params: Params = {"exchange_index": shard}
+        params = self._own() | {"exchange_index": shard}
         path = f"{GROUPS}/{below}"
         await self._http.write(object, type, Call.GROUP, method, path, params=params, body=body)

@@ -24,7 +24,7 @@ class HistoryPart(RestPart):
         self, *, ticker: str | None = None, min_ts: int | None = None, max_ts: int | None = None
     ) -> list[ExchangeOrder]:
         """Our orders that ended before the cutoff, newest first."""
-        params: Params = {"ticker": ticker, "min_ts": min_ts, "max_ts": max_ts}
+        params = self._span(ticker, min_ts, max_ts)
         pages = self._pages(OrdersPage, "/historical/orders", params)
         return [order_of(row) async for page in pages for row in page.orders]
 
@@ -32,9 +32,13 @@ class HistoryPart(RestPart):
         self, *, ticker: str | None = None, min_ts: int | None = None, max_ts: int | None = None
     ) -> list[ActorFill]:
         """Our executions before the cutoff, newest first."""
-        params: Params = {"ticker": ticker, "min_ts": min_ts, "max_ts": max_ts}
+        params = self._span(ticker, min_ts, max_ts)
         pages = self._pages(FillsPage, "/historical/fills", params)
         return [fill_of(row) async for page in pages for row in page.fills]
+
+    def _span(self, ticker: str | None, min_ts: int | None, max_ts: int | None) -> Params:
+        span: Params = {"ticker": ticker, "min_ts": min_ts, "max_ts": max_ts}
+        return span | {"subaccount": self._subaccount}
 
     async def historical_market(self, ticker: str) -> Market:
         """A market settled before the cutoff; `NotFound`."""

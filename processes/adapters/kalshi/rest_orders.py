@@ -66,7 +66,7 @@ class OrderPart(RestPart):
 
     async def create_order(self, order: CreateOrder) -> CreatedOrder:
         """Send a new order, once. `OrderRejected`, or `UnknownOutcome`: then look it up."""
-        body = _encoder.encode(order.body())
+        body = _encoder.encode(order.body(self._subaccount))
 
         def made(reply: CreateReply) -> CreatedOrder:
             return CreatedOrder.of(reply, order.client_order_id)
@@ -83,7 +83,8 @@ class OrderPart(RestPart):
 
         `RateLimited` when they cost more than the write bucket holds: nothing was done.
         """
-        body = _encoder.encode(BatchCreateBody(orders=[order.body() for order in orders]))
+        bodies = [order.body(self._subaccount) for order in orders]
+        body = _encoder.encode(BatchCreateBody(orders=bodies))
         names = [order.client_order_id for order in orders]
 
         def made(reply: BatchCreateReply) -> list[CreatedOrder | ApiError]:
@@ -99,7 +100,13 @@ class OrderPart(RestPart):
         body = _encoder.encode(order.body())
         try:
             amended = await self._http.write(
-                AmendReply, AmendedOrder.of, Call.AMEND, "POST", path, body=body
+                AmendReply,
+                AmendedOrder.of,
+                Call.AMEND,
+                "POST",
+                path,
+                params={"subaccount": self._subaccount},
+                body=body,
             )
         except NotFound:
             self._ended(order.order_id)
@@ -130,13 +137,14 @@ class OrderPart(RestPart):
             Call.AMEND,
             "POST",
             path,
+            params={"subaccount": self._subaccount},
             body=_encoder.encode(body),
         )
 
     async def cancel_order(self, order_id: str, ticker: str) -> CanceledOrder:
         """Cancel; `NotFound` when it no longer rests. The market leads to its shard."""
         path = f"{EVENT_ORDERS}/{segment(order_id)}"
-        params: Params = {"market_ticker": ticker}
+        params: Params = {"market_ticker": ticker, "subaccount": self._subaccount}
         try:
             canceled = await self._http.write(
                 CancelReply, CanceledOrder.of, Call.CANCEL, "DELETE", path, params=params
@@ -151,7 +159,10 @@ class OrderPart(RestPart):
         self, orders: Sequence[tuple[str, str]]
     ) -> list[CanceledOrder | ApiError]:
         """Cancel several, (order_id, ticker) each; each succeeds or fails by itself."""
-        items = [BatchCancelItem(order_id=i, market_ticker=ticker) for i, ticker in orders]
+        items = [
+            BatchCancelItem(order_id=i, market_ticker=ticker, subaccount=self._subaccount)
+            for i, ticker in orders
+        ]
 
         def made(reply: BatchCancelReply) -> list[CanceledOrder | ApiError]:
             return canceled_of(reply, [order_id for order_id, _ in orders])
@@ -163,7 +174,8 @@ class OrderPart(RestPart):
 
     async def cancel_all(self) -> None:
         """Cancel all resting orders; orders of the next minute may be cancelled too."""
-        await self._http.write(object, type, Call.CANCEL_ALL, "DELETE", EVENT_ORDERS)
+        params: Params = {"subaccount": self._subaccount}
+        await self._http.write(object, type, Call.CANCEL_ALL, "DELETE", EVENT_ORDERS, params=params)
 
 
 def _changes(order_id: str) -> tuple[tuple[str, str], ...]:

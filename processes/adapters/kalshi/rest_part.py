@@ -15,6 +15,7 @@ from processes.adapters.kalshi.wire_rest import (
     PositionsPage,
     SettlementsPage,
 )
+from processes.adapters.kalshi.wire_subaccounts import SubaccountTransfersPage
 
 __all__ = ["EVENT_ORDERS", "RestPart", "segment"]
 
@@ -30,6 +31,7 @@ Page = TypeVar(
     OrdersPage,
     PositionsPage,
     SettlementsPage,
+    SubaccountTransfersPage,
     TradesPage,
 )
 
@@ -39,6 +41,11 @@ class RestPart:
 
     def __init__(self, http: KalshiHttp) -> None:
         self._http = http
+
+    @property
+    def _subaccount(self) -> int | None:
+        """The one that the client acts for, None when it names none."""
+        return self._http.subaccount
 
     async def _pages(self, kind: type[Page], path: str, params: Params) -> AsyncIterator[Page]:
         """Every page; the end is an empty cursor or none. A cursor that repeats is an end too."""

@@ -33,12 +33,12 @@ class PortfolioPart(RestPart):
 
     async def balance(self) -> Balance:
         """Our cash. The exchange answers this once a second on the lower tiers."""
-        path = "/portfolio/balance"
-        return Balance.of(await self._http.read(BalanceReply, path, call=Call.BALANCE))
+        path, params = "/portfolio/balance", Params(subaccount=self._subaccount)
+        return Balance.of(await self._http.read(BalanceReply, path, params, call=Call.BALANCE))
 
     async def positions(self, ticker: str | None = None) -> list[Position]:
         """Positions that are not settled; they lag fills by about a second."""
-        params: Params = {"ticker": ticker}
+        params: Params = {"ticker": ticker, "subaccount": self._subaccount}
         pages = self._pages(PositionsPage, "/portfolio/positions", params)
         return [Position.of(row) async for page in pages for row in page.market_positions]
 
@@ -46,7 +46,8 @@ class PortfolioPart(RestPart):
         self, *, status: str | None = "resting", ticker: str | None = None
     ) -> list[ExchangeOrder]:
         """Our orders; status: resting, canceled, executed, None for all of two weeks."""
-        pages = self._pages(OrdersPage, ORDERS, {"status": status, "ticker": ticker})
+        params: Params = {"status": status, "ticker": ticker, "subaccount": self._subaccount}
+        pages = self._pages(OrdersPage, ORDERS, params)
         return [order_of(row) async for page in pages for row in page.orders]
 
     async def order(self, order_id: str) -> ExchangeOrder:
@@ -62,6 +63,7 @@ class PortfolioPart(RestPart):
         params: Params = {
             "market_tickers": ",".join(tickers) if tickers is not None else None,
             "event_ticker": event_ticker,
+            "subaccount": self._subaccount,
         }
         path = f"{ORDERS}/queue_positions"
         reply = await self._http.read(QueuePositionsReply, path, params)
@@ -81,7 +83,12 @@ class PortfolioPart(RestPart):
         ticker: str | None = None,
     ) -> list[ActorFill]:
         """Our executions, newest first; `min_ts` in Unix seconds."""
-        params: Params = {"min_ts": min_ts, "order_id": order_id, "ticker": ticker}
+        params: Params = {
+            "min_ts": min_ts,
+            "order_id": order_id,
+            "ticker": ticker,
+            "subaccount": self._subaccount,
+        }
         pages = self._pages(FillsPage, "/portfolio/fills", params)
         return [fill_of(row) async for page in pages for row in page.fills]
 
@@ -89,6 +96,6 @@ class PortfolioPart(RestPart):
         self, *, min_ts: int | None = None, ticker: str | None = None
     ) -> list[Settlement]:
         """What settled markets paid us."""
-        params: Params = {"min_ts": min_ts, "ticker": ticker}
+        params: Params = {"min_ts": min_ts, "ticker": ticker, "subaccount": self._subaccount}
         pages = self._pages(SettlementsPage, "/portfolio/settlements", params)
         return [Settlement.of(row) async for page in pages for row in page.settlements]

@@ -32,7 +32,8 @@ class ShardPart(RestPart):
     ) -> str:
         """Move micro-dollars from one shard to another -> the exchange's id of it.
 
-        The same `transfer_id` moves money once: a repeat is `OrderRejected` with status 409.
+        The same `transfer_id` moves money once: a repeat is `OrderRejected` with status 409. The
+        exchange takes none for a numbered subaccount: there a repeat moves the money again.
         """
         if amount_e6 <= 0 or amount_e6 % E6_PER_UNIT:
             raise ValueError(
@@ -40,10 +41,12 @@ class ShardPart(RestPart):
                 f"{E6_PER_UNIT}"
             )
         body = TransferBody(
-            client_transfer_id=str(transfer_id),
+            client_transfer_id=msgspec.UNSET if self._subaccount else str(transfer_id),
             amount=amount_e6 // E6_PER_UNIT,
             source_exchange_shard=source,
             destination_exchange_shard=destination,
+            source_subaccount=self._subaccount or 0,
+            destination_subaccount=self._subaccount or 0,
         )
 
         def made(reply: TransferMadeReply) -> str:

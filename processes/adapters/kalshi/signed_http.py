@@ -57,11 +57,13 @@ class KalshiHttp:
         *,
         rng: np.random.Generator,
         sleep: Callable[[float], Awaitable[None]],
+        subaccount: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         parts = urlsplit(target.rest_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._base = parts.path.rstrip("/")
+        self.subaccount = subaccount
         self.signatures = SignaturePool(signer)
         self._budget = budget
         self._rng = rng

@@ -66,6 +66,7 @@ class BatchCancelItem(_Body, frozen=True):
 
     order_id: str
     market_ticker: str | None = None
+    subaccount: int | None = None
     exchange_index: int | None = None
 
 
@@ -131,6 +132,7 @@ class GroupBody(_Body, frozen=True):
     """A new group, or another limit of one."""
 
     contracts_limit_fp: str
+    subaccount: int | None = None
     exchange_index: int | None = None
 
 

@@ -16,10 +16,12 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
 class TransferBody(_Body, frozen=True):
     """`POST /portfolio/intra_exchange_instance_transfer`: `amount` in hundredths of a cent."""
 
-    client_transfer_id: str
     amount: int
     source_exchange_shard: int
     destination_exchange_shard: int
+    source_subaccount: int = 0
+    destination_subaccount: int = 0
+    client_transfer_id: str | msgspec.UnsetType = msgspec.UNSET
     source: str = INSTANCE
     destination: str = INSTANCE
 
