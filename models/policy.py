@@ -153,7 +153,7 @@ class OnnxPolicy:
         data = _check(folder, self.manifest, self.builder)
         self.model = f"onnx:{self.manifest.model_id}"
         self.model_hash = self.manifest.onnx_sha256[:16]
-        self._session = _session(folder, data)
+        self._session = _session(folder, data, self.builder.size)
         self._observation = np.zeros((1, self.builder.size), np.float32)
         self._logits = np.zeros((1, N_ACTIONS), np.float32)
         self._value = np.zeros((1, 1), np.float32)
@@ -181,7 +181,7 @@ class OnnxPolicy:
         return Decisions(masked_argmax(logits, masks), logits, values)
 
 
-def _session(folder: Path, data: bytes) -> ort.InferenceSession:
+def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -189,11 +189,12 @@ def _session(folder: Path, data: bytes) -> ort.InferenceSession:
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
         raise ModelError(f"model {folder.name!r}: ONNX Runtime refuses it: {error}") from None
-    inputs = [i.name for i in session.get_inputs()]
-    outputs = [o.name for o in session.get_outputs()]
-    if inputs != ["obs"] or outputs != ["logits", "value"]:
+    inputs = [(i.name, i.shape[1:]) for i in session.get_inputs()]
+    outputs = [(o.name, o.shape[1:]) for o in session.get_outputs()]
+    taken, given = [("obs", [size])], [("logits", [N_ACTIONS]), ("value", [1])]
+    if inputs != taken or outputs != given:
         raise ModelError(
-            f"model {folder.name!r}: maps {inputs} to {outputs}, allowed: obs to logits, value"
+            f"model {folder.name!r}: maps {inputs} to {outputs}, allowed: {taken} to {given}"
         )
     return session
 
