@@ -31,7 +31,7 @@ class Histories:
 
     def tick(self, ticker: str, row: b.Row) -> int:
         """Evaluate a market's tick row -> the number of its ticks before this one."""
-        return max([adapter.tick(ticker, row) for adapter in self._adapters.values()])
+        return [adapter.tick(ticker, row) for adapter in self._adapters.values()][0]
 
     def forget(self, ticker: str) -> None:
         """Drop a market's history."""

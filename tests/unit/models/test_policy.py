@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.made_models import make_model
 
+from models.observation import OBSERVATION_V1, OBSERVATION_V2
 from models.policy import (
     DEFAULT_MODEL,
     MANIFEST_FILE,
@@ -19,7 +20,6 @@ from models.policy import (
     load_strategy,
     model_folder,
 )
-from models.schema import OBSERVATION_V1, OBSERVATION_V2
 
 
 @pytest.fixture
