@@ -31,7 +31,10 @@ class Histories:
 
     def tick(self, ticker: str, row: b.Row) -> int:
         """Evaluate a market's tick row -> the number of its ticks before this one."""
-        return [adapter.tick(ticker, row) for adapter in self._adapters.values()][0]
+        before = 0
+        for adapter in self._adapters.values():  # all count alike
+            before = adapter.tick(ticker, row)
+        return before
 
     def forget(self, ticker: str) -> None:
         """Drop a market's history."""
