@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,16 +19,18 @@ from ipc.journal import events_of, stream_folder
 from ipc.messages import ActorAction, Environment
 from ipc.units import LINEAR_CENT
 from models.actions import LimitOrderActionSpace
-from models.active import Active, Entry, active_path
+from models.active import Active, Entry, active_path, load_entry
 from models.fees import FeeSchedule
-from models.policy import MODEL_FILE, load_strategy, write_aside
+from models.policy import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
 from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
 from models.registry import Registry
 from models.sessions import RecordedSession
+from processes.inference import models
 from processes.inference.service import COUNTS
 
 FOLLOWS = {"RL_ACTOR_STRATEGY": "registry"}
 STEP_MS = 250
+PATIENCE = 8.0  # seconds
 MOST = 2_000  # ticks; a switch that has not come by then does not come
 
 
@@ -101,6 +104,30 @@ async def test_a_promoted_model_takes_over_without_a_missed_tick(tmp_path):
         assert (counters["missed_ticks"], counters["model_switches"]) == (0, 1)
         assert counters["decisions"] == counters["ticks"] == len(market.actions)
         assert rig.log.has("model_switched", was="onnx:first", model="onnx:second")
+
+
+async def test_ticks_are_decided_while_another_model_loads(tmp_path, monkeypatch):
+    make_model(tmp_path, "first", BUYS_YES)
+    loading, loaded = threading.Event(), threading.Event()
+
+    def slowly(entry: Entry, data_dir: Path) -> OnnxPolicy:
+        loading.set()
+        assert loaded.wait(PATIENCE)
+        return load_entry(entry, data_dir)
+
+    monkeypatch.setattr(models, "load_entry", slowly)
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick()
+        Registry(tmp_path).promote("first")
+        await market.until(loading.is_set)
+        try:
+            await market.tick(20)
+            assert market.models == ["onnx:default"]
+        finally:
+            loaded.set()
+        await market.until(lambda: market.models[-1] == "onnx:first")
+        assert rig.service.counters["missed_ticks"] == 0
 
 
 async def test_a_rollback_is_followed_as_well(tmp_path):
