@@ -258,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lines = _done(options, Registry(options.data_dir))
     except (ValueError, OSError) as error:
-        print(f"registry: {error}", file=sys.stderr)
+        print(f"registry: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
     print("\n".join(lines))
     return 0
