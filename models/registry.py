@@ -219,15 +219,21 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.registry", description="Models.")
     data_dir = Path(os.environ.get("RL_DATA_DIR") or "var")
     parser.add_argument("--data-dir", type=Path, default=data_dir)
+    behind = argparse.ArgumentParser(add_help=False)  # the same, after the command
+    behind.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every model, and how it stands against the baselines")
-    show = commands.add_parser("show", help="one model, or which is live and how that came")
+
+    def command(name: str, what: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, parents=[behind])
+
+    command("list", "every model, and how it stands against the baselines")
+    show = command("show", "one model, or which is live and how that came")
     show.add_argument("model", nargs="?")
-    promote = commands.add_parser("promote", help="make a model live")
+    promote = command("promote", "make a model live")
     promote.add_argument("model")
     promote.add_argument("--override", metavar="REASON", help="though it beats not all baselines")
-    commands.add_parser("rollback", help="make the predecessor live again")
-    shadow = commands.add_parser("shadow", help="let a model decide without ever sending")
+    command("rollback", "make the predecessor live again")
+    shadow = command("shadow", "let a model decide without ever sending")
     which = shadow.add_mutually_exclusive_group(required=True)
     which.add_argument("model", nargs="?")
     which.add_argument("--off", action="store_true", help="no model shadows")

@@ -279,6 +279,25 @@ def test_the_commands_say_how_it_stands(
     assert "promote first" in said("show")
 
 
+def test_the_data_folder_is_the_variable_s_or_the_argument_s_wherever_that_stands(
+    models: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models.promote("first")
+    folder = ["--data-dir", str(tmp_path)]
+    monkeypatch.setenv("RL_DATA_DIR", str(tmp_path / "elsewhere"))
+    for arguments in (["show"], ["show", *folder], [*folder, "show"]):
+        assert registry.main(arguments) == 0
+    monkeypatch.setenv("RL_DATA_DIR", str(tmp_path))
+    assert registry.main(["show"]) == 0
+    lives = [
+        line.split(",")[0] for line in capsys.readouterr().out.splitlines() if "shadow" in line
+    ]
+    assert lives == ["live default", *["live first"] * 3]
+
+
 def test_a_refused_command_is_one_line_and_code_2(
     models: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
