@@ -330,11 +330,11 @@ class Simulation:
     def take_log(self) -> dict[int, Words]:
         """The rows of `models.fill_log` since the last call, of the environments that have any.
 
-        `OverflowError` when a log was too short for them.
+        `ValueError` when a log was too short for them.
         """
         logged = self._orders[:, LOGGED]
         if logged.max() > self._logs.shape[1]:
-            raise OverflowError(f"{logged.max()} rows in a log of {self._logs.shape[1]}")
+            raise ValueError(f"{logged.max()} rows in an order log of {self._logs.shape[1]}")
         taken = {int(i): self._logs[i, : logged[i]].copy() for i in np.flatnonzero(logged)}
         self._orders[:, LOGGED] = 0
         return taken
