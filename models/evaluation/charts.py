@@ -86,8 +86,8 @@ def attribution_chart(outcomes: Sequence[Outcome]) -> str:
         parts = msgspec.structs.astuple(o.attributed)
         bars.append((o.policy, [part / len(o.net_e6) / 1e6 for part in parts]))
     scale = _Scale([v for _, values in bars for v in values])
-    height = 7  # of a bar
-    block = height * len(names) + 12
+    thick = 7  # a bar
+    block = thick * len(names) + 12
     bottom = 8.0 + block * len(bars)
     drawn = _zero(scale, bottom)
     for i, (policy, values) in enumerate(bars):
@@ -97,11 +97,12 @@ def attribution_chart(outcomes: Sequence[Outcome]) -> str:
             left, right = sorted((scale(0), scale(value)))
             tip = escape(f"{policy}, {names[j]}: {value:+.4f} dollars per market")
             drawn.append(
-                f'<rect x="{left:.1f}" y="{top + height * j:.1f}" width="{right - left:.1f}" '
-                f'height="{height - 1}" fill="{COLOURS[j]}"><title>{tip}</title></rect>'
+                f'<rect x="{left:.1f}" y="{top + thick * j:.1f}" width="{right - left:.1f}" '
+                f'height="{thick - 1}" fill="{COLOURS[j]}"><title>{tip}</title></rect>'
             )
-    drawn += _legend(names, bottom + 30)
-    return _svg(bottom + 44, "Where the profit or loss comes from", drawn)
+    drawn += _legend(names, bottom + 36)
+    height = bottom + 36 + _legend_height(names)
+    return _svg(height, "Where the profit or loss comes from", drawn)
 
 
 def _legend(names: Sequence[str], top: float) -> list[str]:
@@ -113,6 +114,11 @@ def _legend(names: Sequence[str], top: float) -> list[str]:
         parts.append(f'<rect x="{x}" y="{y - 9:.1f}" width="10" height="10" fill="{colour}"/>')
         parts.append(_text(x + 15, y, name))
     return parts
+
+
+def _legend_height(names: Sequence[str]) -> int:
+    """What the rows of a legend take below the first one's baseline."""
+    return 18 * (-(-len(names) // 3) - 1) + 8
 
 
 def cumulative_chart(outcomes: Sequence[Outcome]) -> str:
@@ -137,6 +143,7 @@ def cumulative_chart(outcomes: Sequence[Outcome]) -> str:
             f'<polyline points="{points}" fill="none" stroke-width="2" '
             f'stroke="{COLOURS[i % len(COLOURS)]}"><title>{tip}</title></polyline>'
         )
-    rows = -(-len(outcomes) // 3)
-    parts += _legend([o.policy for o in outcomes], height + 20)
-    return _svg(height + 14 + 18 * rows, "Net profit or loss, summed over markets", parts)
+    names = [o.policy for o in outcomes]
+    parts += _legend(names, height + 20)
+    below = 20 + _legend_height(names)
+    return _svg(height + below, "Net profit or loss, summed over markets", parts)

@@ -83,5 +83,5 @@ def verdict(ours: Outcome, others: Sequence[Outcome]) -> str:
         return f"{ours.policy} was not compared with anything ({markets} markets)"
     names = ", ".join(o.policy for o in others)
     if markets < LEAST_MARKETS:
-        return f"{ours.policy} made more than {names} but {markets} markets are too few to tell"
+        return f"{ours.policy} made more than {names}, but {markets} markets are too few to tell"
     return f"{ours.policy} beats {names} after fees ({markets} markets)"
