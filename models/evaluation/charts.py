@@ -28,9 +28,9 @@ class _Scale:
     """Dollars to horizontal pixels, zero included."""
 
     def __init__(self, values: Sequence[float]) -> None:
-        low, high = min(0.0, *values), max(0.0, *values)
-        margin = (high - low) * 0.05 or 1.0
-        self._low, self._high = low - margin, high + margin
+        self.low, self.high = min(0.0, *values), max(0.0, *values)
+        margin = (self.high - self.low) * 0.1 or 1.0
+        self._low, self._high = self.low - margin, self.high + margin
 
     def __call__(self, value: float) -> float:
         share = (value - self._low) / (self._high - self._low)
@@ -54,8 +54,13 @@ def _svg(height: float, title: str, parts: Sequence[str]) -> str:
     )
 
 
-def _zero(scale: _Scale, bottom: float) -> list[str]:
-    return [_line(scale(0), 4, scale(0), bottom), _text(scale(0), bottom + 14, "0 $", "middle")]
+def _axis(scale: _Scale, bottom: float) -> list[str]:
+    """A line at zero; below it zero and, where there is room, both ends of the values."""
+    parts = [_line(scale(0), 4, scale(0), bottom), _text(scale(0), bottom + 14, "0 $", "middle")]
+    for end in (scale.low, scale.high):
+        if abs(scale(end) - scale(0)) > 60:
+            parts.append(_text(scale(end), bottom + 14, f"{end:+.2f} $", "middle"))
+    return parts
 
 
 def difference_chart(ours: Outcome, others: Sequence[Outcome]) -> str:
@@ -63,7 +68,7 @@ def difference_chart(ours: Outcome, others: Sequence[Outcome]) -> str:
     pairs = [(o.policy, compare(ours, o)) for o in others]
     scale = _Scale([x for _, d in pairs for x in d])
     bottom = 8 + ROW * len(pairs)
-    parts = _zero(scale, bottom)
+    parts = _axis(scale, bottom)
     for i, (name, d) in enumerate(pairs):
         y = 8 + ROW * (i + 0.5)
         parts += [
@@ -89,7 +94,7 @@ def attribution_chart(outcomes: Sequence[Outcome]) -> str:
     thick = 7  # a bar
     block = thick * len(names) + 12
     bottom = 8.0 + block * len(bars)
-    drawn = _zero(scale, bottom)
+    drawn = _axis(scale, bottom)
     for i, (policy, values) in enumerate(bars):
         top = 8 + block * i
         drawn.append(_text(4, top + block / 2, policy))
@@ -133,7 +138,7 @@ def cumulative_chart(outcomes: Sequence[Outcome]) -> str:
     left, last = 90, len(sums[0]) - 1
     parts = [_line(left, y_of(0), RIGHT, y_of(0))] if low <= 0 <= high else []
     parts += [_text(left - 6, y_of(v) + 4, f"{v:+.2f} $", "end") for v in {low, high}]
-    for i, path in enumerate(sums):
+    for i, path in reversed(list(enumerate(sums))):  # the first on top
         points = " ".join(
             f"{left + (RIGHT - left) * k / last:.1f},{y_of(float(v)):.1f}"
             for k, v in enumerate(path)
