@@ -63,9 +63,7 @@ class Ending(msgspec.Struct, frozen=True):
         if self.yes_value_e4 is not None:
             return position_e2 * self.yes_value_e4
         bid = self.yes_bid_e4 if position_e2 > 0 else self.no_bid_e4
-        fee = 0
-        if count and bid:
-            fee = int(trade_fee_e6(self.fee_rule, self.taker_rate_e6, bid, count, False))
+        fee = int(trade_fee_e6(self.fee_rule, self.taker_rate_e6, bid, count, False))
         owed = count * ONE_DOLLAR_E4 if position_e2 < 0 else 0
         return count * bid - fee - owed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from support.outcomes import outcome_of
 
@@ -37,6 +38,9 @@ def test_every_pair_is_there_once() -> None:
 def test_what_was_judged_on_other_markets_is_not_compared() -> None:
     with pytest.raises(ValueError, match="good and short were judged on different markets"):
         compare(GOOD, outcome_of("short", [0.0]))
+    nameless = [msgspec.structs.replace(o, tickers=()) for o in (GOOD, outcome_of("short", [0.0]))]
+    with pytest.raises(ValueError, match="different markets"):
+        compare(*nameless)
     with pytest.raises(ValueError, match="different markets"):
         compare(GOOD, outcome_of("other", [0.0] * N, [f"X-{i}" for i in range(N)]))
 

@@ -10,6 +10,7 @@ from support.model_sessions import MS, SessionBuilder, random_session
 from ipc import book as b
 from models.actions import Action, Mask, Pricing
 from models.decisions import Decisions, Observations
+from models.evaluation.attribution import Attribution
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
 from models.fees import NO_FEES
 from models.fill_log import ARRIVED, COUNT_E2, KIND, MAKER, RESTED, TAKER
@@ -135,6 +136,30 @@ def test_the_log_holds_every_fill(pricing: Pricing) -> None:
         assert counts[(kinds == TAKER) | (kinds == MAKER)].sum() == order[FILLED_E2]
         assert (kinds == ARRIVED).sum() >= (kinds == RESTED).sum()
         assert kinds[0] == ARRIVED
+
+
+def test_a_fill_while_resting_meets_the_mid_before_it() -> None:
+    """Behind 100 at 45; what takes 105 there takes our 5, and the bid falls to 44."""
+    builder = SessionBuilder().snapshot({45: 100, 44: 200}, {52: 50, 51: 30})
+    for i in range(WARMUP_TICKS + 3):
+        builder.at(250 * (i + 1)).delta(b.YES, 10, 1)
+    taken_ms = builder.ms + 100
+    builder.at(taken_ms).trade(b.NO, 45, 105).delta(b.YES, 45, 5).delta(b.YES, 45, -105)
+    for i in range(8):
+        builder.at(taken_ms + 250 * (i + 1)).delta(b.YES, 10, 1)
+    rules = msgspec.structs.replace(AGGRESSIVE, pricing=Pricing.PASSIVE)
+    world = world_of([make_tape(builder.build(fees=NO_FEES))])
+    outcome = run_policy(world, rules, Script(BUY_YES))
+    assert outcome.filled_e2 == (500,)
+    assert outcome.fill_ratio == 0.5
+    assert outcome.maker_fills == 1
+    assert outcome.attribution == (
+        Attribution(spread_e6=500 * 150, move_e6=-500 * 50, settlement_e6=-500 * 200),
+    )
+    assert [m.moved_e6 for m in outcome.markouts if m.filled_e2] == [-500 * 50]
+    assert outcome.holding_seconds == 2
+    behind = [(s.ahead_up_to_e2, s.rested_e2, s.filled_e2) for s in outcome.queue if s.orders]
+    assert behind == [(10_000, 1_000, 500)]
 
 
 def test_a_log_that_is_too_short_is_said() -> None:
