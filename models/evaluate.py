@@ -1,18 +1,23 @@
 """How policies and baselines do on recorded markets: net P&L per market, fees and settlement in.
 
     python -m models.evaluate --recordings DIR --policy onnx:default --policy baseline:random
-    python -m models.evaluate --archive SESSION.parquet --policy runs/mine --report FOLDER
+    python -m models.evaluate --archive SESSION.parquet --policy var/models/mine --report FOLDER
+    python -m models.evaluate --session 1 --session 2 --json FIGURES.json
 
 A policy is `onnx:<id>`, `baseline:<name>` or a folder with a manifest; the first is the one that is
 judged. Without `--policy`: the default model and every baseline. Markets that a model learned from
 are left out unless `--all` says otherwise; pricing, sizes and throttle are the first model's own.
 Every pair is compared market by market; the interval is a bootstrap over markets.
+
+Archives and stored sessions do not know what a market paid: what is held at its end counts at the
+last known touch, less the fee of closing it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +90,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     source.add_argument(
         "--archive", type=Path, action="append", help="an archived session (Parquet); repeat"
     )
+    source.add_argument(
+        "--session", action="append", help="number or uid of a stored session; repeat"
+    )
     parser.add_argument(
         "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
     )
@@ -154,10 +162,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recorded_sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
+    from processes.adapters.postgres.live_sessions import LiveSessions
 
     options = _arguments(argv)
     try:
-        if options.archive:
+        if options.session:
+            sessions = LiveSessions(os.environ).recorded(options.session)
+        elif options.archive:
             sessions = [market for path in options.archive for market in load_archive(path)]
         else:
             sessions = load_sessions(options.recordings)
