@@ -43,15 +43,12 @@ THROTTLE_MS: Final = 250
 
 def load_policy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
     """`onnx:<id>`, `baseline:<name>` or a folder that holds a model; `ValueError` otherwise."""
-    known_kind = name.partition(":")[0] in ("onnx", "baseline")
-    if known_kind and not Path(name).is_dir():
+    if Path(name).is_dir():
+        return OnnxPolicy(Path(name))
+    if name.partition(":")[0] in ("onnx", "baseline"):
         return load_strategy(name, seed=seed, data_dir=data_dir)
-    if not Path(name).is_dir():
-        raise ValueError(
-            f"policy {name!r} is not known, allowed: onnx:<id>, a folder with a manifest, "
-            + ", ".join(f"baseline:{b}" for b in BASELINES)
-        )
-    return OnnxPolicy(Path(name))
+    allowed = ", ".join(["onnx:<id>", "a model's folder", *(f"baseline:{b}" for b in BASELINES)])
+    raise ValueError(f"policy {name!r} is not known, allowed: {allowed}")
 
 
 def _learned_from(policies: Sequence[Policy]) -> set[str]:

@@ -330,6 +330,7 @@ class Simulation:
     def take_log(self) -> dict[int, Words]:
         """The rows of `models.fill_log` since the last call, of the environments that have any.
 
+        To be called after every step: a restart forgets them.
         `ValueError` when a log was too short for them.
         """
         logged = self._orders[:, LOGGED]

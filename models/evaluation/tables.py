@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,8 +14,8 @@ from models.evaluation.outcomes import Outcome
 
 __all__ = ["Table", "tables_of"]
 
-UNKNOWN: str = "–"
-PARTS = tuple(name.removesuffix("_e6") for name in Attribution.__struct_fields__)
+UNKNOWN: Final = "–"
+PARTS: Final = tuple(name.removesuffix("_e6") for name in Attribution.__struct_fields__)
 
 
 class Table(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from models.evaluation.comparison import (
     differences,
     verdict,
 )
+from models.evaluation.outcomes import Outcome
 
 N = LEAST_MARKETS
 HOLD = outcome_of("hold", [0.0] * N)
@@ -90,5 +91,7 @@ def test_few_markets_are_no_proof() -> None:
         ),
     ],
 )
-def test_the_verdict_says_who_is_not_beaten(ours, others, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_the_verdict_says_who_is_not_beaten(
+    ours: Outcome, others: list[Outcome], says: str
+) -> None:
     assert verdict(ours, others) == says

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -59,11 +60,12 @@ def archive(recordings: Path, tmp_path: Path) -> Path:
     return path
 
 
-def judged(tmp_path: Path, *arguments: str) -> dict:  # type: ignore[type-arg]
+def judged(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     """The figures of a run that went well."""
     path = tmp_path / "figures.json"
     assert evaluate.main([*arguments, "--json", str(path), "--data-dir", str(tmp_path)]) == 0
-    return json.loads(path.read_text())  # type: ignore[no-any-return]
+    told: dict[str, Any] = json.loads(path.read_text())
+    return told
 
 
 def test_the_terminal_the_figures_and_the_report_say_the_same(
@@ -122,7 +124,7 @@ def test_an_archive_is_judged_as_the_recording_is(
     [
         (
             "nonsense",
-            "policy 'nonsense' is not known, allowed: onnx:<id>, a folder with a manifest",
+            "policy 'nonsense' is not known, allowed: onnx:<id>, a model's folder",
         ),
         ("no/such/folder", "policy 'no/such/folder' is not known"),
         ("baseline:nonsense", "strategy 'baseline:nonsense' is not known"),
