@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import stable_baselines3 as sb3
@@ -116,12 +116,38 @@ class _Progress(BaseCallback):
             sys.stderr.write("\r\x1b[K")
 
 
-def _logger(folder: Path, timesteps: int) -> Logger:
-    """CSV, and TensorBoard where it is installed; a resumed run writes beside the earlier part."""
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = f"-{timesteps}" if timesteps else ""
-    formats = ["csv", "tensorboard"] if find_spec("tensorboard") else ["csv"]
-    return Logger(str(folder), [make_output_format(f, str(folder), suffix) for f in formats])
+class _Log:
+    """Where a training tells of itself: a line a stage, the bar, CSV, TensorBoard where installed.
+
+    A resumed run writes its files beside those of the earlier part.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, begun: int, say: Say) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = f"-{begun}" if begun else ""
+        formats = ["csv", "tensorboard"] if find_spec("tensorboard") else ["csv"]
+        outputs = [make_output_format(f, str(folder), suffix) for f in formats]
+        self.logger = Logger(str(folder), outputs)
+        self.progress = _Progress(settings.stage_ends()[-1], begun)
+        self._stages, self._say = len(settings.stage_ends()), say
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.close()
+
+    def tell(self, state: State) -> None:
+        """A stage is over."""
+        value = state.validations[-1]
+        self.logger.record(VALIDATION_KEY, value)
+        self.logger.dump(self.progress.num_timesteps)
+        self.progress.note = f", validation {value:+.2f}"
+        self.progress.clear()
+        self._say(
+            f"stage {len(state.validations)} of {self._stages}: {self.progress.pace()}, "
+            f"validation {value:+.4f} dollars per market"
+        )
 
 
 def _seed_of(settings: Settings, stage: int) -> int:
@@ -171,43 +197,45 @@ def learn(
     torch.set_num_threads(1)  # small batches: a second thread only waits
     settings, checkpoints = state.settings, Checkpoints(folder / CHECKPOINTS)
     state = (checkpoints.resume if resume else checkpoints.begin)(state)
-    worlds, ends, algorithm = _Worlds(sessions, settings), settings.stage_ends(), None
-    stage = len(state.validations)
+    stage, stages = len(state.validations), len(settings.stage_ends())
+    algorithm = None
     if stage:
         last = checkpoints.path(stage - 1)
         algorithm = ALGORITHMS[settings.algorithm].load(last, device="cpu")
         say(f"going on after stage {stage}, {algorithm.num_timesteps:,} steps")
-    done = algorithm.num_timesteps if algorithm else 0
-    progress, logger = _Progress(ends[-1], done), _logger(folder / LOG, done)
-    while stage < len(ends) and not state.stopped:
-        env = _env(settings, worlds, stage)
-        algorithm = algorithm or _new(settings, worlds, env)
-        algorithm.set_env(env)
-        algorithm.set_logger(logger)
-        algorithm.set_random_seed(_seed_of(settings, stage))
-        left = ends[stage] - algorithm.num_timesteps
-        algorithm.learn(left, callback=progress, log_interval=1, reset_num_timesteps=False)
-        algorithm.save(checkpoints.path(stage))
-        state = state.after(judge(policy_of(algorithm, settings)))
-        checkpoints.save(state)
-        _tell(progress, logger, state, say)
-        stage += 1
-    logger.close()
-    if stage < len(ends):
+    if stage < stages and not state.stopped:
+        with _Log(folder / LOG, settings, algorithm.num_timesteps if algorithm else 0, say) as log:
+            state = _stages(sessions, state, algorithm, judge, checkpoints, log)
+    if len(state.validations) < stages:
         say(f"stopped: no better validation for {settings.patience} stages")
     kept = checkpoints.path(state.kept)
-    say(f"kept: stage {state.kept + 1} of {len(ends)}")
+    say(f"kept: stage {state.kept + 1} of {stages}")
     return ALGORITHMS[settings.algorithm].load(kept, device="cpu"), state
 
 
-def _tell(progress: _Progress, logger: Logger, state: State, say: Say) -> None:
-    """A stage is over."""
-    value, stages = state.validations[-1], len(state.settings.stage_ends())
-    logger.record(VALIDATION_KEY, value)
-    logger.dump(progress.num_timesteps)
-    progress.note = f", validation {value:+.2f}"
-    progress.clear()
-    say(
-        f"stage {len(state.validations)} of {stages}: {progress.pace()}, "
-        f"validation {value:+.4f} dollars per market"
-    )
+def _stages(
+    sessions: Sequence[RecordedSession],
+    state: State,
+    algorithm: Any,
+    judge: Judge,
+    checkpoints: Checkpoints,
+    log: _Log,
+) -> State:
+    """The stages that are left, until validation says stop."""
+    settings = state.settings
+    worlds, ends = _Worlds(sessions, settings), settings.stage_ends()
+    for stage in range(len(state.validations), len(ends)):
+        env = _env(settings, worlds, stage)
+        algorithm = algorithm or _new(settings, worlds, env)
+        algorithm.set_env(env)
+        algorithm.set_logger(log.logger)
+        algorithm.set_random_seed(_seed_of(settings, stage))
+        left = ends[stage] - algorithm.num_timesteps
+        algorithm.learn(left, callback=log.progress, log_interval=1, reset_num_timesteps=False)
+        algorithm.save(checkpoints.path(stage))
+        state = state.after(judge(policy_of(algorithm, settings)))
+        checkpoints.save(state)
+        log.tell(state)
+        if state.stopped:
+            break
+    return state

@@ -22,7 +22,7 @@ from models.evaluate import Worlds, run_policy
 from models.observation import builder_of
 from models.train_options import check, parse, select, settings_of, split_of
 from models.train_settings import MODEL, OBSERVATIONS, RUN, Run, Settings
-from models.training import Split
+from models.training import Split, rolling_splits
 
 __all__ = [
     "OBSERVATIONS",
@@ -56,6 +56,8 @@ def train(
     from models.learner import policy_of, sample
     from models.trial import figures, rolling_trials, trial
 
+    if rolling:
+        rolling_splits(split, rolling)  # says now what it could not do later
     done = trial(split, settings, out, resume=resume, say=say)
     evaluation = figures([done])
     evaluation["validation_net_dollars_per_market"] = done.state.validations[done.state.kept]
