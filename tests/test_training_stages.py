@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,8 @@ Judge = Callable[[Any], float]
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    """Four markets to learn from, one to choose by, one to judge by."""
-    made = [market(f"2026-08-0{n}T08:00", seed=n) for n in range(1, 7)]
+    """Four markets to learn from, one to choose by, two to judge by."""
+    made = [market(f"2026-08-0{n}T08:00", seed=n) for n in range(1, 8)]
     return Split(tuple(made[:4]), tuple(made[4:5]), tuple(made[5:]))
 
 
@@ -133,6 +135,25 @@ def test_the_log_tells_of_every_update_and_validation(split: Split, tmp_path: Pa
     assert {row["time/total_timesteps"] for row in rows} >= {"512", "1024", "1536", "2048"}
 
 
+def test_tensorboard_gets_it_too_where_it_is_installed(split: Split, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    learned(split, tmp_path)
+    assert len(list((tmp_path / "log").glob("events.out.tfevents.*"))) == 1
+
+
+def test_a_terminal_sees_a_bar(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    learned(split, tmp_path, judge=in_turn(1.0, 2.0, 3.0, 4.0))
+    bars = [bar for bar in terminal.getvalue().split("\r") if bar.startswith("[")]
+    assert bars[0].startswith("[########......................]  25% 512 of 2,048 steps, ")
+    assert bars[-1].startswith("[##############################] 100% 2,048 of 2,048 steps, ")
+    assert bars[-1].endswith(", validation +3.00\x1b[K")
+
+
 def test_a_curriculum_begins_with_a_part_of_the_markets(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,13 +204,14 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
     split: Split, tmp_path: Path
 ) -> None:
     run = train.train(split, TINY, tmp_path, rolling=2)
-    assert run.split["test"] == ("2026-08-06T08:00",)
-    assert run.evaluation["markets"] == 1
+    assert run.split["test"] == ("2026-08-06T08:00", "2026-08-07T08:00")
+    assert run.evaluation["markets"] == 2
     assert run.evaluation["rolling_markets"] == 1
     assert {
         "validation_net_dollars_per_market",
         "rolling_minus_hold_low95",
     } <= run.evaluation.keys()
-    with pytest.raises(SplitError, match="no 3 blocks"):
-        train.train(split, TINY, tmp_path, rolling=3)
+    with pytest.raises(SplitError, match="no 4 blocks"):
+        train.train(split, TINY, tmp_path / "never", rolling=4)
     assert (tmp_path / "rolling" / "block-2" / "checkpoints" / "state.json").exists()
+    assert not (tmp_path / "never").exists()
