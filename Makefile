@@ -1,6 +1,6 @@
 # make run    the whole stack in the foreground; Ctrl-C stops it
 # make test   every test but the long fault rounds
-# make train-default   train, export and judge the shipped model on the recordings in RECORDINGS
+# make train-default   train on the folder RECORDINGS, export to models/default, judge
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

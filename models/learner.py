@@ -226,10 +226,11 @@ def _stages(
     worlds, ends = _Worlds(sessions, settings), settings.stage_ends()
     for stage in range(len(state.validations), len(ends)):
         env = _env(settings, worlds, stage)
-        algorithm = algorithm or _new(settings, worlds, env)
+        algorithm = algorithm or _new(settings, worlds, env)  # which seeds the first stage
         algorithm.set_env(env)
         algorithm.set_logger(log.logger)
-        algorithm.set_random_seed(_seed_of(settings, stage))
+        if stage:
+            algorithm.set_random_seed(_seed_of(settings, stage))
         left = ends[stage] - algorithm.num_timesteps
         algorithm.learn(left, callback=log.progress, log_interval=1, reset_num_timesteps=False)
         algorithm.save(checkpoints.path(stage))
