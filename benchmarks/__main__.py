@@ -25,6 +25,7 @@ from benchmarks import (
     sockets,
     stack,
     storage,
+    whole,
 )
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns, real_ns
@@ -41,6 +42,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "sockets": sockets.run,
     "stack": stack.run,
     "storage": storage.run,
+    "whole": whole.run,
 }
 
 

@@ -175,7 +175,10 @@ class Intent(_Event, frozen=True):
 
 
 class ActorAction(_Event, frozen=True):
-    """One decision, HOLD included, with all that is needed to rebuild it."""
+    """One decision, HOLD included, with all that is needed to rebuild it.
+
+    A `shadow`'s is only recorded: it is neither sent nor shown, and has no intent.
+    """
 
     session_uid: str
     market_ticker: str
@@ -198,6 +201,7 @@ class ActorAction(_Event, frozen=True):
     woken_mono_ns: int
     decided_mono_ns: int
     observation: bytes = b""  # float32, little-endian; empty where no account was known
+    shadow: bool = False
 
 
 class ActorOrder(_Event, frozen=True):

@@ -8,6 +8,7 @@ that this code builds and the hash of the very file beside it.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from models.decisions import Decisions, Observations, Policy, masked_argmax
 from models.observation import Builder, builder_of
 
 __all__ = [
+    "DEFAULT_ID",
     "DEFAULT_MODEL",
     "MANIFEST_FILE",
     "MANIFEST_VERSION",
@@ -29,13 +31,16 @@ __all__ = [
     "Manifest",
     "ModelError",
     "OnnxPolicy",
+    "Override",
     "Policy",
     "load_strategy",
     "masked_argmax",
     "model_folder",
     "read_manifest",
+    "write_aside",
 ]
 
+DEFAULT_ID: Final = "default"
 DEFAULT_MODEL: Final = Path(__file__).parent / "default"
 MODEL_FILE: Final = "policy.onnx"
 MANIFEST_FILE: Final = "manifest.json"
@@ -46,8 +51,19 @@ class ModelError(ValueError):
     """A model that must not run: which, and why."""
 
 
+class Override(msgspec.Struct, frozen=True):
+    """Why a model became live although it does not beat `not_beaten`."""
+
+    reason: str
+    not_beaten: tuple[str, ...]
+    at_ns: int
+
+
 class Manifest(msgspec.Struct, frozen=True):
-    """What an exported model says of itself; written by the exporter, never by hand."""
+    """What an exported model says of itself; written by the exporter, never by hand.
+
+    `override` alone is the registry's.
+    """
 
     version: int
     model_id: str
@@ -70,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True):
     libraries: dict[str, str]
     revision: str
     evaluation: dict[str, float]
+    override: Override | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -81,6 +98,17 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}") from None
     except (msgspec.MsgspecError, OSError) as error:
         raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
+
+
+def write_aside(path: Path, content: msgspec.Struct) -> None:
+    """Write JSON aside, then rename: whoever reads meanwhile has the old file whole, or the new."""
+    text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
 
 
 def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:
@@ -125,7 +153,7 @@ class OnnxPolicy:
         data = _check(folder, self.manifest, self.builder)
         self.model = f"onnx:{self.manifest.model_id}"
         self.model_hash = self.manifest.onnx_sha256[:16]
-        self._session = _session(folder, data)
+        self._session = _session(folder, data, self.builder.size)
         self._observation = np.zeros((1, self.builder.size), np.float32)
         self._logits = np.zeros((1, N_ACTIONS), np.float32)
         self._value = np.zeros((1, 1), np.float32)
@@ -153,26 +181,27 @@ class OnnxPolicy:
         return Decisions(masked_argmax(logits, masks), logits, values)
 
 
-def _session(folder: Path, data: bytes) -> ort.InferenceSession:
+def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     try:
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except RuntimeError as error:
+    except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
         raise ModelError(f"model {folder.name!r}: ONNX Runtime refuses it: {error}") from None
-    inputs = [i.name for i in session.get_inputs()]
+    inputs = [(i.name, i.shape[1:]) for i in session.get_inputs()]
     outputs = [o.name for o in session.get_outputs()]
-    if inputs != ["obs"] or outputs != ["logits", "value"]:
+    taken, given = [("obs", [size])], ["logits", "value"]
+    if inputs != taken or outputs != given:
         raise ModelError(
-            f"model {folder.name!r}: maps {inputs} to {outputs}, allowed: obs to logits, value"
+            f"model {folder.name!r}: maps {inputs} to {outputs}, allowed: {taken} to {given}"
         )
     return session
 
 
 def model_folder(model_id: str, data_dir: Path) -> Path:
     """Where a model lives: the shipped one in this package, others in `<data_dir>/models/<id>`."""
-    if model_id == "default":
+    if model_id == DEFAULT_ID:
         return DEFAULT_MODEL
     if not model_id or not all(c.isalnum() or c in "._-" for c in model_id) or model_id[0] == ".":
         raise ModelError(f"model id {model_id!r} is not a name of letters, digits, '.', '_', '-'")

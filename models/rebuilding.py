@@ -104,23 +104,35 @@ def rebuild(
 ) -> None:
     """Check every decision of one market; `policies` by model hash recompute logits."""
     for life in market.lives:
-        builder = _builder_of(life)
-        made = _rows(market.session, life.tick_nos, builder)
+        by_builder = _by_builder(life)
+        made = {b.code: _rows(market.session, life.tick_nos, b) for b, _ in by_builder}
+        first = made[by_builder[0][0].code]
         report.ticks += len(life.tick_nos)
-        if made.found < len(life.tick_nos):
-            event_no = int(life.tick_nos[made.found])
+        if first.found < len(life.tick_nos):
+            event_no = int(life.tick_nos[first.found])
             report.differs(_plain(market, event_no, "tick", "an event", "no such event"))
-        _check_histories(market, life, made, report)
-        places = {int(no): i for i, no in enumerate(life.tick_nos[: made.found])}
-        for decision in life.decisions:
-            _Check(market, space, policies, report, decision, builder).run(made, places)
+        _check_histories(market, life, first, report)
+        places = {int(no): i for i, no in enumerate(life.tick_nos[: first.found])}
+        for builder, decisions in by_builder:
+            for decision in decisions:
+                check = _Check(market, space, policies, report, decision, builder)
+                check.run(made[builder.code], places)
 
 
-def _builder_of(life: ActorLife) -> Builder:
-    """By the length of what it saw; a run keeps one schema for life."""
-    sizes = {builder.size: builder for builder in BUILDERS.values()}
-    seen = next((d.observation for d in life.decisions if d.observation), b"")
-    return sizes.get(len(seen) // 4, DEFAULT)
+def _by_builder(life: ActorLife) -> list[tuple[Builder, list[ActorAction]]]:
+    """Decisions by what made their observations, told by their length; one entry at least.
+
+    A switch may bring a model of another schema, a shadow may have one of its own. Who recorded no
+    observation is taken to have seen what the first did that recorded one.
+    """
+    sizes = {4 * builder.size: builder for builder in BUILDERS.values()}
+    lengths = [len(d.observation) for d in life.decisions if d.observation]
+    usual = sizes.get(lengths[0], DEFAULT) if lengths else DEFAULT
+    found: dict[int, tuple[Builder, list[ActorAction]]] = {}
+    for decision in life.decisions:
+        builder = sizes.get(len(decision.observation), usual)
+        found.setdefault(builder.code, (builder, []))[1].append(decision)
+    return list(found.values()) or [(usual, [])]
 
 
 def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:

@@ -58,6 +58,8 @@ def train(
 
     if rolling:
         rolling_splits(split, rolling)  # says now what it could not do later
+    if settings.patience and not split.test:
+        say("no test markets: the validation that chooses judges too, and flatters")
     done = trial(split, settings, out, resume=resume, say=say)
     evaluation = figures([done])
     evaluation["validation_net_dollars_per_market"] = done.state.validations[done.state.kept]

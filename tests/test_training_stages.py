@@ -215,3 +215,13 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
         train.train(split, TINY, tmp_path / "never", rolling=4)
     assert (tmp_path / "rolling" / "block-2" / "checkpoints" / "state.json").exists()
     assert not (tmp_path / "never").exists()
+
+
+def test_a_validation_that_chooses_and_judges_is_pointed_out(split: Split, tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = msgspec.structs.replace(TINY, timesteps=1, patience=1)
+    train.train(split, settings, tmp_path / "with", say=said.append)
+    assert not [line for line in said if "no test markets" in line]
+    without = msgspec.structs.replace(split, test=())
+    train.train(without, settings, tmp_path / "without", say=said.append)
+    assert "no test markets: the validation that chooses judges too, and flatters" in said

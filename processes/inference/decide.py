@@ -17,6 +17,7 @@ from ipc.units import LINEAR_CENT
 from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
 from models.decisions import Decisions, Policy
 from models.observation import LiveObservationAdapter, observation_hash
+from processes.inference.histories import Histories
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 
@@ -73,6 +74,7 @@ class Decider:
     def __init__(
         self,
         policy: Policy,
+        histories: Histories,
         *,
         enabled: bool,
         warmup_ticks: int,
@@ -81,7 +83,7 @@ class Decider:
         log: Log,
     ) -> None:
         self.policy = policy
-        self.adapter = LiveObservationAdapter(policy.builder)
+        self._histories = histories
         self.faults = 0
         self._log = log
         self._enabled = enabled
@@ -90,18 +92,20 @@ class Decider:
         self._observations = np.zeros((BATCH, policy.builder.size), np.float32)
         self._masks = np.zeros((BATCH, N_ACTIONS), np.bool_)
 
-    def start_anew(self) -> None:
-        """Forget every market's history: the books have another writer."""
-        self.adapter = LiveObservationAdapter(self.policy.builder)
+    @property
+    def adapter(self) -> LiveObservationAdapter:
+        """What observes in the policy's own schema."""
+        return self._histories.of(self.policy.builder)
 
     def warm(self) -> None:
         """Run everything once, so that no kernel is loaded and no model is cold at the first tick.
 
-        `ConfigError` for a strategy that cannot answer.
+        `ConfigError` for a strategy that cannot answer. Leaves the histories alone.
         """
+        adapter = LiveObservationAdapter(self.policy.builder)
         row, account = b.new_row(LINEAR_CENT.size, LINEAR_CENT), new_account(1)
-        self.adapter.tick("", row)
-        self.adapter.observe("", row, account, self._observations[0])
+        adapter.tick("", row)
+        adapter.observe("", row, account, self._observations[0])
         self._space.mask(row, account, self._masks[0])
         self._space.order_for(int(Action.BUY_YES_LIMIT), row, account)
         try:
@@ -109,7 +113,6 @@ class Decider:
                 self.policy.decide(self._observations[:size], self._masks[:size])
         except Exception as error:  # noqa: BLE001  as in `_ask`
             raise ConfigError(f"RL_ACTOR_STRATEGY: {self.policy.model}: {error}") from None
-        self.adapter.forget("")
 
     def decide(self, questions: Sequence[Question]) -> list[Decision]:
         """One decision per question, at most `BATCH`; the policy is asked only where it may act."""

@@ -55,6 +55,8 @@ def action_of(
     session_uid: str,
     hops: Hops,
     intent_id: str | None,
+    *,
+    shadow: bool = False,
 ) -> ActorAction:
     """The record of one decision: names the event of the book and the version of the account."""
     row, account = question.row, question.account
@@ -80,6 +82,7 @@ def action_of(
         woken_mono_ns=hops.woken_mono_ns,
         decided_mono_ns=hops.decided_mono_ns,
         observation=decision.observation,
+        shadow=shadow,
     )
 
 

@@ -68,6 +68,15 @@ class Outbox:
         self._bell.ring()
         return True
 
+    def note(self, actions: Sequence[ActorAction]) -> None:
+        """What a shadow decided: recorded, and nothing else."""
+        if not actions:
+            return
+        accepted = self._records.append(*actions)
+        self._note("journal", accepted)
+        self._counts["shadow_decisions" if accepted else "shadow_refused"] += len(actions)
+        self._bell.ring()
+
     def _publish(self, action: ActorAction) -> None:
         self._counts["decisions"] += 1
         self._counts["holds"] += action.action == Action.HOLD

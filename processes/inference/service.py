@@ -16,6 +16,7 @@ from models.market_choice import MarketChoice
 from processes.inference.decide import BATCH, Decider, Decision, Question
 from processes.inference.due import Due
 from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
+from processes.inference.models import Models
 from processes.inference.outbox import Outbox, Parcel
 from processes.inference.records import PRODUCER, Records
 from processes.inference.sessions import SessionOfBooks
@@ -32,7 +33,8 @@ STATS_WATCHES: Final = 10  # looks between two reports
 PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are gone
 COUNTS: Final = (
     *("ticks", "decisions", "holds", "intents", "refused", "busy", "stale"),
-    "journal_refused",
+    *("journal_refused", "shadow_decisions", "shadow_refused", "model_switches"),
+    "models_refused",
 )
 
 
@@ -48,21 +50,12 @@ class ActorService:
         stream: SessionStarted,
         log: Log,
     ) -> None:
-        actor = settings.actor
         self._clock = clock
         self._log = log
-        self._deadline_ms = actor.intent_deadline_ms
+        self._deadline_ms = settings.actor.intent_deadline_ms
         self._ids = IntentIds(stream.session_uid)
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
-        self._decider = Decider(
-            policy,
-            enabled=actor.enabled,
-            warmup_ticks=actor.warmup_ticks,
-            pricing=actor.pricing,
-            contract_size_e2=actor.contract_size_e2,
-            log=log,
-        )
-        self._decider.warm()
+        self._models = Models(settings, policy, self._counts, log)
         self._due = Due()
         self._session = SessionOfBooks()
         self._last_event_no = 0
@@ -86,7 +79,10 @@ class ActorService:
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then the journal ends with its last mark."""
         self._bell.ring()
-        jobs = [asyncio.create_task(job) for job in (self._follow(), self._watch())]
+        work = [self._follow(), self._watch()]
+        if self._models.follows:
+            work.append(self._models.follow())
+        jobs = [asyncio.create_task(job) for job in work]
         stopped = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([stopped, *jobs], return_when=asyncio.FIRST_COMPLETED)
@@ -140,26 +136,45 @@ class ActorService:
         if not self._session.announce(session_uid, self._books.refresh()):
             return
         self._due.void()
-        self._decider.start_anew()
+        self._models.histories.start_anew()
         self._wires.collector.ask_for(ready_topic(session_uid))
         self._log("session", uid=session_uid)
 
     def _batch(self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int) -> None:
-        ticks = self._ticks.evaluate(triggers, self._decider.adapter)
+        ticks = self._ticks.evaluate(triggers, self._models.histories)
         if not ticks:
             return
-        parcels = self._decide(ticks, session_uid, woken_mono_ns)
+        questions = self._questions.ask(ticks)
+        parcels = self._decide(ticks, questions, session_uid, woken_mono_ns)
         self._last_event_no = max(p.tick.event_no for p in parcels)
         if not self._outbox.send(parcels):
             for tick in ticks:  # a history holds nothing that is not recorded
-                self._decider.adapter.forget(tick.ticker)
+                self._models.histories.forget(tick.ticker)
+        elif self._models.shadow is not None:  # only now: it must not delay what is sent
+            self._shadow(self._models.shadow, questions, session_uid, woken_mono_ns)
+
+    def _shadow(
+        self, decider: Decider, questions: Sequence[Question], session_uid: str, woken_mono_ns: int
+    ) -> None:
+        """The same questions to a model whose answers are only recorded."""
+        decisions = decider.decide(questions)
+        hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
+        self._outbox.note(
+            [
+                action_of(q, d, decider.policy, session_uid, hops, None, shadow=True)
+                for q, d in zip(questions, decisions, strict=True)
+            ]
+        )
 
     def _decide(
-        self, ticks: Sequence[Evaluated], session_uid: str, woken_mono_ns: int
+        self,
+        ticks: Sequence[Evaluated],
+        questions: Sequence[Question],
+        session_uid: str,
+        woken_mono_ns: int,
     ) -> list[Parcel]:
         """Every tick as it leaves, with a decision where one was made."""
-        questions = self._questions.ask(ticks)
-        decisions = self._decider.decide(questions)
+        decisions = self._models.live.decide(questions)
         hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
         answers = {q.ticker: (q, d) for q, d in zip(questions, decisions, strict=True)}
         return [self._parcel(t, answers.get(t.ticker), session_uid, hops) for t in ticks]
@@ -175,7 +190,7 @@ class ActorService:
         if answer is None:
             return Parcel(record)
         question, decision = answer
-        policy = self._decider.policy
+        policy = self._models.live.policy
         if decision.order is None:
             return Parcel(record, action_of(question, decision, policy, session_uid, hops, None))
         intent_id = self._ids.following()
@@ -191,7 +206,7 @@ class ActorService:
             self._accounts.refresh()
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
-                    self._decider.adapter.forget(ticker)
+                    self._models.histories.forget(ticker)
             if watches % STATS_WATCHES == 0:
                 self._report()
             watches += 1
@@ -201,7 +216,7 @@ class ActorService:
     def counters(self) -> dict[str, int]:
         """What was done and what was refused, since the start."""
         return dict(self._counts) | {
-            "policy_faults": self._decider.faults,
+            "policy_faults": self._models.faults,
             "missed_ticks": self._due.missed,
             "trigger_gaps": self._wires.collector.gaps,
         }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from models.actions import LimitOrderActionSpace
+from models.active import load_entry, read_active
 from models.decisions import Policy
 from models.market_choice import MarketChoice
-from models.policy import Manifest, OnnxPolicy, load_strategy
+from models.policy import Manifest, ModelError, OnnxPolicy, load_strategy
 from processes.runtime.config import ActorSettings, ConfigError, Settings
 
-__all__ = ["choice_of", "differences", "strategy_of"]
+__all__ = ["REGISTRY", "choice_of", "differences", "strategy_of"]
+
+REGISTRY: Final = "registry"  # the strategy that follows `models.registry`
 
 
 def strategy_of(settings: Settings) -> Policy:
@@ -16,9 +21,14 @@ def strategy_of(settings: Settings) -> Policy:
     actor = settings.actor
     try:
         LimitOrderActionSpace(actor.pricing, actor.contract_size_e2)
+        if actor.strategy == REGISTRY:
+            return load_entry(read_active(settings.data_dir).live, settings.data_dir)
         return load_strategy(actor.strategy, seed=actor.seed, data_dir=settings.data_dir)
-    except ValueError as error:
+    except ModelError as error:
         raise ConfigError(f"RL_ACTOR_STRATEGY={actor.strategy!r}: {error}") from None
+    except ValueError as error:
+        known = f"RL_ACTOR_STRATEGY={actor.strategy!r}: {error}"
+        raise ConfigError(f"{known}, {REGISTRY}") from None
 
 
 def choice_of(actor: ActorSettings) -> MarketChoice:

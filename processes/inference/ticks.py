@@ -12,10 +12,10 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.messages import Trigger
 from models.market_choice import MarketChoice
-from models.observation import LiveObservationAdapter
 from processes.inference.decide import BATCH, Question
 from processes.inference.due import Due
 from processes.inference.gates import Gate
+from processes.inference.histories import Histories
 from processes.inference.tables import Accounts, Books
 
 __all__ = ["Evaluated", "Questions", "Ticks"]
@@ -39,9 +39,7 @@ class Ticks:
         self._counts = counts
         self._rows = np.zeros((BATCH, 0), np.int64)
 
-    def evaluate(
-        self, triggers: Sequence[Trigger], adapter: LiveObservationAdapter
-    ) -> list[Evaluated]:
+    def evaluate(self, triggers: Sequence[Trigger], histories: Histories) -> list[Evaluated]:
         """Add every new tick to its market's history; at most `BATCH` triggers."""
         if self._rows.shape[1] != self._books.row_words:
             self._rows = np.zeros((BATCH, self._books.row_words), np.int64)
@@ -50,7 +48,7 @@ class Ticks:
             row = self._rows[len(found)]
             if not self._read(trigger, row):
                 continue
-            history = adapter.tick(trigger.market_ticker, row)
+            history = histories.tick(trigger.market_ticker, row)
             self._due.done(trigger.market_ticker, int(row[b.TICK_EVENT_NO]))
             found.append(Evaluated(trigger.market_ticker, row, history, trigger.row))
         return found

@@ -47,6 +47,7 @@ def messages() -> list[msgspec.Struct]:
             decided_ns=START_NS,
             recv_ns=START_NS,
             woken_mono_ns=3,
+            shadow=True,
             **moments,
         ),
         Intent(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,11 +24,14 @@ from support.recording_witness import (
 )
 from support.stack import Stack, eventually
 
+from processes.runtime.fatal import DEATHS_WINDOW_NS, MAX_DEATHS
+
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(7_200)]
 
 PROGRAMS = ("collector", "recorder", "postgres")
 TOGETHER = 2  # of them, in every fourth round
 LONGEST_WAIT_S = 2.0  # between a restart and the next kill
+MOST_KILLS = MAX_DEATHS // 2  # of one program within the guard's window: failed starts count too
 QUIET_S = 180  # for the recorder to bring in what waits
 ANON_BYTES = 64 << 20  # that a process may grow by while the database is away
 
@@ -115,12 +119,28 @@ def victims_of(rounds: int, chance: np.random.Generator) -> list[list[str]]:
     return drawn[:rounds]
 
 
+class Pace:
+    """Kills no program so often that the stack takes it for one that cannot run."""
+
+    def __init__(self) -> None:
+        self._kills: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=MOST_KILLS))
+
+    def wait(self, victims: list[str]) -> None:
+        for victim in victims:
+            kills = self._kills[victim]
+            if len(kills) == MOST_KILLS:
+                due_ns = kills[0] + DEATHS_WINDOW_NS
+                time.sleep(max(due_ns - time.monotonic_ns(), 0) / 1e9)
+            kills.append(time.monotonic_ns())
+
+
 def test_kills_at_random_moments(stack: Stack, rounds: int, seed: int) -> None:
     print(f"seed {seed}, {rounds} rounds")
     chance = np.random.default_rng(seed)
-    drawn = victims_of(rounds, chance)
+    drawn, pace = victims_of(rounds, chance), Pace()
     with TriggerWitness(stack) as witness:
         for number, victims in enumerate(drawn, 1):
+            pace.wait(victims)
             eventually(lambda: is_live(stack), "deltas are sent")
             begun, before = time.monotonic(), deltas_sent(stack)
             time.sleep(chance.uniform(0, LONGEST_WAIT_S))  # a random moment is the point

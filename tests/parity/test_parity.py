@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from support.made_models import BUYS_YES, make_model
 from support.stack import ROOT, Stack, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
@@ -78,6 +79,47 @@ def test_every_decision_of_a_live_session_is_rebuilt(
     assert recomputed is not None
     assert (int(recomputed[1]) > wanted // 2) == (strategy == "onnx:default")
     assert done.stdout.endswith("\n0 differences\n")
+
+
+def registry(stack: Stack, *command: str) -> None:
+    """`python -m models.registry` beside the running stack."""
+    done = subprocess.run(
+        [sys.executable, "-m", "models.registry", *command],
+        cwd=ROOT,
+        env=stack.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_models_that_take_turns_in_a_session_are_rebuilt(trading: Callable[..., Stack]) -> None:
+    stack = trading(RL_ACTOR_STRATEGY="registry")
+    data_dir = Path(stack.environ["RL_DATA_DIR"])
+    make_model(data_dir, "buys", BUYS_YES, schema="OBSERVATION_V2")
+    logits = "select count(*) from rl_actions where logits <> '{}'"
+
+    def wait(model: str, shadow: bool, wanted: int = 200) -> None:
+        mine = f"{logits} and model = 'onnx:{model}' and shadow = {shadow}"
+        eventually(lambda: ask(stack, mine) >= wanted, f"{model} decides, shadow {shadow}", 90)
+
+    wait("default", shadow=False)
+    registry(stack, "shadow", "buys")
+    wait("buys", shadow=True)
+    assert ask(stack, "select count(*) from rl_intents") == 0
+    registry(stack, "promote", "buys")
+    wait("buys", shadow=False)
+    registry(stack, "shadow", "default")
+    wait("default", shadow=True)
+    assert ask(stack, "select count(*) from rl_intents where model <> 'onnx:buys'") == 0
+    assert ask(stack, f"{SEEN} and shadow and intent_id is not null") == 0
+    done = parity(stack, str(ask(stack, SESSION)))
+    print(done.stdout)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.endswith("\n0 differences\n")
+    assert "checked by recorded logits" not in done.stdout
 
 
 def test_what_cannot_be_rebuilt_is_said(trading: Callable[..., Stack]) -> None:

@@ -11,6 +11,7 @@ from models.baselines import RandomChoice
 from models.decisions import Decisions, masked_argmax
 from models.observation import BUILDERS, DEFAULT, LiveObservationAdapter, observation_hash
 from processes.inference.decide import BATCH, Decider, Question, Reason
+from processes.inference.histories import Histories
 from processes.runtime.config import ConfigError
 
 
@@ -55,7 +56,7 @@ def decider(policy, **settings) -> Decider:
         "contract_size_e2": 1_000,
         "log": Logged(),
     }
-    return Decider(policy, **(standard | settings))
+    return Decider(policy, Histories([policy.builder]), **(standard | settings))
 
 
 def question(made: Decider, ticker: str = "A", history: int = 0, account: bool = True) -> Question:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 from support.actor_rig import settings_of
+from support.made_models import BUYS_YES, make_model
 
 from models.baselines import Hold
 from models.policy import DEFAULT_MODEL, OnnxPolicy
+from models.registry import Registry
 from processes.inference.strategy import choice_of, differences, strategy_of
 from processes.runtime.config import ConfigError
 
@@ -24,6 +26,7 @@ def test_a_known_strategy_is_loaded(tmp_path):
     [
         ("baseline:luck", "baseline:random"),
         ("magic", "onnx:<model>"),
+        ("magic", ", registry$"),
         ("onnx:", "onnx:<model>"),
         ("onnx:../../etc", "is not a name"),
         ("onnx:absent", "no manifest.json"),
@@ -33,6 +36,22 @@ def test_what_cannot_run_is_named_with_what_can(tmp_path, strategy, says):
     with pytest.raises(ConfigError, match=says) as caught:
         strategy_of(settings_of(tmp_path, RL_ACTOR_STRATEGY=strategy))
     assert f"RL_ACTOR_STRATEGY={strategy!r}" in str(caught.value)
+
+
+def test_the_registry_s_live_model_is_loaded(tmp_path):
+    settings = settings_of(tmp_path, RL_ACTOR_STRATEGY="registry")
+    assert strategy_of(settings).model == "onnx:default"
+    make_model(tmp_path, "mine")
+    Registry(tmp_path).promote("mine")
+    assert strategy_of(settings).model == "onnx:mine"
+
+
+def test_a_promoted_model_that_is_not_what_it_was_does_not_start(tmp_path):
+    make_model(tmp_path, "mine")
+    Registry(tmp_path).promote("mine")
+    make_model(tmp_path, "mine", BUYS_YES)
+    with pytest.raises(ConfigError, match=r"'registry': model 'mine': sha256 is .*, chosen was "):
+        strategy_of(settings_of(tmp_path, RL_ACTOR_STRATEGY="registry"))
 
 
 def test_configured_markets_are_required_by_their_mode(tmp_path):

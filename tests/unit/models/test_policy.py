@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from support.made_models import make_model
 
+from models.observation import OBSERVATION_V1, OBSERVATION_V2
 from models.policy import (
     DEFAULT_MODEL,
     MANIFEST_FILE,
@@ -18,7 +20,6 @@ from models.policy import (
     load_strategy,
     model_folder,
 )
-from models.schema import OBSERVATION_V1
 
 
 @pytest.fixture
@@ -77,6 +78,13 @@ def test_what_does_not_fit_is_refused_with_both_values(
     with pytest.raises(ModelError, match=says) as refused:
         OnnxPolicy(model)
     assert "\n" not in str(refused.value)
+
+
+def test_a_graph_of_another_width_than_its_schema_s_is_refused(tmp_path: Path) -> None:
+    facts = {"observation_schema": OBSERVATION_V2.name, "observation_hash": OBSERVATION_V2.hash}
+    make_model(tmp_path, "narrow", schema=OBSERVATION_V1.name, **facts)
+    with pytest.raises(ModelError, match=r"\[52\].* allowed: .*\[37\]"):
+        load_strategy("onnx:narrow", data_dir=tmp_path)
 
 
 def test_another_file_than_the_manifest_s_is_refused(model: Path) -> None:

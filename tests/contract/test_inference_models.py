@@ -1,0 +1,313 @@
+"""Inference follows the registry: models take over between two ticks, a shadow never sends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.actor_rig import Rig, acting
+from support.fake_collector import MARKET, MS, FakeCollector
+from support.made_models import BUYS_YES, HOLDS, make_model
+from support.model_builders import NOON_NS
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.journal import events_of, stream_folder
+from ipc.messages import ActorAction, Environment
+from ipc.units import LINEAR_CENT
+from models.actions import LimitOrderActionSpace
+from models.active import Active, Entry, active_path, load_entry
+from models.fees import FeeSchedule
+from models.policy import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
+from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
+from models.registry import Registry
+from models.sessions import RecordedSession
+from processes.inference import models
+from processes.inference.service import COUNTS
+
+FOLLOWS = {"RL_ACTOR_STRATEGY": "registry"}
+STEP_MS = 250
+PATIENCE = 8.0  # seconds: a switch that has not come by then does not come
+
+
+class Market:
+    """Ticks of one market, one throttle apart; every one is waited for."""
+
+    def __init__(self, rig: Rig, collector: FakeCollector) -> None:
+        self.rig = rig
+        self.actions: list[ActorAction] = []
+        self._collector = collector
+        self._random = np.random.default_rng(3)
+
+    async def tick(self, count: int = 1) -> None:
+        """The next ticks; each has its decision before the next one is due."""
+        for _ in range(count):
+            at_ms = STEP_MS * (len(self.actions) + 1)
+            cents = int(self._random.integers(30, 45))
+            self._collector.delta(at_ms, b.YES, cents, int(self._random.integers(1, 90)))
+            self._collector.flush()
+            action = await self.rig.action()
+            assert action.recv_ns == NOON_NS + at_ms * MS
+            self.actions.append(action)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Tick on until something has happened."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                await self.tick()
+
+    @property
+    def models(self) -> list[str]:
+        """Who decided, without repetition."""
+        names = [action.model for action in self.actions]
+        return [n for n, before in zip(names, ["", *names], strict=False) if n != before]
+
+
+async def market_of(rig: Rig) -> Market:
+    """A market whose first tick is the first of `Market`'s."""
+    return Market(rig, await rig.start())
+
+
+def shadows(rig: Rig) -> list[ActorAction]:
+    return [d for d in rig.decisions() if d.shadow]
+
+
+# Live
+
+
+async def test_a_promoted_model_takes_over_without_a_missed_tick(tmp_path):
+    first = make_model(tmp_path, "first", HOLDS)
+    second = make_model(tmp_path, "second", BUYS_YES)
+    registry = Registry(tmp_path)
+    registry.promote("first")
+    async with acting(tmp_path, RL_ACTOR_WARMUP_TICKS="3", **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick(20)
+        registry.promote("second")
+        await market.until(lambda: market.models[-1] == "onnx:second")
+        await market.tick(20)
+
+        assert market.models == ["onnx:first", "onnx:second"]
+        hashes = [action.model_hash for action in market.actions]
+        switched = hashes.index(second.onnx_sha256[:16])
+        assert set(hashes[:switched]) == {first.onnx_sha256[:16]}
+        assert set(hashes[switched:]) == {second.onnx_sha256[:16]}
+        assert {action.reason for action in market.actions[switched:]} == {"policy"}
+        assert [tick.history for tick in rig.ticks()] == list(range(len(market.actions)))
+        counters = rig.service.counters
+        assert (counters["missed_ticks"], counters["model_switches"]) == (0, 1)
+        assert counters["decisions"] == counters["ticks"] == len(market.actions)
+        assert rig.log.has("model_switched", was="onnx:first", model="onnx:second")
+
+
+async def test_ticks_are_decided_while_another_model_loads(tmp_path, monkeypatch):
+    make_model(tmp_path, "first", BUYS_YES)
+    loading, loaded = threading.Event(), threading.Event()
+
+    def slowly(entry: Entry, data_dir: Path) -> OnnxPolicy:
+        loading.set()
+        assert loaded.wait(PATIENCE)
+        return load_entry(entry, data_dir)
+
+    monkeypatch.setattr(models, "load_entry", slowly)
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick()
+        Registry(tmp_path).promote("first")
+        await market.until(loading.is_set)
+        try:
+            await market.tick(20)
+            assert market.models == ["onnx:default"]
+        finally:
+            loaded.set()
+        await market.until(lambda: market.models[-1] == "onnx:first")
+        assert rig.service.counters["missed_ticks"] == 0
+
+
+async def test_a_rollback_is_followed_as_well(tmp_path):
+    make_model(tmp_path, "first", BUYS_YES)
+    registry = Registry(tmp_path)
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick()
+        registry.promote("first")
+        await market.until(lambda: market.models[-1] == "onnx:first")
+        registry.rollback()
+        await market.until(lambda: market.models[-1] == "onnx:default")
+        assert market.models == ["onnx:default", "onnx:first", "onnx:default"]
+        assert rig.service.counters["missed_ticks"] == 0
+
+
+async def test_who_names_a_model_keeps_it_whatever_is_promoted(tmp_path):
+    make_model(tmp_path, "first")
+    async with acting(tmp_path, RL_ACTOR_STRATEGY="onnx:default") as rig:
+        market = await market_of(rig)
+        Registry(tmp_path).promote("first")
+        await market.tick(20)
+        assert market.models == ["onnx:default"]
+        assert rig.service._models.follows is False
+
+
+def spoilt_bytes(data_dir: Path) -> None:
+    Registry(data_dir).promote("second")
+    file = data_dir / "models" / "second" / MODEL_FILE
+    file.write_bytes(file.read_bytes() + b"\0")
+
+
+def other_bytes(data_dir: Path) -> None:
+    write_aside(active_path(data_dir), Active(Entry("second", "0" * 64)))
+
+
+def no_model(data_dir: Path) -> None:
+    write_aside(active_path(data_dir), Active(Entry("absent", "0" * 64)))
+
+
+def no_state(data_dir: Path) -> None:
+    active_path(data_dir).unlink()
+
+
+def half_a_state(data_dir: Path) -> None:
+    active_path(data_dir).write_text('{"live": ')
+
+
+@pytest.mark.parametrize("spoil", [spoilt_bytes, other_bytes, no_model, no_state, half_a_state])
+async def test_what_cannot_run_leaves_the_old_model_in_its_place(tmp_path, spoil):
+    make_model(tmp_path, "first", HOLDS)
+    make_model(tmp_path, "second", BUYS_YES)
+    Registry(tmp_path).promote("first")
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick()
+        await rig.until(lambda _: rig.service._models._stamp is not None)
+        spoil(tmp_path)  # at once: the service does not look in between
+        await market.until(lambda: rig.service.counters["models_refused"] == 1)
+        await market.tick(5)
+        assert market.models == ["onnx:first"]
+        assert rig.log.has("model_refused", live="onnx:first")
+
+        active_path(tmp_path).unlink(missing_ok=True)
+        make_model(tmp_path, "third", BUYS_YES)
+        Registry(tmp_path).promote("third")
+        await market.until(lambda: market.models[-1] == "onnx:third")
+        assert market.models == ["onnx:first", "onnx:third"]
+        assert rig.service.counters["missed_ticks"] == 0
+
+
+# Shadow
+
+
+async def test_a_shadow_decides_on_the_same_and_never_sends(tmp_path):
+    make_model(tmp_path, "holds", HOLDS)
+    make_model(tmp_path, "buys", BUYS_YES)
+    registry = Registry(tmp_path)
+    registry.promote("holds")
+    registry.shadow("buys")
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.until(lambda: rig.service.counters["shadow_decisions"] >= 20)
+        assert market.models == ["onnx:holds"], "what a shadow decides is not published"
+        live = {d.event_no: d for d in rig.decisions() if not d.shadow}
+        for decision in shadows(rig):
+            beside = live[decision.event_no]
+            assert decision.model == "onnx:buys"
+            assert (decision.action_name, decision.reason) == ("BUY_YES_LIMIT", "policy")
+            assert decision.intent_id is None
+            assert decision.observation == beside.observation
+            assert decision.account_version == beside.account_version
+            assert decision.decided_mono_ns >= beside.decided_mono_ns
+        assert rig.service.counters["intents"] == rig.service.counters["refused"] == 0
+
+        registry.promote("buys")  # its first intent is the first that anybody sends
+        await market.until(lambda: market.models[-1] == "onnx:buys")
+        assert (await rig.intent()).event_no == market.actions[-1].event_no
+        assert rig.log.has("shadow_ended", model="onnx:buys")
+        told = len(shadows(rig))
+        await market.tick(3)
+        assert len(shadows(rig)) == told
+
+
+async def test_an_actor_that_is_off_may_have_a_shadow(tmp_path):
+    make_model(tmp_path, "buys", BUYS_YES)
+    Registry(tmp_path).shadow("buys")
+    async with acting(tmp_path, RL_ACTOR_ENABLED="false", **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.until(lambda: rig.service.counters["shadow_decisions"] >= 5)
+        assert {action.reason for action in market.actions} == {"disabled"}
+        assert {d.reason for d in shadows(rig)} == {"policy"}
+        assert rig.service.counters["intents"] == 0
+
+
+async def test_a_shadow_that_cannot_run_leaves_the_live_model_alone(tmp_path):
+    make_model(tmp_path, "buys", BUYS_YES)
+    registry = Registry(tmp_path)
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        registry.shadow("buys")
+        (tmp_path / "models" / "buys" / MODEL_FILE).unlink()
+        await market.until(lambda: rig.service.counters["models_refused"] == 1)
+        await market.tick(5)
+        assert market.models == ["onnx:default"]
+        assert shadows(rig) == []
+
+
+# Recorded
+
+
+def recorded(rig: Rig) -> LiveMarket:
+    """What the journals of collector and inference hold of the session."""
+    folder = stream_folder(rig.settings.data_dir, "collector", "c-1")
+    session = RecordedSession(
+        ticker=MARKET,
+        events=np.concatenate(list(events_of(folder))),
+        grid=LINEAR_CENT,
+        open_ms=0,
+        close_ms=0,
+        yes_value_e4=None,
+        environment=Environment.SIMULATED,
+        fees=FeeSchedule(),
+    )
+    ticks = rig.ticks()
+    life = ActorLife(
+        np.array([tick.event_no for tick in ticks], np.int64),
+        np.array([tick.history for tick in ticks], np.int64),
+        rig.decisions(),
+    )
+    account = a.new_account(100_000_000)
+    account[a.ACCOUNT_VERSION] = 7
+    return LiveMarket(session, [life], {7: account})
+
+
+@pytest.mark.parametrize("schema", ["OBSERVATION_V1", "OBSERVATION_V2"])
+async def test_a_session_of_two_models_and_a_shadow_is_rebuilt(tmp_path, schema):
+    make_model(tmp_path, "first", HOLDS)
+    make_model(tmp_path, "second", BUYS_YES, schema=schema)
+    registry = Registry(tmp_path)
+    registry.promote("first")
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick(20)
+        registry.shadow("second")
+        await market.until(lambda: rig.service.counters["shadow_decisions"] >= 10)
+        registry.promote("second")
+        await market.until(lambda: market.models[-1] == "onnx:second")
+        registry.shadow("first")
+        await market.until(lambda: len({d.model for d in shadows(rig)}) == 2)
+        await market.tick(10)
+        found = recorded(rig)
+    names = ("onnx:first", "onnx:second")
+    policies = [load_strategy(name, data_dir=tmp_path) for name in names]
+    space = LimitOrderActionSpace("passive", 1_000)
+    report = Report()
+    rebuild(found, space, {p.model_hash: p for p in policies}, report)
+    assert report.lines()[-1] == "0 differences", report.lines()
+    assert report.decisions == report.recomputed == len(found.lives[0].decisions) > 60
+    assert report.ticks == len(market.actions)
+
+
+def test_what_is_counted_is_there_from_the_start():
+    counted = {"shadow_decisions", "shadow_refused", "model_switches", "models_refused"}
+    assert counted <= set(COUNTS)

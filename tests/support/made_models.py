@@ -1,0 +1,112 @@
+"""Small exported models: a linear graph written field by field, so that tests need no exporter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from models.baselines import BASELINES
+from models.observation import builder_of
+from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest
+
+__all__ = ["BUYS_YES", "HOLDS", "beating", "make_model"]
+
+HOLDS = (9.0, 0.0, 0.0, 0.0, 0.0)  # logits at an observation of zeros
+BUYS_YES = (0.0, 9.0, 0.0, 0.0, 0.0)
+
+
+def beating(low: float = 0.5) -> dict[str, float]:
+    """An evaluation with the same lower bound against every baseline."""
+    return {f"minus_{name}_low95": low for name in BASELINES}
+
+
+def make_model(
+    data_dir: Path,
+    name: str,
+    logits: Sequence[float] = HOLDS,
+    *,
+    schema: str = "OBSERVATION_V1",
+    evaluation: dict[str, float] | None = None,
+    **fields: object,
+) -> Manifest:
+    """A model in `<data_dir>/models/<name>`; by default it beats every baseline."""
+    folder = data_dir / "models" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    builder = builder_of(schema)
+    graph = linear_graph(builder.size, logits)
+    (folder / MODEL_FILE).write_bytes(graph)
+    facts: dict[str, object] = {
+        "model_id": name,
+        "observation_schema": schema,
+        "observation_hash": builder.schema.hash,
+        "onnx_sha256": hashlib.sha256(graph).hexdigest(),
+        "evaluation": beating() if evaluation is None else evaluation,
+    }
+    manifest = msgspec.structs.replace(read_manifest(DEFAULT_MODEL), **(facts | fields))
+    (folder / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+    return manifest
+
+
+def linear_graph(size: int, logits: Sequence[float]) -> bytes:
+    """logits = obs @ W + `logits`, with small weights that make every observation tell."""
+    weights = np.random.default_rng(size).uniform(-1e-3, 1e-3, (size, 6)).astype("<f4")
+    nodes = [
+        _node("MatMul", ["obs", "w"], "moved"),
+        _node("Add", ["moved", "b"], "logits"),
+        _node("MatMul", ["obs", "v"], "value"),
+    ]
+    tensors = [
+        _tensor("w", weights[:, :5]),
+        _tensor("b", np.array(logits, "<f4")),
+        _tensor("v", weights[:, 5:]),
+    ]
+    graph = b"".join(
+        [
+            *(_bytes(1, node) for node in nodes),
+            _bytes(2, b"linear"),
+            *(_bytes(5, tensor) for tensor in tensors),
+            _bytes(11, _value("obs", size)),
+            _bytes(12, _value("logits", 5)),
+            _bytes(12, _value("value", 1)),
+        ]
+    )
+    return _int(1, 8) + _bytes(7, graph) + _bytes(8, _int(2, 17))
+
+
+# Protocol buffers, as far as a linear graph needs them; field numbers are those of onnx.proto.
+
+
+def _varint(value: int) -> bytes:
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def _int(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _node(kind: str, inputs: Sequence[str], output: str) -> bytes:
+    named = b"".join(_bytes(1, name.encode()) for name in inputs)
+    return named + _bytes(2, output.encode()) + _bytes(4, kind.encode())
+
+
+def _tensor(name: str, values: np.ndarray) -> bytes:
+    dims = b"".join(_int(1, n) for n in values.shape)
+    return dims + _int(2, 1) + _bytes(8, name.encode()) + _bytes(9, values.tobytes())
+
+
+def _value(name: str, width: int) -> bytes:
+    shape = _bytes(1, _bytes(2, b"batch")) + _bytes(1, _int(1, width))
+    tensor = _int(1, 1) + _bytes(2, shape)
+    return _bytes(1, name.encode()) + _bytes(2, _bytes(1, tensor))
