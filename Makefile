@@ -1,5 +1,6 @@
 # make run    the whole stack in the foreground; Ctrl-C stops it
 # make test   every test but the long fault rounds
+# make train-default   train on the folder RECORDINGS, export to models/default, judge
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-.PHONY: install install-test run test test-faults bench lint frontend
+# MODEL=name keeps the shipped model and makes var/models/<name> instead; TRAIN_FLAGS are further
+# flags of models.train.
+RECORDINGS ?= ../shared/recordings/gold15m-2026-08
+MODEL ?= default
+TRAINING := var/training/$(MODEL)
+MODEL_FOLDER := $(if $(filter default,$(MODEL)),models/default,var/models/$(MODEL))
+BASELINES := from models.baselines import BASELINES as b; print(*(f"--policy=baseline:{n}" for n in b))
+
+.PHONY: install install-test run test test-faults bench lint frontend train-default recordings
 
 install: $(VENV)/.installed
 
@@ -48,3 +57,14 @@ bench: install-test
 
 frontend:
 	cd frontend && npm ci --no-audit --no-fund && npm run build
+
+recordings:
+	@test -d "$(RECORDINGS)" || \
+		{ echo "no folder $(RECORDINGS); RECORDINGS=<folder> names that of the recordings" >&2; exit 2; }
+
+train-default: recordings install-test
+	$(BIN)/python -m models.train --config models/train_default.toml \
+		--recordings "$(RECORDINGS)" --out $(TRAINING) $(TRAIN_FLAGS)
+	$(BIN)/python -m models.export_onnx $(TRAINING)/model.zip --out $(MODEL_FOLDER)
+	$(BIN)/python -m models.evaluate --recordings "$(RECORDINGS)" --policy onnx:$(MODEL) \
+		$$($(BIN)/python -c '$(BASELINES)') --json $(TRAINING)/evaluation.json

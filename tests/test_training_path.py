@@ -104,6 +104,9 @@ def test_an_export_that_differs_leaves_no_model(
         (["--recordings", "nowhere"], "nowhere"),
         (["--train-share", "1.5"], "train-share"),
         (["--timesteps", "0"], "timesteps"),
+        (["--resume"], "nothing to resume"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+        (["--rolling", "2"], "1 markets after those of train make no 2 blocks"),
     ],
 )
 def test_arguments_that_mean_nothing_are_named(

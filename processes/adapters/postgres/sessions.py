@@ -204,14 +204,9 @@ class SessionDataLoader:
     async def load(self, session: StoredSession) -> list[RecordedSession]:
         """Every market of a session as the learner reads it; what it paid is not known here.
 
-        `SessionError` when event numbers are missing: a book without a change is another book.
+        `SessionError` when event numbers are missing.
         """
         events, markets = await self.session_events(session.session_id)
-        if missing := (int(events["event_no"][-1]) - len(events) if len(events) else 0):
-            raise SessionError(
-                f"session {session.session_id}: {missing} event numbers are missing; "
-                "allowed: sessions in which `sessions verify` finds none missing"
-            )
         return split_by_market(session, await self.markets(session.session_id), events, markets)
 
     async def load_all(
@@ -275,7 +270,15 @@ def by_market(events: Events, markets: Markets) -> dict[int, Events]:
 def split_by_market(
     session: StoredSession, known: list[StoredMarket], events: Events, markets: Markets
 ) -> list[RecordedSession]:
-    """Each market's events on their own, in the order in which the markets were first listed."""
+    """Each market's events on their own, in the order in which the markets were first listed.
+
+    `SessionError` when event numbers are missing: a book without a change is another book.
+    """
+    if missing := (int(events["event_no"][-1]) - len(events) if len(events) else 0):
+        raise SessionError(
+            f"session {session.session_id}: {missing} event numbers are missing; "
+            "allowed: sessions in which `sessions verify` finds none missing"
+        )
     pieces = by_market(events, markets)
     return [
         _recorded(session, market, pieces[market.market_id])

@@ -1,0 +1,98 @@
+"""What a training has come to after each stage: the learner's files, and how validation went.
+
+A stage is whole once `state.json` names it; a training that was cut off goes on after the last.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from models.train_settings import Settings
+
+__all__ = ["CheckpointError", "Checkpoints", "State"]
+
+STATE: Final = "state.json"
+
+
+class CheckpointError(ValueError):
+    """A run that cannot be resumed: where, and why."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """Settings and markets of a training, and the validation after each stage in dollars."""
+
+    settings: Settings
+    split: dict[str, tuple[str, ...]]
+    validations: tuple[float, ...] = ()
+
+    @property
+    def best(self) -> int:
+        """The first of the stages with the best validation."""
+        return self.validations.index(max(self.validations))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether validation has not become better for as many stages as patience allows."""
+        stale = len(self.validations) - 1 - self.best if self.validations else 0
+        return 0 < self.settings.patience <= stale
+
+    @property
+    def kept(self) -> int:
+        """The stage whose policy is the result: the best where validation chooses, or the last."""
+        return self.best if self.settings.patience else len(self.validations) - 1
+
+    def after(self, validation: float) -> Self:
+        """A stage later."""
+        return msgspec.structs.replace(self, validations=(*self.validations, validation))
+
+
+class Checkpoints:
+    """The folder of a run's checkpoints."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def begun(self) -> bool:
+        """Whether a stage is whole."""
+        return (self._folder / STATE).exists()
+
+    def path(self, stage: int) -> Path:
+        """The learner after a stage, from 0."""
+        return self._folder / f"stage-{stage + 1:03d}.zip"
+
+    def begin(self, state: State) -> State:
+        """Nothing of an earlier run is left."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / STATE).unlink(missing_ok=True)
+        for path in self._folder.glob("stage-*.zip"):
+            path.unlink()
+        return state
+
+    def resume(self, state: State) -> State:
+        """How far a training of the same settings and markets got; `CheckpointError`."""
+        path = self._folder / STATE
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=State)
+        except FileNotFoundError:
+            raise CheckpointError(f"nothing to resume: no {STATE} in {self._folder}") from None
+        except msgspec.MsgspecError as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from None
+        before, now = (msgspec.to_builtins(s.settings) for s in (found, state))
+        for name, value in now.items():
+            if before[name] != value:
+                raise CheckpointError(
+                    f"{self._folder} was begun with {name} {before[name]}, not {value}"
+                )
+        if found.split != state.split:
+            raise CheckpointError(f"{self._folder} was begun with other markets, or another split")
+        return found
+
+    def save(self, state: State) -> None:
+        """Name the stage whose file has been written."""
+        aside = self._folder / f"{STATE}.part"
+        aside.write_bytes(msgspec.json.format(msgspec.json.encode(state)) + b"\n")
+        aside.replace(self._folder / STATE)

@@ -1,0 +1,242 @@
+"""Learning in stages: after each one a checkpoint, and the validation markets are played.
+
+Every stage begins with its own seed and fresh environments, so that a training which goes on after
+a checkpoint ends with the same weights as one that was never cut off.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import stable_baselines3 as sb3
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, make_output_format
+
+from ipc.clock import mono_ns
+from models.checkpoints import Checkpoints, State
+from models.curriculum import markets_of_stage
+from models.decisions import Observations, Policy
+from models.network import NetworkPolicy, Normaliser
+from models.observation import builder_of
+from models.sessions import RecordedSession, Tape, make_tape
+from models.simulation import Simulation
+from models.train_settings import Settings
+from models.vec_env import BatchedVecEnv
+from models.world import World, world_of
+
+__all__ = ["ALGORITHMS", "begun", "learn", "policy_of", "sample"]
+
+ALGORITHMS: Final[dict[str, Any]] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
+CHECKPOINTS: Final = "checkpoints"
+LOG: Final = "log"
+VALIDATION_KEY: Final = "validation/net_dollars_per_market"
+SAMPLE: Final = 4_096  # observations
+BAR: Final = 30  # characters
+
+Say = Callable[[str], None]
+Judge = Callable[[Policy], float]
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is a training to go on with."""
+    return Checkpoints(folder / CHECKPOINTS).begun
+
+
+def policy_of(model: Any, settings: Settings) -> NetworkPolicy:
+    """What a learner has come to."""
+    return NetworkPolicy(model.policy, "trained", builder_of(settings.schema))
+
+
+def sample(world: World, settings: Settings) -> Observations:
+    """Observations of recorded markets, from anywhere in them, under random actions."""
+    n, seed = 64, settings.seed
+    simulation = Simulation(world, settings.rules(random_start=True), n, range(seed, seed + n))
+    random = np.random.Generator(np.random.PCG64(seed))
+    simulation.reset()
+    blocks = []
+    for _ in range(SAMPLE // n):
+        simulation.step(random.integers(0, 5, n), restart=True)
+        blocks.append(simulation.observations.copy())
+    return np.concatenate(blocks)
+
+
+class _Worlds:
+    """The training markets of each stage, each market walked once."""
+
+    def __init__(self, sessions: Sequence[RecordedSession], settings: Settings) -> None:
+        builder = builder_of(settings.schema)
+        self._sessions, self._settings = sessions, settings
+        self._stages = len(settings.stage_ends())
+        self._tapes: list[Tape] = [make_tape(s, settings.throttle_ms, builder) for s in sessions]
+        self._known: tuple[tuple[int, ...], World] | None = None
+
+    def of(self, stage: int) -> World:
+        """What a stage draws from."""
+        curriculum = self._settings.curriculum
+        markets = markets_of_stage(curriculum, self._sessions, stage, self._stages)
+        if self._known is None or self._known[0] != markets:
+            self._known = markets, world_of([self._tapes[i] for i in markets])
+        return self._known[1]
+
+
+class _Progress(BaseCallback):
+    """A bar on a terminal: how far, how fast, how validation went."""
+
+    def __init__(self, total: int, begun: int) -> None:
+        super().__init__()
+        self._total, self._begun, self._start_ns = total, begun, mono_ns()
+        self.note = ""
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if not sys.stderr.isatty():
+            return
+        share = min(self.num_timesteps / self._total, 1.0)
+        bar = "#" * round(BAR * share)
+        sys.stderr.write(f"\r[{bar:.<{BAR}}] {share:4.0%} {self.pace()}{self.note}\x1b[K")
+        sys.stderr.flush()
+
+    def pace(self) -> str:
+        """Timesteps, and how many a second since this process began."""
+        seconds = max(mono_ns() - self._start_ns, 1) / 1e9
+        rate = (self.num_timesteps - self._begun) / seconds
+        return f"{self.num_timesteps:,} of {self._total:,} steps, {rate:,.0f} steps/s"
+
+    def clear(self) -> None:
+        """Room for a line of its own."""
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+
+
+class _Log:
+    """Where a training tells of itself: a line a stage, the bar, CSV, TensorBoard where installed.
+
+    A resumed run writes its files beside those of the earlier part.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, begun: int, say: Say) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = f"-{begun}" if begun else ""
+        formats = ["csv", "tensorboard"] if find_spec("tensorboard") else ["csv"]
+        outputs = [make_output_format(f, str(folder), suffix) for f in formats]
+        self.logger = Logger(str(folder), outputs)
+        self.progress = _Progress(settings.stage_ends()[-1], begun)
+        self._stages, self._say = len(settings.stage_ends()), say
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.close()
+
+    def tell(self, state: State) -> None:
+        """A stage is over."""
+        value = state.validations[-1]
+        self.logger.record(VALIDATION_KEY, value)
+        self.logger.dump(self.progress.num_timesteps)
+        self.progress.note = f", validation {value:+.2f}"
+        self.progress.clear()
+        self._say(
+            f"stage {len(state.validations)} of {self._stages}: {self.progress.pace()}, "
+            f"validation {value:+.4f} dollars per market"
+        )
+
+
+def _seed_of(settings: Settings, stage: int) -> int:
+    return (settings.seed + stage * 1_000_003) % 2**31
+
+
+def _network(world: World, settings: Settings) -> dict[str, Any]:
+    """How the policy's network is made."""
+    network: dict[str, Any] = {"net_arch": [64, 64]}
+    if settings.normalise:
+        seen = sample(world, settings)
+        network["features_extractor_class"] = Normaliser
+        network["features_extractor_kwargs"] = {
+            "mean": seen.mean(axis=0),
+            "deviation": seen.std(axis=0),
+        }
+    return network
+
+
+def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
+    """A learner that has learned nothing yet."""
+    return ALGORITHMS[settings.algorithm](
+        "MlpPolicy",
+        env,
+        seed=settings.seed,
+        device="cpu",
+        policy_kwargs=_network(worlds.of(len(settings.stage_ends()) - 1), settings),
+        **settings.hyper_parameters(),
+    )
+
+
+def _env(settings: Settings, worlds: _Worlds, stage: int) -> BatchedVecEnv:
+    rules = settings.rules(random_start=True)
+    return BatchedVecEnv(worlds.of(stage), rules, settings.n_envs, _seed_of(settings, stage))
+
+
+def learn(
+    sessions: Sequence[RecordedSession],
+    state: State,
+    judge: Judge,
+    folder: Path,
+    *,
+    resume: bool = False,
+    say: Say = lambda _: None,
+) -> tuple[Any, State]:
+    """Learn on the markets -> the learner of the stage that is kept, and how validation went."""
+    torch.set_num_threads(1)  # small batches: a second thread only waits
+    settings, checkpoints = state.settings, Checkpoints(folder / CHECKPOINTS)
+    state = (checkpoints.resume if resume else checkpoints.begin)(state)
+    stage, stages = len(state.validations), len(settings.stage_ends())
+    algorithm = None
+    if stage:
+        last = checkpoints.path(stage - 1)
+        algorithm = ALGORITHMS[settings.algorithm].load(last, device="cpu")
+        say(f"going on after stage {stage}, {algorithm.num_timesteps:,} steps")
+    if stage < stages and not state.stopped:
+        with _Log(folder / LOG, settings, algorithm.num_timesteps if algorithm else 0, say) as log:
+            state = _stages(sessions, state, algorithm, judge, checkpoints, log)
+    if len(state.validations) < stages:
+        say(f"stopped: no better validation for {settings.patience} stages")
+    kept = checkpoints.path(state.kept)
+    say(f"kept: stage {state.kept + 1} of {stages}")
+    return ALGORITHMS[settings.algorithm].load(kept, device="cpu"), state
+
+
+def _stages(
+    sessions: Sequence[RecordedSession],
+    state: State,
+    algorithm: Any,
+    judge: Judge,
+    checkpoints: Checkpoints,
+    log: _Log,
+) -> State:
+    """The stages that are left, until validation says stop."""
+    settings = state.settings
+    worlds, ends = _Worlds(sessions, settings), settings.stage_ends()
+    for stage in range(len(state.validations), len(ends)):
+        env = _env(settings, worlds, stage)
+        algorithm = algorithm or _new(settings, worlds, env)  # which seeds the first stage
+        algorithm.set_env(env)
+        algorithm.set_logger(log.logger)
+        if stage:
+            algorithm.set_random_seed(_seed_of(settings, stage))
+        left = ends[stage] - algorithm.num_timesteps
+        algorithm.learn(left, callback=log.progress, log_interval=1, reset_num_timesteps=False)
+        algorithm.save(checkpoints.path(stage))
+        state = state.after(judge(policy_of(algorithm, settings)))
+        checkpoints.save(state)
+        log.tell(state)
+        if state.stopped:
+            break
+    return state

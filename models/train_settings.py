@@ -1,0 +1,105 @@
+"""What a training run is asked for, and what it tells the exporter."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final
+
+import msgspec
+
+from models.actions import Pricing
+from models.curriculum import LEAST_STAGES, Curriculum
+from models.observation import OBSERVATION_V1
+from models.simulation import Rules
+
+__all__ = ["MODEL", "OBSERVATIONS", "RUN", "Number", "Run", "Settings"]
+
+MODEL: Final = "model.zip"
+RUN: Final = "run.json"
+OBSERVATIONS: Final = "observations.npy"
+_PPO_STEPS: Final = 128  # of every environment in a rollout
+_A2C_STEPS: Final = 16
+_BATCHES: Final = 8  # of a PPO rollout
+
+Number = str | int | float | bool | None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What a run is asked for."""
+
+    algorithm: str = "ppo"
+    schema: str = OBSERVATION_V1.name
+    timesteps: int = 3_000_000
+    seed: int = 1
+    n_envs: int = 256
+    throttle_ms: int = 250
+    pricing: Pricing = Pricing.PASSIVE
+    gamma: float = 0.999
+    entropy: float = 0.05  # less, and it has learned to hold before it has seen anything else
+    contract_size_e2: int = 1_000
+    market_cash_e6: int = 100_000_000
+    stages: int = 10  # after each: a checkpoint, and the validation markets are played
+    patience: int = 0  # stages without a better validation until it stops; 0: the last one counts
+    curriculum: Curriculum = Curriculum.NONE
+    normalise: bool = False
+
+    @property
+    def rollout(self) -> int:
+        """Steps between two updates of the policy."""
+        return self.n_envs * (_A2C_STEPS if self.algorithm == "a2c" else _PPO_STEPS)
+
+    def stage_ends(self) -> tuple[int, ...]:
+        """Timesteps at which each stage is over: whole rollouts, in stages as equal as can be."""
+        rollouts = ceil(self.timesteps / self.rollout)
+        stages = min(self.stages, rollouts)
+        if self.curriculum is not Curriculum.NONE and stages < LEAST_STAGES:
+            raise ValueError(
+                f"a curriculum takes {LEAST_STAGES} stages; {self.timesteps} timesteps, "
+                f"{self.rollout} between two updates, make {stages}"
+            )
+        return tuple(self.rollout * (rollouts * n // stages) for n in range(1, stages + 1))
+
+    def hyper_parameters(self) -> dict[str, Number]:
+        """The learner's keyword arguments."""
+        common: dict[str, Number] = {
+            "gamma": self.gamma,
+            "gae_lambda": 0.95,
+            "ent_coef": self.entropy,
+        }
+        if self.algorithm == "a2c":
+            return common | {"n_steps": _A2C_STEPS, "learning_rate": 7e-4}
+        return common | {
+            "n_steps": _PPO_STEPS,
+            "batch_size": self.rollout // _BATCHES,
+            "n_epochs": 4,
+            "learning_rate": 3e-4,
+        }
+
+    def network(self) -> dict[str, Number]:
+        """What else the manifest says of how it was trained."""
+        return {
+            "net_arch": "64-64",
+            "normalised": self.normalise,
+            "curriculum": str(self.curriculum),
+            "patience": self.patience,
+        }
+
+    def rules(self, *, random_start: bool) -> Rules:
+        """The simulation's share."""
+        return Rules(
+            pricing=self.pricing,
+            contract_size_e2=self.contract_size_e2,
+            market_cash_e6=self.market_cash_e6,
+            random_start=random_start,
+        )
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What was done, for the manifest."""
+
+    settings: Settings
+    hyper_parameters: dict[str, Number]
+    environments: tuple[str, ...]
+    split: dict[str, tuple[str, ...]]
+    evaluation: dict[str, float]
+    libraries: dict[str, str]

@@ -1,0 +1,102 @@
+"""A policy learned on one split and judged on its last part, beside every baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from models.baselines import BASELINES
+from models.checkpoints import State
+from models.decisions import Policy
+from models.evaluate import Outcome, Worlds, compare, run_policy
+from models.learner import begun, learn, policy_of
+from models.train_settings import Settings
+from models.training import Split, rolling_splits
+
+__all__ = ["Trial", "figures", "rolling_trials", "trial"]
+
+Say = Callable[[str], None]
+
+
+class Trial(NamedTuple):
+    """What was learned, and what it and every baseline made of the judged markets."""
+
+    learner: Any
+    state: State
+    ours: Outcome
+    baselines: dict[str, Outcome]
+
+
+def trial(
+    split: Split,
+    settings: Settings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    say: Say = lambda _: None,
+) -> Trial:
+    """Learn on the earlier markets, choose by the next, judge on the last."""
+    rules = settings.rules(random_start=False)
+    validation = Worlds(split.validation, settings.throttle_ms)
+
+    def judge(policy: Policy) -> float:
+        return run_policy(validation.of(policy.builder), rules, policy).mean_dollars
+
+    asked = State(settings, split.as_names())
+    learner, state = learn(split.train, asked, judge, folder, resume=resume, say=say)
+    judged = Worlds(split.judged, settings.throttle_ms) if split.test else validation
+
+    def outcome(policy: Policy) -> Outcome:
+        return run_policy(judged.of(policy.builder), rules, policy)
+
+    others = {name: outcome(make(0)) for name, make in BASELINES.items()}
+    return Trial(learner, state, outcome(policy_of(learner, settings)), others)
+
+
+def rolling_trials(
+    split: Split,
+    settings: Settings,
+    blocks: int,
+    folder: Path,
+    *,
+    resume: bool = False,
+    say: Say = lambda _: None,
+) -> list[Trial]:
+    """A policy of its own for every block after the first, each taught by all markets before."""
+    trials = []
+    for number, part in enumerate(rolling_splits(split, blocks), 2):
+        say("\n".join([f"block {number} of {blocks}", *part.describe()]))
+        place = folder / f"block-{number}"
+        trials.append(trial(part, settings, place, resume=resume and begun(place), say=say))
+    return trials
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """Outcomes of one kind of policy over different markets; fills and actions of the first."""
+    return msgspec.structs.replace(
+        outcomes[0],
+        net_e6=tuple(v for o in outcomes for v in o.net_e6),
+        fees_e6=tuple(v for o in outcomes for v in o.fees_e6),
+        filled_e2=tuple(v for o in outcomes for v in o.filled_e2),
+    )
+
+
+def figures(trials: Sequence[Trial]) -> dict[str, float]:
+    """Net dollars per judged market: the policy's, the baselines', the paired differences."""
+    ours = _joined([t.ours for t in trials])
+    decisions = sum(t.ours.decisions for t in trials)
+    held = sum(t.ours.action_shares["HOLD"] * t.ours.decisions for t in trials)
+    told = {"markets": float(len(ours.net_e6)), "net_dollars_per_market": ours.mean_dollars}
+    told["contracts_per_market"] = sum(ours.filled_e2) / 100 / len(ours.net_e6)
+    told["hold_share"] = held / decisions
+    for name in trials[0].baselines:
+        other = _joined([t.baselines[name] for t in trials])
+        mean, low, high = compare(ours, other)
+        told[f"{name}_net_dollars_per_market"] = other.mean_dollars
+        told[f"minus_{name}_mean"] = mean
+        told[f"minus_{name}_low95"] = low
+        told[f"minus_{name}_high95"] = high
+    return told
