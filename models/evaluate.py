@@ -25,6 +25,7 @@ from typing import Final
 
 import msgspec
 
+from ipc.clock import real_ns
 from models.actions import Pricing
 from models.baselines import BASELINES
 from models.decisions import Policy
@@ -32,6 +33,7 @@ from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
 from models.evaluation.report import figures, terminal_lines, write_report
 from models.policy import OnnxPolicy, load_strategy
+from models.runs import ModelRun, revision
 from models.sessions import RecordedSession
 from models.simulation import Rules
 from models.training import TRAIN
@@ -155,22 +157,42 @@ def _write(
         write_report(options.report, outcomes, setting)
 
 
+def _runs(outcomes: Sequence[Outcome], setting: dict[str, str], begun_ns: int) -> list[ModelRun]:
+    """One note for each model that was judged."""
+    figures_of = {o["policy"]: o for o in figures(outcomes, setting)["outcomes"]}
+    return [
+        ModelRun(
+            kind="evaluate",
+            model_id=o.policy,
+            model_hash=o.model_hash,
+            code_version=revision(),
+            config=setting,
+            metrics=figures_of[o.policy],
+            started_ns=begun_ns,
+            ended_ns=real_ns(),
+        )
+        for o in outcomes
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recorded_sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
-    from processes.adapters.postgres.live_sessions import LiveSessions
+    from processes.adapters.postgres.stored_markets import load_stored, note_runs
 
-    options = _arguments(argv)
+    options, begun_ns = _arguments(argv), real_ns()
     try:
         if options.session:
-            sessions = LiveSessions(os.environ).recorded(options.session)
+            sessions = load_stored(os.environ, options.session, mixed=False)
         elif options.archive:
             sessions = [market for path in options.archive for market in load_archive(path)]
         else:
             sessions = load_sessions(options.recordings)
         outcomes, setting = _judge(options, sessions)
         _write(options, outcomes, setting)
+        if options.session:
+            note_runs(os.environ, options.session, _runs(outcomes, setting, begun_ns))
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2

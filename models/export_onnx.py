@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS
 from models.decisions import Observations
 from models.observation import builder_of
 from models.policy import MANIFEST_FILE, MANIFEST_VERSION, MODEL_FILE, Manifest, ModelError
+from models.runs import revision
 from models.train import OBSERVATIONS, RUN, Run
 
 __all__ = ["MAX_DIFFERENCE", "check_export", "export", "main"]
@@ -109,22 +109,6 @@ def check_export(path: Path, network: Any, observations: Observations) -> float:
     return difference
 
 
-def _revision() -> str:
-    """The code's revision, marked when the tree differs from it; 'unknown' outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        head = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip()
-
-
 def _manifest(run: Run, model_id: str, path: Path, difference: float, checked: int) -> Manifest:
     settings = run.settings
     libraries = run.libraries | {n: version(n) for n in ("onnx", "onnxruntime")}
@@ -148,7 +132,7 @@ def _manifest(run: Run, model_id: str, path: Path, difference: float, checked: i
         max_difference=difference,
         checked_observations=checked,
         libraries=libraries,
-        revision=_revision(),
+        revision=revision(),
         evaluation=run.evaluation,
     )
 

@@ -10,6 +10,7 @@ publication; the exported model is.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,8 +19,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from ipc.clock import real_ns
 from models.evaluate import Worlds, run_policy
 from models.observation import builder_of
+from models.runs import ModelRun, revision
 from models.train_options import check, parse, select, settings_of, split_of
 from models.train_settings import MODEL, OBSERVATIONS, RUN, Run, Settings
 from models.training import Split, rolling_splits
@@ -88,6 +91,20 @@ def train(
     return run
 
 
+def _run(run: Run, out: Path, begun_ns: int) -> ModelRun:
+    """The note that a model was made."""
+    return ModelRun(
+        kind="train",
+        model_id=out.name,
+        model_hash=hashlib.sha256((out / MODEL).read_bytes()).hexdigest()[:16],
+        code_version=revision(),
+        config=msgspec.to_builtins(run.settings) | {"split": run.split},
+        metrics=run.evaluation,
+        started_ns=begun_ns,
+        ended_ns=real_ns(),
+    )
+
+
 def _print(line: str) -> None:
     print(line, flush=True)
 
@@ -96,10 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train and print the split and the evaluation; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recorded_sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
-    from processes.adapters.postgres.stored_markets import load_stored
+    from processes.adapters.postgres.stored_markets import load_stored, note_runs
 
     try:
-        options = parse(argv)
+        options, begun_ns = parse(argv), real_ns()
         check(options)
         settings = settings_of(options)
         sessions = [s for path in options.recordings for s in load_sessions(path)]
@@ -110,6 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print("\n".join(split.describe()))
         asked = {"rolling": options.rolling, "resume": options.resume}
         run = train(split, settings, options.out, **asked, say=_print)
+        if options.session:
+            note_runs(os.environ, options.session, [_run(run, options.out, begun_ns)])
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2

@@ -76,6 +76,7 @@ class Outcome(msgspec.Struct, frozen=True):
     decisions: int
     action_shares: dict[str, float]
     tickers: tuple[str, ...] = ()
+    model_hash: str = ""
     attribution: tuple[Attribution, ...] = ()
     ordered_e2: tuple[int, ...] = ()
     turnover_e6: tuple[int, ...] = ()
@@ -161,6 +162,7 @@ def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Out
     shares = {x.name: float(counts[x] / counts.sum()) for x in Action}
     outcome = Outcome(
         policy=policy.model,
+        model_hash=policy.model_hash,
         net_e6=_ints(played.values_e6 - rules.market_cash_e6),
         fees_e6=_ints(played.accounts[:, a.FEES_E6]),
         filled_e2=_ints(played.orders[:, FILLED_E2]),

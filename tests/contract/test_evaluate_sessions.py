@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from support.model_sessions import random_session
 from support.postgres import Database
@@ -54,11 +56,32 @@ def test_sessions_and_their_archives_are_judged_the_same(stored: Path) -> None:
     assert judged(stored, "--session", "s1", "--session", "2") == told
 
 
+async def test_what_was_judged_is_noted_beside_the_sessions(
+    stored: Path, database: Database
+) -> None:
+    await asyncio.to_thread(judged, stored, "--session", "1", "--session", "2")
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        rows = await connection.fetch("select * from rl_model_runs order by model_run_id")
+    finally:
+        await connection.close()
+    assert [row["model_id"] for row in rows] == ["baseline:random", "baseline:hold"]
+    for row in rows:
+        assert (row["kind"], row["status"]) == ("evaluate", "closed")
+        assert (row["environments"], row["session_ids"]) == (["simulated"], [1, 2])
+        assert len(json.loads(row["metrics"])["net_e6"]) == 2
+        assert json.loads(row["config"])["pricing"] == "aggressive"
+        assert row["started_ns"] < row["ended_ns"]
+
+
 def test_a_session_that_is_not_stored_is_named(
     stored: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate.main(["--session", "9"]) == 2
-    assert capsys.readouterr().err == "evaluate: session '9' is not stored; newest: 2, 1\n"
+    assert (
+        capsys.readouterr().err
+        == "evaluate: session '9' is not stored; allowed: all, newest: 2, 1\n"
+    )
 
 
 def test_environments_are_not_mixed(

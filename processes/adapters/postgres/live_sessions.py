@@ -1,4 +1,4 @@
-"""What a command reads of stored sessions: their events, and what the actor did beside them."""
+"""What the actor did in a stored session, beside the session's own events."""
 
 from __future__ import annotations
 
@@ -46,13 +46,6 @@ class LiveSessions:
         """The session with that number or uid; `SessionError` when there is none."""
         return asyncio.run(_load(self._dsn, session))
 
-    def recorded(self, sessions: Sequence[str]) -> list[RecordedSession]:
-        """The markets of sessions, without what the actor did; `SessionError` as for `load`.
-
-        Sessions of several environments are refused.
-        """
-        return asyncio.run(_load_recorded(self._dsn, sessions))
-
 
 class _Recorded(NamedTuple):
     """How far everything is there; later ticks and decisions are left out."""
@@ -67,17 +60,6 @@ async def _load(dsn: str, name: str) -> LiveSession:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             stored = await SessionDataLoader(connection).sessions()
             return await _session(connection, _named(stored, name))
-    finally:
-        await connection.close()
-
-
-async def _load_recorded(dsn: str, names: Sequence[str]) -> list[RecordedSession]:
-    connection = await connect_within(dsn, FOREIGN_PATIENCE)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            loader = SessionDataLoader(connection)
-            stored = await loader.sessions()
-            return await loader.load_all([_named(stored, name) for name in names])
     finally:
         await connection.close()
 

@@ -1,4 +1,4 @@
-"""Markets of stored sessions, for what learns from them."""
+"""Markets of stored sessions, for what learns from them or judges on them; a note that it did."""
 
 from __future__ import annotations
 
@@ -6,48 +6,82 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
+from models.runs import ModelRun
 from models.sessions import RecordedSession, SessionError
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
 from processes.runtime.config import load_settings
 
-__all__ = ["ALL", "load_stored"]
+__all__ = ["ALL", "load_stored", "note_runs"]
 
 ALL: Final = "all"
 ACTIVE: Final = "active"
+INSERT: Final = """
+    insert into rl_model_runs (model_id, model_hash, kind, environments, session_ids, code_version,
+        config, metrics, started_ns, ended_ns, status)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'closed')
+"""
 
 
 def load_stored(
-    environ: Mapping[str, str], wanted: Sequence[str], environment: str | None = None
+    environ: Mapping[str, str],
+    wanted: Sequence[str],
+    environment: str | None = None,
+    *,
+    mixed: bool = True,
 ) -> list[RecordedSession]:
     """Every market of sessions by number, uid, or `all` that have ended; `SessionError`.
 
-    The database is that of a stack with these variables. With an environment, others are left out.
+    The database is that of a stack with these variables. With an environment, others are left out;
+    without, those of several are refused unless `mixed`.
     """
-    return asyncio.run(_load(dsn_of(load_settings(environ)), wanted, environment))
+    return asyncio.run(_load(dsn_of(load_settings(environ)), wanted, environment, mixed=mixed))
 
 
-async def _load(dsn: str, wanted: Sequence[str], environment: str | None) -> list[RecordedSession]:
+def note_runs(environ: Mapping[str, str], wanted: Sequence[str], runs: Sequence[ModelRun]) -> None:
+    """Keep in the database what was made from sessions, or judged on them, for good."""
+    asyncio.run(_note(dsn_of(load_settings(environ)), wanted, runs))
+
+
+async def _note(dsn: str, wanted: Sequence[str], runs: Sequence[ModelRun]) -> None:
+    connection = await connect_within(dsn, FOREIGN_PATIENCE)
+    try:
+        sessions = _chosen(await SessionDataLoader(connection).sessions(), wanted)
+        of = sorted({s.environment for s in sessions}), [s.session_id for s in sessions]
+        for run in runs:
+            facts = [msgspec.json.encode(f).decode() for f in (run.config, run.metrics)]
+            await connection.execute(
+                *(INSERT, run.model_id, run.model_hash, run.kind, *of, run.code_version),
+                *(*facts, run.started_ns, run.ended_ns),
+            )
+    finally:
+        await connection.close()
+
+
+async def _load(
+    dsn: str, wanted: Sequence[str], environment: str | None, *, mixed: bool
+) -> list[RecordedSession]:
     connection = await connect_within(dsn, FOREIGN_PATIENCE)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             loader = SessionDataLoader(connection)
             sessions = _chosen(await loader.sessions(), wanted)
             fitting = [s for s in sessions if environment in (None, s.environment)]
-            return await loader.load_all(fitting, mixed=True)  # the learner refuses a mix itself
+            return await loader.load_all(fitting, mixed=mixed)
     finally:
         await connection.close()
 
 
 def _chosen(stored: Sequence[StoredSession], wanted: Sequence[str]) -> list[StoredSession]:
-    """In the order of the database, each once."""
+    """In the order in which they are named, each once; all: the oldest first."""
     names = {name: s for s in stored for name in (str(s.session_id), s.session_uid)}
     for word in wanted:
         if word != ALL and word not in names:
             newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
             raise SessionError(f"session {word!r} is not stored; allowed: {ALL}, newest: {newest}")
     if ALL in wanted:
-        return [s for s in stored if s.status != ACTIVE]
-    ids = {names[word].session_id for word in wanted}
-    return [s for s in stored if s.session_id in ids]
+        return [s for s in reversed(stored) if s.status != ACTIVE]
+    return list({names[word].session_id: names[word] for word in wanted}.values())
