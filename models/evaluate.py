@@ -1,159 +1,63 @@
 """How policies and baselines do on recorded markets: net P&L per market, fees and settlement in.
 
     python -m models.evaluate --recordings DIR --policy onnx:default --policy baseline:random
+    python -m models.evaluate --archive SESSION.parquet --policy var/models/mine --report FOLDER
+    python -m models.evaluate --session 1 --session 2 --json FIGURES.json
 
-Without `--policy`: the default model and every baseline. Markets that a model learned from are left
-out unless `--all` says otherwise; pricing, sizes and throttle are the first model's own. Every pair
-is compared market by market; the interval is a bootstrap over markets.
+A policy is `onnx:<id>`, `baseline:<name>` or a folder with a manifest; the first is the one that is
+judged. Without `--policy`: the default model and every baseline. Markets that a model learned from
+are left out unless `--all` says otherwise; pricing, sizes and throttle are the first model's own.
+Every pair is compared market by market; the interval is a bootstrap over markets.
+
+Archives and stored sessions do not know what a market paid: what is held at its end counts at the
+last known touch, less the fee of closing it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-from ipc import account_table as a
-from models.actions import Action, Pricing
+from models.actions import Pricing
 from models.baselines import BASELINES
 from models.decisions import Policy
-from models.fills import FILLED_E2, MAKER_FILLS, TAKER_FILLS
-from models.observation import Builder
+from models.evaluation.comparison import compare
+from models.evaluation.outcomes import Outcome, Worlds, run_policy
+from models.evaluation.report import figures, terminal_lines, write_report
 from models.policy import OnnxPolicy, load_strategy
-from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules, Simulation
+from models.sessions import RecordedSession
+from models.simulation import Rules
 from models.training import TRAIN
-from models.world import World, world_of
 
-__all__ = ["Outcome", "Worlds", "compare", "main", "run_policy"]
+__all__ = ["Outcome", "Worlds", "compare", "load_policy", "main", "run_policy"]
 
-RESAMPLES: Final = 10_000
 THROTTLE_MS: Final = 250
 
 
-class Worlds:
-    """The same recorded markets by every schema that a policy reads, each walked once."""
-
-    def __init__(self, sessions: Sequence[RecordedSession], throttle_ms: int) -> None:
-        self._sessions = sessions
-        self._throttle_ms = throttle_ms
-        self._known: dict[str, World] = {}
-
-    def of(self, builder: Builder) -> World:
-        """Their world as this builder sees it."""
-        name = builder.schema.name
-        if name not in self._known:
-            tapes = [make_tape(s, self._throttle_ms, builder) for s in self._sessions]
-            self._known[name] = world_of(tapes)
-        return self._known[name]
+def load_policy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
+    """`onnx:<id>`, `baseline:<name>` or a folder that holds a model; `ValueError` otherwise."""
+    if Path(name).is_dir():
+        return OnnxPolicy(Path(name))
+    if name.partition(":")[0] in ("onnx", "baseline"):
+        return load_strategy(name, seed=seed, data_dir=data_dir)
+    allowed = ", ".join(["onnx:<id>", "a model's folder", *(f"baseline:{b}" for b in BASELINES)])
+    raise ValueError(f"policy {name!r} is not known, allowed: {allowed}")
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """One policy over every market of a world."""
-
-    policy: str
-    net_e6: tuple[int, ...]  # per market, settlement in
-    fees_e6: tuple[int, ...]
-    filled_e2: tuple[int, ...]
-    taker_fills: int
-    maker_fills: int
-    decisions: int
-    action_shares: dict[str, float]
-
-    @property
-    def mean_dollars(self) -> float:
-        """Net P&L per market."""
-        return sum(self.net_e6) / len(self.net_e6) / 1e6
+def _learned_from(policies: Sequence[Policy]) -> set[str]:
+    """Markets that any model among the policies was trained on."""
+    return {t for p in policies if isinstance(p, OnnxPolicy) for t in p.manifest.split[TRAIN]}
 
 
-def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Outcome:
-    """Play every market once, greedily, from its first decision to its end."""
-    n = len(world.yes_value_e4)
-    fixed = msgspec.structs.replace(rules, random_start=False)
-    simulation = Simulation(world, fixed, n, range(seed, seed + n))
-    simulation.reset(range(n))
-    alive = np.ones(n, np.bool_)
-    accounts, orders = simulation.accounts.copy(), simulation.orders.copy()
-    values_e6 = simulation.values_e6.copy()
-    counts = np.zeros(len(Action), np.int64)
-    while alive.any():
-        actions = policy.decide(simulation.observations, simulation.masks()).actions
-        counts += np.bincount(actions[alive], minlength=len(Action))
-        simulation.step(actions, restart=False)
-        over = alive & simulation.dones
-        accounts[over], orders[over] = simulation.accounts[over], simulation.orders[over]
-        values_e6[over] = simulation.values_e6[over]
-        alive &= ~simulation.dones
-    return Outcome(
-        policy=policy.model,
-        net_e6=_ints(values_e6 - rules.market_cash_e6),
-        fees_e6=_ints(accounts[:, a.FEES_E6]),
-        filled_e2=_ints(orders[:, FILLED_E2]),
-        taker_fills=int(orders[:, TAKER_FILLS].sum()),
-        maker_fills=int(orders[:, MAKER_FILLS].sum()),
-        decisions=int(counts.sum()),
-        action_shares={x.name: float(counts[x] / counts.sum()) for x in Action},
-    )
-
-
-def _ints(values: npt.NDArray[np.int64]) -> tuple[int, ...]:
-    return tuple(int(v) for v in values)
-
-
-def compare(policy: Outcome, other: Outcome, seed: int = 0) -> tuple[float, float, float]:
-    """(mean, low, high) of the paired difference per market in dollars, 95 % bootstrap."""
-    differences = (np.array(policy.net_e6) - np.array(other.net_e6)) / 1e6
-    random = np.random.Generator(np.random.PCG64(seed))
-    picks = random.integers(0, len(differences), (RESAMPLES, len(differences)))
-    low, high = np.quantile(differences[picks].mean(axis=1), [0.025, 0.975])
-    return float(differences.mean()), float(low), float(high)
-
-
-def _report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    pairs = [
-        {"policy": p.policy, "minus": o.policy, "mean_low_high_dollars": compare(p, o)}
-        for i, p in enumerate(outcomes)
-        for o in outcomes[i + 1 :]
-    ]
-    return {"outcomes": [msgspec.to_builtins(o) for o in outcomes], "pairs": pairs}
-
-
-def _verdict(first: Outcome, others: Sequence[Outcome]) -> str:
-    """Whether the first policy beats every other one, by the lower end of the interval."""
-    short = [o.policy for o in others if compare(first, o)[1] <= 0]
-    if short:
-        return f"{first.policy} does not beat {', '.join(short)} after fees"
-    return f"{first.policy} beats {', '.join(o.policy for o in others)} after fees"
-
-
-def _lines(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = [_verdict(outcomes[0], outcomes[1:])] if len(outcomes) > 1 else []
-    for o in outcomes:
-        shares = ", ".join(f"{name} {share:.1%}" for name, share in o.action_shares.items())
-        lines.append(
-            f"{o.policy}: net {o.mean_dollars:+.4f} dollars per market over {len(o.net_e6)}, "
-            f"fees {sum(o.fees_e6) / 1e6:.2f}, {sum(o.filled_e2) / 100:.2f} contracts in "
-            f"{o.taker_fills} taker and {o.maker_fills} maker fills; {shares}"
-        )
-    for i, p in enumerate(outcomes):
-        for o in outcomes[i + 1 :]:
-            mean, low, high = compare(p, o)
-            lines.append(f"{p.policy} - {o.policy}: {mean:+.4f} [{low:+.4f}, {high:+.4f}]")
-    return lines
-
-
-def _held_out(
-    sessions: Sequence[RecordedSession], policies: Sequence[Policy]
-) -> list[RecordedSession]:
-    """The markets that no model among the policies learned from; `ValueError` when none is left."""
-    learned = {t for p in policies if isinstance(p, OnnxPolicy) for t in p.manifest.split[TRAIN]}
+def _held_out(sessions: Sequence[RecordedSession], learned: set[str]) -> list[RecordedSession]:
+    """The markets that no model learned from; `ValueError` when none is left."""
     held_out = [s for s in sessions if s.ticker not in learned]
     if not held_out:
         raise ValueError(f"all {len(sessions)} markets were learned from; --all judges on them too")
@@ -178,43 +82,99 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m models.evaluate", description="Judge policies on recorded markets."
     )
-    parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
-    parser.add_argument("--policy", action="append", help="onnx:<id>, baseline:<name>; repeat")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--recordings", type=Path, help="file or folder")
+    source.add_argument(
+        "--archive", type=Path, action="append", help="an archived session (Parquet); repeat"
+    )
+    source.add_argument(
+        "--session", action="append", help="number or uid of a stored session; repeat"
+    )
+    parser.add_argument(
+        "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
+    )
     parser.add_argument("--all", action="store_true", help="markets that were learned from too")
     parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
     parser.add_argument("--throttle-ms", type=int, help="default: the first model's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, default=Path("var"))
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--report", type=Path, help="folder for report.md and report.html")
     return parser.parse_args(argv)
 
 
-def _judge(options: argparse.Namespace, sessions: Sequence[RecordedSession]) -> list[Outcome]:
+def _setting(
+    sessions: Sequence[RecordedSession],
+    learned: set[str],
+    rules: Rules,
+    throttle_ms: int,
+    seed: int,
+) -> dict[str, str]:
+    """What the figures depend on besides the policies, for the reader."""
+    judged = {s.ticker for s in sessions}
+    no_result = sum(s.yes_value_e4 is None for s in sessions)
+    latencies = [ns / 1e6 for ns in rules.latencies_ns]
+    return {
+        "markets": f"{len(sessions)}, of them {no_result} without a known result",
+        "markets that a model learned from": str(len(judged & learned)),
+        "environments": ", ".join(sorted({s.environment.value for s in sessions})),
+        "pricing": rules.pricing.value,
+        "contracts of an order": f"{rules.contract_size_e2 / 100:g}",
+        "cash of a market": f"{rules.market_cash_e6 / 1e6:g} dollars",
+        "time between ticks": f"{throttle_ms} ms",
+        "latency": f"{min(latencies):g} to {max(latencies):g} ms",
+        "seed": str(seed),
+    }
+
+
+def _judge(
+    options: argparse.Namespace, sessions: Sequence[RecordedSession]
+) -> tuple[list[Outcome], dict[str, str]]:
+    """The outcomes, in the order of the policies, and what they depend on."""
     names = options.policy or ["onnx:default", *(f"baseline:{name}" for name in BASELINES)]
-    policies = [load_strategy(n, seed=options.seed, data_dir=options.data_dir) for n in names]
-    chosen = sessions if options.all else _held_out(sessions, policies)
+    policies = [load_policy(n, seed=options.seed, data_dir=options.data_dir) for n in names]
+    learned = _learned_from(policies)
+    chosen = sessions if options.all else _held_out(sessions, learned)
     rules, throttle_ms = _rules(policies)
     if options.pricing:
         rules = msgspec.structs.replace(rules, pricing=Pricing(options.pricing))
     if options.throttle_ms is not None:
         throttle_ms = options.throttle_ms
     worlds = Worlds(chosen, throttle_ms)
-    return [run_policy(worlds.of(p.builder), rules, p, options.seed) for p in policies]
+    outcomes = [worlds.run(p, rules, options.seed) for p in policies]
+    judged = [s for s in chosen if s.ticker in worlds.tickers]
+    return outcomes, _setting(judged, learned, rules, throttle_ms, options.seed)
+
+
+def _write(
+    options: argparse.Namespace, outcomes: Sequence[Outcome], setting: dict[str, str]
+) -> None:
+    if options.json:
+        options.json.write_text(json.dumps(figures(outcomes, setting), indent=2) + "\n")
+    if options.report:
+        write_report(options.report, outcomes, setting)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recorded_sessions import load_sessions
+    from processes.adapters.postgres.archives import load_archive
+    from processes.adapters.postgres.live_sessions import LiveSessions
 
     options = _arguments(argv)
     try:
-        outcomes = _judge(options, load_sessions(options.recordings))
+        if options.session:
+            sessions = LiveSessions(os.environ).recorded(options.session)
+        elif options.archive:
+            sessions = [market for path in options.archive for market in load_archive(path)]
+        else:
+            sessions = load_sessions(options.recordings)
+        outcomes, setting = _judge(options, sessions)
+        _write(options, outcomes, setting)
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    print("\n".join(_lines(outcomes)))
-    if options.json:
-        options.json.write_text(json.dumps(_report(outcomes), indent=2) + "\n")
+    print("\n".join(terminal_lines(outcomes)))
     return 0
 
 

@@ -11,6 +11,9 @@
 
 The recorded market does not react: depth taken by us is there again at the next arrival, and other
 traders do not see us. Kernels over an int64 vector per order, shared by one market or many.
+
+Who wants to know what became of each order hands the kernels a log: a row per order that arrived,
+rested or filled, see `models.fill_log`. An empty log costs one comparison per row.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
 from models.actions import BUY_YES, SELL_YES, OrderRequest, affordable_e2, is_buy, side_of
 from models.fees import fee_of, rebate_of
+from models.fill_log import ARRIVED, LOG_WORDS, MAKER, RESTED, TAKER, write_log
 from models.portfolio import ASK, BID, apply_fill
 from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
@@ -34,6 +38,7 @@ __all__ = [
     "ARRIVAL_NS",
     "FEE_WORDS",
     "FILLED_E2",
+    "LOGGED",
     "MAKER_FILLS",
     "ORDER_STATE_WORDS",
     "PENDING_ACTION",
@@ -67,6 +72,7 @@ ARRIVAL_NS: Final = 10
 TAKER_FILLS: Final = 11  # counters, never reset by a new order
 MAKER_FILLS: Final = 12
 FILLED_E2: Final = 13
+LOGGED: Final = 14  # rows that the log was given, those beyond its end included
 ORDER_STATE_WORDS: Final = 16
 
 # Words of a fee schedule.
@@ -105,8 +111,25 @@ def _held(account: a.AccountRow, side: int) -> int:
 
 
 @njit(cache=True)
+def _log(
+    order: Any, log: Any, kind: int, event: int, at_ns: int, price: int, count: int, more: int
+) -> None:
+    """One row of what became of the present order."""
+    write_log(log, order[LOGGED], kind, event, at_ns, order[ACTION], price, count, more)
+    order[LOGGED] += 1
+
+
+@njit(cache=True)
 def _book_fill(
-    order: Any, account: a.AccountRow, fees: Any, yes_price_e4: int, count_e2: int, taker: bool
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    yes_price_e4: int,
+    count_e2: int,
+    taker: bool,
+    event: int,
+    at_ns: int,
+    log: Any,
 ) -> int:
     """Fill up to `count_e2` -> what was filled; less: cash or what was held ran out."""
     action = order[ACTION]
@@ -119,7 +142,9 @@ def _book_fill(
     if filled > 0:
         trade, rounding = fee_of(rule, rate, yes_price_e4, filled, side == BID)
         rebate, order[ACCUMULATOR] = rebate_of(rule, order[ACCUMULATOR], trade, rounding)
-        apply_fill(account, side, yes_price_e4, filled, trade + rounding - rebate)
+        fee = trade + rounding - rebate
+        apply_fill(account, side, yes_price_e4, filled, fee)
+        _log(order, log, TAKER if taker else MAKER, event, at_ns, yes_price_e4, filled, fee)
         order[FILLED_E2] += filled
         order[TAKER_FILLS if taker else MAKER_FILLS] += 1
     order[REMAINING] -= filled
@@ -145,7 +170,9 @@ def _book_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, sizes: Any
 
 
 @njit(cache=True)
-def _take(order: Any, account: a.AccountRow, fees: Any, row: b.Row, sizes: Any) -> None:
+def _take(
+    order: Any, account: a.AccountRow, fees: Any, row: b.Row, sizes: Any, event: int, log: Any
+) -> None:
     """Take what crosses from the other leg's bids, best first."""
     side = side_of(order[ACTION])
     slot = row[b.SLOTS] - 1
@@ -158,7 +185,8 @@ def _take(order: Any, account: a.AccountRow, fees: Any, row: b.Row, sizes: Any) 
             )
             if not crosses:
                 return
-            _book_fill(order, account, fees, yes_price, sizes[slot], True)
+            at_ns = order[CREATED_NS]
+            _book_fill(order, account, fees, yes_price, sizes[slot], True, event, at_ns, log)
         slot -= 1
 
 
@@ -172,6 +200,7 @@ def _place(
     start: int,
     stop: int,
     sizes: Any,
+    log: Any,
 ) -> None:
     """The pending order arrives: keep, or cancel-replace; take, then rest."""
     action, price, count = order[PENDING_ACTION], order[PENDING_PRICE], order[PENDING_COUNT]
@@ -186,22 +215,24 @@ def _place(
     order[CREATED_NS], order[ACCUMULATOR] = order[ARRIVAL_NS], 0
     if count == 0:
         return
+    _log(order, log, ARRIVED, stop, order[CREATED_NS], price, count, 0)
     _book_at(row, flow, start, stop, 1 - side, sizes)
-    _take(order, account, fees, row, sizes)
+    _take(order, account, fees, row, sizes, stop, log)
     if order[ACTION] == 0:
         return
     slot = b.slot_of(row, _leg_price(side, price))
     _book_at(row, flow, start, stop, side, sizes)
     order[LEVEL] = order[AHEAD] = sizes[slot] if slot >= 0 else 0
+    _log(order, log, RESTED, stop, order[CREATED_NS], price, order[REMAINING], order[AHEAD])
 
 
 @njit(cache=True)
-def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int) -> None:
+def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log: Any) -> None:
     """One recorded event and our resting order."""
     side = side_of(order[ACTION])
     own_price = _leg_price(side, order[YES_PRICE])
-    meaning, qty = flow.meaning[e], flow.qty[e]
-    size = abs(qty)
+    meaning, qty, now = flow.meaning[e], flow.qty[e], flow.ns[e]
+    size, price = abs(qty), order[YES_PRICE]
     if meaning & CLEAR:
         order[LEVEL] = 0
     if meaning & WHOLE:
@@ -209,13 +240,13 @@ def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int) -> N
     if flow.leg[e] != side:
         crossing = flow.price[e] >= ONE_DOLLAR_E4 - own_price
         if meaning & CHANGE and qty > 0 and crossing:
-            _book_fill(order, account, fees, order[YES_PRICE], size, False)
+            _book_fill(order, account, fees, price, size, False, e, now, log)
         return
     if meaning & EXECUTED and flow.price[e] <= own_price:
         ahead = order[AHEAD] if flow.price[e] == own_price else 0
         order[AHEAD] = max(order[AHEAD] - size, 0)
         if size > ahead:
-            _book_fill(order, account, fees, order[YES_PRICE], size - ahead, False)
+            _book_fill(order, account, fees, price, size - ahead, False, e, now, log)
     if meaning & CHANGE and flow.price[e] == own_price:
         order[LEVEL] += qty
         order[AHEAD] = min(order[AHEAD], max(order[LEVEL], 0))
@@ -231,21 +262,22 @@ def advance(
     start: int,
     stop: int,
     sizes: Any,
+    log: Any,
 ) -> None:
     """Let events [start, stop) pass; `row` is the tick's, right before `start`.
 
     A pending order arrives after the last event not later than its arrival, at the latest at the
-    end. `sizes` is scratch of one leg's slots.
+    end. `sizes` is scratch of one leg's slots; `log` as in `models.fill_log`, empty for none.
     """
     e = start
     while e < stop and (order[ACTION] != 0 or order[PENDING_ACTION] != 0):
         if order[PENDING_ACTION] != 0 and flow.ns[e] > order[ARRIVAL_NS]:
-            _place(order, account, fees, row, flow, start, e, sizes)
+            _place(order, account, fees, row, flow, start, e, sizes, log)
         if order[ACTION] != 0:
-            _meet(order, account, fees, flow, e)
+            _meet(order, account, fees, flow, e, log)
         e += 1
     if order[PENDING_ACTION] != 0:
-        _place(order, account, fees, row, flow, start, stop, sizes)
+        _place(order, account, fees, row, flow, start, stop, sizes, log)
 
 
 @njit(cache=True)
@@ -275,6 +307,7 @@ class SimulatedOrderManager:
         self._order = np.zeros(ORDER_STATE_WORDS, np.int64)
         self._fees = fee_words(tape)
         self._sizes = np.zeros(tape.rows.shape[1], np.int64)
+        self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
         """Send an order; it replaces one that is still on its way."""
@@ -286,9 +319,18 @@ class SimulatedOrderManager:
         """Let the market pass from tick `tick` to the next, or to its end."""
         ticks = self._tape.tick_event
         stop = int(ticks[tick + 1]) + 1 if tick + 1 < len(ticks) else len(self._flow.ns)
-        row = self._tape.rows[tick]
         start = int(ticks[tick]) + 1
-        advance(self._order, self.account, self._fees, row, self._flow, start, stop, self._sizes)
+        advance(
+            self._order,
+            self.account,
+            self._fees,
+            self._tape.rows[tick],
+            self._flow,
+            start,
+            stop,
+            self._sizes,
+            self._log,
+        )
         publish_order(self._order, self.account)
 
     def cancel(self) -> None:

@@ -23,9 +23,11 @@ from ipc import account_table as a
 from ipc import book as b
 from models.actions import PRICING_CODE, Pricing, fill_mask, order_count_e2, yes_price_of
 from models.fees import trade_fee_e6
+from models.fill_log import LOG_WORDS
 from models.fills import (
     ACTION,
     ARRIVAL_NS,
+    LOGGED,
     ORDER_STATE_WORDS,
     PENDING_ACTION,
     PENDING_COUNT,
@@ -167,6 +169,7 @@ def _step(
     i: int,
     action: int,
     sizes: Any,
+    log: Any,
 ) -> tuple[int, bool]:
     """One tick -> (change of the liquidation value, micro-dollars; whether the market is over)."""
     market, tick = state[MARKET], state[TICK]
@@ -175,7 +178,7 @@ def _step(
     start = world.event_after[tick]
     stop = world.first_event[market + 1] if done else world.event_after[tick + 1]
     fees, row = world.fees[market], world.rows[tick]
-    advance(order, account, fees, row, world.flow, start, stop, sizes)
+    advance(order, account, fees, row, world.flow, start, stop, sizes, log)
     if done:
         order[ACTION] = 0
         if world.yes_value_e4[market] >= 0:
@@ -221,6 +224,7 @@ def _step_all(
     draws: Any,
     actions: Any,
     sizes: Any,
+    logs: Any,
     restart: bool,
     obs: Any,
     last_obs: Any,
@@ -230,7 +234,7 @@ def _step_all(
     """Step every environment; those that end show their last observation and begin anew."""
     for i in range(len(states)):
         changes_e6[i], dones[i] = _step(
-            world, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], sizes
+            world, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], sizes, logs[i]
         )
         _observe(world, states[i], accounts[i], obs[i])
         if dones[i] and restart:
@@ -250,9 +254,14 @@ def _mask_all(world: World, fixed: Fixed, states: Any, accounts: Any, out: Any) 
 
 
 class Simulation:
-    """`n` environments over one world. Arrays are reused: copy what must outlive the next step."""
+    """`n` environments over one world. Arrays are reused: copy what must outlive the next step.
 
-    def __init__(self, world: World, rules: Rules, n: int, seeds: Sequence[int]) -> None:
+    With `log_rows`, each keeps what became of its orders until `take_log` collects it.
+    """
+
+    def __init__(
+        self, world: World, rules: Rules, n: int, seeds: Sequence[int], *, log_rows: int = 0
+    ) -> None:
         if len(seeds) != n:
             raise ValueError(f"{len(seeds)} seeds for {n} environments")
         self.world, self.rules, self.n = world, rules, n
@@ -267,6 +276,7 @@ class Simulation:
         self._states = np.zeros((n, _STATE_WORDS), np.int64)
         self._orders = np.zeros((n, ORDER_STATE_WORDS), np.int64)
         self._sizes = np.zeros(world.rows.shape[1], np.int64)
+        self._logs = np.zeros((n, log_rows, LOG_WORDS), np.int64)
         self.accounts = np.zeros((n, a.ACCOUNT_WORDS), np.int64)
         self.observations = np.zeros((n, world.size), np.float32)
         self.last_observations = np.zeros((n, world.size), np.float32)
@@ -303,6 +313,7 @@ class Simulation:
             self._draws,
             actions,
             self._sizes,
+            self._logs,
             restart,
             self.observations,
             self.last_observations,
@@ -315,6 +326,19 @@ class Simulation:
         out = np.zeros((self.n, 5), np.bool_)
         _mask_all(self.world, self._fixed, self._states, self.accounts, out)
         return out
+
+    def take_log(self) -> dict[int, Words]:
+        """The rows of `models.fill_log` since the last call, of the environments that have any.
+
+        To be called after every step: a restart forgets them.
+        `ValueError` when a log was too short for them.
+        """
+        logged = self._orders[:, LOGGED]
+        if logged.max() > self._logs.shape[1]:
+            raise ValueError(f"{logged.max()} rows in an order log of {self._logs.shape[1]}")
+        taken = {int(i): self._logs[i, : logged[i]].copy() for i in np.flatnonzero(logged)}
+        self._orders[:, LOGGED] = 0
+        return taken
 
     @property
     def orders(self) -> Words:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from models.fills import FEE_WORDS, Flow, fee_words
 from models.sessions import Tape
 
-__all__ = ["WARMUP_TICKS", "World", "world_of"]
+__all__ = ["WARMUP_TICKS", "World", "usable_tapes", "world_of"]
 
 Words = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -50,9 +50,14 @@ def _starts(lengths: list[int]) -> Words:
     return np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
 
 
+def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
+    """Those that are long enough to warm up: the markets of a world, in its order."""
+    return [t for t in tapes if len(t.rows) > WARMUP_TICKS + 1]
+
+
 def world_of(tapes: Sequence[Tape]) -> World:
     """Stack tapes, those too short to warm up left out; `ValueError` if none remains."""
-    usable = [t for t in tapes if len(t.rows) > WARMUP_TICKS + 1]
+    usable = usable_tapes(tapes)
     if not usable:
         raise ValueError(f"none of {len(tapes)} markets has more than {WARMUP_TICKS + 1} ticks")
     names = {t.builder.schema.name for t in usable}

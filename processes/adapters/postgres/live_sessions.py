@@ -1,9 +1,9 @@
-"""What the actor did in a stored session, beside the session's own events."""
+"""What a command reads of stored sessions: their events, and what the actor did beside them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +46,13 @@ class LiveSessions:
         """The session with that number or uid; `SessionError` when there is none."""
         return asyncio.run(_load(self._dsn, session))
 
+    def recorded(self, sessions: Sequence[str]) -> list[RecordedSession]:
+        """The markets of sessions, without what the actor did; `SessionError` as for `load`.
+
+        Sessions of several environments are refused.
+        """
+        return asyncio.run(_load_recorded(self._dsn, sessions))
+
 
 class _Recorded(NamedTuple):
     """How far everything is there; later ticks and decisions are left out."""
@@ -59,13 +66,29 @@ async def _load(dsn: str, name: str) -> LiveSession:
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             stored = await SessionDataLoader(connection).sessions()
-            named = [s for s in stored if name in (str(s.session_id), s.session_uid)]
-            if not named:
-                newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
-                raise SessionError(f"session {name!r} is not stored; newest: {newest}")
-            return await _session(connection, named[0])
+            return await _session(connection, _named(stored, name))
     finally:
         await connection.close()
+
+
+async def _load_recorded(dsn: str, names: Sequence[str]) -> list[RecordedSession]:
+    connection = await connect_within(dsn, FOREIGN_PATIENCE)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            loader = SessionDataLoader(connection)
+            stored = await loader.sessions()
+            return await loader.load_all([_named(stored, name) for name in names])
+    finally:
+        await connection.close()
+
+
+def _named(stored: Sequence[StoredSession], name: str) -> StoredSession:
+    """The session with that number or uid."""
+    for session in stored:
+        if name in (str(session.session_id), session.session_uid):
+            return session
+    newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
+    raise SessionError(f"session {name!r} is not stored; newest: {newest}")
 
 
 async def _session(connection: Any, stored: StoredSession) -> LiveSession:

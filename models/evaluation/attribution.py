@@ -1,0 +1,111 @@
+"""Where a market's profit or loss comes from, in five parts that sum to it, to the micro-dollar.
+
+With every fill a signed trade of YES (selling NO at 40 cents is buying YES at 60):
+
+- **spread**: the mid that a fill met less its price, times what was bought; for a sale the reverse.
+  Negative for one who takes, positive for one whose resting order is taken.
+- **move**: what the mid did after each fill until the market's last event.
+- **fees**: what was charged, as a negative number.
+- **settlement**: the position at the end, at what it paid less the last mid. Where the result is
+  not known: at the last known touch it could be closed at, less the closing fee and the last mid.
+- **unknown**: fills that met a book with no mid, because a side had had no bid yet. The first mid
+  there was less what they paid is in this column; from then on the position counts under `move`.
+  Without any mid to the end, all but the fees is unknown.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ipc.units import ONE_DOLLAR_E4
+from models.actions import side_of
+from models.evaluation.mids import UNKNOWN, mid_before
+from models.fees import trade_fee_e6
+from models.fill_log import COUNT_E2, EVENT, FEE_E6, KIND, MAKER, ORDER_ACTION, PRICE_E4, TAKER
+from models.fills import RULE, TAKER_RATE
+from models.portfolio import BID
+from models.world import World
+
+__all__ = ["Attribution", "Ending", "attribute", "bought_e2", "ending_of", "fills_of"]
+
+Words = npt.NDArray[np.int64]
+
+
+class Attribution(msgspec.Struct, frozen=True):
+    """Parts of one market's net profit or loss, micro-dollars."""
+
+    spread_e6: int = 0
+    move_e6: int = 0
+    fees_e6: int = 0
+    settlement_e6: int = 0
+    unknown_e6: int = 0
+
+    @property
+    def net_e6(self) -> int:
+        """All of it."""
+        return sum(msgspec.structs.astuple(self))
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What a YES position, or a NO one, is worth when the market is over."""
+
+    yes_value_e4: int | None  # None: the result is not known
+    yes_bid_e4: int  # last known touch, 0 without any
+    no_bid_e4: int
+    fee_rule: int
+    taker_rate_e6: int
+
+    def value_e6(self, position_e2: int) -> int:
+        """Of a position in YES terms: NO contracts are YES sold, a dollar each to be paid."""
+        count = abs(position_e2)
+        if self.yes_value_e4 is not None:
+            return position_e2 * self.yes_value_e4
+        bid = self.yes_bid_e4 if position_e2 > 0 else self.no_bid_e4
+        fee = int(trade_fee_e6(self.fee_rule, self.taker_rate_e6, bid, count, False))
+        owed = count * ONE_DOLLAR_E4 if position_e2 < 0 else 0
+        return count * bid - fee - owed
+
+
+def ending_of(world: World, market: int) -> Ending:
+    """How the simulation values what is held at a market's end."""
+    value = int(world.yes_value_e4[market])
+    yes_bid, no_bid = world.touch[world.first_tick[market + 1] - 1]
+    rule, rate = world.fees[market, RULE], world.fees[market, TAKER_RATE]
+    return Ending(None if value < 0 else value, int(yes_bid), int(no_bid), int(rule), int(rate))
+
+
+def fills_of(log: Words) -> Words:
+    """The executions among a log's rows."""
+    fills: Words = log[(log[:, KIND] == TAKER) | (log[:, KIND] == MAKER)]
+    return fills
+
+
+def bought_e2(fills: Words) -> Words:
+    """What each fill does to the position, YES positive."""
+    bids = [side_of(int(action)) == BID for action in fills[:, ORDER_ACTION]]
+    bought: Words = np.where(np.array(bids, np.bool_), 1, -1) * fills[:, COUNT_E2]
+    return bought
+
+
+def attribute(fills: Words, mids: Words, ending: Ending) -> Attribution:
+    """One market's parts; events of `fills` count from the market's first, as `mids` do."""
+    bought, price = bought_e2(fills), fills[:, PRICE_E4]
+    met = mid_before(mids, fills[:, EVENT])
+    position, last_mid = int(bought.sum()), int(mids[-1]) if len(mids) else UNKNOWN
+    fees = int(fills[:, FEE_E6].sum())
+    if last_mid == UNKNOWN:
+        unknown = ending.value_e6(position) - int((bought * price).sum())
+        return Attribution(fees_e6=-fees, unknown_e6=unknown)
+    known = met != UNKNOWN
+    first_mid = int(mids[np.argmax(mids != UNKNOWN)])
+    start = np.where(known, met, first_mid)  # from where on a fill's position moves with the mid
+    gained = bought * (start - price)
+    return Attribution(
+        spread_e6=int(gained[known].sum()),
+        move_e6=int((bought * (last_mid - start)).sum()),
+        fees_e6=-fees,
+        settlement_e6=ending.value_e6(position) - position * last_mid,
+        unknown_e6=int(gained[~known].sum()),
+    )

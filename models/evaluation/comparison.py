@@ -1,0 +1,87 @@
+"""Policies against each other, market by market: the interval, the verdict, the gate to go live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from models.evaluation.outcomes import Outcome
+
+__all__ = [
+    "LEAST_MARKETS",
+    "Difference",
+    "beats_all",
+    "compare",
+    "differences",
+    "verdict",
+]
+
+RESAMPLES: Final = 10_000
+LEAST_MARKETS: Final = 10  # a bootstrap over fewer has an interval that is too narrow
+
+
+class Difference(NamedTuple):
+    """Paired difference of two policies in dollars per market, 95 % bootstrap over markets."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+
+def compare(policy: Outcome, other: Outcome, seed: int = 0) -> Difference:
+    """`policy` minus `other`; `ValueError` when they were not judged on the same markets."""
+    if len(policy.net_e6) != len(other.net_e6) or policy.tickers != other.tickers:
+        raise ValueError(f"{policy.policy} and {other.policy} were judged on different markets")
+    nets = (np.array(policy.net_e6) - np.array(other.net_e6)) / 1e6
+    random = np.random.Generator(np.random.PCG64(seed))
+    picks = random.integers(0, len(nets), (RESAMPLES, len(nets)))
+    low, high = np.quantile(nets[picks].mean(axis=1), [0.025, 0.975])
+    return Difference(float(nets.mean()), float(low), float(high))
+
+
+def differences(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Difference]]:
+    """(policy, other, policy minus other) of every pair."""
+    return [
+        (p.policy, o.policy, compare(p, o))
+        for i, p in enumerate(outcomes)
+        for o in outcomes[i + 1 :]
+    ]
+
+
+def beats_all(ours: Outcome, others: Sequence[Outcome]) -> tuple[bool, list[str]]:
+    """Whether a policy may be promoted to trade live -> (yes or no, what speaks against it).
+
+    It may when the lower end of its paired difference against every one of `others` is above zero.
+    All must have been judged on the same markets, and these must be the validation markets: what
+    was learned from proves nothing, and only the caller can know. With nothing to compare with, or
+    fewer than `LEAST_MARKETS` markets, the answer is no.
+    """
+    against = []
+    if not others:
+        against.append("there is nothing that it was compared with")
+    if len(ours.net_e6) < LEAST_MARKETS:
+        against.append(f"{len(ours.net_e6)} markets are too few to tell, it takes {LEAST_MARKETS}")
+    for other in others:
+        difference = compare(ours, other)
+        if difference.low <= 0:
+            against.append(f"minus {other.policy} it made {difference} dollars per market")
+    return not against, against
+
+
+def verdict(ours: Outcome, others: Sequence[Outcome]) -> str:
+    """One line: whether `ours` beats all others after fees, by the lower end of the interval."""
+    short = [o.policy for o in others if compare(ours, o).low <= 0]
+    markets = len(ours.net_e6)
+    if short:
+        return f"{ours.policy} does not beat {', '.join(short)} after fees ({markets} markets)"
+    if not others:
+        return f"{ours.policy} was not compared with anything ({markets} markets)"
+    names = ", ".join(o.policy for o in others)
+    if markets < LEAST_MARKETS:
+        return f"{ours.policy} made more than {names}, but {markets} markets are too few to tell"
+    return f"{ours.policy} beats {names} after fees ({markets} markets)"

@@ -1,0 +1,202 @@
+"""One policy over recorded markets, and everything that is then known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ipc import account_table as a
+from models.actions import Action
+from models.decisions import Policy
+from models.evaluation.attribution import Attribution, attribute, ending_of, fills_of
+from models.evaluation.executions import (
+    Holding,
+    Markout,
+    QueueShare,
+    holding_of,
+    markouts_of,
+    ordered_e2,
+    queue_shares_of,
+    summed_markouts,
+    summed_queue_shares,
+    turnover_e6,
+)
+from models.evaluation.mids import market_mids
+from models.fill_log import EVENT, LOG_WORDS
+from models.fills import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.observation import Builder
+from models.sessions import RecordedSession, make_tape
+from models.simulation import Rules, Simulation
+from models.world import World, usable_tapes, world_of
+
+__all__ = ["Outcome", "Worlds", "run_policy"]
+
+LOG_ROWS: Final = 2_048  # of one market between two ticks
+
+Words = npt.NDArray[np.int64]
+
+
+class Worlds:
+    """The same recorded markets by every schema that a policy reads, each walked once."""
+
+    def __init__(self, sessions: Sequence[RecordedSession], throttle_ms: int) -> None:
+        self._sessions = sessions
+        self._throttle_ms = throttle_ms
+        self._known: dict[str, World] = {}
+        self.tickers: tuple[str, ...] = ()
+
+    def of(self, builder: Builder) -> World:
+        """Their world as this builder sees it."""
+        name = builder.schema.name
+        if name not in self._known:
+            tapes = [make_tape(s, self._throttle_ms, builder) for s in self._sessions]
+            self._known[name] = world_of(tapes)
+            self.tickers = tuple(t.ticker for t in usable_tapes(tapes))
+        return self._known[name]
+
+    def run(self, policy: Policy, rules: Rules, seed: int = 0) -> Outcome:
+        """What a policy does on them, the markets by name."""
+        outcome = run_policy(self.of(policy.builder), rules, policy, seed)
+        return msgspec.structs.replace(outcome, tickers=self.tickers)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One policy over every market of a world. Tuples are per market unless they say otherwise."""
+
+    policy: str
+    net_e6: tuple[int, ...]  # settlement in
+    fees_e6: tuple[int, ...]
+    filled_e2: tuple[int, ...]
+    taker_fills: int
+    maker_fills: int
+    decisions: int
+    action_shares: dict[str, float]
+    tickers: tuple[str, ...] = ()
+    attribution: tuple[Attribution, ...] = ()
+    ordered_e2: tuple[int, ...] = ()
+    turnover_e6: tuple[int, ...] = ()
+    drawdown_e6: tuple[int, ...] = ()  # the deepest fall of the liquidation value from its peak
+    holding: tuple[Holding, ...] = ()
+    markouts: tuple[Markout, ...] = ()  # over all markets
+    queue: tuple[QueueShare, ...] = ()  # over all markets
+
+    @property
+    def mean_dollars(self) -> float:
+        """Net P&L per market."""
+        return sum(self.net_e6) / len(self.net_e6) / 1e6
+
+    @property
+    def mean_drawdown_dollars(self) -> float:
+        """Per market."""
+        return sum(self.drawdown_e6) / len(self.drawdown_e6) / 1e6
+
+    @property
+    def fill_ratio(self) -> float | None:
+        """Share of the ordered contracts that was filled; None when nothing was ordered."""
+        ordered = sum(self.ordered_e2)
+        return sum(self.filled_e2) / ordered if ordered else None
+
+    @property
+    def holding_seconds(self) -> float | None:
+        """Mean time that a contract was held, to its sale or its market's end; None without any."""
+        opened = sum(h.opened_e2 for h in self.holding)
+        return Holding(opened, sum(h.held_e2_ms for h in self.holding)).seconds
+
+    @property
+    def attributed(self) -> Attribution:
+        """The parts of the net P&L, all markets together."""
+        parts = zip(*(msgspec.structs.astuple(x) for x in self.attribution), strict=True)
+        return Attribution(*(sum(part) for part in parts))
+
+
+class _Played:
+    """What has to be kept of every market while it is played."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        n = simulation.n
+        self._simulation = simulation
+        self.alive = np.ones(n, np.bool_)
+        self.accounts, self.orders = simulation.accounts.copy(), simulation.orders.copy()
+        self.values_e6 = simulation.values_e6.copy()
+        self.peaks_e6 = simulation.values_e6.copy()
+        self.drawdowns_e6 = np.zeros(n, np.int64)
+        self.logs: list[list[Words]] = [[] for _ in range(n)]
+
+    def after_step(self) -> None:
+        """Take in one step; a market that has ended is not looked at again."""
+        simulation, alive = self._simulation, self.alive
+        for i, rows in simulation.take_log().items():
+            if alive[i]:
+                self.logs[i].append(rows)
+        values = np.where(alive, simulation.values_e6, self.peaks_e6)
+        self.peaks_e6 = np.maximum(self.peaks_e6, values)
+        self.drawdowns_e6 = np.maximum(self.drawdowns_e6, self.peaks_e6 - values)
+        over = alive & simulation.dones
+        self.accounts[over], self.orders[over] = simulation.accounts[over], simulation.orders[over]
+        self.values_e6[over] = simulation.values_e6[over]
+        self.alive = alive & ~simulation.dones
+
+    def log(self, market: int) -> Words:
+        """All that became of a market's orders."""
+        return np.concatenate([np.zeros((0, LOG_WORDS), np.int64), *self.logs[market]])
+
+
+def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Outcome:
+    """Play every market once, greedily, from its first decision to its end."""
+    n = len(world.yes_value_e4)
+    fixed = msgspec.structs.replace(rules, random_start=False)
+    simulation = Simulation(world, fixed, n, range(seed, seed + n), log_rows=LOG_ROWS)
+    simulation.reset(range(n))
+    played = _Played(simulation)
+    counts = np.zeros(len(Action), np.int64)
+    while played.alive.any():
+        actions = policy.decide(simulation.observations, simulation.masks()).actions
+        counts += np.bincount(actions[played.alive], minlength=len(Action))
+        simulation.step(actions, restart=False)
+        played.after_step()
+    shares = {x.name: float(counts[x] / counts.sum()) for x in Action}
+    outcome = Outcome(
+        policy=policy.model,
+        net_e6=_ints(played.values_e6 - rules.market_cash_e6),
+        fees_e6=_ints(played.accounts[:, a.FEES_E6]),
+        filled_e2=_ints(played.orders[:, FILLED_E2]),
+        taker_fills=int(played.orders[:, TAKER_FILLS].sum()),
+        maker_fills=int(played.orders[:, MAKER_FILLS].sum()),
+        decisions=int(counts.sum()),
+        action_shares=shares,
+        drawdown_e6=_ints(played.drawdowns_e6),
+    )
+    return _with_executions(outcome, world, played)
+
+
+def _ints(values: Words) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)
+
+
+def _with_executions(outcome: Outcome, world: World, played: _Played) -> Outcome:
+    """What the logs of all markets say."""
+    attribution, holding, markouts, queue, ordered, turnover = [], [], [], [], [], []
+    for market in range(len(world.yes_value_e4)):
+        start, stop = world.first_event[market], world.first_event[market + 1]
+        log, ns = played.log(market), world.flow.ns[start:stop]
+        log[:, EVENT] -= start
+        fills, mids = fills_of(log), market_mids(world, market)
+        attribution.append(attribute(fills, mids, ending_of(world, market)))
+        holding.append(holding_of(fills, int(ns[-1])))
+        markouts.append(markouts_of(fills, mids, ns))
+        queue.append(queue_shares_of(log))
+        ordered.append(ordered_e2(log))
+        turnover.append(turnover_e6(fills))
+    return msgspec.structs.replace(
+        outcome,
+        attribution=tuple(attribution),
+        ordered_e2=tuple(ordered),
+        turnover_e6=tuple(turnover),
+        holding=tuple(holding),
+        markouts=summed_markouts(markouts),
+        queue=summed_queue_shares(queue),
+    )

@@ -1,0 +1,127 @@
+"""A report in words: lines for the terminal, figures for programs, Markdown, one HTML file.
+
+The first line of each is the verdict on the first policy. The HTML needs nothing but itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from models.evaluation.charts import attribution_chart, cumulative_chart, difference_chart
+from models.evaluation.comparison import beats_all, differences, verdict
+from models.evaluation.outcomes import Outcome
+from models.evaluation.tables import Table, tables_of
+
+__all__ = ["figures", "html", "markdown", "terminal_lines", "write_report"]
+
+MARKDOWN_FILE: Final = "report.md"
+HTML_FILE: Final = "report.html"
+TEMPLATE: Final = "report.html.jinja"
+
+
+def figures(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> dict[str, Any]:
+    """Everything as plain data."""
+    ours, others = outcomes[0], outcomes[1:]
+    promoted, against = beats_all(ours, others)
+    return {
+        "verdict": verdict(ours, others),
+        "may_be_promoted": promoted,
+        "against_promotion": against,
+        "setting": dict(setting),
+        "outcomes": [msgspec.to_builtins(o) for o in outcomes],
+        "pairs": [
+            {"policy": policy, "minus": other, "mean_low_high_dollars": list(difference)}
+            for policy, other, difference in differences(outcomes)
+        ],
+    }
+
+
+def terminal_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """The verdict, then a line per policy and per pair."""
+    lines = [verdict(outcomes[0], outcomes[1:])]
+    for o in outcomes:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in o.action_shares.items())
+        lines.append(
+            f"{o.policy}: net {o.mean_dollars:+.4f} dollars per market over {len(o.net_e6)}, "
+            f"fees {sum(o.fees_e6) / 1e6:.2f}, {sum(o.filled_e2) / 100:.2f} contracts in "
+            f"{o.taker_fills} taker and {o.maker_fills} maker fills; {shares}"
+        )
+    return lines + [f"{policy} - {other}: {d}" for policy, other, d in differences(outcomes)]
+
+
+def _cell(text: str) -> str:
+    """What a Markdown table cell may hold."""
+    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(escaped.split())
+
+
+def _markdown_table(table: Table) -> list[str]:
+    aligned = ["---", *("---:" for _ in table.header[1:])]
+    rows = [table.header, *table.rows]
+    lines = [f"| {' | '.join(_cell(text) for text in row)} |" for row in rows]
+    lines.insert(1, f"| {' | '.join(aligned)} |")
+    note = [table.note, ""] if table.note else []
+    return ["", f"## {_cell(table.title)}", "", *note, *lines]
+
+
+def _promotion(outcomes: Sequence[Outcome]) -> str:
+    promoted, against = beats_all(outcomes[0], outcomes[1:])
+    if promoted:
+        return "It may be promoted to trade live, if these are markets that it did not learn from."
+    return f"It may not be promoted to trade live: {'; '.join(against)}."
+
+
+def markdown(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
+    """The report as Markdown; its first line is the verdict."""
+    lines = [f"# {_cell(verdict(outcomes[0], outcomes[1:]))}", "", _cell(_promotion(outcomes)), ""]
+    lines += [f"- {name}: {_cell(value)}" for name, value in setting.items()]
+    for table in tables_of(outcomes):
+        lines += _markdown_table(table)
+    return "\n".join(lines) + "\n"
+
+
+def _plots(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """(title, SVG)."""
+    ours, others = outcomes[0], outcomes[1:]
+    plots = [("Differences, dollars per market", difference_chart(ours, others))] if others else []
+    plots.append(("Where it comes from, dollars per market", attribution_chart(outcomes)))
+    plots.append(("Net dollars, summed over markets", cumulative_chart(outcomes)))
+    return plots
+
+
+def html(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
+    """The report as one HTML file; `ValueError` without jinja2."""
+    try:
+        import jinja2
+        import markupsafe
+    except ImportError:
+        raise ValueError(
+            "the HTML report needs jinja2, which is not installed; "
+            "allowed: pip install --constraint constraints.txt '.[report]'"
+        ) from None
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        verdict=verdict(outcomes[0], outcomes[1:]),
+        promotion=_promotion(outcomes),
+        setting=setting,
+        plots=[(title, markupsafe.Markup(svg)) for title, svg in _plots(outcomes)],
+        tables=tables_of(outcomes),
+    )
+
+
+def write_report(folder: Path, outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> None:
+    """`report.md` and `report.html`; both or, when one cannot be made, neither."""
+    texts = {MARKDOWN_FILE: markdown(outcomes, setting), HTML_FILE: html(outcomes, setting)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,97 @@
+"""The verdict and the gate: what beats what, and when that is enough to trade live."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from support.outcomes import outcome_of
+
+from models.evaluation.comparison import (
+    LEAST_MARKETS,
+    beats_all,
+    compare,
+    differences,
+    verdict,
+)
+from models.evaluation.outcomes import Outcome
+
+N = LEAST_MARKETS
+HOLD = outcome_of("hold", [0.0] * N)
+RULE = outcome_of("rule", [0.5] * N)
+GOOD = outcome_of("good", [1.0 + 0.01 * i for i in range(N)])
+LUCKY = outcome_of("lucky", [*[-1.0] * (N - 1), 100.0])
+
+
+def test_pairs_are_compared_market_by_market() -> None:
+    """What all markets share does not widen the interval."""
+    swings = [(-1) ** i * 50.0 for i in range(N)]
+    first, second = outcome_of("a", [s + 1 for s in swings]), outcome_of("b", swings)
+    assert compare(first, second) == pytest.approx((1, 1, 1))
+    mean, low, high = compare(first, HOLD)
+    assert low < 0 < mean < high
+
+
+def test_every_pair_is_there_once() -> None:
+    pairs = [(policy, other) for policy, other, _ in differences([GOOD, RULE, HOLD])]
+    assert pairs == [("good", "rule"), ("good", "hold"), ("rule", "hold")]
+
+
+def test_what_was_judged_on_other_markets_is_not_compared() -> None:
+    with pytest.raises(ValueError, match="good and short were judged on different markets"):
+        compare(GOOD, outcome_of("short", [0.0]))
+    nameless = [msgspec.structs.replace(o, tickers=()) for o in (GOOD, outcome_of("short", [0.0]))]
+    with pytest.raises(ValueError, match="different markets"):
+        compare(*nameless)
+    with pytest.raises(ValueError, match="different markets"):
+        compare(GOOD, outcome_of("other", [0.0] * N, [f"X-{i}" for i in range(N)]))
+
+
+def test_a_policy_that_beats_every_baseline_may_be_promoted() -> None:
+    assert beats_all(GOOD, [HOLD, RULE]) == (True, [])
+
+
+def test_one_baseline_that_is_not_beaten_is_enough_against_it() -> None:
+    promoted, against = beats_all(LUCKY, [HOLD, outcome_of("worst", [-200.0] * N)])
+    assert not promoted
+    (reason,) = against
+    assert reason.startswith("minus hold it made +9.1000 [-")
+
+
+def test_to_equal_a_baseline_is_not_to_beat_it() -> None:
+    assert beats_all(HOLD, [HOLD])[0] is False
+    assert beats_all(RULE, [GOOD])[0] is False
+
+
+def test_nothing_to_compare_with_is_no_proof() -> None:
+    assert beats_all(GOOD, []) == (False, ["there is nothing that it was compared with"])
+
+
+def test_few_markets_are_no_proof() -> None:
+    few = [1.0] * (N - 1)
+    promoted, against = beats_all(outcome_of("few", few), [outcome_of("hold", [0.0] * (N - 1))])
+    assert not promoted
+    assert against == [f"{N - 1} markets are too few to tell, it takes {N}"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "others", "says"),
+    [
+        (GOOD, [HOLD, RULE], f"good beats hold, rule after fees ({N} markets)"),
+        (RULE, [HOLD, GOOD, LUCKY], f"rule does not beat good, lucky after fees ({N} markets)"),
+        (GOOD, [], f"good was not compared with anything ({N} markets)"),
+        (
+            outcome_of("few", [1.0, 1.0]),
+            [outcome_of("hold", [0.0, 0.0])],
+            "few made more than hold, but 2 markets are too few to tell",
+        ),
+        (
+            outcome_of("few", [-1.0, 1.0]),
+            [outcome_of("hold", [0.0, 0.0])],
+            "few does not beat hold after fees (2 markets)",
+        ),
+    ],
+)
+def test_the_verdict_says_who_is_not_beaten(
+    ours: Outcome, others: list[Outcome], says: str
+) -> None:
+    assert verdict(ours, others) == says
