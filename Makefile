@@ -67,4 +67,5 @@ train-default: recordings install-test
 		--recordings "$(RECORDINGS)" --out $(TRAINING) $(TRAIN_FLAGS)
 	$(BIN)/python -m models.export_onnx $(TRAINING)/model.zip --out $(MODEL_FOLDER)
 	$(BIN)/python -m models.evaluate --recordings "$(RECORDINGS)" --policy onnx:$(MODEL) \
-		$$($(BIN)/python -c '$(BASELINES)') --json $(TRAINING)/evaluation.json
+		$$($(BIN)/python -c '$(BASELINES)') --json $(TRAINING)/evaluation.json \
+		--report $(TRAINING)/report
