@@ -55,8 +55,12 @@ def archive(recordings: Path, tmp_path: Path) -> Path:
     ]
     header = msgspec.json.encode(ArchiveHeader(session, markets, []))
     with ArchiveWriter(path, header) as writer:
+        last = 0
         for n, s in enumerate(sessions):
-            writer.write(s.events, np.full(len(s.events), n + 1, np.int32))
+            events = s.events.copy()
+            events["event_no"] = np.arange(last + 1, last + 1 + len(events))
+            last += len(events)
+            writer.write(events, np.full(len(events), n + 1, np.int32))
     return path
 
 
