@@ -30,6 +30,7 @@ def test_the_default_model_is_trained_exported_and_judged(tmp_path: Path) -> Non
     assert "--out models/default" in script
     aside = made("--dry-run", "train-default", f"RECORDINGS={tmp_path}", "MODEL=mine").stdout
     assert "--out var/models/mine" in aside
+    assert "--report var/training/mine/report" in aside
     assert "models/default" not in aside
 
 

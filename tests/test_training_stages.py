@@ -203,17 +203,17 @@ def test_a_normalised_network_sees_deviations_from_the_mean(split: Split, tmp_pa
 def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
     split: Split, tmp_path: Path
 ) -> None:
-    run = train.train(split, TINY, tmp_path, rolling=2)
+    run = train.train(split, TINY, tmp_path, rolling=3)
     assert run.split["test"] == ("2026-08-06T08:00", "2026-08-07T08:00")
     assert run.evaluation["markets"] == 2
-    assert run.evaluation["rolling_markets"] == 1
+    assert run.evaluation["rolling_markets"] == 2
     assert {
         "validation_net_dollars_per_market",
         "rolling_minus_hold_low95",
     } <= run.evaluation.keys()
     with pytest.raises(SplitError, match="no 4 blocks"):
         train.train(split, TINY, tmp_path / "never", rolling=4)
-    assert (tmp_path / "rolling" / "block-2" / "checkpoints" / "state.json").exists()
+    assert (tmp_path / "rolling" / "block-3" / "checkpoints" / "state.json").exists()
     assert not (tmp_path / "never").exists()
 
 
