@@ -36,7 +36,7 @@ from models.policy import OnnxPolicy, load_strategy
 from models.runs import ModelRun, revision
 from models.sessions import RecordedSession
 from models.simulation import Rules
-from models.training import TRAIN
+from models.training import TEST, TRAIN, VALIDATION
 
 __all__ = ["Outcome", "Worlds", "compare", "load_policy", "main", "run_policy"]
 
@@ -54,8 +54,13 @@ def load_policy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
 
 
 def _learned_from(policies: Sequence[Policy]) -> set[str]:
-    """Markets that any model among the policies was trained on."""
-    return {t for p in policies if isinstance(p, OnnxPolicy) for t in p.manifest.split[TRAIN]}
+    """Markets that taught any model among the policies, or chose it and left others to judge."""
+    learned: set[str] = set()
+    for policy in policies:
+        if isinstance(policy, OnnxPolicy):
+            split = policy.manifest.split
+            learned |= {*split[TRAIN], *(split.get(VALIDATION, ()) if split.get(TEST) else ())}
+    return learned
 
 
 def _held_out(sessions: Sequence[RecordedSession], learned: set[str]) -> list[RecordedSession]:

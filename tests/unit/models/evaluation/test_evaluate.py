@@ -173,7 +173,10 @@ def test_what_was_learned_from_is_left_out_or_told(
     told = judged(tmp_path, *arguments, "--all")
     assert told["outcomes"][0]["tickers"] == ["KXMADE-0", "KXMADE-1"]
     assert told["setting"]["markets that a model learned from"] == "1"
-    manifest["split"]["train"] = ["KXMADE-0", "KXMADE-1"]
+    manifest["split"] = {"train": [], "validation": ["KXMADE-1"], "test": ["KXMADE-0"]}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    assert judged(tmp_path, *arguments)["outcomes"][0]["tickers"] == ["KXMADE-0"]
+    manifest["split"] |= {"train": ["KXMADE-0"], "test": ["KXMADE-9"]}
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     assert evaluate.main(arguments) == 2
     assert "all 2 markets were learned from" in capsys.readouterr().err
