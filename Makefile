@@ -63,7 +63,7 @@ recordings:
 		{ echo "no folder $(RECORDINGS); RECORDINGS=<folder> names that of the recordings" >&2; exit 2; }
 
 train-default: recordings install-test
-	$(BIN)/python -m models.train --config models/train_default.toml \
+	$(BIN)/python -m models.train --config models/learning/default.toml \
 		--recordings "$(RECORDINGS)" --out $(TRAINING) $(TRAIN_FLAGS)
 	$(BIN)/python -m models.export_onnx $(TRAINING)/model.zip --out $(MODEL_FOLDER)
 	$(BIN)/python -m models.evaluate --recordings "$(RECORDINGS)" --policy onnx:$(MODEL) \

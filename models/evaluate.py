@@ -32,11 +32,11 @@ from models.decisions import Policy
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
 from models.evaluation.report import figures, terminal_lines, write_report
+from models.learning.training import TEST, TRAIN, VALIDATION
 from models.policy import OnnxPolicy, load_strategy
 from models.runs import ModelRun, revision
 from models.sessions import RecordedSession
 from models.simulation import Rules
-from models.training import TEST, TRAIN, VALIDATION
 
 __all__ = ["Outcome", "Worlds", "compare", "load_policy", "main", "run_policy"]
 

@@ -141,7 +141,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
     """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails."""
     import stable_baselines3 as sb3
 
-    from models.network import ActorCritic
+    from models.learning.network import ActorCritic
 
     run = msgspec.json.decode((model_path.parent / RUN).read_bytes(), type=Run)
     observations = np.load(model_path.parent / OBSERVATIONS)

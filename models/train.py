@@ -21,11 +21,11 @@ import numpy as np
 
 from ipc.clock import real_ns
 from models.evaluate import Worlds, run_policy
+from models.learning.options import check, parse, select, settings_of, split_of
+from models.learning.settings import MODEL, OBSERVATIONS, RUN, Run, Settings
+from models.learning.training import Split, rolling_splits
 from models.observation import builder_of
 from models.runs import ModelRun, revision
-from models.train_options import check, parse, select, settings_of, split_of
-from models.train_settings import MODEL, OBSERVATIONS, RUN, Run, Settings
-from models.training import Split, rolling_splits
 
 __all__ = [
     "OBSERVATIONS",
@@ -56,8 +56,8 @@ def train(
     say: Say = lambda _: None,
 ) -> Run:
     """Learn on the earlier markets, judge on the later ones, write the three files to `out`."""
-    from models.learner import policy_of, sample
-    from models.trial import figures, rolling_trials, trial
+    from models.learning.learner import policy_of, sample
+    from models.learning.trial import figures, rolling_trials, trial
 
     if rolling:
         rolling_splits(split, rolling)  # says now what it could not do later

@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 from support.training_sessions import market
 
-from models.curriculum import Curriculum
+from models.learning.curriculum import Curriculum
+from models.learning.training import Split, SplitError
 from models.policy import MODEL_FILE, read_manifest
-from models.training import Split, SplitError
 
 pytestmark = pytest.mark.train
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from models import checkpoints, export_onnx, learner, train  # noqa: E402
-from models.network import ActorCritic  # noqa: E402
-from models.train_settings import Settings  # noqa: E402
+from models import export_onnx, train  # noqa: E402
+from models.learning import checkpoints, learner  # noqa: E402
+from models.learning.network import ActorCritic  # noqa: E402
+from models.learning.settings import Settings  # noqa: E402
 
 TINY = Settings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
 Judge = Callable[[Any], float]

@@ -31,7 +31,7 @@ class PrivateChannel:
         socket: KalshiSocket,
         ledger: Ledger,
         act: Callable[[], None],
-        subaccount: int | None = None,
+        subaccount: int | None,
     ) -> None:
         self._socket = socket
         self._ledger = ledger
@@ -80,5 +80,5 @@ class PrivateChannel:
             raise SocketClosed(f"a frame cannot be read: {error}") from error
 
     def _is_ours(self, subaccount: int | None) -> bool:
-        """A key for all subaccounts is told of all; where none is said, it is the primary one."""
-        return self._subaccount in (None, subaccount or 0)
+        """A key for all subaccounts is told of all; what does not say whose it is may be ours."""
+        return self._subaccount is None or subaccount in (None, self._subaccount)

@@ -15,7 +15,7 @@ from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import shared_path
 from processes.adapters.kalshi.credentials import wait_for_credentials
 from processes.adapters.kalshi.environments import KalshiTarget, data_environment_of
-from processes.adapters.kalshi.errors import KalshiError
+from processes.adapters.kalshi.errors import ApiError, KalshiError
 from processes.adapters.kalshi.normalise import market_of
 from processes.adapters.kalshi.rate_budget import RateBudget
 from processes.adapters.kalshi.rest import KalshiTradingClient
@@ -30,7 +30,7 @@ from processes.execution.reads import chunks, read_view
 from processes.execution.records import PRODUCER, Records
 from processes.execution.risk import Limits
 from processes.execution.wires import open_wires
-from processes.runtime.config import Settings
+from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 
 __all__ = ["ExecutionService"]
@@ -222,15 +222,31 @@ class ExecutionService:
         """With the credentials of now: a local exchange that starts anew may have made others."""
         signer = Signer(await wait_for_credentials(self._settings, stop))
         if self._gateway.client is None:
-            self._gateway.client = KalshiTradingClient.at(
+            client = KalshiTradingClient.at(
                 self._target,
                 signer,
                 self._budget,
                 subaccount=self._settings.execution.subaccount,
                 seed=self._life,
             )
+            await self._check_subaccount(client)
+            self._gateway.client = client
         self._gateway.client.sign_with(signer)  # not a new client: requests may be under way
         return await KalshiSocket.connect(self._target, signer)
+
+    async def _check_subaccount(self, client: KalshiTradingClient) -> None:
+        """`ConfigError` when the key sees several and none is named: they must not be mixed."""
+        if self._settings.execution.subaccount is not None or not self._settings.actor.enabled:
+            return
+        try:
+            seen = {number for number, _ in await client.subaccount_balances()}
+        except ApiError:
+            return  # who is refused this has none
+        if len(seen) > 1:
+            raise ConfigError(
+                "KALSHI_SUBACCOUNT is empty, and the key sees several subaccounts; allowed: "
+                f"the one to trade in: {', '.join(map(str, sorted(seen)))}"
+            )
 
     def _channel_up(self) -> None:
         self._channel_up_ns = mono_ns()

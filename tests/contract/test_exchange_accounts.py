@@ -32,6 +32,10 @@ class TestSubaccounts:
             assert (await exchange.call("POST", f"{BELOW}/transfer", asked)).status_code == 200
             again = await exchange.call("POST", f"{BELOW}/transfer", asked)
             assert answer(again) == (409, "transfer_already_exists")
+            elsewhere = await exchange.call(
+                "POST", f"{BELOW}/transfer", asked | {"exchange_index": 2}
+            )
+            assert answer(elsewhere) == (409, "transfer_already_exists")
             too_much = await exchange.call("POST", f"{BELOW}/transfer", moved(number, 0, 25_051))
             assert answer(too_much) == (400, "insufficient_balance")
             assert await money(exchange) == {0: "9749.5000", number: "250.5000"}
@@ -237,6 +241,9 @@ class TestSubaccounts:
                 rows = (await exchange.call("GET", f"{BELOW}/netting")).json()["netting_configs"]
                 found = {row["subaccount_number"]: row["enabled"] for row in rows}
                 assert found == {0: False, number: wanted}
+            for lacking in ({"enabled": True}, {"subaccount_number": number}):
+                refused = await exchange.call("PUT", f"{BELOW}/netting", lacking)
+                assert answer(refused) == (400, "invalid_parameters")
             unknown = {"subaccount_number": 9, "enabled": True}
             refused = await exchange.call("PUT", f"{BELOW}/netting", unknown)
             assert answer(refused) == (404, "subaccount_not_found")

@@ -113,6 +113,13 @@ class TestKeys:
                 await call("DELETE", f"{KEYS}/{key.api_key_id}"),
             ]
             assert [answer(reply) for reply in refused] == [(403, "forbidden")] * len(refused)
+            moved_up = await exchange.call(
+                "POST", SHARDS, BETWEEN_SHARDS | {"destination_exchange_shard": 2}
+            )
+            theirs = f"{SHARDS}s/{moved_up.json()['transfer_id']}"
+            assert (await exchange.call("GET", theirs)).is_success
+            assert answer(await call("GET", theirs)) == (404, "not_found")
+            assert (await call("GET", f"{SHARDS}s")).json()["transfers"] == []
             ends = {"source_subaccount": number, "destination_subaccount": number}
             own = BETWEEN_SHARDS | ends | {"destination_exchange_shard": 2}
             assert (await call("POST", SHARDS, own)).status_code == 200

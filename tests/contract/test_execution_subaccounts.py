@@ -10,6 +10,7 @@ from support.execution_rig import Rig, executing
 from support.orders import TICKER, intent
 
 from ipc.messages import ActorFill, OrderStatus
+from processes.runtime.config import ConfigError
 
 CENTS = 50_000
 
@@ -55,6 +56,24 @@ async def test_only_the_named_subaccount_is_traded_and_counted(tmp_path, ours, t
         assert rig.resting("") == ["ka-looks-like-ours"]
         rows = rig.exchange.get("/portfolio/positions", subaccount=ours)["market_positions"]
         assert [row["position_fp"] for row in rows] == ["10.00"]
+
+
+async def test_several_subaccounts_and_none_named_is_refused(tmp_path):
+    async with executing(tmp_path, starts=False) as rig:
+        fund(rig)
+        rig.start()
+        with pytest.raises(ConfigError, match="KALSHI_SUBACCOUNT is empty.* trade in: 0, 1"):
+            await rig.until(lambda: False, "never")
+        assert rig.at_exchange("") == []
+        rig.forget()
+
+
+@pytest.mark.parametrize("environ", [{"RL_ACTOR_ENABLED": "false"}, {"KALSHI_SUBACCOUNT": "0"}])
+async def test_who_does_not_trade_or_names_one_may_have_several(tmp_path, environ):
+    async with executing(tmp_path, starts=False, **environ) as rig:
+        fund(rig)
+        rig.start()
+        await rig.known()
 
 
 async def test_a_subaccount_that_is_not_there_is_never_traded(tmp_path):

@@ -79,6 +79,11 @@ class Rig(World):
         if running is not None:
             await running
 
+    def forget(self) -> None:
+        """This life has ended by itself, as it should."""
+        self._running = None
+        self.check_alive = lambda: None
+
     def folder(self) -> Path:
         """Where the newest life's journal is."""
         return stream_folder(self.data_dir, "execution", f"20260810T221500-{self._lives:08x}")

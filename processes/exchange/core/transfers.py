@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +14,7 @@ from processes.exchange.core.rejections import Rejection, not_found
 __all__ = ["MAX_SHARD", "Transfer", "Transfers"]
 
 MAX_SHARD: Final = 100
+KEPT: Final = 10_000  # of one user; older ones are forgotten, with their ids
 PERCENT: Final = 100
 
 
@@ -39,7 +41,7 @@ class Transfer(msgspec.Struct, frozen=True):
             bool(self.client_transfer_id)
             and self.client_transfer_id == earlier.client_transfer_id
             and self.is_between_accounts == earlier.is_between_accounts
-            and self.source == earlier.source
+            and (self.is_between_accounts or self.source == earlier.source)
         )
 
 
@@ -48,14 +50,14 @@ class Transfers:
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
-        self._done: dict[str, list[Transfer]] = {}
+        self._done: dict[str, deque[Transfer]] = {}
         self._targets: dict[str, dict[int, int]] = {}
 
     def move(self, member: Member, asked: Transfer) -> Transfer:
         """Move free money; `asked` has no id yet."""
         source_account = member.account(asked.from_account)
         destination_account = member.account(asked.to_account)
-        done = self._done.setdefault(member.user_id, [])
+        done = self._done.setdefault(member.user_id, deque(maxlen=KEPT))
         if any(asked.repeats(earlier) for earlier in done):
             raise Rejection.nested(409, "transfer_already_exists")
         if asked.amount_e6 <= 0:
@@ -75,7 +77,7 @@ class Transfers:
 
     def of(self, member: Member, *, between_accounts: bool = False) -> list[Transfer]:
         """A user's transfers between shards, or those between accounts; newest first."""
-        done = reversed(self._done.get(member.user_id, []))
+        done = reversed(self._done.get(member.user_id, ()))
         return [t for t in done if t.is_between_accounts == between_accounts]
 
     def get(self, member: Member, transfer_id: str) -> Transfer:

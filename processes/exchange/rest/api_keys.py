@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from aiohttp import web
@@ -61,10 +62,11 @@ async def create(request: web.Request) -> web.Response:
 async def generate(request: web.Request) -> web.Response:
     """With a key pair that is made here; the private key is told this once."""
     house, asker = asked(request)
+    asker.check_unlocked()
     body = json_object(await request.read())
     fields = Fields(body, "GenerateApiKeyRequest", KINDS)
     algorithm = Algorithm.RSA if not fields.text("key_type") else fields.word("key_type", Algorithm)
-    made = new_key(algorithm)
+    made = await asyncio.to_thread(new_key, algorithm)
     house.keys.add(_key(asker, fields, body, made.api_key_id, made.private_key.public_key()))
     reply = {"api_key_id": made.api_key_id, "key_type": algorithm, "private_key": _pem(made)}
     return answer(reply, 201)

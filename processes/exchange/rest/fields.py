@@ -77,6 +77,10 @@ class Fields:
         """A truth value, false when it is not given."""
         return bool(self._body.get(name))
 
+    def has(self, name: str) -> bool:
+        """Whether it is given."""
+        return self._body.get(name) is not None
+
     def integer(self, name: str) -> int | None:
         """A whole number, None when it is not given."""
         value: int | None = self._body.get(name)

@@ -87,10 +87,10 @@ async def cancel(request: web.Request) -> web.Response:
 async def cancel_batch(request: web.Request) -> web.Response:
     """Cancel several orders; each fails by itself."""
     house, asker = asked(request)
+    wanted = [Fields(i, CANCEL, CANCEL_KINDS) for i in _items(json_object(await request.read()))]
+    ids = [fields.text("order_id", required=True) for fields in wanted]
     rows = []
-    for item in _items(json_object(await request.read())):
-        fields = Fields(item, CANCEL, CANCEL_KINDS)
-        order_id = fields.text("order_id", required=True)
+    for fields, order_id in zip(wanted, ids, strict=True):
         row: dict[str, Any] = {"order_id": order_id, "client_order_id": None}
         try:
             account = asker.account(fields.subaccount())

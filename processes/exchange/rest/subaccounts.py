@@ -10,7 +10,7 @@ from processes.exchange.core.rejections import Rejection
 from processes.exchange.core.transfers import Transfer
 from processes.exchange.house import answer, asked
 from processes.exchange.rest import views
-from processes.exchange.rest.fields import Fields, json_object
+from processes.exchange.rest.fields import Fields, invalid, json_object
 from processes.exchange.rest.money_requests import subaccount_transfer_of
 from processes.exchange.rest.pages import page
 
@@ -97,8 +97,11 @@ async def set_netting(request: web.Request) -> web.Response:
     fields = Fields(
         json_object(await request.read()), "UpdateSubaccountNettingRequest", NETTING_KINDS
     )
-    number = asker.account(fields.subaccount("subaccount_number")).number
-    if fields.flag("enabled"):
+    named, enabled = fields.subaccount("subaccount_number"), fields.flag("enabled")
+    if named is None or not fields.has("enabled"):
+        raise invalid("subaccount_number and enabled are required")
+    number = asker.account(named).number
+    if enabled:
         asker.member.netting.add(number)
     else:
         asker.member.netting.discard(number)

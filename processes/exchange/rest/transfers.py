@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from ipc.units import format_price
+from processes.exchange.core.rejections import not_found
 from processes.exchange.core.transfers import Transfer
 from processes.exchange.house import answer, asked
 from processes.exchange.rest.fields import json_object
@@ -47,7 +48,8 @@ def _row(transfer: Transfer) -> dict[str, Any]:
 async def list_transfers(request: web.Request) -> web.Response:
     """Newest first."""
     house, asker = asked(request)
-    found = house.transfers.of(asker.member)
+    seen = {account.number for account in asker.accounts(None)}
+    found = [t for t in house.transfers.of(asker.member) if seen & {t.from_account, t.to_account}]
     operation = "GetIntraExchangeInstanceTransfers"
     rows, cursor = page(found, request.query, operation, TRANSFER_PAGES)
     return answer({"transfers": [_row(t) for t in rows], "cursor": cursor})
@@ -57,6 +59,8 @@ async def get_transfer(request: web.Request) -> web.Response:
     """One of them."""
     house, asker = asked(request)
     transfer = house.transfers.get(asker.member, request.match_info["transfer_id"])
+    if not {a.number for a in asker.accounts(None)} & {transfer.from_account, transfer.to_account}:
+        raise not_found()
     return answer({"transfer": _row(transfer)})
 
 

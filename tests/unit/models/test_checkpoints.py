@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoints import CheckpointError, Checkpoints, State
-from models.train_settings import Settings
+from models.learning.checkpoints import CheckpointError, Checkpoints, State
+from models.learning.settings import Settings
 
 SPLIT = {"train": ("A",), "validation": ("B",), "test": ()}
 

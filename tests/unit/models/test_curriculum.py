@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.training_sessions import market
 
-from models.curriculum import Curriculum, activity, markets_of_stage
+from models.learning.curriculum import Curriculum, activity, markets_of_stage
 from models.sessions import RecordedSession
 
 

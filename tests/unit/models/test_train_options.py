@@ -8,9 +8,9 @@ import pytest
 from support.training_sessions import market
 
 from models.actions import Pricing
-from models.curriculum import Curriculum
-from models.train_options import check, parse, select, settings_of, split_of
-from models.train_settings import Settings
+from models.learning.curriculum import Curriculum
+from models.learning.options import check, parse, select, settings_of, split_of
+from models.learning.settings import Settings
 
 STANDARD = ["--recordings", "r", "--out", "o"]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -109,6 +109,8 @@ def test_stages_are_whole_rollouts_and_end_where_they_should() -> None:
 
 
 def test_the_file_of_the_shipped_model_is_a_training() -> None:
-    options = parse(["--config", str(REPOSITORY / "models" / "train_default.toml"), *STANDARD])
+    options = parse(
+        ["--config", str(REPOSITORY / "models" / "learning" / "default.toml"), *STANDARD]
+    )
     check(options)
     assert settings_of(options).seed == 1

@@ -10,8 +10,7 @@ from support.recordings import needs_recordings, recordings_folder
 from support.training_sessions import market, nanoseconds
 
 from ipc.messages import Environment
-from models.sessions import RecordedSession
-from models.training import (
+from models.learning.training import (
     SplitError,
     chosen,
     moment_ns,
@@ -20,6 +19,7 @@ from models.training import (
     split_by_days,
     split_by_time,
 )
+from models.sessions import RecordedSession
 
 HOURS = [
     *("2026-08-05T08:00", "2026-08-05T23:45", "2026-08-06T08:00", "2026-08-07T08:00"),

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from models.baselines import BASELINES
-from models.checkpoints import State
 from models.decisions import Policy
 from models.evaluate import Outcome, Worlds, compare, run_policy
-from models.learner import begun, learn, policy_of
-from models.train_settings import Settings
-from models.training import Split, rolling_splits
+from models.learning.checkpoints import State
+from models.learning.learner import begun, learn, policy_of
+from models.learning.settings import Settings
+from models.learning.training import Split, rolling_splits
 
 __all__ = ["Trial", "figures", "rolling_trials", "trial"]
 

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
-from models.train_settings import Settings
+from models.learning.settings import Settings
 
 __all__ = ["CheckpointError", "Checkpoints", "State"]
 

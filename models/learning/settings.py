@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from models.actions import Pricing
-from models.curriculum import LEAST_STAGES, Curriculum
+from models.learning.curriculum import LEAST_STAGES, Curriculum
 from models.observation import OBSERVATION_V1
 from models.simulation import Rules
 

@@ -19,14 +19,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from ipc.clock import mono_ns
-from models.checkpoints import Checkpoints, State
-from models.curriculum import markets_of_stage
 from models.decisions import Observations, Policy
-from models.network import NetworkPolicy, Normaliser
+from models.learning.checkpoints import Checkpoints, State
+from models.learning.curriculum import markets_of_stage
+from models.learning.network import NetworkPolicy, Normaliser
+from models.learning.settings import Settings
 from models.observation import builder_of
 from models.sessions import RecordedSession, Tape, make_tape
 from models.simulation import Simulation
-from models.train_settings import Settings
 from models.vec_env import BatchedVecEnv
 from models.world import World, world_of
 

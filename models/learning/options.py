@@ -16,11 +16,18 @@ import msgspec
 
 from ipc.messages import Environment
 from models.actions import Pricing
-from models.curriculum import Curriculum
+from models.learning.curriculum import Curriculum
+from models.learning.settings import Settings
+from models.learning.training import (
+    Split,
+    chosen,
+    moment_ns,
+    split_at,
+    split_by_days,
+    split_by_time,
+)
 from models.observation import BUILDERS
 from models.sessions import RecordedSession
-from models.train_settings import Settings
-from models.training import Split, chosen, moment_ns, split_at, split_by_days, split_by_time
 
 __all__ = ["check", "parse", "select", "settings_of", "split_of"]
 
