@@ -62,7 +62,7 @@ async def test_several_subaccounts_and_none_named_is_refused(tmp_path):
     async with executing(tmp_path, starts=False) as rig:
         fund(rig)
         rig.start()
-        with pytest.raises(ConfigError, match="KALSHI_SUBACCOUNT is empty.* trade in: 0, 1"):
+        with pytest.raises(ConfigError, match=r"KALSHI_SUBACCOUNT is empty.* trade in: 0, 1"):
             await rig.until(lambda: False, "never")
         assert rig.at_exchange("") == []
         rig.forget()
