@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Final, NoReturn
 
 import numpy as np
@@ -229,7 +230,10 @@ class ExecutionService:
                 subaccount=self._settings.execution.subaccount,
                 seed=self._life,
             )
-            await self._check_subaccount(client)
+            async with AsyncExitStack() as unless_taken:
+                unless_taken.push_async_callback(client.close)
+                await self._check_subaccount(client)
+                unless_taken.pop_all()
             self._gateway.client = client
         self._gateway.client.sign_with(signer)  # not a new client: requests may be under way
         return await KalshiSocket.connect(self._target, signer)
