@@ -109,7 +109,9 @@ def check_export(path: Path, network: Any, observations: Observations) -> float:
     return difference
 
 
-def _manifest(run: Run, model_id: str, path: Path, difference: float, checked: int) -> Manifest:
+def _manifest(
+    run: Run, model_id: str, path: Path, difference: float, checked: int, code: str
+) -> Manifest:
     settings = run.settings
     libraries = run.libraries | {n: version(n) for n in ("onnx", "onnxruntime")}
     return Manifest(
@@ -132,7 +134,7 @@ def _manifest(run: Run, model_id: str, path: Path, difference: float, checked: i
         max_difference=difference,
         checked_observations=checked,
         libraries=libraries,
-        revision=revision(),
+        revision=code,
         evaluation=run.evaluation,
     )
 
@@ -143,6 +145,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
 
     from models.learning.network import ActorCritic
 
+    code = revision()  # before the shipped model, which is in the tree, is written over
     run = msgspec.json.decode((model_path.parent / RUN).read_bytes(), type=Run)
     observations = np.load(model_path.parent / OBSERVATIONS)
     algorithms: dict[str, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
@@ -155,7 +158,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
     _forget_origin(path)
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name
-    manifest = _manifest(run, name, path, difference, len(observations))
+    manifest = _manifest(run, name, path, difference, len(observations), code)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (out / MANIFEST_FILE).write_bytes(text + b"\n")
     return manifest
