@@ -132,6 +132,12 @@ class Stack:
         assert self._process is not None
         return self._process.pid
 
+    def runs(self) -> bool:
+        """True; a stack that has ended by itself is an error, with its last words."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.said[-2_000:]
+        return True
+
     @property
     def said(self) -> str:
         return self.log.read_text()
