@@ -27,7 +27,7 @@ from tests.support.stack import ACTORS, Stack
 __all__ = ["run"]
 
 MARKETS: Final = 128
-SPEED: Final = 16  # of market time
+SPEED: Final = 8  # of market time
 THROTTLE_MS: Final = 250 * SPEED  # of market time: 250 ms of real time
 SECONDS: Final = 20.0
 SETTLED_S: Final = 10.0  # after the first decision, before anything is counted
