@@ -164,15 +164,15 @@ def _write(
 
 def _runs(outcomes: Sequence[Outcome], setting: dict[str, str], begun_ns: int) -> list[ModelRun]:
     """One note for each model that was judged."""
-    figures_of = {o["policy"]: o for o in figures(outcomes, setting)["outcomes"]}
+    code = revision()
     return [
         ModelRun(
             kind="evaluate",
             model_id=o.policy,
             model_hash=o.model_hash,
-            code_version=revision(),
+            code_version=code,
             config=setting,
-            metrics=figures_of[o.policy],
+            metrics=msgspec.to_builtins(o),
             started_ns=begun_ns,
             ended_ns=real_ns(),
         )

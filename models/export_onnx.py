@@ -24,7 +24,14 @@ import onnxruntime as ort
 from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS
 from models.decisions import Observations
 from models.observation import builder_of
-from models.policy import MANIFEST_FILE, MANIFEST_VERSION, MODEL_FILE, Manifest, ModelError
+from models.policy import (
+    MANIFEST_FILE,
+    MANIFEST_VERSION,
+    MODEL_FILE,
+    Manifest,
+    ModelError,
+    write_aside,
+)
 from models.runs import revision
 from models.train import OBSERVATIONS, RUN, Run
 
@@ -159,8 +166,7 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name
     manifest = _manifest(run, name, path, difference, len(observations), code)
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    (out / MANIFEST_FILE).write_bytes(text + b"\n")
+    write_aside(out / MANIFEST_FILE, manifest)
     return manifest
 
 

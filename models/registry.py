@@ -23,6 +23,7 @@ import msgspec
 from ipc.clock import real_ns
 from models.active import Active, Change, Deed, Entry, active_path, load_entry, read_active, shipped
 from models.baselines import BASELINES
+from models.evaluation.comparison import LEAST_MARKETS
 from models.policy import (
     DEFAULT_ID,
     MANIFEST_FILE,
@@ -38,8 +39,14 @@ __all__ = ["Registry", "main", "shortfalls"]
 
 
 def shortfalls(manifest: Manifest) -> tuple[str, ...]:
-    """The baselines that a model does not beat on validation, each with its lower bound."""
-    found = []
+    """What speaks against a model: baselines that it does not beat, each with its lower bound.
+
+    As `models.evaluation.comparison.beats_all`, by the figures in the manifest.
+    """
+    markets = int(manifest.evaluation.get("markets", 0))
+    found = (
+        [] if markets >= LEAST_MARKETS else [f"any ({markets} markets, it takes {LEAST_MARKETS})"]
+    )
     for name in BASELINES:
         low = manifest.evaluation.get(f"minus_{name}_low95")
         if low is None:

@@ -12,7 +12,10 @@ __all__ = ["ModelRun", "revision"]
 
 
 class ModelRun(msgspec.Struct, frozen=True):
-    """A model that was made from sessions, or judged on them; `kind` is train or evaluate."""
+    """A model that was made from sessions, or judged on them; `kind` is train or evaluate.
+
+    The hash is that of what was there: of the learner's file, or of the policy that was judged.
+    """
 
     kind: str
     model_id: str

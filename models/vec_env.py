@@ -61,16 +61,16 @@ class BatchedVecEnv(VecEnv):
         """The same for every environment."""
         return [getattr(self, attr_name)] * len(self._chosen(indices))
 
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+    def set_attr(self, attr_name: str, _value: Any, _indices: Any = None) -> None:
         """Refused: environments share their rules."""
-        raise NotImplementedError(f"{attr_name} of a batch cannot be set")
+        raise AttributeError(f"{attr_name} of a batch cannot be set")
 
     def env_method(
         self, method_name: str, *_args: Any, indices: Any = None, **_kwargs: Any
     ) -> list[Any]:
         """Only `action_masks`."""
         if method_name != "action_masks":
-            raise NotImplementedError(f"a batch has no method {method_name}")
+            raise AttributeError(f"a batch has no method {method_name}")
         masks = self.simulation.masks()
         return [masks[i] for i in self._chosen(indices)]
 

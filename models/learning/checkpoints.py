@@ -11,6 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from models.learning.settings import Settings
+from models.policy import write_aside
 
 __all__ = ["CheckpointError", "Checkpoints", "State"]
 
@@ -93,6 +94,4 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Name the stage whose file has been written."""
-        aside = self._folder / f"{STATE}.part"
-        aside.write_bytes(msgspec.json.format(msgspec.json.encode(state)) + b"\n")
-        aside.replace(self._folder / STATE)
+        write_aside(self._folder / STATE, state)

@@ -20,8 +20,8 @@ BUYS_YES = (0.0, 9.0, 0.0, 0.0, 0.0)
 
 
 def beating(low: float = 0.5) -> dict[str, float]:
-    """An evaluation with the same lower bound against every baseline."""
-    return {f"minus_{name}_low95": low for name in BASELINES}
+    """An evaluation on many markets with the same lower bound against every baseline."""
+    return {f"minus_{name}_low95": low for name in BASELINES} | {"markets": 26.0}
 
 
 def make_model(

@@ -72,17 +72,21 @@ def group_account_of(body: dict[str, Any], struct: str) -> int | None:
     return Fields(body, struct, GROUP_KINDS).subaccount()
 
 
+def _shard(fields: Fields, name: str) -> int:
+    """The first one where none is named."""
+    shard = fields.integer(name) or 0
+    if not 0 <= shard <= MAX_SHARD:
+        raise invalid(f"invalid {name}: {shard}")
+    return shard
+
+
 def transfer_of(body: dict[str, Any], now_ms: int) -> Transfer:
     """`POST /portfolio/intra_exchange_instance_transfer`."""
     fields = Fields(body, "IntraExchangeInstanceTransferRequest", TRANSFER_KINDS)
     for name in ("source", "destination"):
         if fields.text(name, required=True) != INSTANCE:
             raise invalid(f"invalid {name}: only {INSTANCE} is served here")
-    source = fields.integer("source_exchange_shard") or 0
-    destination = fields.integer("destination_exchange_shard") or 0
-    for shard in (source, destination):
-        if not 0 <= shard <= MAX_SHARD:
-            raise invalid(f"invalid exchange shard: {shard}")
+    source, destination = (_shard(fields, f"{e}_exchange_shard") for e in ("source", "destination"))
     accounts = [fields.subaccount(f"{end}_subaccount") or 0 for end in ("source", "destination")]
     client_id = fields.client_id("client_transfer_id")
     if client_id and any(accounts):
@@ -106,9 +110,7 @@ def subaccount_transfer_of(body: dict[str, Any], now_ms: int) -> Transfer:
         client_id = str(uuid.UUID(fields.text("client_transfer_id", required=True)))
     except ValueError:
         raise invalid("invalid client_transfer_id: it must be a UUID") from None
-    shard = fields.integer("exchange_index") or 0
-    if not 0 <= shard <= MAX_SHARD:
-        raise invalid(f"invalid exchange_index: {shard}")
+    shard = _shard(fields, "exchange_index")
     ends = [fields.subaccount(f"{end}_subaccount") for end in ("from", "to")]
     if ends[0] is None or ends[1] is None:
         raise invalid("from_subaccount and to_subaccount are required")

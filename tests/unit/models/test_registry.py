@@ -83,6 +83,14 @@ def test_one_baseline_that_is_not_beaten_refuses_by_name(
     assert not active_path(tmp_path).exists()
 
 
+def test_few_markets_are_no_proof(models: Registry, tmp_path: Path) -> None:
+    make_model(tmp_path, "enough", evaluation=beating() | {"markets": 10.0})
+    make_model(tmp_path, "lucky", evaluation=beating() | {"markets": 9.0})
+    assert models.promote("enough").live.model_id == "enough"
+    with pytest.raises(ModelError, match=r"any \(9 markets, it takes 10\)"):
+        models.promote("lucky")
+
+
 def test_an_override_is_written_into_the_manifest_and_shown(
     models: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
