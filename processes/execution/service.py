@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import Final, NoReturn
 
 import numpy as np
@@ -244,8 +245,10 @@ class ExecutionService:
             return
         try:
             seen = {number for number, _ in await client.subaccount_balances()}
-        except ApiError:
-            return  # who is refused this has none
+        except ApiError as error:
+            if error.http_status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                raise
+            return  # who may not ask has none
         if len(seen) > 1:
             raise ConfigError(
                 "KALSHI_SUBACCOUNT is empty, and the key sees several subaccounts; allowed: "

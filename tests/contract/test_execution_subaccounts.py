@@ -68,6 +68,16 @@ async def test_several_subaccounts_and_none_named_is_refused(tmp_path):
         rig.forget()
 
 
+async def test_an_answer_that_did_not_come_is_asked_for_again(tmp_path):
+    async with executing(tmp_path, starts=False) as rig:
+        fund(rig)
+        rig.exchange.order("fault", kind="error_next", status=429, method="GET", calls=4)
+        rig.start()
+        with pytest.raises(ConfigError, match="KALSHI_SUBACCOUNT is empty"):
+            await rig.until(lambda: False, "never")
+        rig.forget()
+
+
 @pytest.mark.parametrize("environ", [{"RL_ACTOR_ENABLED": "false"}, {"KALSHI_SUBACCOUNT": "0"}])
 async def test_who_does_not_trade_or_names_one_may_have_several(tmp_path, environ):
     async with executing(tmp_path, starts=False, **environ) as rig:
