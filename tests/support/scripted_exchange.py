@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -52,7 +53,10 @@ class Peer:
 
 @contextlib.asynccontextmanager
 async def scripted_exchange(
-    on_event: Callable[[Peer], Awaitable[None]], *, answers_pings: bool = True
+    on_event: Callable[[Peer], Awaitable[None]],
+    *,
+    answers_pings: bool = True,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[KalshiTarget, list[Peer]]]:
     """Serve; `on_event` is told of a connection after everything that comes over it."""
     peers: list[Peer] = []
@@ -64,9 +68,10 @@ async def scripted_exchange(
             while data := await reader.read(1 << 16):
                 await peer.take(data, on_event)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    urls = (f"http://{host}/trade-api/v2", f"ws://{host}/trade-api/ws/v2")
+    s = "s" if tls else ""
+    urls = (f"http{s}://{host}/trade-api/v2", f"ws{s}://{host}/trade-api/ws/v2")
     try:
         yield KalshiTarget(Environment.SIMULATED, *urls), peers
     finally:

@@ -1,7 +1,8 @@
 """The WebSocket connection: signed upgrade, typed frames, each with its time of arrival.
 
 Bounded: beyond `MAX_QUEUE` waiting frames the socket is no longer read, and the exchange notices.
-Liveness is ping and pong, not traffic.
+It is read in pieces of at most `MAX_READ` bytes, so that as many frames wait at most, and those of
+one more piece. Liveness is ping and pong, not traffic.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = ["KalshiSocket", "Stamped"]
 
 MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
+MAX_READ: Final = 1 << 17  # bytes
 MAX_MESSAGE: Final = 64 << 20  # bytes, the exchange's own limit
 OPEN_TIMEOUT: Final = 10.0  # seconds
 CLOSE_TIMEOUT: Final = 0.3  # seconds for a goodbye that loses nothing when it is not heard
@@ -48,6 +50,15 @@ PING_INTERVAL: Final = 20.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
+
+# What a transport calls on picows itself.
+_PASSED: Final = (
+    "buffer_updated",
+    "connection_lost",
+    "eof_received",
+    "pause_writing",
+    "resume_writing",
+)
 
 Stamped = tuple[Frame, int]
 
@@ -131,6 +142,23 @@ class _Inbox(WSListener):
             self._paused = None
 
 
+class _Pieces(asyncio.BufferedProtocol):
+    """Between transport and picows: a read brings at most `MAX_READ` bytes.
+
+    picows doubles its buffer whenever one read fills it. A system may hold tens of megabytes for a
+    reader that falls behind; they would all be read, and become frames, at once.
+    """
+
+    def __init__(self, inner: asyncio.BufferedProtocol) -> None:
+        self._get_buffer = inner.get_buffer
+        for name in _PASSED:
+            setattr(self, name, getattr(inner, name))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """A part of what picows has room for."""
+        return memoryview(self._get_buffer(sizehint))[:MAX_READ]
+
+
 class KalshiSocket:
     """One connection; after `SocketClosed` make a new one and subscribe anew."""
 
@@ -167,6 +195,7 @@ class KalshiSocket:
                     auto_ping_idle_timeout=ping_interval,
                     auto_ping_reply_timeout=ping_timeout,
                     proxy=_proxy(target),
+                    use_aiofastnet=False,  # over TLS it may keep the last bytes of a piece
                 )
         except WSHandshakeError as error:
             raise _refused(target.ws_url, error) from None
@@ -174,7 +203,15 @@ class KalshiSocket:
             words = str(error) or type(error).__name__
             raise ExchangeUnavailable(f"{target.ws_url}: {words}") from None
         assert isinstance(inbox, _Inbox)
+        inner = transport.underlying_transport.get_protocol()
+        assert isinstance(inner, asyncio.BufferedProtocol)
+        transport.underlying_transport.set_protocol(_Pieces(inner))
         return cls(transport, inbox)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that have come and were not taken yet."""
+        return len(self._inbox.waiting)
 
     @property
     def latency_ns(self) -> int:
