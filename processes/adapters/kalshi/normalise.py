@@ -69,7 +69,7 @@ _STATUSES: Final = {
 
 # The same few thousand texts come again and again.
 _price = lru_cache(maxsize=16_384)(parse_price)
-_count = lru_cache(maxsize=65_536)(parse_count)
+_count = lru_cache(maxsize=16_384)(parse_count)
 
 
 class MarketInfo(msgspec.Struct, frozen=True):
