@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from models.actions import Mask
 from models.observation import Builder
@@ -39,7 +40,16 @@ class Policy(Protocol):
         ...
 
 
+@njit(cache=True)
 def masked_argmax(logits: Logits, masks: Mask) -> npt.NDArray[np.int64]:
-    """The best allowed action of each row; the first of equals."""
-    best: npt.NDArray[np.int64] = np.where(masks, logits, -np.inf).argmax(axis=1)
-    return best
+    """The best allowed action of each row, float[n, 5] and bool[n, 5]; the first of equals.
+
+    A logit that is no number never wins; where nothing can, action 0 (HOLD) does.
+    """
+    chosen = np.zeros(len(logits), np.int64)
+    for i in range(len(logits)):
+        best = -np.inf
+        for action in range(logits.shape[1]):
+            if masks[i, action] and logits[i, action] > best:
+                best, chosen[i] = logits[i, action], action
+    return chosen

@@ -156,7 +156,7 @@ class OnnxPolicy:
         self._session = _session(folder, data, self.builder.size)
         self._observation = np.zeros((1, self.builder.size), np.float32)
         self._logits = np.zeros((1, N_ACTIONS), np.float32)
-        self._value = np.zeros((1, 1), np.float32)
+        self._value = np.zeros(1, np.float32)  # what the graph gives as [1, 1]
         self._binding = self._bind()
 
     def _bind(self) -> ort.IOBinding:
@@ -164,7 +164,7 @@ class OnnxPolicy:
         for name, array, bind in (
             ("obs", self._observation, binding.bind_input),
             ("logits", self._logits, binding.bind_output),
-            ("value", self._value, binding.bind_output),
+            ("value", self._value[:, None], binding.bind_output),
         ):
             bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
         return binding
@@ -174,7 +174,7 @@ class OnnxPolicy:
         if len(observations) == 1:
             self._observation[:] = observations
             self._session.run_with_iobinding(self._binding)
-            logits, values = self._logits.copy(), self._value[:, 0].copy()
+            logits, values = self._logits.copy(), self._value.copy()
         else:
             logits, value = self._session.run(["logits", "value"], {"obs": observations})
             values = value[:, 0]

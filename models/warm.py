@@ -24,7 +24,8 @@ from ipc.book_table import BookTable, BookTableWriter
 from ipc.journal import EventSegments
 from ipc.messages import BookSide
 from ipc.units import LINEAR_CENT
-from models.actions import Action, LimitOrderActionSpace, Pricing
+from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing
+from models.decisions import masked_argmax
 from models.fees import FeeRule, FeeSchedule, OrderFees
 from models.observation import LiveObservationAdapter
 from models.portfolio import Portfolio
@@ -99,6 +100,7 @@ def _decide(row: b.Row, account: a.AccountRow) -> None:
     space.mask(row, account)
     for action in Action:
         space.order_for(action, row, account)
+    masked_argmax(np.zeros((1, N_ACTIONS), np.float32), np.ones((1, N_ACTIONS), np.bool_))
 
 
 def _plain_book() -> None:

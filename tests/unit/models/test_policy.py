@@ -44,8 +44,12 @@ def test_one_observation_and_many_give_the_same(model: Path) -> None:
     together = policy.decide(many, masks)
     alone = [policy.decide(many[i : i + 1], masks[:1]) for i in range(16)]
     assert np.allclose(together.logits, np.concatenate([d.logits for d in alone]), atol=1e-5)
+    values = [d.values for d in alone if d.values is not None]
+    assert together.values is not None
+    assert np.allclose(together.values, np.concatenate(values), atol=1e-5)
     assert together.actions.tolist() == [int(d.actions[0]) for d in alone]
     assert len({tuple(row) for row in together.logits.tolist()}) == 16
+    assert len(set(together.values.tolist())) == 16
 
 
 def test_a_forbidden_action_is_never_chosen(model: Path) -> None:
