@@ -21,7 +21,7 @@ from models.policy import load_strategy
 __all__ = ["run"]
 
 FINE: Final = PriceGrid([PriceRange(0, ONE_DOLLAR_E4, 10)])  # 999 prices a leg
-BATCHES: Final = (1, 8, 64)
+BATCHES: Final = (1, 8, 64, 100)
 
 Calls = dict[str, Callable[[], object]]
 
