@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from typing import Final
 
+from ipc.messages import ActorModels
 from models.active import Entry, Stamp, load_entry, read_active, stamp_of
 from models.decisions import Policy
 from models.observation import BUILDERS
@@ -44,6 +45,18 @@ class Models:
     def faults(self) -> int:
         """Of every model that was live."""
         return self._past_faults + self.live.faults
+
+    @property
+    def roles(self) -> ActorModels:
+        """Who decides now, and who shadows it."""
+        live = self.live.policy
+        shadow = None if self.shadow is None else self.shadow.policy
+        return ActorModels(
+            live=live.model,
+            live_hash=live.model_hash,
+            shadow=None if shadow is None else shadow.model,
+            shadow_hash=None if shadow is None else shadow.model_hash,
+        )
 
     async def follow(self) -> None:
         """For ever: look whether the registry changed, and let its models take over."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from ipc.clock import Clock, mono_ns
 from ipc.doorbell import Bell
-from ipc.messages import Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import ready_topic
 from models.decisions import Policy
 from models.market_choice import MarketChoice
@@ -56,6 +56,7 @@ class ActorService:
         self._ids = IntentIds(stream.session_uid)
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         self._models = Models(settings, policy, self._counts, log)
+        self._told: ActorModels | None = None
         self._due = Due()
         self._session = SessionOfBooks()
         self._last_event_no = 0
@@ -156,7 +157,7 @@ class ActorService:
     def _shadow(
         self, decider: Decider, questions: Sequence[Question], session_uid: str, woken_mono_ns: int
     ) -> None:
-        """The same questions to a model whose answers are only recorded."""
+        """The same questions to a model whose answers are recorded and shown."""
         decisions = decider.decide(questions)
         hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
         self._outbox.note(
@@ -199,7 +200,7 @@ class ActorService:
         return Parcel(record, action, intent)
 
     async def _watch(self) -> None:
-        """Look for tables, drop markets that are gone, and report once a second."""
+        """Look for tables, drop markets that are gone, say who decides; report once a second."""
         watches = 0
         while True:
             self._books.refresh()
@@ -207,7 +208,11 @@ class ActorService:
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)
-            if watches % STATS_WATCHES == 0:
+            roles, due = self._models.roles, watches % STATS_WATCHES == 0
+            if due or roles != self._told:
+                self._told = roles
+                self._wires.publisher.send("models", roles)
+            if due:
                 self._report()
             watches += 1
             await asyncio.sleep(WATCH)

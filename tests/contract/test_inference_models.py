@@ -209,7 +209,7 @@ async def test_a_shadow_decides_on_the_same_and_never_sends(tmp_path):
     async with acting(tmp_path, **FOLLOWS) as rig:
         market = await market_of(rig)
         await market.until(lambda: rig.service.counters["shadow_decisions"] >= 20)
-        assert market.models == ["onnx:holds"], "what a shadow decides is not published"
+        assert market.models == ["onnx:holds"], "a shadow decides nothing"
         live = {d.event_no: d for d in rig.decisions() if not d.shadow}
         for decision in shadows(rig):
             beside = live[decision.event_no]

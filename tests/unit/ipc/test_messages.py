@@ -32,6 +32,8 @@ def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         return st.lists(st.integers(-(2**63), 2**63 - 1)).map(tuple)
     if hint == tuple[tuple[int, int, int], ...]:
         return st.lists(st.tuples(*3 * [st.integers(0, 10_000)])).map(tuple)
+    if hint == tuple[m.ActorAction, ...]:
+        return st.lists(_fields(m.ActorAction), max_size=2).map(tuple)
     return st.from_type(hint).filter(lambda v: not isinstance(v, int) or abs(v) < 2**63)
 
 
