@@ -21,7 +21,7 @@ from processes.inference.outbox import Outbox, Parcel
 from processes.inference.records import PRODUCER, Records
 from processes.inference.sessions import SessionOfBooks
 from processes.inference.tables import Accounts, Books
-from processes.inference.ticks import Evaluated, Questions, Ticks
+from processes.inference.ticks import Evaluated, Questions, Ticks, kept
 from processes.inference.wires import open_wires
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
@@ -128,9 +128,15 @@ class ActorService:
         session_uid = self._session.of(self._books.refresh())
         if session_uid is None:
             return
-        triggers = self._due.take()
+        triggers, shadow = self._due.take(), self._models.shadow
+        asked: list[list[Question]] = []
         for first in range(0, len(triggers), BATCH):
-            self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
+            questions = self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
+            last = first + BATCH >= len(triggers)
+            asked.append(questions if last or shadow is None else kept(questions))
+        if shadow is not None:  # only now: it must not delay what is sent
+            for questions in asked:
+                self._shadow(shadow, questions, session_uid, woken_mono_ns)
 
     def _announced(self, session_uid: str) -> None:
         """With another session the books have another writer: every history is void."""
@@ -141,18 +147,21 @@ class ActorService:
         self._wires.collector.ask_for(ready_topic(session_uid))
         self._log("session", uid=session_uid)
 
-    def _batch(self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int) -> None:
+    def _batch(
+        self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int
+    ) -> list[Question]:
+        """Decide and send -> the questions that were answered; none when the journal refused."""
         ticks = self._ticks.evaluate(triggers, self._models.histories)
         if not ticks:
-            return
+            return []
         questions = self._questions.ask(ticks)
         parcels = self._decide(ticks, questions, session_uid, woken_mono_ns)
         self._last_event_no = max(p.tick.event_no for p in parcels)
         if not self._outbox.send(parcels):
             for tick in ticks:  # a history holds nothing that is not recorded
                 self._models.histories.forget(tick.ticker)
-        elif self._models.shadow is not None:  # only now: it must not delay what is sent
-            self._shadow(self._models.shadow, questions, session_uid, woken_mono_ns)
+            return []
+        return questions
 
     def _shadow(
         self, decider: Decider, questions: Sequence[Question], session_uid: str, woken_mono_ns: int

@@ -16,6 +16,7 @@ from ipc.messages import ActorAction, ActorModels, ShadowActions
 from ipc.sockets import Subscriber
 from models.registry import Registry
 from processes.inference import service
+from processes.inference.decide import BATCH
 
 FOLLOWS = {"RL_ACTOR_STRATEGY": "registry"}
 STEP_MS = 250
@@ -139,3 +140,23 @@ async def test_another_shadow_is_told_of_at_once(tmp_path, monkeypatch):
                 async with asyncio.timeout(PATIENCE):
                     while (await heard.recv())[1].shadow != wanted:
                         pass
+
+
+async def test_a_shadow_waits_until_every_market_due_has_its_live_decision(tmp_path):
+    two_models(tmp_path, "buys")
+    tickers = [f"KX-{n}" for n in range(BATCH + 6)]
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        await rig.until(lambda _: rig.service._models.shadow is not None)
+        (await rig.start(*tickers)).close()
+        collector = rig.collect(*tickers, uid="c-2")
+        for n, ticker in enumerate(tickers):
+            collector.snapshot(0, ticker, yes={30: n + 1})
+        collector.flush()  # all wait for the session's name, however their triggers arrive
+        await rig.follow("c-2")
+        await rig.counted("shadow_decisions", len(tickers))
+        decisions = rig.decisions()
+        assert [d.shadow for d in decisions] == [False] * len(tickers) + [True] * len(tickers)
+        live, shadow = decisions[: len(tickers)], decisions[len(tickers) :]
+        assert [d.market_ticker for d in shadow] == tickers
+        assert [d.observation for d in shadow] == [d.observation for d in live]
+        assert len({d.observation for d in live}) == len(tickers), "every book is another one"
