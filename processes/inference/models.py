@@ -77,7 +77,12 @@ class Models:
             self._refuse(error)
             return
         await self._switch_live(active.live)
-        await self._switch_shadow(active.shadow)
+        if not self._is_overtaken():
+            await self._switch_shadow(active.shadow)
+
+    def _is_overtaken(self) -> bool:
+        """Whether another command came meanwhile: what it took back must not decide even once."""
+        return stamp_of(self._settings.data_dir) != self._stamp
 
     async def _switch_live(self, entry: Entry) -> None:
         if _is(entry, self.live):
@@ -108,12 +113,16 @@ class Models:
             self._log("warning_differs_from_training", **{name: how})
 
     async def _loaded(self, entry: Entry, *, enabled: bool) -> Decider | None:
-        """A model that has already answered once, None where it cannot."""
+        """A model that has already answered once, None where it cannot or is wanted no longer."""
         try:
-            return await asyncio.to_thread(self._load, entry, enabled)
+            decider = await asyncio.to_thread(self._load, entry, enabled)
         except Exception as error:  # noqa: BLE001  whatever it is, the old model goes on
             self._refuse(error)
             return None
+        if self._is_overtaken():
+            self._log("model_overtaken", model=decider.policy.model)
+            return None
+        return decider
 
     def _load(self, entry: Entry, enabled: bool) -> Decider:
         """Away from the loop: touches nothing that a decision uses."""
