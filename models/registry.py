@@ -131,10 +131,18 @@ class Registry:
 
     @contextmanager
     def _alone(self) -> Iterator[Active]:
-        """The state, while no other command may change it."""
+        """The state, while no other command may change it.
+
+        None is made in a folder without models: who mistypes it must not believe that one is back.
+        """
         folder = active_path(self._data_dir).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise ModelError(
+                f"no models in {self._data_dir} ({error.strerror}); "
+                "--data-dir or RL_DATA_DIR names the folder of the stack"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.active()

@@ -36,6 +36,7 @@ class Models:
         self._log = log
         self._stamp: Stamp | None = None
         self._past_faults = 0
+        self._past_shadow_faults = 0
         self.follows = settings.actor.strategy == REGISTRY
         self.histories = Histories(BUILDERS.values() if self.follows else (policy.builder,))
         self.live = self._decider(policy, enabled=settings.actor.enabled)
@@ -45,6 +46,11 @@ class Models:
     def faults(self) -> int:
         """Of every model that was live."""
         return self._past_faults + self.live.faults
+
+    @property
+    def shadow_faults(self) -> int:
+        """Of every model that shadowed."""
+        return self._past_shadow_faults + (0 if self.shadow is None else self.shadow.faults)
 
     @property
     def roles(self) -> ActorModels:
@@ -98,6 +104,7 @@ class Models:
     async def _switch_shadow(self, entry: Entry | None) -> None:
         if self.shadow is not None and (entry is None or not _is(entry, self.shadow)):
             self._log("shadow_ended", model=self.shadow.policy.model)
+            self._past_shadow_faults += self.shadow.faults
             self.shadow = None
         if entry is None or self.shadow is not None:
             return

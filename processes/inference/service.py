@@ -231,6 +231,7 @@ class ActorService:
         """What was done and what was refused, since the start."""
         return dict(self._counts) | {
             "policy_faults": self._models.faults,
+            "shadow_faults": self._models.shadow_faults,
             "missed_ticks": self._due.missed,
             "trigger_gaps": self._wires.collector.gaps,
         }

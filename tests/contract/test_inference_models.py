@@ -295,6 +295,28 @@ async def test_an_actor_that_is_off_may_have_a_shadow(tmp_path):
         assert rig.service.counters["intents"] == 0
 
 
+async def test_faults_of_a_shadow_are_its_own_and_stay_counted(tmp_path):
+    make_model(tmp_path, "wild", BUYS_YES)
+    registry = Registry(tmp_path)
+    registry.shadow("wild")
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await rig.until(lambda _: rig.service._models.shadow is not None)
+        policy = rig.service._models.shadow.policy
+        policy._session = None  # as ONNX Runtime fails: by an error of its own
+        policy._binding = None
+        await market.until(lambda: rig.service.counters["shadow_faults"] >= 3)
+        assert {d.reason for d in shadows(rig)} == {"policy fault"}
+        assert {action.reason for action in market.actions} <= {"policy", "policy hold", "masked"}
+        registry.shadow(None)
+        await market.until(lambda: rig.log.has("shadow_ended", model="onnx:wild"))
+        counters = rig.service.counters
+        assert (counters["shadow_faults"], counters["policy_faults"]) == (
+            counters["shadow_decisions"],
+            0,
+        )
+
+
 async def test_a_shadow_that_cannot_run_leaves_the_live_model_alone(tmp_path):
     make_model(tmp_path, "buys", BUYS_YES)
     registry = Registry(tmp_path)

@@ -14,7 +14,7 @@ from support.made_models import BUYS_YES, HOLDS, linear_graph, make_model
 
 from models.active import active_path, load_entry, stamp_of
 from models.policy import MODEL_FILE, ModelError
-from models.registry import Registry
+from models.registry import Registry, main
 
 
 @pytest.fixture
@@ -66,6 +66,28 @@ def test_a_chosen_model_that_took_another_name_does_not_run(
 
 
 # Files
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["promote", "default"],
+        ["promote", "mine", "--override", "x"],
+        ["rollback"],
+        ["shadow", "mine"],
+        ["shadow", "--off"],
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_is_no_stack_s_is_said_and_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    mistyped = tmp_path / "vra"
+    assert main(["--data-dir", str(mistyped), *command]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"registry: no models in {mistyped} (No such file or directory); ")
+    assert not mistyped.exists()
 
 
 LITTLE_ROOM = """
