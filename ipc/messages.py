@@ -17,6 +17,7 @@ __all__ = [
     "AccountVersion",
     "ActorAction",
     "ActorFill",
+    "ActorModels",
     "ActorOrder",
     "ActorPnl",
     "ActorPosition",
@@ -34,6 +35,7 @@ __all__ = [
     "SessionInfo",
     "SessionMark",
     "SessionStarted",
+    "ShadowActions",
     "Tick",
     "Trigger",
     "UpdateType",
@@ -177,7 +179,7 @@ class Intent(_Event, frozen=True):
 class ActorAction(_Event, frozen=True):
     """One decision, HOLD included, with all that is needed to rebuild it.
 
-    A `shadow`'s is only recorded: it is neither sent nor shown, and has no intent.
+    A `shadow`'s is recorded and shown, never sent: it has no intent.
     """
 
     session_uid: str
@@ -202,6 +204,21 @@ class ActorAction(_Event, frozen=True):
     decided_mono_ns: int
     observation: bytes = b""  # float32, little-endian; empty where no account was known
     shadow: bool = False
+
+
+class ShadowActions(_Event, frozen=True):
+    """What a shadow decided on one batch, told after the live model's decisions on the same."""
+
+    actions: tuple[ActorAction, ...]
+
+
+class ActorModels(_Event, frozen=True):
+    """Who decides and who shadows it, sent when it changes and once a second."""
+
+    live: str
+    live_hash: str
+    shadow: str | None
+    shadow_hash: str | None
 
 
 class ActorOrder(_Event, frozen=True):
@@ -333,6 +350,8 @@ Message = (
     | Tick
     | Intent
     | ActorAction
+    | ShadowActions
+    | ActorModels
     | ActorOrder
     | ActorFill
     | ActorPosition

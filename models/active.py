@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 
+from models.actions import N_ACTIONS
 from models.policy import (
     DEFAULT_ID,
     DEFAULT_MODEL,
@@ -36,7 +38,7 @@ __all__ = [
 
 VERSION: Final = 1
 
-Stamp = tuple[int, int]  # (inode, mtime_ns): another one is another file
+Stamp = tuple[int, int, int]  # (inode, mtime_ns, size): every command makes another one
 
 
 class Deed(StrEnum):
@@ -85,7 +87,7 @@ def stamp_of(data_dir: Path) -> Stamp | None:
         found = active_path(data_dir).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def shipped() -> Entry:
@@ -105,7 +107,7 @@ def read_active(data_dir: Path) -> Active:
         active = msgspec.json.decode(path.read_bytes(), type=Active)
     except FileNotFoundError:
         return Active(shipped())
-    except (msgspec.MsgspecError, OSError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         raise ModelError(f"registry: {path} cannot be read: {error}") from None
     if active.version != VERSION:
         raise ModelError(f"registry: {path} is version {active.version}, this code has {VERSION}")
@@ -118,11 +120,29 @@ def read_active(data_dir: Path) -> Active:
 
 
 def load_entry(entry: Entry, data_dir: Path) -> OnnxPolicy:
-    """The very model that was chosen; `ModelError` when its folder holds another by now."""
+    """The very model that was chosen, once it has answered.
+
+    `ModelError` when its folder holds another by now, or when it cannot answer.
+    """
     policy = OnnxPolicy(model_folder(entry.model_id, data_dir))
-    theirs = policy.manifest.onnx_sha256
+    theirs, name = policy.manifest.onnx_sha256, policy.manifest.model_id
+    if name != entry.model_id:  # decisions name the manifest's
+        raise ModelError(f"model {entry.model_id!r}: its manifest says {name!r}")
     if theirs != entry.onnx_sha256:
         raise ModelError(
             f"model {entry.model_id!r}: sha256 is {theirs}, chosen was {entry.onnx_sha256}"
         )
+    _ask(policy)
     return policy
+
+
+def _ask(policy: OnnxPolicy) -> None:
+    """One market and several go different ways through ONNX Runtime: both must answer."""
+    for markets in (1, 2):
+        nothing = np.zeros((markets, policy.builder.size), np.float32)
+        try:
+            answers = policy.decide(nothing, np.ones((markets, N_ACTIONS), np.bool_))
+        except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
+            raise ModelError(f"{policy.model} cannot decide {markets} at once: {error}") from None
+        if not np.isfinite(answers.logits).all():
+            raise ModelError(f"{policy.model} answers {answers.logits[0]}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ __all__ = [
     "masked_argmax",
     "model_folder",
     "read_manifest",
+    "write_all_aside",
     "write_aside",
 ]
 
@@ -96,19 +98,30 @@ def read_manifest(folder: Path) -> Manifest:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise ModelError(f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}") from None
-    except (msgspec.MsgspecError, OSError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
 
 
 def write_aside(path: Path, content: msgspec.Struct) -> None:
     """Write JSON aside, then rename: whoever reads meanwhile has the old file whole, or the new."""
-    text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-    aside = path.with_name(f".{path.name}.new")
-    with aside.open("wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+    write_all_aside({path: content})
+
+
+def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
+    """The same for several files: none is replaced before all are written."""
+    asides = {path: path.with_name(f".{path.name}.new") for path in contents}
+    try:
+        for path, content in contents.items():
+            text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+            with asides[path].open("wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, aside in asides.items():
+            aside.rename(path)
+    finally:
+        for aside in asides.values():
+            aside.unlink(missing_ok=True)
 
 
 def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:

@@ -32,7 +32,7 @@ from models.policy import (
     Override,
     model_folder,
     read_manifest,
-    write_aside,
+    write_all_aside,
 )
 
 __all__ = ["Registry", "main", "shortfalls"]
@@ -79,25 +79,29 @@ class Registry:
     def promote(self, model_id: str, override: str | None = None) -> Active:
         """Make a model live; `ModelError` names every baseline that it does not beat.
 
-        The shipped model needs no comparison: it is live wherever nobody promoted anything.
+        The shipped model needs no comparison: it is live wherever nobody promoted anything. The
+        live model may be promoted again, which makes inference look again for what it refused.
         """
         with self._alone() as active:
             entry = self._runnable(model_id)
             if entry == active.live:
-                raise ModelError(f"model {model_id!r} is live already")
-            lacking = () if model_id == DEFAULT_ID else shortfalls(self.manifest(model_id))
-            if not lacking:
-                override = None
-            elif override is None or not override.strip():
-                raise ModelError(
-                    f"model {model_id!r} is not promoted; the lower bound of its difference on "
-                    f"validation is not above zero against {', '.join(lacking)}; "
-                    "--override REASON promotes it nevertheless"
-                )
-            else:
-                self._record_override(model_id, override, lacking)
+                return self._change(active, Deed.PROMOTE, entry)
+            why = self._overriding(model_id, override)
             before = (*active.before, active.live)
-            return self._change(active, Deed.PROMOTE, entry, override, live=entry, before=before)
+            return self._change(active, Deed.PROMOTE, entry, why, live=entry, before=before)
+
+    def _overriding(self, model_id: str, reason: str | None) -> Override | None:
+        """What allows a model that does not beat every baseline; None for one that does."""
+        lacking = () if model_id == DEFAULT_ID else shortfalls(self.manifest(model_id))
+        if not lacking:
+            return None
+        if reason is None or not reason.strip():
+            raise ModelError(
+                f"model {model_id!r} is not promoted; the lower bound of its difference on "
+                f"validation is not above zero against {', '.join(lacking)}; "
+                "--override REASON promotes it nevertheless"
+            )
+        return Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
 
     def rollback(self) -> Active:
         """Make the predecessor live again."""
@@ -119,25 +123,26 @@ class Registry:
             return self._change(active, Deed.SHADOW, entry, shadow=entry)
 
     def _runnable(self, model_id: str) -> Entry:
-        """The model as it lies there, once ONNX Runtime has loaded it."""
+        """The model as it lies there, once it has answered."""
         manifest = self.manifest(model_id)
-        if manifest.model_id != model_id:  # decisions name the manifest's
-            raise ModelError(f"model {model_id!r}: its manifest says {manifest.model_id!r}")
         entry = shipped() if model_id == DEFAULT_ID else Entry(model_id, manifest.onnx_sha256)
         load_entry(entry, self._data_dir)
         return entry
 
-    def _record_override(self, model_id: str, reason: str, lacking: tuple[str, ...]) -> None:
-        override = Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
-        manifest = msgspec.structs.replace(self.manifest(model_id), override=override)
-        write_aside(model_folder(model_id, self._data_dir) / MANIFEST_FILE, manifest)
-
     @contextmanager
     def _alone(self) -> Iterator[Active]:
-        """The state, while no other command may change it."""
+        """The state, while no other command may change it.
+
+        None is made in a folder without models: who mistypes it must not believe that one is back.
+        """
         folder = active_path(self._data_dir).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise ModelError(
+                f"no models in {self._data_dir} ({error.strerror}); "
+                "--data-dir or RL_DATA_DIR names the folder of the stack"
+            ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.active()
@@ -149,14 +154,20 @@ class Registry:
         active: Active,
         deed: Deed,
         entry: Entry | None,
-        override: str | None = None,
+        override: Override | None = None,
         **fields: object,
     ) -> Active:
-        history = (*active.history, Change(self._now_ns(), deed, entry, override))
+        """The next state, written together with what a manifest gets to know of it."""
+        reason = None if override is None else override.reason
+        history = (*active.history, Change(self._now_ns(), deed, entry, reason))
         changed = msgspec.structs.replace(active, history=history, **fields)
         if changed.shadow == changed.live:
             changed = msgspec.structs.replace(changed, shadow=None)
-        write_aside(active_path(self._data_dir), changed)
+        files: dict[Path, msgspec.Struct] = {active_path(self._data_dir): changed}
+        if entry is not None and override is not None:
+            manifest = msgspec.structs.replace(self.manifest(entry.model_id), override=override)
+            files[model_folder(entry.model_id, self._data_dir) / MANIFEST_FILE] = manifest
+        write_all_aside(files)
         return changed
 
 

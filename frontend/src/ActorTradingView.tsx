@@ -11,6 +11,7 @@ import { Markets } from './components/Markets'
 import { Orders } from './components/Orders'
 import { PriceChart } from './components/PriceChart'
 import { Processes } from './components/Processes'
+import { Shadow } from './components/Shadow'
 import { price } from './format'
 import type { Model } from './model'
 import { useActorEvents, useRlWs } from './useRlWs'
@@ -64,6 +65,7 @@ export function ActorTradingView() {
         </div>
         <div className="column feed">
           <Actions model={model} focus={focus} />
+          <Shadow model={model} />
           <Processes model={model} />
         </div>
       </main>

@@ -2,6 +2,16 @@
 
 export const UNKNOWN = '–'
 
+/** "SELL_YES_LIMIT" -> "SELL YES". */
+export function actionWords(actionName: string | null): string {
+  return actionName === null ? UNKNOWN : actionName.replace('_LIMIT', '').replace('_', ' ')
+}
+
+/** A model with the first signs of its hash: "onnx:mine@1a2b3c". */
+export function named(model: string, hash: string | null): string {
+  return hash ? `${model}@${hash.slice(0, 6)}` : model
+}
+
 /** "0.4700" -> "0.47", "0.4750" -> "0.475". */
 export function price(text: string | null | undefined): string {
   if (text === null || text === undefined) return UNKNOWN

@@ -2,7 +2,7 @@
 
 import { Latency } from './latency'
 import type {
-  Action, Book, Connection, Fill, Message, Order, Pnl, Position, Session, Stats,
+  Action, Book, Connection, Fill, Message, Models, Order, Pnl, Position, Session, Shadow, Stats,
 } from './wire'
 
 export const MAX_ACTIONS = 120
@@ -21,6 +21,14 @@ export interface Deed {
 export interface Point {
   time: number
   mid: number
+}
+
+/** A market's newest decision of the shadow, and how often it did what the live model did. */
+export interface Shadowed {
+  last: Shadow
+  live_hash: string | null
+  agreed: number
+  compared: number
 }
 
 export interface Rated {
@@ -53,6 +61,8 @@ export class Model {
   fills: Fill[] = []
   positions = new Map<string, Position>()
   pnl: Pnl | null = null
+  models: Models | null = null
+  shadows = new Map<string, Shadowed>()
   stats = new Map<string, Rated>()
   latency = new Latency()
   private deeds = 0
@@ -69,7 +79,9 @@ export class Model {
       case 'actor_order': return this.order(message.data)
       case 'actor_fill': return this.fill(message.data)
       case 'actor_position': this.positions.set(message.data.ticker, message.data); return
-      case 'actor_pnl': this.pnl = message.data
+      case 'actor_pnl': this.pnl = message.data; return
+      case 'actor_models': return this.cast(message.data)
+      case 'actor_shadow': return this.shadow(message.data)
     }
   }
 
@@ -92,11 +104,11 @@ export class Model {
     this.connection = connection
     this.session = null
     this.pnl = null
+    this.models = null
     this.actions = []
     this.fills = []
-    for (const known of [this.books, this.points, this.orders, this.positions, this.stats]) {
-      known.clear()
-    }
+    const { books, points, orders, positions, stats, shadows } = this
+    for (const known of [books, points, orders, positions, stats, shadows]) known.clear()
   }
 
   private note(stats: Stats, ts_ms: number): void {
@@ -132,6 +144,27 @@ export class Model {
       id: again ? before.id : ++this.deeds, last: action, times: again ? before.times + 1 : 1,
     })
     this.actions.length = Math.min(this.actions.length, MAX_ACTIONS)
+  }
+
+  /** Decisions of a model that no longer shadows are over. */
+  private cast(models: Models): void {
+    this.models = models
+    for (const [ticker, { last }] of this.shadows) {
+      if (last.model_hash !== models.shadow_hash) this.shadows.delete(ticker)
+    }
+  }
+
+  /** What is compared is one model with one other: with another of either it starts anew. */
+  private shadow(last: Shadow): void {
+    const before = this.shadows.get(last.ticker)
+    const live_hash = last.live_model_hash ?? before?.live_hash ?? null
+    const same = before && before.last.model_hash === last.model_hash
+      && before.live_hash === live_hash
+    this.shadows.set(last.ticker, {
+      last, live_hash,
+      agreed: (same ? before.agreed : 0) + Number(last.agrees === true),
+      compared: (same ? before.compared : 0) + Number(last.agrees !== null),
+    })
   }
 
   private order(order: Order): void {

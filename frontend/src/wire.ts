@@ -99,6 +99,32 @@ export interface Action {
   }
 }
 
+export interface Models {
+  live: string
+  live_hash: string
+  shadow: string | null
+  shadow_hash: string | null
+}
+
+export interface Shadow {
+  session_uid: string
+  ticker: string
+  event_no: number
+  action: number
+  action_name: string
+  reason: string
+  model: string
+  model_hash: string
+  logits: number[]
+  value: number | null
+  decided_ms: number
+  live_action: number | null
+  live_action_name: string | null
+  live_model: string | null
+  live_model_hash: string | null
+  agrees: boolean | null
+}
+
 export interface Order {
   order_id: string | null
   client_order_id: string
@@ -179,3 +205,5 @@ export type Message =
   | Of<'actor_fill', Fill>
   | Of<'actor_position', Position>
   | Of<'actor_pnl', Pnl>
+  | Of<'actor_models', Models>
+  | Of<'actor_shadow', Shadow>

@@ -126,8 +126,7 @@ class Broadcaster:
             for message in messages:
                 if isinstance(message, ProcessStats):
                     self._health.heard(message.process, message.counters, mono_ns())
-            updates = (self._state.apply(message) for message in messages)
-            self.manager.publish([u for u in updates if u is not None])
+            self.manager.publish([u for message in messages for u in self._state.apply(message)])
 
     async def _watch_books(self) -> None:
         interval = self._settings.broadcaster.book_interval_ms / 1_000

@@ -15,6 +15,7 @@ import msgspec
 from ipc.messages import (
     ActorAction,
     ActorFill,
+    ActorModels,
     ActorOrder,
     ActorPnl,
     ActorPosition,
@@ -22,10 +23,18 @@ from ipc.messages import (
     OrderStatus,
     ProcessStats,
     SessionInfo,
+    ShadowActions,
 )
 from models.actions import Action
 from processes.broadcaster import views
-from processes.broadcaster.wire import Kind, OrderbookData, StatsData, Update, update_of
+from processes.broadcaster.wire import (
+    Kind,
+    OrderbookData,
+    ShadowData,
+    StatsData,
+    Update,
+    update_of,
+)
 
 __all__ = ["RECENT", "LatestState"]
 
@@ -62,9 +71,17 @@ class LatestState:
         self._fills: OrderedDict[str, Update] = OrderedDict()
         self._positions: dict[str, ActorPosition] = {}
         self._pnl: Update | None = None
+        self._models: Update | None = None
+        self._shadows: dict[str, ShadowData] = {}
 
-    def apply(self, message: Message) -> Update | None:
-        """Note an event; the update for all connections, None when it is not for them."""
+    def apply(self, message: Message) -> list[Update]:
+        """Note an event; the updates for all connections, none when it is not for them."""
+        if isinstance(message, ShadowActions):
+            return [self._note_shadow(action) for action in message.actions]
+        update = self._note(message)
+        return [] if update is None else [update]
+
+    def _note(self, message: Message) -> Update | None:
         match message:
             case SessionInfo():
                 return self._note_session(message)
@@ -84,6 +101,8 @@ class LatestState:
             case ActorPnl():
                 self._pnl = update_of(Kind.ACTOR_PNL, views.pnl_data(message))
                 return self._pnl
+            case ActorModels():
+                return self._note_models(message)
             case _:
                 return None
 
@@ -119,7 +138,8 @@ class LatestState:
         return [
             update
             for position in positions
-            if self._is_news(position) and (update := self.apply(position))
+            if self._is_news(position)
+            for update in self.apply(position)
         ]
 
     def _is_news(self, position: ActorPosition) -> bool:
@@ -147,6 +167,8 @@ class LatestState:
             *(self._order_update(o) for o in (*self._finished.values(), *self._open.values())),
             *self._fills.values(),
             *(update_of(Kind.ACTOR_ACTION, views.action_data(a)) for a in actions),
+            *([self._models] if self._models else []),
+            *(update_of(Kind.ACTOR_SHADOW, s) for s in self._shadows.values()),
             *self._stats.values(),
         ]
 
@@ -158,6 +180,7 @@ class LatestState:
         self._session = update_of(Kind.SESSION, views.session_data(info))
         live = set(info.markets)
         self._last_action = {t: a for t, a in self._last_action.items() if t in live}
+        self._shadows = {t: s for t, s in self._shadows.items() if t in live}
         return self._session
 
     def _note_action(self, action: ActorAction) -> Update:
@@ -167,6 +190,23 @@ class LatestState:
         if action.intent_id is not None:
             _remember(self._causes, action.intent_id, action, CAUSES)
         return update_of(Kind.ACTOR_ACTION, views.action_data(action))
+
+    def _note_models(self, models: ActorModels) -> Update:
+        """Decisions of a model that no longer shadows are over."""
+        self._models = update_of(Kind.ACTOR_MODELS, views.models_data(models))
+        kept = self._shadows.items()
+        self._shadows = {t: s for t, s in kept if s.model_hash == models.shadow_hash}
+        return self._models
+
+    def _note_shadow(self, shadow: ActorAction) -> Update:
+        """The live model's decision on the same question came before it, unless it was lost."""
+        live = self._last_action.get(shadow.market_ticker)
+        question = (shadow.session_uid, shadow.event_no)
+        if live is not None and (live.session_uid, live.event_no) != question:
+            live = None
+        data = views.shadow_data(shadow, live)
+        self._shadows[data.ticker] = data
+        return update_of(Kind.ACTOR_SHADOW, data)
 
     def _note_order(self, order: ActorOrder) -> Update:
         if order.status in _OPEN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipc.messages import (
     ActorAction,
     ActorFill,
+    ActorModels,
     ActorOrder,
     ActorPnl,
     ActorPosition,
@@ -16,20 +17,24 @@ from processes.broadcaster.wire import (
     ActionData,
     ActionHops,
     FillData,
+    ModelsData,
     OrderData,
     OrderHops,
     PnlData,
     PositionData,
     SessionData,
+    ShadowData,
 )
 
 __all__ = [
     "action_data",
     "fill_data",
+    "models_data",
     "order_data",
     "pnl_data",
     "position_data",
     "session_data",
+    "shadow_data",
 ]
 
 _NS_PER_MS = 1_000_000
@@ -86,6 +91,39 @@ def action_data(action: ActorAction) -> ActionData:
             woken_to_decided=_us(woken, decided),
             frame_to_decided=_us(frame, decided),
         ),
+    )
+
+
+def models_data(models: ActorModels) -> ModelsData:
+    """Who decides, and who shadows it."""
+    return ModelsData(
+        live=models.live,
+        live_hash=models.live_hash,
+        shadow=models.shadow,
+        shadow_hash=models.shadow_hash,
+    )
+
+
+def shadow_data(shadow: ActorAction, live: ActorAction | None) -> ShadowData:
+    """A shadow's decision; `live` is the live model's on the same question, where it is known."""
+    compared = live is not None and bool(live.logits and shadow.logits)
+    return ShadowData(
+        session_uid=shadow.session_uid,
+        ticker=shadow.market_ticker,
+        event_no=shadow.event_no,
+        action=shadow.action,
+        action_name=shadow.action_name,
+        reason=shadow.reason,
+        model=shadow.model,
+        model_hash=shadow.model_hash,
+        logits=shadow.logits,
+        value=shadow.value,
+        decided_ms=shadow.decided_ns // _NS_PER_MS,
+        live_action=live.action if live else None,
+        live_action_name=live.action_name if live else None,
+        live_model=live.model if live else None,
+        live_model_hash=live.model_hash if live else None,
+        agrees=live.action == shadow.action if live and compared else None,
     )
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "FillData",
     "Kind",
     "LastTrade",
+    "ModelsData",
     "OrderData",
     "OrderHops",
     "OrderbookData",
@@ -28,6 +29,7 @@ __all__ = [
     "PnlData",
     "PositionData",
     "SessionData",
+    "ShadowData",
     "StatsData",
     "Update",
     "envelope",
@@ -49,6 +51,8 @@ class Kind(StrEnum):
     ACTOR_FILL = "actor_fill"
     ACTOR_POSITION = "actor_position"
     ACTOR_PNL = "actor_pnl"
+    ACTOR_MODELS = "actor_models"
+    ACTOR_SHADOW = "actor_shadow"
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +184,40 @@ class ActionData(_Data, frozen=True):
     woken_mono_ns: int
     decided_mono_ns: int
     latency_us: ActionHops
+
+
+class ModelsData(_Data, frozen=True):
+    """Who decides, and who shadows it; without a shadow both of its fields are None."""
+
+    live: str
+    live_hash: str
+    shadow: str | None
+    shadow_hash: str | None
+
+
+class ShadowData(_Data, frozen=True):
+    """One decision of the shadow beside the live model's on the same question.
+
+    `live_*` is None where the live decision is not known; `agrees` also where one of the two models
+    was not asked (warming up, account unknown, actor off, fault).
+    """
+
+    session_uid: str
+    ticker: str
+    event_no: int
+    action: int
+    action_name: str
+    reason: str
+    model: str
+    model_hash: str
+    logits: tuple[float, ...]
+    value: float | None
+    decided_ms: int
+    live_action: int | None
+    live_action_name: str | None
+    live_model: str | None
+    live_model_hash: str | None
+    agrees: bool | None
 
 
 class OrderHops(_Data, frozen=True):

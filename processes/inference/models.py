@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from typing import Final
 
+from ipc.messages import ActorModels
 from models.active import Entry, Stamp, load_entry, read_active, stamp_of
 from models.decisions import Policy
 from models.observation import BUILDERS
@@ -35,6 +36,7 @@ class Models:
         self._log = log
         self._stamp: Stamp | None = None
         self._past_faults = 0
+        self._past_shadow_faults = 0
         self.follows = settings.actor.strategy == REGISTRY
         self.histories = Histories(BUILDERS.values() if self.follows else (policy.builder,))
         self.live = self._decider(policy, enabled=settings.actor.enabled)
@@ -44,6 +46,23 @@ class Models:
     def faults(self) -> int:
         """Of every model that was live."""
         return self._past_faults + self.live.faults
+
+    @property
+    def shadow_faults(self) -> int:
+        """Of every model that shadowed."""
+        return self._past_shadow_faults + (0 if self.shadow is None else self.shadow.faults)
+
+    @property
+    def roles(self) -> ActorModels:
+        """Who decides now, and who shadows it."""
+        live = self.live.policy
+        shadow = None if self.shadow is None else self.shadow.policy
+        return ActorModels(
+            live=live.model,
+            live_hash=live.model_hash,
+            shadow=None if shadow is None else shadow.model,
+            shadow_hash=None if shadow is None else shadow.model_hash,
+        )
 
     async def follow(self) -> None:
         """For ever: look whether the registry changed, and let its models take over."""
@@ -64,7 +83,12 @@ class Models:
             self._refuse(error)
             return
         await self._switch_live(active.live)
-        await self._switch_shadow(active.shadow)
+        if not self._is_overtaken():
+            await self._switch_shadow(active.shadow)
+
+    def _is_overtaken(self) -> bool:
+        """Whether another command came meanwhile: what it took back must not decide even once."""
+        return stamp_of(self._settings.data_dir) != self._stamp
 
     async def _switch_live(self, entry: Entry) -> None:
         if _is(entry, self.live):
@@ -80,6 +104,7 @@ class Models:
     async def _switch_shadow(self, entry: Entry | None) -> None:
         if self.shadow is not None and (entry is None or not _is(entry, self.shadow)):
             self._log("shadow_ended", model=self.shadow.policy.model)
+            self._past_shadow_faults += self.shadow.faults
             self.shadow = None
         if entry is None or self.shadow is not None:
             return
@@ -95,12 +120,16 @@ class Models:
             self._log("warning_differs_from_training", **{name: how})
 
     async def _loaded(self, entry: Entry, *, enabled: bool) -> Decider | None:
-        """A model that has already answered once, None where it cannot."""
+        """A model that has already answered once, None where it cannot or is wanted no longer."""
         try:
-            return await asyncio.to_thread(self._load, entry, enabled)
+            decider = await asyncio.to_thread(self._load, entry, enabled)
         except Exception as error:  # noqa: BLE001  whatever it is, the old model goes on
             self._refuse(error)
             return None
+        if self._is_overtaken():
+            self._log("model_overtaken", model=decider.policy.model)
+            return None
+        return decider
 
     def _load(self, entry: Entry, enabled: bool) -> Decider:
         """Away from the loop: touches nothing that a decision uses."""

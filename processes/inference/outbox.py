@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from ipc.doorbell import Bell
-from ipc.messages import ActorAction, Intent, Tick
+from ipc.messages import ActorAction, Intent, ShadowActions, Tick
 from ipc.sockets import Publisher, Pusher
 from models.actions import Action
 from processes.inference.records import Records
@@ -18,6 +18,7 @@ from processes.runtime.log import Log
 __all__ = ["Outbox", "Parcel"]
 
 TOPIC: Final = "action"
+SHADOW_TOPIC: Final = "shadow"
 
 
 class Parcel(msgspec.Struct, frozen=True):
@@ -69,13 +70,15 @@ class Outbox:
         return True
 
     def note(self, actions: Sequence[ActorAction]) -> None:
-        """What a shadow decided: recorded, and nothing else."""
+        """What a shadow decided on one batch: recorded, then shown by one message, never sent."""
         if not actions:
             return
         accepted = self._records.append(*actions)
         self._note("journal", accepted)
         self._counts["shadow_decisions" if accepted else "shadow_refused"] += len(actions)
-        self._bell.ring()
+        if accepted:
+            self._publisher.send(SHADOW_TOPIC, ShadowActions(actions=tuple(actions)))
+            self._bell.ring()
 
     def _publish(self, action: ActorAction) -> None:
         self._counts["decisions"] += 1

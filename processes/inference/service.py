@@ -9,7 +9,7 @@ from typing import Final
 
 from ipc.clock import Clock, mono_ns
 from ipc.doorbell import Bell
-from ipc.messages import Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import ready_topic
 from models.decisions import Policy
 from models.market_choice import MarketChoice
@@ -21,7 +21,7 @@ from processes.inference.outbox import Outbox, Parcel
 from processes.inference.records import PRODUCER, Records
 from processes.inference.sessions import SessionOfBooks
 from processes.inference.tables import Accounts, Books
-from processes.inference.ticks import Evaluated, Questions, Ticks
+from processes.inference.ticks import Evaluated, Questions, Ticks, kept
 from processes.inference.wires import open_wires
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
@@ -56,6 +56,7 @@ class ActorService:
         self._ids = IntentIds(stream.session_uid)
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         self._models = Models(settings, policy, self._counts, log)
+        self._told: ActorModels | None = None
         self._due = Due()
         self._session = SessionOfBooks()
         self._last_event_no = 0
@@ -127,9 +128,15 @@ class ActorService:
         session_uid = self._session.of(self._books.refresh())
         if session_uid is None:
             return
-        triggers = self._due.take()
+        triggers, shadow = self._due.take(), self._models.shadow
+        asked: list[list[Question]] = []
         for first in range(0, len(triggers), BATCH):
-            self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
+            questions = self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
+            last = first + BATCH >= len(triggers)
+            asked.append(questions if last or shadow is None else kept(questions))
+        if shadow is not None:  # only now: it must not delay what is sent
+            for questions in asked:
+                self._shadow(shadow, questions, session_uid, woken_mono_ns)
 
     def _announced(self, session_uid: str) -> None:
         """With another session the books have another writer: every history is void."""
@@ -140,23 +147,26 @@ class ActorService:
         self._wires.collector.ask_for(ready_topic(session_uid))
         self._log("session", uid=session_uid)
 
-    def _batch(self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int) -> None:
+    def _batch(
+        self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int
+    ) -> list[Question]:
+        """Decide and send -> the questions that were answered; none when the journal refused."""
         ticks = self._ticks.evaluate(triggers, self._models.histories)
         if not ticks:
-            return
+            return []
         questions = self._questions.ask(ticks)
         parcels = self._decide(ticks, questions, session_uid, woken_mono_ns)
         self._last_event_no = max(p.tick.event_no for p in parcels)
         if not self._outbox.send(parcels):
             for tick in ticks:  # a history holds nothing that is not recorded
                 self._models.histories.forget(tick.ticker)
-        elif self._models.shadow is not None:  # only now: it must not delay what is sent
-            self._shadow(self._models.shadow, questions, session_uid, woken_mono_ns)
+            return []
+        return questions
 
     def _shadow(
         self, decider: Decider, questions: Sequence[Question], session_uid: str, woken_mono_ns: int
     ) -> None:
-        """The same questions to a model whose answers are only recorded."""
+        """The same questions to a model whose answers are recorded and shown."""
         decisions = decider.decide(questions)
         hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
         self._outbox.note(
@@ -199,7 +209,7 @@ class ActorService:
         return Parcel(record, action, intent)
 
     async def _watch(self) -> None:
-        """Look for tables, drop markets that are gone, and report once a second."""
+        """Look for tables, drop markets that are gone, say who decides; report once a second."""
         watches = 0
         while True:
             self._books.refresh()
@@ -207,7 +217,11 @@ class ActorService:
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)
-            if watches % STATS_WATCHES == 0:
+            roles, due = self._models.roles, watches % STATS_WATCHES == 0
+            if due or roles != self._told:
+                self._told = roles
+                self._wires.publisher.send("models", roles)
+            if due:
                 self._report()
             watches += 1
             await asyncio.sleep(WATCH)
@@ -217,6 +231,7 @@ class ActorService:
         """What was done and what was refused, since the start."""
         return dict(self._counts) | {
             "policy_faults": self._models.faults,
+            "shadow_faults": self._models.shadow_faults,
             "missed_ticks": self._due.missed,
             "trigger_gaps": self._wires.collector.gaps,
         }

@@ -18,7 +18,7 @@ from processes.inference.gates import Gate
 from processes.inference.histories import Histories
 from processes.inference.tables import Accounts, Books
 
-__all__ = ["Evaluated", "Questions", "Ticks"]
+__all__ = ["Evaluated", "Questions", "Ticks", "kept"]
 
 
 class Evaluated(NamedTuple):
@@ -59,6 +59,14 @@ class Ticks:
             self._counts["busy" if shut is Gate.BUSY else "stale"] += 1
             return False
         return self._due.is_new(trigger.market_ticker, int(row[b.TICK_EVENT_NO]))
+
+
+def kept(questions: Sequence[Question]) -> list[Question]:
+    """Copies of a batch's questions that outlast the next batch."""
+    return [
+        q._replace(row=q.row.copy(), account=None if q.account is None else q.account.copy())
+        for q in questions
+    ]
 
 
 class Questions:

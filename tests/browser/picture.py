@@ -41,6 +41,7 @@ def tell(stack: SyntheticStack, markets: list[SyntheticMarket], second: int) -> 
     for name, counters in COUNTERS.items():
         counted = {k: v * second for k, v in counters.items()}
         stack.send(name, "stats", ProcessStats(process=name, mono_ns=1, counters=counted))
+    stack.send("inference", "models", made.models())
     stack.send("collector", "session", made.session([ticker for ticker, _ in MARKETS]))
     held = [market.portfolio for market in markets]
     stack.send(

@@ -13,6 +13,7 @@ from support.synthetic_stack import SyntheticStack
 from support.ws_client import connected
 
 from ipc.book import BookFlag, BookState
+from models.actions import Action
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 LINK = "[data-testid=link]"
+SHADOW = "[data-testid=shadow]"
 YES = {"0.4600": "300.00", "0.4700": "1250.00"}
 NO = {"0.5000": "20.00", "0.5100": "7.50"}
 
@@ -93,6 +95,35 @@ async def test_holds_in_a_row_are_one_line(stack: SyntheticStack, live: Tab) -> 
     assert (
         await live.evaluate("document.querySelectorAll('[data-testid=actions] > li').length") == 1
     )
+
+
+async def test_a_shadow_s_decision_beside_the_live_one(stack: SyntheticStack, live: Tab) -> None:
+    stack.send("inference", "models", made.models())
+    assert "default@ababab" in await live.wait_for_text(".top", "onnx:shade@5a5a5a")
+    await live.wait_for_text(SHADOW, "No decision yet.")
+    for event_no, action in enumerate((1, 2, 1, 1), start=1):
+        name = Action(action).name
+        stack.send("inference", "action", made.action(event_no=event_no))
+        answer = made.shadow(event_no=event_no, action=action, action_name=name)
+        stack.send("inference", "shadow", answer)
+    stack.send("inference", "shadow", made.shadow(event_no=99))  # beside nothing that is known
+    assert "–" in await live.wait_for_text(f"{SHADOW} tbody tr", "SELL YES")
+    stack.send("inference", "action", made.action(event_no=100))
+    stack.send("inference", "shadow", made.shadow(event_no=100))
+    line = await live.wait_for_text(f"{SHADOW} tbody tr", "60 % of 5")
+    assert line.split("\t") == ["KX-A", "BUY YES", "SELL YES", "60 % of 5"]
+    assert "SELL" not in await live.text_of("[data-testid=actions]"), "it is no decision"
+    stack.send("inference", "models", made.models(shadow=None, shadow_hash=None))
+    await live.wait_for(f"document.querySelector('{SHADOW}') === null")
+    assert "onnx:shade" not in await live.text_of(".top")
+
+
+async def test_without_a_shadow_there_is_none_on_the_page(stack: SyntheticStack, live: Tab) -> None:
+    stack.send("inference", "models", made.models(shadow=None, shadow_hash=None))
+    stack.send("inference", "action", made.action())
+    await live.wait_for_text("[data-testid=actions]", "BUY YES")
+    assert "default@ababab" in await live.text_of(".top")
+    assert "shadow" not in (await live.text_of("body")).lower()
 
 
 async def test_order_fill_position_and_cash(stack: SyntheticStack, live: Tab) -> None:

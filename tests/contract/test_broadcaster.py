@@ -136,6 +136,8 @@ async def test_a_new_client_gets_what_is_known(
     stack.put_book("KX-A", {"0.4700": "1.00"}, {"0.5100": "7.00"})
     stack.send("collector", "session", made.session())
     stack.send("inference", "action", made.action())
+    stack.send("inference", "models", made.models())
+    stack.send("inference", "shadow", made.shadow())
     for topic, message in (
         ("order", made.order()),
         ("order", made.order(client_order_id="client-2", status=made.OrderStatus.CANCELED)),
@@ -154,6 +156,12 @@ async def test_a_new_client_gets_what_is_known(
         assert book["mids"] == [[made.MARKET_MS, "0.4800"]]
         statuses = [m["data"]["status"] for m in second.seen if m["type"] == "actor_order"]
         assert statuses == ["canceled", "resting"]
+        shadow = next(m["data"] for m in second.seen if m["type"] == "actor_shadow")
+        assert (shadow["action_name"], shadow["live_action_name"], shadow["agrees"]) == (
+            "SELL_YES_LIMIT",
+            "BUY_YES_LIMIT",
+            False,
+        )
     assert book["mid"] == "0.4800"
 
 

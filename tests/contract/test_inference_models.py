@@ -20,7 +20,7 @@ from ipc.journal import events_of, stream_folder
 from ipc.messages import ActorAction, Environment
 from ipc.units import LINEAR_CENT
 from models.actions import LimitOrderActionSpace
-from models.active import Active, Entry, active_path, load_entry
+from models.active import Active, Entry, active_path, load_entry, stamp_of
 from models.fees import FeeSchedule
 from models.policy import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
 from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
@@ -67,6 +67,21 @@ class Market:
         return [n for n, before in zip(names, ["", *names], strict=False) if n != before]
 
 
+class SlowLoad:
+    """Models load only when they are told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loading, self.loaded = threading.Event(), threading.Event()
+        self.asked: list[str] = []
+        monkeypatch.setattr(models, "load_entry", self._load)
+
+    def _load(self, entry: Entry, data_dir: Path) -> OnnxPolicy:
+        self.asked.append(entry.model_id)
+        self.loading.set()
+        assert self.loaded.wait(PATIENCE)
+        return load_entry(entry, data_dir)
+
+
 async def market_of(rig: Rig) -> Market:
     """A market whose first tick is the first of `Market`'s."""
     return Market(rig, await rig.start())
@@ -106,24 +121,17 @@ async def test_a_promoted_model_takes_over_without_a_missed_tick(tmp_path):
 
 async def test_ticks_are_decided_while_another_model_loads(tmp_path, monkeypatch):
     make_model(tmp_path, "first", BUYS_YES)
-    loading, loaded = threading.Event(), threading.Event()
-
-    def slowly(entry: Entry, data_dir: Path) -> OnnxPolicy:
-        loading.set()
-        assert loaded.wait(PATIENCE)
-        return load_entry(entry, data_dir)
-
-    monkeypatch.setattr(models, "load_entry", slowly)
     async with acting(tmp_path, **FOLLOWS) as rig:
+        slow = SlowLoad(monkeypatch)
         market = await market_of(rig)
         await market.tick()
         Registry(tmp_path).promote("first")
-        await market.until(loading.is_set)
+        await market.until(slow.loading.is_set)
         try:
             await market.tick(20)
             assert market.models == ["onnx:default"]
         finally:
-            loaded.set()
+            slow.loaded.set()
         await market.until(lambda: market.models[-1] == "onnx:first")
         assert rig.service.counters["missed_ticks"] == 0
 
@@ -174,7 +182,14 @@ def half_a_state(data_dir: Path) -> None:
     active_path(data_dir).write_text('{"live": ')
 
 
-@pytest.mark.parametrize("spoil", [spoilt_bytes, other_bytes, no_model, no_state, half_a_state])
+def no_text(data_dir: Path) -> None:
+    active_path(data_dir).write_bytes(b'{"live": {"model_id": "\xff"}}')
+
+
+SPOILT = [spoilt_bytes, other_bytes, no_model, no_state, half_a_state, no_text]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 async def test_what_cannot_run_leaves_the_old_model_in_its_place(tmp_path, spoil):
     make_model(tmp_path, "first", HOLDS)
     make_model(tmp_path, "second", BUYS_YES)
@@ -197,6 +212,45 @@ async def test_what_cannot_run_leaves_the_old_model_in_its_place(tmp_path, spoil
         assert rig.service.counters["missed_ticks"] == 0
 
 
+async def test_what_was_put_right_takes_over_when_it_is_promoted_again(tmp_path):
+    make_model(tmp_path, "first", BUYS_YES)
+    file = tmp_path / "models" / "first" / MODEL_FILE
+    registry = Registry(tmp_path)
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await market.tick()
+        graph = file.read_bytes()
+        registry.promote("first")
+        file.unlink()  # at once: the service does not look in between
+        await market.until(lambda: rig.service.counters["models_refused"] == 1)
+        file.write_bytes(graph)
+        registry.promote("first")
+        await market.until(lambda: market.models[-1] == "onnx:first")
+
+
+async def test_what_was_taken_back_while_it_loaded_never_decides(tmp_path, monkeypatch):
+    make_model(tmp_path, "wrong", BUYS_YES)
+    make_model(tmp_path, "dark", BUYS_YES)
+    registry = Registry(tmp_path)
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        slow = SlowLoad(monkeypatch)
+        market = await market_of(rig)
+        await market.tick()
+        registry.promote("wrong")
+        registry.shadow("dark")
+        await market.until(slow.loading.is_set)
+        registry.rollback()
+        registry.shadow(None)
+        slow.loaded.set()
+        await market.until(lambda: rig.log.has("model_overtaken", model="onnx:wrong"))
+        await market.until(lambda: rig.service._models._stamp == stamp_of(tmp_path))
+        await market.tick(20)
+        assert market.models == ["onnx:default"]
+        assert slow.asked == ["wrong"], "what comes after it in the same state is old as well"
+        counters = rig.service.counters
+        assert (counters["model_switches"], counters["shadow_decisions"]) == (0, 0)
+
+
 # Shadow
 
 
@@ -209,7 +263,7 @@ async def test_a_shadow_decides_on_the_same_and_never_sends(tmp_path):
     async with acting(tmp_path, **FOLLOWS) as rig:
         market = await market_of(rig)
         await market.until(lambda: rig.service.counters["shadow_decisions"] >= 20)
-        assert market.models == ["onnx:holds"], "what a shadow decides is not published"
+        assert market.models == ["onnx:holds"], "a shadow decides nothing"
         live = {d.event_no: d for d in rig.decisions() if not d.shadow}
         for decision in shadows(rig):
             beside = live[decision.event_no]
@@ -239,6 +293,28 @@ async def test_an_actor_that_is_off_may_have_a_shadow(tmp_path):
         assert {action.reason for action in market.actions} == {"disabled"}
         assert {d.reason for d in shadows(rig)} == {"policy"}
         assert rig.service.counters["intents"] == 0
+
+
+async def test_faults_of_a_shadow_are_its_own_and_stay_counted(tmp_path):
+    make_model(tmp_path, "wild", BUYS_YES)
+    registry = Registry(tmp_path)
+    registry.shadow("wild")
+    async with acting(tmp_path, **FOLLOWS) as rig:
+        market = await market_of(rig)
+        await rig.until(lambda _: rig.service._models.shadow is not None)
+        policy = rig.service._models.shadow.policy
+        policy._session = None  # as ONNX Runtime fails: by an error of its own
+        policy._binding = None
+        await market.until(lambda: rig.service.counters["shadow_faults"] >= 3)
+        assert {d.reason for d in shadows(rig)} == {"policy fault"}
+        assert {action.reason for action in market.actions} <= {"policy", "policy hold", "masked"}
+        registry.shadow(None)
+        await market.until(lambda: rig.log.has("shadow_ended", model="onnx:wild"))
+        counters = rig.service.counters
+        assert (counters["shadow_faults"], counters["policy_faults"]) == (
+            counters["shadow_decisions"],
+            0,
+        )
 
 
 async def test_a_shadow_that_cannot_run_leaves_the_live_model_alone(tmp_path):

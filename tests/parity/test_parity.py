@@ -108,6 +108,9 @@ def test_models_that_take_turns_in_a_session_are_rebuilt(trading: Callable[..., 
     wait("default", shadow=False)
     registry(stack, "shadow", "buys")
     wait("buys", shadow=True)
+    with stack.feed() as feed:
+        told = feed.until("actor_shadow", lambda data: data["agrees"] is not None)
+    assert (told["live_model"], told["model"]) == ("onnx:default", "onnx:buys")
     assert ask(stack, "select count(*) from rl_intents") == 0
     registry(stack, "promote", "buys")
     wait("buys", shadow=False)

@@ -13,7 +13,7 @@ from models.baselines import BASELINES
 from models.observation import builder_of
 from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest
 
-__all__ = ["BUYS_YES", "HOLDS", "beating", "make_model"]
+__all__ = ["BUYS_YES", "HOLDS", "beating", "linear_graph", "make_model"]
 
 HOLDS = (9.0, 0.0, 0.0, 0.0, 0.0)  # logits at an observation of zeros
 BUYS_YES = (0.0, 9.0, 0.0, 0.0, 0.0)
@@ -51,8 +51,11 @@ def make_model(
     return manifest
 
 
-def linear_graph(size: int, logits: Sequence[float]) -> bytes:
-    """logits = obs @ W + `logits`, with small weights that make every observation tell."""
+def linear_graph(size: int, logits: Sequence[float], markets: int | None = None) -> bytes:
+    """logits = obs @ W + `logits`, with small weights that make every observation tell.
+
+    It takes any number of markets at once, or just as many as `markets`.
+    """
     weights = np.random.default_rng(size).uniform(-1e-3, 1e-3, (size, 6)).astype("<f4")
     nodes = [
         _node("MatMul", ["obs", "w"], "moved"),
@@ -69,9 +72,9 @@ def linear_graph(size: int, logits: Sequence[float]) -> bytes:
             *(_bytes(1, node) for node in nodes),
             _bytes(2, b"linear"),
             *(_bytes(5, tensor) for tensor in tensors),
-            _bytes(11, _value("obs", size)),
-            _bytes(12, _value("logits", 5)),
-            _bytes(12, _value("value", 1)),
+            _bytes(11, _value("obs", size, markets)),
+            _bytes(12, _value("logits", 5, markets)),
+            _bytes(12, _value("value", 1, markets)),
         ]
     )
     return _int(1, 8) + _bytes(7, graph) + _bytes(8, _int(2, 17))
@@ -106,7 +109,8 @@ def _tensor(name: str, values: np.ndarray) -> bytes:
     return dims + _int(2, 1) + _bytes(8, name.encode()) + _bytes(9, values.tobytes())
 
 
-def _value(name: str, width: int) -> bytes:
-    shape = _bytes(1, _bytes(2, b"batch")) + _bytes(1, _int(1, width))
+def _value(name: str, width: int, markets: int | None) -> bytes:
+    batch = _bytes(2, b"batch") if markets is None else _int(1, markets)
+    shape = _bytes(1, batch) + _bytes(1, _int(1, width))
     tensor = _int(1, 1) + _bytes(2, shape)
     return _bytes(1, name.encode()) + _bytes(2, _bytes(1, tensor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from support import synthetic_stack as made
 from support.synthetic_stack import SyntheticStack
 
@@ -111,10 +112,23 @@ class SyntheticMarket:
                 decided_mono_ns=decided,
             ),
         )
+        self._shadow(logits + self._random.normal(0.0, 0.5, len(logits)), mask)
         if intent_id is not None:
             for order in tuple(self._open):
                 self._end(order, OrderStatus.CANCELED, "replaced", 0)
             self._place(chosen, intent_id, (received, sent, acknowledged))
+
+    def _shadow(self, logits: npt.NDArray[np.float64], mask: tuple[bool, ...]) -> None:
+        """A shadow thinks much the same."""
+        chosen = Action(int(np.where(mask, logits, -np.inf).argmax()))
+        answer = made.shadow(
+            self._ticker,
+            action=chosen.value,
+            action_name=chosen.name,
+            event_no=self._steps * 37,
+            logits=tuple(logits.tolist()),
+        )
+        self._stack.send("inference", "shadow", answer)
 
     def _place(self, chosen: Action, intent_id: str, hops: tuple[int, int, int]) -> None:
         leg = Leg.YES if chosen in (Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT) else Leg.NO

@@ -17,6 +17,7 @@ from ipc.clock import mono_ns
 from ipc.messages import (
     ActorAction,
     ActorFill,
+    ActorModels,
     ActorOrder,
     ActorPnl,
     ActorPosition,
@@ -26,6 +27,7 @@ from ipc.messages import (
     OrderStatus,
     ProcessStats,
     SessionInfo,
+    ShadowActions,
 )
 from ipc.seqlock import begin_write, end_write
 from ipc.shared_file import shared_path
@@ -38,10 +40,12 @@ __all__ = [
     "action",
     "changed",
     "fill",
+    "models",
     "order",
     "pnl",
     "position",
     "session",
+    "shadow",
 ]
 
 MARKET_MS = 1_786_000_000_000  # market time at which the synthetic session begins
@@ -90,6 +94,30 @@ def action(ticker: str = "KX-A", **changes: Any) -> ActorAction:
         "decided_mono_ns": 1_140_000,
     }
     return ActorAction(**(facts | changes))
+
+
+def shadow(ticker: str = "KX-A", **changes: Any) -> ShadowActions:
+    """A SELL_YES_LIMIT of a shadow on the question that `action` answers."""
+    facts: dict[str, Any] = {
+        "action": 2,
+        "action_name": "SELL_YES_LIMIT",
+        "model": "onnx:shade",
+        "model_hash": "5a" * 8,
+        "intent_id": None,
+        "shadow": True,
+    }
+    return ShadowActions(actions=(action(ticker, **(facts | changes)),))
+
+
+def models(**changes: Any) -> ActorModels:
+    """The model of `action` is live, that of `shadow` shadows it."""
+    facts: dict[str, Any] = {
+        "live": "default",
+        "live_hash": "ab" * 16,
+        "shadow": "onnx:shade",
+        "shadow_hash": "5a" * 8,
+    }
+    return ActorModels(**(facts | changes))
 
 
 def order(ticker: str = "KX-A", **changes: Any) -> ActorOrder:

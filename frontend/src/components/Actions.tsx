@@ -1,11 +1,11 @@
 import { memo } from 'react'
-import { clock, large, micros } from '../format'
+import { actionWords, clock, large, micros, named } from '../format'
 import type { Deed, Model } from '../model'
 import { Nothing, Panel } from './Panel'
 
 const SHOWN = 60
 const SHORT = ['HOLD', 'B·YES', 'S·YES', 'B·NO', 'S·NO']
-const TONES = ['hold', 'bid', 'ask', 'ask', 'bid']
+export const TONES = ['hold', 'bid', 'ask', 'ask', 'bid']
 
 /** Shares of the allowed actions; what the mask forbids has none. */
 function shares(logits: number[], mask: boolean[]): number[] {
@@ -37,14 +37,14 @@ const Line = memo(function Line({ deed, faint }: { deed: Deed; faint: boolean })
   return (
     <li className={`deed ${TONES[last.action] ?? ''} ${faint ? 'faint' : ''}`}>
       <time>{clock(last.decided_ms)}</time>
-      <b className="what">{last.action_name.replace('_LIMIT', '').replace('_', ' ')}</b>
+      <b className="what">{actionWords(last.action_name)}</b>
       {deed.times > 1 && <span className="times">×{deed.times}</span>}
       <span className="ticker">{last.ticker}</span>
       <Logits logits={last.logits} mask={last.mask} chosen={last.action} />
       <span className="reason" title={last.reason}>{last.reason}</span>
       <span className="small">
         {last.value !== null && <>V {last.value.toFixed(2)} · </>}
-        event {last.event_no} · {took === null ? '–' : micros(took)} · {last.model}@{last.model_hash.slice(0, 6)}
+        event {last.event_no} · {took === null ? '–' : micros(took)} · {named(last.model, last.model_hash)}
         {' '}· obs {last.observation_hash.slice(0, 6)}
       </span>
     </li>

@@ -1,5 +1,5 @@
 import { alarms } from '../alarms'
-import { clock, day } from '../format'
+import { clock, day, named } from '../format'
 import type { Model } from '../model'
 
 const WORDS: Record<string, string> = {
@@ -28,7 +28,7 @@ function Links({ model }: { model: Model }) {
 
 /** Who we are connected to and whether what is shown may be believed. */
 export function Banner({ model }: { model: Model }) {
-  const { connection, session } = model
+  const { connection, models, session } = model
   const environment = connection?.environment ?? 'unknown'
   const marketMs = model.stats.get('broadcaster')?.stats.market_ms ?? null
   const found = alarms(model)
@@ -48,6 +48,10 @@ export function Banner({ model }: { model: Model }) {
             {connection ? (connection.actor.enabled ? 'enabled' : 'DISABLED') : '–'}
           </Fact>
           <Fact name="strategy">{connection?.actor.strategy ?? '–'}</Fact>
+          <Fact name="live model">{models ? named(models.live, models.live_hash) : '–'}</Fact>
+          {models && models.shadow !== null && (
+            <Fact name="shadow">{named(models.shadow, models.shadow_hash)}</Fact>
+          )}
           <Fact name="tick">{connection ? `${connection.actor.throttle_ms} ms` : '–'}</Fact>
           <Fact name="session" title={session?.websocket_url}>
             {session ? session.session_uid : '–'}

@@ -34,7 +34,7 @@ def test_a_fresh_state_has_nothing_to_tell() -> None:
 
 
 def test_messages_for_others_are_not_passed_on() -> None:
-    assert LatestState().apply(Doorbell(stream="x")) is None
+    assert LatestState().apply(Doorbell(stream="x")) == []
 
 
 def test_the_newest_of_each_process_market_and_account() -> None:
@@ -150,3 +150,79 @@ def test_books_that_leave_the_table_end_as_stale() -> None:
     gone = told(state.keep_books({"KX-B"}), Kind.ORDERBOOK_SNAPSHOT)
     assert [(o["ticker"], o["state"]) for o in gone] == [("KX-A", "stale")]
     assert [o["ticker"] for o in told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)] == ["KX-B"]
+
+
+# Shadow
+
+HOLD = {"action": 0, "action_name": "HOLD"}
+
+
+def test_a_shadow_stands_beside_the_live_decision_on_the_same_question() -> None:
+    state = LatestState()
+    state.apply(made.action(event_no=41))
+    state.apply(made.action("KX-B", event_no=41))
+    [other] = told(state.apply(made.shadow(event_no=41)), Kind.ACTOR_SHADOW)
+    assert (other["ticker"], other["action_name"]) == ("KX-A", "SELL_YES_LIMIT")
+    assert (other["live_action"], other["live_action_name"]) == (1, "BUY_YES_LIMIT")
+    assert (other["live_model"], other["live_model_hash"]) == ("default", "ab" * 16)
+    assert other["agrees"] is False
+    same = made.shadow("KX-B", action=1, action_name="BUY_YES_LIMIT")
+    assert [s["agrees"] for s in told(state.apply(same), Kind.ACTOR_SHADOW)] == [True]
+
+
+def test_what_the_live_model_did_elsewhere_is_not_compared() -> None:
+    for question in ({"event_no": 42}, {"session_uid": "another"}):
+        state = LatestState()
+        state.apply(made.action(event_no=41))
+        [data] = told(state.apply(made.shadow(**question)), Kind.ACTOR_SHADOW)
+        assert [data[f"live_{name}"] for name in ("action", "action_name", "model")] == [None] * 3
+        assert data["agrees"] is None
+
+
+def test_a_batch_of_a_shadow_is_an_update_per_market() -> None:
+    state = LatestState()
+    batch = made.shadow().actions + made.shadow("KX-B").actions
+    updates = state.apply(made.changed(made.shadow(), actions=batch))
+    assert [s["ticker"] for s in told(updates, Kind.ACTOR_SHADOW)] == ["KX-A", "KX-B"]
+
+
+def test_a_shadow_is_no_decision_of_the_actor() -> None:
+    state = LatestState()
+    state.apply(made.action(**HOLD))
+    state.apply(made.shadow())
+    assert [a["action"] for a in told(state.welcome(), Kind.ACTOR_ACTION)] == [0]
+
+
+def test_a_new_connection_learns_who_decides_and_each_market_s_newest_shadow() -> None:
+    state = LatestState()
+    state.apply(made.models())
+    for event_no in (1, 2):
+        state.apply(made.action(event_no=event_no))
+        state.apply(made.shadow(event_no=event_no))
+        state.apply(made.shadow("KX-B", event_no=event_no))
+    kinds = [update.kind for update in state.welcome()]
+    assert kinds[-3:] == [Kind.ACTOR_MODELS, Kind.ACTOR_SHADOW, Kind.ACTOR_SHADOW]
+    shadows = told(state.welcome(), Kind.ACTOR_SHADOW)
+    found = [(s["ticker"], s["event_no"], s["live_action"]) for s in shadows]
+    assert found == [("KX-A", 2, 1), ("KX-B", 2, None)]
+    [models] = told(state.welcome(), Kind.ACTOR_MODELS)
+    assert (models["live"], models["shadow"]) == ("default", "onnx:shade")
+
+
+def test_a_shadow_that_ended_is_forgotten() -> None:
+    other = {"shadow": "onnx:next", "shadow_hash": "6b" * 8}
+    for now in ({"shadow": None, "shadow_hash": None}, other):
+        state = LatestState()
+        state.apply(made.models())
+        state.apply(made.shadow())
+        state.apply(made.models())
+        assert len(told(state.welcome(), Kind.ACTOR_SHADOW)) == 1, "it still shadows"
+        state.apply(made.models(**now))
+        assert told(state.welcome(), Kind.ACTOR_SHADOW) == []
+
+
+def test_shadows_of_markets_that_left_the_session_are_forgotten() -> None:
+    state = LatestState()
+    state.apply(made.shadow("KX-OLD"))
+    state.apply(made.session(["KX-A"]))
+    assert told(state.welcome(), Kind.ACTOR_SHADOW) == []

@@ -62,3 +62,16 @@ def test_without_the_decision_its_hops_are_unknown() -> None:
 def test_epoch_times_are_milliseconds() -> None:
     data = views.action_data(made.action(decided_ns=1_786_000_000_123_999_999))
     assert data.decided_ms == 1_786_000_000_123
+
+
+@pytest.mark.parametrize("unasked", ["live", "shadow"])
+def test_a_model_that_was_not_asked_neither_agrees_nor_differs(unasked: str) -> None:
+    [shadow], live = made.shadow().actions, made.action()
+    assert views.shadow_data(shadow, live).agrees is False
+    held = {"logits": (), "action": 0, "action_name": "HOLD", "reason": "warming up"}
+    if unasked == "live":
+        live = made.changed(live, **held)
+    else:
+        shadow = made.changed(shadow, **held)
+    data = views.shadow_data(shadow, live)
+    assert (data.live_action_name, data.agrees) == (live.action_name, None)

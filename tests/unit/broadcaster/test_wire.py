@@ -21,6 +21,8 @@ PAIRS = {
     "Stats": wire.StatsData,
     "Book": wire.OrderbookData,
     "Action": wire.ActionData,
+    "Models": wire.ModelsData,
+    "Shadow": wire.ShadowData,
     "Order": wire.OrderData,
     "Fill": wire.FillData,
     "Position": wire.PositionData,

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import synthetic_stack as made
 
 from ipc import messages as m
 
@@ -32,6 +33,9 @@ def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         return st.lists(st.integers(-(2**63), 2**63 - 1)).map(tuple)
     if hint == tuple[tuple[int, int, int], ...]:
         return st.lists(st.tuples(*3 * [st.integers(0, 10_000)])).map(tuple)
+    if hint == tuple[m.ActorAction, ...]:
+        actions = (made.action(), made.action(observation=b"\0\xff", shadow=True))
+        return st.sampled_from(((), actions[:1], actions))
     return st.from_type(hint).filter(lambda v: not isinstance(v, int) or abs(v) < 2**63)
 
 

@@ -131,6 +131,18 @@ def test_a_manifest_of_before_overrides_is_read() -> None:
     assert msgspec.json.decode(msgspec.json.encode(facts), type=Manifest).override is None
 
 
+def test_the_live_model_may_be_promoted_again_so_that_it_is_looked_for(
+    models: Registry, tmp_path: Path
+) -> None:
+    make_model(tmp_path, "weak", evaluation={})
+    models.promote("weak", "a day at one contract")
+    before, stamp = models.active(), stamp_of(tmp_path)
+    again = models.promote("weak")
+    assert names(again) == names(before) == ("weak", None, ["default"])
+    assert stamp_of(tmp_path) != stamp
+    assert names(models.rollback()) == ("default", None, [])
+
+
 # Back
 
 
@@ -242,11 +254,16 @@ def test_commands_at_once_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{", "cannot be read"), ('{"live": 1}', "cannot be read"), ("", "cannot be read")],
+    [
+        (b"{", "cannot be read"),
+        (b'{"live": 1}', "cannot be read"),
+        (b"", "cannot be read"),
+        (b'{"live": {"model_id": "\xff", "onnx_sha256": ""}}', "cannot be read: .*utf-8"),
+    ],
 )
-def test_a_state_that_means_nothing_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_a_state_that_means_nothing_is_refused(tmp_path: Path, text: bytes, says: str) -> None:
     active_path(tmp_path).parent.mkdir()
-    active_path(tmp_path).write_text(text)
+    active_path(tmp_path).write_bytes(text)
     with pytest.raises(ModelError, match=says):
         read_active(tmp_path)
 
@@ -314,10 +331,13 @@ def test_a_refused_command_is_one_line_and_code_2(
     assert capsys.readouterr().err == "registry: model 'default' has no predecessor\n"
 
 
+@pytest.mark.parametrize("manifest", [b"{", b'{"model_id": "\xff"}', b"[" * 10_000, b"null"])
 def test_a_broken_model_is_listed_as_such(
-    models: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str], manifest: bytes
 ) -> None:
     del models
-    (tmp_path / "models" / "first" / MANIFEST_FILE).write_text("{")
+    (tmp_path / "models" / "first" / MANIFEST_FILE).write_bytes(manifest)
     assert registry.main(["--data-dir", str(tmp_path), "list"]) == 0
-    assert "first: model 'first': " in capsys.readouterr().out
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in listed] == ["default", "first", "second"]
+    assert listed[1].startswith("first: model 'first': ")
