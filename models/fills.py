@@ -1,6 +1,7 @@
 """SimulatedOrderManager: what a recorded market would have done with an order of ours.
 
-- An order reaches the exchange a latency after the decision and meets the book of that moment.
+- An order reaches the exchange a latency after the decision and meets the book of that moment;
+  after the market's close it meets nothing.
 - What crosses takes the depth that stood there, level by level, at the taker fee.
 - The rest waits behind the size that was visible at its price. Recorded executions at its price
   first consume what stood ahead; cancels never move it back, and it is never further back than the
@@ -53,9 +54,11 @@ __all__ = [
     "fee_words",
     "flow_of",
     "publish_order",
+    "until_of",
 ]
 
 Words = npt.NDArray[np.int64]
+NEVER_NS: Final = 2**63 - 1
 
 # Words of one market's order: resting, and on its way.
 ACTION: Final = 0  # of the resting order, 0 none
@@ -261,13 +264,15 @@ def advance(
     flow: Flow,
     start: int,
     stop: int,
+    until_ns: int,
     sizes: Any,
     log: Any,
 ) -> None:
     """Let events [start, stop) pass; `row` is the tick's, right before `start`.
 
-    A pending order arrives after the last event not later than its arrival, at the latest at the
-    end. `sizes` is scratch of one leg's slots; `log` as in `models.fill_log`, empty for none.
+    A pending order arrives after the last event not later than its arrival; one that arrives at
+    `until_ns` or later, see `until_of`, is still on its way at the end. `sizes` is scratch of one
+    leg's slots; `log` as in `models.fill_log`, empty for none.
     """
     e = start
     while e < stop and (order[ACTION] != 0 or order[PENDING_ACTION] != 0):
@@ -276,8 +281,17 @@ def advance(
         if order[ACTION] != 0:
             _meet(order, account, fees, flow, e, log)
         e += 1
-    if order[PENDING_ACTION] != 0:
+    if order[PENDING_ACTION] != 0 and order[ARRIVAL_NS] < until_ns:
         _place(order, account, fees, row, flow, start, stop, sizes, log)
+
+
+@njit(cache=True)
+def until_of(rows: Any, tick: int, is_last: bool) -> int:
+    """When the time after a tick ends: at the next, or with the market; never where unknown."""
+    if not is_last:
+        return int(rows[tick + 1, b.RECV_NS])
+    close_ms = rows[tick, b.CLOSE_MS]
+    return int(close_ms * 1_000_000 if close_ms > 0 else NEVER_NS)
 
 
 @njit(cache=True)
@@ -317,17 +331,19 @@ class SimulatedOrderManager:
 
     def advance(self, tick: int) -> None:
         """Let the market pass from tick `tick` to the next, or to its end."""
-        ticks = self._tape.tick_event
-        stop = int(ticks[tick + 1]) + 1 if tick + 1 < len(ticks) else len(self._flow.ns)
+        ticks, rows = self._tape.tick_event, self._tape.rows
+        is_last = tick + 1 == len(ticks)
+        stop = len(self._flow.ns) if is_last else int(ticks[tick + 1]) + 1
         start = int(ticks[tick]) + 1
         advance(
             self._order,
             self.account,
             self._fees,
-            self._tape.rows[tick],
+            rows[tick],
             self._flow,
             start,
             stop,
+            until_of(rows, tick, is_last),
             self._sizes,
             self._log,
         )

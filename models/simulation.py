@@ -36,6 +36,7 @@ from models.fills import (
     TAKER_RATE,
     advance,
     publish_order,
+    until_of,
 )
 from models.observation import observe_account
 from models.portfolio import apply_settlement, liquidation_value_e6
@@ -178,7 +179,8 @@ def _step(
     start = world.event_after[tick]
     stop = world.first_event[market + 1] if done else world.event_after[tick + 1]
     fees, row = world.fees[market], world.rows[tick]
-    advance(order, account, fees, row, world.flow, start, stop, sizes, log)
+    until_ns = until_of(world.rows, tick, done)
+    advance(order, account, fees, row, world.flow, start, stop, until_ns, sizes, log)
     if done:
         order[ACTION] = 0
         if world.yes_value_e4[market] >= 0:

@@ -102,6 +102,30 @@ def test_an_order_meets_the_book_of_its_arrival() -> None:
     assert played(same_moment, order(BUY_YES, 48, 10))[a.POSITION_E2] == 0
 
 
+def test_an_order_slower_than_the_ticks_arrives_at_its_time() -> None:
+    """The ask at 48 is lifted after two ticks, and only then we come."""
+    ticking = market().at(300).delta(YES, 44, 1).at(600).delta(YES, 44, 1)
+    tape = make_tape(ticking.at(620).delta(NO, 52, -50).at(900).delta(YES, 44, 1).build())
+    for latency_ms, bought in ((610, 1_000), (630, 0)):
+        simulated = SimulatedOrderManager(tape, START, latency_ms * MS)
+        simulated.submit(order(BUY_YES, 48, 10), NOON_NS)
+        for tick in range(len(tape.rows)):
+            assert not simulated.account[a.POSITION_E2]
+            simulated.advance(tick)
+            if tape.rows[tick, b.RECV_NS] == NOON_NS + 600 * MS:
+                break
+        assert simulated.account[a.POSITION_E2] == bought
+
+
+@pytest.mark.parametrize(("close_ms", "bought"), [(51, 1_000), (50, 0), (40, 0), (0, 1_000)])
+def test_an_order_that_comes_after_the_close_meets_nothing(close_ms: int, bought: int) -> None:
+    tape = make_tape(market().at(10).delta(YES, 44, 1).build(close_ms=close_ms, fees=NO_FEES))
+    simulated = SimulatedOrderManager(tape, START, 50 * MS)
+    simulated.submit(order(BUY_YES, 48, 10), NOON_NS)
+    simulated.advance(len(tape.rows) - 1)
+    assert simulated.account[a.POSITION_E2] == bought
+
+
 def test_a_resting_order_waits_for_what_stood_ahead() -> None:
     waits = market().execution(NO, 45, 60)
     assert played(waits, order(BUY_YES, 45, 10))[a.POSITION_E2] == 0
