@@ -39,7 +39,7 @@ MS = 1_000_000
 LATENCY_NS = 35 * MS + MS // 2  # recordings are in whole milliseconds: nothing arrives with a frame
 ACTING = 0.25  # share of the ticks at which something is done
 GOLD = "gold15m-2026-08"
-MARKETS = ("KXGOLD15M-26AUG051300-00", "KXGOLD15M-26AUG102145-45", "KXGOLD15M-26AUG102215-15")
+MARKETS = ("KXGOLD15M-26AUG102145-45", "KXGOLD15M-26AUG102215-15")
 
 
 def _torn(session: RecordedSession, tape: Tape) -> list[tuple[int, int]]:
