@@ -181,7 +181,14 @@ def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
 
 def _env(settings: Settings, worlds: _Worlds, stage: int) -> BatchedVecEnv:
     rules = settings.rules(random_start=True)
-    return BatchedVecEnv(worlds.of(stage), rules, settings.n_envs, _seed_of(settings, stage))
+    return BatchedVecEnv(
+        worlds.of(stage),
+        rules,
+        settings.n_envs,
+        _seed_of(settings, stage),
+        settings.reward,
+        settings.risk_aversion,
+    )
 
 
 def learn(

@@ -27,6 +27,7 @@ from models.learning.training import (
     split_by_time,
 )
 from models.observation import BUILDERS
+from models.rewards import Reward
 from models.sessions import RecordedSession
 
 __all__ = ["check", "parse", "select", "settings_of", "split_of"]
@@ -105,6 +106,18 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
         help="begin with the markets in which most, or least, happens",
     )
     group.add_argument(
+        "--reward",
+        choices=list(Reward),
+        default=_DEFAULT.reward,
+        help="what a step is worth to the learner; judged is always the net P&L",
+    )
+    group.add_argument(
+        "--risk-aversion",
+        type=float,
+        default=_DEFAULT.risk_aversion,
+        help="per dollar, of the reward risk",
+    )
+    group.add_argument(
         "--normalise",
         action=argparse.BooleanOptionalAction,
         default=_DEFAULT.normalise,
@@ -150,6 +163,7 @@ def check(options: argparse.Namespace) -> None:
         ("--n-envs", options.n_envs, options.n_envs > 0, "above 0"),
         ("--gamma", options.gamma, 0 < options.gamma <= 1, "above 0, up to 1"),
         ("--entropy", options.entropy, options.entropy >= 0, "0 or more"),
+        ("--risk-aversion", options.risk_aversion, options.risk_aversion >= 0, "0 or more"),
         ("--stages", options.stages, options.stages > 0, "above 0"),
         ("--patience", options.patience, options.patience >= 0, "0 or more"),
         ("--rolling", options.rolling, options.rolling == 0 or options.rolling > 1, "0, 2 or more"),

@@ -10,6 +10,7 @@ import msgspec
 from models.actions import Pricing
 from models.learning.curriculum import LEAST_STAGES, Curriculum
 from models.observation import OBSERVATION_V1
+from models.rewards import Reward
 from models.simulation import Rules
 
 __all__ = ["MODEL", "OBSERVATIONS", "RUN", "Number", "Run", "Settings"]
@@ -42,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     patience: int = 0  # stages without a better validation until it stops; 0: the last one counts
     curriculum: Curriculum = Curriculum.NONE
     normalise: bool = False
+    reward: Reward = Reward.LIQUIDATION
+    risk_aversion: float = 0.1  # per dollar, of the reward `risk`
 
     @property
     def rollout(self) -> int:
@@ -77,12 +80,16 @@ class Settings(msgspec.Struct, frozen=True):
 
     def network(self) -> dict[str, Number]:
         """What else the manifest says of how it was trained."""
-        return {
+        network: dict[str, Number] = {
             "net_arch": "64-64",
             "normalised": self.normalise,
             "curriculum": str(self.curriculum),
             "patience": self.patience,
+            "reward": str(self.reward),
         }
+        if self.reward is Reward.RISK:
+            network["risk_aversion"] = self.risk_aversion
+        return network
 
     def rules(self, *, random_start: bool) -> Rules:
         """The simulation's share."""
