@@ -3,7 +3,7 @@
 Two kernels: `observe_tick` makes the book's share of one tick and moves the market's history to it;
 `observe_account` joins it with the account's share. The first runs once per tick of a session,
 whatever is decided there; the second once per decision. Which schema they build is the builder's
-code: a new schema is one file beside `observation_v2` and a line in `BUILDERS`.
+code: a new schema is one file beside `observation_v3` and a line in `BUILDERS`.
 """
 
 from __future__ import annotations

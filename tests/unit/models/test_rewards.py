@@ -57,25 +57,31 @@ def buys_once() -> RecordedSession:
     return session.build(yes_value_e4=10_000)
 
 
-def first_only(step: int) -> int:
-    return Action.BUY_YES_LIMIT if step == 0 else Action.HOLD
+def buys(action: Action) -> Any:
+    """That action first, then nothing."""
+    return lambda step: action if step == 0 else Action.HOLD
 
 
-def test_the_mid_values_what_is_held_without_its_spread() -> None:
-    """Ten contracts taken at 44 cents: two cents each, and the fee, are gone; the spread is not."""
-    mid, _, net_e6 = play(buys_once(), first_only, Reward.MID)
-    fee = 10 * (1 - 0.44) - net_e6 / 1e6
+@pytest.mark.parametrize(
+    ("action", "sign", "paid"), [(Action.BUY_YES_LIMIT, 1, 0.44), (Action.BUY_NO_LIMIT, -1, 0.60)]
+)
+def test_the_mid_values_what_is_held_without_its_spread(
+    action: Action, sign: int, paid: float
+) -> None:
+    """Ten contracts, two cents each and the fee are gone; the other half of the spread is not."""
+    mid, _, net_e6 = play(buys_once(), buys(action), Reward.MID)
+    fee = 10 * ((sign > 0) - paid) - net_e6 / 1e6
     assert mid[0] == pytest.approx(-10 * 0.02 - fee)
-    liquidation, _, _ = play(buys_once(), first_only, Reward.LIQUIDATION)
+    liquidation, _, _ = play(buys_once(), buys(action), Reward.LIQUIDATION)
     assert liquidation[0] < -10 * 0.04 - fee
     moved = [r for r in mid[1:-1] if r]
-    assert moved == pytest.approx([10 * 0.10])
-    assert mid[-1] == pytest.approx(10 * (1 - 0.52))
+    assert moved == pytest.approx([sign * 10 * 0.10])
+    assert mid[-1] == pytest.approx(sign * 10 * (1 - 0.52))
 
 
 def test_risk_costs_the_variance_that_was_held() -> None:
-    mid, _, _ = play(buys_once(), first_only, Reward.MID)
-    risk, _, _ = play(buys_once(), first_only, Reward.RISK, 3.0)
+    mid, _, _ = play(buys_once(), buys(Action.BUY_YES_LIMIT), Reward.MID)
+    risk, _, _ = play(buys_once(), buys(Action.BUY_YES_LIMIT), Reward.RISK, 3.0)
     # The mid's ten cents come in parts, a change of the touch each.
     penalties = [m - r for m, r in zip(mid, risk, strict=True)]
     parts = [p for p in penalties[:-1] if p]
