@@ -78,6 +78,8 @@ def test_a_value_of_another_kind_is_named(file: Path, capsys: pytest.CaptureFixt
         ([*STANDARD, "--stages", "0"], "--stages 0"),
         ([*STANDARD, "--patience", "-1"], "--patience -1"),
         ([*STANDARD, "--rolling", "1"], "--rolling 1"),
+        ([*STANDARD, "--contract-size-e2", "150"], "--contract-size-e2 150 .*100, 200"),
+        ([*STANDARD, "--market-cash-e6", "0"], "--market-cash-e6 0"),
         ([*STANDARD, "--risk-aversion", "-1"], "--risk-aversion -1.0 means nothing"),
         ([*STANDARD, "--validation-share", "0.5"], "up to the 0.4 that --train-share leaves"),
         ([*STANDARD, "--validation-until", "2026-08-08"], "without --train-until"),
