@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sources(parser.add_argument_group("markets, of any number of sources"))
     _add_split(parser.add_argument_group("split by time"))
     _add_learning(parser.add_argument_group("learning"))
+    _add_stages(parser.add_argument_group("stages"))
     return parser
 
 
@@ -103,6 +104,27 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
         help="that each market begins with, in millionths of a dollar",
     )
     group.add_argument(
+        "--reward",
+        choices=list(Reward),
+        default=_DEFAULT.reward,
+        help="what a step is worth to the learner; judged is always the net P&L",
+    )
+    group.add_argument(
+        "--risk-aversion",
+        type=float,
+        default=_DEFAULT.risk_aversion,
+        help="per dollar, of the reward risk",
+    )
+    group.add_argument(
+        "--normalise",
+        action=argparse.BooleanOptionalAction,
+        default=_DEFAULT.normalise,
+        help="observations, by mean and deviation on the training markets; part of the export",
+    )
+
+
+def _add_stages(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--stages", type=int, default=_DEFAULT.stages, help="checkpoints and validations"
     )
     group.add_argument(
@@ -122,24 +144,6 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
         choices=list(Curriculum),
         default=_DEFAULT.curriculum,
         help="begin with the markets in which most, or least, happens",
-    )
-    group.add_argument(
-        "--reward",
-        choices=list(Reward),
-        default=_DEFAULT.reward,
-        help="what a step is worth to the learner; judged is always the net P&L",
-    )
-    group.add_argument(
-        "--risk-aversion",
-        type=float,
-        default=_DEFAULT.risk_aversion,
-        help="per dollar, of the reward risk",
-    )
-    group.add_argument(
-        "--normalise",
-        action=argparse.BooleanOptionalAction,
-        default=_DEFAULT.normalise,
-        help="observations, by mean and deviation on the training markets; part of the export",
     )
 
 
