@@ -62,14 +62,15 @@ def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
     the largest mean in standard errors, which is compared with the largest that a bootstrap finds
     when every try is moved to a mean of zero; markets are drawn for all tries together, so tries
     that are alike count as little more than one (White 2000, "A Reality Check for Data Snooping").
-    A try that made the same in every market has no error, and does not count.
+    A try that lost in no market does not count: it never traded, or the losses that would tell how
+    large its error is have not come yet, and a bootstrap cannot draw them.
     """
     markets = nets.shape[1]
     errors = nets.std(axis=1, ddof=1) / np.sqrt(markets)
-    varied = errors > 0
-    if not varied.any():
+    told = (errors > 0) & (nets < 0).any(axis=1)
+    if not told.any():
         return 1.0
-    nets, errors = nets[varied], errors[varied]
+    nets, errors = nets[told], errors[told]
     means = nets.mean(axis=1)
     picks = np.random.Generator(np.random.PCG64(seed)).integers(0, markets, (RESAMPLES, markets))
     largest = np.full(RESAMPLES, -np.inf)
