@@ -21,6 +21,7 @@ MAY_REACH_ADAPTERS = (
     "models.evaluate",
     "models.parity",
     "models.rule_search",
+    "models.tries",
 )
 BELOW = {  # what each part of the house may import of it
     "ipc": ("ipc",),
