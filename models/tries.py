@@ -58,7 +58,7 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
     from models.learning.learner import ALGORITHMS, policy_of
 
     known = {s.ticker: s for s in sessions}
-    worlds: dict[tuple[str, int], Worlds] = {}
+    places: dict[tuple[str, int], tuple[Worlds, Outcome]] = {}
     tries = []
     for folder, run in zip(folders, _runs(folders), strict=True):
         settings = run.settings
@@ -70,10 +70,11 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
             if lacking:
                 raise ValueError(f"market {lacking[0]} of {folder} is not among the recordings")
             key = part, settings.throttle_ms
-            if key not in worlds:
-                worlds[key] = Worlds([known[t] for t in run.split[part]], settings.throttle_ms)
-            done.ours[part] = worlds[key].run(policy, rules)
-            done.idle[part] = worlds[key].run(Hold(), rules)
+            if key not in places:
+                worlds = Worlds([known[t] for t in run.split[part]], settings.throttle_ms)
+                places[key] = worlds, worlds.run(Hold(), rules)
+            worlds, done.idle[part] = places[key]
+            done.ours[part] = worlds.run(policy, rules)
         tries.append(done)
     return tries
 
