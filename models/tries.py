@@ -4,7 +4,8 @@
 
 Each RUN is a folder that `models.train` wrote. Prints a line per training, the best on validation
 first: the settings in which they differ, and what it made minus holding on the markets that chose
-and on those that judge, in net dollars per market with a 95 % bootstrap over markets.
+and on those that judge, in net dollars per market with a 95 % bootstrap over markets. Of the latter
+also the median and the best market: a mean that one market makes is no edge.
 """
 
 from __future__ import annotations
@@ -93,8 +94,12 @@ def report(tries: Sequence[Try]) -> list[str]:
         made = {part: compare(done.ours[part], done.idle[part]) for part in PARTS}
         told = " ".join(f"{k}={v}" for k, v in settings.items())
         parts = ", ".join(f"{part} {difference}" for part, difference in made.items())
-        hold = done.ours[TEST].action_shares["HOLD"]
-        lines.append((-made[VALIDATION].mean, f"{done.name}: {told}: {parts}, holds {hold:.0%}"))
+        judged = done.ours[TEST]
+        shape = (
+            f"median {np.median(judged.net_e6) / 1e6:+.2f}, best {max(judged.net_e6) / 1e6:+.2f}"
+        )
+        hold = f"holds {judged.action_shares['HOLD']:.0%}"
+        lines.append((-made[VALIDATION].mean, f"{done.name}: {told}: {parts} ({shape}), {hold}"))
     found = [line for _, line in sorted(lines)]
     for part in PARTS:
         nets = np.array([t.ours[part].net_e6 for t in tries]) / 1e6

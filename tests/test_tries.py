@@ -69,7 +69,9 @@ def test_the_report_names_what_differs_the_best_first(split: Split, folders: lis
     second = next(line for line in lines if line.startswith("second"))
     judged = compare(played[1].ours["test"], played[1].idle["test"])
     assert "second: throttle_ms=500 pricing=mid: validation " in second
-    assert f", test {judged}, holds " in second
+    nets = sorted(net / 1e6 for net in played[1].ours["test"].net_e6)
+    shape = f"median {nets[1]:+.2f}, best {nets[2]:+.2f}"
+    assert f", test {judged} ({shape}), holds " in second
     assert lines[2].startswith("validation: the best of 2 tries without any edge looks as good")
     assert lines[3].startswith("test: the best of 2 tries ")
 
