@@ -3,7 +3,7 @@
 Two kernels: `observe_tick` makes the book's share of one tick and moves the market's history to it;
 `observe_account` joins it with the account's share. The first runs once per tick of a session,
 whatever is decided there; the second once per decision. Which schema they build is the builder's
-code: a new schema is one file beside `observation_v2` and a line in `BUILDERS`.
+code: a new schema is one file beside `observation_v3` and a line in `BUILDERS`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ from models.features_book import (
     temporal_features,
 )
 from models.observation_v2 import OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
+from models.observation_v3 import (
+    FLOATS_V3,
+    OBSERVATION_V3,
+    TICK_SIZE_V3,
+    account_v3,
+    tick_v3,
+)
 from models.schema import OBSERVATION_V1, ZONE, Schema
 
 __all__ = [
@@ -46,6 +53,7 @@ __all__ = [
     "INTS",
     "OBSERVATION_V1",
     "OBSERVATION_V2",
+    "OBSERVATION_V3",
     "TOTAL",
     "Builder",
     "LiveObservationAdapter",
@@ -63,10 +71,11 @@ Observation = npt.NDArray[np.float32]
 
 V1: Final = 1  # codes of the builders
 V2: Final = 2
-MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2)
-MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size)
+V3: Final = 3
+MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2, TICK_SIZE_V3)
+MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size, OBSERVATION_V3.size)
 INTS: Final = HISTORY + 1  # words of a history
-FLOATS: Final = 2 * HISTORY
+FLOATS: Final = max(2 * HISTORY, FLOATS_V3)
 TOTAL: Final = HISTORY  # its word that counts ticks
 HOUR_NS: Final = 3_600_000_000_000
 _NS: Final = 1_000_000_000
@@ -92,6 +101,7 @@ BUILDERS: Final = {
     for builder in (
         Builder(OBSERVATION_V1, V1, BOOK_SIZE),
         Builder(OBSERVATION_V2, V2, TICK_SIZE_V2),
+        Builder(OBSERVATION_V3, V3, TICK_SIZE_V3),
     )
 }
 DEFAULT: Final = BUILDERS[OBSERVATION_V1.name]
@@ -142,7 +152,7 @@ def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: A
     """Features 0..34 of OBSERVATION_V1, then the tick joins the history."""
     now_ns = row[b.RECV_NS]
     count = min(ints[TOTAL], HISTORY)
-    acts, mids = floats[:HISTORY], floats[HISTORY:]
+    acts, mids = floats[:HISTORY], floats[HISTORY : 2 * HISTORY]
     gap_s = (now_ns - ints[count - 1]) / 1e9 if count > 0 else 0.0
     local_s = now_ns // _NS + zone_offset_s
     act, mid = activity_of(row), mid_cents(row)
@@ -175,8 +185,10 @@ def observe_tick(
     features = np.empty(MOST_TICK)
     if code == V1:
         _tick_v1(row, zone_offset_s, ints, floats, features)
-    else:
+    elif code == V2:
         tick_v2(row, ints[TOTAL] == 0, ints, floats, features)
+    else:
+        tick_v3(row, ints[TOTAL], ints, floats, features)
     ints[TOTAL] += 1
     for i in range(len(out)):
         out[i] = clean(features[i])
@@ -193,8 +205,10 @@ def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out
         basis_e6 = account[a.COST_BASIS_E6]
         portfolio_features(cash_e6, position_e2, basis_e6, value_e6, cash_e6 + value_e6, features)
         order_features(account, mid_e4, row[b.RECV_NS], features)
-    else:
+    elif code == V2:
         account_v2(row, account, features)
+    else:
+        account_v3(row, account, features)
     n = len(tick)
     for i in range(n):
         out[i] = tick[i]

@@ -17,7 +17,7 @@ from ipc.units import ONE_DOLLAR_E4
 from models.features_account import position_value, valuation_mid_e4
 from models.schema import ZONE, Feature, Schema
 
-__all__ = ["OBSERVATION_V2", "SIZE_V2", "TICK_SIZE_V2", "account_v2", "tick_v2"]
+__all__ = ["FLOATS", "OBSERVATION_V2", "SIZE_V2", "TICK_SIZE_V2", "account_v2", "tick_v2"]
 
 TICK_SIZE_V2: Final = 27
 SIZE_V2: Final = 37

@@ -65,7 +65,7 @@ def train(
         say("no test markets: the validation that chooses judges too, and flatters")
     done = trial(split, settings, out, resume=resume, say=say)
     evaluation = figures([done])
-    evaluation["validation_net_dollars_per_market"] = done.state.validations[done.state.kept]
+    evaluation["validation_net_dollars_per_market"] = done.validated.mean_dollars
     evaluation["train_net_dollars_per_market"] = run_policy(
         Worlds(split.train, settings.throttle_ms).of(builder_of(settings.schema)),
         settings.rules(random_start=False),

@@ -9,6 +9,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from models.environment import action_space, observation_space
+from models.rewards import Reward, Rewards
 from models.simulation import Rules, Simulation
 from models.world import World
 
@@ -20,9 +21,18 @@ class BatchedVecEnv(VecEnv):
 
     render_mode = None
 
-    def __init__(self, world: World, rules: Rules, n: int, seed: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        rules: Rules,
+        n: int,
+        seed: int,
+        reward: Reward = Reward.LIQUIDATION,
+        risk_aversion: float = 0.0,
+    ) -> None:
         super().__init__(n, observation_space(world), action_space())
         self.simulation = Simulation(world, rules, n, range(seed, seed + n))
+        self._rewards = Rewards(reward, risk_aversion, self.simulation)
         self._actions = np.zeros(n, np.int64)
         self._values = np.zeros(n)
         self._lengths = np.zeros(n, np.int64)
@@ -31,17 +41,19 @@ class BatchedVecEnv(VecEnv):
         """First observations; later ends restart by themselves."""
         self._values[:] = 0.0
         self._lengths[:] = 0
-        return self.simulation.reset().copy()
+        observations = self.simulation.reset().copy()
+        self._rewards.begin()
+        return observations
 
     def step_async(self, actions: np.ndarray) -> None:
         """Keep the actions for `step_wait`."""
         self._actions = np.asarray(actions, np.int64)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One tick each; rewards in dollars."""
+        """One tick each; rewards in dollars, the sum of an episode's in its last info."""
         simulation = self.simulation
         simulation.step(self._actions, restart=True)
-        rewards = (simulation.changes_e6 / 1e6).astype(np.float32)
+        rewards = self._rewards.after_step()
         self._values += rewards
         self._lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]

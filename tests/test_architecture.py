@@ -16,7 +16,13 @@ MAX_FUNCTION_LINES = 60
 MAX_MAIN_LINES = 50
 
 # Command-line modules of `models` that need stored sessions or recordings, inside `main()` only.
-MAY_REACH_ADAPTERS = ("models.train", "models.evaluate", "models.parity")
+MAY_REACH_ADAPTERS = (
+    "models.train",
+    "models.evaluate",
+    "models.parity",
+    "models.rule_search",
+    "models.tries",
+)
 BELOW = {  # what each part of the house may import of it
     "ipc": ("ipc",),
     "models": ("ipc", "models"),

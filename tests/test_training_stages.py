@@ -6,6 +6,7 @@ import csv
 import io
 import sys
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import numpy as np
 import pytest
 from support.training_sessions import market
 
+from models.baselines import Hold
+from models.evaluate import Worlds, compare
 from models.learning.curriculum import Curriculum
 from models.learning.training import Split, SplitError
-from models.policy import MODEL_FILE, read_manifest
+from models.policy import MODEL_FILE, OnnxPolicy, read_manifest
+from models.rewards import Reward
 
 pytestmark = pytest.mark.train
 
@@ -26,7 +30,8 @@ pytest.importorskip("stable_baselines3")
 from models import export_onnx, train  # noqa: E402
 from models.learning import checkpoints, learner  # noqa: E402
 from models.learning.network import ActorCritic  # noqa: E402
-from models.learning.settings import Settings  # noqa: E402
+from models.learning.settings import ChooseBy, Settings  # noqa: E402
+from models.learning.trial import trial  # noqa: E402
 
 TINY = Settings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
 Judge = Callable[[Any], float]
@@ -126,6 +131,44 @@ def test_it_stops_when_validation_gets_no_better_and_keeps_the_best(
     assert said[-2:] == ["stopped: no better validation for 2 stages", "kept: stage 1 of 4"]
     best = learner.ALGORITHMS["ppo"].load(tmp_path / "checkpoints" / "stage-001.zip")
     assert same(weights(model), weights(best))
+
+
+@pytest.mark.parametrize("choose_by", list(ChooseBy))
+def test_stages_are_chosen_by_what_was_asked(
+    split: Split, tmp_path: Path, choose_by: ChooseBy
+) -> None:
+    settings = msgspec.structs.replace(TINY, choose_by=choose_by, schema="OBSERVATION_V2")
+    parts = Split(split.train[:2], split.train[2:] + split.validation, split.test)
+    done = trial(parts, settings, tmp_path)
+    validation, rules = Worlds(parts.validation, 250), settings.rules(random_start=False)
+    for stage, value in enumerate(done.state.validations):
+        path = tmp_path / "checkpoints" / f"stage-{stage + 1:03d}.zip"
+        policy = learner.policy_of(learner.ALGORITHMS["ppo"].load(path), settings)
+        made = validation.run(policy, rules)
+        low = compare(made, validation.run(Hold(), rules)).low
+        assert made.mean_dollars - low > 0.01
+        assert value == (made.mean_dollars if choose_by is ChooseBy.MEAN else low)
+    assert done.validated.mean_dollars == made.mean_dollars
+    log = (tmp_path / "log" / "progress.csv").read_text()
+    assert ("validation/low95_dollars_per_market" in log) == (choose_by is ChooseBy.LOW)
+
+
+def test_what_is_rewarded_is_what_is_learned(split: Split, tmp_path: Path) -> None:
+    found = []
+    for reward, aversion in (("liquidation", 1.0), ("mid", 1.0), ("risk", 1.0), ("risk", 9.0)):
+        settings = msgspec.structs.replace(TINY, reward=Reward(reward), risk_aversion=aversion)
+        model, _ = learned(split, tmp_path / f"{reward}-{aversion}", settings)
+        found.append(weights(model))
+    assert not any(same(one, other) for one, other in combinations(found, 2))
+
+
+def test_a_policy_that_sees_history_is_exported(split: Split, tmp_path: Path) -> None:
+    run = train.train(split, msgspec.structs.replace(TINY, schema="OBSERVATION_V3"), tmp_path)
+    manifest = export_onnx.export(tmp_path / "model.zip", tmp_path / "out")
+    assert manifest.observation_schema == run.settings.schema == "OBSERVATION_V3"
+    policy = OnnxPolicy(tmp_path / "out")
+    seen = np.load(tmp_path / "observations.npy")
+    assert policy.decide(seen, np.ones((len(seen), 5), np.bool_)).logits.shape == (len(seen), 5)
 
 
 def test_the_log_tells_of_every_update_and_validation(split: Split, tmp_path: Path) -> None:

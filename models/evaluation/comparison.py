@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from models.evaluation.outcomes import Outcome
 
@@ -13,6 +14,7 @@ __all__ = [
     "LEAST_MARKETS",
     "Difference",
     "beats_all",
+    "best_by_chance",
     "compare",
     "differences",
     "verdict",
@@ -51,6 +53,30 @@ def differences(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Difference]
         for i, p in enumerate(outcomes)
         for o in outcomes[i + 1 :]
     ]
+
+
+def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
+    """How often the best of so many tries would look as good if none had any edge, 0 to 1.
+
+    `nets` is float64[tries, markets], each try's net on the same markets. The best is the one with
+    the largest mean in standard errors, which is compared with the largest that a bootstrap finds
+    when every try is moved to a mean of zero; markets are drawn for all tries together, so tries
+    that are alike count as little more than one (White 2000, "A Reality Check for Data Snooping").
+    A try that lost in no market does not count: it never traded, or the losses that would tell how
+    large its error is have not come yet, and a bootstrap cannot draw them.
+    """
+    markets = nets.shape[1]
+    errors = nets.std(axis=1, ddof=1) / np.sqrt(markets)
+    told = (errors > 0) & (nets < 0).any(axis=1)
+    if not told.any():
+        return 1.0
+    nets, errors = nets[told], errors[told]
+    means = nets.mean(axis=1)
+    picks = np.random.Generator(np.random.PCG64(seed)).integers(0, markets, (RESAMPLES, markets))
+    largest = np.full(RESAMPLES, -np.inf)
+    for net, mean, error in zip(nets, means, errors, strict=True):
+        largest = np.maximum(largest, (net[picks].mean(axis=1) - mean) / error)
+    return float((largest >= (means / errors).max()).mean())
 
 
 def beats_all(ours: Outcome, others: Sequence[Outcome]) -> tuple[bool, list[str]]:

@@ -23,7 +23,7 @@ class CheckpointError(ValueError):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Settings and markets of a training, and the validation after each stage in dollars."""
+    """Settings and markets of a training, and how validation went after each stage, in dollars."""
 
     settings: Settings
     split: dict[str, tuple[str, ...]]

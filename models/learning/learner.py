@@ -23,7 +23,7 @@ from models.decisions import Observations, Policy
 from models.learning.checkpoints import Checkpoints, State
 from models.learning.curriculum import markets_of_stage
 from models.learning.network import NetworkPolicy, Normaliser
-from models.learning.settings import Settings
+from models.learning.settings import ChooseBy, Settings
 from models.observation import builder_of
 from models.sessions import RecordedSession, Tape, make_tape
 from models.simulation import Simulation
@@ -35,7 +35,10 @@ __all__ = ["ALGORITHMS", "begun", "learn", "policy_of", "sample"]
 ALGORITHMS: Final[dict[str, Any]] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
 CHECKPOINTS: Final = "checkpoints"
 LOG: Final = "log"
-VALIDATION_KEY: Final = "validation/net_dollars_per_market"
+VALIDATION_KEYS: Final = {
+    ChooseBy.MEAN: "validation/net_dollars_per_market",
+    ChooseBy.LOW: "validation/low95_dollars_per_market",
+}
 SAMPLE: Final = 4_096  # observations
 BAR: Final = 30  # characters
 
@@ -130,6 +133,7 @@ class _Log:
         self.logger = Logger(str(folder), outputs)
         self.progress = _Progress(settings.stage_ends()[-1], begun)
         self._stages, self._say = len(settings.stage_ends()), say
+        self._choose_by = settings.choose_by
 
     def __enter__(self) -> Self:
         return self
@@ -140,13 +144,13 @@ class _Log:
     def tell(self, state: State) -> None:
         """A stage is over."""
         value = state.validations[-1]
-        self.logger.record(VALIDATION_KEY, value)
+        self.logger.record(VALIDATION_KEYS[self._choose_by], value)
         self.logger.dump(self.progress.num_timesteps)
         self.progress.note = f", validation {value:+.2f}"
         self.progress.clear()
         self._say(
             f"stage {len(state.validations)} of {self._stages}: {self.progress.pace()}, "
-            f"validation {value:+.4f} dollars per market"
+            f"validation {value:+.4f} dollars per market ({self._choose_by})"
         )
 
 
@@ -181,7 +185,14 @@ def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
 
 def _env(settings: Settings, worlds: _Worlds, stage: int) -> BatchedVecEnv:
     rules = settings.rules(random_start=True)
-    return BatchedVecEnv(worlds.of(stage), rules, settings.n_envs, _seed_of(settings, stage))
+    return BatchedVecEnv(
+        worlds.of(stage),
+        rules,
+        settings.n_envs,
+        _seed_of(settings, stage),
+        settings.reward,
+        settings.risk_aversion,
+    )
 
 
 def learn(

@@ -17,7 +17,7 @@ import msgspec
 from ipc.messages import Environment
 from models.actions import Pricing
 from models.learning.curriculum import Curriculum
-from models.learning.settings import Settings
+from models.learning.settings import ChooseBy, Settings
 from models.learning.training import (
     Split,
     chosen,
@@ -27,6 +27,7 @@ from models.learning.training import (
     split_by_time,
 )
 from models.observation import BUILDERS
+from models.rewards import Reward
 from models.sessions import RecordedSession
 
 __all__ = ["check", "parse", "select", "settings_of", "split_of"]
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sources(parser.add_argument_group("markets, of any number of sources"))
     _add_split(parser.add_argument_group("split by time"))
     _add_learning(parser.add_argument_group("learning"))
+    _add_stages(parser.add_argument_group("stages"))
     return parser
 
 
@@ -90,6 +92,39 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--pricing", choices=list(Pricing), default=_DEFAULT.pricing)
     group.add_argument("--throttle-ms", type=int, default=_DEFAULT.throttle_ms)
     group.add_argument(
+        "--contract-size-e2",
+        type=int,
+        default=_DEFAULT.contract_size_e2,
+        help="of an order, in hundredths of a contract",
+    )
+    group.add_argument(
+        "--market-cash-e6",
+        type=int,
+        default=_DEFAULT.market_cash_e6,
+        help="that each market begins with, in millionths of a dollar",
+    )
+    group.add_argument(
+        "--reward",
+        choices=list(Reward),
+        default=_DEFAULT.reward,
+        help="what a step is worth to the learner; judged is always the net P&L",
+    )
+    group.add_argument(
+        "--risk-aversion",
+        type=float,
+        default=_DEFAULT.risk_aversion,
+        help="per dollar, of the reward risk",
+    )
+    group.add_argument(
+        "--normalise",
+        action=argparse.BooleanOptionalAction,
+        default=_DEFAULT.normalise,
+        help="observations, by mean and deviation on the training markets; part of the export",
+    )
+
+
+def _add_stages(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--stages", type=int, default=_DEFAULT.stages, help="checkpoints and validations"
     )
     group.add_argument(
@@ -99,16 +134,16 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
         help="stop after so many stages without a better validation, keep the best; 0: never",
     )
     group.add_argument(
+        "--choose-by",
+        choices=list(ChooseBy),
+        default=_DEFAULT.choose_by,
+        help="what makes a stage the best: mean net, or the lower end of its interval",
+    )
+    group.add_argument(
         "--curriculum",
         choices=list(Curriculum),
         default=_DEFAULT.curriculum,
         help="begin with the markets in which most, or least, happens",
-    )
-    group.add_argument(
-        "--normalise",
-        action=argparse.BooleanOptionalAction,
-        default=_DEFAULT.normalise,
-        help="observations, by mean and deviation on the training markets; part of the export",
     )
 
 
@@ -143,13 +178,16 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def check(options: argparse.Namespace) -> None:
     """`ValueError` names the argument, its value and what is allowed."""
-    left = 1 - options.train_share
+    left, size_e2 = 1 - options.train_share, options.contract_size_e2
     bounds = (
         ("--timesteps", options.timesteps, options.timesteps > 0, "above 0"),
         ("--throttle-ms", options.throttle_ms, options.throttle_ms >= 0, "0 or more"),
         ("--n-envs", options.n_envs, options.n_envs > 0, "above 0"),
+        ("--contract-size-e2", size_e2, size_e2 > 0 and size_e2 % 100 == 0, "100, 200, ..."),
+        ("--market-cash-e6", options.market_cash_e6, options.market_cash_e6 > 0, "above 0"),
         ("--gamma", options.gamma, 0 < options.gamma <= 1, "above 0, up to 1"),
         ("--entropy", options.entropy, options.entropy >= 0, "0 or more"),
+        ("--risk-aversion", options.risk_aversion, options.risk_aversion >= 0, "0 or more"),
         ("--stages", options.stages, options.stages > 0, "above 0"),
         ("--patience", options.patience, options.patience >= 0, "0 or more"),
         ("--rolling", options.rolling, options.rolling == 0 or options.rolling > 1, "0, 2 or more"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from math import ceil
 from typing import Final
 
@@ -10,9 +11,10 @@ import msgspec
 from models.actions import Pricing
 from models.learning.curriculum import LEAST_STAGES, Curriculum
 from models.observation import OBSERVATION_V1
+from models.rewards import Reward
 from models.simulation import Rules
 
-__all__ = ["MODEL", "OBSERVATIONS", "RUN", "Number", "Run", "Settings"]
+__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "Settings"]
 
 MODEL: Final = "model.zip"
 RUN: Final = "run.json"
@@ -22,6 +24,13 @@ _A2C_STEPS: Final = 16
 _BATCHES: Final = 8  # of a PPO rollout
 
 Number = str | int | float | bool | None
+
+
+class ChooseBy(StrEnum):
+    """What makes a stage the best of a training, in dollars per validation market."""
+
+    MEAN = "mean"  # net
+    LOW = "low"  # the lower end of its 95 % interval: what is not luck with a few of the markets
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -42,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True):
     patience: int = 0  # stages without a better validation until it stops; 0: the last one counts
     curriculum: Curriculum = Curriculum.NONE
     normalise: bool = False
+    reward: Reward = Reward.LIQUIDATION
+    risk_aversion: float = 0.1  # per dollar, of the reward `risk`
+    choose_by: ChooseBy = ChooseBy.MEAN
 
     @property
     def rollout(self) -> int:
@@ -77,12 +89,17 @@ class Settings(msgspec.Struct, frozen=True):
 
     def network(self) -> dict[str, Number]:
         """What else the manifest says of how it was trained."""
-        return {
+        network: dict[str, Number] = {
             "net_arch": "64-64",
             "normalised": self.normalise,
             "curriculum": str(self.curriculum),
             "patience": self.patience,
+            "choose_by": str(self.choose_by),
+            "reward": str(self.reward),
         }
+        if self.reward is Reward.RISK:
+            network["risk_aversion"] = self.risk_aversion
+        return network
 
     def rules(self, *, random_start: bool) -> Rules:
         """The simulation's share."""

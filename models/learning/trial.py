@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from models.baselines import BASELINES
+from models.baselines import BASELINES, Hold
 from models.decisions import Policy
 from models.evaluate import Outcome, Worlds, compare, run_policy
 from models.learning.checkpoints import State
 from models.learning.learner import begun, learn, policy_of
-from models.learning.settings import Settings
+from models.learning.settings import ChooseBy, Settings
 from models.learning.training import Split, rolling_splits
 
 __all__ = ["Trial", "figures", "rolling_trials", "trial"]
@@ -26,6 +26,7 @@ class Trial(NamedTuple):
 
     learner: Any
     state: State
+    validated: Outcome  # on the markets that chose
     ours: Outcome
     baselines: dict[str, Outcome]
 
@@ -41,9 +42,12 @@ def trial(
     """Learn on the earlier markets, choose by the next, judge on the last."""
     rules = settings.rules(random_start=False)
     validation = Worlds(split.validation, settings.throttle_ms)
+    idle = validation.run(Hold(), rules)
 
     def judge(policy: Policy) -> float:
-        return run_policy(validation.of(policy.builder), rules, policy).mean_dollars
+        made = validation.run(policy, rules)
+        by_low = settings.choose_by is ChooseBy.LOW
+        return compare(made, idle).low if by_low else made.mean_dollars
 
     asked = State(settings, split.as_names())
     learner, state = learn(split.train, asked, judge, folder, resume=resume, say=say)
@@ -53,7 +57,8 @@ def trial(
         return run_policy(judged.of(policy.builder), rules, policy)
 
     others = {name: outcome(make(0)) for name, make in BASELINES.items()}
-    return Trial(learner, state, outcome(policy_of(learner, settings)), others)
+    ours = policy_of(learner, settings)
+    return Trial(learner, state, validation.run(ours, rules), outcome(ours), others)
 
 
 def rolling_trials(

@@ -22,6 +22,7 @@ from ipc.units import LINEAR_CENT
 from models.actions import LimitOrderActionSpace
 from models.active import Active, Entry, active_path, load_entry, stamp_of
 from models.fees import FeeSchedule
+from models.observation import BUILDERS
 from models.policy import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
 from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
 from models.registry import Registry
@@ -357,7 +358,7 @@ def recorded(rig: Rig) -> LiveMarket:
     return LiveMarket(session, [life], {7: account})
 
 
-@pytest.mark.parametrize("schema", ["OBSERVATION_V1", "OBSERVATION_V2"])
+@pytest.mark.parametrize("schema", BUILDERS)
 async def test_a_session_of_two_models_and_a_shadow_is_rebuilt(tmp_path, schema):
     make_model(tmp_path, "first", HOLDS)
     make_model(tmp_path, "second", BUYS_YES, schema=schema)

@@ -115,10 +115,10 @@ def test_the_schema_has_what_its_kernels_make() -> None:
     assert V2.tick_size == 27
     assert len(set(OBSERVATION_V2.names)) == 37
     assert OBSERVATION_V2.hash != OBSERVATION_V1.hash
-    assert set(BUILDERS) == {"OBSERVATION_V1", "OBSERVATION_V2"}
+    assert set(BUILDERS) == {"OBSERVATION_V1", "OBSERVATION_V2", "OBSERVATION_V3"}
     assert len({builder.code for builder in BUILDERS.values()}) == len(BUILDERS)
     with pytest.raises(ValueError, match="allowed: OBSERVATION_V1, OBSERVATION_V2"):
-        builder_of("OBSERVATION_V3")
+        builder_of("OBSERVATION_V9")
 
 
 def observe(row: b.Row, account: a.AccountRow = FLAT) -> dict[str, float]:

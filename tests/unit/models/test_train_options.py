@@ -78,6 +78,9 @@ def test_a_value_of_another_kind_is_named(file: Path, capsys: pytest.CaptureFixt
         ([*STANDARD, "--stages", "0"], "--stages 0"),
         ([*STANDARD, "--patience", "-1"], "--patience -1"),
         ([*STANDARD, "--rolling", "1"], "--rolling 1"),
+        ([*STANDARD, "--contract-size-e2", "150"], "--contract-size-e2 150 .*100, 200"),
+        ([*STANDARD, "--market-cash-e6", "0"], "--market-cash-e6 0"),
+        ([*STANDARD, "--risk-aversion", "-1"], "--risk-aversion -1.0 means nothing"),
         ([*STANDARD, "--validation-share", "0.5"], "up to the 0.4 that --train-share leaves"),
         ([*STANDARD, "--validation-until", "2026-08-08"], "without --train-until"),
         ([*STANDARD, "--curriculum", "busy", "--timesteps", "9"], "a curriculum takes 4 stages"),
@@ -106,6 +109,13 @@ def test_stages_are_whole_rollouts_and_end_where_they_should() -> None:
         20 * 2_048,
     )
     assert Settings(algorithm="a2c", n_envs=2, timesteps=1).stage_ends() == (32,)
+
+
+def test_the_manifest_says_what_was_rewarded() -> None:
+    asked = settings_of(parse([*STANDARD, "--reward", "risk", "--risk-aversion", "2"]))
+    assert asked.network().items() >= {("reward", "risk"), ("risk_aversion", 2.0)}
+    assert Settings().network()["reward"] == "liquidation"
+    assert "risk_aversion" not in Settings().network()
 
 
 def test_the_file_of_the_shipped_model_is_a_training() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 from support.outcomes import outcome_of
 
 from models.evaluation.comparison import (
     LEAST_MARKETS,
     beats_all,
+    best_by_chance,
     compare,
     differences,
     verdict,
@@ -95,3 +97,30 @@ def test_the_verdict_says_who_is_not_beaten(
     ours: Outcome, others: list[Outcome], says: str
 ) -> None:
     assert verdict(ours, others) == says
+
+
+def luck(tries: int, markets: int = 20) -> np.ndarray:
+    """Nets of tries without any edge."""
+    return np.random.Generator(np.random.PCG64(7)).normal(0, 5, (tries, markets))
+
+
+def test_the_best_of_many_is_luck_more_often_than_one_alone() -> None:
+    nets = luck(60)
+    errors = nets.mean(axis=1) / nets.std(axis=1)
+    best = nets[[errors.argmax()]]
+    assert best_by_chance(best) < 0.05  # alone, it would have been a find
+    assert best_by_chance(nets) > 0.2
+    assert best_by_chance(np.vstack([nets, luck(1) + 6])) < 0.001
+
+
+def test_tries_that_are_alike_are_hardly_more_than_one() -> None:
+    nets = luck(1) + 1.5
+    assert best_by_chance(np.vstack([nets] * 30)) == pytest.approx(best_by_chance(nets))
+
+
+@pytest.mark.parametrize("net", [[0.0] * 20, [-1.0] * 20, [0.4, 0.6] * 10])
+def test_a_try_that_does_not_show_its_error_is_no_find(net: list[float]) -> None:
+    """Never traded, always the same, never lost: pennies until the steamroller comes."""
+    assert best_by_chance(np.array([net] * 3)) == 1.0
+    nets = luck(5)
+    assert best_by_chance(np.vstack([nets, [net] * 3])) == best_by_chance(nets)

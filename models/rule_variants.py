@@ -1,0 +1,148 @@
+"""Variants of the simple rules: what to quote, where, when and until when.
+
+A rule says of each observation of OBSERVATION_V2 what it wants; the rest is the same for all. None
+of them is shipped as a baseline: they are what a search tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from models.actions import N_ACTIONS, Action, Mask
+from models.decisions import Decisions, Observations, masked_argmax
+from models.observation import OBSERVATION_V2, builder_of
+
+__all__ = ["VARIANTS", "RulePolicy", "Wishes", "favourite", "follower", "maker"]
+
+Flags = npt.NDArray[np.bool_]
+
+_CLOSE_S: Final = 900.0  # unit of time_to_close
+_LAST_S: Final = 5.0  # before the close nothing new is bought
+_PRICES: Final = 10.0  # of spread_ticks
+_HALF: Final = 0.5  # of a price: between one number of prices and the next
+
+
+class Wishes(NamedTuple):
+    """What a rule wants of each observation, bool[n]; a sell comes before a buy."""
+
+    buy_yes: Flags
+    buy_no: Flags
+    sell_yes: Flags
+    sell_no: Flags
+
+
+Rule = Callable[[Observations], Wishes]
+
+
+class RulePolicy:
+    """A rule behind the interface of a policy."""
+
+    builder = builder_of(OBSERVATION_V2.name)
+
+    def __init__(self, name: str, rule: Rule) -> None:
+        self.model = f"rule:{name}"
+        self.model_hash = blake2b(self.model.encode(), digest_size=8).hexdigest()
+        self._rule = rule
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """HOLD where nothing is wanted, or what is wanted is not allowed."""
+        wanted = self._rule(observations)
+        logits = np.zeros((len(observations), N_ACTIONS), np.float32)
+        logits[:, Action.BUY_YES_LIMIT] = np.where(wanted.buy_yes, 1.0, -1.0)
+        logits[:, Action.BUY_NO_LIMIT] = np.where(wanted.buy_no, 1.0, -1.0)
+        logits[:, Action.SELL_YES_LIMIT] = np.where(wanted.sell_yes, 2.0, -1.0)
+        logits[:, Action.SELL_NO_LIMIT] = np.where(wanted.sell_no, 2.0, -1.0)
+        return Decisions(masked_argmax(logits, masks), logits, None)
+
+
+def _of(observations: Observations, name: str) -> Observations:
+    column: Observations = observations[:, OBSERVATION_V2.names.index(name)]
+    return column
+
+
+def _quotes(observations: Observations, prices: int, seconds: int) -> Flags:
+    """A spread of so many prices or more, the close so many seconds away or more."""
+    wide = _of(observations, "spread_ticks") * _PRICES > prices - _HALF
+    early: Flags = _of(observations, "time_to_close") * _CLOSE_S >= seconds
+    return wide & early
+
+
+def maker(
+    prices: int, *, most_lean: float = 0.8, thick: bool = False, seconds: int = 0, calm: float = 9.0
+) -> Rule:
+    """Quotes one side at a time, the thinner or the `thick` one, and sells what it holds.
+
+    Only where the spread has so many prices, neither side of the touch outweighs the other by
+    `most_lean`, the close is `seconds` away and the volatility of 15 s is at most `calm`.
+    """
+
+    def rule(seen: Observations) -> Wishes:
+        lean, held = _of(seen, "touch_imbalance"), _of(seen, "inventory")
+        quotes = _quotes(seen, prices, seconds) & (np.abs(lean) < most_lean)
+        quotes &= _of(seen, "volatility_15s") <= calm
+        up = lean > 0 if thick else lean <= 0
+        return Wishes(quotes & up, quotes & ~up, held > 0, held < 0)
+
+    return rule
+
+
+def follower(feature: str, least: float, prices: int, *, seconds: int = 0) -> Rule:
+    """Buys, once, what a signed feature favours by `least`; sells when it favours the other."""
+
+    def rule(seen: Observations) -> Wishes:
+        lean, held = _of(seen, feature), _of(seen, "inventory")
+        quotes = _quotes(seen, prices, seconds) & (held == 0)
+        sells = (held > 0) & (lean < 0), (held < 0) & (lean > 0)
+        return Wishes(quotes & (lean > least), quotes & (lean < -least), *sells)
+
+    return rule
+
+
+def favourite(least: float, seconds: int) -> Rule:
+    """Buys, once, the outcome whose mid is `least` or more near the close; holds it to the end."""
+
+    def rule(seen: Observations) -> Wishes:
+        mid, left_s = _of(seen, "yes_mid"), _of(seen, "time_to_close") * _CLOSE_S
+        quotes = (left_s <= seconds) & (left_s >= _LAST_S) & (_of(seen, "inventory") == 0)
+        never = np.zeros(len(seen), np.bool_)
+        return Wishes(quotes & (mid >= least), quotes & (mid <= 1 - least), never, never)
+
+    return rule
+
+
+def _variants() -> dict[str, Rule]:
+    found: dict[str, Rule] = {}
+    for prices in (1, 2, 3, 4):
+        found[f"maker, {prices} prices"] = maker(prices)
+        found[f"maker, {prices} prices, thick side"] = maker(prices, thick=True)
+    for prices in (2, 3):
+        for lean in (0.3, 0.5):
+            found[f"maker, {prices} prices, lean under {lean}"] = maker(prices, most_lean=lean)
+        for s in (60, 180, 300):
+            found[f"maker, {prices} prices, until {s} s"] = maker(prices, seconds=s)
+            thick = maker(prices, thick=True, seconds=s)
+            found[f"maker, {prices} prices, thick side, until {s} s"] = thick
+        for calm in (0.1, 0.2):
+            quiet = maker(prices, seconds=180, calm=calm)
+            found[f"maker, {prices} prices, until 180 s, volatility to {calm}"] = quiet
+    for feature, least in (
+        *(("touch_imbalance", x) for x in (0.3, 0.6, 0.8)),
+        *(("five_level_imbalance", x) for x in (0.6, 0.8)),
+        *(("order_flow_3s", x) for x in (0.4, 0.6)),
+    ):
+        for prices in (1, 2, 3):
+            for s in (0, 180):
+                name = f"{feature} {least}, {prices} prices, until {s} s"
+                found[name] = follower(feature, least, prices, seconds=s)
+    for least in (0.7, 0.8, 0.9, 0.95):
+        for s in (600, 300, 120):
+            found[f"favourite {least}, last {s} s"] = favourite(least, s)
+    return found
+
+
+VARIANTS: Final = _variants()

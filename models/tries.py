@@ -1,0 +1,130 @@
+"""Trainings of the same markets beside each other, and how often the best of them is luck.
+
+    python -m models.tries RUN RUN ... --recordings DIR
+
+Each RUN is a folder that `models.train` wrote. Prints a line per training, the best on validation
+first: the settings in which they differ, and what it made minus holding on the markets that chose
+and on those that judge, in net dollars per market with a 95 % bootstrap over markets. Of the latter
+also the median and the best market: a mean that one market makes is no edge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from models.baselines import Hold
+from models.evaluation.comparison import best_by_chance, compare
+from models.evaluation.outcomes import Outcome, Worlds
+from models.learning.settings import MODEL, RUN, Run, Settings
+from models.learning.training import TEST, VALIDATION
+from models.sessions import RecordedSession
+
+__all__ = ["Try", "main", "play", "report"]
+
+PARTS: Final = (VALIDATION, TEST)
+
+
+class Try(NamedTuple):
+    """One training: what its policy and holding make of each part."""
+
+    name: str
+    settings: Settings
+    ours: dict[str, Outcome]
+    idle: dict[str, Outcome]
+
+
+def _runs(folders: Sequence[Path]) -> list[Run]:
+    """What was trained; `ValueError` unless all of it was split alike, with markets to judge on."""
+    runs = [msgspec.json.decode((f / RUN).read_bytes(), type=Run) for f in folders]
+    for folder, run in zip(folders, runs, strict=True):
+        if run.split != runs[0].split:
+            raise ValueError(f"{folders[0]} and {folder} were not trained on the same split")
+        if not run.split.get(TEST):
+            raise ValueError(f"{folder} left no markets to judge on")
+    return runs
+
+
+def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[Try]:
+    """Each training's policy on its validation and judged markets; `ValueError` names what lacks.
+
+    Greedily, with the pricing, throttle, size and cash that it was trained with.
+    """
+    from models.learning.learner import ALGORITHMS, policy_of
+
+    known = {s.ticker: s for s in sessions}
+    places: dict[tuple[str, int], tuple[Worlds, Outcome]] = {}
+    tries = []
+    for folder, run in zip(folders, _runs(folders), strict=True):
+        settings = run.settings
+        policy = policy_of(ALGORITHMS[settings.algorithm].load(folder / MODEL), settings)
+        rules = settings.rules(random_start=False)
+        done = Try(folder.name, settings, {}, {})
+        for part in PARTS:
+            lacking = [t for t in run.split[part] if t not in known]
+            if lacking:
+                raise ValueError(f"market {lacking[0]} of {folder} is not among the recordings")
+            key = part, settings.throttle_ms
+            if key not in places:
+                worlds = Worlds([known[t] for t in run.split[part]], settings.throttle_ms)
+                places[key] = worlds, worlds.run(Hold(), rules)
+            worlds, done.idle[part] = places[key]
+            done.ours[part] = worlds.run(policy, rules)
+        tries.append(done)
+    return tries
+
+
+def _differing(tries: Sequence[Try]) -> list[dict[str, str]]:
+    """Of each, the settings that are not the same in all."""
+    settings = [{k: str(v) for k, v in msgspec.to_builtins(t.settings).items()} for t in tries]
+    names = [k for k in settings[0] if len({s[k] for s in settings}) > 1]
+    return [{k: s[k] for k in names} for s in settings]
+
+
+def report(tries: Sequence[Try]) -> list[str]:
+    """A line per try, the best on validation first, then what chance says of the best."""
+    lines = []
+    for done, settings in zip(tries, _differing(tries), strict=True):
+        made = {part: compare(done.ours[part], done.idle[part]) for part in PARTS}
+        told = " ".join(f"{k}={v}" for k, v in settings.items())
+        parts = ", ".join(f"{part} {difference}" for part, difference in made.items())
+        judged = done.ours[TEST]
+        shape = (
+            f"median {np.median(judged.net_e6) / 1e6:+.2f}, best {max(judged.net_e6) / 1e6:+.2f}"
+        )
+        hold = f"holds {judged.action_shares['HOLD']:.0%}"
+        lines.append((-made[VALIDATION].mean, f"{done.name}: {told}: {parts} ({shape}), {hold}"))
+    found = [line for _, line in sorted(lines)]
+    for part in PARTS:
+        nets = np.array([t.ours[part].net_e6 for t in tries]) / 1e6
+        found.append(
+            f"{part}: the best of {len(tries)} tries without any edge looks as good as the best "
+            f"here, in standard errors, in {best_by_chance(nets):.0%} of cases"
+        )
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the report; 2 when an argument means nothing."""
+    from processes.adapters.kalshi.recorded_sessions import load_sessions
+
+    parser = argparse.ArgumentParser(prog="python -m models.tries", description="Compare tries.")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders that models.train wrote")
+    parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
+    options = parser.parse_args(argv)
+    try:
+        print("\n".join(report(play(options.runs, load_sessions(options.recordings)))))
+    except (ValueError, OSError) as error:
+        print(f"tries: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
