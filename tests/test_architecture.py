@@ -20,8 +20,8 @@ MAY_REACH_ADAPTERS = (
     "models.train",
     "models.evaluate",
     "models.parity",
-    "models.rule_search",
-    "models.tries",
+    "models.research.rule_search",
+    "models.research.tries",
 )
 BELOW = {  # what each part of the house may import of it
     "ipc": ("ipc",),

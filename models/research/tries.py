@@ -1,6 +1,6 @@
 """Trainings of the same markets beside each other, and how often the best of them is luck.
 
-    python -m models.tries RUN RUN ... --recordings DIR
+    python -m models.research.tries RUN RUN ... --recordings DIR
 
 Each RUN is a folder that `models.train` wrote. Prints a line per training, the best on validation
 first: the settings in which they differ, and what it made minus holding on the markets that chose
@@ -114,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recorded_sessions import load_sessions
 
-    parser = argparse.ArgumentParser(prog="python -m models.tries", description="Compare tries.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.research.tries", description="Compare tries."
+    )
     parser.add_argument("runs", type=Path, nargs="+", help="folders that models.train wrote")
     parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
     options = parser.parse_args(argv)

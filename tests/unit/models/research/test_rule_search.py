@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.training_sessions import market
 
-from models import rule_search
 from models.evaluation.outcomes import Worlds
 from models.learning.settings import Settings
 from models.learning.training import Split
-from models.rule_variants import RulePolicy, favourite, maker
+from models.research import rule_search
+from models.research.rule_variants import RulePolicy, favourite, maker
 
 
 @pytest.fixture

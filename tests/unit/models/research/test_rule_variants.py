@@ -13,7 +13,7 @@ from ipc import book as b
 from ipc.account_table import new_account
 from models.actions import Action, LimitOrderActionSpace
 from models.observation import LiveObservationAdapter
-from models.rule_variants import VARIANTS, RulePolicy, favourite, follower, maker
+from models.research.rule_variants import VARIANTS, RulePolicy, favourite, follower, maker
 
 WIDE = ({47: 100}, {48: 120})  # 47 to 52 cents, a little heavier on the ask side
 NARROW = ({50: 100}, {49: 120})

@@ -1,6 +1,7 @@
-"""What variants of the simple rules make: chosen by the earlier markets, judged on the later ones.
+r"""What variants of the simple rules make: chosen by the earlier markets, judged on the later ones.
 
-    python -m models.rule_search --config models/learning/default.toml --recordings DIR --out DIR
+    python -m models.research.rule_search --config models/learning/default.toml \
+        --recordings DIR --out DIR
 
 Sources, split, pricing, throttle, size and cash are flags of `models.train`; a rule learns nothing,
 so its train and validation markets choose together. Prints a line per rule, the best first, and how
@@ -23,7 +24,7 @@ from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
 from models.learning.settings import Settings
 from models.learning.training import Split
-from models.rule_variants import VARIANTS, RulePolicy
+from models.research.rule_variants import VARIANTS, RulePolicy
 
 __all__ = ["FIGURES", "main", "search"]
 
