@@ -32,6 +32,7 @@ __all__ = [
     "StoredMarket",
     "StoredSession",
     "by_market",
+    "named_session",
     "split_by_market",
 ]
 
@@ -256,6 +257,16 @@ def _joined(blocks: list[tuple[Events, Markets]]) -> tuple[Events, Markets]:
     if len(blocks) == 1:
         return blocks[0]
     return np.concatenate([e for e, _ in blocks]), np.concatenate([m for _, m in blocks])
+
+
+def named_session(stored: Sequence[StoredSession], name: str, *words: str) -> StoredSession:
+    """The session with that number or uid; `SessionError` names what is allowed, `words` too."""
+    for session in stored:
+        if name in (str(session.session_id), session.session_uid):
+            return session
+    newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
+    allowed = ", ".join([*words, f"newest: {newest}"])
+    raise SessionError(f"session {name!r} is not stored; allowed: {allowed}")
 
 
 def by_market(events: Events, markets: Markets) -> dict[int, Events]:
