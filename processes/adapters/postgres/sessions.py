@@ -66,13 +66,15 @@ class StoredSession(msgspec.Struct, frozen=True):
 
 
 class StoredMarket(msgspec.Struct, frozen=True):
-    """A market within a session."""
+    """A market within a session; what it paid is None where that is not known."""
 
     market_id: int
     ticker: str
     price_ranges: list[tuple[int, int, int]]
     open_ms: int
     close_ms: int
+    result: str | None = None
+    yes_value_e4: int | None = None  # what a YES contract paid
 
     @property
     def grid(self) -> PriceGrid:
@@ -121,6 +123,8 @@ class SessionDataLoader:
                 [(start, end, step) for start, end, step in row["price_ranges"]],
                 row["open_ms"],
                 row["close_ms"],
+                row["result"],
+                row["yes_value_e4"],
             )
             for row in rows
         ]
@@ -203,7 +207,7 @@ class SessionDataLoader:
         return marked, last - number
 
     async def load(self, session: StoredSession) -> list[RecordedSession]:
-        """Every market of a session as the learner reads it; what it paid is not known here.
+        """Every market of a session as the learner reads it.
 
         `SessionError` when event numbers are missing.
         """
@@ -311,7 +315,7 @@ def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> R
         grid=market.grid,
         open_ms=market.open_ms,
         close_ms=market.close_ms,
-        yes_value_e4=None,
+        yes_value_e4=market.yes_value_e4,
         environment=Environment(session.environment),
         fees=FeeSchedule.of(rule_at_ms(began_ms)),
     )
