@@ -57,11 +57,14 @@ class Results:
         return len(self._awaited)
 
     def expect(self, ticker: str, close_ms: int, heard: MarketResult | None = None) -> None:
-        """Await a market's result; `heard` is what an earlier run recorded. Safe to repeat."""
+        """Await a market's result; `heard` is what an earlier run recorded. Safe to repeat.
+
+        `close_ms` 0: when it closes is not known, so ask at once.
+        """
         awaited = self._awaited.get(ticker)
         if awaited is None:
             awaited = self._awaited[ticker] = _Awaited(close_ms * NS_PER_MS, heard)
-        elif awaited.heard is None:
+        elif awaited.heard is None and close_ms:
             awaited.close_ns = close_ms * NS_PER_MS
         if len(self._awaited) > MOST:
             del self._awaited[next(iter(self._awaited))]
@@ -105,6 +108,7 @@ class Results:
         if awaited is None or (awaited.heard is not None and awaited.heard.told_ns > asked_ns):
             return
         if market.status in LIVING:  # a replay that begins anew opens it again
+            awaited.close_ns = ms_of_rfc3339(market.close_time) * NS_PER_MS
             self.on_silence(market.ticker, now_ns)
             return
         final = market.status is MarketStatus.FINALIZED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from support.running_collector import RunningCollector, running_collector
 from support.stored_sessions import book_events, loaded, record, same_sessions
 
 from ipc.messages import Environment, MarketListed, MarketResult
+from ipc.units import parse_price
 from models import evaluate
 from models.sessions import RecordedSession
 from processes.adapters.postgres.archives import load_archive
@@ -221,86 +224,113 @@ def test_a_market_makes_the_same_money_from_folder_session_and_archive(
 # From the exchange
 
 
-ENDS_SOON = (
-    "2026-08-03T12:14:52Z"  # the first synthetic window closes at 12:15 and settles 2 s later
-)
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    """One synthetic market; it settles two seconds after it is closed by order."""
+    with running_exchange(tmp_path / "data", RL_EXCHANGE_MARKETS="1") as running:
+        yield running
+
+
+@pytest.fixture
+def collect(
+    database: Database, recorder: RecorderProcess, exchange: Exchange
+) -> Callable[..., AbstractContextManager[RunningCollector]]:
+    """Runs of the collector, beside a recorder."""
+    recorder.start()
+    own = {"DATABASE_URL": database.dsn}
+    return lambda **environ: running_collector(exchange.data_dir, exchange.port, **own, **environ)
+
+
+Collect = Callable[..., AbstractContextManager[RunningCollector]]
 
 
 def listed(collector: RunningCollector) -> list[str]:
     return [m.market_ticker for m in collector.messages() if isinstance(m, MarketListed)]
 
 
-def stored(database: Database, ticker: str) -> int | None:
-    """What the database says that it paid."""
+async def the_market(collector: RunningCollector) -> str:
+    """The ticker, once the market is followed."""
+    return str((await collector.until(lambda: listed(collector), "a market is followed"))[0])
+
+
+async def soon(check: Callable[[], bool], what: str) -> None:
+    await asyncio.to_thread(eventually, check, what)
+
+
+def stored(database: Database, ticker: str) -> dict[str, Any]:
+    """What the database knows of it."""
     rows = database.fetch(
-        "select yes_value_e4 from rl_market_results join rl_markets using (market_id) "
+        "select r.* from rl_market_results r join rl_markets using (market_id) "
         "where environment = 'simulated' and market_ticker = $1",
         ticker,
     )
-    return rows[0][0] if rows else None
+    return dict(rows[0]) if rows else {}
 
 
-def paid(exchange: Exchange, ticker: str) -> int | None:
-    """What the exchange says."""
+def paid(exchange: Exchange, ticker: str) -> tuple[str, int] | None:
+    """What the exchange says, once it has paid."""
     market = exchange.get(f"/markets/{ticker}")["market"]
-    assert (market["status"] == "finalized") == ("settlement_ts" in market)
-    return {"yes": YES_E4, "no": 0}.get(market["result"])
+    if market["status"] != "finalized":
+        return None
+    return market["result"], parse_price(market["settlement_value_dollars"])
 
 
-def assert_recorded_as_paid(database: Database, exchange: Exchange, ticker: str) -> None:
-    eventually(lambda: paid(exchange, ticker) is not None, "the market is determined")
-    eventually(lambda: stored(database, ticker) is not None, "its value is in the database")
-    assert stored(database, ticker) == paid(exchange, ticker)
+async def until_recorded(database: Database, exchange: Exchange, ticker: str) -> dict[str, Any]:
+    """The row, which must say what the exchange paid."""
+    await soon(lambda: paid(exchange, ticker) is not None, "the market has paid")
+    await soon(lambda: stored(database, ticker) != {}, "its result is in the database")
+    row = await asyncio.to_thread(stored, database, ticker)
+    assert (row["result"], row["yes_value_e4"]) == paid(exchange, ticker)
+    return row
 
 
 async def test_a_market_that_is_determined_while_collected_has_its_value(
-    database: Database, recorder: RecorderProcess, tmp_path: Path
+    database: Database, exchange: Exchange, collect: Collect
 ) -> None:
-    data_dir = tmp_path / "data"
-    environ = {"RL_EXCHANGE_MARKETS": "1", "RL_EXCHANGE_START": ENDS_SOON}
-    with (
-        running_exchange(data_dir, **environ) as exchange,
-        running_collector(data_dir, exchange.port, DATABASE_URL=database.dsn) as collector,
-    ):
-        recorder.start()
-        await collector.until(lambda: listed(collector), "a market is followed")
-        (ticker, *_) = listed(collector)
-        await asyncio.to_thread(assert_recorded_as_paid, database, exchange, ticker)
+    with collect() as collector:
+        ticker = await the_market(collector)
+        await collector.until(lambda: "connected" in collector.marks(), "it listens")
+        await asyncio.sleep(0.5)
+        exchange.order("close_market", ticker=ticker)
+        row = await until_recorded(database, exchange, ticker)
+        assert row["determined_ms"] > 0, "it was heard, not asked for"
+        await soon(lambda: stored(database, ticker)["settled_ms"] is not None, "the last word")
+        last = await asyncio.to_thread(stored, database, ticker)
+        same = ("result", "yes_value_e4", "determined_ms")
+        assert [last[name] for name in same] == [row[name] for name in same]
 
 
 async def test_a_market_that_is_determined_between_two_runs_has_its_value(
-    database: Database, recorder: RecorderProcess, tmp_path: Path
+    database: Database, exchange: Exchange, collect: Collect
 ) -> None:
-    data_dir = tmp_path / "data"
-    environ = {"RL_EXCHANGE_MARKETS": "1", "RL_EXCHANGE_START": ENDS_SOON}
-    own = {"DATABASE_URL": database.dsn}
-    with running_exchange(data_dir, **environ) as exchange:
-        recorder.start()
-        with running_collector(data_dir, exchange.port, **own) as collector:
-            await collector.until(lambda: collector.folders() and listed(collector), "listed")
-            (ticker, *_) = listed(collector)
-            assert collector.stop() == 0
-        await asyncio.to_thread(eventually, lambda: paid(exchange, ticker) is not None, "paid")
-        await asyncio.to_thread(eventually, lambda: known(database) == [(None, None)], "unknown")
-        with running_collector(data_dir, exchange.port, **own):
-            await asyncio.to_thread(assert_recorded_as_paid, database, exchange, ticker)
+    with collect() as collector:
+        ticker = await the_market(collector)
+        assert collector.stop() == 0
+    exchange.order("close_market", ticker=ticker)
+    await soon(lambda: paid(exchange, ticker) is not None, "the market has paid")
+    await soon(lambda: ended(database) == 1, "its session is recorded")
+    assert await asyncio.to_thread(stored, database, ticker) == {}
+    with collect():
+        row = await until_recorded(database, exchange, ticker)
+        assert (row["determined_ms"], row["settled_ms"] > 0) == (None, True)
 
 
 async def test_a_market_of_an_earlier_run_is_heard_when_it_is_determined_later(
-    database: Database, recorder: RecorderProcess, tmp_path: Path
+    database: Database, exchange: Exchange, collect: Collect
 ) -> None:
-    data_dir = tmp_path / "data"
-    environ = {"RL_EXCHANGE_MARKETS": "1", "RL_EXCHANGE_START": ENDS_SOON}
-    own = {"DATABASE_URL": database.dsn}
-    with running_exchange(data_dir, **environ) as exchange:
-        recorder.start()
-        with running_collector(data_dir, exchange.port, **own) as collector:
-            await collector.until(lambda: collector.folders() and listed(collector), "listed")
-            (ticker, *_) = listed(collector)
-            assert collector.stop() == 0
-        await asyncio.to_thread(eventually, lambda: known(database) == [(None, None)], "recorded")
-        other = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": "KXNONE-1"}
-        with running_collector(data_dir, exchange.port, **own, **other) as following:
-            await following.until(lambda: len(following.folders()) >= 1, "it runs")
-            await asyncio.to_thread(assert_recorded_as_paid, database, exchange, ticker)
-            assert listed(following) == []
+    with collect() as collector:
+        ticker = await the_market(collector)
+        assert collector.stop() == 0
+    await soon(lambda: ended(database) == 1, "its session is recorded")
+    with collect(RL_MARKET_MODE="config", RL_MARKET_TICKERS="KXNONE-1") as following:
+        await following.until(lambda: "connected" in following.marks(), "it listens")
+        await asyncio.sleep(1)
+        exchange.order("close_market", ticker=ticker)
+        row = await until_recorded(database, exchange, ticker)
+        assert row["determined_ms"] > 0, "it was heard, not asked for"
+        assert listed(following) == []
+
+
+def ended(database: Database) -> int:
+    """Sessions that have ended."""
+    return int(database.value("select count(*) from rl_orderbook_sessions where status = 'closed'"))

@@ -17,10 +17,9 @@ MOST: Final = 5_000  # the newest
 
 
 class OpenResult(msgspec.Struct, frozen=True):
-    """A market of any session; `close_ms` 0 not known, `heard` None where nothing was said yet."""
+    """A market of any session; `heard` None where nothing was said yet."""
 
     ticker: str
-    close_ms: int
     heard: MarketResult | None
 
 
@@ -45,4 +44,4 @@ def _open(row: Any) -> OpenResult:
             settled_ms=None,
             told_ns=row["told_ns"],
         )
-    return OpenResult(row["market_ticker"], row["close_ms"], heard)
+    return OpenResult(row["market_ticker"], heard)

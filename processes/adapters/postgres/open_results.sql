@@ -1,6 +1,6 @@
 -- name: open_results
 -- Markets of the environment $1 that are not known to be settled, the $2 newest, with what was said.
-select market_ticker, close_ms, result, yes_value_e4, determined_ms, told_ns
+select market_ticker, result, yes_value_e4, determined_ms, told_ns
 from (
     select distinct on (market_id) market_id, environment, close_ms
     from rl_session_markets join rl_orderbook_sessions using (session_id)

@@ -181,6 +181,17 @@ def test_a_close_that_moves_moves_the_question(rig: CollectorRig) -> None:
     assert rig.results.due(CLOSE_NS + 60_000 * MS, 9) == ["A"]
 
 
+def test_a_market_of_an_earlier_run_is_asked_about_at_once_and_then_after_its_close(
+    rig: CollectorRig,
+) -> None:
+    rig.results.expect("B", 0)
+    assert rig.results.due(START_NS, 9) == ["B"]
+    living = msgspec.structs.replace(market("active"), ticker="B")
+    rig.results.on_market(living, START_NS, START_NS)
+    assert rig.results.due(SETTLED_MS * MS - 1, 9) == ["A"]
+    assert rig.results.due(SETTLED_MS * MS, 9) == ["A", "B"]
+
+
 def test_what_an_earlier_run_heard_is_not_said_twice(rig: CollectorRig) -> None:
     heard = MarketResult("B", "yes", 10_000, 7, None, CLOSE_NS)
     rig.results.expect("B", CLOSE_MS, heard)
