@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from models import evaluate
 from models.sessions import RecordedSession
 from processes.adapters.postgres.archives import load_archive
 from processes.adapters.postgres.open_results import open_results
+from processes.adapters.postgres.stored_markets import load_stored
 from processes.recorder.sessions.__main__ import main
 
 TICKER = "KXTEST-1"
@@ -209,6 +211,8 @@ def test_a_market_makes_the_same_money_from_folder_session_and_archive(
     assert told["setting"]["markets"] == "2, of them 1 without a known result"
     assert all(told["outcomes"][0]["filled_e2"])
     assert main(["import", str(recordings)]) == 0
+    lessons = load_stored(os.environ, ["1"])
+    assert [m.yes_value_e4 for m in lessons] == [3_700, None]  # what training reads, too
     session = judged(folder, "--session", "1")
     assert main(["archive", "1", "--drop"]) == 0
     (archive,) = (folder / "archive").glob("*.parquet")
