@@ -28,6 +28,7 @@ __all__ = [
     "Leg",
     "MarkKind",
     "MarketListed",
+    "MarketResult",
     "Message",
     "OrderStatus",
     "ProcessStats",
@@ -326,6 +327,21 @@ class MarketListed(_Event, frozen=True):
     close_ms: int
 
 
+class MarketResult(_Event, frozen=True):
+    """What a market paid, as its exchange says at `told_ns`; a later word replaces it, whole.
+
+    `result` is the exchange's word, empty when none stands; `yes_value_e4` what a YES contract
+    paid. None is what the exchange did not say.
+    """
+
+    market_ticker: str
+    result: str
+    yes_value_e4: int | None
+    determined_ms: int | None
+    settled_ms: int | None
+    told_ns: int
+
+
 class SessionMark(_Event, frozen=True):
     """A reconnect, a gap, a hole in what was recorded, or its healing."""
 
@@ -360,6 +376,7 @@ Message = (
     | Doorbell
     | SessionStarted
     | MarketListed
+    | MarketResult
     | SessionMark
     | SessionEnded
 )

@@ -9,8 +9,8 @@ judged. Without `--policy`: the default model and every baseline. Markets that a
 are left out unless `--all` says otherwise; pricing, sizes and throttle are the first model's own.
 Every pair is compared market by market; the interval is a bootstrap over markets.
 
-Archives and stored sessions do not know what a market paid: what is held at its end counts at the
-last known touch, less the fee of closing it.
+Where it is not known what a market paid, what is held at its end counts at the last known touch,
+less the fee of closing it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import numpy as np
 import zmq.asyncio
@@ -15,11 +16,15 @@ from processes.adapters.kalshi.environments import KalshiTarget
 from processes.adapters.kalshi.rate_budget import RateBudget
 from processes.adapters.kalshi.rest import KalshiTradingClient
 from processes.adapters.kalshi.signing import Signer
+from processes.adapters.postgres.location import dsn_of
+from processes.adapters.postgres.open_results import open_results
 from processes.collector.discovery import Discovery
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Markets
 from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.outcomes import Outcomes
 from processes.collector.recovery import Recovery
+from processes.collector.results import Results
 from processes.collector.service import Collector
 from processes.collector.session import Session, SessionFacts
 from processes.collector.triggers import Triggers
@@ -69,7 +74,10 @@ def assemble(
     triggers = Triggers(table, publisher)
     seed = int(rng.integers(2**32))
     recovery = Recovery()
-    feed = BookFeed(markets, queue, session, triggers, recovery)
+    results = Results(session)
+    feed = BookFeed(markets, queue, session, triggers, recovery, results)
+    client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
+    recall = partial(open_results, dsn_of(settings), str(facts.environment))
     return Collector(
         table=table,
         session=session,
@@ -88,9 +96,9 @@ def assemble(
             log=log,
             rng=rng,
         ),
-        discovery=Discovery(
-            KalshiTradingClient.at(target, signer, RateBudget(), seed=seed), settings.books, log
-        ),
+        discovery=Discovery(client, settings.books, log),
+        results=results,
+        outcomes=Outcomes(client, results, recall, clock, log),
         publisher=publisher,
         doorbell=Pusher(context, "doorbell", *place),
         clock=clock,

@@ -13,8 +13,7 @@ from processes.adapters.kalshi.wire_rest import Market
 from processes.runtime.config import BookSettings
 from processes.runtime.log import Log
 
-__all__ = ["Discovery", "choose"]
-
+__all__ = ["LIVING", "Discovery", "choose"]
 
 MOST_TICKERS: Final = 100  # named in one request
 LIVING: Final = frozenset({MarketStatus.INITIALIZED, MarketStatus.INACTIVE, MarketStatus.ACTIVE})

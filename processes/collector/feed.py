@@ -20,6 +20,7 @@ from processes.adapters.kalshi.normalise import (
 from processes.adapters.kalshi.wire import Delta, Frame, Lifecycle, Snapshot, Trade
 from processes.collector.markets import Followed, Markets
 from processes.collector.recovery import Recovery, Verdict
+from processes.collector.results import Results
 from processes.collector.session import Session
 from processes.collector.triggers import Triggers
 from processes.collector.write_queue import Refusal, Stamps, WriteQueue
@@ -41,12 +42,14 @@ class BookFeed:
         session: Session,
         triggers: Triggers,
         recovery: Recovery,
+        results: Results,
     ) -> None:
         self._markets = markets
         self._queue = queue
         self._session = session
         self._triggers = triggers
         self._recovery = recovery
+        self._results = results
         self.holes: set[str] = set()
         self._on_yes_scale = False
         self.news = False  # the exchange spoke of a market's life: look at its list
@@ -108,6 +111,10 @@ class BookFeed:
         self.news = True
         if frame.msg.event_type in ENDINGS:
             self._markets.close(frame.msg.market_ticker, recv_ns, str(frame.msg.event_type))
+            try:
+                self._results.on_lifecycle(frame.msg, recv_ns)
+            except WireError:  # it is asked for
+                self.counts["malformed_amounts"] += 1
 
     def _settle(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from ipc.book_table import BookTableWriter
@@ -15,6 +16,8 @@ from processes.collector.discovery import Discovery
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Markets
 from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.outcomes import Outcomes
+from processes.collector.results import Results
 from processes.collector.session import Session
 from processes.collector.write_queue import WriteQueue
 from processes.runtime.log import Log
@@ -41,6 +44,8 @@ class Collector:
         feed: BookFeed,
         client: OrderbookClient,
         discovery: Discovery,
+        results: Results,
+        outcomes: Outcomes,
         publisher: Publisher,
         doorbell: Pusher,
         clock: Clock,
@@ -55,6 +60,8 @@ class Collector:
         self._feed = feed
         self._client = client
         self._discovery = discovery
+        self._results = results
+        self._outcomes = outcomes
         self._publisher = publisher
         self._doorbell = doorbell
         self._clock = clock
@@ -65,7 +72,8 @@ class Collector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then the journal ends with its last mark."""
-        jobs = [self._connect(), self._look_for_markets(), self._beat()]
+        outcomes = self._outcomes.run(self._discovery_s)
+        jobs = [self._connect(), self._look_for_markets(), outcomes, self._beat()]
         tasks = [asyncio.create_task(job) for job in jobs]
         tasks.append(asyncio.create_task(_until(stop)))
         try:
@@ -108,10 +116,15 @@ class Collector:
                 self._log("discovery_failed", error=error)
             else:
                 changes = self._markets.follow(wanted, self._clock.now_ns())
+                self._expect_results(changes.added)
                 if changes.added or changes.removed:
                     self._log("markets", added=len(changes.added), removed=len(changes.removed))
                     await self._client.follow(changes)
             await self._until_news((mono_ns() - begun_ns) / 1e9)
+
+    def _expect_results(self, added: Sequence[str]) -> None:
+        for market in filter(None, map(self._markets.get, added)):
+            self._results.expect(market.info.ticker, market.info.close_ms)
 
     async def _until_news(self, took_s: float) -> None:
         """Wait for the next look: the interval, or sooner when a market's life changed.
@@ -163,6 +176,8 @@ class Collector:
         counters["marks_dropped"] = self._session.marks_dropped
         counters["holes"] = len(self._feed.holes)
         counters["markets"] = len(self._markets)
+        counters["results_awaited"] = len(self._results)
+        counters["results_given_up"] = self._results.given_up
         counters["markets_live"] = self._markets.live_count()
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count

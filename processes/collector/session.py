@@ -16,6 +16,7 @@ from ipc.journal import EventSegments, FramedWriter, stream_folder
 from ipc.messages import (
     Environment,
     MarketListed,
+    MarketResult,
     MarkKind,
     Message,
     SessionEnded,
@@ -98,6 +99,10 @@ class Session:
             close_ms=close_ms,
         )
         return not self._waiting and self._marks.append(listing)
+
+    def told(self, result: MarketResult) -> None:
+        """Keep what the exchange said that a market paid."""
+        self._write(result)
 
     def retry(self) -> None:
         """Offer again what was refused."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ipc.journal import EventReader, FramedReader, JournalError
 from ipc.messages import (
     MarketListed,
+    MarketResult,
     Message,
     SessionEnded,
     SessionMark,
@@ -218,6 +219,8 @@ class Stream:
         """What a stream says about itself."""
         if isinstance(message, MarketListed) and self._session_id is not None:
             await self._list(connection, message)
+        elif isinstance(message, MarketResult) and self._session_id is not None:
+            await self._keep_result(connection, message)
         elif isinstance(message, SessionMark) and self._session_id is not None:
             await self._mark(connection, message, number)
         elif isinstance(message, SessionEnded):
@@ -240,6 +243,11 @@ class Stream:
         )
         await connection.execute(_SQL["name_market"], self._session_id, m.market_ticker)
         self._rows.add(m.row, m.from_event_no, market_id)
+
+    async def _keep_result(self, connection: Any, m: MarketResult) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        word = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.told_ns
+        await connection.execute(_SQL["keep_result"], self._session_id, market_id, *word)
 
     async def _mark(self, connection: Any, m: SessionMark, number: int) -> None:
         market_id = m.market_ticker and await connection.fetchval(

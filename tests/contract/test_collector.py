@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 
 import pytest
@@ -125,6 +126,22 @@ async def test_what_the_exchange_ends_is_followed_again_on_the_same_connection(
         channels = sorted(s["channel"] for s in connection["subscriptions"])
         assert channels == ["market_lifecycle_v2", "orderbook_delta", "trade"]
         assert collector.marks().count("connected") == 1
+
+
+async def test_a_command_that_crosses_the_end_of_its_subscription_is_no_refusal(
+    tmp_path, synthetic
+):
+    with running_collector(tmp_path, synthetic.port) as collector:
+        tickers = await all_live(collector)
+        synthetic.order("fault", kind="delay_acks", ms=500)
+        synthetic.order("fault", kind="drop_frame")
+        await collector.until(lambda: "gap" in collector.marks(), "the gap is marked")
+        await asyncio.sleep(0.2)  # the request for snapshots is on its way, and is late
+        synthetic.order("fault", kind="end_subscription", code=25)
+        await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
+        assert collector.stop() == 0
+        assert "ended: 25" in collector.said
+        assert "rejected" not in collector.said
 
 
 async def test_commands_that_are_carried_out_in_another_order_lose_no_market(tmp_path):

@@ -130,5 +130,5 @@ def test_what_cannot_be_rebuilt_is_said(trading: Callable[..., Stack]) -> None:
     eventually(lambda: ask(stack, SESSION), "a session is recorded")
     unknown = parity(stack, "nothing")
     assert unknown.returncode == 2
-    assert unknown.stderr.startswith("parity: session 'nothing' is not stored; newest: ")
+    assert unknown.stderr.startswith("parity: session 'nothing' is not stored; allowed: newest: ")
     assert unknown.stderr.count("\n") == 1

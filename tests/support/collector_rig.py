@@ -19,6 +19,7 @@ from processes.adapters.kalshi.wire_enums import MarketStatus
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Markets
 from processes.collector.recovery import Recovery
+from processes.collector.results import Results
 from processes.collector.session import Session, SessionFacts
 from processes.collector.triggers import Triggers
 from processes.collector.write_queue import WriteQueue
@@ -64,8 +65,9 @@ class CollectorRig:
         self.markets = Markets(self.table, self.session, self._log)
         self.queue = WriteQueue(self.table, self.session.segments, throttle_ms * MS)
         self.recovery = Recovery()
+        self.results = Results(self.session)
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
-        self.feed = BookFeed(*parts)
+        self.feed = BookFeed(*parts, self.results)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 

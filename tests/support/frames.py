@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from processes.adapters.kalshi.wire import (
     Delta,
     DeltaMsg,
@@ -48,6 +50,6 @@ def trade(ticker: str, price: str, count: str, taker: str, seq: int = 1, ts_ms: 
     return Trade(sid=2, seq=seq, msg=msg)
 
 
-def lifecycle(ticker: str, event_type: str) -> Lifecycle:
-    msg = LifecycleMsg(market_ticker=ticker, event_type=LifecycleType(event_type))
+def lifecycle(ticker: str, event_type: str, **more: Any) -> Lifecycle:
+    msg = LifecycleMsg(market_ticker=ticker, event_type=LifecycleType(event_type), **more)
     return Lifecycle(sid=3, seq=1, msg=msg)

@@ -44,10 +44,8 @@ def assert_holds_recording(database: Database, session: StoredSession, path: Pat
     for ticker, recorded in parts.items():
         events = [event for part in recorded for event in part.events[FIELDS].tolist()]
         assert found[ticker].events[FIELDS].tolist() == events, ticker
-        assert (found[ticker].open_ms, found[ticker].close_ms) == (
-            recorded[0].open_ms,
-            recorded[0].close_ms,
-        )
+        lives = [(m.open_ms, m.close_ms, m.yes_value_e4) for m in (found[ticker], recorded[0])]
+        assert lives[0] == lives[1], ticker
 
 
 def assert_archive_equal(database: Database, session: StoredSession) -> None:

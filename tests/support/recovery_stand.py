@@ -210,6 +210,15 @@ def ended(code: int, sid: int) -> Event:
     return event
 
 
+def late_answer(command_id: int, code: int = 7) -> Event:
+    """The exchange refuses a command; 7: its subscription is over."""
+
+    def event(stand: Stand) -> Sequence[Action]:
+        return stand.frame(error(code, id=command_id))
+
+    return event
+
+
 def complaint(stand: Stand) -> Sequence[Action]:
     """An error that ends nothing."""
     stand.seq += 1

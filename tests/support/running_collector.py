@@ -48,6 +48,7 @@ class RunningCollector:
     def __init__(self, process: subprocess.Popen[str], data_dir: Path) -> None:
         self.process = process
         self.data_dir = data_dir
+        self.said = ""  # its log, once it has stopped
 
     def books(self) -> SharedOrderbookState:
         return SharedOrderbookState(BookTable.attach(shared_path(self.data_dir, "books")))
@@ -94,7 +95,7 @@ class RunningCollector:
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
         self.process.send_signal(signum)
-        self.process.communicate(timeout=BOUND_S)
+        self.said, _ = self.process.communicate(timeout=BOUND_S)
         return self.process.returncode
 
 

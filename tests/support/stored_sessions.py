@@ -17,7 +17,14 @@ from support.postgres import Database, quiet
 
 from ipc.journal import EVENT, EventSegments, FramedWriter, stream_folder
 from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
-from ipc.messages import Environment, MarketListed, SessionEnded, SessionMark, SessionStarted
+from ipc.messages import (
+    Environment,
+    MarketListed,
+    MarketResult,
+    SessionEnded,
+    SessionMark,
+    SessionStarted,
+)
 from models.sessions import RecordedSession
 from processes.adapters.postgres.sessions import SessionDataLoader
 from processes.recorder.stream import Stream
@@ -64,7 +71,7 @@ def record(
     uid: str = "s1",
     tickers: tuple[str, ...] = ("KXTEST-1",),
     environment: Environment = Environment.SIMULATED,
-    marks: tuple[SessionMark, ...] = (),
+    marks: tuple[SessionMark | MarketResult, ...] = (),
     ends: bool = True,
 ) -> None:
     """A session of these events through journal and recorder; without an end it stays active."""
@@ -125,7 +132,10 @@ def loaded(database: Database, read: Callable[[SessionDataLoader], Awaitable[T]]
 def same_sessions(found: list[RecordedSession], wanted: list[RecordedSession]) -> bool:
     """Bit for bit, grids and lives included."""
     facts = [
-        [(s.ticker, s.grid.ranges, s.open_ms, s.close_ms, s.environment, s.fees) for s in sessions]
+        [
+            (s.ticker, s.grid.ranges, s.open_ms, s.close_ms, s.yes_value_e4, s.environment, s.fees)
+            for s in sessions
+        ]
         for sessions in (found, wanted)
     ]
     return facts[0] == facts[1] and all(

@@ -50,6 +50,7 @@ __all__ = [
     "market_of",
     "ms_of_rfc3339",
     "order_of",
+    "paid_of",
     "trade_of",
 ]
 
@@ -208,6 +209,11 @@ def market_of(market: Market) -> MarketInfo:
         result=market.result,
         title=market.title,
     )
+
+
+def paid_of(settlement_value: str | None, ticker: str) -> int | None:
+    """What a YES contract paid in 1e-4 dollars, None when that was not said."""
+    return _read(parse_price, settlement_value, ticker) if settlement_value else None
 
 
 def _book_side(side: BookSideText, owner: str) -> BookSide:

@@ -101,6 +101,7 @@ class _State(msgspec.Struct):
 
 
 NO_CODE: Final = 0
+UNKNOWN_SID: Final = 7
 NOTHING: Final[Sequence[SubscriptionEvent]] = ()
 _DATA: Final = (Delta, Trade)
 
@@ -263,6 +264,8 @@ class Subscriptions:
         if msg.code in TERMINAL_CODES and frame.sid is not None:
             self._end(frame.sid, msg.code, terminal=True, events=events)
             return
+        if command is None and frame.id is not None and msg.code == UNKNOWN_SID:
+            return  # it crossed the end of its subscription, which has told everything
         channel = command.channel if command else self._names.get(frame.sid or 0, "")
         named = msg.market_tickers or ([msg.market_ticker] if msg.market_ticker else [])
         tickers = command.tickers if command else set(named)

@@ -19,10 +19,18 @@ from processes.adapters.postgres.sessions import (
     split_by_market,
 )
 
-__all__ = ["ArchiveHeader", "forget_session", "forget_stream", "header_of", "load_archive"]
+__all__ = [
+    "ArchiveHeader",
+    "compare_results",
+    "forget_session",
+    "forget_stream",
+    "header_of",
+    "load_archive",
+]
 
 _SQL: Final = load_queries("forget.sql")
 COLLECTOR: Final = "collector"  # whose streams are sessions
+UNKNOWN: Final = (None, None)  # result and value of a market whose exchange has not said them
 
 
 class ArchiveHeader(msgspec.Struct, frozen=True):
@@ -43,13 +51,31 @@ async def header_of(loader: SessionDataLoader, session: StoredSession) -> bytes:
 
 def load_archive(path: Path) -> list[RecordedSession]:
     """Every market of an archived session, without any database; `SessionError`."""
+    header = _read(path)
     try:
-        header = msgspec.json.decode(read_header(path), type=ArchiveHeader)
         return split_by_market(header.session, header.markets, *read_events(path))
+    except ArchiveError as error:
+        raise SessionError(str(error)) from None
+
+
+def _read(path: Path) -> ArchiveHeader:
+    try:
+        return msgspec.json.decode(read_header(path), type=ArchiveHeader)
     except msgspec.MsgspecError as error:
         raise SessionError(f"{path}: its header cannot be read: {error}") from None
     except ArchiveError as error:
         raise SessionError(str(error)) from None
+
+
+def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[int, int]:
+    """(results that its archive lacks, those that it says otherwise); none without an archive."""
+    path = Path(session.archive_path or "")
+    if session.archive_path is None or (session.stored and not path.exists()):
+        return 0, 0
+    archived = {m.market_id: (m.result, m.yes_value_e4) for m in _read(path).markets}
+    pairs = [((m.result, m.yes_value_e4), archived.get(m.market_id, UNKNOWN)) for m in known]
+    lacks = sum(old == UNKNOWN != now for now, old in pairs)
+    return lacks, sum(old not in (UNKNOWN, now) for now, old in pairs)
 
 
 async def forget_session(connection: Any, session: StoredSession) -> None:

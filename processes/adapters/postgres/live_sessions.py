@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -13,11 +13,16 @@ import numpy as np
 from ipc.account_table import row_of_words
 from ipc.messages import ActorAction
 from models.rebuilding import ActorLife, LiveMarket
-from models.sessions import RecordedSession, SessionError
+from models.sessions import RecordedSession
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.queries import load_queries
-from processes.adapters.postgres.sessions import ALL, SessionDataLoader, StoredSession
+from processes.adapters.postgres.sessions import (
+    ALL,
+    SessionDataLoader,
+    StoredSession,
+    named_session,
+)
 from processes.runtime.config import load_settings
 
 __all__ = ["LiveSession", "LiveSessions"]
@@ -59,18 +64,9 @@ async def _load(dsn: str, name: str) -> LiveSession:
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             stored = await SessionDataLoader(connection).sessions()
-            return await _session(connection, _named(stored, name))
+            return await _session(connection, named_session(stored, name))
     finally:
         await connection.close()
-
-
-def _named(stored: Sequence[StoredSession], name: str) -> StoredSession:
-    """The session with that number or uid."""
-    for session in stored:
-        if name in (str(session.session_id), session.session_uid):
-            return session
-    newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
-    raise SessionError(f"session {name!r} is not stored; newest: {newest}")
 
 
 async def _session(connection: Any, stored: StoredSession) -> LiveSession:

@@ -73,6 +73,17 @@ select row_no, from_event_no, market_id
 from rl_session_markets where session_id = $1
 order by from_event_no
 
+-- name: keep_result
+-- The last word on what a market paid, in the environment of the session $1 that heard it.
+insert into rl_market_results as known
+    (environment, market_id, result, yes_value_e4, determined_ms, settled_ms, told_ns)
+select environment, $2, $3, $4, $5, $6, $7 from rl_orderbook_sessions where session_id = $1
+on conflict (environment, market_id) do update
+set result = excluded.result, yes_value_e4 = excluded.yes_value_e4,
+    determined_ms = excluded.determined_ms, settled_ms = excluded.settled_ms,
+    told_ns = excluded.told_ns
+where known.told_ns <= excluded.told_ns
+
 -- name: add_mark
 -- A reconnect, a gap, a hole, or its healing.
 insert into rl_session_marks (session_id, record_no, kind, market_id, event_no, ts_ns, detail)

@@ -32,6 +32,7 @@ __all__ = [
     "StoredMarket",
     "StoredSession",
     "by_market",
+    "named_session",
     "split_by_market",
 ]
 
@@ -65,13 +66,15 @@ class StoredSession(msgspec.Struct, frozen=True):
 
 
 class StoredMarket(msgspec.Struct, frozen=True):
-    """A market within a session."""
+    """A market within a session; what it paid is None where that is not known."""
 
     market_id: int
     ticker: str
     price_ranges: list[tuple[int, int, int]]
     open_ms: int
     close_ms: int
+    result: str | None = None
+    yes_value_e4: int | None = None  # what a YES contract paid
 
     @property
     def grid(self) -> PriceGrid:
@@ -120,6 +123,8 @@ class SessionDataLoader:
                 [(start, end, step) for start, end, step in row["price_ranges"]],
                 row["open_ms"],
                 row["close_ms"],
+                row["result"],
+                row["yes_value_e4"],
             )
             for row in rows
         ]
@@ -202,7 +207,7 @@ class SessionDataLoader:
         return marked, last - number
 
     async def load(self, session: StoredSession) -> list[RecordedSession]:
-        """Every market of a session as the learner reads it; what it paid is not known here.
+        """Every market of a session as the learner reads it.
 
         `SessionError` when event numbers are missing.
         """
@@ -258,6 +263,16 @@ def _joined(blocks: list[tuple[Events, Markets]]) -> tuple[Events, Markets]:
     return np.concatenate([e for e, _ in blocks]), np.concatenate([m for _, m in blocks])
 
 
+def named_session(stored: Sequence[StoredSession], name: str, *words: str) -> StoredSession:
+    """The session with that number or uid; `SessionError` names what is allowed, `words` too."""
+    for session in stored:
+        if name in (str(session.session_id), session.session_uid):
+            return session
+    newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
+    allowed = ", ".join([*words, f"newest: {newest}"])
+    raise SessionError(f"session {name!r} is not stored; allowed: {allowed}")
+
+
 def by_market(events: Events, markets: Markets) -> dict[int, Events]:
     """Events of each market id, in their order."""
     if not len(events):
@@ -300,7 +315,7 @@ def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> R
         grid=market.grid,
         open_ms=market.open_ms,
         close_ms=market.close_ms,
-        yes_value_e4=None,
+        yes_value_e4=market.yes_value_e4,
         environment=Environment(session.environment),
         fees=FeeSchedule.of(rule_at_ms(began_ms)),
     )

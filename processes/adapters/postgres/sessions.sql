@@ -10,9 +10,12 @@ where ($1::text is null or environment = $1) and ($2::text is null or status = $
 order by started_at desc, session_id desc
 
 -- name: markets
--- A session's markets, as last listed.
-select distinct on (market_id) market_id, market_ticker, price_ranges, open_ms, close_ms
+-- A session's markets, as last listed, and what they paid, where that is known.
+select distinct on (market_id) market_id, market_ticker, price_ranges, open_ms, close_ms,
+       nullif(r.result, '') as result, r.yes_value_e4
 from rl_session_markets join rl_markets using (market_id)
+    join rl_orderbook_sessions using (session_id)
+    left join rl_market_results r using (environment, market_id)
 where session_id = $1
 order by market_id, from_event_no desc
 

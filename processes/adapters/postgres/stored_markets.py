@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from models.runs import ModelRun
-from models.sessions import RecordedSession, SessionError
+from models.sessions import RecordedSession
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of
-from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
+from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession, named_session
 from processes.runtime.config import load_settings
 
 __all__ = ["ALL", "load_stored", "note_runs"]
@@ -77,11 +77,7 @@ async def _load(
 
 def _chosen(stored: Sequence[StoredSession], wanted: Sequence[str]) -> list[StoredSession]:
     """In the order in which they are named, each once; all: the oldest first."""
-    names = {name: s for s in stored for name in (str(s.session_id), s.session_uid)}
-    for word in wanted:
-        if word != ALL and word not in names:
-            newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
-            raise SessionError(f"session {word!r} is not stored; allowed: {ALL}, newest: {newest}")
+    named = [named_session(stored, word, ALL) for word in wanted if word != ALL]
     if ALL in wanted:
         return [s for s in reversed(stored) if s.status != ACTIVE]
-    return list({names[word].session_id: names[word] for word in wanted}.values())
+    return list({s.session_id: s for s in named}.values())

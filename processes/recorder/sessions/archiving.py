@@ -37,6 +37,7 @@ async def archive_sessions(desk: Desk, options: argparse.Namespace) -> int:
         await desk.connection.execute(_SQL["archived"], session.session_id, str(path))
         size = path.stat().st_size
         print(f"session {session.session_id}: {rows:,} events in {path}, {size_of(size)}, compared")
+        await _warn_of_unknown(desk, session)
         if options.drop:
             await _drop(desk, session)
     return 0
@@ -82,6 +83,16 @@ async def _compare(desk: Desk, session: StoredSession, path: Path) -> None:
     ):
         raise SessionError(f"{path} holds other than the database")
     progress.end()
+
+
+async def _warn_of_unknown(desk: Desk, session: StoredSession) -> None:
+    """What becomes known later is in the database, and not in this file."""
+    markets = await desk.loader.markets(session.session_id)
+    if unknown := [m.ticker for m in markets if m.yes_value_e4 is None]:
+        print(
+            f"session {session.session_id}: of {len(markets)} markets {len(unknown)} without a "
+            f"known result, first {unknown[0]}"
+        )
 
 
 async def _drop(desk: Desk, session: StoredSession) -> None:

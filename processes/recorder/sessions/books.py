@@ -13,6 +13,7 @@ from numba import njit
 from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
+from processes.adapters.postgres.archives import compare_results
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredMarket, by_market
 
 __all__ = ["MarketCheck", "MarketReport", "SessionReport", "check_session"]
@@ -63,19 +64,26 @@ class MarketReport(msgspec.Struct, frozen=True):
 
 
 class SessionReport(msgspec.Struct, frozen=True):
-    """A session; gaps and holes are marked by the collector and no errors of the recording."""
+    """A session; gaps and holes are marked by the collector and no errors of the recording.
+
+    Nor are results that nobody knows yet, here or when the archive was written.
+    """
 
     session_id: int
     gaps: int
     holes: int
     missing: int
     duplicates: int
+    unknown_results: int
+    not_in_archive: int  # results that came after it
+    other_in_archive: int
     markets: list[MarketReport]
 
     @property
     def errors(self) -> int:
-        """Errors of all markets, and of the numbering."""
-        return self.missing + self.duplicates + sum(m.errors for m in self.markets)
+        """Errors of all markets, of the numbering, and results that an archive says otherwise."""
+        wrong = self.missing + self.duplicates + self.other_in_archive
+        return wrong + sum(m.errors for m in self.markets)
 
 
 @njit(cache=True)
@@ -169,8 +177,9 @@ async def check_session(
     done: Callable[[int], None] = lambda _: None,
 ) -> SessionReport:
     """Rebuild every book of a session; `last_event_no` when more is known than the rows say."""
-    marks = await loader.marks(session_id)
-    checks = {m.market_id: MarketCheck(m) for m in await loader.markets(session_id)}
+    marks, known = await loader.marks(session_id), await loader.markets(session_id)
+    lacks, differs = compare_results(await loader.session(session_id), known)
+    checks = {m.market_id: MarketCheck(m) for m in known}
     last = last_event_no or 0
     numbers = rows = 0
     async for events, markets in loader.blocks(session_id):
@@ -186,5 +195,8 @@ async def check_session(
         holes=sum(mark.kind == "hole" for mark in marks),
         missing=last - numbers,
         duplicates=rows - numbers,
+        unknown_results=sum(m.yes_value_e4 is None for m in known),
+        not_in_archive=lacks,
+        other_in_archive=differs,
         markets=[check.report() for check in checks.values()],
     )

@@ -29,6 +29,7 @@ def lines_of(report: SessionReport) -> list[str]:
     return [
         f"session {report.session_id}: {len(markets)} markets, {counted}",
         f"  {_wrongs(report, 'gaps', 'holes', 'missing', 'duplicates')}",
+        f"  {_wrongs(report, 'unknown_results', 'not_in_archive', 'other_in_archive')}",
         f"  {_wrongs(whole, *WRONG)}",
         *(f"  {m.market_ticker}: {_wrongs(m, *WRONG)}" for m in markets if m.errors),
         f"  {report.errors:,} errors",

@@ -14,7 +14,12 @@ import numpy.typing as npt
 
 from ipc.journal import Kind
 from processes.adapters.postgres.queries import load_queries
-from processes.adapters.postgres.sessions import StoredMark, StoredSession, by_market
+from processes.adapters.postgres.sessions import (
+    StoredMark,
+    StoredMarket,
+    StoredSession,
+    by_market,
+)
 from processes.recorder.sessions.desk import Desk, choose_one
 
 __all__ = ["list_sessions", "listed", "show_session", "size_of"]
@@ -45,9 +50,11 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class ListedMarket(msgspec.Struct, frozen=True):
-    """A market of a session, with what there is of it."""
+    """A market of a session, with what there is of it, and what a YES contract of it paid."""
 
     market_ticker: str
+    result: str | None
+    yes_value_e4: int | None
     events: int
     deltas: int
     trades: int
@@ -180,15 +187,17 @@ async def _markets(desk: Desk, session: StoredSession) -> list[ListedMarket]:
             kinds[market_id] += np.bincount(mine["kind"], minlength=Kind.STATE + 1)
             first, last = mine["recv_ns"][[0, -1]].tolist()
             ends[market_id] = ends.get(market_id, (first, last))[0], last
-    return [_market(m.ticker, kinds[m.market_id], ends.get(m.market_id)) for m in known]
+    return [_market(m, kinds[m.market_id], ends.get(m.market_id)) for m in known]
 
 
 def _market(
-    ticker: str, kinds: npt.NDArray[np.int64], ends: tuple[int, int] | None
+    market: StoredMarket, kinds: npt.NDArray[np.int64], ends: tuple[int, int] | None
 ) -> ListedMarket:
     first, last = ends or (None, None)
     return ListedMarket(
-        market_ticker=ticker,
+        market_ticker=market.ticker,
+        result=market.result,
+        yes_value_e4=market.yes_value_e4,
         events=int(kinds.sum()),
         deltas=int(kinds[Kind.DELTA]),
         trades=int(kinds[Kind.TRADE]),

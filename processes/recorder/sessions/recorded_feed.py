@@ -25,7 +25,14 @@ from ipc.book_kernels import (
 )
 from ipc.book_table import BookTableWriter
 from ipc.journal import EventSegments, FramedWriter, stream_folder
-from ipc.messages import MarketListed, MarkKind, SessionEnded, SessionMark, SessionStarted
+from ipc.messages import (
+    MarketListed,
+    MarketResult,
+    MarkKind,
+    SessionEnded,
+    SessionMark,
+    SessionStarted,
+)
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import (
     change_of_delta,
@@ -36,6 +43,7 @@ from processes.adapters.kalshi.normalise import (
 from processes.adapters.kalshi.recordings import RecordedFrame, RecordedMarket, RecordingError
 from processes.adapters.kalshi.subscriptions import Ended, Gap, Subscriptions
 from processes.adapters.kalshi.wire import Delta, Frame, Snapshot, Trade
+from processes.adapters.kalshi.wire_enums import Result
 from processes.recorder.stream import SESSION_PRODUCER
 
 __all__ = ["Feed", "Source"]
@@ -44,6 +52,9 @@ SEGMENT: Final = 65_536  # records
 MAX_BYTES: Final = 64 << 20  # of the journal, between two looks of the recorder
 NEVER_TICKS_NS: Final = 1 << 62  # nobody reads the table of an import
 NS_PER_MS: Final = 1_000_000
+
+
+Said = SessionStarted | SessionEnded | SessionMark | MarketListed | MarketResult
 
 
 class Source:
@@ -100,7 +111,7 @@ class Feed:
         for market in markets:
             self._list(market)
 
-    def _say(self, message: SessionStarted | SessionEnded | SessionMark | MarketListed) -> None:
+    def _say(self, message: Said) -> None:
         if not self._writer.append(message):
             raise OSError(f"{self.stream_folder}: the journal of marks is full")
 
@@ -120,6 +131,23 @@ class Feed:
                 price_ranges=ranges,
                 open_ms=market.open_ms,
                 close_ms=market.close_ms,
+            )
+        )
+
+        if market.result is not Result.NONE or market.yes_value_e4 is not None:
+            self._say_result(market)
+
+    def _say_result(self, market: RecordedMarket) -> None:
+        """What the recording knows of it; as old a word as its settlement."""
+        told_ms = market.settled_ms or market.close_ms
+        self._say(
+            MarketResult(
+                market_ticker=market.ticker,
+                result=str(market.result),
+                yes_value_e4=market.yes_value_e4,
+                determined_ms=None,
+                settled_ms=market.settled_ms or None,
+                told_ns=told_ms * NS_PER_MS,
             )
         )
 

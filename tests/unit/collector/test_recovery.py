@@ -24,6 +24,7 @@ from support.recovery_stand import (
     follow_c,
     gap,
     half,
+    late_answer,
     later,
     live,
     lost,
@@ -211,6 +212,33 @@ STEPS: Sequence[Event] = (
     *(connect, disconnect, snapshot_a, delta_a, missing_frame, missing_before_snapshot, broken_a),
     *(ended(10, 3), ended(25, 3), soon, later),
 )
+
+
+# 1 to 3 subscribe to lives, trades and books; what follows is 4 and up.
+CROSSING: list[tuple[list[Event], Event, list[str]]] = [
+    # on their way when the books' subscription ended with 25: the refresh, and an older one
+    ([missing_frame, soon, ended(25, 3)], late_answer(4), []),
+    ([missing_frame, soon, missing_frame, later, ended(25, 3)], late_answer(4), []),
+    ([missing_frame, soon, missing_frame, later, ended(25, 3)], late_answer(5), []),
+    # a market more, on both channels: trades' is alive
+    ([follow_c, ended(25, 3)], late_answer(5), []),
+    ([follow_c, ended(25, 3)], late_answer(4), ["refused C 7"]),
+    # the subscription that replaces it was refused; and a refresh while nothing has ended
+    ([ended(25, 3)], late_answer(4, 26), ["refused A B 26"]),
+    ([missing_frame, soon], late_answer(4), ["refused A B 7"]),
+]
+
+
+@pytest.mark.parametrize(("before", "answer", "actions"), CROSSING)
+def test_what_crossed_the_end_of_its_subscription_is_not_refused_to_us(
+    before: list[Event], answer: Event, actions: list[str]
+) -> None:
+    stand = live()
+    for event in before:
+        event(stand)
+    phases = stand.phases
+    assert shown(answer(stand)) == actions
+    assert actions or stand.phases == phases
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=40))
