@@ -29,7 +29,7 @@ def accounts() -> dict[int, a.AccountRow]:
     for version, position_e2 in ((2, 700), (3, -300)):
         rows[version][a.POSITION_E2] = position_e2
         rows[version][a.COST_BASIS_E6] = abs(position_e2) * 5_000
-    put_orders(rows[2], [OpenOrder(False, 0, 6_000, 700, 1)])
+    put_orders(rows[2], [OpenOrder(False, 0, 6_000, 700, 1, 4_200)])
     for version, row in rows.items():
         row[a.ACCOUNT_VERSION] = version
     return rows
@@ -199,3 +199,16 @@ def test_a_row_and_its_words() -> None:
         words = words_of(row)
         assert len(words) == a.ORDERS - 1 + a.ORDER_WORDS * int(row[a.N_ORDERS])
         assert (row_of_words(words) == row).all()
+
+
+def test_words_of_an_earlier_layout_tell_no_place_in_a_queue() -> None:
+    row = new_account(1)
+    put_orders(row, [OpenOrder(False, 0, 6_000, 700, 1, 0)] * 2)
+    read = row_of_words(words_of(row), a.LAYOUT_WITHOUT_QUEUE)
+    assert (read != row).nonzero()[0].tolist() == [
+        a.ORDERS + a.ORDER_AHEAD_E2,
+        a.ORDERS + a.ORDER_WORDS + a.ORDER_AHEAD_E2,
+    ]
+    assert read[a.ORDERS + a.ORDER_AHEAD_E2] == a.UNKNOWN_AHEAD
+    with pytest.raises(ValueError, match="account row of layout 3, this program reads 1 and 2"):
+        row_of_words(words_of(row), 3)
