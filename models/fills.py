@@ -36,6 +36,7 @@ from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
 __all__ = [
     "ACTION",
+    "AHEAD",
     "ARRIVAL_NS",
     "FEE_WORDS",
     "FILLED_E2",

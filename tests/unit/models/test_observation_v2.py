@@ -211,12 +211,12 @@ NO_ASK = OpenOrder(True, 1, 5_200, 1_000, 0, 2_500)  # an ask of the YES book, 2
         ((), 0.0, 0.0),
         ((bid(a.UNKNOWN_AHEAD),), 0.0, 0.0),
         ((bid(0),), 0.0, 1.0),
-        ((bid(12_300),), 0.5233501, 1.0),  # ln(1 + 123)/ln(10001)
-        ((bid(99_999_999),), 1.4999979, 1.0),
-        ((bid(12_300), NO_ASK), 0.3537383, 1.0),  # ln(1 + 25)/ln(10001): the nearer one
+        ((bid(12_300),), 0.5233497, 1.0),  # ln(1 + 123)/ln(10001)
+        ((bid(99_999_999),), 1.4999838, 1.0),
+        ((bid(12_300), NO_ASK), 0.3537395, 1.0),  # ln(1 + 25)/ln(10001): the nearer one
         ((bid(0), NO_ASK), 0.0, 1.0),
-        ((bid(a.UNKNOWN_AHEAD), NO_ASK), 0.3537383, 1.0),
-        ((bid(12_300), bid(0, 4_300)), 0.5233501, 1.0),  # the first of a side counts
+        ((bid(a.UNKNOWN_AHEAD), NO_ASK), 0.3537395, 1.0),
+        ((bid(12_300), bid(0, 4_300)), 0.5233497, 1.0),  # the first of a side counts
     ],
     ids=str,
 )

@@ -13,13 +13,15 @@ from ipc import account_table as a
 from ipc.account_table import OpenOrder, new_account, put_orders, row_of_words, words_of
 from ipc.messages import ActorAction
 from models.actions import Action, LimitOrderActionSpace
-from models.baselines import JoinBest
+from models.baselines import JoinBest, MarketMaker
+from models.decisions import Policy
 from models.observation import OBSERVATION_V1, LiveObservationAdapter, observation_hash
 from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
 from models.sessions import RecordedSession, SessionError, make_tape
 
 SPACE = LimitOrderActionSpace("passive", 1_000)
-POLICY = JoinBest()
+POLICY: Policy = JoinBest()
+SEES_QUEUES: Policy = MarketMaker()  # on OBSERVATION_V2
 WARMUP = 10
 
 
@@ -35,9 +37,10 @@ def accounts() -> dict[int, a.AccountRow]:
     return rows
 
 
-def decided(session: RecordedSession) -> LiveMarket:
+def decided(session: RecordedSession, policy: Policy = POLICY) -> LiveMarket:
     """What the actor would have recorded of a session, by its own adapter."""
-    tape, adapter, known = make_tape(session), LiveObservationAdapter(), accounts()
+    tape, known = make_tape(session, builder=policy.builder), accounts()
+    adapter = LiveObservationAdapter(policy.builder)
     decisions, histories = [], []
     for t, row in enumerate(tape.rows):
         histories.append(adapter.tick("M", row))
@@ -45,7 +48,7 @@ def decided(session: RecordedSession) -> LiveMarket:
         observation = adapter.observe("M", row, known[version])
         mask = SPACE.mask(row, known[version])
         asked = histories[-1] >= WARMUP
-        answer = POLICY.decide(observation[None], mask[None])
+        answer = policy.decide(observation[None], mask[None])
         best = int(answer.actions[0]) if asked else 0
         order = SPACE.order_for(best, row, known[version])
         action = order.action if order is not None else Action.HOLD
@@ -59,6 +62,8 @@ def decided(session: RecordedSession) -> LiveMarket:
                 mask=tuple(mask.tolist()),
                 action=int(action),
                 action_name=action.name,
+                model=policy.model,
+                model_hash=policy.model_hash,
             )
         )
     tick_nos = np.array([d.event_no for d in decisions], np.int64)
@@ -84,7 +89,8 @@ def action_of(**facts: Any) -> ActorAction:
 
 def report_of(market: LiveMarket, policies: bool = True) -> Report:
     report = Report()
-    rebuild(market, SPACE, {POLICY.model_hash: POLICY} if policies else {}, report)
+    known = {policy.model_hash: policy for policy in (POLICY, SEES_QUEUES)}
+    rebuild(market, SPACE, known if policies else {}, report)
     return report
 
 
@@ -127,6 +133,24 @@ def test_a_feature_that_differs_is_named(market: LiveMarket, number: int) -> Non
     assert difference.what == "observation"
     assert [name for name, _, _ in difference.features] == [OBSERVATION_V1.names[number]]
     assert OBSERVATION_V1.names[number] in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize(
+    ("ahead_e2", "named"),
+    [(4_201, ["queue_ahead"]), (a.UNKNOWN_AHEAD, ["queue_ahead", "queue_known"])],
+)
+def test_a_place_in_the_queue_that_is_not_the_recorded_one_is_named(
+    ahead_e2: int, named: list[str]
+) -> None:
+    market = decided(random_session(5), SEES_QUEUES)
+    assert report_of(market).different == 0
+    account = market.accounts[2].copy()
+    account[a.ORDERS + a.ORDER_AHEAD_E2] = ahead_e2
+    report = report_of(market._replace(accounts={**market.accounts, 2: account}))
+    read = sum(d.account_version == 2 for d in market.lives[0].decisions)
+    assert report.different == read > 50
+    for difference in report.first:
+        assert [name for name, _, _ in difference.features] == named
 
 
 @pytest.mark.parametrize(
