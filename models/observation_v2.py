@@ -1,4 +1,4 @@
-"""OBSERVATION_V2: what stands at the touch and what flowed, as data and as two kernels.
+"""OBSERVATION_V2: what stands at the touch, what flowed, and our order: as data and as two kernels.
 
 What a reader that skips updates would miss is in the book's row, summed event by event; here the
 sums since the last tick fade at several rates. Memory is one market's, shifted in place.

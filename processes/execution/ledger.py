@@ -65,9 +65,10 @@ class Ledger:
         """Our resting orders in a market, oldest first."""
         return [order for order in self.orders.open_in(ticker) if _is_resting(order)]
 
-    def resting_markets(self) -> set[str]:
-        """Markets in which an order of ours rests."""
-        return {o.market_ticker for o in self.orders.open_orders() if _is_resting(o)}
+    def queued_markets(self) -> set[str]:
+        """Markets in which an order of ours rests that may not be at the front of its queue."""
+        queued = (o for o in self.orders.open_orders() if _is_resting(o) and o.ahead_e2 != 0)
+        return {order.market_ticker for order in queued}
 
     # Markets and doubts.
 

@@ -1,8 +1,9 @@
 """Asks the exchange for our place in the queue: soon after an order rests, then now and then.
 
-One read tells of all resting orders of up to `CHUNK` markets. Reads are `GAP` apart at least, so
-they take a fifth of the read bucket of the lowest tier; creates and cancels have a bucket of their
-own. An exchange that does not answer, or says 429, is asked less and less until it does.
+One read tells of all resting orders of up to a hundred markets; who is at the front stays there and
+is not asked for. Reads are `GAP` apart at least, so they take at most a fifth of the read bucket of
+the lowest tier; creates and cancels have a bucket of their own. An exchange that does not answer,
+or says 429, is asked less and less until it does.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class QueuePositions:
             await self._sleep(pause)
             await self._until_due(self._interval - pause)
             try:
-                for number, tickers in enumerate(chunks(self._ledger.resting_markets())):
+                for number, tickers in enumerate(chunks(self._ledger.queued_markets())):
                     if number:
                         await self._sleep(GAP)
                     self._tell(await read(tickers))

@@ -82,10 +82,10 @@ def ahead(rig: ManagerRig) -> list[int]:
 def test_an_order_that_rests_begins_unknown_and_somebody_shall_ask() -> None:
     rig = ManagerRig().known()
     order = sent(rig, intent("i1"))
-    assert (ahead(rig), rig.ledger.resting_markets()) == ([], set())
+    assert (ahead(rig), rig.ledger.queued_markets()) == ([], set())
     rig.ledger.tell(order.client_order_id, Acknowledged("e-i1", 0, order.initial_e2, 1))
     assert rig.drain().queue_wanted
-    assert (ahead(rig), rig.ledger.resting_markets()) == ([a.UNKNOWN_AHEAD], {TICKER})
+    assert (ahead(rig), rig.ledger.queued_markets()) == ([a.UNKNOWN_AHEAD], {TICKER})
 
 
 def test_only_a_number_that_changed_is_a_new_version_and_no_news_of_the_order() -> None:
@@ -119,7 +119,7 @@ def test_a_replacement_begins_unknown_and_a_fill_is_at_the_front() -> None:
     old = resting(rig)
     rig.ledger.on_queue("e-i1", 5_000)
     rig.ledger.on_fill(fill("t1", count_e2=100, order_id="e-i1"))
-    assert ahead(rig) == [0]
+    assert (ahead(rig), rig.ledger.queued_markets()) == ([0], set())
     rig.ledger.tell(old.client_order_id, Reported("e-i1", CANCELED, 100))
     rig.drain()
     resting(rig, "i2")
