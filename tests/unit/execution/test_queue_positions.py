@@ -34,9 +34,8 @@ def resting(*tickers: str) -> ManagerRig:
     return rig
 
 
-async def followed(rig: ManagerRig, read: Read, sleeps: int) -> list[float]:
+async def followed(rig: ManagerRig, read: Read, sleeps: int, slept: list[float]) -> list[float]:
     """Follow until it has slept so often -> how long each time."""
-    slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
@@ -52,14 +51,14 @@ async def followed(rig: ManagerRig, read: Read, sleeps: int) -> list[float]:
 
 async def test_all_markets_are_asked_at_once_and_many_in_pieces_with_pauses() -> None:
     tickers = sorted(f"KX-{n:03}" for n in range(CHUNK + 1))
-    rig, asked = resting(*tickers), []
+    rig, asked, slept = resting(*tickers), [], []
 
     async def read(names: list[str]) -> list[QueuePosition]:
-        asked.append(names)
+        asked.append((len(slept), names))
         return [QueuePosition(f"e-{name}", name, 700) for name in names]
 
-    assert await followed(rig, read, 3) == [GAP] * 3
-    assert asked[:2] == [tickers[:CHUNK], tickers[CHUNK:]]
+    assert await followed(rig, read, 3, slept) == [GAP] * 3
+    assert asked == [(1, tickers[:CHUNK]), (2, tickers[CHUNK:]), (3, tickers[:CHUNK])]
     assert {o.ahead_e2 for o in rig.ledger.orders.open_orders()} == {700}
 
 
@@ -67,7 +66,7 @@ async def test_where_nothing_rests_nothing_is_asked() -> None:
     async def read(names: list[str]) -> list[QueuePosition]:
         raise AssertionError(f"asked for {names}")
 
-    assert len(await followed(ManagerRig().known(), read, 5)) == 5
+    assert len(await followed(ManagerRig().known(), read, 5, [])) == 5
 
 
 async def test_a_refusal_makes_the_pauses_longer_until_there_is_an_answer() -> None:
@@ -78,7 +77,7 @@ async def test_a_refusal_makes_the_pauses_longer_until_there_is_an_answer() -> N
             raise RateLimited(429, "", "too many requests")
         return [QueuePosition(f"e-{name}", name, 700) for name in names]
 
-    slept = await followed(rig, read, 6)
+    slept = await followed(rig, read, 6, [])
     assert slept == [GAP, 2 * GAP, 4 * GAP, 8 * GAP, GAP, 2 * GAP]
     counters = rig.ledger.counters
     assert (counters["queues_not_read"], counters["queues_read"]) == (4, 2)

@@ -153,6 +153,19 @@ def test_a_place_in_the_queue_that_is_not_the_recorded_one_is_named(
         assert [name for name, _, _ in difference.features] == named
 
 
+def test_an_observation_of_a_schema_that_is_no_more_is_said() -> None:
+    market = decided(random_session(5), SEES_QUEUES)
+    report = report_of(
+        changed(market, 40, observation=market.lives[0].decisions[40].observation[8:])
+    )
+    (difference,) = report.first
+    said = difference.lines()
+    assert said == [
+        f"R5 event {difference.event_no}: observation: recorded 37 floats, rebuilt by none of the "
+        "schemas: OBSERVATION_V1 52, OBSERVATION_V2 39"
+    ]
+
+
 @pytest.mark.parametrize(
     ("facts", "what"),
     [
