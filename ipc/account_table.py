@@ -21,7 +21,9 @@ from ipc.shared_file import SharedFile
 
 __all__ = [
     "ACCOUNT_WORDS",
+    "LAYOUT",
     "MAX_ORDERS",
+    "UNKNOWN_AHEAD",
     "AccountRow",
     "AccountTable",
     "AccountTableWriter",
@@ -35,7 +37,8 @@ __all__ = [
 AccountRow = npt.NDArray[np.int64]
 
 MAGIC: Final = 0x4B414C4143434F55  # "KALACCOU"
-LAYOUT: Final = 1
+LAYOUT: Final = 2
+LAYOUT_WITHOUT_QUEUE: Final = 1  # of earlier records: nothing stands in `ORDER_AHEAD_E2`
 MAX_ORDERS: Final = 8
 
 # Words of a market's sub-account; word 0 is the seqlock's version.
@@ -55,6 +58,8 @@ ORDER_LEG: Final = 1  # 0 YES, 1 NO
 ORDER_PRICE_E4: Final = 2  # of the leg
 ORDER_REMAINING_E2: Final = 3
 ORDER_CREATED_NS: Final = 4  # market time
+ORDER_AHEAD_E2: Final = 5  # contracts that trade before ours, as last told
+UNKNOWN_AHEAD: Final = -1
 ACCOUNT_WORDS: Final = ORDERS + MAX_ORDERS * ORDER_WORDS
 
 _NAME_WORDS: Final = 16
@@ -63,13 +68,14 @@ _ENTRY_WORDS: Final = ACCOUNT_WORDS + _NAME_WORDS
 
 
 class OpenOrder(msgspec.Struct, frozen=True):
-    """An order that may still fill, on its own leg's price scale."""
+    """An order that may still fill, on its own leg's price scale; see `ORDER_AHEAD_E2`."""
 
     is_buy: bool
     leg: int
     price_e4: int
     remaining_e2: int
     created_ns: int
+    ahead_e2: int = UNKNOWN_AHEAD
 
 
 def new_account(cash_e6: int) -> AccountRow:
@@ -88,7 +94,8 @@ def put_orders(row: AccountRow, orders: list[OpenOrder]) -> None:
     row[ORDERS:ACCOUNT_WORDS] = 0
     for i, o in enumerate(orders):
         at = ORDERS + i * ORDER_WORDS
-        row[at : at + 5] = (o.is_buy, o.leg, o.price_e4, o.remaining_e2, o.created_ns)
+        words = (o.is_buy, o.leg, o.price_e4, o.remaining_e2, o.created_ns, o.ahead_e2)
+        row[at : at + ORDER_WORDS] = words
 
 
 def words_of(row: AccountRow) -> tuple[int, ...]:
@@ -97,10 +104,19 @@ def words_of(row: AccountRow) -> tuple[int, ...]:
     return tuple(row[ACCOUNT_VERSION:end].tolist())
 
 
-def row_of_words(words: Sequence[int]) -> AccountRow:
-    """The row that `words_of` was given, but for the seqlock's word."""
+def row_of_words(words: Sequence[int], layout: int = LAYOUT) -> AccountRow:
+    """The row that `words_of` was given, but for the seqlock's word.
+
+    `ValueError` when no program of this layout can read the record's.
+    """
+    if layout not in (LAYOUT_WITHOUT_QUEUE, LAYOUT):
+        readable = f"{LAYOUT_WITHOUT_QUEUE} and {LAYOUT}"
+        raise ValueError(f"account row of layout {layout}, this program reads {readable}")
     row = np.zeros(ACCOUNT_WORDS, np.int64)
     row[ACCOUNT_VERSION : ACCOUNT_VERSION + len(words)] = words
+    if layout == LAYOUT_WITHOUT_QUEUE:
+        for i in range(int(row[N_ORDERS])):
+            row[ORDERS + i * ORDER_WORDS + ORDER_AHEAD_E2] = UNKNOWN_AHEAD
     return row
 
 

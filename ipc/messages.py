@@ -277,12 +277,14 @@ class ActorPosition(_Event, frozen=True):
 class AccountVersion(_Event, frozen=True):
     """A market's row of the account table as it was written: what decisions have read.
 
-    `words` are the row's from `ACCOUNT_VERSION` on, without the unused order slots at the end.
+    `words` are the row's from `ACCOUNT_VERSION` on, without the unused order slots at the end;
+    `layout` is the account table's, 1 where a record does not say.
     """
 
     market_ticker: str
     account_version: int
     words: tuple[int, ...]
+    layout: int = 1
 
 
 class ActorPnl(_Event, frozen=True):

@@ -8,6 +8,7 @@
   level is long. An execution at a worse price, or liquidity added across it, fills it: the recorded
   taker would have met us first.
 - At most one order rests per market. The same order again keeps its place; another replaces it.
+- Its place in the queue is shown as execution learns it: after an answer, then as of once a second.
 - Cash never goes below zero: a fill is cut to what is affordable, and the rest is dropped.
 
 The recorded market does not react: depth taken by us is there again at the next arrival, and other
@@ -36,6 +37,7 @@ from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
 __all__ = [
     "ACTION",
+    "AHEAD",
     "ARRIVAL_NS",
     "FEE_WORDS",
     "FILLED_E2",
@@ -76,7 +78,12 @@ TAKER_FILLS: Final = 11  # counters, never reset by a new order
 MAKER_FILLS: Final = 12
 FILLED_E2: Final = 13
 LOGGED: Final = 14  # rows that the log was given, those beyond its end included
+QUEUE_DUE_NS: Final = 15  # when our place in the queue is learned next
 ORDER_STATE_WORDS: Final = 16
+
+# Live, the exchange is asked once an order rests, then once in `RL_QUEUE_POSITION_S`.
+QUEUE_ANSWER_NS: Final = 100_000_000
+QUEUE_INTERVAL_NS: Final = 1_000_000_000
 
 # Words of a fee schedule.
 RULE: Final = 0
@@ -295,11 +302,27 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
 
 
 @njit(cache=True)
-def publish_order(order: Any, account: a.AccountRow) -> None:
-    """Show the resting order in the account row, where the observation reads it."""
+def _publish_queue(order: Any, account: a.AccountRow, now_ns: int) -> None:
+    """Show what trades before the order as execution would know it; the row holds what it knew."""
+    ahead = a.ORDERS + a.ORDER_AHEAD_E2
+    if account[a.N_ORDERS] == 0 or account[a.ORDERS + a.ORDER_CREATED_NS] != order[CREATED_NS]:
+        account[ahead] = a.UNKNOWN_AHEAD
+        order[QUEUE_DUE_NS] = order[CREATED_NS] + QUEUE_ANSWER_NS
+    elif order[REMAINING] < account[a.ORDERS + a.ORDER_REMAINING_E2]:
+        account[ahead] = 0  # whoever fills is at the front
+    if now_ns >= order[QUEUE_DUE_NS]:
+        known = account[ahead] != a.UNKNOWN_AHEAD
+        account[ahead] = min(account[ahead], order[AHEAD]) if known else order[AHEAD]
+        order[QUEUE_DUE_NS] = now_ns + QUEUE_INTERVAL_NS
+
+
+@njit(cache=True)
+def publish_order(order: Any, account: a.AccountRow, now_ns: int) -> None:
+    """Show the resting order of a moment in the account row, where the observation reads it."""
     if order[ACTION] == 0:
         account[a.N_ORDERS] = 0
         return
+    _publish_queue(order, account, now_ns)
     action, price = order[ACTION], order[YES_PRICE]
     leg = b.YES if action in (BUY_YES, SELL_YES) else b.NO
     account[a.N_ORDERS] = 1
@@ -347,12 +370,13 @@ class SimulatedOrderManager:
             self._sizes,
             self._log,
         )
-        publish_order(self._order, self.account)
+        now = self._tape.rows[min(tick + 1, len(ticks) - 1), b.RECV_NS]
+        publish_order(self._order, self.account, now)
 
     def cancel(self) -> None:
         """Take the resting order out, and one on its way."""
         self._order[ACTION] = self._order[REMAINING] = self._order[PENDING_ACTION] = 0
-        publish_order(self._order, self.account)
+        self.account[a.N_ORDERS] = 0
 
     @property
     def filled_e2(self) -> int:

@@ -1,4 +1,4 @@
-"""OBSERVATION_V2: what stands at the touch and what flowed, as data and as two kernels.
+"""OBSERVATION_V2: what stands at the touch, what flowed, and our order: as data and as two kernels.
 
 What a reader that skips updates would miss is in the book's row, summed event by event; here the
 sums since the last tick fade at several rates. Memory is one market's, shifted in place.
@@ -20,7 +20,7 @@ from models.schema import ZONE, Feature, Schema
 __all__ = ["FLOATS", "OBSERVATION_V2", "SIZE_V2", "TICK_SIZE_V2", "account_v2", "tick_v2"]
 
 TICK_SIZE_V2: Final = 27
-SIZE_V2: Final = 37
+SIZE_V2: Final = 39
 DEPTH: Final = 5  # levels of each side
 LOG_SCALE: Final = math.log(1 + 10_000)
 LOG_RATIO: Final = math.log(100)
@@ -87,6 +87,8 @@ def _features() -> tuple[Feature, ...]:
         f("order", "ask_behind_touch", "10 cents", "clip((own ask - ya)/10, -1, 1)"),
         f("order", "order_age", "60 s", "min(age of the newest/60, 1)"),
         f("order", "order_share_of_level", "ratio", "min(own contracts/size of its level, 1)"),
+        f("order", "queue_ahead", "log", "S(contracts before the own order that has fewest)"),
+        f("order", "queue_known", "flag", "1 with an own order of which queue_ahead tells"),
     )
 
 
@@ -227,7 +229,7 @@ def _portfolio(account: a.AccountRow, mid_e4: float, out: Any) -> None:
 
 @njit(cache=True)
 def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
-    """31..34 and 36 of one open order; the first of a side counts."""
+    """31..34 and 36..38 of one open order; the first of a side counts."""
     leg, price = account[at + a.ORDER_LEG], account[at + a.ORDER_PRICE_E4]
     buys_yes = (leg == b.YES) == (account[at + a.ORDER_IS_BUY] == 1)
     yes_price = price if leg == b.YES else ONE_DOLLAR_E4 - price
@@ -245,11 +247,16 @@ def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
     remaining_e2 = account[at + a.ORDER_REMAINING_E2]
     share = min(remaining_e2 / level_e2, 1.0) if level_e2 > 0 else 1.0
     out[36] = max(out[36], share)
+    ahead_e2 = account[at + a.ORDER_AHEAD_E2]
+    if ahead_e2 != a.UNKNOWN_AHEAD:
+        ahead = _signed_log(ahead_e2 / 100.0)
+        out[37] = ahead if out[38] == 0.0 else min(out[37], ahead)
+        out[38] = 1.0
 
 
 @njit(cache=True)
 def account_v2(row: b.Row, account: a.AccountRow, out: Any) -> None:
-    """Features 27..36 into `out` (float64)."""
+    """Features 27..38 into `out` (float64)."""
     out[TICK_SIZE_V2:SIZE_V2] = 0.0
     _portfolio(account, valuation_mid_e4(row), out)
     newest_ns = 0

@@ -195,7 +195,11 @@ class _Check:
             return
         at = places.get(decision.event_no)
         account = self._market.accounts.get(decision.account_version)
-        if at is None:
+        floats = len(decision.observation) // 4
+        if floats and floats != self._builder.size:
+            known = ", ".join(f"{name} {builder.size}" for name, builder in BUILDERS.items())
+            self._differs("observation", f"{floats} floats", f"by none of the schemas: {known}")
+        elif at is None:
             self._differs("tick", "decided on", "not among the ticks")
         elif account is None:
             self._differs("account", f"version {decision.account_version}", "no such version")

@@ -187,7 +187,7 @@ def _step(
             apply_settlement(account, world.yes_value_e4[market])
     else:
         state[TICK] = tick + 1
-    publish_order(order, account)
+    publish_order(order, account, world.rows[state[TICK], b.RECV_NS])
     value = _value(world, state, account)
     change = value - state[VALUE_E6]
     state[VALUE_E6] = value

@@ -5,10 +5,11 @@ So no reader can see an account, an order or a fill that was not offered to the 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from ipc import account_table as a
-from ipc.account_table import AccountTableWriter, words_of
+from ipc.account_table import LAYOUT, AccountTableWriter, words_of
 from ipc.doorbell import Bell
 from ipc.messages import (
     AccountVersion,
@@ -50,6 +51,7 @@ class Effects:
         log: Log,
     ) -> None:
         self.gateway = Gateway(manager.ledger, self.act, log)
+        self.queue_wanted = asyncio.Event()  # for whoever asks for places in the queue
         self._manager = manager
         self._table = table
         self._records = records
@@ -65,9 +67,11 @@ class Effects:
             self._records.keep(note.message)
         rows = {ticker: self._manager.account_row(ticker) for ticker in outbox.markets}
         for ticker, row in rows.items():
-            version = int(row[a.ACCOUNT_VERSION])
+            version, words = int(row[a.ACCOUNT_VERSION]), words_of(row)
             self._records.keep(
-                AccountVersion(market_ticker=ticker, account_version=version, words=words_of(row))
+                AccountVersion(
+                    market_ticker=ticker, account_version=version, words=words, layout=LAYOUT
+                )
             )
         for ticker, row in rows.items():
             self._write(ticker, row)
@@ -80,6 +84,8 @@ class Effects:
             self._log(action, **facts)
         for request in outbox.requests:
             self.gateway.start(request)
+        if outbox.queue_wanted:
+            self.queue_wanted.set()
         if outbox.notes:
             self._bell.ring()
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import ActorFill, Leg, OrderStatus
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.execution.account import Doubt, MarketAccount
@@ -20,6 +21,7 @@ from processes.execution.orders import (
     TERMINAL,
     Fact,
     Order,
+    Queued,
     Reported,
     Sent,
     message_of,
@@ -61,8 +63,12 @@ class Ledger:
 
     def resting(self, ticker: str) -> list[Order]:
         """Our resting orders in a market, oldest first."""
-        orders = self.orders.open_in(ticker)
-        return [o for o in orders if o.own and o.status is OrderStatus.RESTING]
+        return [order for order in self.orders.open_in(ticker) if _is_resting(order)]
+
+    def queued_markets(self) -> set[str]:
+        """Markets in which an order of ours rests that may not be at the front of its queue."""
+        queued = (o for o in self.orders.open_orders() if _is_resting(o) and o.ahead_e2 != 0)
+        return {order.market_ticker for order in queued}
 
     # Markets and doubts.
 
@@ -177,6 +183,7 @@ class Ledger:
             self._missing.pop(name, None)
         if order.own:
             self.outbox.note(message_of(order, self.now().ns))
+            self.outbox.queue_wanted |= _is_resting(order) and order.ahead_e2 == UNKNOWN_AHEAD
         self._happened(order.market_ticker)
 
     def on_order(self, told: ExchangeOrder) -> None:
@@ -222,6 +229,15 @@ class Ledger:
         order = self.orders.get(name)
         if order is not None and order.order_id is not None:
             self.tell(name, Reported(order.order_id, OrderStatus.CANCELED, 0, "not_found"))
+
+    def on_queue(self, order_id: str, ahead_e2: int) -> None:
+        """The exchange's word on what trades before an order; no news of the order itself."""
+        order = self.orders.by_order_id(order_id)
+        if order is None or not _is_resting(order):
+            return
+        after = self.orders.apply(order.client_order_id, Queued(ahead_e2))
+        if after is not None and after.ahead_e2 != order.ahead_e2:
+            self._changed(order.market_ticker)
 
     # Fills.
 
@@ -329,3 +345,8 @@ class Ledger:
         self.counters["adopted"] += 1
         self.outbox.line("POSITION_ADOPTED", market=account.ticker, ours_e2=account.position_e2)
         self._changed(account.ticker)
+
+
+def _is_resting(order: Order) -> bool:
+    """Whether it is ours and stands in the exchange's book."""
+    return order.own and order.status is OrderStatus.RESTING

@@ -255,4 +255,5 @@ def _open_order(order: Order) -> OpenOrder:
         price_e4=order.price_e4,
         remaining_e2=order.remaining_e2,
         created_ns=order.created_ns,
+        ahead_e2=order.ahead_e2,
     )

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 
@@ -27,6 +28,7 @@ __all__ = [
     "Lost",
     "Order",
     "OrderName",
+    "Queued",
     "Refused",
     "Reported",
     "Sent",
@@ -90,7 +92,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One order, ours or a stranger's (`intent_id` None) in the same account.
 
     `reported_e2` is the highest fill count the exchange told, `trades` what the fills add up to;
-    either may run ahead of the other.
+    either may run ahead of the other. `queued_e2` is the least that was ever told to trade before
+    this order: its price never changes and its size never grows, so its place only gets better.
     """
 
     client_order_id: str
@@ -108,6 +111,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     reported_e2: int = 0
     trades: dict[str, int] = {}
+    queued_e2: int = UNKNOWN_AHEAD
     received_mono_ns: int = 0
     sent_mono_ns: int = 0
     acknowledged_mono_ns: int = 0
@@ -141,6 +145,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def remaining_e2(self) -> int:
         """Contracts that may still fill."""
         return max(self.initial_e2 - self.fill_e2, 0) if self.open else 0
+
+    @property
+    def ahead_e2(self) -> int:
+        """Contracts that trade before this order, -1 unknown; whoever fills is at the front."""
+        return 0 if self.fill_e2 > 0 else self.queued_e2
 
     @property
     def price_e4(self) -> int:
@@ -192,7 +201,13 @@ class Traded(msgspec.Struct, frozen=True):
     count_e2: int
 
 
-Fact = Sent | Acknowledged | Refused | Lost | Reported | Traded
+class Queued(msgspec.Struct, frozen=True):
+    """What trades before this order at its price."""
+
+    ahead_e2: int
+
+
+Fact = Sent | Acknowledged | Refused | Lost | Reported | Traded | Queued
 
 
 def advance(order: Order, fact: Fact) -> Order:
@@ -210,6 +225,8 @@ def advance(order: Order, fact: Fact) -> Order:
             return _reported(order, fact)
         case Traded():
             return _traded(order, fact)
+        case Queued():
+            return _queued(order, fact)
 
 
 def _raised(order: Order, status: OrderStatus, reason: str) -> Order:
@@ -240,6 +257,12 @@ def _traded(order: Order, fact: Traded) -> Order:
         return order
     order = replace(order, trades={**order.trades, fact.trade_id: fact.count_e2})
     return _raised(order, OrderStatus.RESTING, "")
+
+
+def _queued(order: Order, fact: Queued) -> Order:
+    if 0 <= order.queued_e2 <= fact.ahead_e2:
+        return order
+    return replace(order, queued_e2=fact.ahead_e2)
 
 
 def message_of(order: Order, ts_ns: int) -> ActorOrder:

@@ -94,6 +94,7 @@ class Outbox:
         self.notes: list[Note] = []
         self.requests: list[Request] = []
         self.lines: list[tuple[str, dict[str, object]]] = []
+        self.queue_wanted = False  # an order rests whose place in the queue is not known
 
     def note(self, message: Message, *, publish: bool = True) -> None:
         """Journal, and publish."""

@@ -19,6 +19,7 @@ from processes.adapters.kalshi.credentials import wait_for_credentials
 from processes.adapters.kalshi.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.errors import ApiError, KalshiError
 from processes.adapters.kalshi.normalise import market_of
+from processes.adapters.kalshi.order_results import QueuePosition
 from processes.adapters.kalshi.rate_budget import RateBudget
 from processes.adapters.kalshi.rest import KalshiTradingClient
 from processes.adapters.kalshi.signing import Signer
@@ -28,6 +29,7 @@ from processes.execution.effects import Effects
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.outbox import Moment
 from processes.execution.private_channel import PrivateChannel
+from processes.execution.queue_positions import QueuePositions
 from processes.execution.reads import chunks, read_view
 from processes.execution.records import PRODUCER, Records
 from processes.execution.risk import Limits
@@ -98,7 +100,8 @@ class ExecutionService:
         self._bell.ring()
         jobs = (self._intents(), self._sessions(), self._channel(stop), self._reconcile())
         more = (self._learn_markets(), self._balance(), self._beat(), self._gateway.watch())
-        tasks = [asyncio.create_task(job) for job in (*jobs, *more, self._sign_ahead())]
+        last = (self._sign_ahead(), self._follow_queues())
+        tasks = [asyncio.create_task(job) for job in (*jobs, *more, *last)]
         stopped = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -328,6 +331,19 @@ class ExecutionService:
             self._effects.publish(self._manager.pnl(balance.balance_e6))
             told = version
             due_ns = mono_ns() + int(self._settings.execution.reconcile_s * 1e9)
+
+    async def _follow_queues(self) -> None:
+        """Our places in the queues, unless nobody wants to know them."""
+        interval = self._settings.execution.queue_position_s
+        if interval == 0:
+            await asyncio.Event().wait()
+        wanted = self._effects.queue_wanted
+        queues = QueuePositions(self._ledger, self._effects.act, wanted, interval)
+        await queues.follow(self._queues_of)
+
+    async def _queues_of(self, tickers: list[str]) -> list[QueuePosition]:
+        client = self._gateway.client
+        return [] if client is None else await client.queue_positions(tickers=tickers)
 
     # Time.
 

@@ -103,14 +103,16 @@ class ActorSettings(msgspec.Struct, frozen=True):
 
 
 class ExecutionSettings(msgspec.Struct, frozen=True):
-    """Orders: exchange-side expiry and how often REST is asked for the truth.
+    """Orders: exchange-side expiry, and how often REST is asked for the truth and for queues.
 
+    `queue_position_s` 0 never asks for our place in the queue; it stays unknown.
     `subaccount` is the one that is traded in, 0 for the primary account; None names none.
     """
 
     subaccount: int | None
     order_expiry_s: int
     reconcile_s: float
+    queue_position_s: float
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -330,6 +332,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             subaccount=_subaccount(read),
             order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),
             reconcile_s=read.number("RL_RECONCILE_S", 5.0, 0.5, 3_600.0),
+            queue_position_s=read.number("RL_QUEUE_POSITION_S", 1.0, 0.0, 3_600.0),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,

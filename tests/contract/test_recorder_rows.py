@@ -101,7 +101,9 @@ def messages() -> list[msgspec.Struct]:
             fee_e6=17_500,
             ts_ms=1,
         ),
-        AccountVersion(market_ticker="T", account_version=5, words=(5, 1, -(2**62), 0, 2**62)),
+        AccountVersion(
+            market_ticker="T", account_version=5, words=(5, 1, -(2**62), 0, 2**62), layout=2
+        ),
         ActorPosition(
             market_ticker="T",
             position_e2=-100,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import numpy as np
 import pytest
-from support.made_models import BUYS_YES, make_model
-from support.stack import ROOT, Stack, eventually
+from support.made_models import BUYS_YES, QUOTES, make_model
+from support.stack import CHECKOUT, ROOT, Stack, eventually
+
+from models.observation import OBSERVATION_V2
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -45,11 +49,11 @@ def ask(stack: Stack, query: str) -> int:
         return 0
 
 
-def parity(stack: Stack, session: str) -> subprocess.CompletedProcess[str]:
+def parity(stack: Stack, session: str, checkout: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """`python -m models.parity` beside the running stack."""
     return subprocess.run(
         [sys.executable, "-m", "models.parity", session],
-        cwd=ROOT,
+        cwd=checkout,
         env=stack.environ,
         capture_output=True,
         text=True,
@@ -123,6 +127,53 @@ def test_models_that_take_turns_in_a_session_are_rebuilt(trading: Callable[..., 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.endswith("\n0 differences\n")
     assert "checked by recorded logits" not in done.stdout
+
+
+def seen(stack: Stack) -> dict[str, np.ndarray]:
+    """Every recorded OBSERVATION_V2, float by float: name -> values."""
+    query = "select observation from rl_actions where observation_hash <> '' order by record_no"
+    rows = asyncio.run(stack.fetch(query))
+    floats = np.array([np.frombuffer(row["observation"], "<f4") for row in rows])
+    return dict(zip(OBSERVATION_V2.names, floats.T, strict=True))
+
+
+def another_formula(folder: Path) -> Path:
+    """A checkout whose `queue_ahead` is another under the same schema hash."""
+    folder.mkdir()
+    for name in CHECKOUT:
+        if name != "models":
+            (folder / name).symlink_to(ROOT / name)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "models", folder / "models", ignore=ignored)
+    source = folder / "models" / "observation_v2.py"
+    was = source.read_text()
+    assert was.count("_signed_log(ahead_e2 / 100.0)") == 1
+    source.write_text(was.replace("_signed_log(ahead_e2 / 100.0)", "_signed_log(ahead_e2 / 101.0)"))
+    return folder
+
+
+def test_decisions_that_saw_their_place_in_the_queue_are_rebuilt(
+    trading: Callable[..., Stack], tmp_path: Path
+) -> None:
+    make_model(tmp_path / "stack" / "data", "quotes", QUOTES, schema="OBSERVATION_V2")
+    stack = trading(RL_ACTOR_STRATEGY="onnx:quotes")
+    eventually(lambda: ask(stack, SEEN) >= 500, "500 decisions are recorded", 120)
+    assert ask(stack, FILLS) > 0
+    saw = seen(stack)
+    rests, known = saw["has_bid"] + saw["has_ask"] > 0, saw["queue_known"] == 1
+    assert not (known & ~rests).any()
+    counts = [int(n.sum()) for n in (rests, known, saw["queue_ahead"] > 0, rests & ~known)]
+    print("rests, known, somebody ahead, not known:", counts)
+    assert min(counts) > 0
+    assert len(np.unique(saw["queue_ahead"])) > 10
+    done = parity(stack, str(ask(stack, SESSION)))
+    print(done.stdout)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.endswith("\n0 differences\n")
+    other = parity(stack, str(ask(stack, SESSION)), another_formula(tmp_path / "other"))
+    assert (other.returncode, other.stderr) == (1, ""), other.stdout
+    named = set(re.findall(r"^  (\w+): recorded", other.stdout, re.MULTILINE))
+    assert named == {"queue_ahead"}
 
 
 def test_what_cannot_be_rebuilt_is_said(trading: Callable[..., Stack]) -> None:

@@ -13,10 +13,11 @@ from models.baselines import BASELINES
 from models.observation import builder_of
 from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest
 
-__all__ = ["BUYS_YES", "HOLDS", "beating", "linear_graph", "make_model"]
+__all__ = ["BUYS_YES", "HOLDS", "QUOTES", "beating", "linear_graph", "make_model"]
 
 HOLDS = (9.0, 0.0, 0.0, 0.0, 0.0)  # logits at an observation of zeros
 BUYS_YES = (0.0, 9.0, 0.0, 0.0, 0.0)
+QUOTES = (0.0, 8.0, 9.0, 0.0, 0.0)  # sells YES where it holds some, else buys it
 
 
 def beating(low: float = 0.5) -> dict[str, float]:

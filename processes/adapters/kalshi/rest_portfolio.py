@@ -59,14 +59,17 @@ class PortfolioPart(RestPart):
     async def queue_positions(
         self, *, tickers: Iterable[str] | None = None, event_ticker: str | None = None
     ) -> list[QueuePosition]:
-        """What stands before each of our resting orders, of some markets or of an event."""
+        """What stands before each of our resting orders, of some markets or of an event.
+
+        Asked once: who follows a queue soon asks again, and knows better how soon.
+        """
         params: Params = {
             "market_tickers": ",".join(tickers) if tickers is not None else None,
             "event_ticker": event_ticker,
             "subaccount": self._subaccount,
         }
         path = f"{ORDERS}/queue_positions"
-        reply = await self._http.read(QueuePositionsReply, path, params)
+        reply = await self._http.read(QueuePositionsReply, path, params, tries=1)
         return [QueuePosition.of(row) for row in reply.queue_positions]
 
     async def queue_position(self, order_id: str) -> int:

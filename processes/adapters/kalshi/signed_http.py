@@ -100,17 +100,18 @@ class KalshiHttp:
         call: Call = Call.READ,
         *,
         told_by_5xx: bool = False,
+        tries: int = TRIES,
     ) -> Reply:
         """GET, repeated a few times when the exchange cannot answer or is asked too often.
 
         With `told_by_5xx` a 5xx whose body is a `kind` is an answer like any other.
         """
-        for attempt in range(TRIES):
+        for attempt in range(tries):
             await self._budget.acquire(call)
             try:
                 return await self._get(kind, path, params, told_by_5xx=told_by_5xx)
             except (ExchangeUnavailable, RateLimited):
-                if attempt == TRIES - 1:
+                if attempt == tries - 1:
                     raise
             self.retries += 1
             await self._sleep(FIRST_BACKOFF * 2**attempt * (1 + float(self._rng.random())))

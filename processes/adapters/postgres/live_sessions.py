@@ -94,7 +94,7 @@ async def _live(
     for stream, group in groupby(ticks, key=lambda row: row["stream_id"]):
         pairs = np.array([(row["event_no"], row["history"]) for row in group], np.int64)
         lives.append(ActorLife(pairs[:, 0].copy(), pairs[:, 1].copy(), by_run.get(stream, [])))
-    versions = {row["account_version"]: row_of_words(row["words"]) for row in accounts}
+    versions = {r["account_version"]: row_of_words(r["words"], r["layout"]) for r in accounts}
     return LiveMarket(market, lives, versions)
 
 

@@ -17,7 +17,7 @@ order by stream_id, record_no
 
 -- name: accounts
 -- The account versions that a session's decisions on a market read; of equals the newest.
-select distinct on (v.account_version) v.account_version, v.words
+select distinct on (v.account_version) v.account_version, v.words, v.layout
 from rl_account_versions v
 where v.market_ticker = $2 and v.account_version in (
     select a.account_version from rl_actions a

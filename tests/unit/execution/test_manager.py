@@ -6,6 +6,7 @@ import pytest
 from support.order_manager import CASH_E6, ManagerRig, exchange_order
 from support.orders import TICKER, fill, intent
 
+from ipc import account_table as a
 from ipc.messages import ActorFill, ActorOrder, BookSide, Intent, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.execution.orders import Acknowledged, Lost, Order, Refused, Reported, Traded
@@ -66,6 +67,63 @@ def test_the_orders_of_all_markets_together_are_bounded() -> None:
         rig.manager.on_intent(intent(f"i{n}", market_ticker=f"KX-{n}"), rig.mono_ns)
     assert len(rig.requests(SendOrder)) == 2
     assert reasons(rig) == {"i2": "too_many_orders"}
+
+
+# The place in the queue
+
+
+def ahead(rig: ManagerRig) -> list[int]:
+    """What the row of the account table says of its orders."""
+    row = rig.manager.account_row(TICKER)
+    words = row[a.ORDERS : a.ORDERS + int(row[a.N_ORDERS]) * a.ORDER_WORDS]
+    return words[a.ORDER_AHEAD_E2 :: a.ORDER_WORDS].tolist()
+
+
+def test_an_order_that_rests_begins_unknown_and_somebody_shall_ask() -> None:
+    rig = ManagerRig().known()
+    order = sent(rig, intent("i1"))
+    assert (ahead(rig), rig.ledger.queued_markets()) == ([], set())
+    rig.ledger.tell(order.client_order_id, Acknowledged("e-i1", 0, order.initial_e2, 1))
+    assert rig.drain().queue_wanted
+    assert (ahead(rig), rig.ledger.queued_markets()) == ([a.UNKNOWN_AHEAD], {TICKER})
+
+
+def test_only_a_number_that_changed_is_a_new_version_and_no_news_of_the_order() -> None:
+    rig = ManagerRig().known()
+    resting(rig)
+    version, orders = rig.ledger.version, len(rig.told(ActorOrder))
+    rig.ledger.on_queue("e-i1", 5_000)
+    assert rig.drain().markets == {TICKER: None}
+    assert (ahead(rig), rig.ledger.version) == ([5_000], version + 1)
+    for again in (5_000, 6_000):
+        rig.ledger.on_queue("e-i1", again)
+        assert rig.drain().markets == {}
+    assert (ahead(rig), rig.ledger.version) == ([5_000], version + 1)
+    assert len(rig.told(ActorOrder)) == orders
+    assert rig.ledger.accounts[TICKER].changed_mono_ns < rig.after(1).mono_ns
+
+
+def test_the_place_of_an_order_that_does_not_rest_is_no_news() -> None:
+    rig = ManagerRig().known()
+    order = resting(rig)
+    rig.ledger.tell(order.client_order_id, Reported("e-i1", CANCELED, 0))
+    rig.drain()
+    version = rig.ledger.version
+    for order_id in ("e-i1", "e-nobody"):
+        rig.ledger.on_queue(order_id, 5_000)
+    assert (rig.ledger.version, rig.drain().markets) == (version, {})
+
+
+def test_a_replacement_begins_unknown_and_a_fill_is_at_the_front() -> None:
+    rig = ManagerRig().known()
+    old = resting(rig)
+    rig.ledger.on_queue("e-i1", 5_000)
+    rig.ledger.on_fill(fill("t1", count_e2=100, order_id="e-i1"))
+    assert (ahead(rig), rig.ledger.queued_markets()) == ([0], set())
+    rig.ledger.tell(old.client_order_id, Reported("e-i1", CANCELED, 100))
+    rig.drain()
+    resting(rig, "i2")
+    assert ahead(rig) == [a.UNKNOWN_AHEAD]
 
 
 # Waiting

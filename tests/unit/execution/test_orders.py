@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.orders import order
 
+from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import Leg, OrderStatus
 from processes.execution.orders import (
     TERMINAL,
     Acknowledged,
     Fact,
     Lost,
+    Queued,
     Refused,
     Reported,
     Sent,
@@ -99,7 +101,28 @@ def test_the_message_carries_the_order() -> None:
     assert (message.sent_mono_ns, message.acknowledged_mono_ns, message.ts_ns) == (7, 9, 5)
 
 
+def test_the_place_in_the_queue_only_gets_better() -> None:
+    told = advance(order(), Acknowledged("e1", 0, 1_000, 9))
+    assert told.ahead_e2 == UNKNOWN_AHEAD
+    told = advance(told, Queued(5_000))
+    assert told.ahead_e2 == 5_000
+    assert advance(told, Queued(5_000)) is told
+    assert advance(told, Queued(7_000)) is told, "an answer of before"
+    assert advance(told, Queued(0)).ahead_e2 == 0
+    renewed = advance(told, Reported("e1", RESTING, 0, expire_ms=60_000))
+    assert renewed.ahead_e2 == 5_000
+
+
+@pytest.mark.parametrize("fact", [Reported("e1", RESTING, 100), Traded("t1", 100)], ids=str)
+def test_whoever_fills_is_at_the_front(fact: Fact) -> None:
+    told = advance(order(), Acknowledged("e1", 0, 1_000, 9))
+    assert advance(told, fact).ahead_e2 == 0
+    assert advance(advance(told, Queued(5_000)), fact).ahead_e2 == 0
+
+
 LIFE = (
+    Queued(5_000),
+    Queued(3_000),
     Acknowledged("e1", 200, 800, 9),
     Traded("t1", 200),
     Reported("e1", RESTING, 0),
@@ -133,3 +156,4 @@ def test_every_interleaving_ends_alike(
     assert fills == sorted(fills)
     assert (told.status, told.fill_e2, told.missing_e2) == (status, fill_e2, 0)
     assert (told.order_id, told.expire_ms, told.remaining_e2) == ("e1", 60_000, 0)
+    assert told.queued_e2 == 3_000

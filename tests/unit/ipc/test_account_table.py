@@ -10,7 +10,7 @@ import pytest
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter, OpenOrder
 from ipc.seqlock import begin_write
-from ipc.shared_file import WriterActiveError
+from ipc.shared_file import LayoutError, WriterActiveError
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_what_execution_writes_inference_reads(path: Path) -> None:
     table = AccountTable.attach(path)
     row = account(100_000_000, version=7)
     row[a.POSITION_E2] = -500
-    orders = [OpenOrder(True, 1, 4700, 300, 99), OpenOrder(False, 0, 9900, 1, 100)]
+    orders = [OpenOrder(True, 1, 4700, 300, 99), OpenOrder(False, 0, 9900, 1, 100, 12_300)]
     a.put_orders(row, orders)
     writer.write("KXA", row)
     writer.write("KXB", account(5))
@@ -42,10 +42,18 @@ def test_what_execution_writes_inference_reads(path: Path) -> None:
     assert copy is not None
     assert (copy[1:] == row[1:]).all()
     assert copy[a.N_ORDERS] == 2
-    at = a.ORDERS + a.ORDER_WORDS
-    assert copy[at : at + 5].tolist() == [0, 0, 9900, 1, 100]
+    words = copy[a.ORDERS : a.ORDERS + 2 * a.ORDER_WORDS].reshape(2, -1).tolist()
+    assert words == [[1, 1, 4700, 300, 99, a.UNKNOWN_AHEAD], [0, 0, 9900, 1, 100, 12_300]]
     assert table.tickers() == ["KXA", "KXB"]
     assert read(table, "KXC") is None
+
+
+def test_a_table_of_another_layout_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(a, "LAYOUT", a.LAYOUT_WITHOUT_QUEUE)
+        AccountTableWriter.create(path, rows=3)
+    with pytest.raises(LayoutError, match="layout 1"):
+        AccountTable.attach(path)
 
 
 def test_orders_that_are_gone_leave_nothing_behind() -> None:

@@ -245,6 +245,59 @@ def test_the_age_of_an_order_counts_from_its_arrival_and_cancel_takes_it_out() -
     assert simulated.filled_e2 == 0
 
 
+AHEAD = a.ORDERS + a.ORDER_AHEAD_E2
+
+
+def rested() -> SessionBuilder:
+    """A tick at 300 ms, 50 after an order came."""
+    return market().at(300).delta(YES, 10, 1)
+
+
+def shown(builder: SessionBuilder) -> list[int]:
+    """Rests 10 at 45 behind 100 from 250 ms on -> what is shown at each tick after the first."""
+    tape = make_tape(builder.build(fees=NO_FEES))
+    simulated, seen = SimulatedOrderManager(tape, START, 250 * MS), []
+    simulated.submit(order(BUY_YES, 45, 10), NOON_NS)
+    for tick in range(len(tape.rows) - 1):
+        simulated.advance(tick)
+        assert simulated.account[a.N_ORDERS] == 1
+        seen.append(int(simulated.account[AHEAD]))
+    return seen
+
+
+def test_the_place_in_the_queue_is_learned_after_an_answer_and_once_a_second() -> None:
+    builder = rested().at(500).execution(NO, 45, 30).at(620).delta(YES, 10, 1)
+    builder = (
+        builder.at(900)
+        .execution(NO, 45, 20)
+        .at(1_300)
+        .delta(YES, 10, 1)
+        .at(1_650)
+        .delta(YES, 10, 1)
+    )
+    assert shown(builder) == [a.UNKNOWN_AHEAD, 7_000, 7_000, 7_000, 5_000]
+
+
+def test_whoever_fills_is_shown_at_the_front_at_once() -> None:
+    reached = rested().at(620).delta(YES, 10, 1)
+    reached = reached.at(700).delta(YES, 45, 20).execution(NO, 45, 104)
+    assert shown(reached.at(900).delta(YES, 10, 1)) == [a.UNKNOWN_AHEAD, 10_000, 0]
+    passed = rested().at(620).delta(YES, 10, 1).at(700).execution(NO, 44, 4)
+    passed = passed.at(900).delta(YES, 10, 1).at(1_650).delta(YES, 10, 1)
+    assert shown(passed) == [a.UNKNOWN_AHEAD, 10_000, 0, 0]
+
+
+def test_another_order_starts_with_an_unknown_place() -> None:
+    tape = make_tape(market().at(400).delta(YES, 10, 1).at(700).delta(YES, 10, 1).build())
+    simulated = SimulatedOrderManager(tape, START, 250 * MS)
+    simulated.submit(order(BUY_YES, 45, 10), NOON_NS)
+    simulated.advance(0)
+    assert simulated.account[AHEAD] == 10_000
+    simulated.submit(order(BUY_YES, 44, 10), NOON_NS + 400 * MS)
+    simulated.advance(1)
+    assert simulated.account[AHEAD] == a.UNKNOWN_AHEAD
+
+
 def test_counters() -> None:
     simulated = manager(market())
     simulated.submit(order(BUY_YES, 49, 100), NOON_NS)

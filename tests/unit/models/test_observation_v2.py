@@ -111,9 +111,9 @@ def test_every_tick_of_random_markets_is_the_naive_reading() -> None:
 
 
 def test_the_schema_has_what_its_kernels_make() -> None:
-    assert OBSERVATION_V2.size == V2.size == 37
+    assert OBSERVATION_V2.size == V2.size == 39
     assert V2.tick_size == 27
-    assert len(set(OBSERVATION_V2.names)) == 37
+    assert len(set(OBSERVATION_V2.names)) == 39
     assert OBSERVATION_V2.hash != OBSERVATION_V1.hash
     assert set(BUILDERS) == {"OBSERVATION_V1", "OBSERVATION_V2", "OBSERVATION_V3"}
     assert len({builder.code for builder in BUILDERS.values()}) == len(BUILDERS)
@@ -196,6 +196,34 @@ def test_own_orders_by_the_side_of_the_yes_book() -> None:
     got = observe(row, holding(0, buy_no))
     assert [got["has_ask"], got["ask_behind_touch"]] == pytest.approx([1, 0])
     assert got["order_share_of_level"] == pytest.approx(0.2)
+
+
+def bid(ahead_e2: int, price_e4: int = 4_500) -> OpenOrder:
+    return OpenOrder(True, 0, price_e4, 1_000, 0, ahead_e2)
+
+
+NO_ASK = OpenOrder(True, 1, 5_200, 1_000, 0, 2_500)  # an ask of the YES book, 25 before it
+
+
+@pytest.mark.parametrize(
+    ("orders", "ahead", "known"),
+    [
+        ((), 0.0, 0.0),
+        ((bid(a.UNKNOWN_AHEAD),), 0.0, 0.0),
+        ((bid(0),), 0.0, 1.0),
+        ((bid(12_300),), 0.5233497, 1.0),  # ln(1 + 123)/ln(10001)
+        ((bid(99_999_999),), 1.4999838, 1.0),
+        ((bid(12_300), NO_ASK), 0.3537395, 1.0),  # ln(1 + 25)/ln(10001): the nearer one
+        ((bid(0), NO_ASK), 0.0, 1.0),
+        ((bid(a.UNKNOWN_AHEAD), NO_ASK), 0.3537395, 1.0),
+        ((bid(12_300), bid(0, 4_300)), 0.5233497, 1.0),  # the first of a side counts
+    ],
+    ids=str,
+)
+def test_the_place_in_the_queue(orders: tuple[OpenOrder, ...], ahead: float, known: float) -> None:
+    got = observe(book({45: 100, 43: 40}, {52: 50}), holding(0, *orders))
+    assert got["queue_ahead"] == pytest.approx(ahead, abs=2e-7)
+    assert got["queue_known"] == known
 
 
 def test_a_reader_that_skips_updates_misses_no_flow() -> None:

@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused_with_both_values(
 def test_a_graph_of_another_width_than_its_schema_s_is_refused(tmp_path: Path) -> None:
     facts = {"observation_schema": OBSERVATION_V2.name, "observation_hash": OBSERVATION_V2.hash}
     make_model(tmp_path, "narrow", schema=OBSERVATION_V1.name, **facts)
-    with pytest.raises(ModelError, match=r"\[52\].* allowed: .*\[37\]"):
+    with pytest.raises(ModelError, match=r"\[52\].* allowed: .*\[39\]"):
         load_strategy("onnx:narrow", data_dir=tmp_path)
 
 

@@ -13,13 +13,15 @@ from ipc import account_table as a
 from ipc.account_table import OpenOrder, new_account, put_orders, row_of_words, words_of
 from ipc.messages import ActorAction
 from models.actions import Action, LimitOrderActionSpace
-from models.baselines import JoinBest
+from models.baselines import JoinBest, MarketMaker
+from models.decisions import Policy
 from models.observation import OBSERVATION_V1, LiveObservationAdapter, observation_hash
 from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
 from models.sessions import RecordedSession, SessionError, make_tape
 
 SPACE = LimitOrderActionSpace("passive", 1_000)
-POLICY = JoinBest()
+POLICY: Policy = JoinBest()
+SEES_QUEUES: Policy = MarketMaker()  # on OBSERVATION_V2
 WARMUP = 10
 
 
@@ -29,15 +31,16 @@ def accounts() -> dict[int, a.AccountRow]:
     for version, position_e2 in ((2, 700), (3, -300)):
         rows[version][a.POSITION_E2] = position_e2
         rows[version][a.COST_BASIS_E6] = abs(position_e2) * 5_000
-    put_orders(rows[2], [OpenOrder(False, 0, 6_000, 700, 1)])
+    put_orders(rows[2], [OpenOrder(False, 0, 6_000, 700, 1, 4_200)])
     for version, row in rows.items():
         row[a.ACCOUNT_VERSION] = version
     return rows
 
 
-def decided(session: RecordedSession) -> LiveMarket:
+def decided(session: RecordedSession, policy: Policy = POLICY) -> LiveMarket:
     """What the actor would have recorded of a session, by its own adapter."""
-    tape, adapter, known = make_tape(session), LiveObservationAdapter(), accounts()
+    tape, known = make_tape(session, builder=policy.builder), accounts()
+    adapter = LiveObservationAdapter(policy.builder)
     decisions, histories = [], []
     for t, row in enumerate(tape.rows):
         histories.append(adapter.tick("M", row))
@@ -45,7 +48,7 @@ def decided(session: RecordedSession) -> LiveMarket:
         observation = adapter.observe("M", row, known[version])
         mask = SPACE.mask(row, known[version])
         asked = histories[-1] >= WARMUP
-        answer = POLICY.decide(observation[None], mask[None])
+        answer = policy.decide(observation[None], mask[None])
         best = int(answer.actions[0]) if asked else 0
         order = SPACE.order_for(best, row, known[version])
         action = order.action if order is not None else Action.HOLD
@@ -59,6 +62,8 @@ def decided(session: RecordedSession) -> LiveMarket:
                 mask=tuple(mask.tolist()),
                 action=int(action),
                 action_name=action.name,
+                model=policy.model,
+                model_hash=policy.model_hash,
             )
         )
     tick_nos = np.array([d.event_no for d in decisions], np.int64)
@@ -84,7 +89,8 @@ def action_of(**facts: Any) -> ActorAction:
 
 def report_of(market: LiveMarket, policies: bool = True) -> Report:
     report = Report()
-    rebuild(market, SPACE, {POLICY.model_hash: POLICY} if policies else {}, report)
+    known = {policy.model_hash: policy for policy in (POLICY, SEES_QUEUES)}
+    rebuild(market, SPACE, known if policies else {}, report)
     return report
 
 
@@ -127,6 +133,37 @@ def test_a_feature_that_differs_is_named(market: LiveMarket, number: int) -> Non
     assert difference.what == "observation"
     assert [name for name, _, _ in difference.features] == [OBSERVATION_V1.names[number]]
     assert OBSERVATION_V1.names[number] in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize(
+    ("ahead_e2", "named"),
+    [(4_201, ["queue_ahead"]), (a.UNKNOWN_AHEAD, ["queue_ahead", "queue_known"])],
+)
+def test_a_place_in_the_queue_that_is_not_the_recorded_one_is_named(
+    ahead_e2: int, named: list[str]
+) -> None:
+    market = decided(random_session(5), SEES_QUEUES)
+    assert report_of(market).different == 0
+    account = market.accounts[2].copy()
+    account[a.ORDERS + a.ORDER_AHEAD_E2] = ahead_e2
+    report = report_of(market._replace(accounts={**market.accounts, 2: account}))
+    read = sum(d.account_version == 2 for d in market.lives[0].decisions)
+    assert report.different == read > 50
+    for difference in report.first:
+        assert [name for name, _, _ in difference.features] == named
+
+
+def test_an_observation_of_a_schema_that_is_no_more_is_said() -> None:
+    market = decided(random_session(5), SEES_QUEUES)
+    report = report_of(
+        changed(market, 40, observation=market.lives[0].decisions[40].observation[8:])
+    )
+    (difference,) = report.first
+    said = difference.lines()
+    assert said == [
+        f"R5 event {difference.event_no}: observation: recorded 37 floats, rebuilt by none of the "
+        "schemas: OBSERVATION_V1 52, OBSERVATION_V2 39, OBSERVATION_V3 48"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -199,3 +236,16 @@ def test_a_row_and_its_words() -> None:
         words = words_of(row)
         assert len(words) == a.ORDERS - 1 + a.ORDER_WORDS * int(row[a.N_ORDERS])
         assert (row_of_words(words) == row).all()
+
+
+def test_words_of_an_earlier_layout_tell_no_place_in_a_queue() -> None:
+    row = new_account(1)
+    put_orders(row, [OpenOrder(False, 0, 6_000, 700, 1, 0)] * 2)
+    read = row_of_words(words_of(row), a.LAYOUT_WITHOUT_QUEUE)
+    assert (read != row).nonzero()[0].tolist() == [
+        a.ORDERS + a.ORDER_AHEAD_E2,
+        a.ORDERS + a.ORDER_WORDS + a.ORDER_AHEAD_E2,
+    ]
+    assert read[a.ORDERS + a.ORDER_AHEAD_E2] == a.UNKNOWN_AHEAD
+    with pytest.raises(ValueError, match="account row of layout 3, this program reads 1 and 2"):
+        row_of_words(words_of(row), 3)

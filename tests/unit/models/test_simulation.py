@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from ipc import book as b
 from models.actions import Action, LimitOrderActionSpace, Pricing
 from models.evaluate import compare, run_policy
 from models.fees import NO_FEES, FeeRule, FeeSchedule
-from models.fills import FILLED_E2, SimulatedOrderManager
+from models.fills import AHEAD, FILLED_E2, SimulatedOrderManager
 from models.policy import load_strategy
 from models.sessions import RecordedSession, Tape, make_tape
 from models.simulation import Rules, Simulation
@@ -60,6 +61,30 @@ def test_no_sequence_of_actions_earns_anything_on_a_frozen_book(
         assert simulation.changes_e6[0] <= 0 or simulation.values_e6[0] <= START
         assert simulation.values_e6[0] <= START
         assert simulation.accounts[0, a.CASH_E6] >= 0
+
+
+def test_the_place_in_the_queue_is_what_the_fill_rules_count_and_only_gets_better() -> None:
+    """Over random markets and actions; what is shown is at most a second old."""
+    simulation = Simulation(random_world(), Rules(), 3, [1, 2, 3])
+    simulation.reset([0, 1, 2])
+    random, last, changes = np.random.Generator(np.random.PCG64(5)), {}, Counter[str]()
+    for _ in range(600):
+        simulation.step(np.where(random.random(3) < 0.1, random.integers(1, 5, 3), 0), restart=True)
+        for i, account in enumerate(simulation.accounts):
+            if not account[a.N_ORDERS]:
+                last.pop(i, None)
+                continue
+            shown = int(account[a.ORDERS + a.ORDER_AHEAD_E2])
+            truth = int(simulation.orders[i, AHEAD])
+            created = int(account[a.ORDERS + a.ORDER_CREATED_NS])
+            assert shown == a.UNKNOWN_AHEAD or shown == 0 or shown >= truth
+            before_ns, before = last.get(i, (0, a.UNKNOWN_AHEAD))
+            if before_ns == created and before != a.UNKNOWN_AHEAD:
+                assert 0 <= shown <= before
+                changes["falls"] += shown < before
+            changes["unknown" if shown == a.UNKNOWN_AHEAD else "known"] += 1
+            last[i] = created, shown
+    assert min(changes["unknown"], changes["known"], changes["falls"]) > 10, changes
 
 
 @given(st.integers(0, 2**32), st.sampled_from(list(Pricing)))
