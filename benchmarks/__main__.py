@@ -25,6 +25,7 @@ from benchmarks import (
     sockets,
     stack,
     storage,
+    training,
     whole,
 )
 from benchmarks.figures import Figure
@@ -42,6 +43,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "sockets": sockets.run,
     "stack": stack.run,
     "storage": storage.run,
+    "training": training.run,
     "whole": whole.run,
 }
 

@@ -18,13 +18,13 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.messages import BookSide, Leg
 from ipc.units import ONE_DOLLAR_E4
 from models.fees import FeeSchedule, trade_fee_e6
+from models.kernel import kernel
 from models.portfolio import ASK, BID, cash_flow_e6
 
 __all__ = [
@@ -84,19 +84,19 @@ ACTION_SCHEMA_HASH: Final = blake2b(
 ).hexdigest()
 
 
-@njit(cache=True)
+@kernel
 def side_of(action: int) -> int:
     """The side of the YES book an action works on."""
     return BID if action in (BUY_YES, SELL_NO) else ASK
 
 
-@njit(cache=True)
+@kernel
 def is_buy(action: int) -> bool:
     """Whether an action opens (or nets) rather than reduces."""
     return action in (BUY_YES, BUY_NO)
 
 
-@njit(cache=True)
+@kernel
 def _round_passive(row: b.Row, price_e4: int, side: int) -> int:
     """The grid price at or on the passive side of `price_e4`; 0 when the grid has none there."""
     best = 0
@@ -111,7 +111,7 @@ def _round_passive(row: b.Row, price_e4: int, side: int) -> int:
     return int(best) if 0 < best < ONE_DOLLAR_E4 else 0
 
 
-@njit(cache=True)
+@kernel
 def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
     """The limit on the YES scale, 0 when a quote that it needs is missing."""
     side = side_of(action)
@@ -130,7 +130,7 @@ def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
     return _round_passive(row, price, side) if price > 0 else 0
 
 
-@njit(cache=True)
+@kernel
 def _affords(
     account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, rule: int, rate_e6: int
 ) -> bool:
@@ -139,7 +139,7 @@ def _affords(
     return bool(account[a.CASH_E6] + flow_e6 - fee_e6 >= 0)
 
 
-@njit(cache=True)
+@kernel
 def affordable_e2(
     account: a.AccountRow,
     side: int,
@@ -162,7 +162,7 @@ def affordable_e2(
     return low * unit_e2
 
 
-@njit(cache=True)
+@kernel
 def order_count_e2(
     account: a.AccountRow, action: int, yes_price_e4: int, size_e2: int, rule: int, rate_e6: int
 ) -> int:
@@ -176,7 +176,7 @@ def order_count_e2(
     return int(affordable_e2(account, side, yes_price_e4, size_e2, WHOLE_E2, rule, rate_e6))
 
 
-@njit(cache=True)
+@kernel
 def fill_mask(
     row: b.Row,
     account: a.AccountRow,

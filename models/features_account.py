@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
+from models.kernel import kernel
 
 __all__ = ["order_features", "portfolio_features", "position_value", "valuation_mid_e4"]
 
@@ -27,7 +27,7 @@ LEAST_VALUE_E6: Final = 10_000.0  # 0.01 dollars: below, there is no portfolio t
 ORDER_AGE_NS: Final = 300e9
 
 
-@njit(cache=True)
+@kernel
 def valuation_mid_e4(row: b.Row) -> float:
     """YES mid in 1e-4 dollars: of now, else the last known, else 0.50."""
     if row[b.BEST_YES] >= 0 and row[b.BEST_NO] >= 0:
@@ -38,13 +38,13 @@ def valuation_mid_e4(row: b.Row) -> float:
     return ONE_DOLLAR_E4 / 2.0
 
 
-@njit(cache=True)
+@kernel
 def position_value(position_e2: int, mid_e4: float) -> float:
     """Micro-dollars at the mid: YES contracts at the YES mid, NO contracts at its complement."""
     return position_e2 * mid_e4 if position_e2 >= 0 else -position_e2 * (ONE_DOLLAR_E4 - mid_e4)
 
 
-@njit(cache=True)
+@kernel
 def portfolio_features(
     cash_e6: float,
     position_e2: int,
@@ -75,7 +75,7 @@ def portfolio_features(
     out[46] = min(value_e6 / pv_e6, 2.0) / 2.0
 
 
-@njit(cache=True)
+@kernel
 def order_features(account: a.AccountRow, mid_e4: float, now_ns: int, out: Floats) -> None:
     """Features 47..51: the first (oldest) open buy and sell, NO orders against the NO mid."""
     out[ORDER:END] = 0.0

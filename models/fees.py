@@ -21,9 +21,9 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 import msgspec
-from numba import njit
 
 from ipc.units import ONE_DOLLAR_E4
+from models.kernel import kernel
 
 __all__ = [
     "NEWEST_RULE",
@@ -75,12 +75,12 @@ def rule_at_ms(ts_ms: int) -> FeeRule:
     return rule_on(datetime.fromtimestamp(ts_ms / 1000, UTC).date())
 
 
-@njit(cache=True)
+@kernel
 def _ceil_to(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-@njit(cache=True)
+@kernel
 def _raw_fee_e6(rate_e6: int, price_e4: int, count_e2: int) -> int:
     """rate * C * p * (1 - p), rounded up to 1e-6 dollars; exact, and safe from overflow."""
     volume = count_e2 * price_e4 * (ONE_DOLLAR_E4 - price_e4)
@@ -89,7 +89,7 @@ def _raw_fee_e6(rate_e6: int, price_e4: int, count_e2: int) -> int:
     return rate_e6 * whole + -(-(rate_e6 * rest) // RATE_DENOMINATOR)
 
 
-@njit(cache=True)
+@kernel
 def fee_of(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) -> tuple[int, int]:
     """(trade fee, rounding fee) of one fill in micro-dollars; what is charged is their sum.
 
@@ -103,7 +103,7 @@ def fee_of(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) 
     return fee, _ceil_to(cost + fee, PRECISION_E6) - cost - fee
 
 
-@njit(cache=True)
+@kernel
 def rebate_of(rule: int, accumulator_e6: int, trade_e6: int, rounding_e6: int) -> tuple[int, int]:
     """(rebate of this fill, the order's accumulator after it); no rebates before October 2026."""
     if rule != _OCTOBER:
@@ -113,7 +113,7 @@ def rebate_of(rule: int, accumulator_e6: int, trade_e6: int, rounding_e6: int) -
     return rebate, total - rebate
 
 
-@njit(cache=True)
+@kernel
 def trade_fee_e6(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) -> int:
     """What one fill is charged when its order has no other: trade fee + rounding fee - rebate.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
+from models.kernel import kernel
 
 __all__ = [
     "AHEAD_E2",
@@ -45,7 +45,7 @@ AHEAD_E2: Final = 6  # of RESTED: contracts that trade before ours
 LOG_WORDS: Final = 7
 
 
-@njit(cache=True)
+@kernel
 def write_log(
     log: Any,
     at: int,

@@ -20,107 +20,64 @@ rested or filled, see `models.fill_log`. An empty log costs one comparison per r
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
-from models.actions import BUY_YES, SELL_YES, OrderRequest, affordable_e2, is_buy, side_of
+from models.actions import OrderRequest, affordable_e2, is_buy, side_of
 from models.fees import fee_of, rebate_of
 from models.fill_log import ARRIVED, LOG_WORDS, MAKER, RESTED, TAKER, write_log
+from models.flow import HIGHEST, LOWEST, Flow, flow_of
+from models.kernel import kernel
+from models.order_words import (
+    ACCUMULATOR,
+    ACTION,
+    AHEAD,
+    ARRIVAL_NS,
+    CREATED_NS,
+    FILLED_E2,
+    LEVEL,
+    LOGGED,
+    MAKER_FILLS,
+    MAKER_RATE,
+    ORDER_STATE_WORDS,
+    PENDING_ACTION,
+    PENDING_COUNT,
+    PENDING_PRICE,
+    REMAINING,
+    RULE,
+    TAKER_FILLS,
+    TAKER_RATE,
+    YES_PRICE,
+    publish_order,
+)
 from models.portfolio import ASK, BID, apply_fill
 from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
-__all__ = [
-    "ACTION",
-    "AHEAD",
-    "ARRIVAL_NS",
-    "FEE_WORDS",
-    "FILLED_E2",
-    "LOGGED",
-    "MAKER_FILLS",
-    "ORDER_STATE_WORDS",
-    "PENDING_ACTION",
-    "PENDING_COUNT",
-    "PENDING_PRICE",
-    "RULE",
-    "TAKER_FILLS",
-    "TAKER_RATE",
-    "Flow",
-    "SimulatedOrderManager",
-    "advance",
-    "fee_words",
-    "flow_of",
-    "publish_order",
-    "until_of",
-]
+__all__ = ["SimulatedOrderManager", "advance", "fee_words", "until_of"]
 
 Words = npt.NDArray[np.int64]
 NEVER_NS: Final = 2**63 - 1
 
-# Words of one market's order: resting, and on its way.
-ACTION: Final = 0  # of the resting order, 0 none
-YES_PRICE: Final = 1
-REMAINING: Final = 2
-AHEAD: Final = 3  # contracts that trade before ours
-LEVEL: Final = 4  # recorded size at our price, ours apart
-CREATED_NS: Final = 5
-ACCUMULATOR: Final = 6  # of the order's rounding fees
-PENDING_ACTION: Final = 7  # on its way to the exchange, 0 none
-PENDING_PRICE: Final = 8
-PENDING_COUNT: Final = 9
-ARRIVAL_NS: Final = 10
-TAKER_FILLS: Final = 11  # counters, never reset by a new order
-MAKER_FILLS: Final = 12
-FILLED_E2: Final = 13
-LOGGED: Final = 14  # rows that the log was given, those beyond its end included
-QUEUE_DUE_NS: Final = 15  # when our place in the queue is learned next
-ORDER_STATE_WORDS: Final = 16
 
-# Live, the exchange is asked once an order rests, then once in `RL_QUEUE_POSITION_S`.
-QUEUE_ANSWER_NS: Final = 100_000_000
-QUEUE_INTERVAL_NS: Final = 1_000_000_000
-
-# Words of a fee schedule.
-RULE: Final = 0
-TAKER_RATE: Final = 1
-MAKER_RATE: Final = 2
-FEE_WORDS: Final = 3
-
-
-class Flow(NamedTuple):
-    """The events between ticks, as the fill rules read them; see `models.sessions.Tape`."""
-
-    ns: Words
-    meaning: Words
-    leg: Words
-    price: Words
-    qty: Words
-
-
-def flow_of(tape: Tape) -> Flow:
-    """A tape's events."""
-    return Flow(tape.ns, tape.meaning, tape.leg, tape.price, tape.qty)
-
-
-@njit(cache=True)
+@kernel
 def _leg_price(side: int, yes_price_e4: int) -> int:
     """The price at which a side of the YES book rests among its leg's bids."""
     return yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
 
 
-@njit(cache=True)
+@kernel
 def _held(account: a.AccountRow, side: int) -> int:
     """What a sell on a side of the YES book may reduce."""
     position_e2 = account[a.POSITION_E2]
     return int(max(position_e2 if side == ASK else -position_e2, 0))
 
 
-@njit(cache=True)
+@kernel
 def _log(
     order: Any, log: Any, kind: int, event: int, at_ns: int, price: int, count: int, more: int
 ) -> None:
@@ -129,7 +86,7 @@ def _log(
     order[LOGGED] += 1
 
 
-@njit(cache=True)
+@kernel
 def _book_fill(
     order: Any,
     account: a.AccountRow,
@@ -163,44 +120,64 @@ def _book_fill(
     return int(filled)
 
 
-@njit(cache=True)
-def _book_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, sizes: Any) -> None:
-    """One leg's sizes by slot: a tick's row plus the changes of events [start, stop)."""
-    base = b.HEADER + leg * row[b.SLOTS]
-    for slot in range(row[b.SLOTS]):
-        sizes[slot] = row[base + slot]
+@kernel
+def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+    """Size at a leg's price: a tick's row plus the changes of events [start, stop)."""
+    slot = b.slot_of(row, price)
+    if slot < 0:
+        return 0
+    size, reach = row[b.HEADER + leg * row[b.SLOTS] + slot], flow.reach[leg]
     for e in range(start, stop):
+        if not reach[e, LOWEST] <= price <= reach[e, HIGHEST]:
+            continue
         if flow.meaning[e] & CLEAR:
-            for slot in range(row[b.SLOTS]):
-                sizes[slot] = 0
-        if flow.meaning[e] & CHANGE and flow.leg[e] == leg:
-            slot = b.slot_of(row, flow.price[e])
-            if slot >= 0:
-                sizes[slot] += flow.qty[e]
+            size = 0
+        if flow.meaning[e] & CHANGE and flow.leg[e] == leg and flow.price[e] == price:
+            size += flow.qty[e]
+    return int(size)
 
 
-@njit(cache=True)
+@kernel
+def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+    """The slot above which the other leg has no bids, as far as an order at a leg's price crosses.
+
+    The book is a tick's row plus the changes of events [start, stop): nothing stands above both the
+    row's best and what came in across the order.
+    """
+    slot, reach = row[b.BEST_YES + 1 - leg], flow.reach[leg]
+    for e in range(start, stop):
+        if reach[e, LOWEST] <= price <= reach[e, HIGHEST] and flow.leg[e] != leg:
+            slot = max(slot, b.slot_of(row, flow.price[e]))
+    return int(slot)
+
+
+@kernel
 def _take(
-    order: Any, account: a.AccountRow, fees: Any, row: b.Row, sizes: Any, event: int, log: Any
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    row: b.Row,
+    flow: Flow,
+    start: int,
+    stop: int,
+    log: Any,
 ) -> None:
     """Take what crosses from the other leg's bids, best first."""
     side = side_of(order[ACTION])
-    slot = row[b.SLOTS] - 1
+    own_price = _leg_price(side, order[YES_PRICE])
+    slot = _highest(row, flow, start, stop, side, own_price)
     while slot >= 0 and order[ACTION] != 0:
-        if sizes[slot] > 0:
-            price = b.price_of(row, slot)  # of the other leg
-            yes_price = ONE_DOLLAR_E4 - price if side == BID else price
-            crosses = (
-                yes_price <= order[YES_PRICE] if side == BID else yes_price >= order[YES_PRICE]
-            )
-            if not crosses:
-                return
-            at_ns = order[CREATED_NS]
-            _book_fill(order, account, fees, yes_price, sizes[slot], True, event, at_ns, log)
+        price = b.price_of(row, slot)  # of the other leg
+        if price < ONE_DOLLAR_E4 - own_price:
+            return
+        size = _size_at(row, flow, start, stop, 1 - side, price)
+        if size > 0:
+            yes_price, at_ns = _leg_price(1 - side, price), order[CREATED_NS]
+            _book_fill(order, account, fees, yes_price, size, True, stop, at_ns, log)
         slot -= 1
 
 
-@njit(cache=True)
+@kernel
 def _place(
     order: Any,
     account: a.AccountRow,
@@ -209,7 +186,6 @@ def _place(
     flow: Flow,
     start: int,
     stop: int,
-    sizes: Any,
     log: Any,
 ) -> None:
     """The pending order arrives: keep, or cancel-replace; take, then rest."""
@@ -226,17 +202,15 @@ def _place(
     if count == 0:
         return
     _log(order, log, ARRIVED, stop, order[CREATED_NS], price, count, 0)
-    _book_at(row, flow, start, stop, 1 - side, sizes)
-    _take(order, account, fees, row, sizes, stop, log)
+    _take(order, account, fees, row, flow, start, stop, log)
     if order[ACTION] == 0:
         return
-    slot = b.slot_of(row, _leg_price(side, price))
-    _book_at(row, flow, start, stop, side, sizes)
-    order[LEVEL] = order[AHEAD] = sizes[slot] if slot >= 0 else 0
+    level = _size_at(row, flow, start, stop, side, _leg_price(side, price))
+    order[LEVEL] = order[AHEAD] = level
     _log(order, log, RESTED, stop, order[CREATED_NS], price, order[REMAINING], order[AHEAD])
 
 
-@njit(cache=True)
+@kernel
 def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log: Any) -> None:
     """One recorded event and our resting order."""
     side = side_of(order[ACTION])
@@ -262,7 +236,23 @@ def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log:
         order[AHEAD] = min(order[AHEAD], max(order[LEVEL], 0))
 
 
-@njit(cache=True)
+@kernel
+def _rest(
+    order: Any, account: a.AccountRow, fees: Any, flow: Flow, start: int, stop: int, log: Any
+) -> None:
+    """Events [start, stop) and our resting order, if there is one."""
+    if order[ACTION] == 0:
+        return
+    side = side_of(order[ACTION])
+    price, reach = _leg_price(side, order[YES_PRICE]), flow.reach[side]
+    for e in range(start, stop):
+        if reach[e, LOWEST] <= price <= reach[e, HIGHEST]:
+            _meet(order, account, fees, flow, e, log)
+            if order[ACTION] == 0:
+                return
+
+
+@kernel
 def advance(
     order: Any,
     account: a.AccountRow,
@@ -272,27 +262,24 @@ def advance(
     start: int,
     stop: int,
     until_ns: int,
-    sizes: Any,
     log: Any,
 ) -> None:
     """Let events [start, stop) pass; `row` is the tick's, right before `start`.
 
     A pending order arrives after the last event not later than its arrival; one that arrives at
-    `until_ns` or later, see `until_of`, is still on its way at the end. `sizes` is scratch of one
-    leg's slots; `log` as in `models.fill_log`, empty for none.
+    `until_ns` or later, see `until_of`, is still on its way at the end. `log` as in
+    `models.fill_log`, empty for none.
     """
     e = start
-    while e < stop and (order[ACTION] != 0 or order[PENDING_ACTION] != 0):
-        if order[PENDING_ACTION] != 0 and flow.ns[e] > order[ARRIVAL_NS]:
-            _place(order, account, fees, row, flow, start, e, sizes, log)
-        if order[ACTION] != 0:
-            _meet(order, account, fees, flow, e, log)
-        e += 1
     if order[PENDING_ACTION] != 0 and order[ARRIVAL_NS] < until_ns:
-        _place(order, account, fees, row, flow, start, stop, sizes, log)
+        while e < stop and flow.ns[e] <= order[ARRIVAL_NS]:
+            e += 1
+        _rest(order, account, fees, flow, start, e, log)
+        _place(order, account, fees, row, flow, start, e, log)
+    _rest(order, account, fees, flow, e, stop, log)
 
 
-@njit(cache=True)
+@kernel
 def until_of(rows: Any, tick: int, is_last: bool) -> int:
     """When the time after a tick ends: at the next, or with the market; never where unknown."""
     if not is_last:
@@ -301,49 +288,16 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
     return int(close_ms * 1_000_000 if close_ms > 0 else NEVER_NS)
 
 
-@njit(cache=True)
-def _publish_queue(order: Any, account: a.AccountRow, now_ns: int) -> None:
-    """Show what trades before the order as execution would know it; the row holds what it knew."""
-    ahead = a.ORDERS + a.ORDER_AHEAD_E2
-    if account[a.N_ORDERS] == 0 or account[a.ORDERS + a.ORDER_CREATED_NS] != order[CREATED_NS]:
-        account[ahead] = a.UNKNOWN_AHEAD
-        order[QUEUE_DUE_NS] = order[CREATED_NS] + QUEUE_ANSWER_NS
-    elif order[REMAINING] < account[a.ORDERS + a.ORDER_REMAINING_E2]:
-        account[ahead] = 0  # whoever fills is at the front
-    if now_ns >= order[QUEUE_DUE_NS]:
-        known = account[ahead] != a.UNKNOWN_AHEAD
-        account[ahead] = min(account[ahead], order[AHEAD]) if known else order[AHEAD]
-        order[QUEUE_DUE_NS] = now_ns + QUEUE_INTERVAL_NS
-
-
-@njit(cache=True)
-def publish_order(order: Any, account: a.AccountRow, now_ns: int) -> None:
-    """Show the resting order of a moment in the account row, where the observation reads it."""
-    if order[ACTION] == 0:
-        account[a.N_ORDERS] = 0
-        return
-    _publish_queue(order, account, now_ns)
-    action, price = order[ACTION], order[YES_PRICE]
-    leg = b.YES if action in (BUY_YES, SELL_YES) else b.NO
-    account[a.N_ORDERS] = 1
-    account[a.ORDERS + a.ORDER_IS_BUY] = 1 if is_buy(action) else 0
-    account[a.ORDERS + a.ORDER_LEG] = leg
-    account[a.ORDERS + a.ORDER_PRICE_E4] = price if leg == b.YES else ONE_DOLLAR_E4 - price
-    account[a.ORDERS + a.ORDER_REMAINING_E2] = order[REMAINING]
-    account[a.ORDERS + a.ORDER_CREATED_NS] = order[CREATED_NS]
-
-
 class SimulatedOrderManager:
     """One recorded market's answer to orders: the boundary that execution is when live."""
 
     def __init__(self, tape: Tape, cash_e6: int, latency_ns: int) -> None:
         self.account = a.new_account(cash_e6)
         self._tape = tape
-        self._flow = flow_of(tape)
+        self._flow = flow_of([tape])
         self._latency_ns = latency_ns
         self._order = np.zeros(ORDER_STATE_WORDS, np.int64)
         self._fees = fee_words(tape)
-        self._sizes = np.zeros(tape.rows.shape[1], np.int64)
         self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
@@ -367,7 +321,6 @@ class SimulatedOrderManager:
             start,
             stop,
             until_of(rows, tick, is_last),
-            self._sizes,
             self._log,
         )
         now = self._tape.rows[min(tick + 1, len(ticks) - 1), b.RECV_NS]

@@ -35,6 +35,7 @@ from models.features_book import (
     momentum_of,
     temporal_features,
 )
+from models.kernel import kernel
 from models.observation_v2 import OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
 from models.observation_v3 import (
     FLOATS_V3,
@@ -51,6 +52,7 @@ __all__ = [
     "FLOATS",
     "HOUR_NS",
     "INTS",
+    "MOST",
     "OBSERVATION_V1",
     "OBSERVATION_V2",
     "OBSERVATION_V3",
@@ -65,6 +67,7 @@ __all__ = [
     "observation_hash",
     "observe_account",
     "observe_tick",
+    "observe_with",
 ]
 
 Observation = npt.NDArray[np.float32]
@@ -73,7 +76,7 @@ V1: Final = 1  # codes of the builders
 V2: Final = 2
 V3: Final = 3
 MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2, TICK_SIZE_V3)
-MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size, OBSERVATION_V3.size)
+MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size, OBSERVATION_V3.size)  # floats
 INTS: Final = HISTORY + 1  # words of a history
 FLOATS: Final = max(2 * HISTORY, FLOATS_V3)
 TOTAL: Final = HISTORY  # its word that counts ticks
@@ -197,7 +200,14 @@ def observe_tick(
 @njit(cache=True)
 def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out: Any) -> None:
     """The whole observation into `out` (float32): a tick's features and the account's of now."""
-    features = np.empty(MOST)
+    observe_with(code, tick, row, account, np.empty(MOST), out)
+
+
+@kernel
+def observe_with(
+    code: int, tick: Any, row: b.Row, account: a.AccountRow, features: Any, out: Any
+) -> None:
+    """`observe_account` with scratch of its caller: float64[MOST] whose content means nothing."""
     if code == V1:
         mid_e4 = valuation_mid_e4(row)
         cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
-
 from ipc import account_table as a
 from ipc.messages import BookSide
 from ipc.units import ONE_DOLLAR_E4
+from models.kernel import kernel
 
 __all__ = [
     "ASK",
@@ -32,14 +31,14 @@ BID: Final = 0  # buys YES or sells NO
 ASK: Final = 1  # sells YES or buys NO
 
 
-@njit(cache=True)
+@kernel
 def _closing_e2(position_e2: int, side: int, count_e2: int) -> int:
     """How much of a fill closes what is held; the rest opens."""
     held_e2 = -position_e2 if side == BID else position_e2
     return int(min(max(held_e2, 0), count_e2))
 
 
-@njit(cache=True)
+@kernel
 def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) -> int:
     """What a fill does to cash before fees: opening costs its leg's price, closing pays it."""
     closing_e2 = _closing_e2(position_e2, side, count_e2)
@@ -47,7 +46,7 @@ def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) 
     return int(closing_e2 * (ONE_DOLLAR_E4 - cost_e4) - (count_e2 - closing_e2) * cost_e4)
 
 
-@njit(cache=True)
+@kernel
 def apply_fill(
     account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, fee_e6: int
 ) -> None:
@@ -65,7 +64,7 @@ def apply_fill(
     account[a.POSITION_E2] = position_e2 + (count_e2 if side == BID else -count_e2)
 
 
-@njit(cache=True)
+@kernel
 def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
     """Pay out the position at the market's result, without a fee -> the payout."""
     position_e2 = account[a.POSITION_E2]
@@ -77,7 +76,7 @@ def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
     return int(payout_e6)
 
 
-@njit(cache=True)
+@kernel
 def liquidation_value_e6(
     account: a.AccountRow, yes_bid_e4: int, no_bid_e4: int, fee_e6: int
 ) -> int:

@@ -17,14 +17,16 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from models.actions import PRICING_CODE, Pricing, fill_mask, order_count_e2, yes_price_of
 from models.fees import trade_fee_e6
 from models.fill_log import LOG_WORDS
-from models.fills import (
+from models.fills import advance, until_of
+from models.kernel import kernel
+from models.observation import MOST, observe_with
+from models.order_words import (
     ACTION,
     ARRIVAL_NS,
     LOGGED,
@@ -34,11 +36,8 @@ from models.fills import (
     PENDING_PRICE,
     RULE,
     TAKER_RATE,
-    advance,
     publish_order,
-    until_of,
 )
-from models.observation import observe_account
 from models.portfolio import apply_settlement, liquidation_value_e6
 from models.world import WARMUP_TICKS, World
 
@@ -83,7 +82,7 @@ class Fixed(NamedTuple):
     random_start: bool
 
 
-@njit(cache=True)
+@kernel
 def _draw(states: Any, i: int) -> int:
     """Next number of one environment's splitmix64 stream, 0 .. 2^31 - 1."""
     states[i] += np.uint64(0x9E3779B97F4A7C15)
@@ -93,7 +92,7 @@ def _draw(states: Any, i: int) -> int:
     return int((z ^ (z >> np.uint64(31))) >> np.uint64(33))
 
 
-@njit(cache=True)
+@kernel
 def _value(world: World, state: Any, account: a.AccountRow) -> int:
     """Liquidation value at the environment's tick."""
     market, tick = state[MARKET], state[TICK]
@@ -106,7 +105,7 @@ def _value(world: World, state: Any, account: a.AccountRow) -> int:
     return int(liquidation_value_e6(account, world.touch[tick, 0], world.touch[tick, 1], fee))
 
 
-@njit(cache=True)
+@kernel
 def _reset(
     world: World,
     fixed: Fixed,
@@ -131,7 +130,7 @@ def _reset(
     account[a.CASH_E6] = fixed.cash_e6
 
 
-@njit(cache=True)
+@kernel
 def _submit(
     world: World,
     fixed: Fixed,
@@ -159,7 +158,7 @@ def _submit(
     order[ARRIVAL_NS] = row[b.RECV_NS] + latency
 
 
-@njit(cache=True)
+@kernel
 def _step(
     world: World,
     fixed: Fixed,
@@ -169,7 +168,6 @@ def _step(
     draws: Any,
     i: int,
     action: int,
-    sizes: Any,
     log: Any,
 ) -> tuple[int, bool]:
     """One tick -> (change of the liquidation value, micro-dollars; whether the market is over)."""
@@ -180,7 +178,7 @@ def _step(
     stop = world.first_event[market + 1] if done else world.event_after[tick + 1]
     fees, row = world.fees[market], world.rows[tick]
     until_ns = until_of(world.rows, tick, done)
-    advance(order, account, fees, row, world.flow, start, stop, until_ns, sizes, log)
+    advance(order, account, fees, row, world.flow, start, stop, until_ns, log)
     if done:
         order[ACTION] = 0
         if world.yes_value_e4[market] >= 0:
@@ -194,13 +192,13 @@ def _step(
     return int(change), bool(done)
 
 
-@njit(cache=True)
-def _observe(world: World, state: Any, account: Any, out: Any) -> None:
+@kernel
+def _observe(world: World, state: Any, account: Any, scratch: Any, out: Any) -> None:
     tick = state[TICK]
-    observe_account(world.code, world.features[tick], world.rows[tick], account, out)
+    observe_with(world.code, world.features[tick], world.rows[tick], account, scratch, out)
 
 
-@njit(cache=True)
+@kernel
 def _reset_all(
     world: World,
     fixed: Fixed,
@@ -209,14 +207,15 @@ def _reset_all(
     accounts: Any,
     draws: Any,
     markets: Any,
+    scratch: Any,
     obs: Any,
 ) -> None:
     for i in range(len(states)):
         _reset(world, fixed, states[i], orders[i], accounts[i], draws, i, markets[i])
-        _observe(world, states[i], accounts[i], obs[i])
+        _observe(world, states[i], accounts[i], scratch, obs[i])
 
 
-@njit(cache=True)
+@kernel
 def _step_all(
     world: World,
     fixed: Fixed,
@@ -225,9 +224,9 @@ def _step_all(
     accounts: Any,
     draws: Any,
     actions: Any,
-    sizes: Any,
     logs: Any,
     restart: bool,
+    scratch: Any,
     obs: Any,
     last_obs: Any,
     changes_e6: Any,
@@ -236,16 +235,17 @@ def _step_all(
     """Step every environment; those that end show their last observation and begin anew."""
     for i in range(len(states)):
         changes_e6[i], dones[i] = _step(
-            world, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], sizes, logs[i]
+            world, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], logs[i]
         )
-        _observe(world, states[i], accounts[i], obs[i])
+        _observe(world, states[i], accounts[i], scratch, obs[i])
         if dones[i] and restart:
-            last_obs[i] = obs[i]
+            for k in range(obs.shape[1]):
+                last_obs[i, k] = obs[i, k]
             _reset(world, fixed, states[i], orders[i], accounts[i], draws, i, -1)
-            _observe(world, states[i], accounts[i], obs[i])
+            _observe(world, states[i], accounts[i], scratch, obs[i])
 
 
-@njit(cache=True)
+@kernel
 def _mask_all(world: World, fixed: Fixed, states: Any, accounts: Any, out: Any) -> None:
     for i in range(len(states)):
         fees = world.fees[states[i, MARKET]]
@@ -277,8 +277,8 @@ class Simulation:
         self._draws = np.array(seeds, np.uint64)
         self._states = np.zeros((n, _STATE_WORDS), np.int64)
         self._orders = np.zeros((n, ORDER_STATE_WORDS), np.int64)
-        self._sizes = np.zeros(world.rows.shape[1], np.int64)
         self._logs = np.zeros((n, log_rows, LOG_WORDS), np.int64)
+        self._scratch = np.zeros(MOST)
         self.accounts = np.zeros((n, a.ACCOUNT_WORDS), np.int64)
         self.observations = np.zeros((n, world.size), np.float32)
         self.last_observations = np.zeros((n, world.size), np.float32)
@@ -300,6 +300,7 @@ class Simulation:
             self.accounts,
             self._draws,
             chosen,
+            self._scratch,
             self.observations,
         )
         return self.observations
@@ -314,9 +315,9 @@ class Simulation:
             self.accounts,
             self._draws,
             actions,
-            self._sizes,
             self._logs,
             restart,
+            self._scratch,
             self.observations,
             self.last_observations,
             self.changes_e6,

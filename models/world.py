@@ -8,7 +8,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.fills import FEE_WORDS, Flow, fee_words
+from models.fills import fee_words
+from models.flow import Flow, flow_of
+from models.order_words import (
+    FEE_WORDS,
+)
 from models.sessions import Tape
 
 __all__ = ["WARMUP_TICKS", "World", "usable_tapes", "world_of"]
@@ -76,14 +80,7 @@ def world_of(tapes: Sequence[Tape]) -> World:
         first_event=first_event,
         yes_value_e4=np.array([t.yes_value_e4 for t in usable], np.int64),
         fees=np.array([fee_words(t) for t in usable], np.int64).reshape(-1, FEE_WORDS),
-        flow=Flow(
-            *(
-                np.concatenate(part)
-                for part in zip(
-                    *((t.ns, t.meaning, t.leg, t.price, t.qty) for t in usable), strict=True
-                )
-            )
-        ),
+        flow=flow_of(usable),
         code=builder.code,
         size=builder.size,
     )

@@ -67,6 +67,13 @@ def test_an_exported_run_decides_and_says_what_it_was_made_of(
     assert len(np.unique(decided.logits, axis=0)) > len(seen) // 2
 
 
+def test_an_exported_graph_names_tanh(model: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    kinds = [node.op_type for node in onnx.load(model / MODEL_FILE).graph.node]
+    assert kinds.count("Tanh") == 4
+    assert "Sigmoid" not in kinds
+
+
 def test_an_export_tells_nothing_of_the_machine_it_was_made_on(model: Path) -> None:
     data = (model / MODEL_FILE).read_bytes()
     assert b".py" not in data

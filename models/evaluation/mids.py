@@ -10,7 +10,7 @@ from numba import njit
 
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
-from models.fills import Flow
+from models.flow import Flow
 from models.sessions import CHANGE, CLEAR, WHOLE
 from models.world import World
 

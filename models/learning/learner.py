@@ -22,7 +22,7 @@ from ipc.clock import mono_ns
 from models.decisions import Observations, Policy
 from models.learning.checkpoints import Checkpoints, State
 from models.learning.curriculum import markets_of_stage
-from models.learning.network import NetworkPolicy, Normaliser
+from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
 from models.learning.settings import ChooseBy, Settings
 from models.observation import builder_of
 from models.sessions import RecordedSession, Tape, make_tape
@@ -160,7 +160,9 @@ def _seed_of(settings: Settings, stage: int) -> int:
 
 def _network(world: World, settings: Settings) -> dict[str, Any]:
     """How the policy's network is made."""
-    network: dict[str, Any] = {"net_arch": [64, 64]}
+    network: dict[str, Any] = {"net_arch": [64, 64], "activation_fn": Tanh}
+    if settings.algorithm == "ppo":  # A2C brings its own optimizer
+        network["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
     if settings.normalise:
         seen = sample(world, settings)
         network["features_extractor_class"] = Normaliser
@@ -174,7 +176,7 @@ def _network(world: World, settings: Settings) -> dict[str, Any]:
 def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
     """A learner that has learned nothing yet."""
     return ALGORITHMS[settings.algorithm](
-        "MlpPolicy",
+        LearnerPolicy,
         env,
         seed=settings.seed,
         device="cpu",

@@ -10,13 +10,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from models.actions import Mask
 from models.decisions import Decisions, Observations, masked_argmax
 from models.observation import Builder
 
-__all__ = ["ActorCritic", "NetworkPolicy", "Normaliser"]
+__all__ = ["ActorCritic", "LearnerPolicy", "NetworkPolicy", "Normaliser", "Tanh"]
 
 LEAST_DEVIATION: Final = 1e-3  # of a feature; one that stands still is only centred
 MOST_DEVIATIONS: Final = 10.0
@@ -43,6 +44,69 @@ class Normaliser(BaseFeaturesExtractor):
         """float32[n, size] -> float32[n, size]."""
         moved = (observations - self.mean) * self.scale
         return moved.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
+
+
+class _Tanh(torch.autograd.Function):
+    """tanh by way of the logistic function."""
+
+    @staticmethod
+    def forward(context: Any, inputs: torch.Tensor) -> torch.Tensor:
+        """tanh(x) = 2 / (1 + exp(-2 x)) - 1."""
+        out = (inputs * 2).sigmoid_().mul_(2).sub_(1)
+        context.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        """Of what came out, as for torch's own."""
+        (out,) = context.saved_tensors
+        return torch.ops.aten.tanh_backward(gradient, out)
+
+
+class Tanh(torch.nn.Module):
+    """tanh by way of the logistic function, which torch computes several times as fast on a CPU."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """float32, any shape; an exported graph names the function itself."""
+        if torch.onnx.is_in_onnx_export():
+            return torch.tanh(inputs)
+        return _Tanh.apply(inputs)
+
+
+class LearnerPolicy(ActorCriticPolicy):
+    """The network while it learns: log-probabilities straight from the logits.
+
+    Draws and gradients are those of stable-baselines3's own categorical distribution, without the
+    softmax over rows of five and the checks that it makes at every call.
+    """
+
+    def _log_probabilities(self, obs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Observations -> log-probabilities [n, actions], value [n, 1]."""
+        actor, critic = self.mlp_extractor(self.extract_features(obs))
+        logits = self.action_net(actor)
+        return logits - logits.logsumexp(dim=1, keepdim=True), self.value_net(critic)
+
+    def forward(
+        self, obs: torch.Tensor, deterministic: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Observations -> actions [n], value [n, 1], log-probability of each action [n]."""
+        logs, values = self._log_probabilities(obs)
+        if deterministic:
+            actions = logs.argmax(dim=1)
+        else:
+            actions = torch.multinomial(logs.exp(), 1).squeeze(1)
+        return actions, values, _of_actions(logs, actions)
+
+    def evaluate_actions(
+        self, obs: torch.Tensor, actions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Observations, actions -> value [n, 1], log-probability of each action, entropy [n]."""
+        logs, values = self._log_probabilities(obs)
+        return values, _of_actions(logs, actions), -(logs.exp() * logs).sum(dim=1)
+
+
+def _of_actions(logs: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    return logs.gather(1, actions.long().unsqueeze(1)).squeeze(1)
 
 
 class ActorCritic(torch.nn.Module):

@@ -29,7 +29,6 @@ from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
 from models import fill_log as log
 from models.actions import Action, LimitOrderActionSpace, Pricing
-from models.fills import flow_of
 from models.sessions import EXECUTED, RecordedSession, Tape, make_tape
 from models.simulation import Rules, Simulation
 from models.world import WARMUP_TICKS, world_of
@@ -44,11 +43,11 @@ MARKETS = ("KXGOLD15M-26AUG102145-45", "KXGOLD15M-26AUG102215-15")
 
 def _torn(session: RecordedSession, tape: Tape) -> list[tuple[int, int]]:
     """Where a removal and its trade lie apart: (first, second) time of receipt."""
-    flow, waiting = flow_of(tape), defaultdict[tuple[int, int, int], list[tuple[int, bool]]](list)
+    waiting = defaultdict[tuple[int, int, int], list[tuple[int, bool]]](list)
     found = []
-    for e, kind in enumerate(session.events["kind"][: len(flow.ns)].tolist()):
+    for e, kind in enumerate(session.events["kind"][: len(tape.ns)].tolist()):
         is_trade = kind == Kind.TRADE
-        if not is_trade and not flow.meaning[e] & EXECUTED:
+        if not is_trade and not tape.meaning[e] & EXECUTED:
             continue
         side, price = int(session.events["side"][e]), int(session.events["price"][e])
         maker = (1 - side, price if side == b.NO else ONE_DOLLAR_E4 - price)
@@ -56,9 +55,9 @@ def _torn(session: RecordedSession, tape: Tape) -> list[tuple[int, int]]:
         opposite = [w for w in waiting[key] if w[1] != is_trade]
         if opposite:
             waiting[key].remove(opposite[0])
-            found.append((opposite[0][0], int(flow.ns[e])))
+            found.append((opposite[0][0], int(tape.ns[e])))
         else:
-            waiting[key].append((int(flow.ns[e]), is_trade))
+            waiting[key].append((int(tape.ns[e]), is_trade))
     return [(first, second) for first, second in found if second > first]
 
 
