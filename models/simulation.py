@@ -39,6 +39,7 @@ from models.order_words import (
     publish_order,
 )
 from models.portfolio import apply_settlement, liquidation_value_e6
+from models.prefetch import ask_for_step
 from models.world import WARMUP_TICKS, World
 
 __all__ = [
@@ -55,6 +56,8 @@ MARKET: Final = 0
 TICK: Final = 1  # index into the world's ticks
 VALUE_E6: Final = 2  # liquidation value at TICK
 _STATE_WORDS: Final = 3
+
+_ASKED_AHEAD: Final = 4  # environments between asking for memory and reading it
 
 # Decision to matching engine, loopback to a home line; equally likely.
 DEFAULT_LATENCIES_NS: Final = tuple(
@@ -234,6 +237,8 @@ def _step_all(
 ) -> None:
     """Step every environment; those that end show their last observation and begin anew."""
     for i in range(len(states)):
+        if i + _ASKED_AHEAD < len(states):
+            ask_for_step(world, states[i + _ASKED_AHEAD, TICK])
         changes_e6[i], dones[i] = _step(
             world, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], logs[i]
         )

@@ -46,13 +46,17 @@ class Normaliser(BaseFeaturesExtractor):
         return moved.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
 
+def _tanh(inputs: torch.Tensor) -> torch.Tensor:
+    return (inputs * 2).sigmoid_().mul_(2).sub_(1)
+
+
 class _Tanh(torch.autograd.Function):
     """tanh by way of the logistic function."""
 
     @staticmethod
     def forward(context: Any, inputs: torch.Tensor) -> torch.Tensor:
         """tanh(x) = 2 / (1 + exp(-2 x)) - 1."""
-        out = (inputs * 2).sigmoid_().mul_(2).sub_(1)
+        out = _tanh(inputs)
         context.save_for_backward(out)
         return out
 
@@ -70,7 +74,7 @@ class Tanh(torch.nn.Module):
         """float32, any shape; an exported graph names the function itself."""
         if torch.onnx.is_in_onnx_export():
             return torch.tanh(inputs)
-        return _Tanh.apply(inputs)
+        return _Tanh.apply(inputs) if inputs.requires_grad else _tanh(inputs)
 
 
 class LearnerPolicy(ActorCriticPolicy):
