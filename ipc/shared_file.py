@@ -64,9 +64,10 @@ class SharedFile:
     ) -> SharedFile:
         """Open as the one writer; a file of the same layout is taken over.
 
-        `WriterActiveError` while another writer lives, `LayoutError` for a file of another layout.
-        A file of another shape (rows, slots) is replaced; readers see another inode, generations go
-        on counting. The new writer voids what it found and then calls `raise_generation`.
+        `WriterActiveError` while another writer lives, `LayoutError` for a file that is no such
+        table. One of another shape (rows, slots) or layout, which another version left, is
+        replaced; readers see another inode, generations go on counting. The new writer voids what
+        it found and then calls `raise_generation`.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         size = 8 * (HEADER_WORDS + body_words)
@@ -75,9 +76,10 @@ class SharedFile:
             _lock(fd, path)
             _check_path(path, fd)
             old = _head(fd)
-            _check_layout(path, old, magic, layout)
+            _check_magic(path, old, magic, layout)
+            known = tuple(old[SHAPE:8]), int(old[LAYOUT])
             if os.fstat(fd).st_size not in (0, size) or (
-                old[MAGIC] and tuple(old[SHAPE:8]) != _shape(shape)
+                old[MAGIC] and known != (_shape(shape), layout)
             ):
                 _retire(path, fd, old)
                 os.close(fd)
@@ -98,14 +100,21 @@ class SharedFile:
 
     @classmethod
     def attach(cls, path: Path, magic: int, layout: int) -> SharedFile:
-        """Map for reading; `FileNotFoundError` before there is one, or `LayoutError`."""
+        """Map for reading; `FileNotFoundError` before there is one, or `LayoutError`.
+
+        What another version left, without a writer, is none.
+        """
         fd = os.open(path, os.O_RDONLY)
         try:
             size = os.fstat(fd).st_size
             head = _head(fd)
             if head[MAGIC] == 0:
                 raise FileNotFoundError(f"{path} is being made")
-            _check_layout(path, head, magic, layout)
+            _check_magic(path, head, magic, layout)
+            if head[LAYOUT] != layout:
+                if _is_unlocked(fd):
+                    raise FileNotFoundError(f"{path} is what another version left")
+                raise _other_layout(path, head, layout)
             mapping = mmap.mmap(fd, size, prot=mmap.PROT_READ)
         except BaseException:
             os.close(fd)
@@ -139,11 +148,7 @@ class SharedFile:
         """True when nobody holds the writer's lock: the kernel drops it at death."""
         fd = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        else:
-            return True
+            return _is_unlocked(fd)
         finally:
             os.close(fd)
 
@@ -194,9 +199,22 @@ def _retire(path: Path, fd: int, head: npt.NDArray[np.int64]) -> None:
     path.unlink()
 
 
-def _check_layout(path: Path, head: npt.NDArray[np.int64], magic: int, layout: int) -> None:
-    if head[MAGIC] and (head[MAGIC] != magic or head[LAYOUT] != layout):
-        raise LayoutError(
-            f"{path}: table layout {head[LAYOUT]} (magic {head[MAGIC]:#x}) is not the layout "
-            f"{layout} of this program; stop what uses it and remove the file"
-        )
+def _is_unlocked(fd: int) -> bool:
+    """Whether no writer holds the lock; holds it itself, until `fd` is closed, if so."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _check_magic(path: Path, head: npt.NDArray[np.int64], magic: int, layout: int) -> None:
+    if head[MAGIC] not in (0, magic):
+        raise _other_layout(path, head, layout)
+
+
+def _other_layout(path: Path, head: npt.NDArray[np.int64], layout: int) -> LayoutError:
+    return LayoutError(
+        f"{path}: table layout {head[LAYOUT]} (magic {head[MAGIC]:#x}) is not the layout "
+        f"{layout} of this program; stop what uses it and remove the file"
+    )

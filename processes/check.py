@@ -48,7 +48,7 @@ def _check_exchange(settings: Settings) -> None:
 
 
 def _check_tables(settings: Settings) -> None:
-    """Tables that an earlier version left in memory."""
+    """Tables in memory that another version still writes, or that are none of ours."""
     for name, kind in (("books", BookTable), ("accounts", AccountTable)):
         try:
             kind.attach(shared_path(settings.data_dir, name)).close()
