@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.made_models import linear_graph
 from support.made_recording import write_recording
 
 from models import evaluate, export_onnx, train
-from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, OnnxPolicy, load_strategy
+from models.policy import (
+    DEFAULT_MODEL,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    ModelError,
+    OnnxPolicy,
+    load_strategy,
+)
+from models.schema import OBSERVATION_V1
 
 pytestmark = pytest.mark.train
 
 pytest.importorskip("stable_baselines3")
+torch = pytest.importorskip("torch")
 STEPS = 40_000
 
 
@@ -103,6 +114,18 @@ def test_an_export_that_differs_leaves_no_model(
     assert "differs by" in capsys.readouterr().err
     assert not (model / MANIFEST_FILE).exists()
     assert (model / MODEL_FILE).exists()
+
+
+def test_an_export_that_prefers_another_action_is_refused(tmp_path: Path) -> None:
+    """However small the difference: two logits that are all but the same."""
+    graph, size = tmp_path / "graph.onnx", OBSERVATION_V1.size
+    graph.write_bytes(linear_graph(size, (5e-5, 0, 0, 0, 0)))
+    observations = np.zeros((export_onnx.LEAST_OBSERVATIONS, size), np.float32)
+    for logits, refused in (((5e-5, 2e-5, 0, 0, 0), False), ((0, 5e-5, 0, 0, 0), True)):
+        rows = torch.tensor(logits).repeat(len(observations), 1)
+        trained = (rows, torch.zeros(len(observations), 1))
+        with pytest.raises(ModelError, match="prefers other") if refused else nullcontext():
+            export_onnx.check_export(graph, lambda _, told=trained: told, observations)
 
 
 @pytest.mark.parametrize(
