@@ -127,7 +127,7 @@ def test_the_shipped_model_may_come_back_without_a_comparison(models: Registry) 
 
 def test_a_manifest_of_before_overrides_is_read() -> None:
     facts = msgspec.json.decode((DEFAULT_MODEL / MANIFEST_FILE).read_bytes())
-    assert "override" not in facts
+    del facts["override"]
     assert msgspec.json.decode(msgspec.json.encode(facts), type=Manifest).override is None
 
 
@@ -282,6 +282,7 @@ def test_the_commands_say_how_it_stands(
     models: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del models
+    make_model(tmp_path, "third", evaluation={})
 
     def said(*arguments: str) -> str:
         assert registry.main(["--data-dir", str(tmp_path), *arguments]) == 0
@@ -294,9 +295,10 @@ def test_the_commands_say_how_it_stands(
         "default: predecessor",
         "first: live",
         "second: shadow",
+        "third: OBSERVATION_V1",
     ]
     assert "does not beat hold (+0.0000)" in listed[0]
-    assert "market_maker (not compared)" in listed[0]
+    assert "market_maker (not compared)" in listed[3]
     assert "beats every baseline" in listed[1]
     assert "minus_hold_low95 +0.5000" in said("show", "first")
     assert said("shadow", "--off") == "live first, shadow none, predecessor default\n"
