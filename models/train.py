@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from ipc.clock import real_ns
-from models.evaluate import Worlds, run_policy
+from models.evaluate import Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
 from models.learning.settings import MODEL, OBSERVATIONS, RUN, Run, Settings
 from models.learning.training import Split, rolling_splits
@@ -66,11 +66,10 @@ def train(
     done = trial(split, settings, out, resume=resume, say=say)
     evaluation = figures([done])
     evaluation["validation_net_dollars_per_market"] = done.validated.mean_dollars
-    evaluation["train_net_dollars_per_market"] = run_policy(
-        Worlds(split.train, settings.throttle_ms).of(builder_of(settings.schema)),
-        settings.rules(random_start=False),
-        policy_of(done.learner, settings),
-    ).mean_dollars
+    learned = Worlds(split.train, settings.throttle_ms).run(
+        policy_of(done.learner, settings), settings.rules(random_start=False)
+    )
+    evaluation["train_net_dollars_per_market"] = learned.mean_dollars
     if rolling:
         place = out / "rolling"
         trials = rolling_trials(split, settings, rolling, place, resume=resume, say=say)

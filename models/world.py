@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from models.fills import fee_words
 from models.flow import Flow, flow_of
-from models.order_words import (
-    FEE_WORDS,
-)
+from models.order_words import FEE_WORDS
 from models.sessions import Tape
 
 __all__ = ["WARMUP_TICKS", "World", "usable_tapes", "world_of"]

@@ -24,10 +24,7 @@ from models.actions import side_of
 from models.evaluation.mids import UNKNOWN, mid_before
 from models.fees import trade_fee_e6
 from models.fill_log import COUNT_E2, EVENT, FEE_E6, KIND, MAKER, ORDER_ACTION, PRICE_E4, TAKER
-from models.order_words import (
-    RULE,
-    TAKER_RATE,
-)
+from models.order_words import RULE, TAKER_RATE
 from models.portfolio import BID
 from models.world import World
 

@@ -28,11 +28,7 @@ from models.evaluation.executions import (
 from models.evaluation.mids import market_mids
 from models.fill_log import EVENT, LOG_WORDS
 from models.observation import Builder
-from models.order_words import (
-    FILLED_E2,
-    MAKER_FILLS,
-    TAKER_FILLS,
-)
+from models.order_words import FILLED_E2, MAKER_FILLS, TAKER_FILLS
 from models.sessions import RecordedSession, make_tape
 from models.simulation import Rules, Simulation
 from models.world import World, usable_tapes, world_of

@@ -10,7 +10,7 @@ import msgspec
 
 from models.baselines import BASELINES, Hold
 from models.decisions import Policy
-from models.evaluate import Outcome, Worlds, compare, run_policy
+from models.evaluate import Outcome, Worlds, compare
 from models.learning.checkpoints import State
 from models.learning.learner import begun, learn, policy_of
 from models.learning.settings import ChooseBy, Settings
@@ -52,13 +52,11 @@ def trial(
     asked = State(settings, split.as_names())
     learner, state = learn(split.train, asked, judge, folder, resume=resume, say=say)
     judged = Worlds(split.judged, settings.throttle_ms) if split.test else validation
-
-    def outcome(policy: Policy) -> Outcome:
-        return run_policy(judged.of(policy.builder), rules, policy)
-
-    others = {name: outcome(make(0)) for name, make in BASELINES.items()}
+    others = {name: judged.run(make(0), rules) for name, make in BASELINES.items()}
     ours = policy_of(learner, settings)
-    return Trial(learner, state, validation.run(ours, rules), outcome(ours), others)
+    validated = validation.run(ours, rules)
+    ended = judged.run(ours, rules) if split.test else validated
+    return Trial(learner, state, validated, ended, others)
 
 
 def rolling_trials(

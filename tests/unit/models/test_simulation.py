@@ -19,10 +19,7 @@ from models.actions import Action, LimitOrderActionSpace, Pricing
 from models.evaluate import compare, run_policy
 from models.fees import NO_FEES, FeeRule, FeeSchedule
 from models.fills import SimulatedOrderManager
-from models.order_words import (
-    AHEAD,
-    FILLED_E2,
-)
+from models.order_words import AHEAD, FILLED_E2
 from models.policy import load_strategy
 from models.sessions import RecordedSession, Tape, make_tape
 from models.simulation import Rules, Simulation

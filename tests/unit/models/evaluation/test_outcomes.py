@@ -15,11 +15,7 @@ from models.evaluation.outcomes import Outcome, Worlds, run_policy
 from models.fees import NO_FEES
 from models.fill_log import ARRIVED, COUNT_E2, KIND, MAKER, RESTED, TAKER
 from models.observation import DEFAULT, OBSERVATION_V2, builder_of
-from models.order_words import (
-    FILLED_E2,
-    MAKER_FILLS,
-    TAKER_FILLS,
-)
+from models.order_words import FILLED_E2, MAKER_FILLS, TAKER_FILLS
 from models.sessions import RecordedSession, make_tape
 from models.simulation import Rules, Simulation
 from models.world import WARMUP_TICKS, world_of
