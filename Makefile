@@ -17,7 +17,7 @@ RECORDINGS ?= ../shared/recordings/gold15m-2026-08
 MODEL ?= default
 TRAINING := var/training/$(MODEL)
 MODEL_FOLDER := $(if $(filter default,$(MODEL)),models/default,var/models/$(MODEL))
-BASELINES := from models.baselines import BASELINES as b; print(*(f"--policy=baseline:{n}" for n in b))
+BASELINES := from models.policies.baselines import BASELINES as b; print(*(f"--policy=baseline:{n}" for n in b))
 
 .PHONY: install install-test run test test-faults bench lint frontend train-default recordings
 

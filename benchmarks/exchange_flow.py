@@ -23,8 +23,12 @@ from websockets.uri import parse_uri
 
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
-from processes.adapters.kalshi.credentials import Credentials, CredentialsFile, credentials_path
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.credentials import (
+    Credentials,
+    CredentialsFile,
+    credentials_path,
+)
+from processes.adapters.kalshi.auth.signing import Signer
 
 __all__ = ["run"]
 

@@ -14,9 +14,9 @@ from benchmarks.market import TICKER, OneMarket, one_market
 from ipc.account_table import new_account
 from ipc.book_table import BookTable
 from ipc.units import LINEAR_CENT, ONE_DOLLAR_E4, PriceGrid, PriceRange
-from models.actions import N_ACTIONS
-from models.observation import DEFAULT, LiveObservationAdapter
-from models.policy import load_strategy
+from models.observation.builder import DEFAULT, LiveObservationAdapter
+from models.policies.onnx import load_strategy
+from models.trading.actions import N_ACTIONS
 
 __all__ = ["run"]
 

@@ -21,17 +21,17 @@ from websockets.server import ServerProtocol
 from benchmarks.market import TICKER
 from ipc.clock import MarketClockWriter, mono_ns, real_ns
 from ipc.units import ONE_DOLLAR_E4, format_count, format_price
-from processes.adapters.kalshi.commands import Channel, decode_command
-from processes.adapters.kalshi.credentials import (
+from processes.adapters.kalshi.auth.credentials import (
     Account,
     Algorithm,
     CredentialsFile,
     credentials_path,
     new_credentials,
 )
-from processes.adapters.kalshi.environments import clock_path
-from processes.adapters.kalshi.wire_enums import MarketStatus
-from processes.adapters.kalshi.wire_rest import Market, MarketsPage, PriceRangeText
+from processes.adapters.kalshi.auth.environments import clock_path
+from processes.adapters.kalshi.schemas.commands import Channel, decode_command
+from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.rest import Market, MarketsPage, PriceRangeText
 
 __all__ = ["main"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.figures import Figure, paced, tight
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.signature_pool import SignaturePool
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 
 __all__ = ["run"]
 

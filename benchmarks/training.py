@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
-from models.actions import N_ACTIONS
 from models.learning.settings import Settings
-from models.learning.training import split_by_time
-from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules
+from models.learning.splits import split_by_time
+from models.simulation.dataset import World, world_of
+from models.simulation.engine import Rules
+from models.simulation.tape import RecordedSession, make_tape
+from models.trading.actions import N_ACTIONS
 from models.train import train
-from models.world import World, world_of
-from processes.adapters.kalshi.recorded_sessions import load_sessions
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 from tests.support.made_recording import START_MS, write_recording
 from tests.support.recordings import recordings_folder
 
@@ -56,7 +56,7 @@ def _sessions(stack: ExitStack) -> Sequence[RecordedSession]:
 
 def _stepped(name: str, world: World, actions: Actions) -> Figure:
     """Environment steps a second of CPU time."""
-    from models.vec_env import BatchedVecEnv  # and with it torch
+    from models.simulation.vec_env import BatchedVecEnv  # and with it torch
 
     env = BatchedVecEnv(world, Rules(random_start=True), ENVS, 1)
     env.reset()

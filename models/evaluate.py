@@ -26,17 +26,17 @@ from typing import Final
 import msgspec
 
 from ipc.clock import real_ns
-from models.actions import Pricing
-from models.baselines import BASELINES
-from models.decisions import Policy
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
 from models.evaluation.report import figures, terminal_lines, write_report
-from models.learning.training import TEST, TRAIN, VALIDATION
-from models.policy import OnnxPolicy, load_strategy
-from models.runs import ModelRun, revision
-from models.sessions import RecordedSession
-from models.simulation import Rules
+from models.learning.splits import TEST, TRAIN, VALIDATION
+from models.policies.baselines import BASELINES
+from models.policies.interface import Policy
+from models.policies.onnx import OnnxPolicy, load_strategy
+from models.policies.provenance import ModelRun, revision
+from models.simulation.engine import Rules
+from models.simulation.tape import RecordedSession
+from models.trading.actions import Pricing
 
 __all__ = ["Outcome", "Worlds", "compare", "load_policy", "main", "run_policy"]
 
@@ -182,7 +182,7 @@ def _runs(outcomes: Sequence[Outcome], setting: dict[str, str], begun_ns: int) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
-    from processes.adapters.kalshi.recorded_sessions import load_sessions
+    from processes.adapters.kalshi.recordings.sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
     from processes.adapters.postgres.stored_markets import load_stored, note_runs
 

@@ -21,10 +21,9 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
-from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS
-from models.decisions import Observations
-from models.observation import builder_of
-from models.policy import (
+from models.observation.builder import builder_of
+from models.policies.interface import Observations
+from models.policies.onnx import (
     MANIFEST_FILE,
     MANIFEST_VERSION,
     MODEL_FILE,
@@ -32,7 +31,8 @@ from models.policy import (
     ModelError,
     write_aside,
 )
-from models.runs import revision
+from models.policies.provenance import revision
+from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS
 from models.train import OBSERVATIONS, RUN, Run
 
 __all__ = ["MAX_DIFFERENCE", "check_export", "export", "main"]

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from models.kernel import kernel
-from models.world import World
+from models.simulation.dataset import World
 
 __all__ = ["ask_for_step"]
 

@@ -21,10 +21,19 @@ from pathlib import Path
 import msgspec
 
 from ipc.clock import real_ns
-from models.active import Active, Change, Deed, Entry, active_path, load_entry, read_active, shipped
-from models.baselines import BASELINES
 from models.evaluation.comparison import LEAST_MARKETS
-from models.policy import (
+from models.policies.baselines import BASELINES
+from models.policies.live_model import (
+    Active,
+    Change,
+    Deed,
+    Entry,
+    active_path,
+    load_entry,
+    read_active,
+    shipped,
+)
+from models.policies.onnx import (
     DEFAULT_ID,
     MANIFEST_FILE,
     Manifest,

@@ -23,9 +23,9 @@ from ipc.clock import real_ns
 from models.evaluate import Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
 from models.learning.settings import MODEL, OBSERVATIONS, RUN, Run, Settings
-from models.learning.training import Split, rolling_splits
-from models.observation import builder_of
-from models.runs import ModelRun, revision
+from models.learning.splits import Split, rolling_splits
+from models.observation.builder import builder_of
+from models.policies.provenance import ModelRun, revision
 
 __all__ = [
     "OBSERVATIONS",
@@ -110,7 +110,7 @@ def _print(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and print the split and the evaluation; 2 when an argument means nothing."""
-    from processes.adapters.kalshi.recorded_sessions import load_sessions
+    from processes.adapters.kalshi.recordings.sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
     from processes.adapters.postgres.stored_markets import load_stored, note_runs
 

@@ -24,11 +24,11 @@ from ipc.book_table import BookTable, BookTableWriter
 from ipc.journal import EventSegments
 from ipc.messages import BookSide
 from ipc.units import LINEAR_CENT
-from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing
-from models.decisions import masked_argmax
-from models.fees import FeeRule, FeeSchedule, OrderFees
-from models.observation import LiveObservationAdapter
-from models.portfolio import Portfolio
+from models.observation.builder import LiveObservationAdapter
+from models.policies.interface import masked_argmax
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing
+from models.trading.fees import FeeRule, FeeSchedule, OrderFees
+from models.trading.portfolio import Portfolio
 
 __all__ = ["compile_kernels", "kernels"]
 

@@ -13,8 +13,8 @@ from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.messages import Environment
 from ipc.shared_file import shared_path
-from processes.adapters.kalshi.credentials import credentials_path, load_credentials
-from processes.adapters.kalshi.environments import Purpose, needs_local_exchange, target_of
+from processes.adapters.kalshi.auth.credentials import credentials_path, load_credentials
+from processes.adapters.kalshi.auth.environments import Purpose, needs_local_exchange, target_of
 from processes.adapters.postgres.database import check_server
 from processes.exchange.admin.scheduled import scheduled_of
 from processes.exchange.replay.timeline import recordings_of

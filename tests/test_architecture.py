@@ -19,7 +19,7 @@ MAX_MAIN_LINES = 50
 MAY_REACH_ADAPTERS = (
     "models.train",
     "models.evaluate",
-    "models.parity",
+    "models.parity.__main__",
     "models.research.rule_search",
     "models.research.tries",
 )
@@ -50,12 +50,12 @@ MAY_USE = {
 
 PUBLIC = {  # the names of the user's plan, where the design puts them
     "ipc.book_table": ("SharedOrderbookState.get_snapshot",),
-    "models.actions": ("LimitOrderActionSpace",),
-    "models.environment": ("MarketAgnosticKalshiEnv",),
-    "models.fills": ("SimulatedOrderManager",),
-    "models.observation": ("LiveObservationAdapter",),
-    "models.sessions": ("build_observation_from_session_data",),
-    "processes.adapters.kalshi.rest": ("KalshiTradingClient",),
+    "models.trading.actions": ("LimitOrderActionSpace",),
+    "models.simulation.environment": ("MarketAgnosticKalshiEnv",),
+    "models.simulation.fills": ("SimulatedOrderManager",),
+    "models.observation.builder": ("LiveObservationAdapter",),
+    "models.simulation.tape": ("build_observation_from_session_data",),
+    "processes.adapters.kalshi.rest.client": ("KalshiTradingClient",),
     "processes.adapters.postgres.new_session": ("create_session",),
     "processes.adapters.postgres.sessions": ("SessionDataLoader",),
     "processes.broadcaster.manager": ("WebSocketManager",),

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from models.baselines import BASELINES
+from models.policies.baselines import BASELINES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,7 +12,8 @@ from support.made_models import linear_graph
 from support.made_recording import write_recording
 
 from models import evaluate, export_onnx, train
-from models.policy import (
+from models.observation.schema import OBSERVATION_V1
+from models.policies.onnx import (
     DEFAULT_MODEL,
     MANIFEST_FILE,
     MODEL_FILE,
@@ -20,7 +21,6 @@ from models.policy import (
     OnnxPolicy,
     load_strategy,
 )
-from models.schema import OBSERVATION_V1
 
 pytestmark = pytest.mark.train
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from support.training_sessions import market
 
-from models.baselines import Hold
 from models.evaluate import Worlds, compare
 from models.learning.curriculum import Curriculum
-from models.learning.training import Split, SplitError
-from models.policy import MODEL_FILE, OnnxPolicy, read_manifest
-from models.rewards import Reward
+from models.learning.splits import Split, SplitError
+from models.policies.baselines import Hold
+from models.policies.onnx import MODEL_FILE, OnnxPolicy, read_manifest
+from models.simulation.rewards import Reward
 
 pytestmark = pytest.mark.train
 

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from support.training_sessions import market
 
-from models.actions import Pricing
-from models.baselines import Hold
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Worlds
 from models.learning.settings import Settings
-from models.learning.training import Split
+from models.learning.splits import Split
+from models.policies.baselines import Hold
 from models.research import tries
+from models.trading.actions import Pricing
 
 pytestmark = pytest.mark.train
 

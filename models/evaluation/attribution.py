@@ -20,13 +20,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from models.actions import side_of
 from models.evaluation.mids import UNKNOWN, mid_before
-from models.fees import trade_fee_e6
-from models.fill_log import COUNT_E2, EVENT, FEE_E6, KIND, MAKER, ORDER_ACTION, PRICE_E4, TAKER
-from models.order_words import RULE, TAKER_RATE
-from models.portfolio import BID
-from models.world import World
+from models.simulation.dataset import World
+from models.simulation.fill_log import (
+    COUNT_E2,
+    EVENT,
+    FEE_E6,
+    KIND,
+    MAKER,
+    ORDER_ACTION,
+    PRICE_E4,
+    TAKER,
+)
+from models.simulation.order_state import RULE, TAKER_RATE
+from models.trading.actions import side_of
+from models.trading.fees import trade_fee_e6
+from models.trading.portfolio import BID
 
 __all__ = ["Attribution", "Ending", "attribute", "bought_e2", "ending_of", "fills_of"]
 

@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from models.actions import Action
 from models.evaluation.attribution import bought_e2
 from models.evaluation.mids import UNKNOWN, mid_before
-from models.fill_log import (
+from models.simulation.fill_log import (
     AHEAD_E2,
     ARRIVED,
     AT_NS,
@@ -36,6 +35,7 @@ from models.fill_log import (
     RESTED,
     TAKER,
 )
+from models.trading.actions import Action
 
 __all__ = [
     "HORIZONS_S",

@@ -10,9 +10,9 @@ from numba import njit
 
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
-from models.flow import Flow
-from models.sessions import CHANGE, CLEAR, WHOLE
-from models.world import World
+from models.simulation.dataset import World
+from models.simulation.events import Flow
+from models.simulation.tape import CHANGE, CLEAR, WHOLE
 
 __all__ = ["UNKNOWN", "market_mids", "mid_before", "world_mids"]
 

@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import account_table as a
-from models.actions import Action
-from models.decisions import Policy
 from models.evaluation.attribution import Attribution, attribute, ending_of, fills_of
 from models.evaluation.executions import (
     Holding,
@@ -26,12 +24,14 @@ from models.evaluation.executions import (
     turnover_e6,
 )
 from models.evaluation.mids import market_mids
-from models.fill_log import EVENT, LOG_WORDS
-from models.observation import Builder
-from models.order_words import FILLED_E2, MAKER_FILLS, TAKER_FILLS
-from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules, Simulation
-from models.world import World, usable_tapes, world_of
+from models.observation.builder import Builder
+from models.policies.interface import Policy
+from models.simulation.dataset import World, usable_tapes, world_of
+from models.simulation.engine import Rules, Simulation
+from models.simulation.fill_log import EVENT, LOG_WORDS
+from models.simulation.order_state import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.simulation.tape import RecordedSession, make_tape
+from models.trading.actions import Action
 
 __all__ = ["Outcome", "Worlds", "run_policy"]
 

@@ -11,7 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from models.learning.settings import Settings
-from models.policy import write_aside
+from models.policies.onnx import write_aside
 
 __all__ = ["CheckpointError", "Checkpoints", "State"]
 

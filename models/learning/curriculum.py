@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
 
 __all__ = ["LEAST_STAGES", "Curriculum", "activity", "markets_of_stage"]
 

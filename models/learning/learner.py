@@ -19,16 +19,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
 
 from ipc.clock import mono_ns
-from models.decisions import Observations, Policy
 from models.learning.checkpoints import Checkpoints, State
 from models.learning.curriculum import markets_of_stage
 from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
 from models.learning.settings import ChooseBy, Settings
-from models.observation import builder_of
-from models.sessions import RecordedSession, Tape, make_tape
-from models.simulation import Simulation
-from models.vec_env import BatchedVecEnv
-from models.world import World, world_of
+from models.observation.builder import builder_of
+from models.policies.interface import Observations, Policy
+from models.simulation.dataset import World, world_of
+from models.simulation.engine import Simulation
+from models.simulation.tape import RecordedSession, Tape, make_tape
+from models.simulation.vec_env import BatchedVecEnv
 
 __all__ = ["ALGORITHMS", "begun", "learn", "policy_of", "sample"]
 

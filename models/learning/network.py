@@ -13,9 +13,9 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
-from models.actions import Mask
-from models.decisions import Decisions, Observations, masked_argmax
-from models.observation import Builder
+from models.observation.builder import Builder
+from models.policies.interface import Decisions, Observations, masked_argmax
+from models.trading.actions import Mask
 
 __all__ = ["ActorCritic", "LearnerPolicy", "NetworkPolicy", "Normaliser", "Tanh"]
 

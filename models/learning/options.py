@@ -15,10 +15,9 @@ from typing import Final
 import msgspec
 
 from ipc.messages import Environment
-from models.actions import Pricing
 from models.learning.curriculum import Curriculum
 from models.learning.settings import ChooseBy, Settings
-from models.learning.training import (
+from models.learning.splits import (
     Split,
     chosen,
     moment_ns,
@@ -26,9 +25,10 @@ from models.learning.training import (
     split_by_days,
     split_by_time,
 )
-from models.observation import BUILDERS
-from models.rewards import Reward
-from models.sessions import RecordedSession
+from models.observation.builder import BUILDERS
+from models.simulation.rewards import Reward
+from models.simulation.tape import RecordedSession
+from models.trading.actions import Pricing
 
 __all__ = ["check", "parse", "select", "settings_of", "split_of"]
 

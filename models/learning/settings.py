@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from models.actions import Pricing
 from models.learning.curriculum import LEAST_STAGES, Curriculum
-from models.observation import OBSERVATION_V1
-from models.rewards import Reward
-from models.simulation import Rules
+from models.observation.builder import OBSERVATION_V1
+from models.simulation.engine import Rules
+from models.simulation.rewards import Reward
+from models.trading.actions import Pricing
 
 __all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "Settings"]
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from models.baselines import BASELINES, Hold
-from models.decisions import Policy
 from models.evaluate import Outcome, Worlds, compare
 from models.learning.checkpoints import State
 from models.learning.learner import begun, learn, policy_of
 from models.learning.settings import ChooseBy, Settings
-from models.learning.training import Split, rolling_splits
+from models.learning.splits import Split, rolling_splits
+from models.policies.baselines import BASELINES, Hold
+from models.policies.interface import Policy
 
 __all__ = ["Trial", "figures", "rolling_trials", "trial"]
 

@@ -18,12 +18,12 @@ from typing import Final
 
 import numpy as np
 
-from models.baselines import Hold
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
 from models.learning.settings import Settings
-from models.learning.training import Split
+from models.learning.splits import Split
+from models.policies.baselines import Hold
 from models.research.rule_variants import VARIANTS, RulePolicy
 
 __all__ = ["FIGURES", "main", "search"]
@@ -65,7 +65,7 @@ def search(split: Split, settings: Settings, out: Path) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Search and print; 2 when an argument means nothing."""
-    from processes.adapters.kalshi.recorded_sessions import load_sessions
+    from processes.adapters.kalshi.recordings.sessions import load_sessions
 
     try:
         options = parse(argv)

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.actions import N_ACTIONS, Action, Mask
-from models.decisions import Decisions, Observations, masked_argmax
-from models.observation import OBSERVATION_V2, builder_of
+from models.observation.builder import OBSERVATION_V2, builder_of
+from models.policies.interface import Decisions, Observations, masked_argmax
+from models.trading.actions import N_ACTIONS, Action, Mask
 
 __all__ = ["VARIANTS", "RulePolicy", "Wishes", "favourite", "follower", "maker"]
 

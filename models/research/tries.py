@@ -19,12 +19,12 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from models.baselines import Hold
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.settings import MODEL, RUN, Run, Settings
-from models.learning.training import TEST, VALIDATION
-from models.sessions import RecordedSession
+from models.learning.splits import TEST, VALIDATION
+from models.policies.baselines import Hold
+from models.simulation.tape import RecordedSession
 
 __all__ = ["Try", "main", "play", "report"]
 
@@ -112,7 +112,7 @@ def report(tries: Sequence[Try]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 2 when an argument means nothing."""
-    from processes.adapters.kalshi.recorded_sessions import load_sessions
+    from processes.adapters.kalshi.recordings.sessions import load_sessions
 
     parser = argparse.ArgumentParser(
         prog="python -m models.research.tries", description="Compare tries."

@@ -25,7 +25,7 @@ from ipc.messages import (
     SessionInfo,
     ShadowActions,
 )
-from models.actions import Action
+from models.trading.actions import Action
 from processes.broadcaster import views
 from processes.broadcaster.wire import (
     Kind,

@@ -8,9 +8,9 @@ import os
 import numpy as np
 
 from ipc.journal import new_stream_uid
-from processes.adapters.kalshi.credentials import wait_for_credentials
-from processes.adapters.kalshi.environments import Purpose, clock_of, target_of
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.credentials import wait_for_credentials
+from processes.adapters.kalshi.auth.environments import Purpose, clock_of, target_of
+from processes.adapters.kalshi.auth.signing import Signer
 from processes.collector.assembly import assemble
 from processes.collector.session import PRODUCER, SessionFacts
 from processes.runtime.config import Settings

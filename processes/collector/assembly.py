@@ -12,10 +12,10 @@ from ipc.book_table import BookTableWriter
 from ipc.clock import Clock
 from ipc.shared_file import WriterActiveError, shared_path
 from ipc.sockets import Publisher, Pusher
-from processes.adapters.kalshi.environments import KalshiTarget
-from processes.adapters.kalshi.rate_budget import RateBudget
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.environments import KalshiTarget
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
 from processes.collector.discovery import Discovery

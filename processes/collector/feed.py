@@ -17,7 +17,7 @@ from processes.adapters.kalshi.normalise import (
     levels_of_snapshot,
     trade_of,
 )
-from processes.adapters.kalshi.wire import Delta, Frame, Lifecycle, Snapshot, Trade
+from processes.adapters.kalshi.schemas.frames import Delta, Frame, Lifecycle, Snapshot, Trade
 from processes.collector.markets import Followed, Markets
 from processes.collector.recovery import Recovery, Verdict
 from processes.collector.results import Results

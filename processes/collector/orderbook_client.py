@@ -17,11 +17,11 @@ import numpy as np
 
 from ipc.clock import Clock, mono_ns
 from ipc.messages import MarkKind
-from processes.adapters.kalshi.environments import KalshiTarget
+from processes.adapters.kalshi.auth.environments import KalshiTarget
+from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import AuthError, KalshiError, SocketClosed, WireError
-from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.websocket import KalshiSocket, Stamped
-from processes.adapters.kalshi.wire import Channel, Frame
+from processes.adapters.kalshi.schemas.frames import Channel, Frame
+from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, Distrust, Note, Recovery, Refused, Send

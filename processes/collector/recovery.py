@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from ipc.messages import MarkKind
-from processes.adapters.kalshi.subscriptions import (
+from processes.adapters.kalshi.schemas.frames import Channel, Frame
+from processes.adapters.kalshi.stream.subscriptions import (
     Ended,
     Gap,
     Ready,
@@ -25,7 +26,6 @@ from processes.adapters.kalshi.subscriptions import (
     SubscriptionEvent,
     Subscriptions,
 )
-from processes.adapters.kalshi.wire import Channel, Frame
 
 __all__ = ["Action", "Distrust", "Note", "Phase", "Recovery", "Refused", "Send", "Verdict"]
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import uuid
 
-from processes.adapters.kalshi.environments import needs_local_exchange
+from processes.adapters.kalshi.auth.environments import needs_local_exchange
 from processes.exchange.service import serve
 from processes.runtime.config import Settings
 from processes.runtime.log import StdoutLog

@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from processes.adapters.kalshi.credentials import (
+from processes.adapters.kalshi.auth.credentials import (
     Account as StoredAccount,
 )
-from processes.adapters.kalshi.credentials import (
+from processes.adapters.kalshi.auth.credentials import (
     Algorithm,
     Credentials,
     CredentialsFile,

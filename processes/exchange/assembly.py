@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ipc.clock import mono_ns
-from processes.adapters.kalshi.signing import real_ms
+from processes.adapters.kalshi.auth.signing import real_ms
 from processes.exchange.accounts import KnownKeys
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import BookChanged, Event

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from processes.adapters.kalshi.signing import PublicKey
+from processes.adapters.kalshi.auth.signing import PublicKey
 from processes.exchange.core.ledger import Account
 from processes.exchange.core.members import Member
 from processes.exchange.core.rejections import Rejection, not_found

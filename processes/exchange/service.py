@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 
 from ipc.clock import real_ns
-from processes.adapters.kalshi.credentials import credentials_path
-from processes.adapters.kalshi.environments import clock_path
+from processes.adapters.kalshi.auth.credentials import credentials_path
+from processes.adapters.kalshi.auth.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.accounts import load_accounts
 from processes.exchange.admin.scheduled import Scheduled, scheduled_of

@@ -10,8 +10,8 @@ from ipc.journal import new_stream_uid
 from ipc.messages import Environment, SessionStarted
 from ipc.shared_file import WriterActiveError
 from ipc.sockets import SchemaError
-from processes.adapters.kalshi.credentials import load_credentials
-from processes.adapters.kalshi.environments import REAL_MONEY, clock_of, target_of
+from processes.adapters.kalshi.auth.credentials import load_credentials
+from processes.adapters.kalshi.auth.environments import REAL_MONEY, clock_of, target_of
 from processes.execution.records import PRODUCER
 from processes.execution.service import ExecutionService
 from processes.runtime.config import ConfigError, Settings

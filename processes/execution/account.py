@@ -14,7 +14,7 @@ from enum import StrEnum
 from ipc import account_table as a
 from ipc.account_table import OpenOrder, put_orders
 from ipc.messages import ActorFill, ActorPosition
-from models.portfolio import Portfolio
+from models.trading.portfolio import Portfolio
 
 __all__ = ["Doubt", "MarketAccount", "position_of", "signed_e2"]
 

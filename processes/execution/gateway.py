@@ -22,9 +22,9 @@ from processes.adapters.kalshi.errors import (
     UnknownOutcome,
 )
 from processes.adapters.kalshi.normalise import ExchangeOrder
-from processes.adapters.kalshi.orders import AmendOrder, CreateOrder
-from processes.adapters.kalshi.rate_budget import OWN_BUDGET
-from processes.adapters.kalshi.rest import KalshiTradingClient
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.order_types import AmendOrder, CreateOrder
+from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.execution.ledger import Ledger
 from processes.execution.orders import TERMINAL, Acknowledged, Lost, Order, Refused, Reported, Sent
 from processes.execution.outbox import (

@@ -8,9 +8,9 @@ from typing import Final
 from ipc.clock import mono_ns
 from ipc.messages import ActorFill
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.orders import Settlement
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.wire_enums import Result
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.order_types import Settlement
+from processes.adapters.kalshi.schemas.enums import Result
 from processes.execution.reconcile import ExchangeView
 
 __all__ = ["chunks", "read_view"]

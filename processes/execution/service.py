@@ -15,15 +15,15 @@ from ipc.clock import Clock, mono_ns
 from ipc.doorbell import Bell
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import shared_path
-from processes.adapters.kalshi.credentials import wait_for_credentials
-from processes.adapters.kalshi.environments import KalshiTarget, data_environment_of
+from processes.adapters.kalshi.auth.credentials import wait_for_credentials
+from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
+from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import ApiError, KalshiError
 from processes.adapters.kalshi.normalise import market_of
-from processes.adapters.kalshi.order_results import QueuePosition
-from processes.adapters.kalshi.rate_budget import RateBudget
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.websocket import KalshiSocket
+from processes.adapters.kalshi.rest.batch_types import QueuePosition
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.execution.account import Doubt
 from processes.execution.effects import Effects
 from processes.execution.manager import KalshiOrderManager

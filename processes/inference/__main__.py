@@ -9,7 +9,7 @@ from ipc.clock import real_ns
 from ipc.journal import new_stream_uid
 from ipc.messages import SessionStarted
 from ipc.sockets import SchemaError
-from processes.adapters.kalshi.environments import Purpose, clock_of, target_of
+from processes.adapters.kalshi.auth.environments import Purpose, clock_of, target_of
 from processes.inference.records import PRODUCER
 from processes.inference.service import ActorService
 from processes.inference.strategy import choice_of, differences, strategy_of

@@ -14,9 +14,9 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
 from ipc.units import LINEAR_CENT
-from models.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
-from models.decisions import Decisions, Policy
-from models.observation import LiveObservationAdapter, observation_hash
+from models.observation.builder import LiveObservationAdapter, observation_hash
+from models.policies.interface import Decisions, Policy
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
 from processes.inference.histories import Histories
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ipc import book as b
-from models.observation import Builder, LiveObservationAdapter
+from models.observation.builder import Builder, LiveObservationAdapter
 
 __all__ = ["Histories"]
 

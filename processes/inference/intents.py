@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 from ipc import account_table as a
 from ipc import book as b
 from ipc.messages import ActorAction, Intent, Tick
-from models.actions import OrderRequest
-from models.decisions import Policy
+from models.policies.interface import Policy
+from models.trading.actions import OrderRequest
 from processes.inference.decide import Decision, Question
 
 __all__ = ["Hops", "IntentIds", "action_of", "intent_of", "tick_of"]

@@ -12,10 +12,10 @@ from collections import Counter
 from typing import Final
 
 from ipc.messages import ActorModels
-from models.active import Entry, Stamp, load_entry, read_active, stamp_of
-from models.decisions import Policy
-from models.observation import BUILDERS
-from models.policy import ModelError
+from models.observation.builder import BUILDERS
+from models.policies.interface import Policy
+from models.policies.live_model import Entry, Stamp, load_entry, read_active, stamp_of
+from models.policies.onnx import ModelError
 from processes.inference.decide import Decider
 from processes.inference.histories import Histories
 from processes.inference.strategy import REGISTRY, differences

@@ -11,7 +11,7 @@ import msgspec
 from ipc.doorbell import Bell
 from ipc.messages import ActorAction, Intent, ShadowActions, Tick
 from ipc.sockets import Publisher, Pusher
-from models.actions import Action
+from models.trading.actions import Action
 from processes.inference.records import Records
 from processes.runtime.log import Log
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from models.actions import LimitOrderActionSpace
-from models.active import load_entry, read_active
-from models.decisions import Policy
-from models.market_choice import MarketChoice
-from models.policy import Manifest, ModelError, OnnxPolicy, load_strategy
+from models.policies.interface import Policy
+from models.policies.live_model import load_entry, read_active
+from models.policies.onnx import Manifest, ModelError, OnnxPolicy, load_strategy
+from models.trading.actions import LimitOrderActionSpace
+from models.trading.market_choice import MarketChoice
 from processes.runtime.config import ActorSettings, ConfigError, Settings
 
 __all__ = ["REGISTRY", "choice_of", "differences", "strategy_of"]

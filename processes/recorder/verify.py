@@ -22,7 +22,7 @@ from ipc import book as b
 from ipc.book_table import BookTable, SharedOrderbookState
 from ipc.shared_file import shared_path
 from ipc.units import format_count, format_price
-from models.sessions import SessionError
+from models.simulation.tape import SessionError
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.sessions import (

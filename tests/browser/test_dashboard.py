@@ -13,7 +13,7 @@ from support.synthetic_stack import SyntheticStack
 from support.ws_client import connected
 
 from ipc.book import BookFlag, BookState
-from models.actions import Action
+from models.trading.actions import Action
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,

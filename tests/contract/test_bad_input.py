@@ -21,7 +21,7 @@ from support.refusals import line_of_program, line_of_stack, lives
 from support.stack import ROOT, Stack, eventually, free_ports
 
 from ipc.shared_file import SharedFile, shared_path
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 
 Start = Callable[..., Stack]
 MODEL = ROOT / "models" / "default"

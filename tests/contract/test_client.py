@@ -14,6 +14,7 @@ from support.local_orders import CRYPTO, TICKER, two_markets
 
 from ipc.book import NO, YES
 from ipc.messages import BookSide, OrderStatus
+from processes.adapters.kalshi.auth.signing import Signer, real_ms
 from processes.adapters.kalshi.errors import (
     ORDER_ALREADY_EXISTS,
     ApiError,
@@ -22,16 +23,15 @@ from processes.adapters.kalshi.errors import (
     RateLimited,
     UnknownOutcome,
 )
-from processes.adapters.kalshi.orders import (
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.order_types import (
     AmendOrder,
     CanceledOrder,
     CreatedOrder,
     CreateOrder,
     TimeInForce,
 )
-from processes.adapters.kalshi.rate_budget import RateBudget
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import Signer, real_ms
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
 
 Both = tuple[LocalExchange, KalshiTradingClient]
 Open = Callable[..., AbstractAsyncContextManager[Both]]

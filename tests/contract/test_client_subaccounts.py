@@ -14,12 +14,12 @@ from support.local_orders import TICKER, two_markets
 from support.subaccounts import a_key
 
 from ipc.messages import BookSide
+from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import ApiError, NotFound, OrderRejected
-from processes.adapters.kalshi.orders import AmendOrder, CanceledOrder, CreateOrder
-from processes.adapters.kalshi.rate_budget import RateBudget
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.rest_subaccounts import SubaccountTransfer
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.order_types import AmendOrder, CanceledOrder, CreateOrder
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.rest.subaccounts import SubaccountTransfer
 
 DOLLAR_E6 = 1_000_000
 

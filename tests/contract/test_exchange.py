@@ -18,7 +18,7 @@ from support.exchange import (
     write_recording,
 )
 
-from processes.adapters.kalshi.signing import KEY_HEADER, SIGNATURE_HEADER, Signer, real_ms
+from processes.adapters.kalshi.auth.signing import KEY_HEADER, SIGNATURE_HEADER, Signer, real_ms
 
 TICKER = "KXSHOW15M-26AUG101815-15"
 START_MS = 1_786_399_275_000

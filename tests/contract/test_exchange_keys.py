@@ -14,7 +14,7 @@ from support.local_orders import ORDERS, answer, order, two_markets
 from support.subaccounts import BELOW, BETWEEN_SHARDS, KEYS, SHARDS, a_key, money, moved, opened
 from websockets.exceptions import InvalidStatus
 
-from processes.adapters.kalshi.credentials import Algorithm, Credentials, new_credentials
+from processes.adapters.kalshi.auth.credentials import Algorithm, Credentials, new_credentials
 
 
 @pytest.fixture

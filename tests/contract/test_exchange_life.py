@@ -11,7 +11,7 @@ from support.local_exchange import LocalExchange, keys
 from support.local_orders import ORDERS, TICKER, answer, order, two_markets
 
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.signing import real_ms
+from processes.adapters.kalshi.auth.signing import real_ms
 from processes.exchange.core.books import NO
 
 

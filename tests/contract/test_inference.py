@@ -10,7 +10,7 @@ from ipc import book as b
 from ipc.clock import mono_ns
 from ipc.journal import FramedReader, stream_folder
 from ipc.messages import ActorAction, Doorbell, Intent, SessionEnded, SessionStarted, Tick
-from models.actions import Action
+from models.trading.actions import Action
 from processes.inference.decide import BATCH
 
 # What leaves

@@ -13,7 +13,7 @@ from ipc import book as b
 from ipc.account_table import AccountRow
 from ipc.journal import Kind, events_of, stream_folder
 from ipc.shared_file import shared_path
-from models.observation import LiveObservationAdapter, observation_hash
+from models.observation.builder import LiveObservationAdapter, observation_hash
 
 # Other lives
 

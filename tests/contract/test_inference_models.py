@@ -19,14 +19,14 @@ from ipc import book as b
 from ipc.journal import events_of, stream_folder
 from ipc.messages import ActorAction, Environment
 from ipc.units import LINEAR_CENT
-from models.actions import LimitOrderActionSpace
-from models.active import Active, Entry, active_path, load_entry, stamp_of
-from models.fees import FeeSchedule
-from models.observation import BUILDERS
-from models.policy import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
-from models.rebuilding import ActorLife, LiveMarket, Report, rebuild
+from models.observation.builder import BUILDERS
+from models.parity.rebuilding import ActorLife, LiveMarket, Report, rebuild
+from models.policies.live_model import Active, Entry, active_path, load_entry, stamp_of
+from models.policies.onnx import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
 from models.registry import Registry
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
+from models.trading.actions import LimitOrderActionSpace
+from models.trading.fees import FeeSchedule
 from processes.inference import models
 from processes.inference.service import COUNTS
 

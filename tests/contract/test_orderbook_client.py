@@ -16,12 +16,12 @@ from support.scripted_exchange import Peer, scripted_exchange
 from ipc import book as b
 from ipc.clock import RealClock
 from ipc.messages import Environment
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.environments import KalshiTarget
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.environments import KalshiTarget
+from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import SocketClosed
-from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.websocket import KalshiSocket
-from processes.adapters.kalshi.wire import Ok
+from processes.adapters.kalshi.schemas.frames import Ok
+from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.collector.orderbook_client import FIRST_PAUSE, LONGEST_PAUSE, OrderbookClient
 
 SIGNER = Signer(new_credentials("key", Algorithm.ED25519))

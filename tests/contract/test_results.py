@@ -23,7 +23,7 @@ from support.stored_sessions import book_events, loaded, record, same_sessions
 from ipc.messages import Environment, MarketListed, MarketResult
 from ipc.units import parse_price
 from models import evaluate
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.archives import load_archive
 from processes.adapters.postgres.open_results import open_results
 from processes.adapters.postgres.stored_markets import load_stored

@@ -13,7 +13,7 @@ from support.postgres import Database
 from support.stored_sessions import book_events, loaded, record, same_sessions, wild_events
 
 from ipc.messages import Environment
-from models.sessions import RecordedSession, SessionError
+from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.parquet.archive import (
     ArchiveError,
     ArchiveWriter,

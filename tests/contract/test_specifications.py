@@ -17,10 +17,10 @@ from support.local_exchange import LocalExchange, keys
 from support.local_orders import TICKER, order, two_markets
 from support.specs import Specifications, needs_specs, specifications
 
-from processes.adapters.kalshi import commands
-from processes.adapters.kalshi.rate_budget import RateBudget
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.schemas import commands
 
 pytestmark = needs_specs
 

@@ -12,8 +12,8 @@ from support.training_sessions import market
 
 from ipc.messages import Environment
 from models import train
-from models.learning.training import Split
-from models.sessions import RecordedSession, SessionError
+from models.learning.splits import Split
+from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.postgres.archives import load_archive
 from processes.adapters.postgres.stored_markets import load_stored
 from processes.recorder.sessions.__main__ import main as sessions

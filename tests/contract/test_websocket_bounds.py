@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.scripted_exchange import Peer, scripted_exchange
 
-from processes.adapters.kalshi import websocket
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.signing import Signer
-from processes.adapters.kalshi.websocket import KalshiSocket
-from processes.adapters.kalshi.wire import Ok
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.schemas.frames import Ok
+from processes.adapters.kalshi.stream import socket as websocket
+from processes.adapters.kalshi.stream.socket import KalshiSocket
 
 SIGNER = Signer(new_credentials("key", Algorithm.ED25519))
 FRAMES = 150_000

@@ -20,7 +20,7 @@ from support.wire_recordings import Recording, differences, error_code, load
 from support.wire_state import balance_e6, prepare, prepare_market, rows_in
 
 from ipc.units import parse_count, parse_price
-from processes.adapters.kalshi.signing import KEY_HEADER, SIGNATURE_HEADER, real_ms
+from processes.adapters.kalshi.auth.signing import KEY_HEADER, SIGNATURE_HEADER, real_ms
 from processes.exchange.core.books import NO, YES
 
 pytestmark = needs_wire

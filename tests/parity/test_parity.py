@@ -16,7 +16,7 @@ import pytest
 from support.made_models import BUYS_YES, QUOTES, make_model
 from support.stack import CHECKOUT, ROOT, Stack, eventually
 
-from models.observation import OBSERVATION_V2
+from models.observation.builder import OBSERVATION_V2
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -145,7 +145,7 @@ def another_formula(folder: Path) -> Path:
             (folder / name).symlink_to(ROOT / name)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "models", folder / "models", ignore=ignored)
-    source = folder / "models" / "observation_v2.py"
+    source = folder / "models" / "observation" / "v2.py"
     was = source.read_text()
     assert was.count("_signed_log(ahead_e2 / 100.0)") == 1
     source.write_text(was.replace("_signed_log(ahead_e2 / 100.0)", "_signed_log(ahead_e2 / 101.0)"))

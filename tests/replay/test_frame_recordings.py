@@ -34,8 +34,8 @@ from support.running_collector import (
 from ipc import book as b
 from ipc.messages import MarkKind, SessionMark
 from ipc.units import format_count, format_price
-from processes.adapters.kalshi.subscriptions import Gap, Subscriptions
-from processes.adapters.kalshi.wire import Channel, decode_frame
+from processes.adapters.kalshi.schemas.frames import Channel, decode_frame
+from processes.adapters.kalshi.stream.subscriptions import Gap, Subscriptions
 
 pytestmark = [needs_recordings, pytest.mark.timeout(300)]
 

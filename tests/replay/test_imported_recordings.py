@@ -12,7 +12,7 @@ from support.stored_sessions import loaded
 
 from ipc.journal import Kind
 from processes.adapters.kalshi.recordings import read_frames, recording_files
-from processes.adapters.kalshi.wire import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
 
 pytestmark = needs_recordings
 

@@ -15,11 +15,11 @@ from websockets.exceptions import WebSocketException
 
 from ipc.messages import ActorFill, BookSide
 from ipc.units import ONE_DOLLAR_E4, parse_count, parse_money
-from processes.adapters.kalshi.credentials import load_credentials
-from processes.adapters.kalshi.environments import target_of
-from processes.adapters.kalshi.rate_budget import RateBudget
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.credentials import load_credentials
+from processes.adapters.kalshi.auth.environments import target_of
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.runtime.config import load_settings
 
 pytestmark = [pytest.mark.stack, needs_recordings, pytest.mark.timeout(240)]

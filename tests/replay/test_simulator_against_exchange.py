@@ -27,12 +27,12 @@ from support.session_frames import write_frames
 from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
-from models import fill_log as log
-from models.actions import Action, LimitOrderActionSpace, Pricing
-from models.sessions import EXECUTED, RecordedSession, Tape, make_tape
-from models.simulation import Rules, Simulation
-from models.world import WARMUP_TICKS, world_of
-from processes.adapters.kalshi.recorded_sessions import load_sessions
+from models.simulation import fill_log as log
+from models.simulation.dataset import WARMUP_TICKS, world_of
+from models.simulation.engine import Rules, Simulation
+from models.simulation.tape import EXECUTED, RecordedSession, Tape, make_tape
+from models.trading.actions import Action, LimitOrderActionSpace, Pricing
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 
 MS = 1_000_000
 LATENCY_NS = 35 * MS + MS // 2  # recordings are in whole milliseconds: nothing arrives with a frame

@@ -11,8 +11,13 @@ from support.local_orders import CRYPTO, TICKER
 
 from ipc.messages import BookSide
 from processes.adapters.kalshi.errors import NotFound
-from processes.adapters.kalshi.orders import AmendOrder, CreateOrder, SelfTrade, TimeInForce
-from processes.adapters.kalshi.rest import KalshiTradingClient
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.order_types import (
+    AmendOrder,
+    CreateOrder,
+    SelfTrade,
+    TimeInForce,
+)
 
 __all__ = ["CALLS", "tour_of_client"]
 

@@ -15,7 +15,7 @@ from ipc.messages import Environment, Message, SessionMark, Trigger
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.normalise import MarketInfo
-from processes.adapters.kalshi.wire_enums import MarketStatus
+from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.collector.feed import BookFeed
 from processes.collector.markets import Markets
 from processes.collector.recovery import Recovery

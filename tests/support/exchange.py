@@ -21,8 +21,8 @@ import websockets
 from support.specs import as_documented, documented
 from support.stack import EARLY
 
-from processes.adapters.kalshi.credentials import Credentials, CredentialsFile
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.credentials import Credentials, CredentialsFile
+from processes.adapters.kalshi.auth.signing import Signer
 from processes.exchange.stream.frames import iso_ms
 
 __all__ = [

@@ -6,7 +6,7 @@ from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.fees import NO_FEES, FeeSchedule
+from models.trading.fees import NO_FEES, FeeSchedule
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.clearing import MarketClearing
 from processes.exchange.core.desk import Desk

@@ -11,8 +11,8 @@ from support.local_exchange import LocalExchange
 from support.local_orders import CRYPTO, ORDERS, TICKER, order
 from support.specs import Specifications
 
-from processes.adapters.kalshi.commands import Channel
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.schemas.commands import Channel
 
 __all__ = ["FRAMES", "tour"]
 

@@ -18,7 +18,7 @@ from support.execution_world import START_MS, World, idle_exchange
 from ipc.clock import Clock, ManualClock
 from ipc.journal import stream_folder
 from ipc.messages import Environment, SessionStarted
-from processes.adapters.kalshi.environments import KalshiTarget
+from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.execution import service
 from processes.execution.service import ExecutionService
 from processes.runtime.config import Settings, load_settings

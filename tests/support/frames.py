@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from processes.adapters.kalshi.wire import (
+from processes.adapters.kalshi.schemas.enums import LegText, LifecycleType
+from processes.adapters.kalshi.schemas.frames import (
     Delta,
     DeltaMsg,
     Lifecycle,
@@ -14,7 +15,6 @@ from processes.adapters.kalshi.wire import (
     Trade,
     TradeMsg,
 )
-from processes.adapters.kalshi.wire_enums import LegText, LifecycleType
 
 Levels = list[tuple[str, str]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from support.postgres import Database
 from support.stored_sessions import loaded, same_sessions
 
-from models.sessions import RecordedSession
-from processes.adapters.kalshi.recorded_sessions import load_sessions
+from models.simulation.tape import RecordedSession
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 from processes.adapters.postgres.archives import load_archive
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
 from processes.recorder.sessions.__main__ import main

@@ -20,9 +20,9 @@ from support.specs import documented
 
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.credentials import Algorithm, Credentials, new_credentials
-from processes.adapters.kalshi.environments import KalshiTarget
-from processes.adapters.kalshi.signing import Signer, real_ms
+from processes.adapters.kalshi.auth.credentials import Algorithm, Credentials, new_credentials
+from processes.adapters.kalshi.auth.environments import KalshiTarget
+from processes.adapters.kalshi.auth.signing import Signer, real_ms
 from processes.exchange.assembly import Rules, assemble
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.ledger import Account

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from support.local_exchange import LocalExchange
 
-from processes.adapters.kalshi.signing import real_ms
+from processes.adapters.kalshi.auth.signing import real_ms
 from processes.exchange.assembly import Rules
 
 __all__ = ["CRYPTO", "ORDERS", "TICKER", "answer", "order", "two_markets"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from models.baselines import BASELINES
-from models.observation import builder_of
-from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest
+from models.observation.builder import builder_of
+from models.policies.baselines import BASELINES
+from models.policies.onnx import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest
 
 __all__ = ["BUYS_YES", "HOLDS", "QUOTES", "beating", "linear_graph", "make_model"]
 

@@ -10,8 +10,8 @@ from ipc import book as b
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid
-from models.fees import FeeSchedule
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
+from models.trading.fees import FeeSchedule
 
 MS = 1_000_000
 NOON_MS = NOON_NS // MS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipc import account_table as a
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
-from models.actions import OrderRequest, affordable_e2, is_buy, side_of
-from models.fees import OrderFees
-from models.portfolio import ASK, BID, apply_fill
-from models.sessions import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
+from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
+from models.trading.actions import OrderRequest, affordable_e2, is_buy, side_of
+from models.trading.fees import OrderFees
+from models.trading.portfolio import ASK, BID, apply_fill
 
 Books = tuple[dict[int, int], dict[int, int]]
 

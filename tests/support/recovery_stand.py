@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from support.kalshi_frames import delta, error, raw, snapshot, subscribed, trade
 
-from processes.adapters.kalshi.wire import Snapshot, decode_frame
+from processes.adapters.kalshi.schemas.frames import Snapshot, decode_frame
 from processes.collector.recovery import (
     ASK_AGAIN_NS,
     REFUSED_AGAIN_NS,

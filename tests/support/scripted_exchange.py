@@ -14,7 +14,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from ipc.messages import Environment
-from processes.adapters.kalshi.environments import KalshiTarget
+from processes.adapters.kalshi.auth.environments import KalshiTarget
 
 __all__ = ["Peer", "scripted_exchange"]
 

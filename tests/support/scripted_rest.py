@@ -9,11 +9,11 @@ import httpx
 from support.kalshi_frames import MARKET
 
 from ipc.messages import BookSide, Environment
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.environments import KalshiTarget
-from processes.adapters.kalshi.orders import CreateOrder
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import Signer
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.environments import KalshiTarget
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.order_types import CreateOrder
 
 __all__ = ["CREATED", "KEY", "MARKET_ROW", "ORDER", "TARGET", "FakeExchange"]
 

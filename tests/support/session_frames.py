@@ -10,7 +10,7 @@ from typing import Any
 from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import format_count, format_price
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
 
 __all__ = ["write_frames"]
 

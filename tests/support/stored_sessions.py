@@ -25,7 +25,7 @@ from ipc.messages import (
     SessionMark,
     SessionStarted,
 )
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.sessions import SessionDataLoader
 from processes.recorder.stream import Stream
 

@@ -8,7 +8,7 @@ from typing import Any
 from support.local_exchange import LocalExchange
 from support.local_orders import answer
 
-from processes.adapters.kalshi.credentials import Credentials
+from processes.adapters.kalshi.auth.credentials import Credentials
 
 __all__ = ["BELOW", "BETWEEN_SHARDS", "KEYS", "SHARDS", "a_key", "money", "moved", "opened"]
 

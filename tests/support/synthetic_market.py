@@ -9,8 +9,8 @@ from support.synthetic_stack import SyntheticStack
 
 from ipc.messages import ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4, format_count, format_price
-from models.actions import Action
-from models.portfolio import Portfolio
+from models.trading.actions import Action
+from models.trading.portfolio import Portfolio
 
 __all__ = ["SyntheticMarket"]
 

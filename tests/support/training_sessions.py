@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from support.model_sessions import random_session
 
-from models.sessions import RecordedSession
+from models.simulation.tape import RecordedSession
 
 __all__ = ["market", "nanoseconds"]
 

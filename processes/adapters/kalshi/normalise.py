@@ -21,21 +21,21 @@ from ipc.book import NO, YES
 from ipc.messages import ActorFill, BookSide, OrderStatus
 from ipc.units import ONE_DOLLAR_E4, PriceGrid, parse_count, parse_money, parse_price
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.payloads import (
-    DeltaMsg,
-    FillMsg,
-    SnapshotMsg,
-    TradeMsg,
-    UserOrderMsg,
-)
-from processes.adapters.kalshi.wire_enums import (
+from processes.adapters.kalshi.schemas.enums import (
     BookSideText,
     LegText,
     MarketStatus,
     OrderStatusText,
     Result,
 )
-from processes.adapters.kalshi.wire_rest import FillRow, Market, OrderRow, Sides
+from processes.adapters.kalshi.schemas.rest import FillRow, Market, OrderRow, Sides
+from processes.adapters.kalshi.schemas.stream_messages import (
+    DeltaMsg,
+    FillMsg,
+    SnapshotMsg,
+    TradeMsg,
+    UserOrderMsg,
+)
 
 __all__ = [
     "ExchangeOrder",

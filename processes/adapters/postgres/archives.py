@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models.sessions import RecordedSession, SessionError
+from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.parquet.archive import ArchiveError, read_events, read_header
 from processes.adapters.postgres.packed_events import partition_of
 from processes.adapters.postgres.queries import load_queries

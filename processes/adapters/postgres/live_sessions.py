@@ -12,8 +12,8 @@ import numpy as np
 
 from ipc.account_table import row_of_words
 from ipc.messages import ActorAction
-from models.rebuilding import ActorLife, LiveMarket
-from models.sessions import RecordedSession
+from models.parity.rebuilding import ActorLife, LiveMarket
+from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.queries import load_queries

@@ -18,8 +18,8 @@ from ipc import book as b
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import PriceGrid, PriceRange
-from models.fees import FeeSchedule, rule_at_ms
-from models.sessions import RecordedSession, SessionError
+from models.simulation.tape import RecordedSession, SessionError
+from models.trading.fees import FeeSchedule, rule_at_ms
 from processes.adapters.parquet.archive import ArchiveError, read_blocks
 from processes.adapters.postgres.packed_events import decode_events, key_of
 from processes.adapters.postgres.queries import load_queries

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from models.runs import ModelRun
-from models.sessions import RecordedSession
+from models.policies.provenance import ModelRun
+from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession, named_session

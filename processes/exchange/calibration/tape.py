@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
 from processes.adapters.kalshi.recordings import read_frames, recording_files
-from processes.adapters.kalshi.wire import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.events import BookChanged, BookReplaced, Event, Traded
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from models.fees import NO_FEES, FeeSchedule
+from models.trading.fees import NO_FEES, FeeSchedule
 from processes.exchange.core.events import EventFeeChanged
 from processes.exchange.core.markets import Market
 from processes.exchange.core.venue import Venue

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ipc.units import LINEAR_CENT, PriceGrid
-from models.fees import FeeSchedule
+from models.trading.fees import FeeSchedule
 from processes.exchange.core.books import BookLog, PublishedBook
 
 __all__ = ["Closing", "Market", "MarketFacts", "MarketStatus", "market_id_of"]

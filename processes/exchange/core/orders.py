@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
-from models.fees import FeeSchedule, OrderFees
+from models.trading.fees import FeeSchedule, OrderFees
 from processes.exchange.core.books import YES
 from processes.exchange.core.ledger import Account
 

@@ -26,9 +26,9 @@ from processes.adapters.kalshi.normalise import (
     levels_of_snapshot,
     trade_of,
 )
-from processes.adapters.kalshi.payloads import DeltaMsg, SnapshotMsg, TradeMsg
 from processes.adapters.kalshi.recordings import RecordedFrame, RecordingError
-from processes.adapters.kalshi.wire import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.stream_messages import DeltaMsg, SnapshotMsg, TradeMsg
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import BookChanged, Traded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from models.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import FeeSchedule, rule_at_ms
 from processes.adapters.kalshi.recordings import RecordedMarket
 from processes.exchange.core.markets import MarketFacts
 

@@ -20,7 +20,7 @@ from processes.adapters.kalshi.recordings import (
     read_frames,
     recording_files,
 )
-from processes.adapters.kalshi.wire import Snapshot
+from processes.adapters.kalshi.schemas.frames import Snapshot
 from processes.runtime.config import ConfigError, Settings
 
 __all__ = ["Item", "Recording", "Step", "load_recordings", "recordings_of", "timeline"]

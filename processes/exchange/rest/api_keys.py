@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from processes.adapters.kalshi.credentials import Algorithm, Credentials
-from processes.adapters.kalshi.signing import PublicKey
+from processes.adapters.kalshi.auth.credentials import Algorithm, Credentials
+from processes.adapters.kalshi.auth.signing import PublicKey
 from processes.exchange.accounts import new_key, new_key_id
 from processes.exchange.core.rejections import bad_request
 from processes.exchange.house import answer, asked

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from processes.adapters.kalshi.signing import KEY_HEADER
+from processes.adapters.kalshi.auth.signing import KEY_HEADER
 from processes.exchange.core.rejections import Rejection, too_many_requests
 from processes.exchange.house import BASE, HOUSE, House, answer
 from processes.exchange.rest.limits import UNMETERED, cost_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from processes.adapters.kalshi.rate_budget import TokenBucket
+from processes.adapters.kalshi.rest.rate_budget import TokenBucket
 
 __all__ = [
     "BALANCE",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ipc.units import ONE_DOLLAR_E4
-from models.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import FeeSchedule, rule_at_ms
 from processes.exchange.core.clearing import MarketClearing
 from processes.exchange.core.closing import close
 from processes.exchange.core.desk import Desk

@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from models.sessions import SessionError
-from processes.adapters.kalshi.recording_lines import RecordingError
+from models.simulation.tape import SessionError
+from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.parquet.archive import ArchiveError
 from processes.adapters.postgres.database import LOST, connect_when_asked
 from processes.adapters.postgres.location import dsn_of

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from models.sessions import SessionError
+from models.simulation.tape import SessionError
 from processes.adapters.parquet.archive import ArchiveWriter, read_blocks, read_header
 from processes.adapters.postgres.archives import header_of
 from processes.adapters.postgres.packed_events import partition_of

@@ -41,9 +41,9 @@ from processes.adapters.kalshi.normalise import (
     trade_of,
 )
 from processes.adapters.kalshi.recordings import RecordedFrame, RecordedMarket, RecordingError
-from processes.adapters.kalshi.subscriptions import Ended, Gap, Subscriptions
-from processes.adapters.kalshi.wire import Delta, Frame, Snapshot, Trade
-from processes.adapters.kalshi.wire_enums import Result
+from processes.adapters.kalshi.schemas.enums import Result
+from processes.adapters.kalshi.schemas.frames import Delta, Frame, Snapshot, Trade
+from processes.adapters.kalshi.stream.subscriptions import Ended, Gap, Subscriptions
 from processes.recorder.stream import SESSION_PRODUCER
 
 __all__ = ["Feed", "Source"]

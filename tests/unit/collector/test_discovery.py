@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processes.adapters.kalshi.wire_enums import MarketStatus
-from processes.adapters.kalshi.wire_rest import Market, PriceRangeText
+from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.rest import Market, PriceRangeText
 from processes.collector.discovery import Discovery, choose
 from processes.runtime.config import load_settings
 

@@ -17,7 +17,7 @@ from support.kalshi_frames import subscribed
 
 from ipc import book as b
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.wire import Delta, Snapshot, Trade, decode_frame
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade, decode_frame
 from processes.collector.recovery import Distrust, Phase
 
 TICKERS = ("A", "B", "C")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipc.units import ONE_DOLLAR_E4
-from models.fees import FeeRule, FeeSchedule
+from models.trading.fees import FeeRule, FeeSchedule
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.group_desk import GroupDesk

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.exchange_core import START_MS, TICKER, Core, ask, bid
 
-from models.fees import FeeSchedule
+from models.trading.fees import FeeSchedule
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import OrderFilled, Traded
 from processes.exchange.core.orders import (

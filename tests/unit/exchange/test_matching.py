@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exchange_core import Core, ask, bid
 
-from models.fees import FeeRule, FeeSchedule
+from models.trading.fees import FeeRule, FeeSchedule
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import BookChanged, OrderFilled, Traded
 from processes.exchange.core.orders import SelfTrade, Status, TimeInForce, UpdateReason

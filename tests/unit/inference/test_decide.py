@@ -6,10 +6,10 @@ from support.actor_rig import Logged
 from support.model_builders import book
 
 from ipc.account_table import new_account
-from models.actions import N_ACTIONS, Action, LimitOrderActionSpace
-from models.baselines import RandomChoice
-from models.decisions import Decisions, masked_argmax
-from models.observation import BUILDERS, DEFAULT, LiveObservationAdapter, observation_hash
+from models.observation.builder import BUILDERS, DEFAULT, LiveObservationAdapter, observation_hash
+from models.policies.baselines import RandomChoice
+from models.policies.interface import Decisions, masked_argmax
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace
 from processes.inference.decide import BATCH, Decider, Question, Reason
 from processes.inference.histories import Histories
 from processes.runtime.config import ConfigError

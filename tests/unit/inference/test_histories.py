@@ -6,7 +6,7 @@ from support.model_builders import SECOND, book
 
 from ipc import book as b
 from ipc.account_table import new_account
-from models.observation import BUILDERS, DEFAULT, LiveObservationAdapter
+from models.observation.builder import BUILDERS, DEFAULT, LiveObservationAdapter
 from processes.inference.histories import Histories
 
 ACCOUNT = new_account(100_000_000)

@@ -9,8 +9,8 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
 from ipc.messages import BookSide, Leg
-from models.actions import Action, LimitOrderActionSpace
-from models.baselines import Hold
+from models.policies.baselines import Hold
+from models.trading.actions import Action, LimitOrderActionSpace
 from processes.inference.decide import Decision, Question, Reason
 from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
 

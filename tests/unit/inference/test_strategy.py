@@ -5,8 +5,8 @@ import pytest
 from support.actor_rig import settings_of
 from support.made_models import BUYS_YES, make_model
 
-from models.baselines import Hold
-from models.policy import DEFAULT_MODEL, OnnxPolicy
+from models.policies.baselines import Hold
+from models.policies.onnx import DEFAULT_MODEL, OnnxPolicy
 from models.registry import Registry
 from processes.inference.strategy import choice_of, differences, strategy_of
 from processes.runtime.config import ConfigError

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from processes.adapters.kalshi.credentials import (
+from processes.adapters.kalshi.auth.credentials import (
     Account,
     Algorithm,
     Credentials,
@@ -25,7 +25,7 @@ from processes.adapters.kalshi.credentials import (
     new_credentials,
     wait_for_credentials,
 )
-from processes.adapters.kalshi.environments import Purpose
+from processes.adapters.kalshi.auth.environments import Purpose
 from processes.runtime.config import ConfigError, Settings, load_settings
 from processes.runtime.run import Stopped
 

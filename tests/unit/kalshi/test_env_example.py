@@ -10,8 +10,8 @@ import pytest
 
 from ipc.endpoints import ENDPOINTS
 from ipc.messages import Environment
-from processes.adapters.kalshi.credentials import load_credentials
-from processes.adapters.kalshi.environments import target_of
+from processes.adapters.kalshi.auth.credentials import load_credentials
+from processes.adapters.kalshi.auth.environments import target_of
 from processes.runtime.config import ConfigError, load_settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ import pytest
 
 from ipc.clock import MarketClockWriter, RealClock
 from ipc.messages import Environment
-from processes.adapters.kalshi.environments import (
+from processes.adapters.kalshi.auth.environments import (
     Purpose,
     clock_of,
     clock_path,

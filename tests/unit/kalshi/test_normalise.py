@@ -28,9 +28,16 @@ from processes.adapters.kalshi.normalise import (
     order_of,
     trade_of,
 )
-from processes.adapters.kalshi.wire import Delta, Fill, Snapshot, Trade, UserOrder, decode_frame
-from processes.adapters.kalshi.wire_enums import MarketStatus
-from processes.adapters.kalshi.wire_rest import (
+from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.frames import (
+    Delta,
+    Fill,
+    Snapshot,
+    Trade,
+    UserOrder,
+    decode_frame,
+)
+from processes.adapters.kalshi.schemas.rest import (
     FillsPage,
     Market,
     MarketReply,

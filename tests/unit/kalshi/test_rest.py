@@ -12,6 +12,7 @@ from support.recordings import needs_wire, wire_folder
 from support.scripted_rest import CREATED, KEY, MARKET_ROW, ORDER, FakeExchange
 
 from ipc.messages import BookSide, OrderStatus
+from processes.adapters.kalshi.auth.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
 from processes.adapters.kalshi.errors import (
     ORDER_ALREADY_EXISTS,
     ApiError,
@@ -20,8 +21,7 @@ from processes.adapters.kalshi.errors import (
     OrderRejected,
     api_error,
 )
-from processes.adapters.kalshi.orders import AmendOrder, CreateOrder, TimeInForce
-from processes.adapters.kalshi.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, verify
+from processes.adapters.kalshi.rest.order_types import AmendOrder, CreateOrder, TimeInForce
 
 
 async def test_a_new_order_is_text_on_the_wire() -> None:

@@ -6,8 +6,15 @@ import asyncio
 
 import pytest
 
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.signature_pool import (
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.signing import (
+    KEY_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    Signer,
+    verify,
+)
+from processes.adapters.kalshi.rest.signature_pool import (
     BREATH,
     LEAD_MS,
     MOST_AHEAD_MS,
@@ -15,13 +22,6 @@ from processes.adapters.kalshi.signature_pool import (
     OLDEST_MS,
     PAUSE,
     SignaturePool,
-)
-from processes.adapters.kalshi.signing import (
-    KEY_HEADER,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    Signer,
-    verify,
 )
 
 KEYS = {algorithm: new_credentials(f"key-{algorithm}", algorithm) for algorithm in Algorithm}

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from processes.adapters.kalshi.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.signing import (
+from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
+from processes.adapters.kalshi.auth.signing import (
     KEY_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from support.kalshi_frames import delta, error, fill, ok, raw, snapshot, subscribed, trade
 from support.recordings import needs_recordings, recordings_folder
 
-from processes.adapters.kalshi.subscriptions import (
+from processes.adapters.kalshi.schemas.frames import Channel, decode_frame
+from processes.adapters.kalshi.stream.subscriptions import (
     Ended,
     Gap,
     Ready,
@@ -21,7 +22,6 @@ from processes.adapters.kalshi.subscriptions import (
     SubscriptionEvent,
     Subscriptions,
 )
-from processes.adapters.kalshi.wire import Channel, decode_frame
 
 BOOK = "orderbook_delta"
 

@@ -9,15 +9,15 @@ import msgspec
 import pytest
 
 from ipc.messages import Environment
-from processes.adapters.kalshi.credentials import (
+from processes.adapters.kalshi.auth.credentials import (
     Account,
     Algorithm,
     CredentialsFile,
     credentials_path,
     new_credentials,
 )
-from processes.adapters.kalshi.rest import KalshiTradingClient
-from processes.adapters.kalshi.signing import KEY_HEADER
+from processes.adapters.kalshi.auth.signing import KEY_HEADER
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
 
 PEM = new_credentials("key", Algorithm.ED25519).private_key_pem()
 KEYS = {

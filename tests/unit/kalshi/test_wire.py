@@ -10,9 +10,9 @@ import pytest
 from support.kalshi_frames import MARKET, delta, error, fill, ok, raw, snapshot, subscribed, trade
 from support.recordings import needs_wire, wire_folder
 
-from processes.adapters.kalshi import wire
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.wire_enums import LegText, LifecycleType, OrderStatusText
+from processes.adapters.kalshi.schemas import frames as wire
+from processes.adapters.kalshi.schemas.enums import LegText, LifecycleType, OrderStatusText
 
 USER_ORDER = {
     "order_id": "o-1",

@@ -15,18 +15,18 @@ from support.order_logs import log_of, log_row
 from support.recordings import needs_recordings, recordings_folder
 
 from ipc import book as b
-from models.actions import Action, Pricing
-from models.baselines import RandomChoice
 from models.evaluation.attribution import Attribution, Ending, attribute
 from models.evaluation.mids import UNKNOWN
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
-from models.fees import FeeRule, FeeSchedule
-from models.fill_log import MAKER, TAKER
-from models.policy import load_strategy
-from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules
-from models.world import World, world_of
-from processes.adapters.kalshi.recorded_sessions import load_sessions
+from models.policies.baselines import RandomChoice
+from models.policies.onnx import load_strategy
+from models.simulation.dataset import World, world_of
+from models.simulation.engine import Rules
+from models.simulation.fill_log import MAKER, TAKER
+from models.simulation.tape import RecordedSession, make_tape
+from models.trading.actions import Action, Pricing
+from models.trading.fees import FeeRule, FeeSchedule
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 
 WON = Ending(10_000, 0, 0, int(FeeRule.AUGUST_2026), 0)
 BUY_YES, SELL_YES = Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT

@@ -13,9 +13,9 @@ import pytest
 from support.made_recording import write_recording
 
 from models import evaluate
-from models.baselines import BASELINES
-from models.policy import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE
-from processes.adapters.kalshi.recorded_sessions import load_sessions
+from models.policies.baselines import BASELINES
+from models.policies.onnx import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 from processes.adapters.parquet.archive import ArchiveWriter
 from processes.adapters.postgres.archives import ArchiveHeader
 from processes.adapters.postgres.sessions import StoredMarket, StoredSession

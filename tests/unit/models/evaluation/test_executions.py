@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from support.order_logs import SECOND, log_of, log_row
 
-from models.actions import Action
 from models.evaluation.executions import (
     Holding,
     Markout,
@@ -20,7 +19,8 @@ from models.evaluation.executions import (
     turnover_e6,
 )
 from models.evaluation.mids import UNKNOWN
-from models.fill_log import ARRIVED, MAKER, RESTED, TAKER
+from models.simulation.fill_log import ARRIVED, MAKER, RESTED, TAKER
+from models.trading.actions import Action
 
 SELL_YES, BUY_NO, SELL_NO = list(Action)[2:]
 

@@ -10,9 +10,9 @@ from support.recordings import needs_recordings, recordings_folder
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
 from models.evaluation.mids import UNKNOWN, market_mids, mid_before
-from models.sessions import RecordedSession, make_tape
-from models.world import world_of
-from processes.adapters.kalshi.recorded_sessions import load_sessions
+from models.simulation.dataset import world_of
+from models.simulation.tape import RecordedSession, make_tape
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 
 YES, NO = b.YES, b.NO
 

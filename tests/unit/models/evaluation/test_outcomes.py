@@ -8,17 +8,17 @@ import pytest
 from support.model_sessions import MS, SessionBuilder, random_session
 
 from ipc import book as b
-from models.actions import Action, Mask, Pricing
-from models.decisions import Decisions, Observations
 from models.evaluation.attribution import Attribution
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
-from models.fees import NO_FEES
-from models.fill_log import ARRIVED, COUNT_E2, KIND, MAKER, RESTED, TAKER
-from models.observation import DEFAULT, OBSERVATION_V2, builder_of
-from models.order_words import FILLED_E2, MAKER_FILLS, TAKER_FILLS
-from models.sessions import RecordedSession, make_tape
-from models.simulation import Rules, Simulation
-from models.world import WARMUP_TICKS, world_of
+from models.observation.builder import DEFAULT, OBSERVATION_V2, builder_of
+from models.policies.interface import Decisions, Observations
+from models.simulation.dataset import WARMUP_TICKS, world_of
+from models.simulation.engine import Rules, Simulation
+from models.simulation.fill_log import ARRIVED, COUNT_E2, KIND, MAKER, RESTED, TAKER
+from models.simulation.order_state import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.simulation.tape import RecordedSession, make_tape
+from models.trading.actions import Action, Mask, Pricing
+from models.trading.fees import NO_FEES
 
 AGGRESSIVE = Rules(pricing=Pricing.AGGRESSIVE, latencies_ns=(20 * MS,))
 BUY_YES, SELL_YES = Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT

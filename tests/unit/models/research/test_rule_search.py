@@ -10,7 +10,7 @@ from support.training_sessions import market
 
 from models.evaluation.outcomes import Worlds
 from models.learning.settings import Settings
-from models.learning.training import Split
+from models.learning.splits import Split
 from models.research import rule_search
 from models.research.rule_variants import RulePolicy, favourite, maker
 

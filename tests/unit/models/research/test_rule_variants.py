@@ -11,9 +11,9 @@ from support.model_builders import book
 from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
-from models.actions import Action, LimitOrderActionSpace
-from models.observation import LiveObservationAdapter
+from models.observation.builder import LiveObservationAdapter
 from models.research.rule_variants import VARIANTS, RulePolicy, favourite, follower, maker
+from models.trading.actions import Action, LimitOrderActionSpace
 
 WIDE = ({47: 100}, {48: 120})  # 47 to 52 cents, a little heavier on the ask side
 NARROW = ({50: 100}, {49: 120})

@@ -1,0 +1,1 @@
+"""What a policy sees: schemas as data, and one builder for live and training."""

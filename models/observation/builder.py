@@ -1,0 +1,299 @@
+"""The one builder of observations, live and in training.
+
+Two kernels: `observe_tick` makes the book's share of one tick and moves the market's history to it;
+`observe_account` joins it with the account's share. The first runs once per tick of a session,
+whatever is decided there; the second once per decision. Which schema they build is the builder's
+code: a new schema is one file beside `observation_v3` and a line in `BUILDERS`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import account_table as a
+from ipc import book as b
+from models.kernel import kernel
+from models.observation.schema import OBSERVATION_V1, ZONE, Schema
+from models.observation.v1_account import (
+    order_features,
+    portfolio_features,
+    position_value,
+    valuation_mid_e4,
+)
+from models.observation.v1_book import (
+    BOOK_SIZE,
+    HISTORY,
+    activity_of,
+    clean,
+    market_features,
+    mid_cents,
+    momentum_of,
+    temporal_features,
+)
+from models.observation.v2 import OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
+from models.observation.v3 import (
+    FLOATS_V3,
+    OBSERVATION_V3,
+    TICK_SIZE_V3,
+    account_v3,
+    tick_v3,
+)
+
+__all__ = [
+    "BUILDERS",
+    "DEFAULT",
+    "FLOATS",
+    "HOUR_NS",
+    "INTS",
+    "MOST",
+    "OBSERVATION_V1",
+    "OBSERVATION_V2",
+    "OBSERVATION_V3",
+    "TOTAL",
+    "Builder",
+    "LiveObservationAdapter",
+    "Observation",
+    "Schema",
+    "TickHistory",
+    "ZoneClock",
+    "builder_of",
+    "observation_hash",
+    "observe_account",
+    "observe_tick",
+    "observe_with",
+]
+
+Observation = npt.NDArray[np.float32]
+
+V1: Final = 1  # codes of the builders
+V2: Final = 2
+V3: Final = 3
+MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2, TICK_SIZE_V3)
+MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size, OBSERVATION_V3.size)  # floats
+INTS: Final = HISTORY + 1  # words of a history
+FLOATS: Final = max(2 * HISTORY, FLOATS_V3)
+TOTAL: Final = HISTORY  # its word that counts ticks
+HOUR_NS: Final = 3_600_000_000_000
+_NS: Final = 1_000_000_000
+_DAY_S: Final = 86_400
+_THURSDAY: Final = 3  # 1 January 1970, Monday = 0
+
+
+class Builder(NamedTuple):
+    """One schema and what its kernels make: `tick_size` floats of a tick, then the account's."""
+
+    schema: Schema
+    code: int
+    tick_size: int
+
+    @property
+    def size(self) -> int:
+        """Floats in one observation."""
+        return self.schema.size
+
+
+BUILDERS: Final = {
+    builder.schema.name: builder
+    for builder in (
+        Builder(OBSERVATION_V1, V1, BOOK_SIZE),
+        Builder(OBSERVATION_V2, V2, TICK_SIZE_V2),
+        Builder(OBSERVATION_V3, V3, TICK_SIZE_V3),
+    )
+}
+DEFAULT: Final = BUILDERS[OBSERVATION_V1.name]
+
+
+def builder_of(name: str) -> Builder:
+    """The builder of a schema; `ValueError` names those that there are."""
+    if name not in BUILDERS:
+        raise ValueError(
+            f"observation schema {name!r} is not known, allowed: {', '.join(BUILDERS)}"
+        )
+    return BUILDERS[name]
+
+
+class TickHistory:
+    """What one market's ticks before the current one left; arrays that kernels change in place."""
+
+    def __init__(self, builder: Builder = DEFAULT) -> None:
+        self.ints = np.zeros(INTS, np.int64)
+        self.floats = np.zeros(FLOATS)
+        self.features = np.zeros(builder.tick_size, np.float32)  # of the last tick
+
+    @property
+    def ticks(self) -> int:
+        """Since the start, those forgotten included."""
+        return int(self.ints[TOTAL])
+
+    def clear(self) -> None:
+        """Start anew: the next tick is the first."""
+        self.ints[TOTAL] = 0
+
+
+@njit(cache=True)
+def _push(ints: Any, floats: Any, now_ns: int, act: float, mid: float) -> None:
+    """Append a tick, forgetting the oldest of ten."""
+    at = ints[TOTAL]
+    if at >= HISTORY:
+        at = HISTORY - 1
+        for i in range(at):
+            ints[i] = ints[i + 1]
+            floats[i], floats[HISTORY + i] = floats[i + 1], floats[HISTORY + i + 1]
+    ints[at] = now_ns
+    floats[at], floats[HISTORY + at] = act, mid
+
+
+@njit(cache=True)
+def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: Any) -> None:
+    """Features 0..34 of OBSERVATION_V1, then the tick joins the history."""
+    now_ns = row[b.RECV_NS]
+    count = min(ints[TOTAL], HISTORY)
+    acts, mids = floats[:HISTORY], floats[HISTORY : 2 * HISTORY]
+    gap_s = (now_ns - ints[count - 1]) / 1e9 if count > 0 else 0.0
+    local_s = now_ns // _NS + zone_offset_s
+    act, mid = activity_of(row), mid_cents(row)
+    market_features(row, features)
+    temporal_features(
+        now_ns,
+        gap_s,
+        local_s // 3600 % 24,
+        (local_s // _DAY_S + _THURSDAY) % 7,
+        act,
+        momentum_of(mids, count, mid),
+        mid,
+        ints,
+        acts,
+        mids,
+        count,
+        features,
+    )
+    _push(ints, floats, now_ns, act, mid)
+
+
+@njit(cache=True)
+def observe_tick(
+    code: int, row: b.Row, zone_offset_s: int, ints: Any, floats: Any, out: Any
+) -> None:
+    """A tick's features into `out` (float32), by the builder's code; the history moves to it.
+
+    Market time is the row's receive time; `zone_offset_s` is the schema's zone at that moment.
+    """
+    features = np.empty(MOST_TICK)
+    if code == V1:
+        _tick_v1(row, zone_offset_s, ints, floats, features)
+    elif code == V2:
+        tick_v2(row, ints[TOTAL] == 0, ints, floats, features)
+    else:
+        tick_v3(row, ints[TOTAL], ints, floats, features)
+    ints[TOTAL] += 1
+    for i in range(len(out)):
+        out[i] = clean(features[i])
+
+
+@njit(cache=True)
+def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out: Any) -> None:
+    """The whole observation into `out` (float32): a tick's features and the account's of now."""
+    observe_with(code, tick, row, account, np.empty(MOST), out)
+
+
+@kernel
+def observe_with(
+    code: int, tick: Any, row: b.Row, account: a.AccountRow, features: Any, out: Any
+) -> None:
+    """`observe_account` with scratch of its caller: float64[MOST] whose content means nothing."""
+    if code == V1:
+        mid_e4 = valuation_mid_e4(row)
+        cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]
+        value_e6 = position_value(position_e2, mid_e4)
+        basis_e6 = account[a.COST_BASIS_E6]
+        portfolio_features(cash_e6, position_e2, basis_e6, value_e6, cash_e6 + value_e6, features)
+        order_features(account, mid_e4, row[b.RECV_NS], features)
+    elif code == V2:
+        account_v2(row, account, features)
+    else:
+        account_v3(row, account, features)
+    n = len(tick)
+    for i in range(n):
+        out[i] = tick[i]
+    for i in range(n, len(out)):
+        out[i] = clean(features[i])
+
+
+class ZoneClock:
+    """The schema zone's offset from UTC, looked up once per hour of market time."""
+
+    def __init__(self, zone: str = ZONE) -> None:
+        self._zone = ZoneInfo(zone)
+        self._offsets: dict[int, int] = {}
+
+    def offset_s(self, ts_ns: int) -> int:
+        """Seconds to add to UTC."""
+        hour = ts_ns // HOUR_NS
+        if hour not in self._offsets:
+            delta = datetime.fromtimestamp(3600 * hour, UTC).astimezone(self._zone).utcoffset()
+            self._offsets[hour] = 0 if delta is None else int(delta.total_seconds())
+        return self._offsets[hour]
+
+
+def observation_hash(observation: Observation) -> str:
+    """16 hex digits over an observation's bytes."""
+    return blake2b(observation.tobytes(), digest_size=8).hexdigest()
+
+
+class LiveObservationAdapter:
+    """The live book and account as the training observation: keeps each market's tick history.
+
+    A history starts anew with every accepted snapshot (without one no book is LIVE again), and when
+    the row is another market's or another writer's.
+    """
+
+    def __init__(self, builder: Builder = DEFAULT) -> None:
+        self.builder = builder
+        self._clock = ZoneClock()
+        self._histories: dict[str, TickHistory] = {}
+        self._lives: dict[str, tuple[int, int, int]] = {}
+
+    def tick(self, ticker: str, row: b.Row) -> int:
+        """Evaluate a market's tick row -> the number of its ticks before this one."""
+        history = self._history(ticker, row)
+        before = history.ticks
+        observe_tick(
+            self.builder.code,
+            row,
+            self._clock.offset_s(int(row[b.RECV_NS])),
+            history.ints,
+            history.floats,
+            history.features,
+        )
+        return before
+
+    def observe(
+        self, ticker: str, row: b.Row, account: a.AccountRow, out: Observation | None = None
+    ) -> Observation:
+        """The observation of the tick just evaluated, float32[size]; `out` saves the allocation.
+
+        `KeyError` for a market that never ticked.
+        """
+        if out is None:
+            out = np.empty(self.builder.size, np.float32)
+        observe_account(self.builder.code, self._histories[ticker].features, row, account, out)
+        return out
+
+    def forget(self, ticker: str) -> None:
+        """Drop a market's history, e.g. when it has closed."""
+        self._histories.pop(ticker, None)
+        self._lives.pop(ticker, None)
+
+    def _history(self, ticker: str, row: b.Row) -> TickHistory:
+        life = (int(row[b.GENERATION]), int(row[b.MARKET]), int(row[b.LIVE_EVENT_NO]))
+        if self._lives.get(ticker) != life:
+            self._lives[ticker] = life
+            self._histories[ticker] = TickHistory(self.builder)
+        return self._histories[ticker]

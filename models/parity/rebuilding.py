@@ -1,0 +1,263 @@
+"""Decisions of a live session rebuilt from its recording, float by float.
+
+Every tick that the actor recorded is made again from the session's events, every decision's account
+from the recorded account versions; then observation, mask and action must be those of the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ipc import book as b
+from ipc.account_table import AccountRow
+from ipc.messages import ActorAction
+from models.observation.builder import BUILDERS, DEFAULT, Builder, observation_hash, observe_account
+from models.policies.interface import Policy, masked_argmax
+from models.simulation.replay import columns_of, walk_to, zone_offsets
+from models.simulation.tape import RecordedSession, SessionError
+from models.trading.actions import Action, LimitOrderActionSpace
+
+__all__ = ["ActorLife", "Difference", "LiveMarket", "Report", "rebuild"]
+
+Words = npt.NDArray[np.int64]
+KEPT: Final = 20  # differences that are told; the others are counted
+
+
+class ActorLife(NamedTuple):
+    """What one run of the actor recorded of one market, in order."""
+
+    tick_nos: Words  # event numbers
+    histories: Words  # ticks before each
+    decisions: Sequence[ActorAction]
+
+
+class LiveMarket(NamedTuple):
+    """One market of a live session; `accounts` are the versions that its decisions read."""
+
+    session: RecordedSession
+    lives: Sequence[ActorLife]
+    accounts: Mapping[int, AccountRow]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Where a decision and its rebuilding part; `features` as (name, recorded, rebuilt)."""
+
+    ticker: str
+    event_no: int
+    what: str
+    recorded: str
+    rebuilt: str
+    features: tuple[tuple[str, float, float], ...] = ()
+
+    def lines(self) -> list[str]:
+        """For people: the difference, then feature by feature."""
+        head = f"{self.ticker} event {self.event_no}: {self.what}: "
+        named = [f"  {name}: recorded {r!r}, rebuilt {m!r}" for name, r, m in self.features]
+        return [f"{head}recorded {self.recorded}, rebuilt {self.rebuilt}", *named]
+
+
+class Report:
+    """Counts, and the first differences."""
+
+    def __init__(self) -> None:
+        self.ticks = self.decisions = self.without_account = self.recomputed = 0
+        self.different = 0
+        self.max_logit_difference = 0.0
+        self.first: list[Difference] = []
+
+    def differs(self, difference: Difference) -> None:
+        """Note one."""
+        self.different += 1
+        if len(self.first) < KEPT:
+            self.first.append(difference)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = [line for difference in self.first for line in difference.lines()]
+        counts = (
+            f"{self.ticks} ticks, {self.decisions} decisions, of which {self.without_account} "
+            f"without an account; actions of {self.recomputed} recomputed by their model, "
+            f"largest difference of a logit {self.max_logit_difference:.3g}"
+        )
+        return [*told, counts, f"{self.different} differences"]
+
+
+class _Rows(NamedTuple):
+    """Ticks made again."""
+
+    rows: Words
+    features: npt.NDArray[np.float32]
+    histories: Words
+    found: int
+
+
+def rebuild(
+    market: LiveMarket,
+    space: LimitOrderActionSpace,
+    policies: Mapping[str, Policy],
+    report: Report,
+) -> None:
+    """Check every decision of one market; `policies` by model hash recompute logits."""
+    for life in market.lives:
+        by_builder = _by_builder(life)
+        made = {b.code: _rows(market.session, life.tick_nos, b) for b, _ in by_builder}
+        first = made[by_builder[0][0].code]
+        report.ticks += len(life.tick_nos)
+        if first.found < len(life.tick_nos):
+            event_no = int(life.tick_nos[first.found])
+            report.differs(_plain(market, event_no, "tick", "an event", "no such event"))
+        _check_histories(market, life, first, report)
+        places = {int(no): i for i, no in enumerate(life.tick_nos[: first.found])}
+        for builder, decisions in by_builder:
+            for decision in decisions:
+                check = _Check(market, space, policies, report, decision, builder)
+                check.run(made[builder.code], places)
+
+
+def _by_builder(life: ActorLife) -> list[tuple[Builder, list[ActorAction]]]:
+    """Decisions by what made their observations, told by their length; one entry at least.
+
+    A switch may bring a model of another schema, a shadow may have one of its own. Who recorded no
+    observation is taken to have seen what the first did that recorded one.
+    """
+    sizes = {4 * builder.size: builder for builder in BUILDERS.values()}
+    lengths = [len(d.observation) for d in life.decisions if d.observation]
+    usual = sizes.get(lengths[0], DEFAULT) if lengths else DEFAULT
+    found: dict[int, tuple[Builder, list[ActorAction]]] = {}
+    for decision in life.decisions:
+        builder = sizes.get(len(decision.observation), usual)
+        found.setdefault(builder.code, (builder, []))[1].append(decision)
+    return list(found.values()) or [(usual, [])]
+
+
+def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
+    events = columns_of(session.events)
+    row = b.new_row(session.grid.size, session.grid)
+    row[b.CLOSE_MS] = session.close_ms
+    n = len(tick_nos)
+    rows = np.zeros((n, b.HEADER + 2 * session.grid.size), np.int64)
+    features, histories = np.zeros((n, builder.tick_size), np.float32), np.zeros(n, np.int64)
+    if not n or not len(events.kind):
+        return _Rows(rows, features, histories, 0)
+    offsets, first_hour = zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
+    found, status = walk_to(
+        builder.code, row, events, tick_nos, offsets, first_hour, rows, features, histories
+    )
+    if status != b.OK:
+        event_no, reason = int(events.event_no[found]), b.Status(status).name
+        raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
+    return _Rows(rows, features, histories, found)
+
+
+def _plain(
+    market: LiveMarket, event_no: int, what: str, recorded: object, rebuilt: object
+) -> Difference:
+    return Difference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
+
+
+def _check_histories(market: LiveMarket, life: ActorLife, made: _Rows, report: Report) -> None:
+    """A run begins with no history; later the number of ticks before must be the recorded one."""
+    for i in np.flatnonzero(life.histories[: made.found] != made.histories[: made.found]):
+        counts = int(life.histories[i]), int(made.histories[i])
+        report.differs(_plain(market, int(life.tick_nos[i]), "ticks before", *counts))
+
+
+class _Check:
+    """One decision."""
+
+    def __init__(
+        self,
+        market: LiveMarket,
+        space: LimitOrderActionSpace,
+        policies: Mapping[str, Policy],
+        report: Report,
+        decision: ActorAction,
+        builder: Builder,
+    ) -> None:
+        self._market = market
+        self._space = space
+        self._policies = policies
+        self._report = report
+        self._decision = decision
+        self._builder = builder
+
+    def run(self, made: _Rows, places: Mapping[int, int]) -> None:
+        """Observation, mask and action."""
+        decision, report = self._decision, self._report
+        report.decisions += 1
+        if not decision.observation_hash:
+            report.without_account += 1
+            return
+        at = places.get(decision.event_no)
+        account = self._market.accounts.get(decision.account_version)
+        floats = len(decision.observation) // 4
+        if floats and floats != self._builder.size:
+            known = ", ".join(f"{name} {builder.size}" for name, builder in BUILDERS.items())
+            self._differs("observation", f"{floats} floats", f"by none of the schemas: {known}")
+        elif at is None:
+            self._differs("tick", "decided on", "not among the ticks")
+        elif account is None:
+            self._differs("account", f"version {decision.account_version}", "no such version")
+        else:
+            self._compare(made.features[at], made.rows[at], account)
+
+    def _compare(self, features: npt.NDArray[np.float32], row: b.Row, account: AccountRow) -> None:
+        decision, observation = self._decision, np.zeros(self._builder.size, np.float32)
+        observe_account(self._builder.code, features, row, account, observation)
+        hashed, mask = observation_hash(observation), self._space.mask(row, account)
+        if hashed != decision.observation_hash:
+            self._report.differs(self._named(observation, hashed))
+        if tuple(mask.tolist()) != decision.mask:
+            self._differs("mask", decision.mask, tuple(mask.tolist()))
+        action = self._action(observation, mask, row, account)
+        if action != decision.action:
+            self._differs("action", decision.action_name, action.name)
+
+    def _named(self, observation: npt.NDArray[np.float32], hashed: str) -> Difference:
+        """An observation's difference, by the names of its features where they are recorded."""
+        decision = self._decision
+        seen = np.frombuffer(decision.observation, np.dtype("<f4"))
+        apart: tuple[tuple[str, float, float], ...] = ()
+        if len(seen) == self._builder.size:
+            numbers = np.flatnonzero(seen.view(np.int32) != observation.view(np.int32))
+            names = self._builder.schema.names
+            apart = tuple((names[i], float(seen[i]), float(observation[i])) for i in numbers)
+        return Difference(
+            self._market.session.ticker,
+            decision.event_no,
+            "observation",
+            decision.observation_hash,
+            hashed,
+            apart,
+        )
+
+    def _action(
+        self,
+        observation: npt.NDArray[np.float32],
+        mask: npt.NDArray[np.bool_],
+        row: b.Row,
+        account: AccountRow,
+    ) -> Action:
+        """By the model itself where it is at hand, else by the recorded logits."""
+        decision = self._decision
+        if not decision.logits:
+            return Action.HOLD
+        logits = np.array([decision.logits], np.float32)
+        policy = self._policies.get(decision.model_hash)
+        if policy is not None:
+            self._report.recomputed += 1
+            made = policy.decide(observation[None], mask[None]).logits
+            apart = float(np.abs(made - logits).max())
+            self._report.max_logit_difference = max(self._report.max_logit_difference, apart)
+            logits = made
+        best = int(masked_argmax(logits, mask[None])[0])
+        order = self._space.order_for(best, row, account) if mask[best] else None
+        return Action.HOLD if order is None else order.action
+
+    def _differs(self, what: str, recorded: object, rebuilt: object) -> None:
+        self._report.differs(_plain(self._market, self._decision.event_no, what, recorded, rebuilt))

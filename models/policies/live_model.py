@@ -1,0 +1,148 @@
+"""Which model is live and which shadows it: one small file that inference follows.
+
+`<data_dir>/models/active.json` is written by `models.registry` alone, aside and then renamed: half
+of it is never read. Where there is none, the shipped model is live.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from models.policies.onnx import (
+    DEFAULT_ID,
+    DEFAULT_MODEL,
+    ModelError,
+    OnnxPolicy,
+    model_folder,
+    read_manifest,
+)
+from models.trading.actions import N_ACTIONS
+
+__all__ = [
+    "Active",
+    "Change",
+    "Deed",
+    "Entry",
+    "Stamp",
+    "active_path",
+    "load_entry",
+    "read_active",
+    "shipped",
+    "stamp_of",
+]
+
+VERSION: Final = 1
+
+Stamp = tuple[int, int, int]  # (inode, mtime_ns, size): every command makes another one
+
+
+class Deed(StrEnum):
+    """What a command did."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    SHADOW = "shadow"
+    SHADOW_OFF = "shadow off"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One model, by name and by the bytes that were looked at when it was chosen."""
+
+    model_id: str
+    onnx_sha256: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One command; `override` is the reason given where the comparison did not allow it."""
+
+    at_ns: int
+    deed: Deed
+    model: Entry | None
+    override: str | None = None
+
+
+class Active(msgspec.Struct, frozen=True):
+    """What inference runs; `before` are those that a rollback brings back, the newest last."""
+
+    live: Entry
+    shadow: Entry | None = None
+    before: tuple[Entry, ...] = ()
+    history: tuple[Change, ...] = ()
+    version: int = VERSION
+
+
+def active_path(data_dir: Path) -> Path:
+    """Where the state lies."""
+    return data_dir / "models" / "active.json"
+
+
+def stamp_of(data_dir: Path) -> Stamp | None:
+    """Tells one state's file from the next without reading it; None while there is none."""
+    try:
+        found = active_path(data_dir).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def shipped() -> Entry:
+    """The model that this code ships."""
+    return Entry(DEFAULT_ID, read_manifest(DEFAULT_MODEL).onnx_sha256)
+
+
+def _present(entry: Entry) -> Entry:
+    """The shipped model is whichever this code ships; every other one is bound to its bytes."""
+    return shipped() if entry.model_id == DEFAULT_ID else entry
+
+
+def read_active(data_dir: Path) -> Active:
+    """The state; `ModelError` when its file means nothing."""
+    path = active_path(data_dir)
+    try:
+        active = msgspec.json.decode(path.read_bytes(), type=Active)
+    except FileNotFoundError:
+        return Active(shipped())
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        raise ModelError(f"registry: {path} cannot be read: {error}") from None
+    if active.version != VERSION:
+        raise ModelError(f"registry: {path} is version {active.version}, this code has {VERSION}")
+    return msgspec.structs.replace(
+        active,
+        live=_present(active.live),
+        shadow=_present(active.shadow) if active.shadow else None,
+        before=tuple(_present(entry) for entry in active.before),
+    )
+
+
+def load_entry(entry: Entry, data_dir: Path) -> OnnxPolicy:
+    """The very model that was chosen, once it has answered.
+
+    `ModelError` when its folder holds another by now, or when it cannot answer.
+    """
+    policy = OnnxPolicy(model_folder(entry.model_id, data_dir))
+    theirs, name = policy.manifest.onnx_sha256, policy.manifest.model_id
+    if name != entry.model_id:  # decisions name the manifest's
+        raise ModelError(f"model {entry.model_id!r}: its manifest says {name!r}")
+    if theirs != entry.onnx_sha256:
+        raise ModelError(
+            f"model {entry.model_id!r}: sha256 is {theirs}, chosen was {entry.onnx_sha256}"
+        )
+    _ask(policy)
+    return policy
+
+
+def _ask(policy: OnnxPolicy) -> None:
+    """One market and several go different ways through ONNX Runtime: both must answer."""
+    for markets in (1, 2):
+        nothing = np.zeros((markets, policy.builder.size), np.float32)
+        try:
+            answers = policy.decide(nothing, np.ones((markets, N_ACTIONS), np.bool_))
+        except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
+            raise ModelError(f"{policy.model} cannot decide {markets} at once: {error}") from None
+        if not np.isfinite(answers.logits).all():
+            raise ModelError(f"{policy.model} answers {answers.logits[0]}")

@@ -1,0 +1,242 @@
+"""Strategies behind one interface: observations and masks in, actions out.
+
+`load_strategy` reads `RL_ACTOR_STRATEGY`: `onnx:<model>` is an exported policy with its manifest,
+`baseline:<name>` a rule of `models.policies.baselines`. A model runs only when its manifest names
+the schema that this code builds and the hash of the very file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+
+from models.observation.builder import Builder, builder_of
+from models.policies.baselines import BASELINES
+from models.policies.interface import Decisions, Observations, Policy, masked_argmax
+from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing
+
+__all__ = [
+    "DEFAULT_ID",
+    "DEFAULT_MODEL",
+    "MANIFEST_FILE",
+    "MANIFEST_VERSION",
+    "MODEL_FILE",
+    "Decisions",
+    "Manifest",
+    "ModelError",
+    "OnnxPolicy",
+    "Override",
+    "Policy",
+    "load_strategy",
+    "masked_argmax",
+    "model_folder",
+    "read_manifest",
+    "write_all_aside",
+    "write_aside",
+]
+
+DEFAULT_ID: Final = "default"
+DEFAULT_MODEL: Final = Path(__file__).parents[1] / "default"
+MODEL_FILE: Final = "policy.onnx"
+MANIFEST_FILE: Final = "manifest.json"
+MANIFEST_VERSION: Final = 1
+
+
+class ModelError(ValueError):
+    """A model that must not run: which, and why."""
+
+
+class Override(msgspec.Struct, frozen=True):
+    """Why a model became live although it does not beat `not_beaten`."""
+
+    reason: str
+    not_beaten: tuple[str, ...]
+    at_ns: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What an exported model says of itself; written by the exporter, never by hand.
+
+    `override` alone is the registry's.
+    """
+
+    version: int
+    model_id: str
+    observation_schema: str
+    observation_hash: str
+    action_hash: str
+    onnx_sha256: str
+    pricing: Pricing
+    contract_size_e2: int
+    market_cash_e6: int
+    throttle_ms: int
+    algorithm: str
+    timesteps: int
+    seed: int
+    hyper_parameters: dict[str, str | int | float | bool | None]
+    environments: tuple[str, ...]
+    split: dict[str, tuple[str, ...]]
+    max_difference: float
+    checked_observations: int
+    libraries: dict[str, str]
+    revision: str
+    evaluation: dict[str, float]
+    override: Override | None = None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """A model's manifest; `ModelError` names the file and what is wrong with it."""
+    path = folder / MANIFEST_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        raise ModelError(f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
+
+
+def write_aside(path: Path, content: msgspec.Struct) -> None:
+    """Write JSON aside, then rename: whoever reads meanwhile has the old file whole, or the new."""
+    write_all_aside({path: content})
+
+
+def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
+    """The same for several files: none is replaced before all are written."""
+    asides = {path: path.with_name(f".{path.name}.new") for path in contents}
+    try:
+        for path, content in contents.items():
+            text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+            with asides[path].open("wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, aside in asides.items():
+            aside.rename(path)
+    finally:
+        for aside in asides.values():
+            aside.unlink(missing_ok=True)
+
+
+def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:
+    if theirs != ours:
+        raise ModelError(f"model {folder.name!r}: {what} is {theirs}, this code has {ours}")
+
+
+def _builder(folder: Path, manifest: Manifest) -> Builder:
+    """What makes the observations that the model was trained on."""
+    try:
+        return builder_of(manifest.observation_schema)
+    except ValueError as error:
+        raise ModelError(f"model {folder.name!r}: {error}") from None
+
+
+def _check(folder: Path, manifest: Manifest, builder: Builder) -> bytes:
+    """The model's bytes, once everything that the manifest claims holds."""
+    schema = builder.schema
+    _refuse_difference(folder, "manifest version", str(manifest.version), str(MANIFEST_VERSION))
+    _refuse_difference(folder, "observation schema hash", manifest.observation_hash, schema.hash)
+    _refuse_difference(folder, "action schema hash", manifest.action_hash, ACTION_SCHEMA_HASH)
+    path = folder / MODEL_FILE
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != manifest.onnx_sha256:
+        raise ModelError(
+            f"model {folder.name!r}: sha256 of {MODEL_FILE} is {sha256}, "
+            f"its manifest says {manifest.onnx_sha256}"
+        )
+    return data
+
+
+class OnnxPolicy:
+    """ONNX Runtime on one thread; a single observation goes through buffers bound in advance."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest = read_manifest(folder)
+        self.builder = _builder(folder, self.manifest)
+        data = _check(folder, self.manifest, self.builder)
+        self.model = f"onnx:{self.manifest.model_id}"
+        self.model_hash = self.manifest.onnx_sha256[:16]
+        self._session = _session(folder, data, self.builder.size)
+        self._observation = np.zeros((1, self.builder.size), np.float32)
+        self._logits = np.zeros((1, N_ACTIONS), np.float32)
+        self._value = np.zeros(1, np.float32)  # what the graph gives as [1, 1]
+        self._binding = self._bind()
+
+    def _bind(self) -> ort.IOBinding:
+        binding = self._session.io_binding()
+        for name, array, bind in (
+            ("obs", self._observation, binding.bind_input),
+            ("logits", self._logits, binding.bind_output),
+            ("value", self._value[:, None], binding.bind_output),
+        ):
+            bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        return binding
+
+    def decide(self, observations: Observations, masks: Mask) -> Decisions:
+        """Logits and value of every observation, and the best allowed action."""
+        if len(observations) == 1:
+            self._observation[:] = observations
+            self._session.run_with_iobinding(self._binding)
+            logits, values = self._logits.copy(), self._value.copy()
+        else:
+            logits, value = self._session.run(["logits", "value"], {"obs": observations})
+            values = value[:, 0]
+        return Decisions(masked_argmax(logits, masks), logits, values)
+
+
+def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    try:
+        session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
+        raise ModelError(f"model {folder.name!r}: ONNX Runtime refuses it: {error}") from None
+    inputs = [(i.name, i.shape[1:]) for i in session.get_inputs()]
+    outputs = [o.name for o in session.get_outputs()]
+    taken, given = [("obs", [size])], ["logits", "value"]
+    if inputs != taken or outputs != given:
+        raise ModelError(
+            f"model {folder.name!r}: maps {inputs} to {outputs}, allowed: {taken} to {given}"
+        )
+    return session
+
+
+def model_folder(model_id: str, data_dir: Path) -> Path:
+    """Where a model lives: the shipped one in this package, others in `<data_dir>/models/<id>`."""
+    if model_id == DEFAULT_ID:
+        return DEFAULT_MODEL
+    if not model_id or not all(c.isalnum() or c in "._-" for c in model_id) or model_id[0] == ".":
+        raise ModelError(f"model id {model_id!r} is not a name of letters, digits, '.', '_', '-'")
+    return data_dir / "models" / model_id
+
+
+def _existing(folder: Path, data_dir: Path) -> Path:
+    if not (folder / MANIFEST_FILE).exists():
+        others = sorted(m.parent.name for m in (data_dir / "models").glob(f"*/{MANIFEST_FILE}"))
+        allowed = ", ".join(["default", *others])
+        raise ModelError(
+            f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}, allowed: {allowed}"
+        )
+    return folder
+
+
+def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
+    """The strategy that `name` means; `ValueError` names what is not known and what is allowed."""
+    kind, _, rest = name.partition(":")
+    if kind == "onnx" and rest:
+        return OnnxPolicy(_existing(model_folder(rest, data_dir), data_dir))
+    if kind == "baseline" and rest in BASELINES:
+        return BASELINES[rest](seed)
+    allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES)])
+    raise ValueError(f"strategy {name!r} is not known, allowed: {allowed}")

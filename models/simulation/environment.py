@@ -1,0 +1,80 @@
+"""MarketAgnosticKalshiEnv: gymnasium over one market of one recorded session at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+
+from ipc import account_table as a
+from models.simulation.dataset import World, world_of
+from models.simulation.engine import Rules, Simulation
+from models.simulation.tape import Tape
+from models.trading.actions import N_ACTIONS
+
+__all__ = ["MarketAgnosticKalshiEnv", "action_space", "observation_space"]
+
+Info = dict[str, Any]
+
+
+def observation_space(world: World) -> gymnasium.spaces.Box:
+    """Every float of every schema is clipped to [-2, 2]."""
+    return gymnasium.spaces.Box(-2.0, 2.0, (world.size,), np.float32)
+
+
+def action_space() -> gymnasium.spaces.Discrete:
+    """HOLD and the four limit orders."""
+    return gymnasium.spaces.Discrete(N_ACTIONS)
+
+
+class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
+    """An episode is one market, from its first decision to its settlement.
+
+    `reset(options={"market": i})` chooses the market; otherwise the seed does.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (gymnasium's own declaration)
+
+    def __init__(self, tapes: Sequence[Tape] | World, rules: Rules | None = None) -> None:
+        world = tapes if isinstance(tapes, World) else world_of(tapes)
+        self.observation_space = observation_space(world)
+        self.action_space = action_space()
+        self._simulation = Simulation(world, rules or Rules(), 1, [0])
+
+    def reset(
+        self, *, seed: int | None = None, options: Info | None = None
+    ) -> tuple[npt.NDArray[np.float32], Info]:
+        """The first decision of a market."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._simulation.seed([seed])
+        market = (options or {}).get("market")
+        observations = self._simulation.reset(None if market is None else [market])
+        return observations[0].copy(), self._info()
+
+    def step(
+        self, action: np.int64 | int
+    ) -> tuple[npt.NDArray[np.float32], float, bool, bool, Info]:
+        """One tick; the reward is dollars."""
+        simulation = self._simulation
+        simulation.step(np.array([action], np.int64), restart=False)
+        reward = float(simulation.changes_e6[0]) / 1e6
+        done = bool(simulation.dones[0])
+        return simulation.observations[0].copy(), reward, done, False, self._info()
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Allowed actions now, bool[5]."""
+        mask: npt.NDArray[np.bool_] = self._simulation.masks()[0]
+        return mask
+
+    def _info(self) -> Info:
+        account = self._simulation.accounts[0]
+        return {
+            "market": int(self._simulation.markets[0]),
+            "cash_e6": int(account[a.CASH_E6]),
+            "position_e2": int(account[a.POSITION_E2]),
+            "fees_e6": int(account[a.FEES_E6]),
+        }

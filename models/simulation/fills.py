@@ -1,0 +1,348 @@
+"""SimulatedOrderManager: what a recorded market would have done with an order of ours.
+
+- An order reaches the exchange a latency after the decision and meets the book of that moment;
+  after the market's close it meets nothing.
+- What crosses takes the depth that stood there, level by level, at the taker fee.
+- The rest waits behind the size that was visible at its price. Recorded executions at its price
+  first consume what stood ahead; cancels never move it back, and it is never further back than the
+  level is long. An execution at a worse price, or liquidity added across it, fills it: the recorded
+  taker would have met us first.
+- At most one order rests per market. The same order again keeps its place; another replaces it.
+- Its place in the queue is shown as execution learns it: after an answer, then as of once a second.
+- Cash never goes below zero: a fill is cut to what is affordable, and the rest is dropped.
+
+The recorded market does not react: depth taken by us is there again at the next arrival, and other
+traders do not see us. Kernels over an int64 vector per order, shared by one market or many.
+
+Who wants to know what became of each order hands the kernels a log: a row per order that arrived,
+rested or filled, see `models.simulation.fill_log`. An empty log costs one comparison per row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.units import ONE_DOLLAR_E4
+from models.kernel import kernel
+from models.simulation.events import HIGHEST, LOWEST, Flow, flow_of
+from models.simulation.fill_log import ARRIVED, LOG_WORDS, MAKER, RESTED, TAKER, write_log
+from models.simulation.order_state import (
+    ACCUMULATOR,
+    ACTION,
+    AHEAD,
+    ARRIVAL_NS,
+    CREATED_NS,
+    FILLED_E2,
+    LEVEL,
+    LOGGED,
+    MAKER_FILLS,
+    MAKER_RATE,
+    ORDER_STATE_WORDS,
+    PENDING_ACTION,
+    PENDING_COUNT,
+    PENDING_PRICE,
+    REMAINING,
+    RULE,
+    TAKER_FILLS,
+    TAKER_RATE,
+    YES_PRICE,
+    publish_order,
+)
+from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
+from models.trading.actions import OrderRequest, affordable_e2, is_buy, side_of
+from models.trading.fees import fee_of, rebate_of
+from models.trading.portfolio import ASK, BID, apply_fill
+
+__all__ = ["SimulatedOrderManager", "advance", "fee_words", "until_of"]
+
+Words = npt.NDArray[np.int64]
+NEVER_NS: Final = 2**63 - 1
+
+
+@kernel
+def _leg_price(side: int, yes_price_e4: int) -> int:
+    """The price at which a side of the YES book rests among its leg's bids."""
+    return yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
+
+
+@kernel
+def _held(account: a.AccountRow, side: int) -> int:
+    """What a sell on a side of the YES book may reduce."""
+    position_e2 = account[a.POSITION_E2]
+    return int(max(position_e2 if side == ASK else -position_e2, 0))
+
+
+@kernel
+def _log(
+    order: Any, log: Any, kind: int, event: int, at_ns: int, price: int, count: int, more: int
+) -> None:
+    """One row of what became of the present order."""
+    write_log(log, order[LOGGED], kind, event, at_ns, order[ACTION], price, count, more)
+    order[LOGGED] += 1
+
+
+@kernel
+def _book_fill(
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    yes_price_e4: int,
+    count_e2: int,
+    taker: bool,
+    event: int,
+    at_ns: int,
+    log: Any,
+) -> int:
+    """Fill up to `count_e2` -> what was filled; less: cash or what was held ran out."""
+    action = order[ACTION]
+    side = side_of(action)
+    rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
+    count_e2 = filled = min(count_e2, order[REMAINING])
+    if not is_buy(action):
+        filled = min(count_e2, _held(account, side))
+    filled = affordable_e2(account, side, yes_price_e4, filled, 1, rule, rate)
+    if filled > 0:
+        trade, rounding = fee_of(rule, rate, yes_price_e4, filled, side == BID)
+        rebate, order[ACCUMULATOR] = rebate_of(rule, order[ACCUMULATOR], trade, rounding)
+        fee = trade + rounding - rebate
+        apply_fill(account, side, yes_price_e4, filled, fee)
+        _log(order, log, TAKER if taker else MAKER, event, at_ns, yes_price_e4, filled, fee)
+        order[FILLED_E2] += filled
+        order[TAKER_FILLS if taker else MAKER_FILLS] += 1
+    order[REMAINING] -= filled
+    if order[REMAINING] == 0 or filled < count_e2:
+        order[ACTION] = order[REMAINING] = 0
+    return int(filled)
+
+
+@kernel
+def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+    """Size at a leg's price: a tick's row plus the changes of events [start, stop)."""
+    slot = b.slot_of(row, price)
+    if slot < 0:
+        return 0
+    size, reach = row[b.HEADER + leg * row[b.SLOTS] + slot], flow.reach[leg]
+    for e in range(start, stop):
+        if not reach[e, LOWEST] <= price <= reach[e, HIGHEST]:
+            continue
+        if flow.meaning[e] & CLEAR:
+            size = 0
+        if flow.meaning[e] & CHANGE and flow.leg[e] == leg and flow.price[e] == price:
+            size += flow.qty[e]
+    return int(size)
+
+
+@kernel
+def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+    """The slot above which the other leg has no bids, as far as an order at a leg's price crosses.
+
+    The book is a tick's row plus the changes of events [start, stop): nothing stands above both the
+    row's best and what came in across the order.
+    """
+    slot, reach = row[b.BEST_YES + 1 - leg], flow.reach[leg]
+    for e in range(start, stop):
+        if reach[e, LOWEST] <= price <= reach[e, HIGHEST] and flow.leg[e] != leg:
+            slot = max(slot, b.slot_of(row, flow.price[e]))
+    return int(slot)
+
+
+@kernel
+def _take(
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    row: b.Row,
+    flow: Flow,
+    start: int,
+    stop: int,
+    log: Any,
+) -> None:
+    """Take what crosses from the other leg's bids, best first."""
+    side = side_of(order[ACTION])
+    own_price = _leg_price(side, order[YES_PRICE])
+    slot = _highest(row, flow, start, stop, side, own_price)
+    while slot >= 0 and order[ACTION] != 0:
+        price = b.price_of(row, slot)  # of the other leg
+        if price < ONE_DOLLAR_E4 - own_price:
+            return
+        size = _size_at(row, flow, start, stop, 1 - side, price)
+        if size > 0:
+            yes_price, at_ns = _leg_price(1 - side, price), order[CREATED_NS]
+            _book_fill(order, account, fees, yes_price, size, True, stop, at_ns, log)
+        slot -= 1
+
+
+@kernel
+def _place(
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    row: b.Row,
+    flow: Flow,
+    start: int,
+    stop: int,
+    log: Any,
+) -> None:
+    """The pending order arrives: keep, or cancel-replace; take, then rest."""
+    action, price, count = order[PENDING_ACTION], order[PENDING_PRICE], order[PENDING_COUNT]
+    order[PENDING_ACTION] = 0
+    if order[ACTION] == action and order[YES_PRICE] == price:
+        return
+    side = side_of(action)
+    if not is_buy(action):
+        count = min(count, _held(account, side))
+    order[ACTION] = action if count > 0 else 0
+    order[YES_PRICE], order[REMAINING] = price, count
+    order[CREATED_NS], order[ACCUMULATOR] = order[ARRIVAL_NS], 0
+    if count == 0:
+        return
+    _log(order, log, ARRIVED, stop, order[CREATED_NS], price, count, 0)
+    _take(order, account, fees, row, flow, start, stop, log)
+    if order[ACTION] == 0:
+        return
+    level = _size_at(row, flow, start, stop, side, _leg_price(side, price))
+    order[LEVEL] = order[AHEAD] = level
+    _log(order, log, RESTED, stop, order[CREATED_NS], price, order[REMAINING], order[AHEAD])
+
+
+@kernel
+def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log: Any) -> None:
+    """One recorded event and our resting order."""
+    side = side_of(order[ACTION])
+    own_price = _leg_price(side, order[YES_PRICE])
+    meaning, qty, now = flow.meaning[e], flow.qty[e], flow.ns[e]
+    size, price = abs(qty), order[YES_PRICE]
+    if meaning & CLEAR:
+        order[LEVEL] = 0
+    if meaning & WHOLE:
+        order[AHEAD] = min(order[AHEAD], order[LEVEL])
+    if flow.leg[e] != side:
+        crossing = flow.price[e] >= ONE_DOLLAR_E4 - own_price
+        if meaning & CHANGE and qty > 0 and crossing:
+            _book_fill(order, account, fees, price, size, False, e, now, log)
+        return
+    if meaning & EXECUTED and flow.price[e] <= own_price:
+        ahead = order[AHEAD] if flow.price[e] == own_price else 0
+        order[AHEAD] = max(order[AHEAD] - size, 0)
+        if size > ahead:
+            _book_fill(order, account, fees, price, size - ahead, False, e, now, log)
+    if meaning & CHANGE and flow.price[e] == own_price:
+        order[LEVEL] += qty
+        order[AHEAD] = min(order[AHEAD], max(order[LEVEL], 0))
+
+
+@kernel
+def _rest(
+    order: Any, account: a.AccountRow, fees: Any, flow: Flow, start: int, stop: int, log: Any
+) -> None:
+    """Events [start, stop) and our resting order, if there is one."""
+    if order[ACTION] == 0:
+        return
+    side = side_of(order[ACTION])
+    price, reach = _leg_price(side, order[YES_PRICE]), flow.reach[side]
+    for e in range(start, stop):
+        if reach[e, LOWEST] <= price <= reach[e, HIGHEST]:
+            _meet(order, account, fees, flow, e, log)
+            if order[ACTION] == 0:
+                return
+
+
+@kernel
+def advance(
+    order: Any,
+    account: a.AccountRow,
+    fees: Any,
+    row: b.Row,
+    flow: Flow,
+    start: int,
+    stop: int,
+    until_ns: int,
+    log: Any,
+) -> None:
+    """Let events [start, stop) pass; `row` is the tick's, right before `start`.
+
+    A pending order arrives after the last event not later than its arrival; one that arrives at
+    `until_ns` or later, see `until_of`, is still on its way at the end. `log` as in
+    `models.simulation.fill_log`, empty for none.
+    """
+    e = start
+    if order[PENDING_ACTION] != 0 and order[ARRIVAL_NS] < until_ns:
+        while e < stop and flow.ns[e] <= order[ARRIVAL_NS]:
+            e += 1
+        _rest(order, account, fees, flow, start, e, log)
+        _place(order, account, fees, row, flow, start, e, log)
+    _rest(order, account, fees, flow, e, stop, log)
+
+
+@kernel
+def until_of(rows: Any, tick: int, is_last: bool) -> int:
+    """When the time after a tick ends: at the next, or with the market; never where unknown."""
+    if not is_last:
+        return int(rows[tick + 1, b.RECV_NS])
+    close_ms = rows[tick, b.CLOSE_MS]
+    return int(close_ms * 1_000_000 if close_ms > 0 else NEVER_NS)
+
+
+class SimulatedOrderManager:
+    """One recorded market's answer to orders: the boundary that execution is when live."""
+
+    def __init__(self, tape: Tape, cash_e6: int, latency_ns: int) -> None:
+        self.account = a.new_account(cash_e6)
+        self._tape = tape
+        self._flow = flow_of([tape])
+        self._latency_ns = latency_ns
+        self._order = np.zeros(ORDER_STATE_WORDS, np.int64)
+        self._fees = fee_words(tape)
+        self._log = np.zeros((0, LOG_WORDS), np.int64)
+
+    def submit(self, request: OrderRequest, now_ns: int) -> None:
+        """Send an order; it replaces one that is still on its way."""
+        words = (int(request.action), request.yes_price_e4, request.count_e2)
+        self._order[PENDING_ACTION : PENDING_COUNT + 1] = words
+        self._order[ARRIVAL_NS] = now_ns + self._latency_ns
+
+    def advance(self, tick: int) -> None:
+        """Let the market pass from tick `tick` to the next, or to its end."""
+        ticks, rows = self._tape.tick_event, self._tape.rows
+        is_last = tick + 1 == len(ticks)
+        stop = len(self._flow.ns) if is_last else int(ticks[tick + 1]) + 1
+        start = int(ticks[tick]) + 1
+        advance(
+            self._order,
+            self.account,
+            self._fees,
+            rows[tick],
+            self._flow,
+            start,
+            stop,
+            until_of(rows, tick, is_last),
+            self._log,
+        )
+        now = self._tape.rows[min(tick + 1, len(ticks) - 1), b.RECV_NS]
+        publish_order(self._order, self.account, now)
+
+    def cancel(self) -> None:
+        """Take the resting order out, and one on its way."""
+        self._order[ACTION] = self._order[REMAINING] = self._order[PENDING_ACTION] = 0
+        self.account[a.N_ORDERS] = 0
+
+    @property
+    def filled_e2(self) -> int:
+        """Contracts filled so far."""
+        return int(self._order[FILLED_E2])
+
+    @property
+    def fills(self) -> tuple[int, int]:
+        """Executions so far as (taker, maker)."""
+        return int(self._order[TAKER_FILLS]), int(self._order[MAKER_FILLS])
+
+
+def fee_words(tape: Tape) -> Words:
+    """A tape's fee schedule as the kernels read it."""
+    fees = tape.fees
+    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)

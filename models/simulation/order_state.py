@@ -1,0 +1,100 @@
+"""One market's simulated order as a vector of words, and how the account row shows it.
+
+The row shows what execution would know: our place in the queue after an answer, then as of once a
+second.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.units import ONE_DOLLAR_E4
+from models.kernel import kernel
+from models.trading.actions import BUY_YES, SELL_YES, is_buy
+
+__all__ = [
+    "ACCUMULATOR",
+    "ACTION",
+    "AHEAD",
+    "ARRIVAL_NS",
+    "CREATED_NS",
+    "FEE_WORDS",
+    "FILLED_E2",
+    "LEVEL",
+    "LOGGED",
+    "MAKER_FILLS",
+    "MAKER_RATE",
+    "ORDER_STATE_WORDS",
+    "PENDING_ACTION",
+    "PENDING_COUNT",
+    "PENDING_PRICE",
+    "REMAINING",
+    "RULE",
+    "TAKER_FILLS",
+    "TAKER_RATE",
+    "YES_PRICE",
+    "publish_order",
+]
+
+# Words of one market's order: resting, and on its way.
+ACTION: Final = 0  # of the resting order, 0 none
+YES_PRICE: Final = 1
+REMAINING: Final = 2
+AHEAD: Final = 3  # contracts that trade before ours
+LEVEL: Final = 4  # recorded size at our price, ours apart
+CREATED_NS: Final = 5
+ACCUMULATOR: Final = 6  # of the order's rounding fees
+PENDING_ACTION: Final = 7  # on its way to the exchange, 0 none
+PENDING_PRICE: Final = 8
+PENDING_COUNT: Final = 9
+ARRIVAL_NS: Final = 10
+TAKER_FILLS: Final = 11  # counters, never reset by a new order
+MAKER_FILLS: Final = 12
+FILLED_E2: Final = 13
+LOGGED: Final = 14  # rows that the log was given, those beyond its end included
+QUEUE_DUE_NS: Final = 15  # when our place in the queue is learned next
+ORDER_STATE_WORDS: Final = 16
+
+# Live, the exchange is asked once an order rests, then once in `RL_QUEUE_POSITION_S`.
+QUEUE_ANSWER_NS: Final = 100_000_000
+QUEUE_INTERVAL_NS: Final = 1_000_000_000
+
+# Words of a fee schedule.
+RULE: Final = 0
+TAKER_RATE: Final = 1
+MAKER_RATE: Final = 2
+FEE_WORDS: Final = 3
+
+
+@kernel
+def _publish_queue(order: Any, account: a.AccountRow, now_ns: int) -> None:
+    """Show what trades before the order as execution would know it; the row holds what it knew."""
+    ahead = a.ORDERS + a.ORDER_AHEAD_E2
+    if account[a.N_ORDERS] == 0 or account[a.ORDERS + a.ORDER_CREATED_NS] != order[CREATED_NS]:
+        account[ahead] = a.UNKNOWN_AHEAD
+        order[QUEUE_DUE_NS] = order[CREATED_NS] + QUEUE_ANSWER_NS
+    elif order[REMAINING] < account[a.ORDERS + a.ORDER_REMAINING_E2]:
+        account[ahead] = 0  # whoever fills is at the front
+    if now_ns >= order[QUEUE_DUE_NS]:
+        known = account[ahead] != a.UNKNOWN_AHEAD
+        account[ahead] = min(account[ahead], order[AHEAD]) if known else order[AHEAD]
+        order[QUEUE_DUE_NS] = now_ns + QUEUE_INTERVAL_NS
+
+
+@kernel
+def publish_order(order: Any, account: a.AccountRow, now_ns: int) -> None:
+    """Show the resting order of a moment in the account row, where the observation reads it."""
+    if order[ACTION] == 0:
+        account[a.N_ORDERS] = 0
+        return
+    _publish_queue(order, account, now_ns)
+    action, price = order[ACTION], order[YES_PRICE]
+    leg = b.YES if action in (BUY_YES, SELL_YES) else b.NO
+    account[a.N_ORDERS] = 1
+    account[a.ORDERS + a.ORDER_IS_BUY] = 1 if is_buy(action) else 0
+    account[a.ORDERS + a.ORDER_LEG] = leg
+    account[a.ORDERS + a.ORDER_PRICE_E4] = price if leg == b.YES else ONE_DOLLAR_E4 - price
+    account[a.ORDERS + a.ORDER_REMAINING_E2] = order[REMAINING]
+    account[a.ORDERS + a.ORDER_CREATED_NS] = order[CREATED_NS]

@@ -1,0 +1,166 @@
+"""The walk from a market's recorded events to its ticks: rows and features as they were live.
+
+A tick is where the rule says (`walk_by_rule`) or where the actor recorded one (`walk_to`). Either
+way every accepted snapshot begins a new life of the book, and with it a new history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import book as b
+from ipc.journal import Kind
+from models.observation.builder import FLOATS, HOUR_NS, INTS, TOTAL, ZoneClock, observe_tick
+
+__all__ = ["Columns", "columns_of", "walk_by_rule", "walk_to", "zone_offsets"]
+
+Words = npt.NDArray[np.int64]
+Events = npt.NDArray[np.void]
+
+BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
+LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
+END: Final = int(Kind.SNAPSHOT_END)
+DELTA: Final = int(Kind.DELTA)
+TRADE: Final = int(Kind.TRADE)
+STATE: Final = int(Kind.STATE)
+SKIPPED: Final = 1  # an event that changes no row
+
+
+class Columns(NamedTuple):
+    """Events as one int64 array per field: what kernels read."""
+
+    event_no: Words
+    recv_ns: Words
+    exch_ms: Words
+    kind: Words
+    side: Words
+    price: Words
+    qty: Words
+
+
+def columns_of(events: Events) -> Columns:
+    """The journal's records of one market, field by field."""
+    names = ("event_no", "recv_ns", "exch_ms", "kind", "side", "price", "qty")
+    return Columns(*(np.ascontiguousarray(events[name], np.int64) for name in names))
+
+
+def zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
+    """Offset of the schema's zone for every hour of a walk, and the number of the first hour."""
+    clock, first, last = ZoneClock(), first_ns // HOUR_NS, last_ns // HOUR_NS
+    hours = range(first, last + 1)
+    return np.array([clock.offset_s(h * HOUR_NS) for h in hours], np.int64), first
+
+
+@njit(cache=True)
+def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
+    """One event on the row; a snapshot counts at its END, which began at `start`."""
+    kind = events.kind[i]
+    if kind == DELTA:
+        return int(b.apply_delta(row, events.side[i], events.price[i], events.qty[i]))
+    if kind == END:
+        sides, prices = events.side[start + 1 : i], events.price[start + 1 : i]
+        return int(b.apply_snapshot(row, sides, prices, events.qty[start + 1 : i]))
+    if kind == TRADE:
+        b.apply_trade(row, events.price[i], events.qty[i], events.side[i], events.exch_ms[i])
+    return 0
+
+
+@njit(cache=True)
+def _take(row: b.Row, events: Columns, i: int, start: int, ints: Words) -> int:
+    """Event `i` -> SKIPPED, OK, or the negative status of one that does not fit the book."""
+    kind = events.kind[i]
+    if kind == STATE:
+        row[b.STATE] = events.qty[i]
+    if kind in (BEGIN, LEVEL, STATE) or (kind != END and row[b.STATE] != b.LIVE):
+        return SKIPPED
+    status = _apply(row, events, i, start)
+    if status != b.OK:
+        return int(status)
+    if kind == END:
+        row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, events.event_no[i]
+        ints[TOTAL] = 0  # the history starts anew
+    row[b.EVENT_NO], row[b.RECV_NS] = events.event_no[i], events.recv_ns[i]
+    row[b.EXCH_MS] = events.exch_ms[i]
+    return int(b.OK)
+
+
+@njit(cache=True)
+def _hour(row: b.Row, offsets_s: Words, first_hour: int) -> int:
+    """The zone's offset at the row's time."""
+    return int(offsets_s[min(row[b.RECV_NS] // HOUR_NS - first_hour, len(offsets_s) - 1)])
+
+
+@njit(cache=True)
+def walk_by_rule(
+    code: int,
+    row: b.Row,
+    events: Columns,
+    throttle_ns: int,
+    offsets_s: Words,
+    first_hour: int,
+    rows: Any,
+    features: Any,
+    tick_event: Any,
+) -> tuple[int, int]:
+    """Tick by the live rule; fill the outputs, one entry a tick. `code` is the builder's.
+
+    -> (ticks, OK), or (index of the bad event, its negative status).
+    """
+    ints, floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
+    ticks = start = 0
+    for i in range(len(events.kind)):
+        if events.kind[i] == BEGIN:
+            start = i
+        status = _take(row, events, i, start, ints)
+        if status < b.OK:
+            return i, status
+        if status == SKIPPED or not b.tick_due(row, throttle_ns):
+            continue
+        row[b.LAST_TICK_NS], row[b.TICK_EVENT_NO] = row[b.RECV_NS], row[b.EVENT_NO]
+        rows[ticks] = row[: rows.shape[1]]
+        offset_s = _hour(row, offsets_s, first_hour)
+        observe_tick(code, row, offset_s, ints, floats, features[ticks])
+        tick_event[ticks] = i
+        ticks += 1
+    return ticks, b.OK
+
+
+@njit(cache=True)
+def walk_to(
+    code: int,
+    row: b.Row,
+    events: Columns,
+    tick_nos: Words,
+    offsets_s: Words,
+    first_hour: int,
+    rows: Any,
+    features: Any,
+    histories: Words,
+) -> tuple[int, int]:
+    """Tick at given event numbers, which rise; fill the outputs, one entry a tick. `code` is the
+    builder's.
+
+    -> (ticks found, OK), or (index of the bad event, its negative status).
+    """
+    ints, floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
+    ticks = start = 0
+    for i in range(len(events.kind)):
+        if ticks == len(tick_nos):
+            break
+        if events.kind[i] == BEGIN:
+            start = i
+        status = _take(row, events, i, start, ints)
+        if status < b.OK:
+            return i, status
+        if status == SKIPPED or events.event_no[i] != tick_nos[ticks]:
+            continue
+        rows[ticks] = row[: rows.shape[1]]
+        histories[ticks] = ints[TOTAL]
+        offset_s = _hour(row, offsets_s, first_hour)
+        observe_tick(code, row, offset_s, ints, floats, features[ticks])
+        ticks += 1
+    return ticks, b.OK

@@ -1,0 +1,224 @@
+"""A recorded market as arrays, and the walk from its events to its ticks.
+
+`RecordedSession` is one market of one session in the journal's own event layout. `Tape` is what the
+learner steps over: at every tick the frozen row and its features, made by the same kernels and by
+the same tick rule as live; between ticks the changes of levels and the executions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.journal import EVENT, Kind
+from ipc.messages import Environment
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
+from models.observation.builder import DEFAULT, Builder, Observation, observe_account
+from models.simulation.replay import Columns, columns_of, walk_by_rule, zone_offsets
+from models.trading.fees import FeeSchedule
+
+__all__ = [
+    "CHANGE",
+    "CLEAR",
+    "EXECUTED",
+    "WHOLE",
+    "RecordedSession",
+    "SessionError",
+    "Tape",
+    "build_observation_from_session_data",
+    "make_tape",
+]
+
+Words = npt.NDArray[np.int64]
+Events = npt.NDArray[np.void]
+
+# What an event means to a resting order; bits.
+CHANGE: Final = 1  # a level's size changed by `qty`
+EXECUTED: Final = 2  # `qty` contracts traded against the resting side
+CLEAR: Final = 4  # the book starts anew
+WHOLE: Final = 8  # and is complete
+
+BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
+LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
+END: Final = int(Kind.SNAPSHOT_END)
+DELTA: Final = int(Kind.DELTA)
+TRADE: Final = int(Kind.TRADE)
+PAIR_WINDOW: Final = 2_000  # events either way
+PAIR_NS: Final = 5_000_000_000
+
+
+class SessionError(ValueError):
+    """A session that cannot be walked: which market, which event, and why."""
+
+
+class RecordedSession(msgspec.Struct, frozen=True):
+    """One market's events and what is known of its life.
+
+    Events are as the journal holds them, of this market alone; a STATE event (its `qty` is the new
+    `BookState`) stands where the book was not to be believed until its next snapshot.
+    `yes_value_e4` is what a YES contract paid, None when not known.
+    """
+
+    ticker: str
+    events: Events
+    grid: PriceGrid
+    open_ms: int
+    close_ms: int
+    yes_value_e4: int | None
+    environment: Environment
+    fees: FeeSchedule
+
+    @property
+    def first_ns(self) -> int:
+        """Market time of the first event, 0 without any."""
+        return int(self.events["recv_ns"][0]) if len(self.events) else 0
+
+
+class Tape(NamedTuple):
+    """One market, ready to be stepped over. T ticks, N events, W words a row."""
+
+    ticker: str
+    rows: Words  # [T, W] the row as of each tick
+    features: npt.NDArray[np.float32]  # [T, tick size of the builder]
+    touch: Words  # [T, 2] last known best bid of YES and of NO, 1e-4 dollars, 0 never known
+    tick_event: Words  # [T] index of the tick's event
+    ns: Words  # [N] market time
+    meaning: Words  # [N] CHANGE | EXECUTED | CLEAR | WHOLE
+    leg: Words  # [N] whose bids
+    price: Words  # [N] of the leg, 1e-4 dollars
+    qty: Words  # [N] signed size of a change, or size of an execution
+    yes_value_e4: int  # -1 when not known
+    fees: FeeSchedule
+    builder: Builder
+
+
+@njit(cache=True)
+def _maker_delta(events: Columns, trade: int, used: Any) -> int:
+    """The delta by which the resting side gave `trade`; -1 when the recording lacks it."""
+    maker = 1 - events.side[trade]
+    price = events.price[trade] if maker == b.YES else ONE_DOLLAR_E4 - events.price[trade]
+    for distance in range(1, PAIR_WINDOW):
+        for j in (trade - distance, trade + distance):
+            if j < 0 or j >= len(events.kind) or used[j] or events.kind[j] != DELTA:
+                continue
+            if abs(events.recv_ns[j] - events.recv_ns[trade]) > PAIR_NS:
+                continue
+            if (
+                events.exch_ms[j] == events.exch_ms[trade]
+                and events.side[j] == maker
+                and events.price[j] == price
+                and events.qty[j] == -events.qty[trade]
+            ):
+                return j
+    return -1
+
+
+@njit(cache=True)
+def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> int:
+    """What each event means to a resting order -> the number of trades without their delta.
+
+    Trades and deltas come through two channels; the delta of a trade is marked EXECUTED and the
+    trade itself then means nothing, so nothing counts twice.
+    """
+    used = np.zeros(len(meaning), np.bool_)
+    unpaired = 0
+    for i in range(len(meaning)):
+        kind = events.kind[i]
+        leg[i], price[i], qty[i] = events.side[i], events.price[i], events.qty[i]
+        if kind in (DELTA, LEVEL):
+            meaning[i] |= CHANGE
+        elif kind == BEGIN:
+            meaning[i] = CLEAR
+        elif kind == END:
+            meaning[i] = WHOLE
+        elif kind == TRADE:
+            j = _maker_delta(events, i, used)
+            if j >= 0:
+                used[j] = True
+                meaning[j] |= EXECUTED
+                continue
+            unpaired += 1
+            meaning[i] = EXECUTED
+            leg[i] = 1 - events.side[i]
+            if leg[i] == b.NO:
+                price[i] = ONE_DOLLAR_E4 - events.price[i]
+    return unpaired
+
+
+@njit(cache=True)
+def _touches(rows: Any, touch: Any) -> None:
+    """Last known best bid of each leg, as of each tick."""
+    for side in range(2):
+        known = 0
+        for t in range(len(rows)):
+            slot = rows[t, b.BEST_YES + side]
+            if slot >= 0:
+                known = b.price_of(rows[t], slot)
+            touch[t, side] = known
+
+
+def _until_close(session: RecordedSession) -> Events:
+    """What came in while the market was open: later nothing ticks and nothing fills."""
+    if session.events.dtype != EVENT:
+        raise SessionError(f"{session.ticker}: events of another layout: {session.events.dtype}")
+    late = session.events["recv_ns"] >= session.close_ms * 1_000_000
+    over = session.close_ms > 0 and late.any()
+    return session.events[: late.argmax()] if over else session.events
+
+
+def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder = DEFAULT) -> Tape:
+    """Walk a session by the live tick rule; `SessionError` names the event that does not fit."""
+    events = columns_of(_until_close(session))
+    n = len(events.kind)
+    if n == 0:
+        raise SessionError(f"{session.ticker}: the recording holds no events before the close")
+    throttle_ns = throttle_ms * 1_000_000
+    duration_ns = int(events.recv_ns.max() - events.recv_ns.min())
+    room = n if throttle_ns == 0 else min(n, duration_ns // throttle_ns + 2)
+    row = b.new_row(session.grid.size, session.grid)
+    row[b.CLOSE_MS] = session.close_ms
+    rows = np.zeros((room, b.HEADER + 2 * session.grid.size), np.int64)
+    features = np.zeros((room, builder.tick_size), np.float32)
+    tick_event = np.zeros(room, np.int64)
+    offsets, first_hour = zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
+    ticks, status = walk_by_rule(
+        builder.code, row, events, throttle_ns, offsets, first_hour, rows, features, tick_event
+    )
+    if status != b.OK:
+        event_no, reason = int(events.event_no[ticks]), b.Status(status).name
+        raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
+    meaning, leg, price, qty = (np.zeros(n, np.int64) for _ in range(4))
+    _meanings(events, meaning, leg, price, qty)
+    touch = np.zeros((ticks, 2), np.int64)
+    _touches(rows[:ticks], touch)
+    value = -1 if session.yes_value_e4 is None else session.yes_value_e4
+    return Tape(
+        session.ticker,
+        rows[:ticks].copy(),
+        features[:ticks].copy(),
+        touch,
+        tick_event[:ticks].copy(),
+        events.recv_ns,
+        meaning,
+        leg,
+        price,
+        qty,
+        value,
+        session.fees,
+        builder,
+    )
+
+
+def build_observation_from_session_data(
+    tape: Tape, tick: int, account: a.AccountRow
+) -> Observation:
+    """The observation of a recorded tick under an account, as live at that moment."""
+    out = np.empty(tape.builder.size, np.float32)
+    observe_account(tape.builder.code, tape.features[tick], tape.rows[tick], account, out)
+    return out

@@ -1,0 +1,94 @@
+"""The batched environment as stable-baselines3 wants it; one kernel call steps all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from models.simulation.dataset import World
+from models.simulation.engine import Rules, Simulation
+from models.simulation.environment import action_space, observation_space
+from models.simulation.rewards import Reward, Rewards
+
+__all__ = ["BatchedVecEnv"]
+
+
+class BatchedVecEnv(VecEnv):
+    """`n` markets at once; one that ends shows its last observation and begins anew elsewhere."""
+
+    render_mode = None
+
+    def __init__(
+        self,
+        world: World,
+        rules: Rules,
+        n: int,
+        seed: int,
+        reward: Reward = Reward.LIQUIDATION,
+        risk_aversion: float = 0.0,
+    ) -> None:
+        super().__init__(n, observation_space(world), action_space())
+        self.simulation = Simulation(world, rules, n, range(seed, seed + n))
+        self._rewards = Rewards(reward, risk_aversion, self.simulation)
+        self._actions = np.zeros(n, np.int64)
+        self._values = np.zeros(n)
+        self._lengths = np.zeros(n, np.int64)
+
+    def reset(self) -> np.ndarray:
+        """First observations; later ends restart by themselves."""
+        self._values[:] = 0.0
+        self._lengths[:] = 0
+        observations = self.simulation.reset().copy()
+        self._rewards.begin()
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions for `step_wait`."""
+        self._actions = np.asarray(actions, np.int64)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """One tick each; rewards in dollars, the sum of an episode's in its last info."""
+        simulation = self.simulation
+        simulation.step(self._actions, restart=True)
+        rewards = self._rewards.after_step()
+        self._values += rewards
+        self._lengths += 1
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(simulation.dones):
+            infos[i] = {
+                "terminal_observation": simulation.last_observations[i].copy(),
+                "TimeLimit.truncated": False,
+                "episode": {"r": float(self._values[i]), "l": int(self._lengths[i]), "t": 0.0},
+            }
+            self._values[i] = self._lengths[i] = 0
+        return simulation.observations.copy(), rewards, simulation.dones.copy(), infos
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The same for every environment."""
+        return [getattr(self, attr_name)] * len(self._chosen(indices))
+
+    def set_attr(self, attr_name: str, _value: Any, _indices: Any = None) -> None:
+        """Refused: environments share their rules."""
+        raise AttributeError(f"{attr_name} of a batch cannot be set")
+
+    def env_method(
+        self, method_name: str, *_args: Any, indices: Any = None, **_kwargs: Any
+    ) -> list[Any]:
+        """Only `action_masks`."""
+        if method_name != "action_masks":
+            raise AttributeError(f"a batch has no method {method_name}")
+        masks = self.simulation.masks()
+        return [masks[i] for i in self._chosen(indices)]
+
+    def env_is_wrapped(self, _wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Never wrapped one by one."""
+        return [False] * len(self._chosen(indices))
+
+    def _chosen(self, indices: Any) -> Sequence[int]:
+        return list(self._get_indices(indices))

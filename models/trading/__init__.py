@@ -1,0 +1,1 @@
+"""Actions as orders, the one accounting, fees, and which markets are traded."""

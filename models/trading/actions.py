@@ -1,0 +1,261 @@
+"""LimitOrderActionSpace: an action as a limit order on the market's own grid, and what is allowed.
+
+Every order is a side of the one YES book: BUY_YES and SELL_NO bid, SELL_YES and BUY_NO ask.
+
+- `aggressive` takes the opposite touch, `passive` joins its own, `mid` stands between them; what
+  does not fall on the grid is rounded to the passive side (bids down, asks up).
+- A missing quote means no order, never a default price.
+- Sells only reduce what is held. Buys open, or net against the other outcome, and are capped by the
+  sub-account's cash, taker fee included.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ipc import account_table as a
+from ipc import book as b
+from ipc.messages import BookSide, Leg
+from ipc.units import ONE_DOLLAR_E4
+from models.kernel import kernel
+from models.trading.fees import FeeSchedule, trade_fee_e6
+from models.trading.portfolio import ASK, BID, cash_flow_e6
+
+__all__ = [
+    "ACTION_SCHEMA_HASH",
+    "BUY_YES",
+    "N_ACTIONS",
+    "PRICING_CODE",
+    "SELL_YES",
+    "Action",
+    "LimitOrderActionSpace",
+    "Mask",
+    "OrderRequest",
+    "Pricing",
+    "affordable_e2",
+    "fill_mask",
+    "is_buy",
+    "order_count_e2",
+    "side_of",
+    "yes_price_of",
+]
+
+Mask = npt.NDArray[np.bool_]
+
+WHOLE_E2: Final = 100  # buys are whole contracts
+
+
+class Action(IntEnum):
+    """What a policy may ask for."""
+
+    HOLD = 0
+    BUY_YES_LIMIT = 1
+    SELL_YES_LIMIT = 2
+    BUY_NO_LIMIT = 3
+    SELL_NO_LIMIT = 4
+
+
+class Pricing(StrEnum):
+    """Where the limit stands."""
+
+    AGGRESSIVE = "aggressive"
+    PASSIVE = "passive"
+    MID = "mid"
+
+
+N_ACTIONS: Final = len(Action)
+HOLD: Final = int(Action.HOLD)
+BUY_YES: Final = int(Action.BUY_YES_LIMIT)
+SELL_YES: Final = int(Action.SELL_YES_LIMIT)
+BUY_NO: Final = int(Action.BUY_NO_LIMIT)
+SELL_NO: Final = int(Action.SELL_NO_LIMIT)
+PRICING_CODE: Final = {Pricing.AGGRESSIVE: 0, Pricing.PASSIVE: 1, Pricing.MID: 2}
+
+_RULES: Final = "YES-book sides; sells reduce; buys capped by cash; passive rounding; v1"
+ACTION_SCHEMA_HASH: Final = blake2b(
+    msgspec.json.encode([[action.value, action.name] for action in Action] + [[_RULES]]),
+    digest_size=16,
+).hexdigest()
+
+
+@kernel
+def side_of(action: int) -> int:
+    """The side of the YES book an action works on."""
+    return BID if action in (BUY_YES, SELL_NO) else ASK
+
+
+@kernel
+def is_buy(action: int) -> bool:
+    """Whether an action opens (or nets) rather than reduces."""
+    return action in (BUY_YES, BUY_NO)
+
+
+@kernel
+def _round_passive(row: b.Row, price_e4: int, side: int) -> int:
+    """The grid price at or on the passive side of `price_e4`; 0 when the grid has none there."""
+    best = 0
+    for i in range(row[b.N_RANGES]):
+        start, end = row[b.GRID + 4 * i], row[b.GRID + 4 * i + 1]
+        step = row[b.GRID + 4 * i + 2]
+        if side == BID and start <= price_e4:
+            best = start + (min(price_e4, end) - start) // step * step
+        if side == ASK and end >= price_e4:
+            best = end - (end - max(price_e4, start)) // step * step
+            break
+    return int(best) if 0 < best < ONE_DOLLAR_E4 else 0
+
+
+@kernel
+def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
+    """The limit on the YES scale, 0 when a quote that it needs is missing."""
+    side = side_of(action)
+    bid = b.price_of(row, row[b.BEST_YES])
+    no_bid = b.price_of(row, row[b.BEST_NO])
+    ask = ONE_DOLLAR_E4 - no_bid if no_bid > 0 else 0
+    own, opposite = (bid, ask) if side == BID else (ask, bid)
+    price = opposite
+    if pricing == 1:
+        price = own
+    elif pricing == 2:
+        if bid == 0 or ask == 0:
+            return 0
+        total = bid + ask
+        price = total // 2 if side == BID else -(-total // 2)
+    return _round_passive(row, price, side) if price > 0 else 0
+
+
+@kernel
+def _affords(
+    account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, rule: int, rate_e6: int
+) -> bool:
+    fee_e6 = trade_fee_e6(rule, rate_e6, yes_price_e4, count_e2, side == BID)
+    flow_e6 = cash_flow_e6(account[a.POSITION_E2], side, yes_price_e4, count_e2)
+    return bool(account[a.CASH_E6] + flow_e6 - fee_e6 >= 0)
+
+
+@kernel
+def affordable_e2(
+    account: a.AccountRow,
+    side: int,
+    yes_price_e4: int,
+    count_e2: int,
+    unit_e2: int,
+    rule: int,
+    rate_e6: int,
+) -> int:
+    """`count_e2`, or as many whole `unit_e2` of it as cash and netting pay for, fee included."""
+    if _affords(account, side, yes_price_e4, count_e2, rule, rate_e6):
+        return count_e2
+    low, high = 0, count_e2 // unit_e2 + 1  # affordable, not affordable
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _affords(account, side, yes_price_e4, middle * unit_e2, rule, rate_e6):
+            low = middle
+        else:
+            high = middle
+    return low * unit_e2
+
+
+@kernel
+def order_count_e2(
+    account: a.AccountRow, action: int, yes_price_e4: int, size_e2: int, rule: int, rate_e6: int
+) -> int:
+    """How much an action may order, 0 when nothing."""
+    position_e2 = account[a.POSITION_E2]
+    if action == SELL_YES:
+        return int(min(size_e2, max(position_e2, 0)))
+    if action == SELL_NO:
+        return int(min(size_e2, max(-position_e2, 0)))
+    side = side_of(action)
+    return int(affordable_e2(account, side, yes_price_e4, size_e2, WHOLE_E2, rule, rate_e6))
+
+
+@kernel
+def fill_mask(
+    row: b.Row,
+    account: a.AccountRow,
+    pricing: int,
+    size_e2: int,
+    rule: int,
+    rate_e6: int,
+    out: Any,
+) -> None:
+    """`out[action]` = whether it would place an order now; HOLD always may."""
+    out[HOLD] = True
+    for action in range(1, 5):
+        price = yes_price_of(row, action, pricing)
+        out[action] = (
+            price > 0 and order_count_e2(account, action, price, size_e2, rule, rate_e6) > 0
+        )
+
+
+class OrderRequest(msgspec.Struct, frozen=True):
+    """A limit order, said both ways: by its leg and on the one YES book."""
+
+    action: Action
+    leg: Leg
+    is_buy: bool
+    price_e4: int  # of the leg
+    yes_price_e4: int
+    book_side: BookSide
+    count_e2: int
+
+
+class LimitOrderActionSpace:
+    """Five actions over one market: masks, and the order that an action means.
+
+    `contract_size_e2` is the size of an order before caps.
+    """
+
+    def __init__(
+        self,
+        pricing: Pricing | str = Pricing.AGGRESSIVE,
+        contract_size_e2: int = 1_000,
+        fees: FeeSchedule | None = None,
+    ) -> None:
+        if pricing not in list(Pricing):
+            raise ValueError(f"pricing {pricing!r} is not known, allowed: {', '.join(Pricing)}")
+        if contract_size_e2 < WHOLE_E2 or contract_size_e2 % WHOLE_E2:
+            raise ValueError(f"contract size {contract_size_e2} is not a number of whole contracts")
+        self.pricing = Pricing(pricing)
+        self.contract_size_e2 = contract_size_e2
+        self.fees = fees or FeeSchedule()
+        self._code = PRICING_CODE[self.pricing]
+
+    def mask(self, row: b.Row, account: a.AccountRow, out: Mask | None = None) -> Mask:
+        """Allowed actions, bool[5]."""
+        if out is None:
+            out = np.empty(N_ACTIONS, np.bool_)
+        rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
+        fill_mask(row, account, self._code, self.contract_size_e2, rule, rate, out)
+        return out
+
+    def order_for(
+        self, action: int, row: b.Row, account: a.AccountRow, size_e2: int | None = None
+    ) -> OrderRequest | None:
+        """The order, or None for HOLD and whatever the mask forbids."""
+        action = Action(action)
+        price = int(yes_price_of(row, int(action), self._code)) if action else 0
+        if not price:
+            return None
+        size = self.contract_size_e2 if size_e2 is None else size_e2
+        rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
+        count = int(order_count_e2(account, int(action), price, size, rule, rate))
+        if not count:
+            return None
+        yes_leg = action in (Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT)
+        return OrderRequest(
+            action=action,
+            leg=Leg.YES if yes_leg else Leg.NO,
+            is_buy=bool(is_buy(int(action))),
+            price_e4=price if yes_leg else ONE_DOLLAR_E4 - price,
+            yes_price_e4=price,
+            book_side=BookSide.BID if side_of(int(action)) == BID else BookSide.ASK,
+            count_e2=count,
+        )

@@ -1,0 +1,1 @@
+"""API keys, request signatures, and which exchange a URL belongs to."""

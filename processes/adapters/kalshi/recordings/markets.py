@@ -1,0 +1,208 @@
+"""What is known of a recorded market: its life, its outcome, its price grid.
+
+From `metadata/<event>.json` (the exchange's own event reply) beside the recording, else from
+`markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from ipc.messages import Environment
+from ipc.units import LINEAR_CENT, PriceGrid, PriceRange, parse_price
+from processes.adapters.kalshi.errors import WireError
+from processes.adapters.kalshi.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    market_of,
+    ms_of_rfc3339,
+)
+from processes.adapters.kalshi.recordings.lines import (
+    SUFFIXES,
+    RecordingError,
+    read_frames,
+    read_marks,
+)
+from processes.adapters.kalshi.schemas.enums import Result
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
+from processes.adapters.kalshi.schemas.rest import Market
+
+__all__ = ["RecordedMarket", "load_market", "load_markets"]
+
+_TAPERED: Final = PriceGrid(
+    [PriceRange(0, 1000, 10), PriceRange(1000, 9000, 100), PriceRange(9000, 10_000, 10)]
+)
+_GRIDS: Final = (  # coarsest first
+    LINEAR_CENT,
+    _TAPERED,
+    PriceGrid([PriceRange(0, 10_000, 10)]),
+    PriceGrid([PriceRange(0, 10_000, 1)]),
+)
+
+
+class RecordedMarket(msgspec.Struct, frozen=True):
+    """A market of a recording; `yes_value_e4` is what a YES contract paid, None when not known."""
+
+    ticker: str
+    event_ticker: str
+    path: Path
+    environment: Environment
+    grid: PriceGrid
+    open_ms: int = 0
+    close_ms: int = 0
+    settled_ms: int = 0
+    result: Result = Result.NONE
+    yes_value_e4: int | None = None
+    title: str = ""
+    body: dict[str, Any] = {}  # all of the exchange's own reply, empty when there was none
+
+    @property
+    def series_ticker(self) -> str:
+        """The first word of the ticker."""
+        return self.ticker.partition("-")[0]
+
+
+class _Event(msgspec.Struct):
+    markets: list[msgspec.Raw]
+
+
+class _Metadata(msgspec.Struct):
+    response: _Event
+
+
+def load_market(path: Path) -> RecordedMarket:
+    """The only market of a recording; `RecordingError` when it holds none or several."""
+    markets = load_markets(path)
+    if len(markets) != 1:
+        raise RecordingError(path, 0, f"holds {len(markets)} markets, not one")
+    return markets[0]
+
+
+def load_markets(path: Path) -> list[RecordedMarket]:
+    """All markets of one recording; reads through the file only when nothing lies beside it."""
+    ticker = _stem(path)
+    known = _from_metadata(path, ticker) or _from_csv(path, ticker)
+    return [known] if known else _from_frames(path)
+
+
+def _stem(path: Path) -> str:
+    suffix = next((s for s in SUFFIXES if path.name.endswith(s)), "")
+    return path.name.removesuffix(suffix)
+
+
+def _event_of(ticker: str) -> str:
+    return ticker.rpartition("-")[0] or ticker
+
+
+def _environment_of(path: Path) -> Environment:
+    """Recordings do not say; a folder named `demo-...` holds the demo exchange's."""
+    words = {part.partition("-")[0] for part in path.absolute().parts}
+    return Environment.DEMO if "demo" in words else Environment.PRODUCTION
+
+
+def _from_metadata(path: Path, ticker: str) -> RecordedMarket | None:
+    file = path.parent / "metadata" / f"{_event_of(ticker)}.json"
+    if not file.is_file():
+        return None
+    try:
+        reply = msgspec.json.decode(file.read_bytes(), type=_Metadata).response
+        for raw in reply.markets:
+            market = msgspec.json.decode(raw, type=Market)
+            if market.ticker == ticker:
+                return _of_market(path, market, msgspec.json.decode(raw))
+        return None
+    except (msgspec.MsgspecError, WireError, ValueError) as error:
+        raise RecordingError(file, 0, f"not an event's reply: {error}") from None
+
+
+def _of_market(path: Path, market: Market, body: dict[str, Any]) -> RecordedMarket:
+    info = market_of(market)
+    value = market.settlement_value_dollars
+    return RecordedMarket(
+        ticker=info.ticker,
+        event_ticker=info.event_ticker,
+        path=path,
+        environment=_environment_of(path),
+        grid=info.grid,
+        open_ms=info.open_ms,
+        close_ms=info.close_ms,
+        settled_ms=ms_of_rfc3339(market.settlement_ts) if market.settlement_ts else 0,
+        result=info.result,
+        yes_value_e4=parse_price(value) if value else None,
+        title=info.title,
+        body=body,
+    )
+
+
+def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
+    file = path.parent / "markets.csv"
+    if not file.is_file():
+        return None
+    with open(file, newline="", encoding="utf-8") as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get("window") == ticker]
+    if not rows:
+        return None
+    row, seen = rows[0], _from_frames(path)
+    grid = seen[0].grid if seen else LINEAR_CENT
+    try:
+        return RecordedMarket(
+            ticker=ticker,
+            event_ticker=row["event_ticker"],
+            path=path,
+            environment=_environment_of(path),
+            grid=grid,
+            open_ms=ms_of_rfc3339(row["open_time"]),
+            close_ms=ms_of_rfc3339(row["close_time"]),
+            settled_ms=ms_of_rfc3339(row["settlement_ts"]) if row.get("settlement_ts") else 0,
+            result=Result(row["result"]),
+            yes_value_e4=parse_price(row["settlement_value_dollars"]),
+        )
+    except (KeyError, ValueError, WireError) as error:
+        raise RecordingError(file, 0, f"row of {ticker}: {error}") from None
+
+
+def _from_frames(path: Path) -> list[RecordedMarket]:
+    """One market per ticker that has a book, in the order of their first snapshots."""
+    prices = _prices_seen(path)
+    closes = _closes_marked(path)
+    return [
+        RecordedMarket(
+            ticker=ticker,
+            event_ticker=_event_of(ticker),
+            path=path,
+            environment=_environment_of(path),
+            grid=_grid_of_prices(seen),
+            close_ms=closes.get(ticker, 0),
+        )
+        for ticker, seen in prices.items()
+    ]
+
+
+def _prices_seen(path: Path) -> dict[str, set[int]]:
+    prices: defaultdict[str, set[int]] = defaultdict(set)
+    for recorded in read_frames(path):
+        frame = recorded.frame
+        try:
+            if isinstance(frame, Delta):
+                prices[frame.msg.market_ticker].add(change_of_delta(frame.msg)[1])
+            elif isinstance(frame, Snapshot):
+                levels = levels_of_snapshot(frame.msg)[1]
+                prices[frame.msg.market_ticker].update(levels.tolist())
+        except WireError as error:
+            raise RecordingError(path, recorded.line, str(error)) from None
+    return dict(prices)
+
+
+def _grid_of_prices(prices: set[int]) -> PriceGrid:
+    return next((g for g in _GRIDS if all(g.index(p) >= 0 for p in prices)), _GRIDS[-1])
+
+
+def _closes_marked(path: Path) -> dict[str, int]:
+    marks = [facts for _, facts in read_marks(path)]
+    found = [(m.get("market_ticker"), m.get("close_time")) for m in marks]
+    return {str(t): ms_of_rfc3339(c) for t, c in found if t and c}

@@ -1,0 +1,1 @@
+"""The REST client, its HTTP transport, rate limits, and typed results in integers."""

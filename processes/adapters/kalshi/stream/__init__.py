@@ -1,0 +1,1 @@
+"""The WebSocket connection and its subscriptions."""
