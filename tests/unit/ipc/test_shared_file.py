@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,8 +195,14 @@ def test_readers_that_ask_for_the_writer_do_not_keep_a_new_one_out(path: Path) -
 def test_a_table_lives_in_memory_under_a_name_of_its_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    assert shared_path(one, "books") == shared_path(tmp_path / "x" / ".." / "one", "books")
-    assert len({shared_path(d, n) for d in (one, other) for n in ("books", "accounts")}) == 4
-    monkeypatch.setattr(f, "_SHM", tmp_path / "no-memory")
-    assert shared_path(one, "books") == one / "shm" / "books"
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(f, "_SHM", memory)
+    places = [shared_path(tmp_path / d, n) for d in ("one", "other") for n in ("books", "accounts")]
+    tables = [create(place) for place in places]
+    lie = {place.resolve() for place in places}
+    assert lie == set(memory.iterdir())
+    assert len(lie) == 4
+    assert all(re.fullmatch(r"kalshi-actor-[0-9a-f]{32}-(books|accounts)", p.name) for p in lie)
+    for table in tables:
+        table.close()
