@@ -27,6 +27,7 @@ __all__ = [
     "open_file",
     "open_or_create",
     "private_folder",
+    "random_word",
     "read_file",
     "short_folder",
     "write_file",
@@ -81,6 +82,11 @@ def data_folder(path: Path) -> Path:
     return path
 
 
+def random_word(size: int) -> str:
+    """`size` bytes that nobody can guess, in hexadecimal: for names and passwords, nothing else."""
+    return secrets.token_hex(size)
+
+
 def create_file(path: Path, flags: int = os.O_RDWR) -> int:
     """A new file of mode 0600 -> its descriptor; `FileExistsError` for whatever has the name."""
     fd = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
@@ -127,7 +133,7 @@ def read_file(path: Path) -> bytes:
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace or make a private file: whoever reads meanwhile has the old one whole, or the new."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    aside = path.with_name(f".{path.name}.{random_word(4)}")
     try:
         with os.fdopen(create_file(aside, os.O_WRONLY), "wb") as file:
             file.write(content)

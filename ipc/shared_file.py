@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import mmap
 import os
-import secrets
 import stat
 import threading
 from contextlib import suppress
@@ -22,10 +21,12 @@ from ipc.private_files import (
     exclusive,
     open_file,
     private_folder,
+    random_word,
 )
 
 __all__ = [
     "HEADER_WORDS",
+    "SHAPE",
     "LayoutError",
     "SharedFile",
     "WriterActiveError",
@@ -304,9 +305,9 @@ def _taken_over(
 
 def _made(path: Path, size: int) -> tuple[int, bool]:
     """A new, locked table under its place in the data folder; whether memory had no room for it."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    aside = path.with_name(f".{path.name}.{random_word(8)}")
     if _SHM.is_dir():
-        target = _SHM / f"{_PREFIX}{secrets.token_hex(16)}-{path.name}"
+        target = _SHM / f"{_PREFIX}{random_word(16)}-{path.name}"
         aside.symlink_to(target)  # first: what is named here is found and removed
         with suppress(OSError):  # too small, not for us to write: then on disk
             return _placed(target, aside, path, size), False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
-from ipc.private_files import create_file
+from ipc.private_files import create_file, random_word
 from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing
 from models.baselines import BASELINES
 from models.decisions import Decisions, Observations, Policy, masked_argmax
@@ -111,7 +110,7 @@ def write_aside(path: Path, content: msgspec.Struct) -> None:
 
 def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
     """The same for several files: none is replaced before all are written."""
-    asides = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}") for path in contents}
+    asides = {path: path.with_name(f".{path.name}.{random_word(4)}") for path in contents}
     try:
         for path, content in contents.items():
             text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"

@@ -210,7 +210,7 @@ def foreign_table(data_dir: Path, name: str) -> Iterator[str]:
 @pytest.mark.parametrize("table", ["books", "accounts"])
 def test_a_table_of_another_layout(stack: Start, tmp_path: Path, table: str) -> None:
     with foreign_table(tmp_path / "stack" / "data", table) as said:
-        line = line_of_stack(stack())
+        line = line_of_stack(stack(), "tables")
     assert line.startswith(f"stack: {said}")
     assert line.endswith("of this program; stop what uses it and remove the file")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from ipc.private_files import UnsafePathError, read_file, short_folder, write_file
+from ipc.private_files import UnsafePathError, random_word, read_file, short_folder, write_file
 from processes.runtime.config import ConfigError, Settings
 
 __all__ = [
@@ -53,7 +52,7 @@ def make_password(data_dir: Path) -> str:
     try:
         line = read_file(path).decode("ascii", "replace").strip()
     except FileNotFoundError:
-        word = secrets.token_hex(_PASSWORD_BYTES)
+        word = random_word(_PASSWORD_BYTES)
         write_file(path, f"{_PASSWORD_FOR}{word}\n".encode())
         return word
     except UnsafePathError as error:

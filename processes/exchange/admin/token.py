@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hmac
-import secrets
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
-from ipc.private_files import UnsafePathError, private_folder, read_file, write_file
+from ipc.private_files import UnsafePathError, private_folder, random_word, read_file, write_file
 from processes.exchange.core.rejections import Rejection
 from processes.runtime.config import ConfigError
 
@@ -28,13 +28,13 @@ def load_token(path: Path) -> str:
         try:
             token = read_file(path).decode("ascii", "replace").strip()
         except FileNotFoundError:
-            token = secrets.token_hex(BYTES)
+            token = random_word(BYTES)
             write_file(path, f"{token}\n".encode())
     except UnsafePathError as error:
         raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be used: {error.strerror}") from None
-    if len(token) != 2 * BYTES:
+    if not re.fullmatch(f"[0-9a-f]{{{2 * BYTES}}}", token):
         raise ConfigError(f"{path} is not a token; remove it and a new one is made")
     return token
 
