@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
 from ipc.journal import EventReader, Kind, list_streams
-from ipc.shared_file import shared_path
+from ipc.shared_file import remove_tables
 
 __all__ = ["count_of", "cpu_s", "process", "run", "until_journalled"]
 
@@ -103,6 +103,6 @@ def run() -> list[Figure]:
                 last = until_journalled(folder, DELTAS, collector)
                 used_s = cpu_s(collector) - used_s
                 events = _events(folder)
-        shared_path(folder, "books").unlink()
+        remove_tables(folder)
     cost = Figure("the same, of a core", 1e6 * used_s / (last - first), "us")
     return [*_rate(events), cost]

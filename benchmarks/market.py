@@ -14,7 +14,7 @@ from ipc import book as b
 from ipc.book_kernels import record_delta, record_snapshot
 from ipc.book_table import BookTable, BookTableWriter
 from ipc.journal import EventSegments
-from ipc.shared_file import shared_path
+from ipc.shared_file import remove_tables, shared_path
 from ipc.units import PriceGrid
 
 __all__ = ["MARKET_NS", "TICKER", "OneMarket", "one_market"]
@@ -80,4 +80,4 @@ def one_market(folder: Path, grid: PriceGrid) -> Iterator[tuple[OneMarket, BookT
         reader.close()
         segments.close()
         writer.close()
-        path.unlink()
+        remove_tables(folder)

@@ -17,7 +17,7 @@ import asyncpg
 from benchmarks.collector import count_of, cpu_s, process, until_journalled
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
-from ipc.shared_file import shared_path
+from ipc.shared_file import remove_tables
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
@@ -72,7 +72,7 @@ def run() -> list[Figure]:
         for module in FOLLOWERS:
             stack.enter_context(process(module, **places))
         collector = stack.enter_context(process("processes.collector", **places))
-        stack.callback(shared_path(folder, "books").unlink, missing_ok=True)
+        stack.callback(remove_tables, folder)
         first, begun_ns = until_journalled(folder, RATE, collector), mono_ns()
         last = until_journalled(folder, deltas, collector)
         seconds = (mono_ns() - begun_ns) / 1e9

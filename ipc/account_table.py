@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import SharedFile
+from ipc.shared_file import SHAPE, SharedFile
 
 __all__ = [
     "ACCOUNT_WORDS",
@@ -124,6 +124,7 @@ class AccountTable:
     """A reader's view."""
 
     def __init__(self, file: SharedFile) -> None:
+        file.check_body(int(file.words[SHAPE]) * _ENTRY_WORDS)
         self._file = file
         self._rows = file.body.reshape(-1, _ENTRY_WORDS)
         self._buffer = np.zeros(_ENTRY_WORDS, np.int64)
@@ -198,6 +199,11 @@ class AccountTableWriter:
     def create(cls, path: Path, rows: int = 1024) -> AccountTableWriter:
         """Become the one writer; nothing is known until it is written."""
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows,), rows * _ENTRY_WORDS))
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it was made now, on disk, because memory has no room for it."""
+        return self._file.on_disk
 
     def write(self, ticker: str, account: AccountRow) -> None:
         """Publish a sub-account; `ValueError` when the table is full or the name too long."""

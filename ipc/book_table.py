@@ -46,6 +46,7 @@ class _Areas:
         words = b.row_words(slots)
         self.rows = rows
         self.slots = slots
+        file.check_body(rows * (ENTRY_WORDS + 2 * words))
         split = rows * ENTRY_WORDS
         self.directory = file.body[:split].reshape(rows, ENTRY_WORDS)
         self.live = file.body[split : split + rows * words].reshape(rows, words)
@@ -197,6 +198,11 @@ class BookTableWriter:
                 begin_repair(row)
                 row[b.STATE] = b.STALE
                 end_write(row)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it was made now, on disk, because memory has no room for it."""
+        return self._file.on_disk
 
     @property
     def generation(self) -> int:

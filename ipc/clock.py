@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Final, Protocol
 
+from ipc.private_files import open_file, open_or_create, private_folder
+
 __all__ = [
     "Clock",
     "ManualClock",
@@ -84,8 +86,8 @@ class MarketClockWriter:
     """The exchange's end: announces market time. One writer; readers retry on a torn read."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        private_folder(path.parent)
+        fd = open_or_create(path)
         try:
             os.ftruncate(fd, _SIZE)
             self._map = mmap.mmap(fd, _SIZE)
@@ -112,7 +114,7 @@ class MarketClock:
     """A reader's end of the exchange's announcement."""
 
     def __init__(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDONLY)
+        fd = open_file(path)
         try:
             self._map = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
         except ValueError:  # made, but not yet of its size

@@ -5,9 +5,6 @@ Addresses are `ipc://` sockets below the data folder; `RL_ENDPOINT_<NAME>` repla
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -15,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from ipc.private_files import private_folder, short_folder
+
 __all__ = ["ENDPOINTS", "Endpoint", "Overflow", "Pattern", "address", "socket_folder"]
 
-_MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
 _LONGEST_NAME: Final = 24
 
 
@@ -59,19 +57,16 @@ ENDPOINTS: Final = {
 
 
 def socket_folder(data_dir: Path) -> Path:
-    """`<data_dir>/sockets`, or a folder of the temporary directory where the path is too long."""
-    wanted = (data_dir / "sockets").absolute()
-    if len(os.fsencode(wanted)) + 1 + _LONGEST_NAME <= _MAX_UNIX_PATH:
-        return wanted
-    digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"kalshi-actor-{os.getuid()}-{digest}"
+    """`<data_dir>/sockets`, or a short folder with a random name that the data folder remembers."""
+    return short_folder(data_dir / "sockets", _LONGEST_NAME, data_dir / "sockets.path")
 
 
 def address(name: str, data_dir: Path, environ: Mapping[str, str]) -> str:
-    """The ZeroMQ address of an endpoint; `KeyError` for an unknown name."""
+    """The ZeroMQ address of an endpoint; `KeyError` for an unknown name.
+
+    `UnsafePathError` when another user made the folder of the sockets or may change it.
+    """
     endpoint = ENDPOINTS[name]
     if configured := environ.get(f"RL_ENDPOINT_{endpoint.name.upper()}"):
         return configured
-    folder = socket_folder(data_dir)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return f"ipc://{folder}/{endpoint.name}.sock"
+    return f"ipc://{private_folder(socket_folder(data_dir))}/{endpoint.name}.sock"

@@ -6,14 +6,34 @@ import fcntl
 import hashlib
 import mmap
 import os
+import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HEADER_WORDS", "LayoutError", "SharedFile", "WriterActiveError", "shared_path"]
+from ipc.private_files import (
+    UnsafePathError,
+    create_file,
+    exclusive,
+    open_file,
+    private_folder,
+    random_word,
+)
+
+__all__ = [
+    "HEADER_WORDS",
+    "SHAPE",
+    "LayoutError",
+    "SharedFile",
+    "WriterActiveError",
+    "has_writer",
+    "remove_tables",
+    "shared_path",
+]
 
 HEADER_WORDS: Final = 512
 MAGIC: Final = 0
@@ -21,7 +41,11 @@ LAYOUT: Final = 1
 GENERATION: Final = 2
 HEARTBEAT_MONO_NS: Final = 3
 SHAPE: Final = 4  # four words that describe the body
+BODY_WORDS: Final = 8  # how many words follow the header
 _SHM: Final = Path("/dev/shm")
+_FOLDER: Final = "tables"
+_PREFIX: Final = "kalshi-actor-"
+_LOCK_SUFFIX: Final = ".lock"
 _LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock for a moment
 _LOCK_PAUSE: Final = 0.005  # seconds
 
@@ -35,11 +59,42 @@ class WriterActiveError(RuntimeError):
 
 
 def shared_path(data_dir: Path, name: str) -> Path:
-    """Where a table lives: memory where there is some (a file on disk stalls on write-back)."""
-    if not _SHM.is_dir():
-        return data_dir / "shm" / name
+    """The table's place in the data folder: a symlink into memory, or the table itself.
+
+    A file on disk stalls on write-back, so a table lies in /dev/shm under a random name wherever it
+    fits. Only what this private folder names is ever opened: all processes agree where that is.
+    """
+    return data_dir / _FOLDER / name
+
+
+def has_writer(path: Path) -> bool:
+    """Whether a process writes the table of `path` now; False where there is none."""
+    try:
+        fd = _opened(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _is_unlocked(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tables(data_dir: Path) -> None:
+    """Remove the tables of a data folder that nobody writes, and what makers of them left.
+
+    For whoever owns the stack, before it starts and when it has ended: memory is given back.
+    """
+    folder = data_dir / _FOLDER
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    for entry in entries:
+        name = entry.name.lstrip(".").partition(".")[0]
+        if entry.suffix != _LOCK_SUFFIX:
+            with exclusive(_lock_file(folder / name)):
+                _remove_unwritten(entry)
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
-    return _SHM / f"kalshi-actor-{digest}-{name}"
+    for name in ("books", "accounts"):  # where earlier versions had them
+        with suppress(LayoutError):  # another user's is not ours to remove
+            _remove_unwritten(_SHM / f"{_PREFIX}{digest}-{name}")
 
 
 class SharedFile:
@@ -47,10 +102,11 @@ class SharedFile:
 
     def __init__(self, path: Path, fd: int, mapping: mmap.mmap) -> None:
         self.path = path
+        self.on_disk = False  # made now, and memory had no room for it
         self._fd = fd
         self._mapping = mapping
         self.words = np.frombuffer(mapping, np.int64)
-        self.inode = os.fstat(fd).st_ino
+        self._identity = _identity(os.fstat(fd))
 
     @classmethod
     def create(
@@ -60,39 +116,39 @@ class SharedFile:
         layout: int,
         shape: tuple[int, ...],
         body_words: int,
-        generation: int = 0,
     ) -> SharedFile:
         """Open as the one writer; a file of the same layout is taken over.
 
         `WriterActiveError` while another writer lives, `LayoutError` for a file that is no such
-        table. One of another shape (rows, slots) or layout, which another version left, is
-        replaced; readers see another inode, generations go on counting. The new writer voids what
-        it found and then calls `raise_generation`.
+        table or not this user's alone. One of another shape (rows, slots) or layout, which another
+        version left, is replaced; readers see another file, generations go on counting. The new
+        writer voids what it found and then calls `raise_generation`.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        size = 8 * (HEADER_WORDS + body_words)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        private_folder(path.parent)
         try:
-            _lock(fd, path)
-            _check_path(path, fd)
-            old = _head(fd)
-            _check_magic(path, old, magic, layout)
-            known = tuple(old[SHAPE:8]), int(old[LAYOUT])
-            if os.fstat(fd).st_size not in (0, size) or (
-                old[MAGIC] and known != (_shape(shape), layout)
-            ):
-                _retire(path, fd, old)
-                os.close(fd)
-                fd = -1
-                return cls.create(path, magic, layout, shape, body_words, int(old[GENERATION]))
-            os.posix_fallocate(fd, 0, size)
+            with exclusive(_lock_file(path)):
+                return cls._create(path, magic, layout, _shape(shape), body_words)
+        except TimeoutError:
+            raise WriterActiveError(f"{path}: another process is making this table") from None
+
+    @classmethod
+    def _create(
+        cls, path: Path, magic: int, layout: int, shape: tuple[int, ...], body_words: int
+    ) -> SharedFile:
+        size = 8 * (HEADER_WORDS + body_words)
+        fd, generation = _taken_over(path, magic, layout, shape, size)
+        on_disk = False
+        if fd is None:
+            fd, on_disk = _made(path, size)
+        try:
             mapping = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         except BaseException:
-            if fd >= 0:
-                os.close(fd)
+            os.close(fd)
             raise
         file = cls(path, fd, mapping)
-        file.words[SHAPE:8] = _shape(shape)
+        file.on_disk = on_disk
+        file.words[SHAPE:8] = shape
+        file.words[BODY_WORDS] = body_words
         file.words[GENERATION] = max(file.generation, generation)
         file.words[LAYOUT] = layout
         file.words[MAGIC] = magic
@@ -104,7 +160,7 @@ class SharedFile:
 
         What another version left, without a writer, is none.
         """
-        fd = os.open(path, os.O_RDONLY)
+        fd = _opened(path, os.O_RDONLY)
         try:
             size = os.fstat(fd).st_size
             head = _head(fd)
@@ -115,11 +171,25 @@ class SharedFile:
                 if _is_unlocked(fd):
                     raise FileNotFoundError(f"{path} is what another version left")
                 raise _other_layout(path, head, layout)
+            if size != 8 * (HEADER_WORDS + int(head[BODY_WORDS])):  # else reading it is SIGBUS
+                raise LayoutError(
+                    f"{path}: {size} bytes, its header says {head[BODY_WORDS]} words behind "
+                    f"{HEADER_WORDS}; stop what uses it and remove the file"
+                )
             mapping = mmap.mmap(fd, size, prot=mmap.PROT_READ)
         except BaseException:
             os.close(fd)
             raise
         return cls(path, fd, mapping)
+
+    def check_body(self, words: int) -> None:
+        """`LayoutError` unless the body has as many words as its shape asks for."""
+        if self.body.size != words:
+            shape = self.words[SHAPE:8].tolist()
+            raise LayoutError(
+                f"{self.path}: {self.body.size} words of shape {shape}, which takes {words}; "
+                "stop what uses it and remove the file"
+            )
 
     @property
     def body(self) -> npt.NDArray[np.int64]:
@@ -146,7 +216,7 @@ class SharedFile:
 
     def writer_is_dead(self) -> bool:
         """True when nobody holds the writer's lock: the kernel drops it at death."""
-        fd = os.open(self.path, os.O_RDONLY)
+        fd = _opened(self.path, os.O_RDONLY)
         try:
             return _is_unlocked(fd)
         finally:
@@ -155,7 +225,7 @@ class SharedFile:
     def replaced(self) -> bool:
         """Whether the path now holds another file (or none)."""
         try:
-            return os.stat(self.path).st_ino != self.inode
+            return _identity(os.stat(self.path)) != self._identity
         except FileNotFoundError:
             return True
 
@@ -182,21 +252,111 @@ def _lock(fd: int, path: Path) -> None:
     raise WriterActiveError(f"{path}: another process writes this table")
 
 
-def _check_path(path: Path, fd: int) -> None:
-    """The lock may be of a file that another writer has just replaced."""
-    if not path.exists() or path.stat().st_ino != os.fstat(fd).st_ino:
-        raise WriterActiveError(f"{path}: another process is making this table anew")
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _lock_file(path: Path) -> Path:
+    """Who makes or removes a table is alone at it."""
+    return path.with_name(f".{path.name}{_LOCK_SUFFIX}")
+
+
+def _target(path: Path) -> Path:
+    """Where the table of a place in the data folder lies."""
+    found = os.lstat(path)
+    if not stat.S_ISLNK(found.st_mode):
+        return path
+    if found.st_uid != os.geteuid():
+        raise LayoutError(f"{path} is a symlink of user {found.st_uid}; remove it")
+    return path.parent / os.readlink(path)
+
+
+def _opened(path: Path, flags: int) -> int:
+    """The table's descriptor; `FileNotFoundError`, or `LayoutError` when others may touch it."""
+    try:
+        return open_file(_target(path), flags)
+    except UnsafePathError as error:
+        raise LayoutError(str(error)) from None
+
+
+def _taken_over(
+    path: Path, magic: int, layout: int, shape: tuple[int, ...], size: int
+) -> tuple[int | None, int]:
+    """(the locked table that was there, if it fits; the generation that readers of it know)."""
+    try:
+        fd = _opened(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None, 0
+    try:
+        _lock(fd, path)
+        old = _head(fd)
+        _check_magic(path, old, magic, layout)
+        found = tuple(old[SHAPE:8].tolist()), int(old[LAYOUT])
+        blank = old[MAGIC] == 0  # its maker died
+        if os.fstat(fd).st_size == size and (blank or found == (shape, layout)):
+            return fd, int(old[GENERATION])
+        _retire(path, fd, old)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None, 0 if blank else int(old[GENERATION])
+
+
+def _made(path: Path, size: int) -> tuple[int, bool]:
+    """A new, locked table under its place in the data folder; whether memory had no room for it."""
+    aside = path.with_name(f".{path.name}.{random_word(8)}")
+    if _SHM.is_dir():
+        target = _SHM / f"{_PREFIX}{random_word(16)}-{path.name}"
+        aside.symlink_to(target)  # first: what is named here is found and removed
+        with suppress(OSError):  # too small, not for us to write: then on disk
+            return _placed(target, aside, path, size), False
+    return _placed(aside, aside, path, size), True
+
+
+def _placed(target: Path, aside: Path, path: Path, size: int) -> int:
+    """Allocate (a store into a hole of a full disk is SIGBUS), lock, and give it its name."""
+    try:
+        fd = create_file(target)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(fd, 0, size)
+            aside.rename(path)
+        except BaseException:
+            os.close(fd)
+            target.unlink()
+            raise
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def _remove_unwritten(entry: Path) -> None:
+    try:
+        target = _target(entry)
+        fd = _opened(entry, os.O_RDONLY)
+    except FileNotFoundError:
+        entry.unlink(missing_ok=True)  # a symlink whose table has gone
+        return
+    try:
+        if _is_unlocked(fd):
+            target.unlink(missing_ok=True)
+            entry.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
 
 
 def _head(fd: int) -> npt.NDArray[np.int64]:
-    return np.frombuffer(bytearray(os.pread(fd, 64, 0).ljust(64, b"\0")), np.int64)
+    return np.frombuffer(bytearray(os.pread(fd, 72, 0).ljust(72, b"\0")), np.int64)
 
 
 def _retire(path: Path, fd: int, head: npt.NDArray[np.int64]) -> None:
-    """Void what readers of a file hold, then take its name away."""
+    """Void what readers of a file hold, then take its names away."""
     head[GENERATION] += 1
     os.pwrite(fd, head[GENERATION].tobytes(), 8 * GENERATION)
-    path.unlink()
+    _target(path).unlink()
+    path.unlink(missing_ok=True)
 
 
 def _is_unlocked(fd: int) -> bool:

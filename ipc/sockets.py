@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import zmq
 import zmq.asyncio
@@ -55,6 +55,13 @@ def _parse(header: bytes, origin: str) -> tuple[int, int]:
     return life, number
 
 
+def _bind(socket: zmq.Socket[Any], where: str) -> None:
+    """Listen; a socket's file is this user's alone, whatever the umask."""
+    socket.bind(where)
+    if where.startswith("ipc:///"):
+        Path(where.removeprefix("ipc://")).chmod(0o600)
+
+
 class Publisher:
     """Binds a PUB endpoint. A slow subscriber loses messages beyond the high-water mark.
 
@@ -68,7 +75,7 @@ class Publisher:
         self._socket = zmq.Context(context).socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-        self._socket.bind(address(name, data_dir, environ))
+        _bind(self._socket, address(name, data_dir, environ))
         self._life = life & 0xFFFFFFFF
         self._asked: set[bytes] = set()
         self.sent = 0
@@ -186,7 +193,7 @@ class Puller:
         self._socket = context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.bind(address(name, data_dir, environ))
+        _bind(self._socket, address(name, data_dir, environ))
 
     async def recv(self) -> Message:
         """The next message; waits for it."""

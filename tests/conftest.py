@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from support.postgres import Database, PostgresServer
 
+from ipc import shared_file
+
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("hunt", deadline=None, max_examples=2_000)
 settings.load_profile("house")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What a test writes into a data folder is private, as what the programs write there is."""
+    os.umask(0o077)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +43,31 @@ def seed(pytestconfig: pytest.Config) -> int:
     """The seed that was asked for."""
     asked: int = pytestconfig.getoption("seed")
     return asked
+
+
+@contextmanager
+def memory_of_its_own() -> Iterator[None]:
+    """Tables that are made in this process lie in a folder that goes with them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="kalshi-actor-tests-", dir="/dev/shm") as folder,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(shared_file, "_SHM", Path(folder))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def memory_of_the_run() -> Iterator[None]:
+    """For what lives longer than a test."""
+    with memory_of_its_own():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def memory_of_the_test(memory_of_the_run: None) -> Iterator[None]:
+    """For a test's own tables: they do not add up over a run."""
+    with memory_of_its_own():
+        yield
 
 
 @pytest.fixture(scope="session")

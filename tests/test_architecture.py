@@ -44,6 +44,8 @@ NOTHING = re.compile("")
 SEEDED = ("numpy.random.default_rng", "numpy.random.PCG64", "numpy.random.SeedSequence")
 MAY_USE = {
     "ipc.clock": TIME,  # everyone else asks it
+    # A name or a password that nobody can guess decides nothing.
+    "ipc.private_files": re.compile(r"secrets\.token_hex"),
     # A key's id is made with the key, whose randomness is the operating system's in any case.
     "processes.exchange.accounts": re.compile(r"uuid\.uuid4"),
 }

@@ -16,6 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ipc.private_files import UnsafePathError, create_file, open_file, private_folder
+
 __all__ = [
     "CAPACITY",
     "COUNT",
@@ -29,6 +31,7 @@ __all__ = [
     "Kind",
     "Segment",
     "events_of",
+    "open_journal",
 ]
 
 EVENT: Final = np.dtype(
@@ -56,6 +59,14 @@ class JournalError(ValueError):
     """A journal that cannot be read: which file, where, and why."""
 
 
+def open_journal(path: Path) -> int:
+    """A journal file's descriptor, for reading; `JournalError` when it is not this user's alone."""
+    try:
+        return open_file(path)
+    except UnsafePathError as error:
+        raise JournalError(str(error)) from None
+
+
 class Kind(IntEnum):
     """What a book event is. A snapshot is BEGIN, one LEVEL each, END."""
 
@@ -79,7 +90,7 @@ class Segment:
     def create(cls, path: Path, first_event_no: int, capacity: int) -> Segment:
         """Allocate on disk (a store into a hole of a full disk is SIGBUS) and in memory."""
         size = 8 * (HEADER_WORDS + RECORD_WORDS * capacity)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = create_file(path)
         try:
             try:
                 os.posix_fallocate(fd, 0, size)
@@ -97,7 +108,7 @@ class Segment:
     @classmethod
     def open(cls, path: Path) -> Segment:
         """Attach for reading; `JournalError` for a file of another layout."""
-        fd = os.open(path, os.O_RDONLY)
+        fd = open_journal(path)
         try:
             size = os.fstat(fd).st_size
             if size < 8 * HEADER_WORDS:
@@ -158,7 +169,7 @@ class EventSegments:
     """
 
     def __init__(self, folder: Path, *, capacity: int = 65_536, max_bytes: int = 1 << 30) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._folder = folder
         self._capacity = capacity
         self._max_bytes = max_bytes
@@ -231,7 +242,7 @@ class EventReader:
     def _try_open(path: Path) -> Segment | None:
         """None while its writer has not finished making it, or when it has just been removed."""
         try:
-            with path.open("rb") as file:
+            with os.fdopen(open_journal(path), "rb") as file:
                 begun = file.read(8) == MAGIC.to_bytes(8, "little")
             return Segment.open(path) if begun else None
         except FileNotFoundError:

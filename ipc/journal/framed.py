@@ -14,8 +14,9 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from ipc.journal.events import JournalError
+from ipc.journal.events import JournalError, open_journal
 from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
+from ipc.private_files import create_file, private_folder
 
 __all__ = ["FramedReader", "FramedWriter"]
 
@@ -64,7 +65,7 @@ class FramedWriter:
     def __init__(
         self, folder: Path, *, file_bytes: int = 16 << 20, max_bytes: int = 1 << 30
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._folder = folder
         self._file_bytes = file_bytes
         self._max_bytes = max_bytes
@@ -76,7 +77,7 @@ class FramedWriter:
     def _create(self, first: int) -> int:
         """A new file, locked for as long as it is written: the kernel drops the lock at death."""
         path = self._folder / f"marks-{first:015d}.log"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fd = create_file(path, os.O_WRONLY | os.O_APPEND)
         fcntl.flock(fd, fcntl.LOCK_EX)
         return fd
 
@@ -148,7 +149,7 @@ class FramedReader:
     @staticmethod
     def _decode(path: Path, start: int, limit: int, into: list[Message]) -> int:
         """Append the whole frames from byte `start` on -> bytes used."""
-        with path.open("rb") as file:
+        with os.fdopen(open_journal(path), "rb") as file:
             file.seek(start)
             data = memoryview(file.read(_MAX_READ))
         at = 0
@@ -169,7 +170,7 @@ class FramedReader:
         """True when nobody holds the lock of the newest file; what is there now is all there is."""
         while files := _files(self._folder):
             path = files[-1][1]
-            with path.open("rb") as file:
+            with os.fdopen(open_journal(path), "rb") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:

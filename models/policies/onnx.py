@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from ipc.private_files import create_file, random_word
 from models.observation.builder import Builder, builder_of
 from models.policies.baselines import BASELINES
 from models.policies.interface import Decisions, Observations, Policy, masked_argmax
@@ -109,11 +110,12 @@ def write_aside(path: Path, content: msgspec.Struct) -> None:
 
 def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
     """The same for several files: none is replaced before all are written."""
-    asides = {path: path.with_name(f".{path.name}.new") for path in contents}
+    asides = {path: path.with_name(f".{path.name}.{random_word(4)}") for path in contents}
     try:
         for path, content in contents.items():
             text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-            with asides[path].open("wb") as file:
+            with os.fdopen(create_file(asides[path], os.O_WRONLY), "wb") as file:
+                os.fchmod(file.fileno(), _mode_of(path))
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -122,6 +124,11 @@ def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
     finally:
         for aside in asides.values():
             aside.unlink(missing_ok=True)
+
+
+def _mode_of(path: Path) -> int:
+    """What is replaced stays as readable as it was (the shipped model); what is new is private."""
+    return path.stat().st_mode & 0o644 if path.exists() else 0o600
 
 
 def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:

@@ -77,7 +77,7 @@ class Broadcaster:
             "/rl/health": lambda: health_page(self._health, environment, mono_ns()),
             "/metrics": self._metrics,
         }
-        site = Site(Access(wanted.host, wanted.origins), load_pages(DIST), live)
+        site = Site(Access(wanted.host, wanted.origins), load_pages(DIST), live, wanted.token)
         site.full = lambda: self.manager.full
         try:
             return await serve(

@@ -5,11 +5,12 @@ The built dashboard is read once, into memory: no path of a request ever reaches
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -19,6 +20,7 @@ from websockets.http11 import Request, Response
 __all__ = ["DIST", "WEBSOCKET_PATH", "Access", "Page", "Site", "load_pages"]
 
 DIST: Final = Path(__file__).resolve().parents[2] / "frontend" / "dist"
+_COOKIE: Final = "rl_token"
 WEBSOCKET_PATH: Final = "/rl/ws"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"  # assets carry a hash in their name
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -92,9 +94,14 @@ class Site:
     """Answers everything but the WebSocket itself; `live` are pages made when asked for."""
 
     def __init__(
-        self, access: Access, pages: dict[str, Page], live: dict[str, Callable[[], Page]]
+        self,
+        access: Access,
+        pages: dict[str, Page],
+        live: dict[str, Callable[[], Page]],
+        token: str = "",
     ) -> None:
         self._access = access
+        self._token = token
         self._pages = pages
         self._live = live
         self.full: Callable[[], bool] = lambda: False
@@ -110,9 +117,35 @@ class Site:
         if request.method not in ("GET", "HEAD"):
             return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD")
         path = request.path.partition("?")[0]
+        if self._token and (refusal := self._ask_for_token(request, path, hosts[0])):
+            return refusal
         if path == WEBSOCKET_PATH:
             return self._websocket(request)
         return _respond(self._find(path), head=request.method == "HEAD")
+
+    def _ask_for_token(self, request: Request, path: str, host: str) -> Response | None:
+        """None for whoever knows it. A browser that opens the page with it keeps it as a cookie."""
+        cookie = f"{_COOKIE}_{urlsplit(f'//{host}').port or 80}"  # a host's ports share cookies
+        in_query = self._is_token(parse_qs(urlsplit(request.path).query).get("token", [""])[0])
+        if in_query and path == "/":
+            response = _plain(HTTPStatus.SEE_OTHER, "the dashboard")
+            response.headers["Location"] = path  # the token stays in no address and no history
+            response.headers["Set-Cookie"] = (
+                f"{cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+            )
+            return response
+        bearer = request.headers.get_all("Authorization")[:1] or [""]
+        kept = _cookies(request.headers.get_all("Cookie")).get(cookie, "")
+        if in_query or self._is_token(bearer[0].removeprefix("Bearer ")) or self._is_token(kept):
+            return None
+        says = "RL_BROADCASTER_TOKEN is set: 'Authorization: Bearer <token>' or ?token=<token>"
+        response = _plain(HTTPStatus.UNAUTHORIZED, says)
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def _is_token(self, given: str) -> bool:
+        """In the same time, however much of it is right."""
+        return hmac.compare_digest(given.encode(errors="replace"), self._token.encode())
 
     def _websocket(self, request: Request) -> Response | None:
         if "Upgrade" not in request.headers or request.method != "GET":
@@ -128,6 +161,11 @@ class Site:
             return page
         hint = "; there is no built dashboard: make frontend" if not self._pages else ""
         return Page(f"not found{hint}\n".encode(), "text/plain", HTTPStatus.NOT_FOUND)
+
+
+def _cookies(headers: Iterable[str]) -> dict[str, str]:
+    pairs = (pair.strip().partition("=") for header in headers for pair in header.split(";"))
+    return {name: value for name, _, value in pairs}
 
 
 def _plain(status: HTTPStatus, text: str) -> Response:

@@ -66,6 +66,8 @@ def assemble(
 ) -> Collector:
     """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table."""
     table = _table(settings)  # first: a run that may not write it leaves no journal behind
+    if table.on_disk:
+        log("table_on_disk", table="books", reason="/dev/shm has no room for it: reads may stall")
     session = _session(settings, facts)
     context, place = zmq.asyncio.Context(), (settings.data_dir, settings.environ, os.getpid())
     publisher = Publisher(context, "collector", *place)

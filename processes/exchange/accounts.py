@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from ipc.private_files import UnsafePathError, private_folder, read_file, write_file
 from processes.adapters.kalshi.auth.credentials import (
     Account as StoredAccount,
 )
@@ -50,9 +50,11 @@ def load_accounts(path: Path, wanted: int, cash_e6: int) -> KnownKeys:
 
 def _stored(path: Path) -> tuple[StoredAccount, ...]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=CredentialsFile).accounts
+        return msgspec.json.decode(read_file(path), type=CredentialsFile).accounts
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except UnsafePathError as error:
+        raise ConfigError(str(error)) from None
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{path} is not a list of accounts ({error}); remove it") from None
 
@@ -79,13 +81,8 @@ def new_key(algorithm: Algorithm) -> Credentials:
 
 
 def _write(path: Path, accounts: CredentialsFile) -> None:
-    """Aside, then renamed: nobody ever reads half a file."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(accounts)) + b"\n")
-        aside.rename(path)
+        private_folder(path.parent)
+        write_file(path, msgspec.json.format(msgspec.json.encode(accounts)) + b"\n")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None

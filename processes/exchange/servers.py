@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from processes.exchange.admin import calls, looks
+from processes.exchange.admin.token import knows
 from processes.exchange.house import BASE, HOUSE, House
 from processes.exchange.rest import (
     account,
@@ -66,9 +67,9 @@ def exchange_app(house: House, connections: Connections) -> web.Application:
     return app
 
 
-def admin_app(house: House, connections: Connections) -> web.Application:
-    """For tests."""
-    app = _app(house, connections, refusals)
+def admin_app(house: House, connections: Connections, token: str) -> web.Application:
+    """For tests; whoever asks must know the token."""
+    app = _app(house, connections, refusals, knows(token))
     app.add_routes(looks.routes())
     app.add_routes(calls.routes())
     return app

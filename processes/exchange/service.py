@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 
 from ipc.clock import real_ns
-from processes.adapters.kalshi.auth.credentials import credentials_path
+from processes.adapters.kalshi.auth.credentials import admin_token_path, credentials_path
 from processes.adapters.kalshi.auth.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.accounts import load_accounts
 from processes.exchange.admin.scheduled import Scheduled, scheduled_of
+from processes.exchange.admin.token import load_token
 from processes.exchange.assembly import Rules, assemble
 from processes.exchange.core.retention import Limits
 from processes.exchange.house import House
@@ -95,10 +96,11 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
     recordings, ordered = recordings_of(settings), scheduled_of(settings)
     house = _house(settings, recordings, life)
     connections = Connections(house)
+    token = load_token(admin_token_path(settings.data_dir))
     wanted = settings.exchange
     servers = [
         Server(exchange_app(house, connections), "RL_EXCHANGE_PORT", wanted.port),
-        Server(admin_app(house, connections), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
+        Server(admin_app(house, connections, token), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
     ]
     flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
     started: list[Server] = []

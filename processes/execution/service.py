@@ -67,6 +67,8 @@ class ExecutionService:
         self._log = log
         self._environment = data_environment_of(settings)
         self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
+        if self._table.on_disk:
+            log("table_on_disk", table="accounts", reason="/dev/shm has no room: reads may stall")
         self._table.heartbeat(mono_ns())
         self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
         life = int(stream.session_uid.rpartition("-")[2], 16)

@@ -20,9 +20,11 @@ import numpy as np
 
 from ipc import book as b
 from ipc.book_table import BookTable, SharedOrderbookState
+from ipc.private_files import UnsafePathError, read_file
 from ipc.shared_file import shared_path
 from ipc.units import format_count, format_price
 from models.simulation.tape import SessionError
+from processes.adapters.kalshi.auth.credentials import admin_token_path
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.sessions import (
@@ -34,7 +36,7 @@ from processes.adapters.postgres.sessions import (
 from processes.recorder.sessions.books import check_session
 from processes.recorder.sessions.checking import lines_of
 from processes.recorder.sessions.desk import choose_one
-from processes.runtime.config import ConfigError, load_settings
+from processes.runtime.config import ConfigError, Settings, load_settings
 
 __all__ = ["Exchange", "Verifier", "main"]
 
@@ -48,8 +50,9 @@ Say = Callable[[str], None]
 class Exchange:
     """The local exchange's admin port."""
 
-    def __init__(self, url: str, named: dict[str, int]) -> None:
-        self._client = httpx.AsyncClient(base_url=url, timeout=30)
+    def __init__(self, url: str, named: dict[str, int], token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        self._client = httpx.AsyncClient(base_url=url, timeout=30, headers=headers)
         self._named = named  # connection and sid, when the newest is not the one meant
 
     async def sent(self) -> dict[str, int]:
@@ -213,11 +216,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _token(settings: Settings) -> str:
+    """What the admin port wants to be told."""
+    path = admin_token_path(settings.data_dir)
+    try:
+        return read_file(path).decode("ascii", "replace").strip()
+    except (OSError, UnsafePathError) as error:
+        raise ConfigError(
+            f"no token for the exchange's admin port: {error}; RL_DATA_DIR names its data folder"
+        ) from None
+
+
 async def _verify(options: argparse.Namespace) -> bool:
     settings = load_settings(os.environ)
     url = options.exchange or f"http://127.0.0.1:{settings.exchange.admin_port}"
     named = {k: v for k in ("connection", "sid") if (v := getattr(options, k)) is not None}
-    connection, exchange = await connect_within(dsn_of(settings), 5), Exchange(url, named)
+    exchange = Exchange(url, named, _token(settings))
+    connection = await connect_within(dsn_of(settings), 5)
     try:
         loader = SessionDataLoader(connection)
         session = await choose_one(loader, options.session)

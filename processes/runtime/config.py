@@ -37,6 +37,7 @@ HOUR_MS: Final = 3_600_000
 MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 PRICINGS: Final = ("aggressive", "passive", "mid")
 
 
@@ -116,7 +117,10 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
-    """The dashboard's server. `depth` levels a side, 0 for all; `origins` besides its own host."""
+    """The dashboard's server. `depth` levels a side, 0 for all; `origins` besides its own host.
+
+    `token`, where there is one, is wanted of everybody who asks.
+    """
 
     host: str
     port: int
@@ -124,6 +128,10 @@ class BroadcasterSettings(msgspec.Struct, frozen=True):
     depth: int
     book_interval_ms: int
     client_buffer_bytes: int
+    token: str
+
+    def __repr__(self) -> str:
+        return f"BroadcasterSettings(host={self.host!r}, port={self.port})"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -296,7 +304,16 @@ def _broadcaster(read: _Reader) -> BroadcasterSettings:
         depth=read.number("RL_BROADCASTER_DEPTH", 20, 0, 9_999),
         book_interval_ms=read.number("RL_BROADCASTER_BOOK_INTERVAL_MS", 200, 20, 60_000),
         client_buffer_bytes=read.number("RL_BROADCASTER_CLIENT_BUFFER", 8 << 20, 1 << 16, 1 << 32),
+        token=_token(read, "RL_BROADCASTER_TOKEN"),
     )
+
+
+def _token(read: _Reader, name: str) -> str:
+    """Never shown, also where it is refused."""
+    token = read.text(name, "")
+    if token and not _TOKEN.fullmatch(token):
+        raise ConfigError(f"{name} is not a token; allowed: 16 to 128 letters, digits, - or _")
+    return token
 
 
 def _subaccount(read: _Reader) -> int | None:

@@ -24,9 +24,10 @@ from supervisor import events
 from supervisor.states import SupervisorStates
 
 from ipc.clock import mono_ns
+from ipc.shared_file import LayoutError, remove_tables
 from processes.runtime.config import ConfigError
 from processes.runtime.preflight import check_folders, check_free, hold_lock, settings_below
-from processes.runtime.run import EXIT_CONFIG
+from processes.runtime.run import EXIT_CONFIG, PRIVATE_UMASK
 
 __all__ = ["DEATHS_WINDOW_NS", "EXIT_FAULT", "MAX_DEATHS", "StackWatch", "make_stack"]
 
@@ -36,6 +37,7 @@ DEATHS_WINDOW_NS: Final = 60 * 1_000_000_000
 _LAST_LINE_BYTES: Final = 600
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 _POLL_S: Final = 0.05
+_leaving: list[Path] = []  # data folders whose tables go with this process
 
 
 class StackWatch:
@@ -92,6 +94,7 @@ def _exit_with(code: int, line: str) -> None:
     """Make this process end with a code and a last line; supervisord knows only exit code 0."""
 
     def leave() -> None:
+        _remove_tables()  # `os._exit` leaves no turn to the others
         sys.stdout.flush()
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -103,6 +106,7 @@ def _exit_with(code: int, line: str) -> None:
 def make_stack(supervisord: Any) -> StackWatch:
     """supervisord's factory: check, hold the data folder, watch. One line and exit 2 on refusal."""
     here = Path(supervisord.options.here)
+    os.umask(PRIVATE_UMASK)
     try:
         settings = settings_below(here, os.environ)
         hold_lock(settings.data_dir)
@@ -110,8 +114,9 @@ def make_stack(supervisord: Any) -> StackWatch:
         check_free(settings)
         _append_to_files()
         _ask_programs(here)
+        _own_tables(settings.data_dir)
     # supervisord catches every exception of a factory and prints its traceback
-    except ConfigError as error:
+    except (ConfigError, LayoutError) as error:
         sys.stderr.write(f"stack: {error}\n")
         sys.stderr.flush()
         os._exit(EXIT_CONFIG)
@@ -119,6 +124,21 @@ def make_stack(supervisord: Any) -> StackWatch:
     watch = StackWatch(supervisord, _exit_with, mono_ns)
     watch._subscribe()
     return watch
+
+
+def _own_tables(data_dir: Path) -> None:
+    """Remove the tables that a killed stack left, and this one's at its end."""
+    with suppress(OSError):
+        remove_tables(data_dir)
+    _leaving.append(data_dir)
+    atexit.register(_remove_tables)
+
+
+def _remove_tables() -> None:
+    """A table that cannot be removed is no reason to end otherwise; the next start says why."""
+    while _leaving:
+        with suppress(OSError, ValueError):
+            remove_tables(_leaving.pop())
 
 
 def _ask_programs(here: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from ipc.messages import Environment
-from ipc.shared_file import shared_path
+from ipc.private_files import UnsafePathError, data_folder, open_or_create
+from ipc.shared_file import has_writer, shared_path
 from processes.runtime.config import ConfigError, Settings, load_settings
 
 __all__ = ["LOCK_NAME", "check_folders", "check_free", "hold_lock", "settings_below"]
@@ -35,8 +36,10 @@ def hold_lock(data_dir: Path) -> None:
     if data_dir in _held:
         return
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        fd = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        data_folder(data_dir)
+        fd = open_or_create(data_dir / LOCK_NAME)
+    except UnsafePathError as error:
+        raise ConfigError(f"RL_DATA_DIR={data_dir} cannot be used: {error}") from None
     except OSError as error:
         raise ConfigError(
             f"RL_DATA_DIR={data_dir} cannot be written: {error.strerror}; choose a writable folder"
@@ -104,18 +107,9 @@ def _first_problem(settings: Settings) -> str | None:
             return f"{variable}={port} on {host} cannot be used: {reason}; choose a free port"
     for name in _TABLES:
         path = shared_path(settings.data_dir, name)
-        if path.exists() and _locked(path):
+        if has_writer(path):
             return f"RL_DATA_DIR={settings.data_dir}: a program of another stack writes {path}"
     return None
-
-
-def _locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _bind_problem(host: str, port: int) -> int:

@@ -15,12 +15,14 @@ from typing import Final, NoReturn
 
 import uvloop
 
+from ipc.private_files import UnsafePathError, data_folder
 from ipc.shared_file import LayoutError
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["EXIT_CONFIG", "Stopped", "die_with_parent", "run", "unless_stopped"]
+__all__ = ["EXIT_CONFIG", "PRIVATE_UMASK", "Stopped", "die_with_parent", "run", "unless_stopped"]
 
 EXIT_CONFIG: Final = 2
+PRIVATE_UMASK: Final = 0o077  # for what libraries make; our own files have their modes set
 _PR_SET_PDEATHSIG: Final = 1
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
@@ -39,11 +41,12 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
 def run(name: str, main: Main) -> NoReturn:
     """Run a process until SIGTERM or SIGINT; never returns."""
     die_with_parent()
+    os.umask(PRIVATE_UMASK)
     try:
         settings = load_settings(os.environ)
         _make_data_dir(settings)
         uvloop.run(_until_stopped(main, settings))
-    except (ConfigError, LayoutError) as error:
+    except (ConfigError, LayoutError, UnsafePathError) as error:
         sys.stderr.write(f"{name}: {' '.join(str(error).splitlines())}\n")
         sys.exit(EXIT_CONFIG)
     except Stopped as reason:
@@ -72,7 +75,7 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[None, None, None])
 
 def _make_data_dir(settings: Settings) -> None:
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        data_folder(settings.data_dir)
         probe = settings.data_dir / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
@@ -80,3 +83,5 @@ def _make_data_dir(settings: Settings) -> None:
         raise ConfigError(
             f"RL_DATA_DIR={settings.data_dir} cannot be written: {error.strerror}"
         ) from None
+    except UnsafePathError as error:
+        raise ConfigError(f"RL_DATA_DIR={settings.data_dir} cannot be used: {error}") from None

@@ -20,7 +20,7 @@ from support.postgres import Database
 from support.refusals import line_of_program, line_of_stack, lives
 from support.stack import ROOT, Stack, eventually, free_ports
 
-from ipc.shared_file import SharedFile, shared_path
+from ipc.shared_file import SharedFile, remove_tables, shared_path
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 
 Start = Callable[..., Stack]
@@ -204,13 +204,13 @@ def foreign_table(data_dir: Path, name: str) -> Iterator[str]:
     try:
         yield f"{path}: table layout 99 (magic 0x7) is not the layout"
     finally:
-        path.unlink()
+        remove_tables(data_dir)
 
 
 @pytest.mark.parametrize("table", ["books", "accounts"])
 def test_a_table_of_another_layout(stack: Start, tmp_path: Path, table: str) -> None:
     with foreign_table(tmp_path / "stack" / "data", table) as said:
-        line = line_of_stack(stack())
+        line = line_of_stack(stack(), "tables")
     assert line.startswith(f"stack: {said}")
     assert line.endswith("of this program; stop what uses it and remove the file")
 

@@ -17,9 +17,10 @@ import pytest
 from support.broadcaster import broadcasting, environ_of
 from support.synthetic_stack import SyntheticStack
 from support.ws_client import WsClient, close_code, connected
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from processes.runtime.config import ConfigError
+from processes.runtime.config import ConfigError, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,6 +107,53 @@ async def test_origins_of_the_websocket(stack: SyntheticStack) -> None:
             async with connected(address, origin="http://evil.example"):
                 pass
         assert refused.value.response.status_code == 403
+
+
+TOKEN = "a-word-of-16-and-more"
+PATHS = ("/", "/rl/health", "/rl/ws", "/metrics", "/nothing")
+
+
+async def test_with_a_token_whoever_does_not_know_it_gets_nothing(stack: SyntheticStack) -> None:
+    async with broadcasting(stack.data_dir, RL_BROADCASTER_TOKEN=TOKEN) as (_, address):
+        for path in PATHS:
+            for word in ("", "Authorization: Bearer a-word", "Cookie: rl_token=x; =; rl_token_80"):
+                status, headers, body = await http(address, f"GET {path} HTTP/1.1\n{word}")
+                assert " 401 " in status, (path, word)
+                assert headers["WWW-Authenticate"] == "Bearer"
+                assert TOKEN.encode() not in body
+            status, _, _ = await http(address, f"GET {path}?token=%ff{TOKEN} HTTP/1.1")
+            assert " 401 " in status
+        with pytest.raises(InvalidStatus):
+            async with connected(address):
+                pass
+
+
+async def test_the_token_opens_the_port_and_a_browser_keeps_it(stack: SyntheticStack) -> None:
+    async with broadcasting(stack.data_dir, RL_BROADCASTER_TOKEN=TOKEN) as (_, address):
+        status, _, _ = await http(address, f"GET /metrics HTTP/1.1\nAuthorization: Bearer {TOKEN}")
+        assert " 200 " in status
+        status, _, _ = await http(address, f"GET /metrics?token={TOKEN} HTTP/1.1")
+        assert " 200 " in status
+        status, headers, _ = await http(address, f"GET /?token={TOKEN} HTTP/1.1")
+        assert " 303 " in status
+        assert headers["Location"] == "/"
+        kept = headers["Set-Cookie"].partition(";")[0]
+        assert "; HttpOnly; SameSite=Strict" in headers["Set-Cookie"]
+        status, _, page = await http(address, f"GET / HTTP/1.1\nCookie: other=1; {kept}")
+        assert " 200 " in status
+        assert TOKEN.encode() not in page
+        headers_of_page = {"Cookie": kept}
+        url = address.replace("http://", "ws://") + "/rl/ws"
+        async with connect(url, additional_headers=headers_of_page) as client:
+            assert json.loads(await client.recv())["type"] == "connection"
+
+
+@pytest.mark.parametrize("token", ["short", "sixteen letters!", "x" * 129, "a" * 20 + ";"])
+def test_a_token_that_is_none_is_refused_and_not_shown(tmp_path: Path, token: str) -> None:
+    with pytest.raises(ConfigError, match="RL_BROADCASTER_TOKEN is not a token; allowed") as caught:
+        load_settings(environ_of(tmp_path, RL_BROADCASTER_TOKEN=token))
+    assert token not in str(caught.value)
+    assert TOKEN not in repr(load_settings(environ_of(tmp_path, RL_BROADCASTER_TOKEN=TOKEN)))
 
 
 async def test_health_says_what_is_silent(stack: SyntheticStack, tmp_path: Path) -> None:

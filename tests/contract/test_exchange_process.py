@@ -15,6 +15,7 @@ from support.exchange import (
 )
 
 from ipc.clock import MarketClock
+from processes.adapters.kalshi.auth.credentials import admin_token_path
 
 
 class TestLife:
@@ -55,6 +56,47 @@ def fails(tmp_path: Path, **environ: str) -> str:
     assert err.startswith("exchange: ")
     assert err.count("\n") == 1
     return err
+
+
+class TestAdminToken:
+    def test_the_admin_port_wants_the_token_of_the_data_folder(self, tmp_path):
+        path = admin_token_path(tmp_path)
+        with running_exchange(tmp_path) as exchange:
+            token = path.read_text().strip()
+            assert path.stat().st_mode & 0o777 == 0o600
+            for word in (
+                "",
+                "Bearer",
+                f"Bearer {token[:-1]}",
+                f"Basic {token}",
+                f"Bearer {token}x",
+            ):
+                headers = {"Authorization": word} if word else {}
+                for method, call in (("GET", "orders"), ("POST", "fault"), ("GET", "nothing")):
+                    reply = exchange.http.request(
+                        method, f"{exchange.admin_url}/{call}", headers=headers
+                    )
+                    assert reply.status_code == 401
+                    assert "exchange/admin.token" in reply.json()["error"]["details"]
+                    assert token not in reply.text
+            assert exchange.admin("orders")["orders"] == []
+        with running_exchange(tmp_path) as exchange:
+            assert path.read_text().strip() == token, "kept"
+
+    @pytest.mark.parametrize("content", ["", "word", "x" * 64])
+    def test_a_file_that_is_no_token(self, tmp_path, content):
+        path = admin_token_path(tmp_path)
+        path.parent.mkdir()
+        path.write_text(content)
+        line = fails(tmp_path)
+        assert f"{path} is not a token; remove it" in line
+
+    def test_a_token_that_others_may_read(self, tmp_path):
+        path = admin_token_path(tmp_path)
+        path.parent.mkdir()
+        path.write_text("0" * 64)
+        path.chmod(0o644)
+        assert f"{path} has mode 0644, others may use it" in fails(tmp_path)
 
 
 class TestBadInput:

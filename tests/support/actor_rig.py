@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeColl
 from support.model_builders import NOON_NS
 
 from ipc import account_table as a
+from ipc import shared_file
 from ipc.account_table import AccountTableWriter, new_account
 from ipc.clock import ManualClock, mono_ns
 from ipc.journal import FramedReader, stream_folder
@@ -298,9 +299,7 @@ def remove_tables(data_dir: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in ("books", "accounts"):
-            with suppress(FileNotFoundError):
-                shared_path(data_dir, name).unlink()
+        shared_file.remove_tables(data_dir)
 
 
 @asynccontextmanager

@@ -21,7 +21,11 @@ import websockets
 from support.specs import as_documented, documented
 from support.stack import EARLY
 
-from processes.adapters.kalshi.auth.credentials import Credentials, CredentialsFile
+from processes.adapters.kalshi.auth.credentials import (
+    Credentials,
+    CredentialsFile,
+    admin_token_path,
+)
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.exchange.stream.frames import iso_ms
 
@@ -96,6 +100,8 @@ class Exchange:
             Credentials.from_pem(a.api_key_id, a.private_key_pem.encode()) for a in accounts
         ]
         self.http = httpx.Client(timeout=10)
+        token = admin_token_path(data_dir).read_text().strip()
+        self.admin_headers = {"Authorization": f"Bearer {token}"}
 
     def headers(self, method: str, path: str, account: int = 0) -> dict[str, str]:
         """Signed headers."""
@@ -123,13 +129,13 @@ class Exchange:
 
     def admin(self, path: str, **query: Any) -> Any:
         """A look over the admin port."""
-        reply = self.http.get(f"{self.admin_url}/{path}", params=query)
+        reply = self.http.get(f"{self.admin_url}/{path}", params=query, headers=self.admin_headers)
         assert reply.status_code == 200, reply.text
         return reply.json()
 
     def order(self, path: str, **facts: Any) -> Any:
         """An order over the admin port."""
-        reply = self.http.post(f"{self.admin_url}/{path}", json=facts)
+        reply = self.http.post(f"{self.admin_url}/{path}", json=facts, headers=self.admin_headers)
         assert reply.status_code == 200, reply.text
         return reply.json()
 

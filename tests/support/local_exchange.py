@@ -37,6 +37,7 @@ __all__ = ["LocalExchange", "keys"]
 CASH_E6 = 10_000_000_000
 NO_RULES = Rules()
 LIFE = uuid.NAMESPACE_OID
+TOKEN = "f" * 64  # of the admin port
 
 
 @cache
@@ -80,7 +81,7 @@ class LocalExchange:
         self.app = exchange_app(self.house, self._connections)
         self.app.middlewares.append(self._note)
         self._server = Server(self.app, "port", 0)
-        self._admin = Server(admin_app(self.house, self._connections), "port", 0)
+        self._admin = Server(admin_app(self.house, self._connections, TOKEN), "port", 0)
         self.http = httpx.AsyncClient(timeout=10)
 
     @web.middleware
@@ -190,7 +191,9 @@ class LocalExchange:
 
     async def try_order(self, path: str, **facts: Any) -> httpx.Response:
         """An order over the admin port."""
-        return await self.http.post(f"http://127.0.0.1:{self._admin.port}/admin/{path}", json=facts)
+        address = f"http://127.0.0.1:{self._admin.port}/admin/{path}"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return await self.http.post(address, json=facts, headers=headers)
 
     @contextlib.asynccontextmanager
     async def stream(self, account: int | Credentials = 0) -> AsyncIterator[Stream]:

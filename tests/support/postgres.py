@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from processes.adapters.postgres.database import connect_within
-from processes.adapters.postgres.location import socket_folder
+from processes.adapters.postgres.location import embedded_dsn
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
 
@@ -56,7 +56,7 @@ class PostgresServer:
         self.stop(signal.SIGKILL)
 
     def dsn(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={socket_folder(self._data_dir)}"
+        return embedded_dsn(self._data_dir, database)
 
     async def _ready(self) -> None:
         connection = await connect_within(self.dsn("postgres"), 60)

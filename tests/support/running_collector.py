@@ -19,7 +19,7 @@ from ipc import book as b
 from ipc.book_table import BookTable, SharedOrderbookState
 from ipc.journal import FramedReader, Kind, events_of, list_streams
 from ipc.messages import Message, SessionMark
-from ipc.shared_file import shared_path
+from ipc.shared_file import remove_tables, shared_path
 from ipc.units import format_count, format_price
 
 __all__ = ["RunningCollector", "running_collector", "start_collector"]
@@ -117,5 +117,4 @@ def running_collector(data_dir: Path, port: int, **environ: str) -> Iterator[Run
         if process.poll() is None:
             process.terminate()
             process.communicate(timeout=BOUND_S)
-        for name in ("books", "accounts"):
-            shared_path(data_dir, name).unlink(missing_ok=True)
+        remove_tables(data_dir)

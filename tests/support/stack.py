@@ -23,7 +23,8 @@ from supervisor.xmlrpc import SupervisorTransport
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from ipc.shared_file import shared_path
+from ipc.shared_file import remove_tables
+from processes.adapters.kalshi.auth.credentials import admin_token_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
 
@@ -159,8 +160,7 @@ class Stack:
         """Leave nothing behind, whatever state the test left it in."""
         if self._process is not None:
             self.stop(signal.SIGTERM)
-        for name in ("books", "accounts"):
-            shared_path(self.data_dir, name).unlink(missing_ok=True)
+        remove_tables(self.data_dir)  # of programs that outlived a killed supervisord
 
     def halt(self, program: str) -> None:
         """Stop one program, and only it, until `resume`."""
@@ -254,7 +254,10 @@ class Stack:
         return time.monotonic() - begun
 
     def admin_get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.admin + path, timeout=BOUND_S) as answer:
+        token = admin_token_path(self.data_dir).read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        asked = urllib.request.Request(self.admin + path, headers=headers)
+        with urllib.request.urlopen(asked, timeout=BOUND_S) as answer:
             return json.load(answer)
 
     async def fetch(self, query: str) -> list[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.journal import EVENT
+from ipc.private_files import create_file, private_folder
 from processes.runtime.config import ConfigError
 
 __all__ = ["ArchiveError", "ArchiveWriter", "read_blocks", "read_events", "read_header"]
@@ -60,13 +61,16 @@ class ArchiveWriter:
 
     def __init__(self, path: Path, header: bytes) -> None:
         self._arrow, parquet = _pyarrow()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            private_folder(path.parent)
         self._path, self._aside = path, path.with_name(path.name + ".part")
+        self._aside.unlink(missing_ok=True)  # of one that was killed
+        self._file = os.fdopen(create_file(self._aside, os.O_WRONLY), "wb")
         types = {name: EVENT[field] for name, field in _NAMES.items()} | {MARKET: np.dtype("i4")}
         fields = [(name, self._arrow.from_numpy_dtype(kind)) for name, kind in types.items()]
         self._schema = self._arrow.schema(fields, {HEADER_KEY: header})
         self._writer = parquet.ParquetWriter(
-            self._aside,
+            self._file,
             self._schema,
             compression="zstd",
             compression_level=LEVEL,
@@ -87,6 +91,7 @@ class ArchiveWriter:
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
         self._writer.close()
+        self._file.close()
         if kind is not None:
             self._aside.unlink(missing_ok=True)
             return

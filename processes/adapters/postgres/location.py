@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from processes.runtime.config import Settings
+from ipc.private_files import UnsafePathError, random_word, read_file, short_folder, write_file
+from processes.runtime.config import ConfigError, Settings
 
-__all__ = ["dsn_of", "pg_folder", "shown_dsn", "socket_folder"]
+__all__ = [
+    "USER",
+    "dsn_of",
+    "embedded_dsn",
+    "make_password",
+    "pg_folder",
+    "shown_dsn",
+    "socket_folder",
+]
 
-_MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
+USER: Final = "postgres"
+_PASSWORD_FOR: Final = f"*:*:*:{USER}:"  # a line of PGPASSFILE: any host, port and database
+_PASSWORD_BYTES: Final = 32
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
 
 
@@ -23,19 +32,48 @@ def pg_folder(data_dir: Path) -> Path:
 
 
 def socket_folder(data_dir: Path) -> Path:
-    """`<data_dir>/pg/sock`, or a folder of the temporary directory where the path is too long."""
-    wanted = (pg_folder(data_dir) / "sock").absolute()
-    if len(os.fsencode(wanted / _SOCKET_NAME)) <= _MAX_UNIX_PATH:
-        return wanted
-    digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"kalshi-actor-pg-{os.getuid()}-{digest}"
+    """`<data_dir>/pg/sock`, or a short folder with a random name that the data folder remembers."""
+    base = pg_folder(data_dir)
+    owners = [base.stat().st_uid] if base.exists() else []  # `nobody`, where the server runs as it
+    return short_folder(base / "sock", len(_SOCKET_NAME), data_dir / "pg.path", owners)
+
+
+def password_path(data_dir: Path) -> Path:
+    """The file of the embedded server's password, in the form of PGPASSFILE."""
+    return data_dir / "pg.pass"
+
+
+def make_password(data_dir: Path) -> str:
+    """The data folder's password for the embedded server, made where there is none; `ConfigError`.
+
+    Only the server itself needs to know it: clients name its file.
+    """
+    path = password_path(data_dir)
+    try:
+        line = read_file(path).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        word = random_word(_PASSWORD_BYTES)
+        write_file(path, f"{_PASSWORD_FOR}{word}\n".encode())
+        return word
+    except UnsafePathError as error:
+        raise ConfigError(str(error)) from None
+    word = line.removeprefix(_PASSWORD_FOR)
+    if not re.fullmatch(f"[0-9a-f]{{{2 * _PASSWORD_BYTES}}}", word):
+        raise ConfigError(f"{path} is not a password of ours; remove it and a new one is made")
+    return word
 
 
 def dsn_of(settings: Settings) -> str:
-    """`DATABASE_URL`, or the embedded server's socket."""
+    """`DATABASE_URL`, or the embedded server's socket with the file of its password."""
     if settings.database_url:
         return settings.database_url
-    return f"postgresql://postgres@/postgres?host={quote(str(socket_folder(settings.data_dir)))}"
+    return embedded_dsn(settings.data_dir, "postgres")
+
+
+def embedded_dsn(data_dir: Path, database: str) -> str:
+    """A database of the embedded server; the client reads the password when it connects."""
+    host, passfile = quote(str(socket_folder(data_dir))), quote(str(password_path(data_dir)))
+    return f"postgresql://{USER}@/{database}?host={host}&passfile={passfile}"
 
 
 def shown_dsn(dsn: str) -> str:

@@ -22,13 +22,17 @@ _INSIDE_UID: Final = 1000
 
 
 def leave_root(bin_dir: Path, folders: tuple[Path, ...]) -> Path:
-    """Give up uid 0 for good; -> where the binaries can be run from. `folders` stay writable."""
+    """Give up uid 0 for good; -> where the binaries can be run from. `folders` stay writable.
+
+    The first of them lies in the data folder, which `nobody` must pass through and cannot read.
+    """
     if _namespaces_allowed():
         _chown_trees(folders, 0, 0)  # folders that `nobody` once used stay usable
         _enter_namespace()
         return bin_dir
     account = pwd.getpwnam("nobody")
-    bin_dir = _readable_copy(bin_dir, account)
+    bin_dir = _readable_copy(bin_dir, account, folders[0])
+    folders[0].parent.chmod(0o711)
     _chown_trees(folders, account.pw_uid, account.pw_gid)
     os.setgroups([])
     os.setgid(account.pw_gid)
@@ -62,7 +66,7 @@ def _chown_trees(tops: tuple[Path, ...], uid: int, gid: int) -> None:
                 os.lchown(path, uid, gid)
 
 
-def _readable_copy(bin_dir: Path, account: pwd.struct_passwd) -> Path:
+def _readable_copy(bin_dir: Path, account: pwd.struct_passwd, into: Path) -> Path:
     """The binaries themselves, or a copy when `account` cannot reach them (a private home)."""
     probe = subprocess.run(
         ["test", "-x", str(bin_dir / "postgres")],
@@ -75,13 +79,12 @@ def _readable_copy(bin_dir: Path, account: pwd.struct_passwd) -> Path:
         return bin_dir
     package = bin_dir.parent.parent
     stamp = (bin_dir / "postgres").stat().st_mtime_ns
-    copy = Path(tempfile.gettempdir()) / f"kalshi-actor-postgres-{os.getuid()}-{stamp}"
+    copy = into / f"postgres-{stamp}"
     if not copy.exists():
         making = Path(tempfile.mkdtemp(dir=copy.parent))
         shutil.copytree(bin_dir.parent, making / package.name / bin_dir.parent.name)
         libraries = package.with_name(package.name + ".libs")
         if libraries.exists():
             shutil.copytree(libraries, making / libraries.name)
-        making.chmod(0o755)
         making.rename(copy)
     return copy / package.name / bin_dir.parent.name / "bin"

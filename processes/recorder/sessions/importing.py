@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from ipc.journal import FramedReader, list_streams, new_stream_uid
 from ipc.messages import Environment, SessionStarted
+from ipc.private_files import private_folder
 from processes.adapters.kalshi.recordings import (
     RecordedFrame,
     RecordedMarket,
@@ -61,7 +62,7 @@ async def import_recordings(desk: Desk, options: argparse.Namespace) -> int:
         websocket_url=f"recording:{options.recordings.absolute().name}",
         started_ns=started_ns,
     )
-    folder.mkdir(parents=True)
+    private_folder(folder)
     feed = Feed(folder, started, markets)
     try:
         counts = await _record(desk, feed, uid, sources)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,8 +197,97 @@ def test_readers_that_ask_for_the_writer_do_not_keep_a_new_one_out(path: Path) -
 def test_a_table_lives_in_memory_under_a_name_of_its_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    assert shared_path(one, "books") == shared_path(tmp_path / "x" / ".." / "one", "books")
-    assert len({shared_path(d, n) for d in (one, other) for n in ("books", "accounts")}) == 4
-    monkeypatch.setattr(f, "_SHM", tmp_path / "no-memory")
-    assert shared_path(one, "books") == one / "shm" / "books"
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(f, "_SHM", memory)
+    places = [shared_path(tmp_path / d, n) for d in ("one", "other") for n in ("books", "accounts")]
+    tables = [create(place) for place in places]
+    lie = {place.resolve() for place in places}
+    assert lie == set(memory.iterdir())
+    assert len(lie) == 4
+    assert all(re.fullmatch(r"kalshi-actor-[0-9a-f]{32}-(books|accounts)", p.name) for p in lie)
+    for table in tables:
+        table.close()
+
+
+@pytest.mark.parametrize("opener", [create, attach])
+@pytest.mark.parametrize("wrong", ["link", "owner", "mode"])
+def test_a_table_that_others_may_touch_is_refused(path: Path, opener: object, wrong: str) -> None:
+    create(path).close()
+    table = path.resolve()
+    if wrong == "mode":
+        table.chmod(0o666)
+    elif wrong == "link":
+        table.rename(table.with_name(table.name + "-x"))
+        table.symlink_to(table.with_name(table.name + "-x"))
+    elif os.geteuid():
+        pytest.skip("only root can give a file away")
+    else:
+        os.chown(table, 54_321, 54_321)
+    with pytest.raises(LayoutError, match=r"is a symlink|belongs to user 54321|has mode 0666"):
+        opener(path)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", [0, 100, 4_096, 4_168, 8_192])
+def test_a_table_of_another_size_than_it_says_is_never_mapped(path: Path, size: int) -> None:
+    create(path).close()
+    os.truncate(path, size)
+    with pytest.raises((LayoutError, FileNotFoundError)):
+        attach(path)
+    assert create(path).body.size == WORDS
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 60, -(1 << 63)])
+def test_a_header_that_says_nonsense_is_refused(path: Path, size: int) -> None:
+    writer = create(path)
+    writer.words[f.BODY_WORDS] = size
+    with pytest.raises(LayoutError, match="its header says"):
+        attach(path)
+
+
+def test_without_room_in_memory_a_table_lies_in_the_data_folder(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.posix_fallocate
+
+    def full(fd: int, offset: int, size: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").startswith("/dev/shm/"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(fd, offset, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    writer = create(path)
+    assert writer.on_disk
+    assert path.resolve() == path
+    assert path.stat().st_mode & 0o777 == 0o600
+    writer.body[3] = 42
+    assert attach(path).body[3] == 42
+    assert list(f._SHM.iterdir()) == []
+    writer.close()
+    monkeypatch.undo()
+    assert not create(path).on_disk, "said once"
+
+
+def test_tables_that_nobody_writes_are_removed(tmp_path: Path) -> None:
+    written, left = (shared_path(tmp_path, name) for name in ("accounts", "books"))
+    writer = create(written)
+    create(left).close()
+    gone = left.resolve()
+    left.with_name(".books.0123").symlink_to(gone.with_name("kalshi-actor-never-made"))
+    f.remove_tables(tmp_path)
+    assert not gone.exists()
+    assert not left.is_symlink()
+    assert not left.with_name(".books.0123").is_symlink()
+    assert not attach(written).replaced()
+    writer.close()
+    f.remove_tables(tmp_path)
+    assert list(f._SHM.iterdir()) == []
+    f.remove_tables(tmp_path / "nowhere")
+
+
+def test_what_an_earlier_version_left_in_memory_is_removed(tmp_path: Path) -> None:
+    digest = hashlib.sha256(os.fsencode(tmp_path.resolve())).hexdigest()[:16]
+    old = f._SHM / f"kalshi-actor-{digest}-books"
+    old.touch(0o600)
+    f.remove_tables(tmp_path)
+    assert not old.exists()

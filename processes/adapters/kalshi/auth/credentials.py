@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ipc.messages import Environment
+from ipc.private_files import UnsafePathError, read_file
 from processes.adapters.kalshi.auth.environments import Purpose, data_environment_of
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.run import Stopped
@@ -33,6 +34,7 @@ __all__ = [
     "Algorithm",
     "Credentials",
     "CredentialsFile",
+    "admin_token_path",
     "credentials_path",
     "load_credentials",
     "new_credentials",
@@ -126,6 +128,11 @@ def credentials_path(data_dir: Path) -> Path:
     return data_dir / "exchange" / "credentials.json"
 
 
+def admin_token_path(data_dir: Path) -> Path:
+    """Where the local exchange keeps what its admin port wants to be told."""
+    return data_dir / "exchange" / "admin.token"
+
+
 def _environment(settings: Settings, purpose: Purpose) -> Environment:
     data = data_environment_of(settings)
     return data if purpose is Purpose.DATA else settings.environment
@@ -141,13 +148,15 @@ def load_credentials(settings: Settings, purpose: Purpose = Purpose.TRADING) -> 
 
 def _from_exchange(path: Path) -> Credentials:
     try:
-        accounts = msgspec.json.decode(path.read_bytes(), type=CredentialsFile).accounts
+        accounts = msgspec.json.decode(read_file(path), type=CredentialsFile).accounts
         first = accounts[0]
         return Credentials.from_pem(first.api_key_id, first.private_key_pem.encode())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except IndexError:
         raise ConfigError(f"{path} lists no account") from None
+    except UnsafePathError as error:
+        raise ConfigError(str(error)) from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise ConfigError(f"{path} is not the exchange's list of accounts: {error}") from None
 

@@ -17,6 +17,7 @@ import msgspec
 
 from ipc.clock import Clock, MarketClock, RealClock
 from ipc.messages import Environment
+from ipc.private_files import UnsafePathError
 from processes.runtime.config import FALSE, TRUE, ConfigError, Settings
 from processes.runtime.run import Stopped
 
@@ -183,6 +184,8 @@ async def clock_of(settings: Settings, stop: asyncio.Event) -> Clock:
     while not stop.is_set():
         try:
             return MarketClock(path)
+        except UnsafePathError:
+            raise
         except (OSError, ValueError, RuntimeError):  # not there, still empty, not yet announced
             await asyncio.sleep(POLL)
     raise Stopped("stopped before the local exchange announced its clock")
