@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 import onnxruntime as ort
 
@@ -147,21 +146,22 @@ def _manifest(
 
 
 def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest:
-    """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails."""
-    import stable_baselines3 as sb3
+    """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails.
 
+    `LearnerFileError` for files of the run that cannot be used; nothing in them is run.
+    """
+    from models.learning.learner_file import load_network, read_observations, read_run
     from models.learning.network import ActorCritic
 
     code = revision()  # before the shipped model, which is in the tree, is written over
-    run = msgspec.json.decode((model_path.parent / RUN).read_bytes(), type=Run)
-    observations = np.load(model_path.parent / OBSERVATIONS)
-    algorithms: dict[str, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
-    model = algorithms[run.settings.algorithm].load(model_path, device="cpu")
-    network = ActorCritic(model.policy).eval()
+    run = read_run(model_path.parent / RUN)
+    size = builder_of(run.settings.schema).size
+    observations = read_observations(model_path.parent / OBSERVATIONS, size)
+    network = ActorCritic(load_network(model_path, run.settings)).eval()
     out.mkdir(parents=True, exist_ok=True)
     path = out / MODEL_FILE
     (out / MANIFEST_FILE).unlink(missing_ok=True)  # an export that fails leaves no model behind
-    _graph(network, path, builder_of(run.settings.schema).size)
+    _graph(network, path, size)
     _forget_origin(path)
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name
