@@ -8,7 +8,6 @@ The manifest is written here, from what was trained, never by hand.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import warnings
@@ -21,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 
 from models.actions import ACTION_SCHEMA_HASH, N_ACTIONS
+from models.command_line import Parser, try_folder
 from models.decisions import Observations
 from models.observation import builder_of
 from models.policy import (
@@ -172,12 +172,17 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export and print what was checked; 2 when it cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m models.export_onnx", description="Export.")
+    parser = Parser(
+        prog="python -m models.export_onnx",
+        command="export",
+        description="Export a trained policy.",
+    )
     parser.add_argument("model", type=Path, help="model.zip in the folder that train wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model-id", help="default: the name of the folder")
     options = parser.parse_args(argv)
     try:
+        try_folder("--out", options.out)
         manifest = export(options.model, options.out, options.model_id)
     except (ValueError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)

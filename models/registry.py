@@ -23,6 +23,7 @@ import msgspec
 from ipc.clock import real_ns
 from models.active import Active, Change, Deed, Entry, active_path, load_entry, read_active, shipped
 from models.baselines import BASELINES
+from models.command_line import Parser
 from models.evaluation.comparison import LEAST_MARKETS
 from models.policy import (
     DEFAULT_ID,
@@ -234,14 +235,14 @@ def _state(active: Active) -> str:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.registry", description="Models.")
+    parser = Parser(prog="python -m models.registry", description="Which model is live.")
     data_dir = Path(os.environ.get("RL_DATA_DIR") or "var")
     parser.add_argument("--data-dir", type=Path, default=data_dir)
-    behind = argparse.ArgumentParser(add_help=False)  # the same, after the command
+    behind = Parser(add_help=False)  # the same, after the command
     behind.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, what: str) -> argparse.ArgumentParser:
+    def command(name: str, what: str) -> Parser:
         return commands.add_parser(name, help=what, parents=[behind])
 
     command("list", "every model, and how it stands against the baselines")
@@ -280,6 +281,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do one command and say how it stands then; 2 when it is refused, and nothing has changed."""
     options = _arguments(argv)
     try:
+        if not options.data_dir.is_dir():
+            raise ModelError(
+                f"--data-dir {options.data_dir} is no folder; "
+                "--data-dir or RL_DATA_DIR names the folder of the stack"
+            )
         lines = _done(options, Registry(options.data_dir))
     except (ValueError, OSError) as error:
         print(f"registry: {' '.join(str(error).splitlines())}", file=sys.stderr)

@@ -10,7 +10,6 @@ also the median and the best market: a mean that one market makes is no edge.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 import numpy as np
 
 from models.baselines import Hold
+from models.command_line import Parser
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.settings import MODEL, RUN, Run, Settings
@@ -116,9 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recorded_sessions import load_sessions
 
-    parser = argparse.ArgumentParser(
-        prog="python -m models.research.tries", description="Compare tries."
-    )
+    parser = Parser(prog="python -m models.research.tries", description="Compare tries.")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that models.train wrote")
     parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
     options = parser.parse_args(argv)

@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 import uvloop
 
 from ipc.shared_file import LayoutError
+from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, Settings, load_settings
 
 __all__ = ["EXIT_CONFIG", "Stopped", "die_with_parent", "run", "unless_stopped"]
@@ -37,7 +38,8 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
 
 
 def run(name: str, main: Main) -> NoReturn:
-    """Run a process until SIGTERM or SIGINT; never returns."""
+    """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing."""
+    refuse_arguments(name)
     die_with_parent()
     try:
         settings = load_settings(os.environ)

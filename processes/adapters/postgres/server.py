@@ -18,6 +18,7 @@ from typing import Final, NoReturn
 
 from processes.adapters.postgres.location import pg_folder, socket_folder
 from processes.adapters.postgres.unprivileged import leave_root
+from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, load_settings
 from processes.runtime.log import Log, StdoutLog
 from processes.runtime.run import EXIT_CONFIG, die_with_parent
@@ -139,6 +140,7 @@ def _redirect(log_file: Path) -> None:
 
 def main() -> None:
     """Serve, or end at once when the database is somebody else's."""
+    refuse_arguments("postgres")
     die_with_parent(signal.SIGINT)
     log = StdoutLog("postgres")
     try:
