@@ -57,6 +57,13 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _no_models(data_dir: Path, reason: str | None) -> ModelError:
+    return ModelError(
+        f"no models in {data_dir} ({reason}); "
+        "--data-dir or RL_DATA_DIR names the folder of the stack"
+    )
+
+
 class Registry:
     """The models of one data folder; one command at a time changes which is live."""
 
@@ -140,10 +147,7 @@ class Registry:
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise ModelError(
-                f"no models in {self._data_dir} ({error.strerror}); "
-                "--data-dir or RL_DATA_DIR names the folder of the stack"
-            ) from None
+            raise _no_models(self._data_dir, error.strerror) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.active()
@@ -282,10 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _arguments(argv)
     try:
         if not options.data_dir.is_dir():
-            raise ModelError(
-                f"--data-dir {options.data_dir} is no folder; "
-                "--data-dir or RL_DATA_DIR names the folder of the stack"
-            )
+            raise _no_models(options.data_dir, "No such file or directory")
         lines = _done(options, Registry(options.data_dir))
     except (ValueError, OSError) as error:
         print(f"registry: {' '.join(str(error).splitlines())}", file=sys.stderr)

@@ -200,6 +200,6 @@ def test_the_registry_of_no_folder_is_refused(
     assert registry.main(["--data-dir", str(folder), *command]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"registry: --data-dir {folder} is no folder; ")
+    assert said.err.startswith(f"registry: no models in {folder} (No such file or directory); ")
     assert len(said.err.splitlines()) == 1
     assert not folder.exists()
