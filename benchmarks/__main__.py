@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import sys
@@ -30,6 +29,7 @@ from benchmarks import (
 )
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns, real_ns
+from models import command_line
 
 RUNS: Final = 3
 BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
@@ -106,13 +106,18 @@ def _table(rows: Sequence[Row]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write the file that was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = command_line.Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=", ".join(BENCHMARKS))
-    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--runs", type=command_line.whole(1, 1_000), default=RUNS)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(argv)
     if unknown := set(options.names) - BENCHMARKS.keys():
         parser.error(f"{', '.join(sorted(unknown))}: unknown; allowed: {', '.join(BENCHMARKS)}")
+    if options.json:
+        try:
+            command_line.try_file("--json", options.json)
+        except ValueError as error:
+            parser.error(str(error))
     machine = _machine()
     print(machine, file=sys.stderr)
     rows = [row for name in options.names or BENCHMARKS for row in _measure(name, options.runs)]

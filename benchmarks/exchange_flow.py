@@ -23,6 +23,7 @@ from websockets.uri import parse_uri
 
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
+from models.command_line import Parser
 from processes.adapters.kalshi.auth.credentials import (
     Credentials,
     CredentialsFile,
@@ -162,5 +163,6 @@ def run() -> list[Figure]:
 
 
 if __name__ == "__main__":
+    Parser(prog="python -m benchmarks.exchange_flow", description=__doc__).parse_args()
     for figure in run():
         print(f"{figure.name}: {figure.value:,.1f} {figure.unit}")

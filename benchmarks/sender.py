@@ -7,7 +7,6 @@ connected: as fast as the socket takes them, or so many a second. Prints its por
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from websockets.server import ServerProtocol
 from benchmarks.market import TICKER
 from ipc.clock import MarketClockWriter, mono_ns, real_ns
 from ipc.units import ONE_DOLLAR_E4, format_count, format_price
+from models.command_line import Parser, whole
 from processes.adapters.kalshi.auth.credentials import (
     Account,
     Algorithm,
@@ -187,10 +187,15 @@ async def _run(data_dir: Path, deltas: int, rate: int) -> None:
     await server.serve_forever()
 
 
-def main(data_dir: str, deltas: str, rate: str = "0") -> None:
+def main() -> None:
     """Serve until killed."""
-    uvloop.run(_run(Path(data_dir), int(deltas), int(rate)))
+    parser = Parser(prog="python -m benchmarks.sender", description=__doc__)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("deltas", type=whole(0, 1 << 40))
+    parser.add_argument("rate", type=whole(0, 1_000_000_000), nargs="?", default=0)
+    options = parser.parse_args()
+    uvloop.run(_run(options.data_dir, options.deltas, options.rate))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

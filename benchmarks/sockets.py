@@ -22,6 +22,7 @@ from benchmarks.market import MARKET_NS, TICKER
 from ipc.clock import mono_ns
 from ipc.messages import BookSide, Intent, Leg, Message, Trigger, UpdateType
 from ipc.sockets import Context, Publisher, Puller, Pusher, Subscriber
+from models.command_line import Parser
 
 __all__ = ["run"]
 
@@ -133,4 +134,8 @@ def main(hop: str, data_dir: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = Parser(prog="python -m benchmarks.sockets", description=__doc__)
+    parser.add_argument("hop", choices=list(HOPS))
+    parser.add_argument("data_dir")
+    options = parser.parse_args()
+    main(options.hop, options.data_dir)

@@ -7,7 +7,6 @@ to the rate, and the actor's throttle with it: each market is decided on four ti
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import tempfile
@@ -22,6 +21,7 @@ import msgspec
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
 from ipc.journal import EventReader, list_streams
+from models.command_line import Parser, number
 from tests.support.stack import ACTORS, Stack
 
 __all__ = ["run"]
@@ -148,7 +148,9 @@ def run(seconds: float = SECONDS) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser = Parser(
+        prog="python -m benchmarks.whole", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--seconds", type=number(1, 86_400), default=SECONDS)
     for figure in run(parser.parse_args().seconds):
         print(f"{figure.name:40} {figure.value:14,.2f} {figure.unit}")

@@ -26,6 +26,7 @@ from typing import Final
 import msgspec
 
 from ipc.clock import real_ns
+from models.command_line import SEEDS, Parser, try_file, try_folder, whole
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Outcome, Worlds, run_policy
 from models.evaluation.report import figures, terminal_lines, write_report
@@ -86,7 +87,7 @@ def _rules(policies: Sequence[Policy]) -> tuple[Rules, int]:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m models.evaluate", description="Judge policies on recorded markets."
     )
     source = parser.add_mutually_exclusive_group(required=True)
@@ -102,8 +103,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--all", action="store_true", help="markets that were learned from too")
     parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
-    parser.add_argument("--throttle-ms", type=int, help="default: the first model's")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--throttle-ms", type=whole(0, 3_600_000), help="default: the first model's"
+    )
+    parser.add_argument("--seed", type=whole(*SEEDS), default=0)
     parser.add_argument("--data-dir", type=Path, default=Path("var"))
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--report", type=Path, help="folder for report.md and report.html")
@@ -153,6 +156,14 @@ def _judge(
     return outcomes, _setting(judged, learned, rules, throttle_ms, options.seed)
 
 
+def _try_outputs(options: argparse.Namespace) -> None:
+    """`ValueError` for a file or folder that could not be written at the end of the work."""
+    if options.json:
+        try_file("--json", options.json)
+    if options.report:
+        try_folder("--report", options.report)
+
+
 def _write(
     options: argparse.Namespace, outcomes: Sequence[Outcome], setting: dict[str, str]
 ) -> None:
@@ -188,6 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options, begun_ns = _arguments(argv), real_ns()
     try:
+        _try_outputs(options)
         if options.session:
             sessions = load_stored(os.environ, options.session, mixed=False)
         elif options.archive:
@@ -195,13 +207,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             sessions = load_sessions(options.recordings)
         outcomes, setting = _judge(options, sessions)
+        print("\n".join(terminal_lines(outcomes)), flush=True)  # first: writing may still fail
         _write(options, outcomes, setting)
         if options.session:
             note_runs(os.environ, options.session, _runs(outcomes, setting, begun_ns))
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    print("\n".join(terminal_lines(outcomes)))
     return 0
 
 

@@ -8,7 +8,6 @@ The manifest is written here, from what was trained, never by hand.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import warnings
@@ -17,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from models.command_line import Parser, try_folder
 from models.observation.builder import builder_of
 from models.policies.interface import Observations
 from models.policies.onnx import (
@@ -147,21 +146,22 @@ def _manifest(
 
 
 def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest:
-    """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails."""
-    import stable_baselines3 as sb3
+    """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails.
 
+    `LearnerFileError` for files of the run that cannot be used; nothing in them is run.
+    """
+    from models.learning.learner_file import load_network, read_observations, read_run
     from models.learning.network import ActorCritic
 
     code = revision()  # before the shipped model, which is in the tree, is written over
-    run = msgspec.json.decode((model_path.parent / RUN).read_bytes(), type=Run)
-    observations = np.load(model_path.parent / OBSERVATIONS)
-    algorithms: dict[str, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
-    model = algorithms[run.settings.algorithm].load(model_path, device="cpu")
-    network = ActorCritic(model.policy).eval()
+    run = read_run(model_path.parent / RUN)
+    size = builder_of(run.settings.schema).size
+    observations = read_observations(model_path.parent / OBSERVATIONS, size)
+    network = ActorCritic(load_network(model_path, run.settings)).eval()
     out.mkdir(parents=True, exist_ok=True)
     path = out / MODEL_FILE
     (out / MANIFEST_FILE).unlink(missing_ok=True)  # an export that fails leaves no model behind
-    _graph(network, path, builder_of(run.settings.schema).size)
+    _graph(network, path, size)
     _forget_origin(path)
     difference = check_export(path, network, observations)
     name = model_id or out.resolve().name
@@ -172,12 +172,17 @@ def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export and print what was checked; 2 when it cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m models.export_onnx", description="Export.")
+    parser = Parser(
+        prog="python -m models.export_onnx",
+        command="export",
+        description="Export a trained policy.",
+    )
     parser.add_argument("model", type=Path, help="model.zip in the folder that train wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model-id", help="default: the name of the folder")
     options = parser.parse_args(argv)
     try:
+        try_folder("--out", options.out)
         manifest = export(options.model, options.out, options.model_id)
     except (ValueError, OSError) as error:
         print(f"export: {error}", file=sys.stderr)

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.clock import real_ns
+from models.command_line import Parser
 from models.evaluation.comparison import LEAST_MARKETS
 from models.policies.baselines import BASELINES
 from models.policies.live_model import (
@@ -63,6 +64,13 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
         elif low <= 0:
             found.append(f"{name} ({low:+.4f})")
     return tuple(found)
+
+
+def _no_models(data_dir: Path, reason: str | None) -> ModelError:
+    return ModelError(
+        f"no models in {data_dir} ({reason}); "
+        "--data-dir or RL_DATA_DIR names the folder of the stack"
+    )
 
 
 class Registry:
@@ -148,10 +156,7 @@ class Registry:
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
-            raise ModelError(
-                f"no models in {self._data_dir} ({error.strerror}); "
-                "--data-dir or RL_DATA_DIR names the folder of the stack"
-            ) from None
+            raise _no_models(self._data_dir, error.strerror) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.active()
@@ -243,14 +248,14 @@ def _state(active: Active) -> str:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m models.registry", description="Models.")
+    parser = Parser(prog="python -m models.registry", description="Which model is live.")
     data_dir = Path(os.environ.get("RL_DATA_DIR") or "var")
     parser.add_argument("--data-dir", type=Path, default=data_dir)
-    behind = argparse.ArgumentParser(add_help=False)  # the same, after the command
+    behind = Parser(add_help=False)  # the same, after the command
     behind.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name: str, what: str) -> argparse.ArgumentParser:
+    def command(name: str, what: str) -> Parser:
         return commands.add_parser(name, help=what, parents=[behind])
 
     command("list", "every model, and how it stands against the baselines")
@@ -289,6 +294,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do one command and say how it stands then; 2 when it is refused, and nothing has changed."""
     options = _arguments(argv)
     try:
+        if not options.data_dir.is_dir():
+            raise _no_models(options.data_dir, "No such file or directory")
         lines = _done(options, Registry(options.data_dir))
     except (ValueError, OSError) as error:
         print(f"registry: {' '.join(str(error).splitlines())}", file=sys.stderr)

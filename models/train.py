@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from ipc.clock import real_ns
+from models.command_line import try_folder
 from models.evaluate import Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
 from models.learning.settings import MODEL, OBSERVATIONS, RUN, Run, Settings
@@ -117,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options, begun_ns = parse(argv), real_ns()
         check(options)
+        try_folder("--out", options.out)
         settings = settings_of(options)
         sessions = [s for path in options.recordings for s in load_sessions(path)]
         sessions += [s for path in options.archive for s in load_archive(path)]

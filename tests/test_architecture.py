@@ -50,6 +50,13 @@ MAY_USE = {
     "processes.exchange.accounts": re.compile(r"uuid\.uuid4"),
 }
 
+UNPICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pandas", "shelve"}
+UNPICKLING = {"pickle.load", "pickle.loads", "pickle.Unpickler", "yaml.load"}
+READERS = {  # and what makes each read data only
+    "torch.load": ("weights_only", "True"),
+    "numpy.load": ("allow_pickle", "False"),
+}
+
 PUBLIC = {  # the names of the user's plan, where the design puts them
     "ipc.book_table": ("SharedOrderbookState.get_snapshot",),
     "models.trading.actions": ("LimitOrderActionSpace",),
@@ -183,6 +190,22 @@ def test_what_others_import_is_offered(source: Source) -> None:
         modules = {name for name in imported.names if f"{imported.module}.{name}" in OURS}
         hidden = set(imported.names) - modules - set(theirs.exported)
         assert not hidden, f"{source}:{imported.line} imports {hidden}, not in __all__ of {theirs}"
+
+
+@each_source
+def test_nothing_is_unpickled(source: Source) -> None:
+    for imported in source.imports:
+        library = imported.module.partition(".")[0]
+        assert library not in UNPICKLERS, f"{source}:{imported.line} imports {library}"
+        if library == "pickle":  # for the class of torch's refusal
+            assert source.module == "models.learning.learner_file"
+    for name, node, call in source.uses():
+        assert name not in UNPICKLING, f"{source.place(node)} uses {name}"
+        if name in READERS and call is not None:
+            given = {k.arg: ast.unparse(k.value) for k in call.keywords}
+            argument, value = READERS[name]
+            assert given.get(argument) == value, f"{source.place(node)} {name} without {argument}"
+    assert not re.search(r"(ALGORITHMS\[.*\]|PPO|A2C)\.load\(", source.text), f"{source}: unpickles"
 
 
 @each_source

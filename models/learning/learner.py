@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-import stable_baselines3 as sb3
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, make_output_format
@@ -21,7 +20,8 @@ from stable_baselines3.common.logger import Logger, make_output_format
 from ipc.clock import mono_ns
 from models.learning.checkpoints import Checkpoints, State
 from models.learning.curriculum import markets_of_stage
-from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
+from models.learning.learner_file import ALGORITHMS, load_learner, network_of
+from models.learning.network import LearnerPolicy, NetworkPolicy
 from models.learning.settings import ChooseBy, Settings
 from models.observation.builder import builder_of
 from models.policies.interface import Observations, Policy
@@ -32,7 +32,6 @@ from models.simulation.vec_env import BatchedVecEnv
 
 __all__ = ["ALGORITHMS", "begun", "learn", "policy_of", "sample"]
 
-ALGORITHMS: Final[dict[str, Any]] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
 CHECKPOINTS: Final = "checkpoints"
 LOG: Final = "log"
 VALIDATION_KEYS: Final = {
@@ -160,17 +159,10 @@ def _seed_of(settings: Settings, stage: int) -> int:
 
 def _network(world: World, settings: Settings) -> dict[str, Any]:
     """How the policy's network is made."""
-    network: dict[str, Any] = {"net_arch": [64, 64], "activation_fn": Tanh}
-    if settings.algorithm == "ppo":  # A2C brings its own optimizer
-        network["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
-    if settings.normalise:
-        seen = sample(world, settings)
-        network["features_extractor_class"] = Normaliser
-        network["features_extractor_kwargs"] = {
-            "mean": seen.mean(axis=0),
-            "deviation": seen.std(axis=0),
-        }
-    return network
+    if not settings.normalise:
+        return network_of(settings)
+    seen = sample(world, settings)
+    return network_of(settings, seen.mean(axis=0), seen.std(axis=0))
 
 
 def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
@@ -213,17 +205,20 @@ def learn(
     stage, stages = len(state.validations), len(settings.stage_ends())
     algorithm = None
     if stage:
-        last = checkpoints.path(stage - 1)
-        algorithm = ALGORITHMS[settings.algorithm].load(last, device="cpu")
+        algorithm = _after(stage - 1, settings, checkpoints)
         say(f"going on after stage {stage}, {algorithm.num_timesteps:,} steps")
     if stage < stages and not state.stopped:
         with _Log(folder / LOG, settings, algorithm.num_timesteps if algorithm else 0, say) as log:
             state = _stages(sessions, state, algorithm, judge, checkpoints, log)
     if len(state.validations) < stages:
         say(f"stopped: no better validation for {settings.patience} stages")
-    kept = checkpoints.path(state.kept)
     say(f"kept: stage {state.kept + 1} of {stages}")
-    return ALGORITHMS[settings.algorithm].load(kept, device="cpu"), state
+    return _after(state.kept, settings, checkpoints), state
+
+
+def _after(stage: int, settings: Settings, checkpoints: Checkpoints) -> Any:
+    """The learner as it was after a stage."""
+    return load_learner(checkpoints.path(stage), settings, settings.stage_ends()[stage])
 
 
 def _stages(

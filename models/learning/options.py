@@ -9,12 +9,14 @@ import argparse
 import sys
 import tomllib
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from ipc.messages import Environment
+from models.command_line import Parser
 from models.learning.curriculum import Curriculum
 from models.learning.settings import ChooseBy, Settings
 from models.learning.splits import (
@@ -33,14 +35,13 @@ from models.trading.actions import Pricing
 __all__ = ["check", "parse", "select", "settings_of", "split_of"]
 
 CONFIG: Final = "config"
+HOUR_MS: Final = 3_600_000
 _DEFAULT: Final = Settings()
 _SPLITS: Final = {"markets": split_by_time, "days": split_by_days}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m models.train", description="Train a policy.", allow_abbrev=False
-    )
+def _parser(module: str, about: str) -> Parser:
+    parser = Parser(prog=f"python -m {module}", description=about, allow_abbrev=False)
     parser.add_argument("--config", type=Path, help="TOML file of the same names; flags win")
     parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument(
@@ -165,10 +166,12 @@ def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
     return flags
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(
+    argv: Sequence[str] | None, module: str = "models.train", about: str = "Train a policy."
+) -> argparse.Namespace:
     """Options by flags and file; `ValueError`, or the parser's own exit with 2."""
     given = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser()
+    parser = _parser(module, about)
     options = parser.parse_args(given)
     if options.config is None:
         return options
@@ -180,14 +183,15 @@ def check(options: argparse.Namespace) -> None:
     """`ValueError` names the argument, its value and what is allowed."""
     left, size_e2 = 1 - options.train_share, options.contract_size_e2
     bounds = (
-        ("--timesteps", options.timesteps, options.timesteps > 0, "above 0"),
-        ("--throttle-ms", options.throttle_ms, options.throttle_ms >= 0, "0 or more"),
-        ("--n-envs", options.n_envs, options.n_envs > 0, "above 0"),
+        ("--timesteps", options.timesteps, 0 < options.timesteps <= 10**12, "1 to 10^12"),
+        ("--seed", options.seed, 0 <= options.seed < 2**31, "0 to 2^31 - 1"),
+        ("--throttle-ms", options.throttle_ms, 0 <= options.throttle_ms <= HOUR_MS, "0 to 3600000"),
+        ("--n-envs", options.n_envs, 0 < options.n_envs <= 65_536, "1 to 65536"),
         ("--contract-size-e2", size_e2, size_e2 > 0 and size_e2 % 100 == 0, "100, 200, ..."),
         ("--market-cash-e6", options.market_cash_e6, options.market_cash_e6 > 0, "above 0"),
         ("--gamma", options.gamma, 0 < options.gamma <= 1, "above 0, up to 1"),
-        ("--entropy", options.entropy, options.entropy >= 0, "0 or more"),
-        ("--risk-aversion", options.risk_aversion, options.risk_aversion >= 0, "0 or more"),
+        ("--entropy", options.entropy, 0 <= options.entropy < inf, "0 or more"),
+        ("--risk-aversion", options.risk_aversion, 0 <= options.risk_aversion < inf, "0 or more"),
         ("--stages", options.stages, options.stages > 0, "above 0"),
         ("--patience", options.patience, options.patience >= 0, "0 or more"),
         ("--rolling", options.rolling, options.rolling == 0 or options.rolling > 1, "0, 2 or more"),

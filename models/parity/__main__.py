@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from models.command_line import Parser, whole
 from models.parity.rebuilding import LiveMarket, Report, rebuild
 from models.policies.interface import Policy
 from models.policies.onnx import ModelError, load_strategy
@@ -45,14 +46,16 @@ def _policies(markets: Iterable[LiveMarket], data_dir: Path) -> tuple[dict[str, 
     return found, missing
 
 
-def _arguments(argv: Sequence[str] | None, pricing: str, size_e2: int) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(
         prog="python -m models.parity", description="Rebuild the decisions of a live session."
     )
     parser.add_argument("session", help="number or uid of a collector session")
-    parser.add_argument("--pricing", choices=list(Pricing), default=pricing)
+    parser.add_argument("--pricing", choices=list(Pricing), help="default: that of the settings")
     parser.add_argument(
-        "--contract-size", type=int, default=size_e2 // 100, help="contracts of an order"
+        "--contract-size",
+        type=whole(1, 1_000_000),
+        help="contracts of an order; default: that of the settings",
     )
     return parser.parse_args(argv)
 
@@ -61,10 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when nothing differs, 1 when something does, 2 when there is nothing to compare."""
     from processes.adapters.postgres.live_sessions import LiveSessions
 
+    options = _arguments(argv)
     try:
         stored = LiveSessions(os.environ)
-        options = _arguments(argv, stored.pricing, stored.contract_size_e2)
-        space = LimitOrderActionSpace(options.pricing, 100 * options.contract_size)
+        size_e2 = 100 * (options.contract_size or 0) or stored.contract_size_e2
+        space = LimitOrderActionSpace(options.pricing or stored.pricing, size_e2)
         session = stored.load(options.session)
         policies, notes = _policies(session.markets, stored.data_dir)
         report = Report()

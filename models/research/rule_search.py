@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from models.command_line import try_folder
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
@@ -68,8 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from processes.adapters.kalshi.recordings.sessions import load_sessions
 
     try:
-        options = parse(argv)
+        options = parse(argv, "models.research.rule_search", "Search the simple rules.")
         check(options)
+        try_folder("--out", options.out)
         sessions = [s for path in options.recordings for s in load_sessions(path)]
         split = split_of(options, select(options, sessions))
         print("\n".join([*split.describe(), *search(split, settings_of(options), options.out)]))

@@ -10,7 +10,6 @@ also the median and the best market: a mean that one market makes is no edge.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
+from models.command_line import Parser
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.settings import MODEL, RUN, Run, Settings
@@ -42,7 +42,9 @@ class Try(NamedTuple):
 
 def _runs(folders: Sequence[Path]) -> list[Run]:
     """What was trained; `ValueError` unless all of it was split alike, with markets to judge on."""
-    runs = [msgspec.json.decode((f / RUN).read_bytes(), type=Run) for f in folders]
+    from models.learning.learner_file import read_run
+
+    runs = [read_run(f / RUN) for f in folders]
     for folder, run in zip(folders, runs, strict=True):
         if run.split != runs[0].split:
             raise ValueError(f"{folders[0]} and {folder} were not trained on the same split")
@@ -56,14 +58,14 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
 
     Greedily, with the pricing, throttle, size and cash that it was trained with.
     """
-    from models.learning.learner import ALGORITHMS, policy_of
+    from models.learning.learner_file import load_policy
 
     known = {s.ticker: s for s in sessions}
     places: dict[tuple[str, int], tuple[Worlds, Outcome]] = {}
     tries = []
     for folder, run in zip(folders, _runs(folders), strict=True):
         settings = run.settings
-        policy = policy_of(ALGORITHMS[settings.algorithm].load(folder / MODEL), settings)
+        policy = load_policy(folder / MODEL, settings)
         rules = settings.rules(random_start=False)
         done = Try(folder.name, settings, {}, {})
         for part in PARTS:
@@ -114,9 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; 2 when an argument means nothing."""
     from processes.adapters.kalshi.recordings.sessions import load_sessions
 
-    parser = argparse.ArgumentParser(
-        prog="python -m models.research.tries", description="Compare tries."
-    )
+    parser = Parser(prog="python -m models.research.tries", description="Compare tries.")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that models.train wrote")
     parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
     options = parser.parse_args(argv)

@@ -20,9 +20,9 @@ __all__ = ["MarketAgnosticKalshiEnv", "action_space", "observation_space"]
 Info = dict[str, Any]
 
 
-def observation_space(world: World) -> gymnasium.spaces.Box:
-    """Every float of every schema is clipped to [-2, 2]."""
-    return gymnasium.spaces.Box(-2.0, 2.0, (world.size,), np.float32)
+def observation_space(size: int) -> gymnasium.spaces.Box:
+    """Of a schema's size; every float of every schema is clipped to [-2, 2]."""
+    return gymnasium.spaces.Box(-2.0, 2.0, (size,), np.float32)
 
 
 def action_space() -> gymnasium.spaces.Discrete:
@@ -40,7 +40,7 @@ class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
 
     def __init__(self, tapes: Sequence[Tape] | World, rules: Rules | None = None) -> None:
         world = tapes if isinstance(tapes, World) else world_of(tapes)
-        self.observation_space = observation_space(world)
+        self.observation_space = observation_space(world.size)
         self.action_space = action_space()
         self._simulation = Simulation(world, rules or Rules(), 1, [0])
 

@@ -30,7 +30,7 @@ class BatchedVecEnv(VecEnv):
         reward: Reward = Reward.LIQUIDATION,
         risk_aversion: float = 0.0,
     ) -> None:
-        super().__init__(n, observation_space(world), action_space())
+        super().__init__(n, observation_space(world.size), action_space())
         self.simulation = Simulation(world, rules, n, range(seed, seed + n))
         self._rewards = Rewards(reward, risk_aversion, self.simulation)
         self._actions = np.zeros(n, np.int64)

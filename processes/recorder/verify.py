@@ -23,6 +23,7 @@ from ipc.book_table import BookTable, SharedOrderbookState
 from ipc.private_files import UnsafePathError, read_file
 from ipc.shared_file import shared_path
 from ipc.units import format_count, format_price
+from models.command_line import SEEDS, Parser, whole
 from models.simulation.tape import SessionError
 from processes.adapters.kalshi.auth.credentials import admin_token_path
 from processes.adapters.postgres.database import connect_within
@@ -68,7 +69,7 @@ class Exchange:
     async def _get(self, path: str, **query: str | int) -> dict[str, Any]:
         answer = await self._client.get(path, params=query)
         if answer.status_code != httpx.codes.OK:
-            raise SessionError(f"exchange answers {answer.status_code} to {answer.request.url}")
+            raise SessionError(f"exchange answers {answer.status_code} to {path}")
         found: dict[str, Any] = answer.json()
         return found
 
@@ -203,16 +204,20 @@ async def read_live(table: BookTable, number: int, patience_s: float) -> list[Li
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m processes.recorder.verify", description=__doc__
-    )
+    parser = Parser(prog="python -m processes.recorder.verify", description=__doc__)
     parser.add_argument("--session", default="latest", help="session id, or `latest`")
     parser.add_argument("--exchange", help="URL of its admin port (default: by the environment)")
-    parser.add_argument("--samples", type=int, default=200, help="random seqs per market")
-    parser.add_argument("--live", type=int, default=0, help="rows to read from shared memory first")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--connection", type=int, help="of the exchange; default: the newest")
-    parser.add_argument("--sid", type=int, help="subscription; default: the newest")
+    parser.add_argument(
+        "--samples", type=whole(1, 1_000_000), default=200, help="random seqs per market"
+    )
+    parser.add_argument(
+        "--live", type=whole(0, 100_000), default=0, help="rows of shared memory to read first"
+    )
+    parser.add_argument("--seed", type=whole(*SEEDS), default=1)
+    parser.add_argument(
+        "--connection", type=whole(0, 2**62), help="of the exchange; default: the newest"
+    )
+    parser.add_argument("--sid", type=whole(0, 2**62), help="subscription; default: the newest")
     return parser.parse_args(argv)
 
 

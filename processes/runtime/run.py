@@ -17,6 +17,7 @@ import uvloop
 
 from ipc.private_files import UnsafePathError, data_folder
 from ipc.shared_file import LayoutError
+from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, Settings, load_settings
 
 __all__ = ["EXIT_CONFIG", "PRIVATE_UMASK", "Stopped", "die_with_parent", "run", "unless_stopped"]
@@ -39,7 +40,8 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
 
 
 def run(name: str, main: Main) -> NoReturn:
-    """Run a process until SIGTERM or SIGINT; never returns."""
+    """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing."""
+    refuse_arguments(name)
     die_with_parent()
     os.umask(PRIVATE_UMASK)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipc.clock import mono_ns
 from models.warm import compile_kernels
+from processes.runtime.arguments import refuse_arguments
 from processes.runtime.log import Log, StdoutLog
 
 __all__ = ["warm"]
@@ -17,4 +18,5 @@ def warm(log: Log) -> None:
 
 
 if __name__ == "__main__":
+    refuse_arguments("warm")
     warm(StdoutLog("warm"))

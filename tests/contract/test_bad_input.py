@@ -59,7 +59,6 @@ SETTINGS = [
     ("RL_ENDPOINT_INTENTS", "somewhere", "allowed: tcp://host:port, ipc://path"),
     ("RL_EXCHANGE_REPLAY", "/nowhere.ndjson", "no such file or folder"),
     ("RL_EXCHANGE_FAULTS", '[{"kind": "flood"}]', "kind='flood' is unknown; allowed: clear,"),
-    ("DATABASE_URL", "mysql://localhost/x", "allowed: postgresql://user:password@host:port"),
     ("DATABASE_URL", "postgresql://nosuchhost.invalid/x", "allowed: postgresql://user:password"),
     ("DATABASE_URL", "postgresql://127.0.0.1:1/x", "refused; allowed: postgresql://user:password"),
 ]
@@ -98,7 +97,7 @@ LIVE = {
         ),
         (
             {"API_KEY_ID": "id", "PRIVATE_KEY_PATH": "/dev/null/key.pem"},
-            "{0}PRIVATE_KEY_PATH=/dev/null/key.pem cannot be read: Not a directory",
+            "{0}PRIVATE_KEY_PATH (not shown) cannot be read: Not a directory",
         ),
     ],
 )
@@ -217,7 +216,7 @@ def test_a_table_of_another_layout(stack: Start, tmp_path: Path, table: str) -> 
 
 def test_a_database_that_is_not_there(stack: Start, database: Database) -> None:
     line = line_of_stack(stack(DATABASE_URL=database.server.dsn("nowhere")))
-    assert 'cannot be used: database "nowhere" does not exist; allowed: ' in line
+    assert "cannot be used: the database does not exist; allowed: " in line
 
 
 def test_a_database_of_a_newer_version(stack: Start, database: Database) -> None:

@@ -126,8 +126,8 @@ def test_a_newer_schema_is_refused_by_runner_and_user(database: Database, tmp_pa
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://u:secret@nosuchhost.invalid/x", "DATABASE_URL=postgresql://u:***@nosuch"),
-        ("mysql://u:secret@localhost/x", "DATABASE_URL=mysql://u:***@localhost/x"),
+        ("postgresql://u:secret@nosuchhost.invalid/x", "DATABASE_URL=postgresql://nosuch"),
+        ("mysql://u:secret@localhost/x", "DATABASE_URL=(not shown) cannot be used"),
     ],
 )
 def test_a_wrong_url_is_one_line_without_its_password(
@@ -145,7 +145,7 @@ def test_an_unknown_database_is_refused_at_once(database: Database, tmp_path: Pa
     runner = start(database.server.dsn("nowhere"), tmp_path)
     output = runner.communicate(timeout=60)[0]
     assert runner.returncode == 2
-    assert 'database "nowhere" does not exist' in output
+    assert "the database does not exist" in output
 
 
 def test_a_runner_that_waits_for_its_server_stops_when_asked(tmp_path: Path) -> None:

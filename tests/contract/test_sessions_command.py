@@ -308,7 +308,7 @@ def test_a_database_without_our_schema_is_one_line(
     environ = {**os.environ, "RL_DATA_DIR": str(tmp_path), "DATABASE_URL": empty_database.dsn}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("sessions: DATABASE_URL=postgresql://postgres@/")
+    assert done.stderr.startswith("sessions: DATABASE_URL=postgresql:///test_")
     assert "has an older schema than this program; allowed:" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

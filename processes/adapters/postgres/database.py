@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import configparser
+import errno
+import os
 import socket
+import ssl
 from typing import Any, Final
 
 import asyncpg
@@ -16,6 +20,7 @@ from processes.runtime.run import Stopped
 __all__ = [
     "FOREIGN_PATIENCE",
     "LOST",
+    "Unreachable",
     "check_server",
     "connect",
     "connect_when_asked",
@@ -31,12 +36,22 @@ LOST: Final = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+_UNREADABLE: Final = (  # what the driver raises for a URL that is none
+    *(ValueError, TypeError, LookupError, AttributeError, OverflowError, configparser.Error),
+)
 _HOPELESS: Final = (
-    ValueError,
+    *_UNREADABLE,
     socket.gaierror,
     asyncpg.InvalidAuthorizationSpecificationError,  # and wrong passwords
     asyncpg.InvalidCatalogNameError,
 )
+_SQLSTATES: Final = {
+    "28000": "the server does not let this user in",
+    "28P01": "the server refuses the user or the password",
+    "3D000": "the database does not exist",
+    "53300": "the server has no free connection",
+    "57P03": "the server is starting up or shutting down",
+}
 RETRY: Final = 0.1  # seconds
 COMMAND_PATIENCE: Final = 5.0  # seconds for a server to answer a command
 FOREIGN_PATIENCE: Final = 10.0  # seconds for a server of the user's own to answer
@@ -44,20 +59,49 @@ FOREIGN_PATIENCE: Final = 10.0  # seconds for a server of the user's own to answ
 Connection = Any
 
 
+class Unreachable(ConnectionError):
+    """No connection for now; trying again may help. Shows nothing of the database's URL."""
+
+
 async def connect(dsn: str) -> Connection:
-    """One connection; `ConfigError` when trying again cannot help, one of `LOST` when it can."""
+    """One connection; `ConfigError` when trying again cannot help, one of `LOST` when it can.
+
+    No error of the driver leaves this function: its texts repeat the URL, or parts of it.
+    """
     try:
         return await asyncpg.connect(dsn, timeout=5, command_timeout=60)
     except _HOPELESS as error:
-        raise ConfigError(_refusal(dsn, error)) from None
+        raise ConfigError(_refusal(dsn, _reason(error))) from None
+    except LOST as error:
+        raise Unreachable(_reason(error)) from None
 
 
-def _refusal(dsn: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+def _refusal(dsn: str, reason: object) -> str:
     return (
         f"DATABASE_URL={shown_dsn(dsn)} cannot be used: {reason}; "
-        "allowed: postgresql://user:password@host:port/database, or unset for the embedded server"
+        "allowed: postgresql://user:password@host:port/database, special characters of the "
+        "password percent-encoded, or unset for the embedded server"
     )
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, in words of our own."""
+    match error:
+        case asyncpg.PostgresError(sqlstate=str(state)):
+            return _SQLSTATES.get(state, f"{type(error).__name__} (SQLSTATE {state})")
+        case socket.gaierror():
+            return f"the host cannot be found ({error.strerror})"
+        case TimeoutError():
+            return "the server does not answer within 5 seconds"
+        case ssl.SSLError():
+            return f"no TLS connection ({error.reason or type(error).__name__})"
+        case OSError(errno=int(number)) if number in errno.errorcode:
+            return os.strerror(number).lower()
+        case ConnectionError() if "SSL" in str(error):
+            return "the server does not offer the TLS that sslmode asks for"
+    if isinstance(error, _UNREADABLE):
+        return "it is not a database URL that can be read"
+    return f"no connection ({type(error).__name__})"
 
 
 async def connect_within(dsn: str, patience_s: float) -> Connection:

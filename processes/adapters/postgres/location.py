@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from ipc.private_files import UnsafePathError, random_word, read_file, short_folder, write_file
 from processes.runtime.config import ConfigError, Settings
@@ -24,6 +24,18 @@ USER: Final = "postgres"
 _PASSWORD_FOR: Final = f"*:*:*:{USER}:"  # a line of PGPASSFILE: any host, port and database
 _PASSWORD_BYTES: Final = 32
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
+_HOST: Final = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_PLAIN: Final = re.compile(  # a database URL that can be read in one way only
+    r"postgres(?:ql)?://"
+    r"(?:[^\s@/?#]*@)?"  # user and password
+    rf"(?P<hosts>{_HOST}(?:,{_HOST})*)?"
+    r"(?:/(?P<database>[A-Za-z0-9_.$-]{0,63}))?"
+    r"(?:\?(?P<query>[^\s@?#]*))?"
+)
+_QUERY_HOST: Final = re.compile(r"[A-Za-z0-9_./-]+")
+_OPEN_KEYS: Final = frozenset(  # of a query string that holds no secret
+    ("application_name", "database", "dbname", "host", "port", "sslmode", "user")
+)
 
 
 def pg_folder(data_dir: Path) -> Path:
@@ -77,12 +89,23 @@ def embedded_dsn(data_dir: Path, database: str) -> str:
 
 
 def shown_dsn(dsn: str) -> str:
-    """A database URL without its password, for messages."""
-    try:
-        parts = urlsplit(dsn)
-    except ValueError:
-        return "(not a URL)"
-    if not parts.password:
-        return dsn
-    user_host = parts.netloc.replace(f":{parts.password}@", ":***@", 1)
-    return parts._replace(netloc=user_host).geturl()
+    """The hosts, ports and database of a database URL, or a note that nothing of it is shown.
+
+    Only what was parsed and cannot be part of a password is put together again. Of a URL that could
+    be read in two ways (a password with `#`, `/`, `?` or `@` in it), of a keyword string and of any
+    other text nothing is shown: what is left after hiding may be the secret.
+    """
+    found = _PLAIN.fullmatch(dsn)
+    if found is None:
+        return "(not shown)"
+    hosts, database = found["hosts"] or "", found["database"] or ""
+    query = "" if hosts else _shown_query(found["query"] or "")
+    return f"postgresql://{hosts}/{database}{query}"
+
+
+def _shown_query(query: str) -> str:
+    """The host of a query string whose every key is known to hold no secret."""
+    entries = parse_qs(query, keep_blank_values=True)
+    hosts = entries.get("host", [])
+    safe = entries.keys() <= _OPEN_KEYS and len(hosts) == 1 and _QUERY_HOST.fullmatch(hosts[0])
+    return f"?host={hosts[0]}" if safe else ""

@@ -28,6 +28,7 @@ from ipc.private_files import (
 )
 from processes.adapters.postgres.location import USER, make_password, pg_folder, socket_folder
 from processes.adapters.postgres.unprivileged import leave_root
+from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, load_settings
 from processes.runtime.log import Log, StdoutLog
 from processes.runtime.run import EXIT_CONFIG, PRIVATE_UMASK, die_with_parent
@@ -212,6 +213,7 @@ def _redirect(log_file: Path) -> None:
 
 def main() -> None:
     """Serve, or end at once when the database is somebody else's."""
+    refuse_arguments("postgres")
     die_with_parent(signal.SIGINT)
     os.umask(PRIVATE_UMASK)
     log = StdoutLog("postgres")

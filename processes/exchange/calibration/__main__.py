@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.command_line import SEEDS, Parser, whole
 from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.calibration.compare import BUSY_RATE, PLANS, Plan, measure, read_recordings
 from processes.exchange.calibration.report import lines, missed
@@ -23,14 +23,12 @@ def _print(plan: Plan, seed: int, seconds: int | None, recorded: dict[str, float
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; 2 for recordings that cannot be read."""
-    parser = argparse.ArgumentParser(
-        prog="python -m processes.exchange.calibration", description=__doc__
-    )
+    parser = Parser(prog="python -m processes.exchange.calibration", description=__doc__)
     parser.add_argument(
         "--recordings", type=Path, metavar="FOLDER", help="measure these by the same code, too"
     )
-    parser.add_argument("--seconds", type=int, metavar="N", help="of each window")
-    parser.add_argument("--seed", type=int, default=1, metavar="S")
+    parser.add_argument("--seconds", type=whole(1, 86_400), metavar="N", help="of each window")
+    parser.add_argument("--seed", type=whole(*SEEDS), default=1, metavar="S")
     options = parser.parse_args(argv)
     try:
         busy, slow = read_recordings(options.recordings) if options.recordings else ({}, {})

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from models.command_line import try_folder
 from models.simulation.tape import SessionError
 from processes.adapters.parquet.archive import ArchiveWriter, read_blocks, read_header
 from processes.adapters.postgres.archives import header_of
@@ -27,6 +28,7 @@ SUFFIX: Final = ".parquet"
 async def archive_sessions(desk: Desk, options: argparse.Namespace) -> int:
     """Archive each, `all` being those that have ended and are still here."""
     folder = (options.folder or desk.data_dir / "archive").absolute()
+    _try_folder(folder)
     for session in await choose(desk.loader, options.session):
         if ALL in options.session and (session.status == "active" or not session.stored):
             continue
@@ -41,6 +43,13 @@ async def archive_sessions(desk: Desk, options: argparse.Namespace) -> int:
         if options.drop:
             await _drop(desk, session)
     return 0
+
+
+def _try_folder(folder: Path) -> None:
+    try:
+        try_folder("--folder", folder)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _may_be_archived(session: StoredSession) -> None:

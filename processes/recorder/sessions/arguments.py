@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from ipc.messages import Environment
+from models.command_line import Parser
 from processes.recorder.sessions import archiving, checking, deleting, importing, listing
-from processes.runtime.run import EXIT_CONFIG
 
 __all__ = ["parse"]
 
@@ -19,17 +18,10 @@ STATUSES: Final = ("active", "closed", "error")
 SESSIONS: Final = "ids of sessions, `latest` or `all`"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, not the whole usage."""
-        sys.stderr.write(f"sessions: {' '.join(message.split())}\n")
-        sys.exit(EXIT_CONFIG)
-
-
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command and its options; ends the program with one line for what cannot be used."""
-    parser = _Parser(prog="python -m processes.recorder.sessions", description="Stored sessions.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = Parser(prog="python -m processes.recorder.sessions", description="Stored sessions.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listed = commands.add_parser("list", help="all sessions, newest first")
     listed.add_argument("--environment", choices=ENVIRONMENTS)

@@ -1,12 +1,15 @@
 """API keys: from the environment, or from the file that the local exchange writes.
 
 A private key is RSA or Ed25519 by what it is, not by its PEM header (`BEGIN PRIVATE KEY` may be
-either). It appears in no `repr` and in no error message.
+either). It appears in no `repr` and in no error message, nor does any text that stands where a key,
+its id or its path belongs, unless it is the path of a file that is there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import stat
 from enum import StrEnum
 from pathlib import Path
@@ -54,7 +57,10 @@ KEYS: Final = {  # the variables of an environment's key: its id, its file, its 
     ),
 }
 RSA_BITS: Final = 2048
+MAX_KEY_BYTES: Final = 65_536  # of a key's file
 POLL: Final = 0.05  # seconds between looks for the local exchange's file
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,}={0,2}")
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -67,7 +73,7 @@ class Algorithm(StrEnum):
 
 
 class Credentials:
-    """A key id and its private key; shows neither key nor file."""
+    """A key id and its private key; its `repr` shows neither, only the algorithm."""
 
     def __init__(self, api_key_id: str, private_key: PrivateKey) -> None:
         self.api_key_id = api_key_id
@@ -96,7 +102,7 @@ class Credentials:
         return self.private_key.private_bytes(*options).decode("ascii")
 
     def __repr__(self) -> str:
-        return f"Credentials(api_key_id={self.api_key_id!r}, algorithm={self.algorithm.value!r})"
+        return f"Credentials(algorithm={self.algorithm.value!r})"
 
 
 def new_credentials(api_key_id: str, algorithm: Algorithm) -> Credentials:
@@ -114,7 +120,7 @@ class Account(msgspec.Struct, frozen=True):
     algorithm: Algorithm
 
     def __repr__(self) -> str:
-        return f"Account(api_key_id={self.api_key_id!r}, algorithm={self.algorithm.value!r})"
+        return f"Account(algorithm={self.algorithm.value!r})"
 
 
 class CredentialsFile(msgspec.Struct, frozen=True):
@@ -167,27 +173,64 @@ def _from_variables(settings: Settings, environment: Environment) -> Credentials
     id_name, path_name, text_name = names
     if not key_id:
         raise ConfigError(f"{id_name} is empty; {environment} needs the id of an API key")
+    if not _KEY_ID.fullmatch(key_id):
+        raise ConfigError(
+            f"{id_name} (not shown) is not the id of an API key; allowed: up to 64 of the "
+            "characters A-Z, a-z, 0-9, - and _"
+        )
     if bool(path) == bool(text):
         what = "both set" if path else "both empty"
         raise ConfigError(f"{path_name} and {text_name} are {what}; {environment} needs one")
-    name = f"{path_name}={path}" if path else text_name
-    pem = _read_private(name, Path(path)) if path else text.replace("\\n", "\n").encode()
+    if path:
+        name, pem = _read_private(path_name, text_name, path)
+    else:
+        name, pem = text_name, text.replace("\\n", "\n").encode("utf-8", "replace")
     try:
         return Credentials.from_pem(key_id, pem)
     except ValueError as error:
         raise ConfigError(f"{name} is {error}; allowed: RSA, Ed25519") from None
 
 
-def _read_private(name: str, path: Path) -> bytes:
-    """The file's bytes, unless others may read them too."""
+def _read_private(name: str, text_name: str, path: str) -> tuple[str, bytes]:
+    """What to call the file, and its bytes, unless others may read them too.
+
+    The path is shown only where there is such a file: any other text may be a key.
+    """
+    if _looks_like_a_key(path):
+        raise ConfigError(f"{name} holds a key, not the path of a file; use {text_name} for a key")
     try:
-        file = path.expanduser()
-        mode = stat.S_IMODE(file.stat().st_mode)
-        if mode & 0o077:
-            raise ConfigError(f"{name} has mode {mode:04o}, others may read it; allowed: 0600")
-        return file.read_bytes()
+        fd = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, no such home folder
+        reason = getattr(error, "strerror", None) or "not the path of a file"
+        raise ConfigError(f"{name} (not shown) cannot be read: {reason}") from None
+    try:
+        return f"{name}={path}", _private_bytes(f"{name}={path}", fd)
+    finally:
+        os.close(fd)
+
+
+def _private_bytes(shown: str, fd: int) -> bytes:
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"{shown} is not a file; allowed: a private key in PEM form")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        raise ConfigError(f"{shown} has mode {mode:04o}, others may read it; allowed: 0600")
+    if found.st_size > MAX_KEY_BYTES:
+        raise ConfigError(
+            f"{shown} has {found.st_size} bytes, too many for a key; allowed: {MAX_KEY_BYTES}"
+        )
+    try:
+        return os.read(fd, MAX_KEY_BYTES)
     except OSError as error:
-        raise ConfigError(f"{name} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{shown} cannot be read: {error.strerror}") from None
+
+
+def _looks_like_a_key(path: str) -> bool:
+    """Whether a path is the text of a key: PEM, or a long run of base64 that names no file."""
+    if "-----" in path or "\n" in path or "\\n" in path or "PRIVATE KEY" in path:
+        return True
+    return bool(_BASE64.fullmatch(path)) and not os.path.lexists(path)
 
 
 async def wait_for_credentials(

@@ -8,6 +8,7 @@ demo and production has its own variables for addresses and keys: both may be se
 from __future__ import annotations
 
 import asyncio
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,9 @@ REST_PATH: Final = "/trade-api/v2"
 WS_PATH: Final = "/trade-api/ws/v2"
 REAL_MONEY: Final = "PRODUCTION: orders of this program put REAL MONEY at risk"
 RETIRED: Final = frozenset({"trading-api.kalshi.com", "demo-api.kalshi.com"})
+_PLAIN_URL: Final = re.compile(
+    r"(?:[a-z]+://)?[A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?"
+)
 POLL: Final = 0.02  # seconds between looks for the exchange's announcement
 
 
@@ -76,11 +80,12 @@ _DEFAULTS: Final = {
 def environment_of_url(url: str) -> Environment:
     """The environment that a URL's host belongs to; `trading-api.kalshi.com` is production.
 
-    A host that is not the exchange's is `simulated`. `ValueError` when there is no host.
+    A host that is not the exchange's is `simulated`. `ValueError`, without the URL, when there is
+    no host.
     """
     host = (urlsplit(url).hostname or "").rstrip(".")
     if not host:
-        raise ValueError(f"{url!r} has no host")
+        raise ValueError("the URL has no host")
     if host == "demo-api.kalshi.com" or _within(host, "kalshi.co"):
         return Environment.DEMO
     return Environment.PRODUCTION if _within(host, "kalshi.com") else Environment.SIMULATED
@@ -149,6 +154,11 @@ def _url(settings: Settings, name: str, default: str, scheme: str, environment: 
     raw = settings.environ.get(name, "").strip().rstrip("/")
     if not raw:
         return default
+    if not _PLAIN_URL.fullmatch(raw):  # it may hold a secret: nothing of it is shown
+        raise ConfigError(
+            f"{name} (not shown) is not a plain URL; allowed: {scheme}://host, as in {default}, "
+            "without user, password or query"
+        )
     parts = urlsplit(raw)
     if parts.hostname in RETIRED:
         raise ConfigError(f"{name}={raw!r} is retired; allowed: {default}")

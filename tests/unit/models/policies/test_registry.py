@@ -314,6 +314,7 @@ def test_the_data_folder_is_the_variable_s_or_the_argument_s_wherever_that_stand
 ) -> None:
     models.promote("first")
     folder = ["--data-dir", str(tmp_path)]
+    (tmp_path / "elsewhere").mkdir()
     monkeypatch.setenv("RL_DATA_DIR", str(tmp_path / "elsewhere"))
     for arguments in (["show"], ["show", *folder], [*folder, "show"]):
         assert registry.main(arguments) == 0
