@@ -15,6 +15,7 @@ __all__ = [
     "dsn_of",
     "embedded_dsn",
     "make_password",
+    "password_path",
     "pg_folder",
     "shown_dsn",
     "socket_folder",
