@@ -29,9 +29,9 @@ from processes.adapters.kalshi.auth.credentials import (
     new_credentials,
 )
 from processes.adapters.kalshi.auth.environments import clock_path
-from processes.adapters.kalshi.schemas.commands import Channel, decode_command
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest import Market, MarketsPage, PriceRangeText
+from processes.adapters.kalshi.schemas.frames import Channel, decode_command
+from processes.adapters.kalshi.schemas.rest_public import Market, MarketsPage, PriceRangeText
 
 __all__ = ["main"]
 

@@ -9,7 +9,7 @@ from ipc.units import parse_count
 from processes.adapters.kalshi.normalise import MarketInfo, market_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.runtime.config import BookSettings
 from processes.runtime.log import Log
 

@@ -9,7 +9,7 @@ from typing import Final
 from ipc.clock import Clock, mono_ns
 from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.postgres.database import LOST
 from processes.adapters.postgres.open_results import OpenResult
 from processes.collector.results import Results

@@ -23,7 +23,7 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import AmendOrder, CreateOrder
+from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.execution.ledger import Ledger
 from processes.execution.orders import TERMINAL, Acknowledged, Lost, Order, Refused, Reported, Sent

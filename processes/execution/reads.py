@@ -9,7 +9,7 @@ from ipc.clock import mono_ns
 from ipc.messages import ActorFill
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import Settlement
+from processes.adapters.kalshi.rest.portfolio import Settlement
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.execution.reconcile import ExchangeView
 

@@ -20,8 +20,8 @@ from processes.adapters.kalshi.auth.environments import KalshiTarget, data_envir
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import ApiError, KalshiError
 from processes.adapters.kalshi.normalise import market_of
-from processes.adapters.kalshi.rest.batch_types import QueuePosition
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.execution.account import Doubt

@@ -12,7 +12,7 @@ import pytest
 from support.local_exchange import LocalExchange, keys
 from support.local_orders import CRYPTO, TICKER, two_markets
 
-from ipc.book import NO, YES
+from ipc.book import YES
 from ipc.messages import BookSide, OrderStatus
 from processes.adapters.kalshi.auth.signing import Signer, real_ms
 from processes.adapters.kalshi.errors import (
@@ -24,7 +24,7 @@ from processes.adapters.kalshi.errors import (
     UnknownOutcome,
 )
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import (
+from processes.adapters.kalshi.rest.orders import (
     AmendOrder,
     CanceledOrder,
     CreatedOrder,
@@ -144,10 +144,6 @@ async def test_a_fill_shows_in_everything_that_is_read(both: Open) -> None:
         assert (position.position_e2, position.fees_e6) == (200, fill.fee_e6)
         after = await client.balance()
         assert before.balance_e6 - after.balance_e6 == 200 * 5_200 + fill.fee_e6
-        (trade,) = await client.trades(ticker=TICKER)
-        assert (trade.trade_id, trade.market_ticker) == (fill.trade_id, TICKER)
-        assert (trade.taker_side, trade.yes_price_e4, trade.count_e2) == (YES, 5_200, 200)
-        assert abs(trade.ts_ms - real_ms()) < 60_000
 
 
 async def test_a_decrease_names_exactly_one_count(both: Open) -> None:
@@ -212,7 +208,6 @@ async def test_places_in_the_queue(both: Open) -> None:
             made(best).order_id: 0,
         }
         assert {p.market_ticker for p in listed} == {TICKER}
-        assert await client.queue_position(made(behind).order_id) == 12_300
 
 
 async def test_a_group_of_orders(both: Open) -> None:
@@ -234,26 +229,6 @@ async def test_a_group_of_orders(both: Open) -> None:
         assert await client.orders() == []
         with pytest.raises(NotFound):
             await client.order_group(group)
-
-
-async def test_many_books_at_once(both: Open) -> None:
-    async with both() as (exchange, client):
-        books = await client.orderbooks([TICKER, CRYPTO])
-        assert sorted(books) == sorted([TICKER, CRYPTO])
-        sides, prices, counts = books[TICKER]
-        rows = zip(sides.tolist(), prices.tolist(), counts.tolist(), strict=True)
-        assert sorted(rows) == sorted([(YES, 4_700, 300_000), (NO, 4_800, 300_000)])
-        alone = await client.orderbook(TICKER)
-        assert [a.tolist() for a in alone] == [a.tolist() for a in books[TICKER]]
-        assert exchange.venue.markets[TICKER].ticker == TICKER
-
-
-async def test_more_books_than_a_request_may_name(both: Open) -> None:
-    async with both() as (exchange, client):
-        tickers = [f"KXMANY-26NOV25-T{n}" for n in range(101)]
-        for ticker in tickers:
-            exchange.market(ticker)
-        assert sorted(await client.orderbooks(tickers)) == sorted(tickers)
 
 
 async def test_fees_of_a_series_and_those_to_come(both: Open) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest import Market, PriceRangeText
+from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
 from processes.collector.discovery import Discovery, choose
 from processes.runtime.config import load_settings
 

@@ -37,14 +37,13 @@ from processes.adapters.kalshi.schemas.frames import (
     UserOrder,
     decode_frame,
 )
-from processes.adapters.kalshi.schemas.rest import (
+from processes.adapters.kalshi.schemas.rest_portfolio import (
     FillsPage,
-    Market,
-    MarketReply,
     OrderReply,
     OrderRow,
     OrdersPage,
 )
+from processes.adapters.kalshi.schemas.rest_public import Market, MarketReply
 
 PRICES = st.integers(1, 9_999)
 COUNTS = st.integers(1, 10**9)

@@ -52,7 +52,7 @@ KEYS: Final = {  # the variables of an environment's key: its id, its file, its 
     ),
 }
 RSA_BITS: Final = 2048
-POLL: Final = 0.05  # seconds between looks for the local exchange's file
+POLL: Final = 0.05  # seconds between checks for the local exchange's file
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -65,7 +65,7 @@ class Algorithm(StrEnum):
 
 
 class Credentials:
-    """A key id and its private key; shows neither key nor file."""
+    """A key id and its private key, RSA or Ed25519; its `repr` shows no key."""
 
     def __init__(self, api_key_id: str, private_key: PrivateKey) -> None:
         self.api_key_id = api_key_id

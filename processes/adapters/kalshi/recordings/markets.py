@@ -1,4 +1,4 @@
-"""What is known of a recorded market: its life, its outcome, its price grid.
+"""What is known of a recorded market: its times, its outcome, its price grid.
 
 From `metadata/<event>.json` (the exchange's own event reply) beside the recording, else from
 `markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0.
@@ -30,7 +30,7 @@ from processes.adapters.kalshi.recordings.lines import (
 )
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]
 
@@ -63,7 +63,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
 
     @property
     def series_ticker(self) -> str:
-        """The first word of the ticker."""
+        """The ticker up to its first dash."""
         return self.ticker.partition("-")[0]
 
 

@@ -16,7 +16,7 @@ from processes.adapters.kalshi.schemas.enums import (
     OrderStatusText,
     Result,
 )
-from processes.adapters.kalshi.schemas.rest import PriceRangeText
+from processes.adapters.kalshi.schemas.rest_public import PriceRangeText
 
 __all__ = [
     "Count",
@@ -111,7 +111,7 @@ class FillMsg(_Msg, frozen=True):
 
 
 class UserOrderMsg(_Msg, frozen=True):
-    """An order of ours after a change; says `ticker`, not `market_ticker`."""
+    """An order of ours after a change; the field is `ticker`, not `market_ticker`."""
 
     order_id: str
     client_order_id: str
@@ -155,7 +155,7 @@ class MarketPositionMsg(_Msg, frozen=True):
 
 
 class LifecycleMsg(_Msg, frozen=True):
-    """A market was made, changed, decided or settled; times are whole seconds."""
+    """A market was created, changed, decided or settled; times are whole seconds."""
 
     market_ticker: str
     event_type: LifecycleType
@@ -172,7 +172,7 @@ class LifecycleMsg(_Msg, frozen=True):
 
 
 class EventLifecycleMsg(_Msg, frozen=True):
-    """An event was made."""
+    """An event was created."""
 
     event_ticker: str
     series_ticker: str | None = None
