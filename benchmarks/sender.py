@@ -92,7 +92,8 @@ def _listing() -> bytes:
         close_time="2099-01-01T00:00:00Z",
         price_ranges=(PriceRangeText("0.0000", "1.0000", "0.0100"),),
     )
-    body = msgspec.json.encode(MarketsPage([market], ""))
+    rows = [msgspec.Raw(msgspec.json.encode(market))]
+    body = msgspec.json.encode(MarketsPage(rows=rows, cursor=""))
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )

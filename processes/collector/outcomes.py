@@ -59,7 +59,8 @@ class Outcomes:
         if not due:
             return
         try:
-            found = {m.ticker: m for m in await self._client.markets(tickers=due)}
+            listing = await self._client.markets(tickers=due)
+            found = {m.ticker: m for m in listing.items}
             for ticker in [t for t in due if t not in found][:MOST_PAST]:
                 if market := await self._past(ticker):
                     found[ticker] = market

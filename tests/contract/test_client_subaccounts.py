@@ -59,13 +59,13 @@ async def test_a_client_of_a_subaccount_sees_and_does_nothing_beside_it(tmp_path
         theirs = await primary.create_order(bid())
         ours = await below.create_order(bid())
         await below.create_order(bid(5_200, 200))
-        assert [o.order_id for o in await below.orders()] == [ours.order_id]
-        assert [q.order_id for q in await below.queue_positions(tickers=[TICKER])] == [
+        assert [o.order_id for o in (await below.orders()).items] == [ours.order_id]
+        assert [q.order_id for q in (await below.queue_positions(tickers=[TICKER])).items] == [
             ours.order_id
         ]
-        assert [f.count_e2 for f in await below.fills()] == [200]
-        assert [p.position_e2 for p in await below.positions()] == [200]
-        assert (await primary.fills(), await primary.positions()) == ([], [])
+        assert [f.count_e2 for f in (await below.fills()).items] == [200]
+        assert [p.position_e2 for p in (await below.positions()).items] == [200]
+        assert ((await primary.fills()).items, (await primary.positions()).items) == ([], [])
         assert (await primary.balance()).balance_e6 == 9_896 * DOLLAR_E6
         assert (await below.balance()).balance_e6 < 95 * DOLLAR_E6
         change = AmendOrder(
@@ -84,10 +84,10 @@ async def test_a_client_of_a_subaccount_sees_and_does_nothing_beside_it(tmp_path
         (refused,) = await below.cancel_orders([(theirs.order_id, TICKER)])
         assert isinstance(refused, ApiError)
         await below.cancel_all()
-        assert [o.order_id for o in await primary.orders()] == [theirs.order_id]
-        assert await below.orders() == []
-        assert await below.settlements() == []
-        assert await below.historical_fills() == []
+        assert [o.order_id for o in (await primary.orders()).items] == [theirs.order_id]
+        assert (await below.orders()).items == []
+        assert (await below.settlements()).items == []
+        assert (await below.historical_fills()).items == []
 
 
 async def test_orders_of_a_subaccount_are_changed_there(tmp_path):

@@ -63,6 +63,8 @@ class FakeExchange:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
         if isinstance(answer, tuple):
             status, body = answer
         else:

@@ -34,6 +34,8 @@ __all__ = [
     "api_error",
 ]
 
+MAX_BODY: Final = 64 << 10  # bytes of an error reply that are read
+MAX_SHOWN: Final = 200  # characters of each part that are kept
 ORDER_ALREADY_EXISTS: Final = "order_already_exists"  # ids never free up
 
 
@@ -108,14 +110,20 @@ def api_error(http_status: int, body: bytes) -> ApiError:
 
 def _parts(body: bytes) -> tuple[str, str, str]:
     """(code, message, details) of `{"error": {..}}`, `{"code": ..}`, `{"msg": ..}` or text."""
+    text = body[:MAX_SHOWN].decode("utf-8", "replace")
     try:
-        reply = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return "", body[:200].decode("utf-8", "replace"), ""
-    if not isinstance(reply, dict):
-        return "", str(reply)[:200], ""
-    inner: Any = reply.get("error", reply)
+        reply = msgspec.json.decode(body[:MAX_BODY])
+    except (ValueError, RecursionError):  # also bad UTF-8, and nesting without end
+        return "", _shown(text), ""
+    inner: Any = reply.get("error", reply) if isinstance(reply, dict) else text
     if not isinstance(inner, dict):
-        return "", str(inner), ""
+        return "", _shown(inner), ""
     message = inner.get("message") or inner.get("msg") or ""
-    return str(inner.get("code") or ""), str(message), str(inner.get("details") or "")
+    return _shown(inner.get("code")), _shown(message), _shown(inner.get("details"))
+
+
+def _shown(value: object) -> str:
+    """A part of an error reply as text on one line: empty for nothing, bounded for anything."""
+    if isinstance(value, list | dict):
+        return f"({type(value).__name__})"
+    return " ".join(str(value or "").split())[:MAX_SHOWN]

@@ -121,8 +121,8 @@ def ms_of_rfc3339(text: str) -> int:
     """`2026-06-11T06:29:30.164956Z` -> Unix milliseconds, rounded down."""
     try:
         return (datetime.fromisoformat(text) - EPOCH) // MILLISECOND
-    except (ValueError, TypeError):  # TypeError: without a zone
-        raise WireError(f"{text!r} is not a time") from None
+    except (ValueError, TypeError, OverflowError):  # TypeError: without a zone
+        raise WireError(f"{text[:40]!r} is not a time") from None
 
 
 def _maybe_ms(text: str | None) -> int | None:

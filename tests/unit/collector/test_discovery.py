@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
 from processes.collector.discovery import Discovery, choose
@@ -46,22 +47,23 @@ def test_a_new_market_needs_the_volume_and_a_followed_one_does_not() -> None:
     assert tickers(choose(MARKETS, 9, min_volume_e2=951)) == []
 
 
-class Listing:
+class FakeClient:
     """Answers as the exchange would, and notes what was asked."""
 
     def __init__(self, markets: list[Market]) -> None:
         self._markets = {m.ticker: m for m in markets}
         self.asked: list[int] = []
 
-    async def markets(self, *, tickers: tuple[str, ...]) -> list[Market]:
+    async def markets(self, *, tickers: tuple[str, ...]) -> Listing[Market]:
         self.asked.append(len(tickers))
-        return [self._markets[t] for t in reversed(tickers) if t in self._markets]
+        found = [self._markets[t] for t in reversed(tickers) if t in self._markets]
+        return Listing(found, LeftOut())
 
 
 async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_has_ended() -> None:
     chance = np.random.default_rng(1)
     names = [f"M{n}" for n in chance.permutation(250).tolist()]
-    listing = Listing([market(t, status="determined" if t == "M7" else "active") for t in names])
+    listing = FakeClient([market(t, status="determined" if t == "M7" else "active") for t in names])
     wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": ",".join([*names, "NONE"])}
     books = load_settings(wanted).books
     found = await Discovery(listing, books, lambda *_, **__: None).look()  # type: ignore[arg-type]

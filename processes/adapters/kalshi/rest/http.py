@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -29,6 +29,7 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.rest.signature_pool import SignaturePool
+from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 
 __all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
 
@@ -37,17 +38,22 @@ class _Page(Protocol):
     """A page of a list."""
 
     @property
+    def rows(self) -> list[msgspec.Raw]:
+        """Its items, not decoded."""
+
+    @property
     def cursor(self) -> str | None:
         """Where the next page begins; empty or None after the last."""
 
 
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
-Page = TypeVar("Page", bound=_Page)
+Item = TypeVar("Item")
 Params = dict[str, str | int | list[str] | None]  # a list is repeated, None is left out
 
 PAGE: Final = 1_000  # rows asked for at once, the exchange's limit
 MAX_PAGES: Final = 1_000
+MAX_BODY: Final = 64 << 20  # bytes of a reply, decompressed; a page of 1,000 markets has 2 MB
 TRIES: Final = 4  # of a read
 FIRST_BACKOFF: Final = 0.1  # seconds, doubled at each try, plus up to as much again
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
@@ -56,6 +62,14 @@ LIMITS: Final = httpx.Limits(
 )
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _JSON: Final = {"Content-Type": "application/json"}
+_decoders: Final[dict[type, Any]] = {}
+
+
+class _Reply(NamedTuple):
+    """An HTTP reply."""
+
+    status: int
+    content: bytes
 
 
 class KalshiHttp:
@@ -154,16 +168,16 @@ class KalshiHttp:
         self, kind: type[Reply], path: str, params: Params | None, *, accept_5xx: bool
     ) -> Reply:
         try:
-            response = await self._request("GET", path, params, None)
+            reply = await self._request("GET", path, params, None)
         except httpx.RequestError as error:
             raise ExchangeUnavailable(f"GET {path}: {_error_text(error)}") from None
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if accept_5xx:
                 with contextlib.suppress(WireError):
-                    return _decoded(kind, path, response)
-            raise ExchangeUnavailable(f"GET {path}: {_reply_text(response)}")
-        _raise_for_status(response)
-        return _decoded(kind, path, response)
+                    return _decoded(kind, path, reply)
+            raise ExchangeUnavailable(f"GET {path}: {_reply_text(reply)}")
+        _raise_for_status(path, reply)
+        return _decoded(kind, path, reply)
 
     async def write(
         self,
@@ -197,28 +211,35 @@ class KalshiHttp:
         await self._budget.acquire(call, items)
         request = f"{method} {path}"
         try:
-            response = await self._request(method, path, params, body)
+            reply = await self._request(method, path, params, body)
         except _NOT_SENT as error:
             raise ExchangeUnavailable(f"{request}: {_error_text(error)}") from None
         except httpx.RequestError as error:
             raise UnknownOutcome(f"{request}: {_error_text(error)}") from None
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise UnknownOutcome(f"{request}: {_reply_text(response)}")
-        _raise_for_status(response)
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise UnknownOutcome(f"{request}: {_reply_text(reply)}")
+        _raise_for_status(path, reply)
         try:
-            return made(_decoded(kind, path, response))
+            return made(_decoded(kind, path, reply))
         except WireError as error:
             raise UnknownOutcome(f"{request}: {error}") from None
 
     async def _request(
         self, method: str, path: str, params: Params | None, body: bytes | None
-    ) -> httpx.Response:
+    ) -> _Reply:
         query = {k: v for k, v in (params or {}).items() if v is not None}
         headers = self.signatures.headers(method, self._base + path)
         if body is not None:
             headers |= _JSON
         url = self._origin + self._base + path
-        return await self._client.request(method, url, params=query, headers=headers, content=body)
+        request = self._client.build_request(
+            method, url, params=query, headers=headers, content=body
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            return _Reply(response.status_code, await _body(response))
+        finally:
+            await response.aclose()
 
 
 class RestResource:
@@ -232,7 +253,7 @@ class RestResource:
         """The subaccount that the client acts for, None when it names none."""
         return self._http.subaccount
 
-    async def _pages(self, kind: type[Page], path: str, params: Params) -> AsyncIterator[Page]:
+    async def _pages(self, kind: type[_Page], path: str, params: Params) -> AsyncIterator[_Page]:
         """Every page, until the cursor is empty, missing or repeats."""
         query: dict[str, Any] = {"limit": PAGE, **params}
         for _ in range(MAX_PAGES):
@@ -242,29 +263,63 @@ class RestResource:
                 return
             query["cursor"] = page.cursor
 
+    async def _listing(
+        self,
+        kind: type[_Page],
+        path: str,
+        params: Params,
+        make: Callable[[msgspec.Raw], Item],
+        limit: int | None = None,
+    ) -> Listing[Item]:
+        """The items of all pages, or the first `limit`; one that cannot be made is left out."""
+        items: list[Item] = []
+        left_out = LeftOut()
+        async for page in self._pages(kind, path, params):
+            found = decode_items(page.rows, make)
+            items += found.items
+            left_out += found.left_out
+            if limit is not None and len(items) >= limit:
+                return Listing(items[:limit], left_out)
+        return Listing(items, left_out)
+
 
 def segment(text: str) -> str:
     """A piece of a path."""
     return quote(text, safe="")
 
 
-def _raise_for_status(response: httpx.Response) -> None:
-    if response.status_code >= HTTPStatus.BAD_REQUEST:
-        raise api_error(response.status_code, response.content)
-    if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-        raise KalshiError(f"{response.request.url.path}: redirected, {response.status_code}")
+async def _body(response: httpx.Response) -> bytes:
+    """The body, decompressed piece by piece and never more than `MAX_BODY` bytes of it."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise httpx.DecodingError(f"a reply of more than {MAX_BODY} bytes")
+    return bytes(body)
 
 
-def _decoded(kind: type[Reply], path: str, response: httpx.Response) -> Reply:
-    try:
-        return msgspec.json.decode(response.content or b"null", type=kind)
-    except msgspec.MsgspecError as error:
-        raise WireError(f"{path}: {error}") from None
+def _raise_for_status(path: str, reply: _Reply) -> None:
+    if reply.status >= HTTPStatus.BAD_REQUEST:
+        raise api_error(reply.status, reply.content)
+    if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise KalshiError(f"{path}: redirected, {reply.status}")
+
+
+def _decoded(kind: type[Reply], path: str, reply: _Reply) -> Reply:
+    return decode(_decoder_of(kind), reply.content or b"null", path)
+
+
+def _decoder_of(kind: type[Reply]) -> msgspec.json.Decoder[Reply]:
+    """One decoder for each type of body: there are a few dozen."""
+    decoder: msgspec.json.Decoder[Reply] | None = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    return decoder
 
 
 def _error_text(error: httpx.RequestError) -> str:
     return f"{type(error).__name__} {error}".strip()
 
 
-def _reply_text(response: httpx.Response) -> str:
-    return str(api_error(response.status_code, response.content))
+def _reply_text(reply: _Reply) -> str:
+    return str(api_error(reply.status, reply.content))

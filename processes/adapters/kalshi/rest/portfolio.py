@@ -2,7 +2,8 @@
 
 Reads lag what happened, positions by about a second (PROTOCOL.md, 6). Each method names its
 operation of openapi.yaml. Money is in micro-dollars, prices in 1e-4 dollars, counts in hundredths
-of a contract.
+of a contract. A list comes with what was left out of it because it could not be read: a market that
+`left_out` concerns is in doubt, the others are not.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from processes.adapters.kalshi.normalise import (
 )
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
+from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.rest_portfolio import (
     BalanceReply,
+    FillRow,
     FillsPage,
     MarketPositionRow,
     OrderReply,
+    OrderRow,
     OrdersPage,
     PositionsPage,
     QueuePositionRow,
@@ -48,6 +52,12 @@ SHARD_TRANSFER: Final = "/portfolio/intra_exchange_instance_transfer"
 CENT_E6: Final = 10_000
 CENT_E4: Final = 100
 CENTICENT_E6: Final = 100  # transfers between shards are in hundredths of a cent
+
+_positions: Final = msgspec.json.Decoder(MarketPositionRow)
+_orders: Final = msgspec.json.Decoder(OrderRow)
+_queue_positions: Final = msgspec.json.Decoder(QueuePositionRow)
+_fills: Final = msgspec.json.Decoder(FillRow)
+_settlements: Final = msgspec.json.Decoder(SettlementRow)
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -198,15 +208,14 @@ class PortfolioResource(RestResource):
             TransferMadeReply, made, Call.TRANSFER, "POST", SHARD_TRANSFER, body=sent
         )
 
-    async def positions(self, ticker: str | None = None) -> list[Position]:
+    async def positions(self, ticker: str | None = None) -> Listing[Position]:
         """Positions that are not settled, all pages (`GetPositions`)."""
         params: Params = {"ticker": ticker, "subaccount": self._subaccount}
-        pages = self._pages(PositionsPage, "/portfolio/positions", params)
-        return [Position.of(row) async for page in pages for row in page.market_positions]
+        return await self._listing(PositionsPage, "/portfolio/positions", params, _position)
 
     async def orders(
         self, *, status: str | None = "resting", ticker: str | None = None
-    ) -> list[ExchangeOrder]:
+    ) -> Listing[ExchangeOrder]:
         """Our orders, all pages (`GetOrders`).
 
         Args:
@@ -214,8 +223,7 @@ class PortfolioResource(RestResource):
             ticker: Only those of a market.
         """
         params: Params = {"status": status, "ticker": ticker, "subaccount": self._subaccount}
-        pages = self._pages(OrdersPage, ORDERS, params)
-        return [order_of(row) async for page in pages for row in page.orders]
+        return await self._listing(OrdersPage, ORDERS, params, _order)
 
     async def order(self, order_id: str) -> ExchangeOrder:
         """One order (`GetOrder`); `NotFound`. It may lag a cancel by half a second."""
@@ -225,7 +233,7 @@ class PortfolioResource(RestResource):
 
     async def queue_positions(
         self, *, tickers: Iterable[str] | None = None, event_ticker: str | None = None
-    ) -> list[QueuePosition]:
+    ) -> Listing[QueuePosition]:
         """What stands ahead of our resting orders (`GetOrderQueuePositions`).
 
         Sent once, never repeated: a caller that follows a queue asks again soon anyway.
@@ -241,7 +249,7 @@ class PortfolioResource(RestResource):
         }
         path = f"{ORDERS}/queue_positions"
         reply = await self._http.read(QueuePositionsReply, path, params, tries=1)
-        return [QueuePosition.of(row) for row in reply.queue_positions]
+        return decode_items(reply.rows, _queue_position)
 
     async def fills(
         self,
@@ -249,7 +257,7 @@ class PortfolioResource(RestResource):
         min_ts: int | None = None,
         order_id: str | None = None,
         ticker: str | None = None,
-    ) -> list[ActorFill]:
+    ) -> Listing[ActorFill]:
         """Our fills since the cutoff, newest first, all pages (`GetFills`).
 
         Args:
@@ -263,11 +271,11 @@ class PortfolioResource(RestResource):
             "ticker": ticker,
             "subaccount": self._subaccount,
         }
-        return await self._fills("/portfolio/fills", params)
+        return await self._listing(FillsPage, "/portfolio/fills", params, _fill)
 
     async def historical_fills(
         self, *, ticker: str | None = None, min_ts: int | None = None, max_ts: int | None = None
-    ) -> list[ActorFill]:
+    ) -> Listing[ActorFill]:
         """Our fills before the cutoff, newest first, all pages (`GetFillsHistorical`).
 
         Args:
@@ -281,15 +289,11 @@ class PortfolioResource(RestResource):
             "max_ts": max_ts,
             "subaccount": self._subaccount,
         }
-        return await self._fills("/historical/fills", params)
-
-    async def _fills(self, path: str, params: Params) -> list[ActorFill]:
-        pages = self._pages(FillsPage, path, params)
-        return [fill_of(row) async for page in pages for row in page.fills]
+        return await self._listing(FillsPage, "/historical/fills", params, _fill)
 
     async def settlements(
         self, *, min_ts: int | None = None, ticker: str | None = None
-    ) -> list[Settlement]:
+    ) -> Listing[Settlement]:
         """What settled markets paid us, all pages (`GetSettlements`).
 
         Args:
@@ -297,5 +301,24 @@ class PortfolioResource(RestResource):
             ticker: Only that of a market.
         """
         params: Params = {"min_ts": min_ts, "ticker": ticker, "subaccount": self._subaccount}
-        pages = self._pages(SettlementsPage, "/portfolio/settlements", params)
-        return [Settlement.of(row) async for page in pages for row in page.settlements]
+        return await self._listing(SettlementsPage, "/portfolio/settlements", params, _settlement)
+
+
+def _position(row: msgspec.Raw) -> Position:
+    return Position.of(decode(_positions, row, "position"))
+
+
+def _order(row: msgspec.Raw) -> ExchangeOrder:
+    return order_of(decode(_orders, row, "order"))
+
+
+def _queue_position(row: msgspec.Raw) -> QueuePosition:
+    return QueuePosition.of(decode(_queue_positions, row, "queue position"))
+
+
+def _fill(row: msgspec.Raw) -> ActorFill:
+    return fill_of(decode(_fills, row, "fill"))
+
+
+def _settlement(row: msgspec.Raw) -> Settlement:
+    return Settlement.of(decode(_settlements, row, "settlement"))

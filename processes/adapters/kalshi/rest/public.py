@@ -1,7 +1,8 @@
 """The public part of REST: the exchange, its markets, series, fees and programs; our limits.
 
 Each method names its operation of openapi.yaml. Results are in integers: prices in 1e-4 dollars,
-counts in hundredths of a contract, times in Unix milliseconds.
+counts in hundredths of a contract, times in Unix milliseconds. A list comes with what was left out
+of it because it could not be read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
+from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
 from processes.adapters.kalshi.schemas.rest_public import (
     AccountLimits,
     CostsReply,
@@ -48,8 +50,14 @@ __all__ = [
 ]
 
 MULTIPLIER_SCALE: Final = 10_000
+MAX_MULTIPLIER: Final = 1_000
 CENTICENT_E6: Final = 100  # programs' rewards are in hundredths of a cent
 PROGRAMS_PAGE: Final = 10_000  # the exchange's limit for programs
+
+_markets: Final = msgspec.json.Decoder(Market)
+_fee_changes: Final = msgspec.json.Decoder(FeeChangeRow)
+_event_fee_changes: Final = msgspec.json.Decoder(EventFeeChangeRow)
+_programs: Final = msgspec.json.Decoder(IncentiveRow)
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -209,7 +217,7 @@ class PublicResource(RestResource):
         series_ticker: str | None = None,
         event_ticker: str | None = None,
         limit: int | None = None,
-    ) -> list[Market]:
+    ) -> Listing[Market]:
         """Markets, all pages (`GetMarkets`).
 
         Args:
@@ -226,12 +234,7 @@ class PublicResource(RestResource):
             "series_ticker": series_ticker,
             "event_ticker": event_ticker,
         }
-        found: list[Market] = []
-        async for page in self._pages(MarketsPage, "/markets", params):
-            found += page.markets
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-        return found
+        return await self._listing(MarketsPage, "/markets", params, _market, limit)
 
     async def market(self, ticker: str) -> Market:
         """One market (`GetMarket`); `NotFound`."""
@@ -254,7 +257,7 @@ class PublicResource(RestResource):
 
     async def series_fee_changes(
         self, series_ticker: str | None = None, *, past: bool = False
-    ) -> list[FeeChange]:
+    ) -> Listing[FeeChange]:
         """Scheduled fee changes of a series or of all; with `past` also those in force.
 
         `GetSeriesFeeChanges`.
@@ -264,17 +267,17 @@ class PublicResource(RestResource):
             "show_historical": "true" if past else None,
         }
         reply = await self._http.read(FeeChangesReply, "/series/fee_changes", params)
-        return [FeeChange.of(row) for row in reply.series_fee_change_arr]
+        return decode_items(reply.rows, _fee_change)
 
-    async def event_fee_changes(self, event_ticker: str | None = None) -> list[EventFeeChange]:
+    async def event_fee_changes(self, event_ticker: str | None = None) -> Listing[EventFeeChange]:
         """Scheduled fee overrides of an event or of all (`GetEventFeeChanges`)."""
         params: Params = {"event_ticker": event_ticker}
-        pages = self._pages(EventFeeChangesPage, "/events/fee_changes", params)
-        return [EventFeeChange.of(row) async for page in pages for row in page.event_fee_changes]
+        path = "/events/fee_changes"
+        return await self._listing(EventFeeChangesPage, path, params, _event_fee_change)
 
     async def incentive_programs(
         self, *, status: str | None = None, kind: str | None = None
-    ) -> list[IncentiveProgram]:
+    ) -> Listing[IncentiveProgram]:
         """Programs, all pages (`GetIncentivePrograms`); with history about 180,000.
 
         Args:
@@ -282,11 +285,28 @@ class PublicResource(RestResource):
             kind: `liquidity`, `volume`, `margin_maker_volume` or `margin_taker_volume`; None: all.
         """
         params: Params = {"status": status, "type": kind, "limit": PROGRAMS_PAGE}
-        pages = self._pages(IncentivesPage, "/incentive_programs", params)
-        return [IncentiveProgram.of(row) async for page in pages for row in page.incentive_programs]
+        return await self._listing(IncentivesPage, "/incentive_programs", params, _program)
+
+
+def _market(row: msgspec.Raw) -> Market:
+    return decode(_markets, row, "market")
+
+
+def _fee_change(row: msgspec.Raw) -> FeeChange:
+    return FeeChange.of(decode(_fee_changes, row, "fee change"))
+
+
+def _event_fee_change(row: msgspec.Raw) -> EventFeeChange:
+    return EventFeeChange.of(decode(_event_fee_changes, row, "fee change of an event"))
+
+
+def _program(row: msgspec.Raw) -> IncentiveProgram:
+    return IncentiveProgram.of(decode(_programs, row, "incentive program"))
 
 
 def _multiplier_e4(multiplier: Decimal, owner: str) -> int:
+    if not (multiplier.is_finite() and 0 <= multiplier <= MAX_MULTIPLIER):
+        raise WireError(f"{owner}: fee_multiplier is not between 0 and {MAX_MULTIPLIER}")
     scaled = multiplier * MULTIPLIER_SCALE
     if scaled != int(scaled):
         raise WireError(f"{owner}: fee_multiplier {multiplier} has more than four decimals")

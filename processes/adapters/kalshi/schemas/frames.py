@@ -18,8 +18,15 @@ from typing import Any, Final, get_args
 import msgspec
 
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.schemas.stream_messages import (
+from processes.adapters.kalshi.schemas.decoding import (
+    UNREADABLE,
     Count,
+    Millis,
+    Number,
+    decode,
+    reason_of,
+)
+from processes.adapters.kalshi.schemas.stream_messages import (
     DeltaMsg,
     ErrorMsg,
     EventFeeUpdateMsg,
@@ -27,7 +34,6 @@ from processes.adapters.kalshi.schemas.stream_messages import (
     FillMsg,
     LifecycleMsg,
     MarketPositionMsg,
-    Millis,
     OkMsg,
     SnapshotMsg,
     SubscribedMsg,
@@ -91,7 +97,7 @@ class _Frame(
 ):
     """Base of all frames."""
 
-    id: int | None = None
+    id: Number | None = None
     sid: Count | None = None
     seq: Count | None = None
     sending_ts_ms: Millis | None = None
@@ -185,7 +191,7 @@ class UnknownFrame(msgspec.Struct, frozen=True, kw_only=True):
     """A frame of a type that is not typed here; its `seq` still counts."""
 
     type: str
-    id: int | None = None
+    id: Number | None = None
     sid: Count | None = None
     seq: Count | None = None
     sending_ts_ms: Millis | None = None
@@ -262,21 +268,15 @@ def decode_frame(data: bytes) -> Frame:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
         return _decode_unknown(data, error)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WireError(f"a frame that is not JSON: {error}") from None
+    except UNREADABLE as error:
+        raise WireError(f"a frame that is not JSON: {reason_of(error)}") from None
 
 
 def _decode_unknown(data: bytes, error: msgspec.ValidationError) -> UnknownFrame:
     """The frame as one of an unknown type, unless its type is known."""
-    try:
-        frame = _unknown.decode(data)
-    except (
-        msgspec.DecodeError,
-        UnicodeDecodeError,
-    ) as deeper:
-        raise WireError(f"a frame that does not fit: {deeper}") from None
+    frame = decode(_unknown, data, "a frame that does not fit")
     if frame.type in _TYPES:
-        raise WireError(f"{frame.type}: {error}")
+        raise WireError(f"{frame.type}: {reason_of(error)}")
     return frame
 
 
@@ -287,10 +287,7 @@ def encode_frame(frame: Frame) -> bytes:
 
 def decode_command(data: bytes | str) -> Command:
     """A client's command, for the local exchange; `WireError` names what is wrong."""
-    try:
-        return _command_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise WireError(f"not a command: {error}") from None
+    return decode(_command_decoder, data, "not a command")
 
 
 def _encode(command_id: int, cmd: str, params: CommandParams | None = None) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from processes.adapters.kalshi.schemas.decoding import Count, Millis
 from processes.adapters.kalshi.schemas.enums import BookSideText, SelfTrade, TimeInForce
 
 __all__ = [
@@ -68,7 +69,7 @@ class CreateReply(_Reply, frozen=True):
     order_id: str
     fill_count: str
     remaining_count: str
-    ts_ms: int
+    ts_ms: Millis
     client_order_id: str = ""
     average_fill_price: str | None = None
     average_fee_paid: str | None = None
@@ -91,7 +92,7 @@ class AmendReply(_Reply, frozen=True):
     """The counts are there only when something filled or changed size."""
 
     order_id: str
-    ts_ms: int
+    ts_ms: Millis
     remaining_count: str | None = None
     fill_count: str | None = None
 
@@ -110,7 +111,7 @@ class DecreaseReply(_Reply, frozen=True):
 
     order_id: str
     remaining_count: str
-    ts_ms: int
+    ts_ms: Millis
 
 
 class CancelReply(_Reply, frozen=True):
@@ -118,7 +119,7 @@ class CancelReply(_Reply, frozen=True):
 
     order_id: str
     reduced_by: str
-    ts_ms: int
+    ts_ms: Millis
     client_order_id: str | None = None
 
 
@@ -137,7 +138,7 @@ class BatchCreateRow(_Reply, frozen=True):
     remaining_count: str | None = None
     average_fill_price: str | None = None
     average_fee_paid: str | None = None
-    ts_ms: int | None = None
+    ts_ms: Millis | None = None
     error: dict[str, Any] | None = None
 
 
@@ -167,7 +168,7 @@ class BatchCancelRow(_Reply, frozen=True):
 
     order_id: str
     reduced_by: str
-    ts_ms: int | None = None
+    ts_ms: Millis | None = None
     error: dict[str, Any] | None = None
 
 
@@ -189,7 +190,7 @@ class GroupCreatedReply(_Reply, frozen=True):
     """`POST /portfolio/order_groups/create`."""
 
     order_group_id: str
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class GroupRow(_Reply, frozen=True):
@@ -198,7 +199,7 @@ class GroupRow(_Reply, frozen=True):
     id: str
     is_auto_cancel_enabled: bool
     contracts_limit_fp: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class GroupsReply(_Reply, frozen=True):
@@ -213,4 +214,4 @@ class GroupReply(_Reply, frozen=True):
     is_auto_cancel_enabled: bool
     orders: list[str]
     contracts_limit_fp: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from processes.adapters.kalshi.schemas.decoding import Cents, Count, Seconds
 from processes.adapters.kalshi.schemas.enums import BookSideText, OrderStatusText, Result
 
 __all__ = [
@@ -42,7 +43,7 @@ class _Reply(msgspec.Struct, frozen=True, kw_only=True):
 class ShardBalance(_Reply, frozen=True):
     """What one matching engine holds for us."""
 
-    exchange_index: int
+    exchange_index: Count
     balance: str
 
 
@@ -50,16 +51,16 @@ class BalanceReply(_Reply, frozen=True):
     """`GET /portfolio/balance`: `balance` and `portfolio_value` are whole cents."""
 
     balance_dollars: str
-    portfolio_value: int
-    updated_ts: int
+    portfolio_value: Cents
+    updated_ts: Seconds
     balance_breakdown: list[ShardBalance] = []
 
 
 class SubaccountBalanceRow(_Reply, frozen=True):
     """One account on one shard."""
 
-    subaccount_number: int
-    exchange_index: int
+    subaccount_number: Count
+    exchange_index: Count
     balance: str
 
 
@@ -98,13 +99,13 @@ class MarketPositionRow(_Reply, frozen=True):
     fees_paid_dollars: str
     total_traded_dollars: str
     last_updated_ts: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class PositionsPage(_Reply, frozen=True):
     """`GET /portfolio/positions`."""
 
-    market_positions: list[MarketPositionRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="market_positions")  # of MarketPositionRow
     cursor: str | None = None
 
 
@@ -127,13 +128,13 @@ class OrderRow(_Reply, frozen=True):
     expiration_time: str | None = None
     created_time: str | None = None
     last_update_time: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class OrdersPage(_Reply, frozen=True):
     """`GET /portfolio/orders`."""
 
-    orders: list[OrderRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="orders")  # of OrderRow
     cursor: str | None = None
 
 
@@ -154,7 +155,7 @@ class QueuePositionRow(_Reply, frozen=True):
 class QueuePositionsReply(_Reply, frozen=True):
     """`GET /portfolio/orders/queue_positions`."""
 
-    queue_positions: list[QueuePositionRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="queue_positions")  # of QueuePositionRow
 
 
 class FillRow(_Reply, frozen=True):
@@ -169,15 +170,15 @@ class FillRow(_Reply, frozen=True):
     is_taker: bool
     fee_cost: str
     created_time: str | None = None
-    ts: int | None = None
+    ts: Seconds | None = None
     client_order_id: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class FillsPage(_Reply, frozen=True):
     """`GET /portfolio/fills`."""
 
-    fills: list[FillRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="fills")  # of FillRow
     cursor: str | None = None
 
 
@@ -190,14 +191,14 @@ class SettlementRow(_Reply, frozen=True):
     no_count_fp: str
     yes_total_cost_dollars: str
     no_total_cost_dollars: str
-    revenue: int
+    revenue: Cents
     settled_time: str
     fee_cost: str
-    value: int | None = None
+    value: Cents | None = None
 
 
 class SettlementsPage(_Reply, frozen=True):
     """`GET /portfolio/settlements`."""
 
-    settlements: list[SettlementRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="settlements")  # of SettlementRow
     cursor: str | None = None

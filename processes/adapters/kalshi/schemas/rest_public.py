@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from processes.adapters.kalshi.schemas.decoding import Cents, Count
 from processes.adapters.kalshi.schemas.enums import MarketStatus, Result
 
 __all__ = [
@@ -78,13 +79,13 @@ class Market(_Reply, frozen=True, omit_defaults=True):
     volume_24h_fp: str | None = None
     open_interest_fp: str | None = None
     fee_waiver_expiration_time: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class MarketsPage(_Reply, frozen=True):
     """`GET /markets`."""
 
-    markets: list[Market]
+    rows: list[msgspec.Raw] = msgspec.field(name="markets")  # of Market
     cursor: str | None = None
 
 
@@ -144,8 +145,8 @@ class ScheduleReply(_Reply, frozen=True):
 class BucketLimits(_Reply, frozen=True):
     """One token bucket, tokens and tokens a second."""
 
-    refill_rate: int
-    bucket_capacity: int
+    refill_rate: Count
+    bucket_capacity: Count
 
 
 class AccountLimits(_Reply, frozen=True):
@@ -161,13 +162,13 @@ class EndpointCost(_Reply, frozen=True):
 
     method: str
     path: str
-    cost: int
+    cost: Count
 
 
 class CostsReply(_Reply, frozen=True):
     """`GET /account/endpoint_costs`: those that do not cost `default_cost`."""
 
-    default_cost: int
+    default_cost: Count
     endpoint_costs: tuple[EndpointCost, ...]
 
 
@@ -178,7 +179,7 @@ class SeriesRow(_Reply, frozen=True):
     title: str
     fee_type: str
     fee_multiplier: Decimal
-    exchange_index: int = 0
+    exchange_index: Count = 0
 
 
 class SeriesReply(_Reply, frozen=True):
@@ -200,7 +201,7 @@ class FeeChangeRow(_Reply, frozen=True):
 class FeeChangesReply(_Reply, frozen=True):
     """`GET /series/fee_changes`."""
 
-    series_fee_change_arr: list[FeeChangeRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="series_fee_change_arr")  # of FeeChangeRow
 
 
 class EventFeeChangeRow(_Reply, frozen=True):
@@ -217,7 +218,7 @@ class EventFeeChangeRow(_Reply, frozen=True):
 class EventFeeChangesPage(_Reply, frozen=True):
     """`GET /events/fee_changes`."""
 
-    event_fee_changes: list[EventFeeChangeRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="event_fee_changes")  # of EventFeeChangeRow
     cursor: str | None = None
 
 
@@ -230,17 +231,17 @@ class IncentiveRow(_Reply, frozen=True):
     incentive_description: str
     start_date: str
     end_date: str
-    period_reward: int
+    period_reward: Cents
     paid_out: bool
     target_size_fp: str | None = None
-    discount_factor_bps: int | None = None
-    max_reward_per_account: int | None = None
+    discount_factor_bps: Count | None = None
+    max_reward_per_account: Cents | None = None
 
 
 class IncentivesPage(_Reply, frozen=True):
     """`GET /incentive_programs`; only here the cursor is called `next_cursor`."""
 
-    incentive_programs: list[IncentiveRow]
+    rows: list[msgspec.Raw] = msgspec.field(name="incentive_programs")  # of IncentiveRow
     cursor: str | None = msgspec.field(default=None, name="next_cursor")
 
 
