@@ -122,7 +122,7 @@ def ms_of_rfc3339(text: str) -> int:
     try:
         return (datetime.fromisoformat(text) - EPOCH) // MILLISECOND
     except (ValueError, TypeError, OverflowError):  # TypeError: without a zone
-        raise WireError(f"{text[:40]!r} is not a time") from None
+        raise WireError(f"{str(text)[:40]!r} is not a time") from None
 
 
 def _maybe_ms(text: str | None) -> int | None:
