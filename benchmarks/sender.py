@@ -29,9 +29,9 @@ from processes.adapters.kalshi.auth.credentials import (
     new_credentials,
 )
 from processes.adapters.kalshi.auth.environments import clock_path
-from processes.adapters.kalshi.schemas.commands import Channel, decode_command
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest import Market, MarketsPage, PriceRangeText
+from processes.adapters.kalshi.schemas.frames import Channel, decode_command
+from processes.adapters.kalshi.schemas.rest_public import Market, MarketsPage, PriceRangeText
 
 __all__ = ["main"]
 
@@ -92,7 +92,8 @@ def _listing() -> bytes:
         close_time="2099-01-01T00:00:00Z",
         price_ranges=(PriceRangeText("0.0000", "1.0000", "0.0100"),),
     )
-    body = msgspec.json.encode(MarketsPage([market], ""))
+    rows = [msgspec.Raw(msgspec.json.encode(market))]
+    body = msgspec.json.encode(MarketsPage(rows=rows, cursor=""))
     head = (
         f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )

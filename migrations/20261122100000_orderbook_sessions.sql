@@ -1,5 +1,6 @@
 -- migrate:up
-create table rl_orderbook_sessions (
+-- A database that has this table already, with its rows, is taken over.
+create table if not exists rl_orderbook_sessions (
     session_id bigserial primary key,
     market_tickers text[] not null,
     started_at timestamptz not null,

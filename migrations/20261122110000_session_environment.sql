@@ -1,6 +1,8 @@
 -- migrate:up
 -- Demo and production differ in liquidity and spread: a model must know what it was trained on.
-alter table rl_orderbook_sessions add column environment varchar(20) default 'demo';
+alter table rl_orderbook_sessions
+    add column if not exists environment varchar(20) default 'demo',
+    drop constraint if exists chk_sessions_environment;
 
 -- By the URL's host, never by a substring of the whole.
 with hosts as (
@@ -22,7 +24,7 @@ alter table rl_orderbook_sessions
     alter column environment set not null,
     add constraint chk_sessions_environment
         check (environment in ('simulated', 'demo', 'production', 'unknown'));
-create index idx_sessions_environment on rl_orderbook_sessions (environment);
+create index if not exists idx_sessions_environment on rl_orderbook_sessions (environment);
 
 -- migrate:down
 drop index idx_sessions_environment;

@@ -1,11 +1,16 @@
 -- migrate:up
+-- Sessions from before have words of their own for how they ended.
+update rl_orderbook_sessions
+set status = case when status in ('completed', 'stopped') then 'closed' else 'error' end
+where status not in ('active', 'closed', 'lost', 'error');
+
 -- One session per collector run; `session_uid` is its name in journals and messages.
 alter table rl_orderbook_sessions
     add column session_uid text unique,
     add column started_ns bigint,
     add column ended_ns bigint,
     add column last_event_no bigint,
-    add constraint chk_sessions_status check (status in ('active', 'closed', 'lost'));
+    add constraint chk_sessions_status check (status in ('active', 'closed', 'lost', 'error'));
 
 create table rl_markets (
     market_id serial primary key,

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from ipc.units import parse_count
-from processes.adapters.kalshi.normalise import MarketInfo, market_of
+from processes.adapters.kalshi.errors import WireError
+from processes.adapters.kalshi.normalise import MarketInfo, amount, market_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.schemas.decoding import Listing
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.runtime.config import BookSettings
 from processes.runtime.log import Log
 
@@ -20,7 +22,11 @@ LIVING: Final = frozenset({MarketStatus.INITIALIZED, MarketStatus.INACTIVE, Mark
 
 
 def _volume_e2(market: Market) -> int:
-    return parse_count(market.volume_24h_fp or "0.00")
+    """Contracts of the last 24 hours; one that is not said or cannot be read counts as none."""
+    try:
+        return amount(parse_count, market.volume_24h_fp or "0.00")
+    except WireError:
+        return 0
 
 
 def choose(
@@ -67,22 +73,33 @@ class Discovery:
         found: dict[str, Market] = {}
         tickers = self._settings.tickers
         for at in range(0, len(tickers), MOST_TICKERS):
-            page = await self._client.markets(tickers=tickers[at : at + MOST_TICKERS])
+            page = self._readable(
+                await self._client.markets(tickers=tickers[at : at + MOST_TICKERS])
+            )
             found.update({m.ticker: m for m in page if m.status in LIVING})
         return [found[ticker] for ticker in tickers if ticker in found]
 
     async def _open(self) -> list[Market]:
         if not self._settings.series:
-            return await self._client.markets(status="open")
+            return self._readable(await self._client.markets(status="open"))
         found: list[Market] = []
         for series in self._settings.series:
-            found += await self._client.markets(status="open", series_ticker=series)
+            listing = await self._client.markets(status="open", series_ticker=series)
+            found += self._readable(listing)
         return found
+
+    def _readable(self, listing: Listing[Market]) -> list[Market]:
+        """The markets of a list; what was left out of it is reported once for each reason."""
+        left_out = listing.left_out
+        if left_out and left_out.reason not in self._refused:
+            self._refused.add(left_out.reason)
+            self._log("markets_left_out", count=left_out.count, error=left_out.reason)
+        return listing.items
 
     def _described(self, market: Market) -> MarketInfo | None:
         try:
             return market_of(market)
-        except ValueError as error:
+        except WireError as error:
             if market.ticker not in self._refused:
                 self._refused.add(market.ticker)
                 self._log("market_refused", ticker=market.ticker, reason=error)

@@ -9,7 +9,7 @@ from typing import Final
 from ipc.clock import Clock, mono_ns
 from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.postgres.database import LOST
 from processes.adapters.postgres.open_results import OpenResult
 from processes.collector.results import Results
@@ -59,7 +59,8 @@ class Outcomes:
         if not due:
             return
         try:
-            found = {m.ticker: m for m in await self._client.markets(tickers=due)}
+            listing = await self._client.markets(tickers=due)
+            found = {m.ticker: m for m in listing.items}
             for ticker in [t for t in due if t not in found][:MOST_PAST]:
                 if market := await self._past(ticker):
                     found[ticker] = market

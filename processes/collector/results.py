@@ -14,7 +14,7 @@ import msgspec
 from ipc.messages import MarketResult
 from processes.adapters.kalshi.normalise import ms_of_rfc3339, paid_of
 from processes.adapters.kalshi.schemas.enums import MarketStatus, Result
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.collector.discovery import LIVING
 from processes.collector.session import Session

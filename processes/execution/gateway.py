@@ -23,8 +23,9 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import AmendOrder, CreateOrder
+from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
+from processes.adapters.kalshi.schemas.decoding import whole
 from processes.execution.ledger import Ledger
 from processes.execution.orders import TERMINAL, Acknowledged, Lost, Order, Refused, Reported, Sent
 from processes.execution.outbox import (
@@ -188,7 +189,8 @@ class Gateway:
         while mono_ns() - asked_ns < FIND_NS or looks < FIND_LOOKS:
             await asyncio.sleep(FIND_PAUSE)
             try:
-                listed = await self._client().orders(status=None, ticker=order.market_ticker)
+                listing = await self._client().orders(status=None, ticker=order.market_ticker)
+                listed = whole(listing, "orders")  # one that cannot be read may be this one
             except KalshiError as error:
                 self._log("order_not_found_yet", order=name, error=error)
                 continue
@@ -275,7 +277,9 @@ class Gateway:
         except KalshiError:
             self._ledger.counters["fetches_failed"] += 1
             return
-        for fill in reversed(fills):  # oldest first
+        if fills.left_out:
+            self._ledger.counters["fetches_failed"] += 1
+        for fill in reversed(fills.items):  # oldest first
             self._ledger.on_fill(fill, live=False)
 
 

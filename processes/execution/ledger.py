@@ -317,6 +317,8 @@ class Ledger:
         if verdict is Verdict.AGREES:
             over = {Doubt.CHANNEL} - self.everywhere
             self._clear(ticker, Doubt.STARTING, Doubt.MISMATCH, *over)
+        elif verdict is Verdict.UNREADABLE:
+            account.doubts.add(Doubt.STARTING)  # as unknown as at the start
         elif verdict is Verdict.DISAGREES:
             self._mismatch(account, view)
         elif verdict is Verdict.ADOPT:

@@ -11,8 +11,7 @@ from typing import Final
 
 from processes.adapters.kalshi.errors import KalshiError, SocketClosed, WireError
 from processes.adapters.kalshi.normalise import fill_of, order_of
-from processes.adapters.kalshi.schemas.commands import Channel
-from processes.adapters.kalshi.schemas.frames import Fill, Frame, UserOrder
+from processes.adapters.kalshi.schemas.frames import Channel, Fill, Frame, UserOrder
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.adapters.kalshi.stream.subscriptions import Ended, Ready, Rejected, Subscriptions
 from processes.execution.ledger import Ledger

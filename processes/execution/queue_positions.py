@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from processes.adapters.kalshi.errors import KalshiError
-from processes.adapters.kalshi.rest.batch_types import QueuePosition
+from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.execution.ledger import Ledger
 from processes.execution.reads import chunks
 

@@ -9,7 +9,7 @@ from ipc.clock import mono_ns
 from ipc.messages import ActorFill
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import Settlement
+from processes.adapters.kalshi.rest.portfolio import Settlement
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.execution.reconcile import ExchangeView
 
@@ -32,13 +32,18 @@ async def read_view(client: KalshiTradingClient, tickers: Collection[str] = ()) 
     Positions last: they lag the most.
     """
     asked_mono_ns = mono_ns()
-    resting = await client.orders(status="resting")
+    resting, left_out = await client.orders(status="resting")
     fills: dict[str, list[ActorFill]] = {ticker: [] for ticker in tickers}
     for names in chunks(tickers):
-        for fill in reversed(await client.fills(ticker=",".join(names))):
+        found = await client.fills(ticker=",".join(names))
+        left_out += found.left_out
+        for fill in reversed(found.items):
             fills.setdefault(fill.market_ticker, []).append(fill)
-    settled = await client.settlements() if tickers else []
-    positions = await client.positions()
+    settled: list[Settlement] = []
+    if tickers:
+        settled, unread = await client.settlements()
+        left_out += unread
+    positions, unread = await client.positions()
     values = {s.market_ticker: _yes_value_e4(s) for s in settled}
     return ExchangeView(
         asked_mono_ns=asked_mono_ns,
@@ -46,6 +51,7 @@ async def read_view(client: KalshiTradingClient, tickers: Collection[str] = ()) 
         resting=resting,
         fills=fills,
         settlements={t: v for t, v in values.items() if v is not None},
+        left_out=left_out + unread,
     )
 
 

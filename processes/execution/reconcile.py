@@ -15,6 +15,7 @@ import msgspec
 
 from ipc.messages import ActorFill
 from processes.adapters.kalshi.normalise import ExchangeOrder
+from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.execution.account import Doubt, MarketAccount, position_of
 
 __all__ = ["ADOPT_VOTES", "QUIET_NS", "ExchangeView", "Verdict", "judge"]
@@ -28,6 +29,7 @@ class ExchangeView(msgspec.Struct, frozen=True):
 
     `positions` lacks flat and settled markets; `fills` holds the whole history of its markets,
     oldest first, and only of those that were asked for; `settlements` the value of YES by market.
+    A market that `left_out` concerns is not known: rows about it could not be read.
     """
 
     asked_mono_ns: int
@@ -35,12 +37,14 @@ class ExchangeView(msgspec.Struct, frozen=True):
     resting: Sequence[ExchangeOrder]
     fills: Mapping[str, Sequence[ActorFill]]
     settlements: Mapping[str, int]
+    left_out: LeftOut = LeftOut()
 
 
 class Verdict(StrEnum):
     """What a comparison of one market comes to."""
 
     AGREES = "agrees"
+    UNREADABLE = "unreadable"  # rows about it were left out
     UNDECIDED = "undecided"  # too fresh to tell
     READ_FILLS = "read_fills"
     ADOPT = "adopt"  # the exchange agrees with itself and not with us
@@ -49,6 +53,8 @@ class Verdict(StrEnum):
 
 def judge(account: MarketAccount, view: ExchangeView) -> Verdict:
     """Compare one market with a view whose orders, fills and settlements were told already."""
+    if view.left_out.concerns(account.ticker):
+        return Verdict.UNREADABLE
     told_e2 = view.positions.get(account.ticker, 0)
     fills = view.fills.get(account.ticker)
     if fills is None and account.doubts & {Doubt.STARTING, Doubt.CHANNEL}:

@@ -18,11 +18,13 @@ from ipc.shared_file import shared_path
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.errors import ApiError, KalshiError
+from processes.adapters.kalshi.errors import ApiError, KalshiError, WireError
 from processes.adapters.kalshi.normalise import market_of
-from processes.adapters.kalshi.rest.batch_types import QueuePosition
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.schemas.decoding import LeftOut
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.execution.account import Doubt
 from processes.execution.effects import Effects
@@ -184,12 +186,23 @@ class ExecutionService:
 
     async def _learn(self, client: KalshiTradingClient) -> None:
         for tickers in chunks(self._unlearned):
-            for market in await client.markets(tickers=tickers):
-                info = market_of(market)
-                self._manager.follow(info.ticker, info.grid, info.close_ms)
+            markets, left_out = await client.markets(tickers=tickers)
+            for market in markets:
+                self._learn_market(market)
+            if left_out:
+                self._log("markets_left_out", count=left_out.count, error=left_out.reason)
             self._unlearned -= set(tickers)
         self._effects.act()
         self._news.set()
+
+    def _learn_market(self, market: Market) -> None:
+        """Follow one market; one whose grid or times cannot be read is not traded."""
+        try:
+            info = market_of(market)
+        except WireError as error:
+            self._log("market_refused", ticker=market.ticker, error=error)
+            return
+        self._manager.follow(info.ticker, info.grid, info.close_ms)
 
     # The exchange.
 
@@ -302,12 +315,14 @@ class ExecutionService:
             return
         self._news.clear()
         self._doubtful = 0
+        self._left_out = LeftOut()
 
     async def _compare(self, client: KalshiTradingClient) -> None:
         """Positions and orders of all; then the whole fills of those that need them."""
         up_ns, wanted = self._channel_up_ns, self._ledger.unread()
         for _ in range(2):
             view = await read_view(client, wanted)
+            self._report_left_out(view.left_out)
             if up_ns != self._channel_up_ns or Doubt.CHANNEL in self._ledger.everywhere:
                 return  # the channel fell meanwhile: this view proves nothing
             wanted = self._manager.sync_positions_with_kalshi(view)
@@ -315,6 +330,12 @@ class ExecutionService:
             self._effects.act()
             if not wanted:
                 return
+
+    def _report_left_out(self, left_out: LeftOut) -> None:
+        """Once for each change: rows of the account that cannot be read."""
+        if left_out != self._left_out:
+            self._left_out = left_out
+            self._log("rows_left_out", count=left_out.count, error=left_out.reason)
 
     async def _balance(self) -> None:
         """The account as the exchange reports it: once a second while it changes, else less."""
@@ -345,7 +366,7 @@ class ExecutionService:
 
     async def _queues_of(self, tickers: list[str]) -> list[QueuePosition]:
         client = self._gateway.client
-        return [] if client is None else await client.queue_positions(tickers=tickers)
+        return [] if client is None else (await client.queue_positions(tickers=tickers)).items
 
     # Time.
 

@@ -11,15 +11,14 @@ from typing import Any, NamedTuple
 import pytest
 from support.local_exchange import LocalExchange, keys
 from support.local_orders import TICKER, two_markets
-from support.subaccounts import a_key
+from support.subaccounts import a_key, opened
 
 from ipc.messages import BookSide
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.errors import ApiError, NotFound, OrderRejected
+from processes.adapters.kalshi.errors import ApiError, NotFound
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import AmendOrder, CanceledOrder, CreateOrder
+from processes.adapters.kalshi.rest.orders import AmendOrder, CanceledOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
-from processes.adapters.kalshi.rest.subaccounts import SubaccountTransfer
 
 DOLLAR_E6 = 1_000_000
 
@@ -40,8 +39,7 @@ async def both(folder: Path) -> AsyncIterator[Both]:
             KalshiTradingClient.at(target, signer, RateBudget(), subaccount=0) as primary,
             KalshiTradingClient.at(target, signer, RateBudget(), subaccount=1) as below,
         ):
-            assert await primary.open_subaccount() == 1
-            await primary.move_to_subaccount(100 * DOLLAR_E6, 0, 1, uuid.uuid4())
+            assert await opened(exchange, cents=10_000) == 1
             yield Both(exchange, primary, below)
 
 
@@ -56,35 +54,18 @@ def bid(yes_price_e4: int = 4_000, count_e2: int = 1_000, **more: Any) -> Create
     )
 
 
-async def test_money_moves_once_in_whole_cents(tmp_path):
-    async with both(tmp_path) as (_, primary, _below):
-        name = uuid.uuid4()
-        await primary.move_to_subaccount(25 * DOLLAR_E6, 1, 0, name)
-        with pytest.raises(OrderRejected, match="transfer_already_exists"):
-            await primary.move_to_subaccount(25 * DOLLAR_E6, 1, 0, name)
-        with pytest.raises(ValueError, match="multiples of 10000"):
-            await primary.move_to_subaccount(1, 1, 0, uuid.uuid4())
-        balances = await primary.subaccount_balances()
-        assert balances == {(0, 0): 9_925 * DOLLAR_E6, (1, 0): 75 * DOLLAR_E6}
-        last, first = await primary.subaccount_transfers()
-        assert (last.source, last.destination, last.amount_e6) == (1, 0, 25 * DOLLAR_E6)
-        assert isinstance(first, SubaccountTransfer)
-        await primary.net_subaccount(1, enabled=True)
-        assert await primary.subaccount_netting() == {(0, 0): False, (1, 0): True}
-
-
 async def test_a_client_of_a_subaccount_sees_and_does_nothing_beside_it(tmp_path):
     async with both(tmp_path) as (_, primary, below):
         theirs = await primary.create_order(bid())
         ours = await below.create_order(bid())
         await below.create_order(bid(5_200, 200))
-        assert [o.order_id for o in await below.orders()] == [ours.order_id]
-        assert [q.order_id for q in await below.queue_positions(tickers=[TICKER])] == [
+        assert [o.order_id for o in (await below.orders()).items] == [ours.order_id]
+        assert [q.order_id for q in (await below.queue_positions(tickers=[TICKER])).items] == [
             ours.order_id
         ]
-        assert [f.count_e2 for f in await below.fills()] == [200]
-        assert [p.position_e2 for p in await below.positions()] == [200]
-        assert (await primary.fills(), await primary.positions()) == ([], [])
+        assert [f.count_e2 for f in (await below.fills()).items] == [200]
+        assert [p.position_e2 for p in (await below.positions()).items] == [200]
+        assert ((await primary.fills()).items, (await primary.positions()).items) == ([], [])
         assert (await primary.balance()).balance_e6 == 9_896 * DOLLAR_E6
         assert (await below.balance()).balance_e6 < 95 * DOLLAR_E6
         change = AmendOrder(
@@ -103,10 +84,10 @@ async def test_a_client_of_a_subaccount_sees_and_does_nothing_beside_it(tmp_path
         (refused,) = await below.cancel_orders([(theirs.order_id, TICKER)])
         assert isinstance(refused, ApiError)
         await below.cancel_all()
-        assert [o.order_id for o in await primary.orders()] == [theirs.order_id]
-        assert await below.orders() == []
-        assert await below.settlements() == await below.historical_orders() == []
-        assert await below.historical_fills() == []
+        assert [o.order_id for o in (await primary.orders()).items] == [theirs.order_id]
+        assert (await below.orders()).items == []
+        assert (await below.settlements()).items == []
+        assert (await below.historical_fills()).items == []
 
 
 async def test_orders_of_a_subaccount_are_changed_there(tmp_path):

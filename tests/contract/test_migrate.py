@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import asyncpg
 import pytest
 from support.postgres import ROOT, Database, quiet
 
+from processes.adapters.kalshi.auth.environments import detect_environment
 from processes.adapters.postgres.database import connect_when_migrated
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import known_versions, load
@@ -167,6 +169,88 @@ URLS = {
     "wss://example.org/demo-api.kalshi.co": "unknown",
     "wss://evil-kalshi.com/": "unknown",
 }
+SCHEMES = ("wss://", "WSS://", "https://", "", "//", "1s://")
+USERS = ("", "user:demo.kalshi.co@", "a@b@")
+NAMES = (
+    *("demo-api.kalshi.co", "x.kalshi.co", "kalshi.co", "demo-api.kalshi.com", "DEMO.kalshi.CO."),
+    *("trading-api.kalshi.com", "api.elections.kalshi.com", "x.demo-api.kalshi.com", "kalshi.com."),
+    *("localhost", "127.0.0.1", "[::1]", "LOCALHOST", "127.0.0.1.example.org", "[::1", "::1"),
+    *("example.org", "notkalshi.com", "kalshi.com.example.org", "notkalshi.co", "", ".", "kalshi"),
+)
+ENDS = ("", ":443", "/trade-api/ws/v2", "?demo-api.kalshi.co", "#@kalshi.com", ":8070/kalshi.co@x")
+
+
+def test_database_and_client_agree_about_every_host(database: Database) -> None:
+    urls = ["".join(parts) for parts in itertools.product(SCHEMES, USERS, NAMES, ENDS)]
+    by_client = [str(detect_environment(url) or "unknown") for url in urls]
+    rows = database.fetch(
+        "select rl_environment_of_url(url) as found from unnest($1::text[]) "
+        "with ordinality as asked (url, place) order by place",
+        urls,
+    )
+    found = zip(urls, by_client, (row["found"] for row in rows), strict=True)
+    different = [row for row in found if row[1] != row[2]]
+    assert different[:5] == []
+    assert {"demo", "production", "simulated", "unknown"} == set(by_client)
+
+
+PLAN_SESSIONS = (  # the plan's own table, before and after its own migration
+    "create table rl_orderbook_sessions (session_id bigserial primary key, "
+    "market_tickers text[] not null, started_at timestamptz not null, ended_at timestamptz, "
+    "status varchar(20) not null, websocket_url text, connection_metadata jsonb)"
+)
+PLAN_MIGRATION = (
+    "alter table rl_orderbook_sessions add column environment varchar(20) default 'demo', "
+    "add constraint chk_sessions_environment "
+    "check (environment in ('demo', 'production', 'unknown')); "
+    "create index idx_sessions_environment on rl_orderbook_sessions (environment)"
+)
+PLAN_ROWS = [
+    ("wss://demo-api.kalshi.co/trade-api/ws/v2", "closed", "demo", "closed"),
+    ("wss://trading-api.kalshi.com/trade-api/ws/v2", "error", "production", "error"),
+    ("wss://api.elections.kalshi.com/trade-api/ws/v2", "active", "production", "active"),
+    ("wss://somewhere.example.org/ws", "completed", "unknown", "closed"),
+    (None, "crashed", "unknown", "error"),
+]
+
+
+@pytest.mark.parametrize("migrated", [False, True], ids=["before", "after its own migration"])
+def test_the_sessions_of_a_database_from_before_are_taken_over(
+    empty_database: Database, tmp_path: Path, *, migrated: bool
+) -> None:
+    async def fill() -> None:
+        connection = await asyncpg.connect(empty_database.dsn)
+        try:
+            await connection.execute(PLAN_SESSIONS)
+            if migrated:
+                await connection.execute(PLAN_MIGRATION)
+            await connection.executemany(
+                "insert into rl_orderbook_sessions (market_tickers, started_at, status, "
+                "websocket_url) values ('{KXOLD-1}', now(), $1, $2)",
+                [(status, url) for url, status, _, _ in PLAN_ROWS],
+            )
+        finally:
+            await connection.close()
+
+    asyncio.run(fill())
+    runner = start(empty_database.dsn, tmp_path)
+    output = runner.communicate(timeout=60)[0]
+    assert runner.returncode == 0, output
+    rows = empty_database.fetch("select * from rl_orderbook_sessions order by session_id")
+    found = [(row["websocket_url"], row["environment"], row["status"]) for row in rows]
+    assert found == [(url, kind, status) for url, _, kind, status in PLAN_ROWS]
+
+
+def test_a_table_that_is_something_else_is_one_line_and_exit_code_2(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    empty_database.fetch("create table rl_orderbook_sessions (id integer)")
+    runner = start(empty_database.dsn, tmp_path)
+    output = runner.communicate(timeout=60)[0]
+    assert runner.returncode == 2
+    (line,) = [line for line in output.splitlines() if "refuses" in line]
+    assert "20261122110000_session_environment.sql" in line
+    assert "Traceback" not in output
 
 
 async def migrated_to(database: Database, steps: int, *fill: tuple[str, list[Any]]) -> None:
@@ -288,7 +372,8 @@ def test_a_value_that_cannot_be_packed_stops_the_migration_and_changes_nothing(
     empty_database.fetch("update rl_book_events set seq = 4294967296 * 2 where event_no = 40")
     runner = start(empty_database.dsn, tmp_path)
     output = runner.communicate(timeout=60)[0]
-    assert runner.returncode == 1
+    assert runner.returncode == 2
     assert "integer out of range" in output
+    assert output.count("\n") <= PREVIOUS + 1, "more than one line about it"
     assert empty_database.value("select count(*) from rl_book_events where seq > 4294967296") == 7
     assert len(applied(empty_database)) == PREVIOUS

@@ -109,7 +109,7 @@ def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_told(
 
     assert loaded(database, lambda loader: tickers(loader, "demo")) == 2
     assert loaded(database, lambda loader: tickers(loader, "production")) == 1
-    with pytest.raises(SessionError, match="demo and production are not mixed unless"):
+    with pytest.raises(SessionError, match="demo and production are not mixed by default"):
         loaded(database, lambda loader: tickers(loader, None))
     assert loaded(database, lambda loader: tickers(loader, None, mixed=True)) == 3
 

@@ -16,11 +16,12 @@ from support.exchange_tour import FRAMES, tour
 from support.local_exchange import LocalExchange, keys
 from support.local_orders import TICKER, order, two_markets
 from support.specs import Specifications, needs_specs, specifications
+from support.subaccounts import opened
 
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
-from processes.adapters.kalshi.schemas import commands
+from processes.adapters.kalshi.schemas import frames
 
 pytestmark = needs_specs
 
@@ -72,6 +73,7 @@ async def test_every_request_of_the_client(tmp_path: Path, specs: Specifications
     public = {name for name, _ in members if not name.startswith("_")}
     assert public - NOT_CALLS == CALLS, "the tour leaves out a call, or has one too many"
     async with two_markets(tmp_path, tier="prestige") as exchange:
+        assert await opened(exchange) == 1
         signer = Signer(keys()[0])
         async with KalshiTradingClient.at(exchange.target, signer, RateBudget()) as client:
             called = await tour_of_client(client)
@@ -79,7 +81,7 @@ async def test_every_request_of_the_client(tmp_path: Path, specs: Specifications
         async with KalshiTradingClient.at(
             exchange.target, signer, RateBudget(), subaccount=1
         ) as client:
-            assert await tour_of_client(client, opens=False) == CALLS - {"open_subaccount"}
+            assert await tour_of_client(client) == CALLS
         assert len(exchange.asked) >= len(CALLS)
         for asked in exchange.asked:
             body = json.loads(asked.content) if asked.content else None
@@ -89,15 +91,15 @@ async def test_every_request_of_the_client(tmp_path: Path, specs: Specifications
 @pytest.mark.parametrize(
     "command",
     [
-        commands.subscribe(1, [commands.Channel.BOOK, commands.Channel.TRADE], ["A", "B"]),
-        commands.subscribe(2, [commands.Channel.BOOK], ["A"], use_yes_price=False),
-        commands.subscribe(3, [commands.Channel.FILL, commands.Channel.USER_ORDERS]),
-        commands.subscribe(4, list(commands.Channel)[:8]),
-        commands.add_markets(5, 1, ["C"]),
-        commands.delete_markets(6, 1, ["C"]),
-        commands.get_snapshot(7, 1, ["A"]),
-        commands.unsubscribe(8, [1, 2]),
-        commands.list_subscriptions(9),
+        frames.subscribe(1, [frames.Channel.BOOK, frames.Channel.TRADE], ["A", "B"]),
+        frames.subscribe(2, [frames.Channel.BOOK], ["A"], use_yes_price=False),
+        frames.subscribe(3, [frames.Channel.FILL, frames.Channel.USER_ORDERS]),
+        frames.subscribe(4, list(frames.Channel)[:8]),
+        frames.add_markets(5, 1, ["C"]),
+        frames.delete_markets(6, 1, ["C"]),
+        frames.get_snapshot(7, 1, ["A"]),
+        frames.unsubscribe(8, [1, 2]),
+        frames.list_subscriptions(9),
     ],
     ids=lambda command: json.loads(command)["cmd"],
 )

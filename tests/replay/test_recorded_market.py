@@ -114,9 +114,9 @@ def cash_e6(fills: list[ActorFill]) -> int:
 
 async def exchange_view(client: KalshiTradingClient, tickers: set[str]) -> View:
     """The same, asked of the exchange."""
-    positions = await client.positions()
-    resting = await client.orders()
-    fills = {ticker: await client.fills(ticker=ticker) for ticker in tickers}
+    positions = (await client.positions()).items
+    resting = (await client.orders()).items
+    fills = {ticker: (await client.fills(ticker=ticker)).items for ticker in tickers}
     return {
         "positions_e2": {p.market_ticker: p.position_e2 for p in positions if p.position_e2},
         "cash_e6": {ticker: cash_e6(found) for ticker, found in fills.items()},

@@ -12,7 +12,7 @@ from support.local_orders import CRYPTO, TICKER
 from ipc.messages import BookSide
 from processes.adapters.kalshi.errors import NotFound
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import (
+from processes.adapters.kalshi.rest.orders import (
     AmendOrder,
     CreateOrder,
     SelfTrade,
@@ -24,18 +24,16 @@ __all__ = ["CALLS", "tour_of_client"]
 EVENT, SERIES = "KXA-26NOV25", "KXA"
 CALLS: Final = {
     *("exchange_status", "exchange_schedule", "account_limits", "endpoint_costs"),
-    *("markets", "market", "orderbook", "orderbooks", "trades"),
+    *("markets", "market", "incentive_programs"),
     *("series", "series_fee_changes", "event_fee_changes"),
     *("balance", "positions", "orders", "order", "fills", "settlements"),
-    *("queue_positions", "queue_position"),
+    "queue_positions",
     *("create_order", "create_orders", "amend_order", "decrease_order"),
     *("cancel_order", "cancel_orders", "cancel_all"),
     *("create_order_group", "order_groups", "order_group", "reset_order_group"),
     *("trigger_order_group", "limit_order_group", "delete_order_group"),
-    *("move_collateral", "aim_collateral"),
-    *("open_subaccount", "move_to_subaccount", "subaccount_balances", "subaccount_transfers"),
-    *("subaccount_netting", "net_subaccount"),
-    *("historical_cutoff", "historical_orders", "historical_fills", "historical_market"),
+    *("move_collateral", "subaccount_balances"),
+    *("historical_cutoff", "historical_fills", "historical_market"),
 }
 
 
@@ -65,15 +63,9 @@ class _Tour:
         return await reply
 
 
-async def tour_of_client(client: KalshiTradingClient, *, opens: bool = True) -> set[str]:
-    """Call everything, with the markets of `two_markets` -> the names of what was called.
-
-    One that `opens` opens the subaccount 1; else that is there already.
-    """
+async def tour_of_client(client: KalshiTradingClient) -> set[str]:
+    """Call everything, with the markets of `two_markets` -> the names of what was called."""
     call = _Tour(client)
-    if opens:
-        assert await call("open_subaccount") == 1
-    await _subaccounts(call)
     await _public(call)
     await _writes(call)
     await _group(call)
@@ -91,9 +83,7 @@ async def _public(call: _Tour) -> None:
     await call("markets", tickers=[TICKER, CRYPTO])
     await call("markets", event_ticker=EVENT)
     await call("market", TICKER)
-    await call("orderbook", TICKER, 5)
-    await call("orderbooks", [TICKER, CRYPTO])
-    await call("trades", ticker=TICKER, min_ts=1, max_ts=2_000_000_000, limit=5)
+    await call("incentive_programs", status="active", kind="liquidity")
     await call("series", SERIES)
     await call("series_fee_changes", SERIES, past=True)
     await call("event_fee_changes", EVENT)
@@ -120,7 +110,6 @@ async def _writes(call: _Tour) -> None:
     await call("decrease_order", rests, TICKER, by_e2=100)
     await call("decrease_order", rests, TICKER, to_e2=500)
     await call("order", rests)
-    await call("queue_position", rests)
     await call("queue_positions", tickers=[TICKER])
     await call("queue_positions", event_ticker=EVENT)
     await call("cancel_order", rests, TICKER)
@@ -142,7 +131,7 @@ async def _group(call: _Tour) -> None:
 
 async def _account(call: _Tour) -> None:
     await call("move_collateral", 1_000_000, 0, 2, uuid.uuid4())
-    await call("aim_collateral", {0: 60, 2: 40})
+    await call("subaccount_balances")
     await call("balance")
     await call("positions", TICKER)
     await call("orders", status="executed", ticker=TICKER)
@@ -151,17 +140,8 @@ async def _account(call: _Tour) -> None:
     await call("settlements", min_ts=1, ticker=TICKER)
 
 
-async def _subaccounts(call: _Tour) -> None:
-    await call("move_to_subaccount", 100_000_000, 0, 1, uuid.uuid4(), 0)
-    await call("subaccount_balances")
-    await call("subaccount_transfers")
-    await call("net_subaccount", 1, enabled=True)
-    await call("subaccount_netting")
-
-
 async def _history(call: _Tour) -> None:
     await call("historical_cutoff")
-    await call("historical_orders", ticker=TICKER, min_ts=1, max_ts=2_000_000_000)
     await call("historical_fills", ticker=TICKER, min_ts=1, max_ts=2_000_000_000)
     try:
         await call("historical_market", TICKER)

@@ -12,7 +12,7 @@ from support.local_orders import CRYPTO, ORDERS, TICKER, order
 from support.specs import Specifications
 
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.schemas.commands import Channel
+from processes.adapters.kalshi.schemas.frames import Channel
 
 __all__ = ["FRAMES", "tour"]
 

@@ -13,7 +13,7 @@ from processes.adapters.kalshi.auth.credentials import Algorithm, new_credential
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.order_types import CreateOrder
+from processes.adapters.kalshi.rest.orders import CreateOrder
 
 __all__ = ["CREATED", "KEY", "MARKET_ROW", "ORDER", "TARGET", "FakeExchange"]
 
@@ -63,6 +63,8 @@ class FakeExchange:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
         if isinstance(answer, tuple):
             status, body = answer
         else:

@@ -1,15 +1,15 @@
-"""What can go wrong with the exchange.
+"""The errors of everything that talks to the exchange.
 
 KalshiError
   WireError            a message that lacks what it must have
   SocketClosed         the WebSocket is gone
-  ApiError             an HTTP answer that is an error
+  ApiError             an HTTP error reply
     AuthError            401, 403
     NotFound             404
     RateLimited          429, or refused by our own budget before it was sent
     OrderRejected        any other 4xx
   ExchangeUnavailable  5xx on a read, or no connection: nothing was done
-  UnknownOutcome       a write was sent and its result is not known: ask before acting again
+  UnknownOutcome       a write was sent and its outcome is unknown: look it up before acting again
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ __all__ = [
     "api_error",
 ]
 
+MAX_BODY: Final = 64 << 10  # bytes of an error reply that are read
+MAX_SHOWN: Final = 200  # characters of each part that are kept
 ORDER_ALREADY_EXISTS: Final = "order_already_exists"  # ids never free up
 
 
 class KalshiError(Exception):
-    """The exchange, or the way to it."""
+    """The exchange, or the connection to it, failed."""
 
 
 class WireError(KalshiError):
@@ -54,11 +56,18 @@ class ExchangeUnavailable(KalshiError):
 
 
 class UnknownOutcome(KalshiError):
-    """A write was sent and no answer settles whether it was done."""
+    """A write was sent, and no reply says whether it was done."""
 
 
 class ApiError(KalshiError):
-    """An error answer: `code` as the exchange spells it, empty when it gave none."""
+    """An HTTP error reply.
+
+    Attributes:
+        http_status: 400 to 599.
+        code: As the exchange spells it, empty when it gave none; may embed data, compare prefixes.
+        message: What the exchange says, empty when it is the code again.
+        details: More of it, empty when there is none.
+    """
 
     def __init__(self, http_status: int, code: str, message: str, details: str = "") -> None:
         words = [str(http_status), code, message if message != code else "", details]
@@ -94,21 +103,27 @@ _KINDS: Final[dict[int, type[ApiError]]] = {
 
 
 def api_error(http_status: int, body: bytes) -> ApiError:
-    """An error answer of any of the exchange's shapes, the nested one first."""
-    code, message, details = _said(body)
+    """The error for a reply of any of the exchange's shapes (PROTOCOL.md, 3.1)."""
+    code, message, details = _parts(body)
     return _KINDS.get(http_status, OrderRejected)(http_status, code, message, details)
 
 
-def _said(body: bytes) -> tuple[str, str, str]:
+def _parts(body: bytes) -> tuple[str, str, str]:
     """(code, message, details) of `{"error": {..}}`, `{"code": ..}`, `{"msg": ..}` or text."""
+    text = body[:MAX_SHOWN].decode("utf-8", "replace")
     try:
-        reply = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return "", body[:200].decode("utf-8", "replace"), ""
-    if not isinstance(reply, dict):
-        return "", str(reply)[:200], ""
-    inner: Any = reply.get("error", reply)
+        reply = msgspec.json.decode(body[:MAX_BODY])
+    except (ValueError, RecursionError):  # also bad UTF-8, and nesting without end
+        return "", _shown(text), ""
+    inner: Any = reply.get("error", reply) if isinstance(reply, dict) else text
     if not isinstance(inner, dict):
-        return "", str(inner), ""
+        return "", _shown(inner), ""
     message = inner.get("message") or inner.get("msg") or ""
-    return str(inner.get("code") or ""), str(message), str(inner.get("details") or "")
+    return _shown(inner.get("code")), _shown(message), _shown(inner.get("details"))
+
+
+def _shown(value: object) -> str:
+    """A part of an error reply as text on one line: empty for nothing, bounded for anything."""
+    if isinstance(value, list | dict):
+        return f"({type(value).__name__})"
+    return " ".join(str(value or "").split())[:MAX_SHOWN]

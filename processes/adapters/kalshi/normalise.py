@@ -28,7 +28,8 @@ from processes.adapters.kalshi.schemas.enums import (
     OrderStatusText,
     Result,
 )
-from processes.adapters.kalshi.schemas.rest import FillRow, Market, OrderRow, Sides
+from processes.adapters.kalshi.schemas.rest_portfolio import FillRow, OrderRow
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.kalshi.schemas.stream_messages import (
     DeltaMsg,
     FillMsg,
@@ -41,11 +42,11 @@ __all__ = [
     "ExchangeOrder",
     "Levels",
     "MarketInfo",
+    "amount",
     "change_of_delta",
     "exchange_ms",
     "fill_of",
     "grid_of_market",
-    "levels_of_orderbook",
     "levels_of_snapshot",
     "market_of",
     "ms_of_rfc3339",
@@ -68,7 +69,7 @@ _STATUSES: Final = {
     OrderStatusText.CANCELED: OrderStatus.CANCELED,
 }
 
-# The same few thousand texts come again and again.
+# The same few thousand texts come over and over.
 _price = lru_cache(maxsize=16_384)(parse_price)
 _count = lru_cache(maxsize=16_384)(parse_count)
 
@@ -88,7 +89,7 @@ class MarketInfo(msgspec.Struct, frozen=True):
 
 
 class ExchangeOrder(msgspec.Struct, frozen=True):
-    """An order of ours as the exchange tells it; `fees_e6` and `cost_e6` of all its fills."""
+    """An order of ours as the exchange reports it; `fees_e6` and `cost_e6` are of all its fills."""
 
     order_id: str
     client_order_id: str
@@ -108,19 +109,20 @@ class ExchangeOrder(msgspec.Struct, frozen=True):
     exchange_index: int = 0
 
 
-def _read(parse: Callable[[str], int], text: str, owner: str) -> int:
+def amount(parse: Callable[[str], int], text: str, owner: str = "") -> int:
+    """An amount of the wire as `parse` of `ipc.units` makes it; `WireError` names its `owner`."""
     try:
         return parse(text)
     except ValueError as error:
-        raise WireError(f"{owner}: {error}") from None
+        raise WireError(f"{owner}: {error}" if owner else str(error)) from None
 
 
 def ms_of_rfc3339(text: str) -> int:
     """`2026-06-11T06:29:30.164956Z` -> Unix milliseconds, rounded down."""
     try:
         return (datetime.fromisoformat(text) - EPOCH) // MILLISECOND
-    except (ValueError, TypeError):  # TypeError: without a zone
-        raise WireError(f"{text!r} is not a time") from None
+    except (ValueError, TypeError, OverflowError):  # TypeError: without a zone
+        raise WireError(f"{str(text)[:40]!r} is not a time") from None
 
 
 def _maybe_ms(text: str | None) -> int | None:
@@ -144,7 +146,7 @@ def _levels(yes: Iterable[Text] | None, no: Iterable[Text] | None, owner: str) -
     except ValueError as error:
         raise WireError(f"{owner}: {error}") from None
     if any(len(set(leg)) < len(leg) for leg in prices):
-        raise WireError(f"{owner}: a level stands twice")
+        raise WireError(f"{owner}: a level is listed twice")
     sides = np.full(len(counts), NO, np.uint8)
     sides[: len(yes)] = YES
     return sides, np.array(prices[YES] + prices[NO], np.int64), np.array(counts, np.int64)
@@ -156,11 +158,6 @@ def levels_of_snapshot(msg: SnapshotMsg, *, on_yes_scale: bool = False) -> Level
     if on_yes_scale:
         prices = np.where(sides == NO, ONE_DOLLAR_E4 - prices, prices)
     return sides, prices, counts
-
-
-def levels_of_orderbook(sides: Sides, ticker: str) -> Levels:
-    """The same from REST, where NO levels are always at NO prices."""
-    return _levels(sides.yes_dollars, sides.no_dollars, ticker)
 
 
 def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[int, int, int]:
@@ -189,7 +186,7 @@ def trade_of(msg: TradeMsg) -> tuple[int, int, int]:
 
 
 def grid_of_market(market: Market) -> PriceGrid:
-    """The prices that a market allows; only `price_ranges` tells."""
+    """The prices that a market allows, from `price_ranges`."""
     try:
         return PriceGrid.from_wire(msgspec.to_builtins(market.price_ranges))
     except ValueError as error:
@@ -212,8 +209,8 @@ def market_of(market: Market) -> MarketInfo:
 
 
 def paid_of(settlement_value: str | None, ticker: str) -> int | None:
-    """What a YES contract paid in 1e-4 dollars, None when that was not said."""
-    return _read(parse_price, settlement_value, ticker) if settlement_value else None
+    """What a YES contract paid in 1e-4 dollars, None when that is unknown."""
+    return amount(parse_price, settlement_value, ticker) if settlement_value else None
 
 
 def _book_side(side: BookSideText, owner: str) -> BookSide:
@@ -235,10 +232,10 @@ def fill_of(msg: FillMsg | FillRow) -> ActorFill:
         client_order_id=msg.client_order_id or None,
         market_ticker=ticker,
         book_side=_book_side(msg.book_side, owner),
-        yes_price_e4=_read(parse_price, msg.yes_price_dollars, owner),
-        count_e2=_read(parse_count, msg.count_fp, owner),
+        yes_price_e4=amount(parse_price, msg.yes_price_dollars, owner),
+        count_e2=amount(parse_count, msg.count_fp, owner),
         is_taker=msg.is_taker,
-        fee_e6=_read(parse_money, msg.fee_cost, owner),
+        fee_e6=amount(parse_money, msg.fee_cost, owner),
         ts_ms=ts_ms,
     )
 
@@ -246,20 +243,20 @@ def fill_of(msg: FillMsg | FillRow) -> ActorFill:
 def order_of(msg: UserOrderMsg | OrderRow) -> ExchangeOrder:
     """An order of ours, from the private channel or from REST."""
     owner = f"order {msg.order_id}"
-    expire, created, updated, reason = _life_of(msg)
+    expire, created, updated, reason = _times_of(msg)
 
     def money(*texts: str) -> int:
-        return sum(_read(parse_money, text, owner) for text in texts)
+        return sum(amount(parse_money, text, owner) for text in texts)
 
     return ExchangeOrder(
         order_id=msg.order_id,
         client_order_id=msg.client_order_id,
         market_ticker=msg.ticker,
         book_side=_book_side(msg.book_side, owner),
-        yes_price_e4=_read(parse_price, msg.yes_price_dollars, owner),
-        initial_count_e2=_read(parse_count, msg.initial_count_fp, owner),
-        fill_count_e2=_read(parse_count, msg.fill_count_fp, owner),
-        remaining_count_e2=_read(parse_count, msg.remaining_count_fp, owner),
+        yes_price_e4=amount(parse_price, msg.yes_price_dollars, owner),
+        initial_count_e2=amount(parse_count, msg.initial_count_fp, owner),
+        fill_count_e2=amount(parse_count, msg.fill_count_fp, owner),
+        remaining_count_e2=amount(parse_count, msg.remaining_count_fp, owner),
         status=_STATUSES.get(msg.status, OrderStatus.UNKNOWN),
         fees_e6=money(msg.taker_fees_dollars, msg.maker_fees_dollars),
         cost_e6=money(msg.taker_fill_cost_dollars, msg.maker_fill_cost_dollars),
@@ -271,7 +268,7 @@ def order_of(msg: UserOrderMsg | OrderRow) -> ExchangeOrder:
     )
 
 
-def _life_of(msg: UserOrderMsg | OrderRow) -> tuple[int | None, int | None, int | None, str]:
+def _times_of(msg: UserOrderMsg | OrderRow) -> tuple[int | None, int | None, int | None, str]:
     """(expiry, creation, last change in ms, reason of the last change)."""
     if isinstance(msg, UserOrderMsg):
         created = msg.created_ts_ms or _maybe_ms(msg.created_time)

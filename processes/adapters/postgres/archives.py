@@ -1,4 +1,4 @@
-"""A session beside its events: what its archive says of it, and how the database forgets it."""
+"""What an archive holds beside a session's events, and how a session is deleted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 _SQL: Final = load_queries("forget.sql")
 COLLECTOR: Final = "collector"  # whose streams are sessions
-UNKNOWN: Final = (None, None)  # result and value of a market whose exchange has not said them
+UNKNOWN: Final = (None, None)  # result and value of a market whose outcome is not known
 
 
 class ArchiveHeader(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ def _read(path: Path) -> ArchiveHeader:
 
 
 def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[int, int]:
-    """(results that its archive lacks, those that it says otherwise); none without an archive."""
+    """(results that its archive lacks, results that differ there); (0, 0) without an archive."""
     path = Path(session.archive_path or "")
     if session.archive_path is None or (session.stored and not path.exists()):
         return 0, 0

@@ -1,4 +1,4 @@
-"""Markets whose exchange has not said its last word on what they paid, as far as is recorded."""
+"""Markets whose final result is not recorded yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST: Final = 5_000  # the newest
 
 
 class OpenResult(msgspec.Struct, frozen=True):
-    """A market of any session; `heard` None where nothing was said yet."""
+    """A market of any session; `heard` is None where no result was reported yet."""
 
     ticker: str
     heard: MarketResult | None

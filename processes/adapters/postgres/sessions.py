@@ -130,7 +130,7 @@ class SessionDataLoader:
         ]
 
     async def marks(self, session_id: int) -> list[StoredMark]:
-        """What a session says of itself, in order."""
+        """Gaps, reconnects and holes of a session, in order."""
         rows = await self._connection.fetch(_SQL["marks"], session_id)
         return [StoredMark(**row) for row in rows]
 
@@ -217,15 +217,14 @@ class SessionDataLoader:
     async def load_all(
         self, sessions: Sequence[StoredSession], *, mixed: bool = False
     ) -> list[RecordedSession]:
-        """Every market of several sessions; `SessionError` for a mix of environments unless told.
+        """Every market of several sessions.
 
-        Demo and production differ in liquidity and spread: what learns from both must say so.
+        Unless `mixed`, `SessionError` for sessions of several environments: demo and production
+        differ in liquidity and spread.
         """
         environments = sorted({s.environment for s in sessions})
         if len(environments) > 1 and not mixed:
-            raise SessionError(
-                f"sessions of {' and '.join(environments)} are not mixed unless that is asked for"
-            )
+            raise SessionError(f"sessions of {' and '.join(environments)} are not mixed by default")
         return [market for session in sessions for market in await self.load(session)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from processes.adapters.kalshi.schemas.commands import Channel
+from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.admin import on_markets, orders
 from processes.exchange.core.rejections import bad_request
 from processes.exchange.house import House

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from ipc.units import format_count, format_price
-from processes.adapters.kalshi.schemas.commands import Channel
+from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.core.books import NO, YES, BookLog, Level, PublishedBook
 from processes.exchange.core.rejections import Rejection
 from processes.exchange.house import HOUSE, House, answer

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Set
 from typing import Final
 
-from processes.adapters.kalshi.schemas.commands import Channel
+from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.core.events import (
     BookChanged,
     BookReplaced,

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from processes.adapters.kalshi.schemas.commands import Channel
+from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.core.markets import Market, MarketStatus
 from processes.exchange.keys import Asker
 from processes.exchange.stream.frames import Frame, encode_json, snapshot_frame, ticker_frame

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from typing import Final
 
-from processes.adapters.kalshi.schemas.commands import Channel
+from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.core.markets import Market
 from processes.exchange.stream.frames import Frame
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest import Market, PriceRangeText
+from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
 from processes.collector.discovery import Discovery, choose
 from processes.runtime.config import load_settings
 
@@ -46,27 +48,43 @@ def test_a_new_market_needs_the_volume_and_a_followed_one_does_not() -> None:
     assert tickers(choose(MARKETS, 9, min_volume_e2=951)) == []
 
 
-class Listing:
+class FakeClient:
     """Answers as the exchange would, and notes what was asked."""
 
-    def __init__(self, markets: list[Market]) -> None:
+    def __init__(self, markets: list[Market], left_out: LeftOut = LeftOut()) -> None:  # noqa: B008
         self._markets = {m.ticker: m for m in markets}
+        self._left_out = left_out
         self.asked: list[int] = []
 
-    async def markets(self, *, tickers: tuple[str, ...]) -> list[Market]:
-        self.asked.append(len(tickers))
-        return [self._markets[t] for t in reversed(tickers) if t in self._markets]
+    async def markets(
+        self, *, tickers: tuple[str, ...] | None = None, **_: object
+    ) -> Listing[Market]:
+        named = tuple(self._markets) if tickers is None else tickers
+        self.asked.append(len(named))
+        found = [self._markets[t] for t in reversed(named) if t in self._markets]
+        return Listing(found, self._left_out)
 
 
 async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_has_ended() -> None:
     chance = np.random.default_rng(1)
     names = [f"M{n}" for n in chance.permutation(250).tolist()]
-    listing = Listing([market(t, status="determined" if t == "M7" else "active") for t in names])
+    listing = FakeClient([market(t, status="determined" if t == "M7" else "active") for t in names])
     wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": ",".join([*names, "NONE"])}
     books = load_settings(wanted).books
     found = await Discovery(listing, books, lambda *_, **__: None).look()  # type: ignore[arg-type]
     assert [info.ticker for info in found] == [t for t in names if t != "M7"]
     assert listing.asked == [100, 100, 51]
+
+
+async def test_a_market_that_cannot_be_read_is_left_out_and_reported_once() -> None:
+    odd = msgspec.structs.replace(market("ODD", "12.345"), price_ranges=())
+    client = FakeClient([market("A", "5.00"), odd, market("B", "12.345")], LeftOut(3, "close_time"))
+    lines: list[str] = []
+    books = load_settings({"RL_MARKET_MODE": "discovery"}).books
+    discovery = Discovery(client, books, lambda action, **_: lines.append(action))  # type: ignore[arg-type]
+    for _ in range(2):
+        assert [info.ticker for info in await discovery.look()] == ["A", "B"]
+    assert lines == ["markets_left_out", "market_refused"]
 
 
 @pytest.mark.parametrize(("raw", "hundredths"), [("", 0), ("250", 25_000)])

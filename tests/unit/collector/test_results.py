@@ -13,7 +13,7 @@ from support.frames import lifecycle
 from ipc.messages import MarketResult
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.schemas.enums import MarketStatus, Result
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.collector import results as results_module
 from processes.collector.results import FIRST_PAUSE_NS, LONGEST_PAUSE_NS
 

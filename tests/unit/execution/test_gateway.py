@@ -11,7 +11,7 @@ from support.orders import FAR_NS, intent
 
 from ipc.messages import ActorOrder, OrderStatus
 from processes.adapters.kalshi.errors import OrderRejected, RateLimited
-from processes.adapters.kalshi.rest.order_types import CreatedOrder, CreateOrder
+from processes.adapters.kalshi.rest.orders import CreatedOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.execution.gateway import RETRY, Gateway, pause_of
 from processes.execution.outbox import SendOrder

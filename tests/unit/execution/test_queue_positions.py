@@ -10,7 +10,7 @@ from support.order_manager import ManagerRig
 from support.orders import TICKER, intent
 
 from processes.adapters.kalshi.errors import RateLimited
-from processes.adapters.kalshi.rest.batch_types import QueuePosition
+from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.execution.orders import Acknowledged
 from processes.execution.outbox import SendOrder
 from processes.execution.queue_positions import GAP, QueuePositions, pause_after

@@ -7,6 +7,7 @@ from support.order_manager import CASH_E6, ManagerRig, exchange_order, strange_o
 from support.orders import TICKER, fill, order
 
 from ipc.messages import ActorOrder, BookSide, OrderStatus
+from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.execution.account import Doubt
 from processes.execution.orders import Reported
 from processes.execution.outbox import CancelOrder, LookUpOrder
@@ -158,3 +159,14 @@ def test_a_doubt_about_everything_is_inherited_by_new_markets(doubt: Doubt) -> N
     rig.ledger.trust(doubt)
     assert rig.ledger.accounts[TICKER].known
     assert rig.ledger.accounts["KX-2"].doubts == {Doubt.STARTING}
+
+
+def test_a_market_whose_rows_cannot_be_read_is_unknown_and_the_others_are_not() -> None:
+    rig = ManagerRig().known().known("OTHER")
+    rig.compare(left_out=LeftOut(1, "fees", frozenset({TICKER})))
+    assert doubts(rig) == {Doubt.STARTING}
+    assert rig.ledger.accounts["OTHER"].doubts == set()
+    rig.compare(left_out=LeftOut(1, "no ticker", unnamed=1), fills={TICKER: [], "OTHER": []})
+    assert rig.ledger.accounts["OTHER"].doubts == {Doubt.STARTING}  # it may be about any market
+    rig.compare(fills={TICKER: [], "OTHER": []})
+    assert doubts(rig) == rig.ledger.accounts["OTHER"].doubts == set()

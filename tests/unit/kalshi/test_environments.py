@@ -14,7 +14,7 @@ from processes.adapters.kalshi.auth.environments import (
     clock_of,
     clock_path,
     data_environment_of,
-    environment_of_url,
+    detect_environment,
     needs_local_exchange,
     target_of,
 )
@@ -42,21 +42,31 @@ def settings_of(**environ: str) -> Settings:
         ("https://external-api.demo.kalshi.co/trade-api/v2", "demo"),
         ("wss://demo-api.kalshi.co/trade-api/ws/v2", "demo"),
         ("http://127.0.0.1:8070/trade-api/v2", "simulated"),
-        ("https://demo.example.org/kalshi.com", "simulated"),
-        ("https://external-api.kalshi.com.example.org/trade-api/v2", "simulated"),
+        ("https://demo-api.kalshi.com/trade-api/v2", "demo"),
+        ("WSS://x.kalshi.co", "demo"),
+        ("http://[::1]:8070/trade-api/v2", "simulated"),
         ("https://external-api.kalshi.com/demo-api.kalshi.co", "production"),
         ("https://user:demo.kalshi.co@external-api.kalshi.com/", "production"),
         ("https://EXTERNAL-API.KALSHI.COM./trade-api/v2", "production"),
-        ("https://notkalshi.com/", "simulated"),
     ],
 )
 def test_the_host_tells_the_environment(url: str, environment: str) -> None:
-    assert environment_of_url(url) == environment
+    assert detect_environment(url) == environment
 
 
-def test_a_url_without_a_host_is_refused() -> None:
-    with pytest.raises(ValueError, match="has no host"):
-        environment_of_url("/trade-api/v2")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/trade-api/v2",
+        "http://[::1",
+        "https://demo.example.org/kalshi.com",
+        "https://external-api.kalshi.com.example.org/trade-api/v2",
+        "https://notkalshi.com/",
+    ],
+)
+def test_the_environment_of_a_foreign_host_is_not_known(url: str) -> None:
+    assert detect_environment(url) is None
 
 
 def test_simulated_uses_the_exchange_port() -> None:
@@ -69,8 +79,8 @@ def test_simulated_uses_the_exchange_port() -> None:
 @pytest.mark.parametrize("environ", [DEMO, PRODUCTION])
 def test_the_default_hosts_belong_to_their_environment(environ: dict[str, str]) -> None:
     target = target_of(settings_of(**environ))
-    assert environment_of_url(target.rest_url) is target.environment
-    assert environment_of_url(target.ws_url) is target.environment
+    assert detect_environment(target.rest_url) is target.environment
+    assert detect_environment(target.ws_url) is target.environment
     assert target.rest_url.startswith("https://")
     assert target.ws_url.startswith("wss://")
 
@@ -80,6 +90,16 @@ def test_production_orders_need_a_confirmation() -> None:
     with pytest.raises(ConfigError, match="safety check against accidental production"):
         target_of(unconfirmed)
     assert target_of(unconfirmed, Purpose.DATA).environment is Environment.PRODUCTION
+
+
+@pytest.mark.parametrize("word", ["1", "yes", "on", "y", "confirmed", "TRUE!", "false", ""])
+def test_no_word_but_true_puts_money_at_risk(word: str) -> None:
+    environ = {"KALSHI_TRADING_ENVIRONMENT": "production", "KALSHI_PRODUCTION_CONFIRMED": word}
+    with pytest.raises(ConfigError, match="KALSHI_PRODUCTION_CONFIRMED=true"):
+        target_of(load_settings(environ))
+    for spelt in ("true", "True", " TRUE "):
+        settings = load_settings(environ | {"KALSHI_PRODUCTION_CONFIRMED": spelt})
+        assert target_of(settings).environment is Environment.PRODUCTION
 
 
 def test_a_mix_of_environments_must_be_said() -> None:

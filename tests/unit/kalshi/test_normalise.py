@@ -37,14 +37,14 @@ from processes.adapters.kalshi.schemas.frames import (
     UserOrder,
     decode_frame,
 )
-from processes.adapters.kalshi.schemas.rest import (
+from processes.adapters.kalshi.schemas.rest_portfolio import (
+    FillRow,
     FillsPage,
-    Market,
-    MarketReply,
     OrderReply,
     OrderRow,
     OrdersPage,
 )
+from processes.adapters.kalshi.schemas.rest_public import Market, MarketReply
 
 PRICES = st.integers(1, 9_999)
 COUNTS = st.integers(1, 10**9)
@@ -242,10 +242,12 @@ def captured(name: str) -> bytes:
 
 @needs_wire
 def test_the_captured_replies_are_read() -> None:
-    fills = msgspec.json.decode(captured("fills__after_taker"), type=FillsPage).fills
+    rows = msgspec.json.decode(captured("fills__after_taker"), type=FillsPage).rows
+    fills = [msgspec.json.decode(row, type=FillRow) for row in rows]
     assert [fill_of(f).fee_e6 for f in fills] == [17_500, 700, 700]
     assert fill_of(fills[0]).ts_ms == 1_781_159_370_164
-    orders = msgspec.json.decode(captured("portfolio__orders_list"), type=OrdersPage).orders
+    rows = msgspec.json.decode(captured("portfolio__orders_list"), type=OrdersPage).rows
+    orders = [msgspec.json.decode(row, type=OrderRow) for row in rows]
     assert {order_of(o).status for o in orders} == {OrderStatus.EXECUTED, OrderStatus.CANCELED}
     one = msgspec.json.decode(captured("orders__get_after_create"), type=OrderReply).order
     assert (order_of(one).status, order_of(one).yes_price_e4) == (OrderStatus.RESTING, 100)

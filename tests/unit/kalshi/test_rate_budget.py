@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ipc.clock import ManualClock
 from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.rest.rate_budget import COSTS, Call, RateBudget, TokenBucket
-from processes.adapters.kalshi.schemas.rest import AccountLimits, BucketLimits
+from processes.adapters.kalshi.schemas.rest_public import AccountLimits, BucketLimits
 
 SECOND = 1_000_000_000
 

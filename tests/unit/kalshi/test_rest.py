@@ -21,7 +21,7 @@ from processes.adapters.kalshi.errors import (
     OrderRejected,
     api_error,
 )
-from processes.adapters.kalshi.rest.order_types import AmendOrder, CreateOrder, TimeInForce
+from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder, TimeInForce
 
 
 async def test_a_new_order_is_text_on_the_wire() -> None:
@@ -99,7 +99,7 @@ async def test_pages_end_at_an_empty_cursor(end: str | None) -> None:
     pages = [{"markets": [MARKET_ROW], "cursor": c} for c in ("one", "two", end)]
     exchange = FakeExchange(*pages)
     async with exchange.client() as client:
-        found = await client.markets(status="open", tickers=["A", "B"])
+        found = (await client.markets(status="open", tickers=["A", "B"])).items
     assert len(found) == 3
     queries = [dict(request.url.params) for request in exchange.asked]
     assert [q.get("cursor") for q in queries] == [None, "one", "two"]
@@ -110,22 +110,45 @@ async def test_pages_end_at_an_empty_cursor(end: str | None) -> None:
 async def test_a_cursor_that_repeats_is_an_end() -> None:
     exchange = FakeExchange(*[{"markets": [MARKET_ROW], "cursor": "same"}] * 3)
     async with exchange.client() as client:
-        assert len(await client.markets()) == 2
+        assert len((await client.markets()).items) == 2
 
 
 async def test_no_more_pages_than_asked_for() -> None:
     exchange = FakeExchange({"markets": [MARKET_ROW] * 5, "cursor": "more"})
     async with exchange.client() as client:
-        assert len(await client.markets(limit=3)) == 3
+        assert len((await client.markets(limit=3)).items) == 3
 
 
-async def test_a_book_of_rest() -> None:
-    book = {"yes_dollars": [["0.4700", "3.00"]], "no_dollars": None}
-    exchange = FakeExchange({"orderbook_fp": book})
+async def test_programs_are_read_whole_and_in_micro_dollars() -> None:
+    program = {
+        "id": "p-1",
+        "market_id": "m-1",
+        "market_ticker": MARKET,
+        "incentive_type": "liquidity",
+        "incentive_description": "quotes",
+        "start_date": "2026-09-01T00:00:00Z",
+        "end_date": "2026-09-01T00:15:00Z",
+        "period_reward": 200_000,
+        "paid_out": False,
+        "discount_factor_bps": 5_000,
+        "target_size_fp": "300.00",
+    }
+    exchange = FakeExchange(
+        {"incentive_programs": [program], "next_cursor": "more"},
+        {"incentive_programs": [program | {"id": "p-2", "target_size_fp": None}]},
+    )
     async with exchange.client() as client:
-        sides, prices, counts = await client.orderbook(MARKET, depth=5)
-    assert (sides.tolist(), prices.tolist(), counts.tolist()) == ([0], [4700], [300])
-    assert exchange.asked[0].url.params["depth"] == "5"
+        first, second = (await client.incentive_programs(status="active")).items
+    assert (first.reward_e6, first.target_size_e2, first.discount_bps) == (20_000_000, 30_000, 5000)
+    assert first.end_ms - first.start_ms == 15 * 60 * 1000
+    assert (second.program_id, second.target_size_e2, second.most_per_account_e6) == (
+        "p-2",
+        None,
+        None,
+    )
+    queries = [dict(request.url.params) for request in exchange.asked]
+    assert [q.get("cursor") for q in queries] == [None, "more"]
+    assert all(q["limit"] == "10000" and q["status"] == "active" for q in queries)
 
 
 async def test_money_is_read_from_dollars_not_from_cents() -> None:
@@ -167,8 +190,8 @@ async def test_positions_and_settlements_are_signed_integers() -> None:
     }
     exchange = FakeExchange({"market_positions": [position]}, {"settlements": [settlement]})
     async with exchange.client() as client:
-        (held,) = await client.positions()
-        (paid,) = await client.settlements()
+        (held,) = (await client.positions()).items
+        (paid,) = (await client.settlements()).items
     assert (held.position_e2, held.realized_e6, held.fees_e6) == (-325, -50_000, 18_900)
     assert (paid.revenue_e6, paid.cost_e6, paid.value_e4) == (3_250_000, 2_500_000, 0)
 
@@ -211,7 +234,6 @@ async def test_captured_replies() -> None:
         "portfolio__positions": None,
         "portfolio__orders_list": None,
         "settlements__end_of_session": None,
-        "orderbook__base": None,
         "orders__create_v2_taker_ioc": None,
         "orders__cancel_v2": None,
         "markets__unauth_list": None,
@@ -221,12 +243,11 @@ async def test_captured_replies() -> None:
         assert (await client.balance()).balance_e6 == 98_018_600
         assert (await client.exchange_status()).exchange_active
         assert (await client.account_limits()).write.bucket_capacity == 100
-        (position,) = await client.positions()
+        (position,) = (await client.positions()).items
         assert (position.position_e2, position.fees_e6) == (300, 18_900)
-        orders = await client.orders(status=None)
+        orders = (await client.orders(status=None)).items
         assert OrderStatus.EXECUTED in {order.status for order in orders}
-        assert await client.settlements() == []
-        assert (await client.orderbook(MARKET))[1].tolist() == [4700, 4800]
+        assert (await client.settlements()).items == []
         ioc = CreateOrder(
             market_ticker=MARKET,
             client_order_id="c",
@@ -238,4 +259,4 @@ async def test_captured_replies() -> None:
         created = await client.create_order(ioc)
         assert (created.fill_count_e2, created.remaining_count_e2) == (100, 0)
         assert (await client.cancel_order("o", MARKET)).reduced_by_e2 == 100
-        assert await client.markets(limit=1)
+        assert (await client.markets(limit=1)).items

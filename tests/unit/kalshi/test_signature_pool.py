@@ -15,12 +15,12 @@ from processes.adapters.kalshi.auth.signing import (
     verify,
 )
 from processes.adapters.kalshi.rest.signature_pool import (
-    BREATH,
+    IDLE,
     LEAD_MS,
+    MAX_REQUESTS,
     MOST_AHEAD_MS,
-    MOST_WANTED,
     OLDEST_MS,
-    PAUSE,
+    YIELD,
     SignaturePool,
 )
 
@@ -135,10 +135,10 @@ def test_a_wish_ends_when_it_is_taken_back_or_over() -> None:
 def test_many_orders_do_not_keep_the_pool_busy_and_never_push_out_the_creates() -> None:
     stand = Stand()
     stand.pool.want(*CREATE, number=3)
-    for number in range(3 * MOST_WANTED):
+    for number in range(3 * MAX_REQUESTS):
         stand.pool.want("DELETE", f"/o/{number}", for_ms=60_000)
-    assert stand.fill() == 3 + MOST_WANTED - 1
-    assert stand.stamp("DELETE", f"/o/{3 * MOST_WANTED - 1}") > stand.now_ms
+    assert stand.fill() == 3 + MAX_REQUESTS - 1
+    assert stand.stamp("DELETE", f"/o/{3 * MAX_REQUESTS - 1}") > stand.now_ms
     assert stand.stamp("DELETE", "/o/0") == stand.now_ms
 
 
@@ -157,9 +157,9 @@ async def test_it_is_filled_one_at_a_time_and_rests_when_full() -> None:
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
-        if seconds == PAUSE:
+        if seconds == IDLE:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
         await stand.pool.keep(sleep)
-    assert slept == [BREATH, BREATH, BREATH, PAUSE]
+    assert slept == [YIELD, YIELD, YIELD, IDLE]

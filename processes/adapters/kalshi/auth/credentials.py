@@ -58,7 +58,7 @@ KEYS: Final = {  # the variables of an environment's key: its id, its file, its 
 }
 RSA_BITS: Final = 2048
 MAX_KEY_BYTES: Final = 65_536  # of a key's file
-POLL: Final = 0.05  # seconds between looks for the local exchange's file
+POLL: Final = 0.05  # seconds between checks for the local exchange's file
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,}={0,2}")
 
@@ -73,7 +73,7 @@ class Algorithm(StrEnum):
 
 
 class Credentials:
-    """A key id and its private key; its `repr` shows neither, only the algorithm."""
+    """A key id and its private key, RSA or Ed25519; its `repr` shows neither of them."""
 
     def __init__(self, api_key_id: str, private_key: PrivateKey) -> None:
         self.api_key_id = api_key_id

@@ -29,7 +29,7 @@ __all__ = [
     "clock_of",
     "clock_path",
     "data_environment_of",
-    "environment_of_url",
+    "detect_environment",
     "needs_local_exchange",
     "target_of",
 ]
@@ -41,7 +41,16 @@ RETIRED: Final = frozenset({"trading-api.kalshi.com", "demo-api.kalshi.com"})
 _PLAIN_URL: Final = re.compile(
     r"(?:[a-z]+://)?[A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]*)?"
 )
-POLL: Final = 0.02  # seconds between looks for the exchange's announcement
+HOSTS: Final = (  # the first that a host is, or lies below; SQL has the same table
+    ("demo-api.kalshi.com", Environment.DEMO),
+    ("kalshi.co", Environment.DEMO),
+    ("kalshi.com", Environment.PRODUCTION),
+    ("localhost", Environment.SIMULATED),
+    ("127.0.0.1", Environment.SIMULATED),
+    ("::1", Environment.SIMULATED),
+)
+CONFIRMED: Final = "true"  # in any case; where real money is at risk no other word will do
+POLL: Final = 0.02  # seconds between checks for the local exchange's clock
 
 
 class Purpose(StrEnum):
@@ -77,26 +86,25 @@ _DEFAULTS: Final = {
 }
 
 
-def environment_of_url(url: str) -> Environment:
-    """The environment that a URL's host belongs to; `trading-api.kalshi.com` is production.
+def detect_environment(url: str) -> Environment | None:
+    """The environment that a URL's host belongs to (PROTOCOL.md, 1); None when it is not known.
 
-    A host that is not the exchange's is `simulated`. `ValueError`, without the URL, when there is
-    no host.
+    Hosts of earlier times count too, because old sessions name them. The database gives the same
+    answer for stored sessions: `rl_environment_of_url` in SQL, tested against this function.
     """
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    if not host:
-        raise ValueError("the URL has no host")
-    if host == "demo-api.kalshi.com" or _within(host, "kalshi.co"):
-        return Environment.DEMO
-    return Environment.PRODUCTION if _within(host, "kalshi.com") else Environment.SIMULATED
-
-
-def _within(host: str, domain: str) -> bool:
-    return host == domain or host.endswith("." + domain)
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".") if parts.scheme else ""
+    except ValueError:  # not a URL
+        return None
+    for domain, environment in HOSTS:
+        if host == domain or host.endswith("." + domain):
+            return environment
+    return None
 
 
 def data_environment_of(settings: Settings) -> Environment:
-    """Where data comes from; `ConfigError` for a mix that nobody asked for."""
+    """Where data comes from; `ConfigError` for a mix of environments that is not allowed."""
     trading = settings.environment
     raw = settings.environ.get("KALSHI_DATA_ENVIRONMENT", "").strip() or str(trading)
     if raw not in tuple(Environment):
@@ -112,12 +120,15 @@ def data_environment_of(settings: Settings) -> Environment:
 
 
 def needs_local_exchange(settings: Settings) -> bool:
-    """Whether orders go to the exchange of this stack, or data comes from it."""
+    """Whether orders go to this stack's own exchange, or data comes from it."""
     return Environment.SIMULATED in (settings.environment, data_environment_of(settings))
 
 
 def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiTarget:
-    """Where to connect for `purpose`; `ConfigError` names the variable that forbids it."""
+    """Where to connect for `purpose`; `ConfigError` names the variable that is wrong.
+
+    For orders, production needs `KALSHI_PRODUCTION_CONFIRMED=true`.
+    """
     data = data_environment_of(settings)
     if purpose is Purpose.DATA:
         return _at(settings, data)
@@ -127,8 +138,9 @@ def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiT
 
 def _require_confirmation(settings: Settings) -> None:
     name = "KALSHI_PRODUCTION_CONFIRMED"
-    if settings.environment is Environment.PRODUCTION and not _flag(settings, name):
-        value = settings.environ.get(name, "")
+    value = settings.environ.get(name, "")
+    confirmed = value.strip().lower() == CONFIRMED
+    if settings.environment is Environment.PRODUCTION and not confirmed:
         raise ConfigError(
             f"{name}={value!r}: a safety check against accidental production trades; "
             "KALSHI_TRADING_ENVIRONMENT=production sends real orders and puts real money at risk; "
@@ -166,11 +178,10 @@ def _url(settings: Settings, name: str, default: str, scheme: str, environment: 
         raise ConfigError(
             f"{name}={raw!r} is not usable; allowed: {scheme}://host, as in {default}"
         )
-    found = environment_of_url(raw)
+    found = detect_environment(raw)
     if found is not environment:
-        raise ConfigError(
-            f"{name}={raw!r} is a host of {found}; allowed for {environment}: {default}"
-        )
+        owner = f"a host of {found}" if found else "not a host of the exchange"
+        raise ConfigError(f"{name}={raw!r} is {owner}; allowed for {environment}: {default}")
     return raw
 
 

@@ -1,6 +1,7 @@
-"""Request signatures: `timestamp_ms + METHOD + path`, path from the host's root, without a query.
+"""Request signatures (PROTOCOL.md, 2): `timestamp_ms + METHOD + path`.
 
-RSA keys sign with PSS, SHA-256, a salt as long as the digest; Ed25519 keys sign the text itself.
+The path is from the host's root and without a query. RSA keys sign with PSS, SHA-256 and a salt as
+long as the digest; Ed25519 keys sign the text itself.
 """
 
 from __future__ import annotations
@@ -51,16 +52,25 @@ def _text(timestamp_ms: str, method: str, path: str) -> bytes:
 
 
 class Signer:
-    """Makes the three headers of a private request."""
+    """Makes the three headers of a signed request.
+
+    Args:
+        credentials: Key id and private key.
+        now_ms: Unix milliseconds; the exchange accepts a few seconds of error.
+    """
 
     def __init__(self, credentials: Credentials, now_ms: Callable[[], int] = real_ms) -> None:
         self._credentials = credentials
         self.now_ms = now_ms
 
     def headers(self, method: str, path: str, at_ms: int | None = None) -> dict[str, str]:
-        """For `path` such as `/trade-api/v2/portfolio/orders`, dated now or `at_ms`.
+        """Key id, timestamp and signature of a request.
 
-        A query is left out of the text.
+        Args:
+            method: Such as `GET`.
+            path: From the host's root, such as `/trade-api/v2/portfolio/orders`; a query is not
+                signed.
+            at_ms: The timestamp in Unix milliseconds; None: now.
         """
         timestamp_ms = str(self.now_ms() if at_ms is None else at_ms)
         return {
@@ -84,7 +94,16 @@ def verify(
     *,
     lenient: bool = False,
 ) -> bool:
-    """Whether `signature` (base64) is this key's; `lenient` takes any PSS salt length."""
+    """Whether a signature is this key's, for the local exchange.
+
+    Args:
+        key: The public key.
+        signature: Base64.
+        timestamp_ms: The timestamp header.
+        method: Of the request.
+        path: From the host's root; a query is ignored.
+        lenient: Accept any length of the PSS salt, not only the digest's.
+    """
     text = _text(timestamp_ms, method, path)
     try:
         raw = base64.b64decode(signature, validate=True)

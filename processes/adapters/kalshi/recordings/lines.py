@@ -1,5 +1,9 @@
 """Recorded WebSocket traffic of any known form, line by line, as frames of today's protocol.
 
+A file is data from outside: whatever a line holds is a `RecordingError` that names file and line,
+and a line of more than `MAX_LINE` bytes is never held. A file that was cut off in its last line, as
+a recorder leaves it that was killed, is read up to the cut, which is reported once.
+
 Forms of a line: `{"recv_ms", "event"}`, `{"recv_ts_ns", "raw"}`, a bare frame (its receive time is
 then the exchange's), and the recorder's own marks `{"recv_ms", "recorder", "info"}`, which are
 skipped. Frames of the integer-cent protocol of 2025 are rewritten in dollars.
@@ -9,16 +13,19 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import exchange_ms
+from processes.adapters.kalshi.schemas.decoding import UNREADABLE, decode, reason_of
 from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
 
 __all__ = [
@@ -33,6 +40,9 @@ __all__ = [
 SUFFIXES: Final = (".ndjson.gz", ".jsonl.gz", ".ndjson", ".jsonl")
 REST_PREFIX: Final = "rest_"  # replies recorded beside the frames
 BUFFER: Final = 1 << 20  # bytes
+MAX_LINE: Final = 32 << 20  # bytes; twice the largest message, which a line may hold as text
+MAX_UNTIMED: Final = 64 << 20  # bytes of frames that wait for the first time in their file
+_MAX_MS: Final = 9_000_000_000_000  # until the year 2255; in nanoseconds still 64 bits
 CENT_E4: Final = 100
 CONTRACT_E2: Final = 100
 
@@ -64,9 +74,9 @@ class RecordedFrame(NamedTuple):
 class _Line(msgspec.Struct, gc=False):
     """The union of all forms."""
 
-    recv_ms: float | None = None
+    recv_ms: Annotated[float, msgspec.Meta(ge=0, le=_MAX_MS)] | None = None
     event: msgspec.Raw = msgspec.Raw()
-    recv_ts_ns: int | None = None
+    recv_ts_ns: Annotated[int, msgspec.Meta(ge=0, le=_MAX_MS * 1_000_000)] | None = None
     raw: str | None = None
     type: str | None = None
     recorder: str | None = None
@@ -74,10 +84,12 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _line: Final = msgspec.json.Decoder(_Line)
+_event: Final = msgspec.json.Decoder(dict[str, Any])
+_log: Final = logging.getLogger(__name__)
 
 
 def recording_files(path: Path) -> list[Path]:
-    """A recording, or all of a folder by name; `RecordingError` when there is none."""
+    """One recording, or those of a folder in the order of their names; `RecordingError`: none."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -91,28 +103,81 @@ def recording_files(path: Path) -> list[Path]:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes, _Line]]:
     """(line number, its bytes, its parts) of every line that is not blank."""
+    used = False
+    for number, text in _texts(path):
+        try:
+            line = decode(_line, text, "not a recorded line")
+        except WireError as error:
+            if used and not text.endswith(b"\n"):
+                _report_cut(path, number)
+                return
+            raise RecordingError(path, number, str(error)) from None
+        used = True
+        yield number, text, line
+
+
+def _texts(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(line number, its bytes) of every line that is not blank, none of it beyond `MAX_LINE`."""
     number = 0
     try:
         with _open(path) as file:
-            for number, text in enumerate(file, 1):
-                if len(text) > 1:
-                    yield number, text, _line.decode(text)
-    except msgspec.MsgspecError as error:
-        raise RecordingError(path, number, f"not a recorded line: {error}") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            while text := file.readline(MAX_LINE + 1):
+                number += 1
+                if len(text) > MAX_LINE:
+                    raise RecordingError(path, number, f"a line of more than {MAX_LINE} bytes")
+                if not text.isspace():
+                    yield number, text
+    except EOFError as error:  # the end of the compressed data is missing
+        if not number:
+            raise RecordingError(path, 1, f"damaged compression: {error}") from None
+        _report_cut(path, number + 1)
+    except (gzip.BadGzipFile, zlib.error) as error:
         raise RecordingError(path, number + 1, f"damaged compression: {error}") from None
     except OSError as error:
-        raise RecordingError(path, 0, f"cannot be read: {error.strerror}") from None
+        raise RecordingError(path, 0, f"cannot be read: {error.strerror or error}") from None
+
+
+@cache
+def _report_cut(path: Path, line: int) -> None:
+    """Once for each file, however often it is read."""
+    _log.warning("recording_cut path=%s line=%d: cut off there, used up to it", path, line)
 
 
 def _open(path: Path) -> IO[bytes]:
     if path.suffix != ".gz":
         return open(path, "rb", buffering=BUFFER)
-    return io.BufferedReader(gzip.GzipFile(path), BUFFER)
+    return io.BufferedReader(_Unpacked(path), BUFFER)
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip file that gives what it can: `GzipFile` fails a whole read when its end is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.GzipFile(path)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Some bytes, 0 at the end; errors of `GzipFile` come after all that could be read."""
+        data = self._file.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
-    """All frames of one file, in order, without holding them."""
+    """The frames of one file in order, each as it is read; amounts are rewritten in dollars.
+
+    Raises:
+        RecordingError: A line cannot be read, or the file cannot. A last line that was cut off is
+            no error: the frames before it are all that there are.
+    """
     frames = _timed(path)
     for frame in frames:
         raw, dollars = _in_dollars(frame)
@@ -125,7 +190,7 @@ def read_frames(path: Path) -> Iterator[RecordedFrame]:
 def _timed(path: Path) -> Iterator[RecordedFrame]:
     """Frames with their receive time; bare ones take the exchange's time, or the next known."""
     untimed: list[RecordedFrame] = []
-    last_ms = 0
+    untimed_bytes = last_ms = 0
     for number, text, line in _lines(path):
         if line.event and line.recv_ms is not None:
             yield RecordedFrame(int(line.recv_ms), bytes(line.event), number, path)
@@ -133,23 +198,28 @@ def _timed(path: Path) -> Iterator[RecordedFrame]:
             yield RecordedFrame(line.recv_ts_ns // 1_000_000, line.raw.encode(), number, path)
         elif line.type is not None:
             frame = RecordedFrame(0, text, number, path)
-            last_ms = max(last_ms, _exchange_ms(frame.frame))
+            last_ms = max(last_ms, _exchange_ms(frame))
             untimed.append(frame)
-            if last_ms:
+            untimed_bytes += len(text)
+            if last_ms or untimed_bytes > MAX_UNTIMED:
                 yield from (f._replace(recv_ms=last_ms) for f in untimed)
                 untimed.clear()
+                untimed_bytes = 0
         elif line.recorder is None:
             raise RecordingError(path, number, "neither a frame nor a recorder's mark")
     yield from untimed
 
 
-def _exchange_ms(frame: Frame) -> int:
-    msg = frame.msg
-    return exchange_ms(getattr(msg, "ts_ms", None), getattr(msg, "ts", None))
+def _exchange_ms(recorded: RecordedFrame) -> int:
+    msg = recorded.frame.msg
+    try:
+        return exchange_ms(getattr(msg, "ts_ms", None), getattr(msg, "ts", None))
+    except WireError as error:
+        raise RecordingError(recorded.path, recorded.line, str(error)) from None
 
 
 def read_marks(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The recorder's own marks: (name, facts)."""
+    """The recorder's own marks of one file, as (name, facts)."""
     for _, _, line in _lines(path):
         if line.recorder is not None:
             yield line.recorder, line.info or {}
@@ -157,7 +227,10 @@ def read_marks(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _in_dollars(frame: RecordedFrame) -> tuple[bytes, bool]:
     """(the frame in dollars, whether its file is known to be in dollars already)."""
-    event = msgspec.json.decode(frame.raw)
+    try:
+        event = decode(_event, frame.raw, "not a frame")
+    except WireError as error:
+        raise RecordingError(frame.path, frame.line, str(error)) from None
     kind, msg = event.get("type"), event.get("msg")
     if kind not in ("orderbook_snapshot", "orderbook_delta") or not isinstance(msg, dict):
         return frame.raw, False
@@ -167,9 +240,10 @@ def _in_dollars(frame: RecordedFrame) -> tuple[bytes, bool]:
         return frame.raw, False
     try:
         event["msg"] = _rewritten(msg)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordingError(frame.path, frame.line, f"{kind} in cents: {error!r}") from None
-    return msgspec.json.encode(event), False
+        return msgspec.json.encode(event), False
+    except (KeyError, TypeError, AttributeError, *UNREADABLE) as error:
+        what = f"{kind} in cents: {type(error).__name__} {reason_of(error)}"
+        raise RecordingError(frame.path, frame.line, what) from None
 
 
 def _rewritten(msg: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is known of a recorded market: its life, its outcome, its price grid.
+"""What is known of a recorded market: its times, its outcome, its price grid.
 
 From `metadata/<event>.json` (the exchange's own event reply) beside the recording, else from
 `markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0.
@@ -7,6 +7,7 @@ From `metadata/<event>.json` (the exchange's own event reply) beside the recordi
 from __future__ import annotations
 
 import csv
+import io
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
@@ -28,12 +29,14 @@ from processes.adapters.kalshi.recordings.lines import (
     read_frames,
     read_marks,
 )
+from processes.adapters.kalshi.schemas.decoding import decode, reason_of
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
-from processes.adapters.kalshi.schemas.rest import Market
+from processes.adapters.kalshi.schemas.rest_public import Market
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]
 
+MAX_BESIDE: Final = 64 << 20  # bytes of a file beside a recording
 _TAPERED: Final = PriceGrid(
     [PriceRange(0, 1000, 10), PriceRange(1000, 9000, 100), PriceRange(9000, 10_000, 10)]
 )
@@ -63,7 +66,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
 
     @property
     def series_ticker(self) -> str:
-        """The first word of the ticker."""
+        """The ticker up to its first dash."""
         return self.ticker.partition("-")[0]
 
 
@@ -73,6 +76,11 @@ class _Event(msgspec.Struct):
 
 class _Metadata(msgspec.Struct):
     response: _Event
+
+
+_metadata: Final = msgspec.json.Decoder(_Metadata)
+_market: Final = msgspec.json.Decoder(Market)
+_body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def load_market(path: Path) -> RecordedMarket:
@@ -110,14 +118,26 @@ def _from_metadata(path: Path, ticker: str) -> RecordedMarket | None:
     if not file.is_file():
         return None
     try:
-        reply = msgspec.json.decode(file.read_bytes(), type=_Metadata).response
+        reply = decode(_metadata, _read(file), "not an event's reply").response
         for raw in reply.markets:
-            market = msgspec.json.decode(raw, type=Market)
+            market = decode(_market, raw, "not an event's reply")
             if market.ticker == ticker:
-                return _of_market(path, market, msgspec.json.decode(raw))
+                return _of_market(path, market, decode(_body, raw, "not an event's reply"))
         return None
-    except (msgspec.MsgspecError, WireError, ValueError) as error:
-        raise RecordingError(file, 0, f"not an event's reply: {error}") from None
+    except (WireError, ValueError) as error:
+        raise RecordingError(file, 0, reason_of(error)) from None
+
+
+def _read(file: Path) -> bytes:
+    """A file beside a recording, of at most `MAX_BESIDE` bytes."""
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read(MAX_BESIDE + 1)
+    except OSError as error:
+        raise RecordingError(file, 0, f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BESIDE:
+        raise RecordingError(file, 0, f"has more than {MAX_BESIDE} bytes")
+    return data
 
 
 def _of_market(path: Path, market: Market, body: dict[str, Any]) -> RecordedMarket:
@@ -143,8 +163,11 @@ def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
     file = path.parent / "markets.csv"
     if not file.is_file():
         return None
-    with open(file, newline="", encoding="utf-8") as lines:
+    try:
+        lines = io.StringIO(_read(file).decode(), newline="")
         rows = [row for row in csv.DictReader(lines) if row.get("window") == ticker]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise RecordingError(file, 0, reason_of(error)) from None
     if not rows:
         return None
     row, seen = rows[0], _from_frames(path)
@@ -162,8 +185,8 @@ def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
             result=Result(row["result"]),
             yes_value_e4=parse_price(row["settlement_value_dollars"]),
         )
-    except (KeyError, ValueError, WireError) as error:
-        raise RecordingError(file, 0, f"row of {ticker}: {error}") from None
+    except (KeyError, TypeError, ValueError, WireError) as error:
+        raise RecordingError(file, 0, f"row of {ticker}: {reason_of(error)}") from None
 
 
 def _from_frames(path: Path) -> list[RecordedMarket]:
@@ -205,4 +228,7 @@ def _grid_of_prices(prices: set[int]) -> PriceGrid:
 def _closes_marked(path: Path) -> dict[str, int]:
     marks = [facts for _, facts in read_marks(path)]
     found = [(m.get("market_ticker"), m.get("close_time")) for m in marks]
-    return {str(t): ms_of_rfc3339(c) for t, c in found if t and c}
+    try:
+        return {str(t): ms_of_rfc3339(c) for t, c in found if t and c}
+    except WireError as error:
+        raise RecordingError(path, 0, f"close_time of a mark: {error}") from None

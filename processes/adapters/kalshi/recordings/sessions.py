@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ipc.journal import EVENT, Kind
 from models.simulation.tape import RecordedSession
@@ -55,6 +56,7 @@ def _session(market: RecordedMarket, records: list[Record]) -> RecordedSession:
     events = np.zeros(len(records), EVENT)
     columns = np.array(records, np.int64).reshape(-1, len(_COLUMNS))
     for i, name in enumerate(_COLUMNS):
+        _check_room(market, name, columns[:, i])
         events[name] = columns[:, i]
     events["event_no"] = np.arange(1, len(records) + 1)
     began_ms = market.open_ms or int(events["recv_ns"][0]) // MS
@@ -68,6 +70,19 @@ def _session(market: RecordedMarket, records: list[Record]) -> RecordedSession:
         environment=market.environment,
         fees=FeeSchedule.of(rule_at_ms(began_ms)),
     )
+
+
+def _check_room(market: RecordedMarket, name: str, values: npt.NDArray[np.int64]) -> None:
+    """A journal's record has 32 bits for most numbers: what needs more is refused, not cut."""
+    room = np.iinfo(EVENT[name])
+    if len(values) and not room.min <= values.min() <= values.max() <= room.max:
+        worst = int(values.max()) if values.max() > room.max else int(values.min())
+        raise RecordingError(
+            market.path,
+            0,
+            f"{market.ticker}: {name}={worst} is out of range; "
+            f"allowed: {int(room.min)} to {int(room.max)}",
+        )
 
 
 def _events_by_market(path: Path) -> dict[str, list[Record]]:

@@ -1,4 +1,4 @@
-"""The REST client: `KalshiTradingClient("demo")`. Amounts are integers on our side."""
+"""The REST client of every environment: `KalshiTradingClient("demo")`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from ipc.messages import Environment
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import REAL_MONEY, KalshiTarget, target_of
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.rest.groups import GroupPart
-from processes.adapters.kalshi.rest.history import HistoryPart
 from processes.adapters.kalshi.rest.http import KalshiHttp
-from processes.adapters.kalshi.rest.orders import OrderPart
-from processes.adapters.kalshi.rest.portfolio import PortfolioPart
-from processes.adapters.kalshi.rest.public import PublicPart
+from processes.adapters.kalshi.rest.order_groups import OrderGroupResource
+from processes.adapters.kalshi.rest.orders import OrderResource
+from processes.adapters.kalshi.rest.portfolio import PortfolioResource
+from processes.adapters.kalshi.rest.public import PublicResource
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
-from processes.adapters.kalshi.rest.shards import ShardPart
 from processes.adapters.kalshi.rest.signature_pool import SignaturePool
-from processes.adapters.kalshi.rest.subaccounts import SubaccountPart
 from processes.runtime.config import Settings, load_settings
 
 __all__ = ["KalshiTradingClient"]
@@ -33,12 +30,29 @@ ENVIRONMENT: Final = "KALSHI_TRADING_ENVIRONMENT"
 Access = tuple[KalshiTarget, Signer]
 
 
-class KalshiTradingClient(
-    PublicPart, PortfolioPart, OrderPart, GroupPart, ShardPart, SubaccountPart, HistoryPart
-):
-    """Everything that is asked over REST; errors are those of `processes.adapters.kalshi.errors`.
+class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, OrderGroupResource):
+    """All REST calls of one account; each raises the errors of `processes.adapters.kalshi.errors`.
 
-    Reads are repeated a few times with growing pauses; writes are sent once.
+    Reads are repeated a few times with growing pauses; writes are sent once. Amounts are integers:
+    prices in 1e-4 dollars (`_e4`), counts in hundredths of a contract (`_e2`), money in
+    micro-dollars (`_e6`). Facts and limits of the exchange are in PROTOCOL.md, 3 and 6.
+
+    An account of a user has subaccounts, 0 for the primary one. A client with a `subaccount` acts
+    for that one alone. Without, the exchange chooses: the key's own, else the primary account for
+    writes and all of them for lists of orders, fills and settlements.
+
+    Args:
+        environment: `simulated`, `demo` or `production`; None: `KALSHI_TRADING_ENVIRONMENT`.
+        environ: Variables that give addresses and keys; None: the process's own.
+        access: Where to connect and with which key, in place of all variables.
+        budget: The account's rate limits, to be shared by clients of one account.
+        subaccount: 0 to 63; None: `KALSHI_SUBACCOUNT`, if set.
+        seed: Of the random pauses between repeated reads.
+        sleep: Waits that many seconds.
+        transport: Replaces the network.
+
+    Raises:
+        ConfigError: Names the variable that cannot be used.
     """
 
     def __init__(
@@ -53,15 +67,6 @@ class KalshiTradingClient(
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """For demo, production or simulated; None: as `KALSHI_TRADING_ENVIRONMENT` says.
-
-        Addresses and keys are the environment's variables. `ValueError` (a `ConfigError`) names
-        the one that cannot be used. `access` replaces all of it.
-
-        With a `subaccount` every call is about that one, 0 for the primary account; without, the
-        exchange chooses: the key's own, else the primary account for what is written, all for
-        lists of orders, fills and settlements. None: as `KALSHI_SUBACCOUNT` says.
-        """
         if access is None:
             settings = _settings(environment, os.environ if environ is None else environ)
             access = _access(settings)
@@ -92,7 +97,7 @@ class KalshiTradingClient(
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> KalshiTradingClient:
-        """For a process that has settled where it connects and with which key."""
+        """A client of `target` with the key of `signer`; the rest is as in the constructor."""
         return cls(
             access=(target, signer),
             budget=budget,
@@ -104,11 +109,11 @@ class KalshiTradingClient(
 
     @property
     def signatures(self) -> SignaturePool:
-        """Those made in advance; `keep_signatures` makes them."""
+        """Signatures made in advance, by `keep_signatures`."""
         return self._http.signatures
 
     def sign_with(self, signer: Signer) -> None:
-        """Use another key from the next request on; requests under way are not disturbed."""
+        """Use another key from the next request on; requests in flight keep the old one."""
         self._http.sign_with(signer)
 
     async def close(self) -> None:
@@ -127,7 +132,7 @@ def _settings(environment: str | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _access(settings: Settings) -> Access:
-    """The environment's address and key; production warns that money is at risk."""
+    """The environment's address and key, with a warning when real money is at risk."""
     target, signer = target_of(settings), Signer(load_credentials(settings))
     if target.environment is Environment.PRODUCTION:
         warnings.warn(f"{REAL_MONEY}: {target.rest_url}", stacklevel=3)

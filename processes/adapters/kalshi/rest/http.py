@@ -1,16 +1,16 @@
-"""Signed HTTP requests with the exchange's error shapes; reads may be repeated, writes never.
+"""Signed HTTP requests, pages, and errors in the exchange's shapes.
 
-A write that was sent and whose answer did not come, or is a 5xx, is an `UnknownOutcome`: a second
-try could double the order.
+Reads may be repeated; writes are sent once. A write that was sent and whose reply is missing or a
+5xx is an `UnknownOutcome`: sending it again could double the order.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -29,13 +29,31 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.rest.signature_pool import SignaturePool
+from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 
-__all__ = ["KalshiHttp", "Params"]
+__all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
+
+
+class _Page(Protocol):
+    """A page of a list."""
+
+    @property
+    def rows(self) -> list[msgspec.Raw]:
+        """Its items, not decoded."""
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins; empty or None after the last."""
+
 
 Reply = TypeVar("Reply")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
+Item = TypeVar("Item")
 Params = dict[str, str | int | list[str] | None]  # a list is repeated, None is left out
 
+PAGE: Final = 1_000  # rows asked for at once, the exchange's limit
+MAX_PAGES: Final = 1_000
+MAX_BODY: Final = 64 << 20  # bytes of a reply, decompressed; a page of 1,000 markets has 2 MB
 TRIES: Final = 4  # of a read
 FIRST_BACKOFF: Final = 0.1  # seconds, doubled at each try, plus up to as much again
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
@@ -44,10 +62,28 @@ LIMITS: Final = httpx.Limits(
 )
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _JSON: Final = {"Content-Type": "application/json"}
+_decoders: Final[dict[type, Any]] = {}
+
+
+class _Reply(NamedTuple):
+    """An HTTP reply."""
+
+    status: int
+    content: bytes
 
 
 class KalshiHttp:
-    """One keep-alive client of one environment."""
+    """One keep-alive HTTP client of one environment; all resources of a client share it.
+
+    Args:
+        target: Where to connect.
+        signer: Signs every request.
+        budget: The account's rate limits; every request waits for room in it.
+        rng: Spreads the pauses between repeated reads.
+        sleep: Waits that many seconds.
+        subaccount: The subaccount that calls are about; None lets the exchange choose.
+        transport: Replaces the network.
+    """
 
     def __init__(
         self,
@@ -81,11 +117,11 @@ class KalshiHttp:
     def want_signatures(
         self, method: str, path: str, number: int = 1, for_ms: int | None = None
     ) -> None:
-        """Have signatures of a request ready; `path` is below the base."""
+        """Keep signatures of a request ready; `path` is below the base."""
         self.signatures.want(method, self._base + path, number, for_ms)
 
     def unwant_signatures(self, method: str, path: str) -> None:
-        """That request will not come any more."""
+        """Keep no signatures of that request any longer."""
         self.signatures.unwant(method, self._base + path)
 
     async def close(self) -> None:
@@ -99,43 +135,54 @@ class KalshiHttp:
         params: Params | None = None,
         call: Call = Call.READ,
         *,
-        told_by_5xx: bool = False,
+        accept_5xx: bool = False,
         tries: int = TRIES,
     ) -> Reply:
-        """GET, repeated a few times when the exchange cannot answer or is asked too often.
+        """GET, repeated with growing pauses when the exchange fails or answers 429.
 
-        With `told_by_5xx` a 5xx whose body is a `kind` is an answer like any other.
+        Args:
+            kind: The type of the reply's body.
+            path: Below the base, such as `/markets`.
+            params: The query; a list is repeated, None is left out.
+            call: What the request costs.
+            accept_5xx: A 5xx whose body is a `kind` is a reply like any other.
+            tries: How often to send it at most.
+
+        Raises:
+            ExchangeUnavailable: No connection, or a 5xx, at every try.
+            ApiError: The exchange refused it; `RateLimited` after the last try.
+            WireError: The body is no `kind`.
         """
         for attempt in range(tries):
             await self._budget.acquire(call)
             try:
-                return await self._get(kind, path, params, told_by_5xx=told_by_5xx)
+                return await self._get(kind, path, params, accept_5xx=accept_5xx)
             except (ExchangeUnavailable, RateLimited):
                 if attempt == tries - 1:
                     raise
             self.retries += 1
             await self._sleep(FIRST_BACKOFF * 2**attempt * (1 + float(self._rng.random())))
-        raise AssertionError("unreachable")
+        raise ValueError(f"tries={tries}; allowed: 1 or more")
 
     async def _get(
-        self, kind: type[Reply], path: str, params: Params | None, *, told_by_5xx: bool
+        self, kind: type[Reply], path: str, params: Params | None, *, accept_5xx: bool
     ) -> Reply:
         try:
-            response = await self._request("GET", path, params, None)
+            reply = await self._request("GET", path, params, None)
         except httpx.RequestError as error:
-            raise ExchangeUnavailable(f"GET {path}: {_named(error)}") from None
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            if told_by_5xx:
+            raise ExchangeUnavailable(f"GET {path}: {_error_text(error)}") from None
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if accept_5xx:
                 with contextlib.suppress(WireError):
-                    return _decoded(kind, path, response)
-            raise ExchangeUnavailable(f"GET {path}: {_told(response)}")
-        _raise_for(response)
-        return _decoded(kind, path, response)
+                    return _decoded(kind, path, reply)
+            raise ExchangeUnavailable(f"GET {path}: {_reply_text(reply)}")
+        _raise_for_status(path, reply)
+        return _decoded(kind, path, reply)
 
     async def write(
         self,
         kind: type[Reply],
-        made: Callable[[Reply], Made],
+        made: Callable[[Reply], Result],
         call: Call,
         method: str,
         path: str,
@@ -143,52 +190,136 @@ class KalshiHttp:
         params: Params | None = None,
         body: bytes | None = None,
         items: int = 1,
-    ) -> Made:
-        """Send once. `UnknownOutcome` when it may have been done and we cannot tell."""
+    ) -> Result:
+        """Send a request that changes something, once.
+
+        Args:
+            kind: The type of the reply's body.
+            made: Makes the result of it.
+            call: What the request costs, for each of its `items`.
+            method: Such as `POST`.
+            path: Below the base.
+            params: The query.
+            body: JSON, or None for none.
+            items: Orders in a batch.
+
+        Raises:
+            ExchangeUnavailable: It was not sent.
+            ApiError: The exchange refused it.
+            UnknownOutcome: It was sent, and the reply is missing, unreadable or a 5xx.
+        """
         await self._budget.acquire(call, items)
-        what = f"{method} {path}"
+        request = f"{method} {path}"
         try:
-            response = await self._request(method, path, params, body)
+            reply = await self._request(method, path, params, body)
         except _NOT_SENT as error:
-            raise ExchangeUnavailable(f"{what}: {_named(error)}") from None
+            raise ExchangeUnavailable(f"{request}: {_error_text(error)}") from None
         except httpx.RequestError as error:
-            raise UnknownOutcome(f"{what}: {_named(error)}") from None
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise UnknownOutcome(f"{what}: {_told(response)}")
-        _raise_for(response)
+            raise UnknownOutcome(f"{request}: {_error_text(error)}") from None
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise UnknownOutcome(f"{request}: {_reply_text(reply)}")
+        _raise_for_status(path, reply)
         try:
-            return made(_decoded(kind, path, response))
+            return made(_decoded(kind, path, reply))
         except WireError as error:
-            raise UnknownOutcome(f"{what}: {error}") from None
+            raise UnknownOutcome(f"{request}: {error}") from None
 
     async def _request(
         self, method: str, path: str, params: Params | None, body: bytes | None
-    ) -> httpx.Response:
+    ) -> _Reply:
         query = {k: v for k, v in (params or {}).items() if v is not None}
         headers = self.signatures.headers(method, self._base + path)
         if body is not None:
             headers |= _JSON
         url = self._origin + self._base + path
-        return await self._client.request(method, url, params=query, headers=headers, content=body)
+        request = self._client.build_request(
+            method, url, params=query, headers=headers, content=body
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            return _Reply(response.status_code, await _body(response))
+        finally:
+            await response.aclose()
 
 
-def _raise_for(response: httpx.Response) -> None:
-    if response.status_code >= HTTPStatus.BAD_REQUEST:
-        raise api_error(response.status_code, response.content)
-    if response.status_code >= HTTPStatus.MULTIPLE_CHOICES:
-        raise KalshiError(f"{response.request.url.path}: redirected, {response.status_code}")
+class RestResource:
+    """One resource of the client; all of them share one connection pool, budget and key."""
+
+    def __init__(self, http: KalshiHttp) -> None:
+        self._http = http
+
+    @property
+    def _subaccount(self) -> int | None:
+        """The subaccount that the client acts for, None when it names none."""
+        return self._http.subaccount
+
+    async def _pages(self, kind: type[_Page], path: str, params: Params) -> AsyncIterator[_Page]:
+        """Every page, until the cursor is empty, missing or repeats."""
+        query: dict[str, Any] = {"limit": PAGE, **params}
+        for _ in range(MAX_PAGES):
+            page = await self._http.read(kind, path, query)
+            yield page
+            if not page.cursor or page.cursor == query.get("cursor"):
+                return
+            query["cursor"] = page.cursor
+
+    async def _listing(
+        self,
+        kind: type[_Page],
+        path: str,
+        params: Params,
+        make: Callable[[msgspec.Raw], Item],
+        limit: int | None = None,
+    ) -> Listing[Item]:
+        """The items of all pages, or the first `limit`; one that cannot be made is left out."""
+        items: list[Item] = []
+        left_out = LeftOut()
+        async for page in self._pages(kind, path, params):
+            found = decode_items(page.rows, make)
+            items += found.items
+            left_out += found.left_out
+            if limit is not None and len(items) >= limit:
+                return Listing(items[:limit], left_out)
+        return Listing(items, left_out)
 
 
-def _decoded(kind: type[Reply], path: str, response: httpx.Response) -> Reply:
-    try:
-        return msgspec.json.decode(response.content or b"null", type=kind)
-    except msgspec.MsgspecError as error:
-        raise WireError(f"{path}: {error}") from None
+def segment(text: str) -> str:
+    """A piece of a path."""
+    return quote(text, safe="")
 
 
-def _named(error: httpx.RequestError) -> str:
+async def _body(response: httpx.Response) -> bytes:
+    """The body, decompressed piece by piece and never more than `MAX_BODY` bytes of it."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise httpx.DecodingError(f"a reply of more than {MAX_BODY} bytes")
+    return bytes(body)
+
+
+def _raise_for_status(path: str, reply: _Reply) -> None:
+    if reply.status >= HTTPStatus.BAD_REQUEST:
+        raise api_error(reply.status, reply.content)
+    if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise KalshiError(f"{path}: redirected, {reply.status}")
+
+
+def _decoded(kind: type[Reply], path: str, reply: _Reply) -> Reply:
+    return decode(_decoder_of(kind), reply.content or b"null", path)
+
+
+def _decoder_of(kind: type[Reply]) -> msgspec.json.Decoder[Reply]:
+    """One decoder for each type of body: there are a few dozen."""
+    decoder: msgspec.json.Decoder[Reply] | None = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    return decoder
+
+
+def _error_text(error: httpx.RequestError) -> str:
     return f"{type(error).__name__} {error}".strip()
 
 
-def _told(response: httpx.Response) -> str:
-    return str(api_error(response.status_code, response.content))
+def _reply_text(reply: _Reply) -> str:
+    return str(api_error(reply.status, reply.content))

@@ -1,7 +1,7 @@
-"""The exchange's token buckets, kept on our side so that it never has to refuse us.
+"""The account's rate limits as token buckets on our side, so that the exchange never answers 429.
 
-A bucket refills without pause. Of the write bucket a part is kept for cancels: a new order waits,
-a cancel goes. `GET /portfolio/balance` has a bucket of its own.
+PROTOCOL.md, 3.3: a read, a write and a balance bucket, each refilled continuously. A part of the
+write bucket is reserved for cancels: a new order waits, a cancel does not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from ipc.clock import mono_ns
 from processes.adapters.kalshi.errors import RateLimited
-from processes.adapters.kalshi.schemas.rest import AccountLimits
+from processes.adapters.kalshi.schemas.rest_public import AccountLimits
 
 __all__ = ["OWN_BUDGET", "Call", "RateBudget", "TokenBucket"]
 
@@ -23,11 +23,11 @@ BASIC_WRITE: Final = 100  # tokens a second; the bucket holds one second
 CANCEL_SHARE: Final = 5  # one fifth of the write bucket is for cancels only
 MAX_WAIT: Final = 1.0  # seconds that a new order waits for room
 TOO_MANY: Final = 429
-OWN_BUDGET: Final = "own_rate_budget"  # the code of what we ourselves did not send
+OWN_BUDGET: Final = "own_rate_budget"  # the `code` of a request that we did not send
 
 
 class Call(StrEnum):
-    """What a request costs, each item of a batch: see `COSTS`."""
+    """A kind of request; what each item of it costs is in `COSTS`."""
 
     READ = "read"
     READ_ORDER = "read_order"
@@ -57,7 +57,13 @@ _URGENT: Final = frozenset({Call.CANCEL, Call.CANCEL_ALL, Call.GROUP})
 
 
 class TokenBucket:
-    """`capacity` tokens at most, `rate` new ones a second; integers, 1e-9 tokens inside."""
+    """A token bucket, full at first; exact, because it counts in 1e-9 tokens.
+
+    Args:
+        rate: New tokens a second.
+        capacity: Tokens that it holds at most.
+        now_ns: Monotonic nanoseconds.
+    """
 
     def __init__(self, rate: int, capacity: int, now_ns: Callable[[], int]) -> None:
         self.rate = rate
@@ -68,7 +74,7 @@ class TokenBucket:
 
     @property
     def tokens(self) -> int:
-        """Whole tokens in it now."""
+        """Whole tokens in the bucket now."""
         now_ns = self._now_ns()
         gained = (now_ns - self._at_ns) * self.rate
         self._nano = min(self.capacity * SECOND_NS, self._nano + gained)
@@ -76,7 +82,11 @@ class TokenBucket:
         return self._nano // SECOND_NS
 
     def take(self, cost: int, keep: int = 0) -> int:
-        """Take `cost` and leave at least `keep`: 0, or nanoseconds until that will be possible."""
+        """Take `cost` tokens, if at least `keep` remain.
+
+        Returns:
+            0 when they were taken, else nanoseconds until they could be.
+        """
         if self.tokens >= cost + keep:
             self._nano -= cost * SECOND_NS
             return 0
@@ -85,7 +95,19 @@ class TokenBucket:
 
 
 class RateBudget:
-    """Read, write and balance buckets of one account."""
+    """The read, write and balance buckets of one account, of the Basic tier until `apply`.
+
+    Clients of one account must share one budget.
+
+    Args:
+        now_ns: Monotonic nanoseconds.
+        sleep: Waits that many seconds.
+        max_wait: Seconds that a new order or amendment waits for room at most.
+
+    Attributes:
+        waits: How often a request had to wait.
+        refusals: How many requests were not sent.
+    """
 
     def __init__(
         self,
@@ -104,7 +126,7 @@ class RateBudget:
         self.refusals = 0
 
     def apply(self, limits: AccountLimits) -> None:
-        """Use the limits that the exchange states; the buckets start full."""
+        """Use the exchange's own limits (`account_limits`); the buckets start full."""
         read, write = limits.read, limits.write
         self._read = TokenBucket(read.refill_rate, read.bucket_capacity, self._now_ns)
         self._write = TokenBucket(write.refill_rate, write.bucket_capacity, self._now_ns)
@@ -115,16 +137,22 @@ class RateBudget:
         return self._write if call in _WRITES else self._read
 
     def try_take(self, call: Call, items: int = 1) -> int:
-        """Take what a call of so many items costs: 0, or nanoseconds until there will be room."""
+        """Take the tokens of a request with that many items.
+
+        Returns:
+            0 when they were taken, else nanoseconds until there is room.
+        """
         bucket, cost = self._bucket(call), items * COSTS[call]
         keep = bucket.capacity // CANCEL_SHARE if call in _WRITES - _URGENT else 0
         return bucket.take(cost, min(keep, max(bucket.capacity - cost, 0)))
 
     async def acquire(self, call: Call, items: int = 1) -> None:
-        """Wait for room.
+        """Wait for the tokens of a request with that many items, and take them.
 
-        `RateLimited` when a new order or amendment would wait too long, or when a batch is more
-        than the bucket ever holds: the exchange refuses that as a whole.
+        Raises:
+            RateLimited: Nothing was sent, `code` is `OWN_BUDGET`: a new order or amendment would
+                have waited longer than `max_wait`, or a batch costs more than the bucket ever
+                holds, which the exchange refuses as a whole.
         """
         if items * COSTS[call] > self._bucket(call).capacity:
             self.refusals += 1

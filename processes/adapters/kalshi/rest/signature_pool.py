@@ -1,8 +1,8 @@
-"""Signatures made before they are needed: the signed text holds no body, only time and path.
+"""Signatures made before they are needed: an RSA signature takes longer than sending an order.
 
-A signature is given out once. It is dated a little ahead and thrown away before the exchange would
-find it old (measured there: 5 seconds either way are accepted). Where none is ready, one is made on
-the spot: a pool that nobody fills costs nothing and changes nothing.
+The signed text holds only time, method and path (PROTOCOL.md, 2), so it is known in advance. A
+signature is used once, is dated a little ahead, and is dropped before the exchange would refuse it
+as old (measured: 5 seconds either way are accepted). Where none is ready, one is made on the spot.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from processes.adapters.kalshi.auth.signing import Signer
 __all__ = ["SignaturePool"]
 
 LEAD_MS: Final = 2_000  # how far ahead a signature is dated
-MOST_AHEAD_MS: Final = 4_000  # one dated further ahead is not given out: a clock was set back
-OLDEST_MS: Final = 3_000  # one dated longer ago is thrown away
-MOST_WANTED: Final = 64  # requests that signatures are kept for; the oldest wish goes first
-BREATH: Final = 0.002  # seconds between two signatures: others may run
-PAUSE: Final = 0.05  # seconds between two looks while all are ready
+MOST_AHEAD_MS: Final = 4_000  # one dated further ahead is dropped: the clock was set back
+OLDEST_MS: Final = 3_000  # one dated longer ago is dropped
+MAX_REQUESTS: Final = 64  # that signatures are kept for; the oldest temporary one is dropped first
+YIELD: Final = 0.002  # seconds between two signatures, for other tasks
+IDLE: Final = 0.05  # seconds between two checks while all are ready
 
 Request = tuple[str, str]  # method, path from the host's root
 Headers = dict[str, str]
 
 
-class _Wish(msgspec.Struct):
-    """How many signatures of a request to keep, until when, and those that there are."""
+class _Stock(msgspec.Struct):
+    """The signatures of one request: how many to keep, until when, and those that are ready."""
 
     number: int
     until_ms: int | None
@@ -38,79 +38,91 @@ class _Wish(msgspec.Struct):
 
 
 class SignaturePool:
-    """Signs as a `Signer` does, at once where a signature was made in advance."""
+    """Signs like a `Signer`, without delay where a signature was made in advance.
+
+    Attributes:
+        hits: Requests that found a signature ready.
+        misses: Requests in stock that found none.
+    """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        self._wishes: dict[Request, _Wish] = {}
+        self._stocks: dict[Request, _Stock] = {}
         self._last_ms = 0
         self.hits = 0
         self.misses = 0
 
     def sign_with(self, signer: Signer) -> None:
-        """Use another key from now on: nothing of the old one is given out."""
+        """Use another key from now on; signatures of the old one are dropped."""
         self._signer = signer
-        for wish in self._wishes.values():
-            wish.ready.clear()
+        for stock in self._stocks.values():
+            stock.ready.clear()
 
     def want(self, method: str, path: str, number: int = 1, for_ms: int | None = None) -> None:
-        """Keep `number` signatures of a request ready, for ever or `for_ms`; safe to repeat."""
-        known = self._wishes.pop((method, path), None)
+        """Keep signatures of a request ready; safe to repeat.
+
+        Args:
+            method: Of the request.
+            path: From the host's root.
+            number: How many to keep.
+            for_ms: For so many milliseconds; None: until `unwant`.
+        """
+        known = self._stocks.pop((method, path), None)
         until_ms = None if for_ms is None else self._signer.now_ms() + for_ms
         ready = known.ready if known else deque[tuple[int, Headers]]()
-        self._wishes[method, path] = _Wish(number, until_ms, ready)
-        if len(self._wishes) > MOST_WANTED:
-            self._forget_oldest()
+        self._stocks[method, path] = _Stock(number, until_ms, ready)
+        if len(self._stocks) > MAX_REQUESTS:
+            self._drop_oldest()
 
-    def _forget_oldest(self) -> None:
-        passing = (request for request, wish in self._wishes.items() if wish.until_ms is not None)
+    def _drop_oldest(self) -> None:
+        passing = (request for request, stock in self._stocks.items() if stock.until_ms is not None)
         if (oldest := next(passing, None)) is not None:
-            del self._wishes[oldest]
+            del self._stocks[oldest]
 
     def unwant(self, method: str, path: str) -> None:
-        """Keep none any more."""
-        self._wishes.pop((method, path), None)
+        """Keep no signatures of that request any longer."""
+        self._stocks.pop((method, path), None)
 
     def headers(self, method: str, path: str) -> Headers:
         """The headers of a private request, as `Signer.headers`."""
-        wish = self._wishes.get((method, path))
-        if wish is not None:
-            self._throw_away(wish, self._signer.now_ms())
-            if wish.ready:
+        stock = self._stocks.get((method, path))
+        if stock is not None:
+            self._drop_stale(stock, self._signer.now_ms())
+            if stock.ready:
                 self.hits += 1
-                return wish.ready.popleft()[1]
+                return stock.ready.popleft()[1]
             self.misses += 1
         return self._signer.headers(method, path)
 
-    def _throw_away(self, wish: _Wish, now_ms: int) -> None:
-        """What the exchange may not take any more, or not yet."""
-        while wish.ready and not -MOST_AHEAD_MS <= now_ms - wish.ready[0][0] <= OLDEST_MS:
-            wish.ready.popleft()
+    def _drop_stale(self, stock: _Stock, now_ms: int) -> None:
+        """Drop what the exchange may refuse: too old, or too far ahead."""
+        while stock.ready and not -MOST_AHEAD_MS <= now_ms - stock.ready[0][0] <= OLDEST_MS:
+            stock.ready.popleft()
 
     def refill(self) -> bool:
-        """Make one signature that is wanted; False when all are there."""
+        """Make one signature that is missing; False when all are ready."""
         now_ms = self._signer.now_ms()
         over = [
-            r for r, w in self._wishes.items() if w.until_ms is not None and w.until_ms < now_ms
+            r for r, w in self._stocks.items() if w.until_ms is not None and w.until_ms < now_ms
         ]
         for request in over:
-            del self._wishes[request]
-        for (method, path), wish in self._wishes.items():
-            self._throw_away(wish, now_ms)
-            if len(wish.ready) < wish.number:
-                return self._make(method, path, wish, now_ms)
+            del self._stocks[request]
+        for (method, path), stock in self._stocks.items():
+            self._drop_stale(stock, now_ms)
+            if len(stock.ready) < stock.number:
+                return self._make(method, path, stock, now_ms)
         return False
 
-    def _make(self, method: str, path: str, wish: _Wish, now_ms: int) -> bool:
-        """Sign with a time of its own; False while the clock is behind what was given out."""
+    def _make(self, method: str, path: str, stock: _Stock, now_ms: int) -> bool:
+        """Sign with a time that no other has; False while the clock is behind those used."""
         stamp_ms = max(now_ms + LEAD_MS, self._last_ms + 1)
         if stamp_ms - now_ms > MOST_AHEAD_MS:
             return False
         self._last_ms = stamp_ms
-        wish.ready.append((stamp_ms, self._signer.headers(method, path, stamp_ms)))
+        stock.ready.append((stamp_ms, self._signer.headers(method, path, stamp_ms)))
         return True
 
     async def keep(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> NoReturn:
-        """Refill in the gaps between other work; only being cancelled ends it."""
+        """Refill between other work until cancelled."""
         while True:
-            await sleep(BREATH if self.refill() else PAUSE)
+            await sleep(YIELD if self.refill() else IDLE)

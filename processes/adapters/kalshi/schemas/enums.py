@@ -1,4 +1,4 @@
-"""The exchange's closed sets of words; each has a way to say that the word is a new one."""
+"""The exchange's enumerations; a value that is not known here reads as UNKNOWN."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 
 
 class _Open(StrEnum):
-    """A word that is not in the set reads as UNKNOWN."""
+    """An enumeration of the wire that may grow."""
 
     @classmethod
     def _missing_(cls, value: object) -> _Open:  # noqa: ARG003
@@ -41,7 +41,7 @@ class BookSideText(_Open):
 
 
 class OrderStatusText(_Open):
-    """An order's life as the exchange tells it."""
+    """An order's status."""
 
     RESTING = "resting"
     EXECUTED = "executed"
@@ -50,7 +50,7 @@ class OrderStatusText(_Open):
 
 
 class MarketStatus(_Open):
-    """A market's life; the filter of `GET /markets` uses other words."""
+    """A market's status; the filter of `GET /markets` has other values."""
 
     INITIALIZED = "initialized"
     INACTIVE = "inactive"

@@ -5,10 +5,9 @@ Fields without a default are required: a frame that lacks one is refused by name
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
+from processes.adapters.kalshi.schemas.decoding import Count, Millis, Number, Seconds
 from processes.adapters.kalshi.schemas.enums import (
     BookSideText,
     LegText,
@@ -16,10 +15,9 @@ from processes.adapters.kalshi.schemas.enums import (
     OrderStatusText,
     Result,
 )
-from processes.adapters.kalshi.schemas.rest import PriceRangeText
+from processes.adapters.kalshi.schemas.rest_public import PriceRangeText
 
 __all__ = [
-    "Count",
     "DeltaMsg",
     "ErrorMsg",
     "EventFeeUpdateMsg",
@@ -27,7 +25,6 @@ __all__ = [
     "FillMsg",
     "LifecycleMsg",
     "MarketPositionMsg",
-    "Millis",
     "OkMsg",
     "SnapshotMsg",
     "SubscribedMsg",
@@ -36,10 +33,6 @@ __all__ = [
 ]
 
 Level = tuple[str, str]
-# What does not fit into the records and rows that it is kept in is refused where it is read.
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Millis = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]  # until the year 2255
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000)]
 
 
 class _Msg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -68,7 +61,7 @@ class DeltaMsg(_Msg, frozen=True):
     ts_ms: Millis | None = None
     clock: Count | None = None
     client_order_id: str | None = None
-    subaccount: int | None = None
+    subaccount: Number | None = None
 
 
 class TradeMsg(_Msg, frozen=True):
@@ -105,13 +98,13 @@ class FillMsg(_Msg, frozen=True):
     outcome_side: LegText | None = None
     purchased_side: LegText | None = None
     post_position_fp: str | None = None
-    exchange_index: int = 0
+    exchange_index: Count = 0
     ts: Seconds | None = None
-    subaccount: int | None = None
+    subaccount: Number | None = None
 
 
 class UserOrderMsg(_Msg, frozen=True):
-    """An order of ours after a change; says `ticker`, not `market_ticker`."""
+    """An order of ours after a change; the field is `ticker`, not `market_ticker`."""
 
     order_id: str
     client_order_id: str
@@ -136,8 +129,8 @@ class UserOrderMsg(_Msg, frozen=True):
     last_updated_ts_ms: Millis | None = None
     expiration_ts_ms: Millis | None = None
     last_update_reason: str | None = None
-    exchange_index: int = 0
-    subaccount_number: int | None = None
+    exchange_index: Count = 0
+    subaccount_number: Number | None = None
 
 
 class MarketPositionMsg(_Msg, frozen=True):
@@ -151,15 +144,15 @@ class MarketPositionMsg(_Msg, frozen=True):
     position_fee_cost_dollars: str | None = None
     volume_fp: str | None = None
     user_id: str | None = None
-    subaccount: int | None = None
+    subaccount: Number | None = None
 
 
 class LifecycleMsg(_Msg, frozen=True):
-    """A market was made, changed, decided or settled; times are whole seconds."""
+    """A market was created, changed, decided or settled; times are whole seconds."""
 
     market_ticker: str
     event_type: LifecycleType
-    exchange_index: int | None = None
+    exchange_index: Count | None = None
     open_ts: Seconds | None = None
     close_ts: Seconds | None = None
     determination_ts: Seconds | None = None
@@ -172,12 +165,12 @@ class LifecycleMsg(_Msg, frozen=True):
 
 
 class EventLifecycleMsg(_Msg, frozen=True):
-    """An event was made."""
+    """An event was created."""
 
     event_ticker: str
     series_ticker: str | None = None
     title: str | None = None
-    exchange_index: int | None = None
+    exchange_index: Count | None = None
 
 
 class EventFeeUpdateMsg(_Msg, frozen=True):
@@ -204,7 +197,7 @@ class OkMsg(_Msg, frozen=True):
 class ErrorMsg(_Msg, frozen=True):
     """Why a command or a subscription failed."""
 
-    code: int
+    code: Number
     msg: str = ""
     market_ticker: str | None = None
     market_tickers: list[str] | None = None

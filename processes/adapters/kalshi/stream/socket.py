@@ -1,8 +1,11 @@
 """The WebSocket connection: signed upgrade, typed frames, each with its time of arrival.
 
-Bounded: beyond `MAX_QUEUE` waiting frames the socket is no longer read, and the exchange notices.
-It is read in pieces of at most `MAX_READ` bytes, so that as many frames wait at most, and those of
-one more piece. Liveness is ping and pong, not traffic.
+PROTOCOL.md, 4.1. Memory is bounded: beyond `MAX_QUEUE` waiting frames, or `MAX_WAITING` bytes of
+them, the socket is no longer read. It is read in pieces of at most `MAX_READ` bytes, so at most the
+frames of one more piece are added. Liveness is ping and pong, not traffic.
+
+Whatever the peer does while the connection is made is one error, `ExchangeUnavailable` (or
+`AuthError`); whatever it does afterwards ends in `SocketClosed` or `WireError`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from urllib.request import getproxies, proxy_bypass
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
-    WSError,
     WSFrame,
     WSHandshakeError,
     WSListener,
@@ -43,9 +45,10 @@ __all__ = ["KalshiSocket", "Stamped"]
 MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
 MAX_READ: Final = 1 << 17  # bytes
-MAX_MESSAGE: Final = 64 << 20  # bytes, the exchange's own limit
+MAX_MESSAGE: Final = 16 << 20  # bytes; the list of 500,000 subscribed markets would fit
+MAX_WAITING: Final = 64 << 20  # bytes of messages that wait
 OPEN_TIMEOUT: Final = 10.0  # seconds
-CLOSE_TIMEOUT: Final = 0.3  # seconds for a goodbye that loses nothing when it is not heard
+CLOSE_TIMEOUT: Final = 0.3  # seconds to wait for the peer to answer a close frame
 PING_INTERVAL: Final = 20.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
@@ -64,44 +67,71 @@ Stamped = tuple[Frame, int]
 
 
 class _Inbox(WSListener):
-    """What came out of the network and waits to be taken, each message with its time."""
+    """Messages that were received and wait to be taken, each with its time."""
 
     def __init__(self, max_queue: int) -> None:
         self.waiting: deque[tuple[bytes, int]] = deque()
+        self._waiting_bytes = 0
         self.closed: SocketClosed | None = None
         self.latency_ns = 0
         self._max_queue = max_queue
         self._parts: list[bytes] = []
+        self._parts_bytes = 0
         self._pinged_ns = 0  # 0: every ping has been answered
         self._paused: asyncio.Transport | None = None
         self._taker: asyncio.Future[None] | None = None
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A whole message, a part of one, or a goodbye."""
+        """A whole message, a part of one, or a close frame."""
         kind = frame.msg_type
         if kind == WSMsgType.TEXT and frame.fin:
             self._put(frame.get_payload_as_bytes(), transport)
         elif kind in _DATA:
-            self._parts.append(frame.get_payload_as_bytes())
-            if frame.fin:
-                self._put(b"".join(self._parts), transport)
-                self._parts.clear()
+            self._put_part(frame, transport)
         elif kind == WSMsgType.CLOSE:
             code, reason = frame.get_close_code().value, frame.get_close_reason() or ""
             self._end(f"received {code} {reason}".rstrip())
             transport.send_close(frame.get_close_code())
             transport.disconnect()
 
+    def _put_part(self, frame: WSFrame, transport: WSTransport) -> None:
+        """One part of a message that comes in several."""
+        self._parts.append(frame.get_payload_as_bytes())
+        self._parts_bytes += len(self._parts[-1])
+        if self._parts_bytes > MAX_MESSAGE:
+            self._end(f"a message of more than {MAX_MESSAGE} bytes")
+            self._parts.clear()
+            transport.disconnect(graceful=False)
+        elif frame.fin:
+            self._put(b"".join(self._parts), transport)
+            self._parts.clear()
+            self._parts_bytes = 0
+
     def _put(self, data: bytes, transport: WSTransport) -> None:
         self.waiting.append((data, mono_ns()))
-        if len(self.waiting) >= self._max_queue and self._paused is None:
+        self._waiting_bytes += len(data)
+        if self._is_full() and self._paused is None:
             self._paused = transport.underlying_transport
             self._paused.pause_reading()
         if self._taker is not None:
             self._wake()
 
+    def _is_full(self) -> bool:
+        return len(self.waiting) >= self._max_queue or self._waiting_bytes >= MAX_WAITING
+
+    def take(self) -> tuple[bytes, int]:
+        """The oldest message and its time."""
+        data, stamp_ns = self.waiting.popleft()
+        self._waiting_bytes -= len(data)
+        return data, stamp_ns
+
+    def put_back(self, data: bytes, stamp_ns: int) -> None:
+        """Make a message the oldest again."""
+        self.waiting.appendleft((data, stamp_ns))
+        self._waiting_bytes += len(data)
+
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
-        """Nothing will come any more."""
+        """No more messages will come."""
         self._end("keepalive ping timeout" if self._pinged_ns else "connection lost")
 
     def _end(self, reason: str) -> None:
@@ -135,8 +165,9 @@ class _Inbox(WSListener):
             await self._taker
 
     def resume(self) -> None:
-        """Read on, once there is room again."""
-        if self._paused is not None and len(self.waiting) < self._max_queue // 2:
+        """Read again once there is room."""
+        roomy = len(self.waiting) < self._max_queue // 2 and self._waiting_bytes < MAX_WAITING // 2
+        if self._paused is not None and roomy:
             if self.closed is None:
                 self._paused.resume_reading()
             self._paused = None
@@ -160,12 +191,11 @@ class _Pieces(asyncio.BufferedProtocol):
 
 
 class KalshiSocket:
-    """One connection; after `SocketClosed` make a new one and subscribe anew."""
+    """One connection; after `SocketClosed` make a new one and subscribe again."""
 
     def __init__(self, transport: WSTransport, inbox: _Inbox) -> None:
         self._transport = transport
         self._inbox = inbox
-        self._failed: WireError | None = None
 
     @classmethod
     async def connect(
@@ -177,10 +207,19 @@ class KalshiSocket:
         ping_interval: float = PING_INTERVAL,
         ping_timeout: float = PING_TIMEOUT,
     ) -> KalshiSocket:
-        """Open; `AuthError` when the key is refused, else `ExchangeUnavailable` says why not.
+        """Open a connection.
 
-        Alive is who answers pings, however quiet: after `ping_timeout` seconds without an answer
-        the connection is closed.
+        Args:
+            target: Where to connect; a proxy of the environment is used outside of `simulated`.
+            signer: Signs the upgrade.
+            max_queue: Frames that may wait before the socket is no longer read.
+            ping_interval: Seconds between two pings.
+            ping_timeout: Seconds without an answer to a ping, after which the connection is closed.
+
+        Raises:
+            AuthError: The key is refused.
+            ExchangeUnavailable: The peer cannot be reached, or does anything but complete the
+                handshake and stay; the text says what.
         """
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
@@ -199,18 +238,22 @@ class KalshiSocket:
                 )
         except WSHandshakeError as error:
             raise _refused(target.ws_url, error) from None
-        except (OSError, WSError) as error:  # a timeout is an OSError
-            words = str(error) or type(error).__name__
-            raise ExchangeUnavailable(f"{target.ws_url}: {words}") from None
-        assert isinstance(inbox, _Inbox)
+        except Exception as error:  # noqa: BLE001  the parser of a half answer raises anything
+            reason = str(error) or type(error).__name__
+            raise ExchangeUnavailable(f"{target.ws_url}: {reason}") from None
+        if not isinstance(inbox, _Inbox):  # gone before the handshake was complete
+            raise ExchangeUnavailable(f"{target.ws_url}: closed during the handshake")
+        if inbox.closed is not None:
+            raise ExchangeUnavailable(f"{target.ws_url}: {inbox.closed} right after the handshake")
         inner = transport.underlying_transport.get_protocol()
-        assert isinstance(inner, asyncio.BufferedProtocol)
+        if not isinstance(inner, asyncio.BufferedProtocol):  # its end was not reported yet
+            raise ExchangeUnavailable(f"{target.ws_url}: closed right after the handshake")
         transport.underlying_transport.set_protocol(_Pieces(inner))
         return cls(transport, inbox)
 
     @property
     def waiting(self) -> int:
-        """Messages that have come and were not taken yet."""
+        """Messages that were received and not taken yet."""
         return len(self._inbox.waiting)
 
     @property
@@ -219,52 +262,55 @@ class KalshiSocket:
         return self._inbox.latency_ns
 
     async def send(self, command: bytes) -> None:
-        """Send one command."""
+        """Send one command, JSON; `SocketClosed`."""
         if self._inbox.closed is not None:
             raise self._inbox.closed
         self._transport.send(WSMsgType.TEXT, command)
 
     async def recv(self) -> Stamped:
-        """The next frame and the monotonic time of its arrival.
+        """The next frame and the monotonic time of its arrival in nanoseconds.
 
-        `SocketClosed` when the connection is gone, `WireError` when the frame does not fit.
+        Raises:
+            SocketClosed: The connection is gone, and every frame before that was taken.
+            WireError: The frame cannot be read.
         """
         return (await self.recv_many(1))[0]
 
     async def recv_many(self, limit: int = MAX_BATCH) -> list[Stamped]:
-        """Wait for a frame, then take all that are there already; errors as in `recv`."""
-        if self._failed is not None:
-            failed, self._failed = self._failed, None
-            raise failed
+        """Wait for a frame, then take all that are there, at most `limit`; errors as in `recv`.
+
+        A frame that cannot be read ends the batch before it, and fails the next call.
+        """
         await self._inbox.until_any()
         batch: list[Stamped] = []
-        waiting = self._inbox.waiting
         try:
-            while waiting and len(batch) < limit:
-                data, stamp_ns = waiting.popleft()
-                batch.append((decode_frame(data), stamp_ns))
-        except WireError as error:
-            if not batch:
-                raise
-            self._failed = error  # told at the next call: the batch before it is good
+            while self._inbox.waiting and len(batch) < limit:
+                data, stamp_ns = self._inbox.take()
+                try:
+                    batch.append((decode_frame(data), stamp_ns))
+                except WireError:
+                    if not batch:
+                        raise
+                    self._inbox.put_back(data, stamp_ns)
+                    break
         finally:
             self._inbox.resume()
         return batch
 
     async def close(self) -> None:
-        """Say goodbye and close; never fails."""
+        """Close the connection; never fails."""
         if self._inbox.closed is None:
             self._transport.send_close(WSCloseCode.OK)
         self._transport.disconnect()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._transport.wait_disconnected()
-        except (OSError, WSError):  # a timeout is an OSError
+        except Exception:  # noqa: BLE001  what ended the connection is raised here once more
             self._transport.disconnect(graceful=False)
 
 
 def _proxy(target: KalshiTarget) -> str | None:
-    """The way out that the environment names; none to the local exchange."""
+    """The proxy that the environment names; none for the local exchange."""
     parts = urlsplit(target.ws_url)
     if target.environment is Environment.SIMULATED or proxy_bypass(parts.hostname or ""):
         return None
@@ -275,5 +321,5 @@ def _refused(url: str, error: WSHandshakeError) -> AuthError | ExchangeUnavailab
     """The upgrade's HTTP answer as an error."""
     if error.response is None:
         return ExchangeUnavailable(f"{url}: {error}")
-    told = api_error(int(error.response.status), bytes(error.raw_body or b""))
-    return told if isinstance(told, AuthError) else ExchangeUnavailable(f"{url}: {told}")
+    reply = api_error(int(error.response.status), bytes(error.raw_body or b""))
+    return reply if isinstance(reply, AuthError) else ExchangeUnavailable(f"{url}: {reply}")

@@ -1,9 +1,10 @@
 """What one connection is subscribed to: commands out, frames in, events out. No socket, no clock.
 
-- A channel has one subscription (sid) for all its markets; only the first subscribe of a channel is
-  answered `subscribed`, later ones `ok`; answers come in any order and are matched by id only.
-- `seq` counts every sequenced frame of a sid, `ok` and errors included: it is checked before
-  anything else. There is no resend: after a gap ask for snapshots (`refresh`).
+PROTOCOL.md, 4.2 to 4.4:
+- A channel has one subscription (sid) for all its markets. Only the first subscribe of a channel is
+  answered by `subscribed`, later ones by `ok`. Replies come in any order, matched by id only.
+- `seq` counts every sequenced frame of a sid, `ok` and errors included, and is checked first.
+  Nothing is resent: after a gap ask for snapshots (`refresh`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from processes.adapters.kalshi.schemas import commands
+from processes.adapters.kalshi.schemas import frames
 from processes.adapters.kalshi.schemas.frames import (
     TERMINAL_CODES,
     Channel,
@@ -57,7 +58,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A subscription is over: by its error (`terminal`, subscribe anew), or because we asked."""
+    """A subscription ended: by an error (`terminal`, subscribe again), or as requested."""
 
     channel: str
     code: int
@@ -86,7 +87,7 @@ class _Kind(StrEnum):
 
 
 class _Command(msgspec.Struct):
-    """A command without its answer; a refresh is answered by one snapshot per ticker."""
+    """A command without its reply; a refresh is answered by one snapshot per ticker."""
 
     kind: _Kind
     channel: str
@@ -94,7 +95,7 @@ class _Command(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """One channel; `sid` 0 until the exchange says it."""
+    """One channel; `sid` is 0 until the exchange assigns it."""
 
     sid: int = 0
     tickers: set[str] = msgspec.field(default_factory=set)
@@ -107,9 +108,13 @@ _DATA: Final = (Delta, Trade)
 
 
 class Subscriptions:
-    """The subscriptions of one connection; a new connection starts with a new one.
+    """The subscriptions of one connection; a new connection needs a new object.
 
-    `on_yes_scale`: NO levels of its books come at YES prices, because that was asked for.
+    Methods that change something return the command to send, as JSON, or None when there is nothing
+    to send. Every frame received goes to `on_frame`.
+
+    Args:
+        on_yes_scale: Ask for NO levels of books at YES prices; they are then to be read so.
     """
 
     def __init__(self, *, on_yes_scale: bool = True) -> None:
@@ -120,18 +125,13 @@ class Subscriptions:
         self._names: dict[int, str] = {}
         self._seqs: dict[int, int] = {}
 
-    @property
-    def outstanding(self) -> int:
-        """Commands without an answer."""
-        return len(self._commands)
-
     def sid(self, channel: str) -> int | None:
         """The subscription of a channel, None until it is ready."""
         state = self._channels.get(channel)
         return state.sid if state and state.sid else None
 
     def tickers(self, channel: str) -> tuple[str, ...]:
-        """The markets asked for on a channel, sorted."""
+        """The markets of a channel, sorted."""
         state = self._channels.get(channel)
         return tuple(sorted(state.tickers)) if state else ()
 
@@ -150,7 +150,7 @@ class Subscriptions:
         state = self._channels.setdefault(str(channel), _State())
         state.tickers.update(wanted or ())
         command_id = self._take_id(_Kind.SUBSCRIBE, channel, wanted or ())
-        return commands.subscribe(command_id, [channel], wanted, use_yes_price=self.on_yes_scale)
+        return frames.subscribe(command_id, [channel], wanted, use_yes_price=self.on_yes_scale)
 
     def add(self, channel: str, tickers: Iterable[str]) -> bytes | None:
         """More markets; None when there is nothing to add."""
@@ -161,7 +161,7 @@ class Subscriptions:
         if not state.sid:
             return self.subscribe(channel, new)
         state.tickers.update(new)
-        return commands.add_markets(self._take_id(_Kind.ADD, channel, new), state.sid, new)
+        return frames.add_markets(self._take_id(_Kind.ADD, channel, new), state.sid, new)
 
     def remove(self, channel: str, tickers: Iterable[str]) -> bytes | None:
         """Fewer markets; None when none of them is subscribed."""
@@ -170,27 +170,27 @@ class Subscriptions:
         if not gone or not state.sid:
             return None
         state.tickers.difference_update(gone)
-        return commands.delete_markets(self._take_id(_Kind.REMOVE, channel, gone), state.sid, gone)
+        return frames.delete_markets(self._take_id(_Kind.REMOVE, channel, gone), state.sid, gone)
 
     def refresh(self, tickers: Iterable[str]) -> bytes | None:
-        """Ask for snapshots, in place of earlier requests; None when none can be asked for."""
+        """Request snapshots of books, in place of earlier requests for them."""
         state = self._channels.get(Channel.BOOK, _State())
         wanted = sorted(state.tickers.intersection(tickers))
         if not wanted or not state.sid:
             return None
         self._forget_refreshes(wanted)
         command_id = self._take_id(_Kind.REFRESH, Channel.BOOK, wanted)
-        return commands.get_snapshot(command_id, state.sid, wanted)
+        return frames.get_snapshot(command_id, state.sid, wanted)
 
     def unsubscribe(self, channel: str) -> bytes | None:
         """End a channel's subscription; None when there is none."""
         sid = self.sid(channel)
         if sid is None:
             return None
-        return commands.unsubscribe(self._take_id(_Kind.UNSUBSCRIBE, channel, ()), [sid])
+        return frames.unsubscribe(self._take_id(_Kind.UNSUBSCRIBE, channel, ()), [sid])
 
     def _forget_refreshes(self, tickers: Iterable[str]) -> None:
-        """These markets' snapshots are no longer waited for: they came, or are asked for anew."""
+        """Stop waiting for these markets' snapshots: they came, or are requested again."""
         waiting = [(i, c) for i, c in self._commands.items() if c.kind is _Kind.REFRESH]
         for command_id, command in waiting:
             command.tickers.difference_update(tickers)
@@ -198,7 +198,10 @@ class Subscriptions:
                 del self._commands[command_id]
 
     def on_frame(self, frame: Frame) -> Sequence[SubscriptionEvent]:
-        """What a frame means for the subscriptions; mostly nothing."""
+        """What a frame means for the subscriptions; nearly always nothing.
+
+        `Gap` comes before anything else that the frame means.
+        """
         if isinstance(frame, _DATA) and self._seqs.get(frame.sid, 0) + 1 == frame.seq:
             self._seqs[frame.sid] = frame.seq  # nearly every frame
             return NOTHING
@@ -251,7 +254,7 @@ class Subscriptions:
             self._note_refused(command, frame.msg, events)
 
     def _note_refused(self, command: _Command, msg: OkMsg, events: list[SubscriptionEvent]) -> None:
-        """The answer lists what is subscribed: what we asked for and is not there was refused."""
+        """The reply lists what is subscribed; requested markets that are not in it were refused."""
         if msg.market_tickers is None or command.kind not in (_Kind.SUBSCRIBE, _Kind.ADD):
             return
         missing = tuple(sorted(command.tickers - set(msg.market_tickers)))
@@ -265,7 +268,7 @@ class Subscriptions:
             self._end(frame.sid, msg.code, terminal=True, events=events)
             return
         if command is None and frame.id is not None and msg.code == UNKNOWN_SID:
-            return  # it crossed the end of its subscription, which has told everything
+            return  # it crossed the end of its subscription, which was reported
         channel = command.channel if command else self._names.get(frame.sid or 0, "")
         named = msg.market_tickers or ([msg.market_ticker] if msg.market_ticker else [])
         tickers = command.tickers if command else set(named)
@@ -276,7 +279,7 @@ class Subscriptions:
     def _end(
         self, sid: int | None, code: int, *, terminal: bool, events: list[SubscriptionEvent]
     ) -> None:
-        """Forget a subscription and what was asked of it."""
+        """Forget a subscription and its unanswered commands."""
         channel = self._names.pop(sid, None) if sid is not None else None
         if channel is None or sid is None:
             return
