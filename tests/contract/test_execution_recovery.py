@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from support.exchange import running_exchange
 from support.execution_rig import executing
 from support.execution_world import OTHER
@@ -304,6 +306,24 @@ async def test_a_balance_that_cannot_be_read_is_not_told(tmp_path):
 
 def _counts(message, name):
     return isinstance(message, ProcessStats) and message.counters.get(name)
+
+
+# A stop
+
+
+async def test_a_stop_ends_it_though_there_is_news_in_that_very_moment(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        drop = rig.service._gateway.drop
+
+        async def dropped():
+            await drop()
+            rig.service._news.set()  # the last that happens before everything is cancelled
+
+        rig.service._gateway.drop = dropped
+        stopping = asyncio.create_task(rig.stop())
+        done, _ = await asyncio.wait([stopping], timeout=30)
+        assert done == {stopping}, [task.get_coro() for task in asyncio.all_tasks()]
 
 
 # The journal

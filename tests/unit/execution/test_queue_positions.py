@@ -100,3 +100,27 @@ async def test_an_order_of_unknown_place_is_asked_for_before_the_interval_is_ove
     assert not wanted.is_set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_can_be_ended_in_the_moment_in_which_an_order_comes_to_rest() -> None:
+    """Python 3.11's `wait_for` would drop the cancellation, and a stop would wait for ever."""
+    rig, wanted = resting(TICKER), asyncio.Event()
+    waits = asyncio.Event()
+
+    async def read(names: list[str]) -> list[QueuePosition]:
+        return []
+
+    async def sleep(seconds: float) -> None:
+        waits.set()
+        await asyncio.sleep(0)
+
+    queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, sleep)
+    task = asyncio.create_task(queues.follow(read))
+    await waits.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)  # until it waits for an order
+    wanted.set()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=10)
+    task.cancel()
+    assert done == {task}
