@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.leftovers import kill_all, tables_of
 from support.postgres import Database, PostgresServer
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("hunt", deadline=None, max_examples=2_000)
 settings.load_profile("house")
+
+
+LONGEST_ROOT = 16  # bytes of the temporary folder: sockets below it have 107 in all
+
+
+def pytest_configure() -> None:
+    """Where the system's own temporary folder is too long for sockets, tests work in /tmp."""
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_ROOT:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +45,24 @@ def seed(pytestconfig: pytest.Config) -> int:
     """The seed that was asked for."""
     asked: int = pytestconfig.getoption("seed")
     return asked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """At the end none of this process's tests has left a program or a table behind."""
+    yield
+    folder = tmp_path_factory.getbasetemp()
+    programs = kill_all(folder)
+    tables = list(tables_of(folder))
+    for table in tables:
+        table.unlink()
+    assert (programs, tables) == ({}, [])
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, but with a short name: sockets are made in it."""
+    return tmp_path_factory.mktemp("t")
 
 
 @pytest.fixture(scope="session")

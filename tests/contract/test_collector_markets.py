@@ -158,7 +158,6 @@ def _uses_of_a_row(listings: list[MarketListed]) -> list[tuple[MarketListed, Mar
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 async def test_two_thousand_markets_in_one_collector(tmp_path):
     """The local exchange cannot trade so many at full speed: here its markets move slowly."""
     many, slowly = {"RL_EXCHANGE_MARKETS": "2000"}, {"RL_EXCHANGE_SPEED": "0.01"}

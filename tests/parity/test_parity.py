@@ -14,11 +14,12 @@ import asyncpg
 import numpy as np
 import pytest
 from support.made_models import BUYS_YES, QUOTES, make_model
+from support.patience import PATIENCE
 from support.stack import CHECKOUT, ROOT, Stack, eventually
 
 from models.observation import OBSERVATION_V2
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.stack
 
 SEEN = "select count(*) from rl_actions where observation_hash <> ''"
 FILLS = "select count(*) from rl_fills"
@@ -57,7 +58,7 @@ def parity(stack: Stack, session: str, checkout: Path = ROOT) -> subprocess.Comp
         env=stack.environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -93,7 +94,7 @@ def registry(stack: Stack, *command: str) -> None:
         env=stack.environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

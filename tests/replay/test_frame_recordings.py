@@ -37,7 +37,7 @@ from ipc.units import format_count, format_price
 from processes.adapters.kalshi.subscriptions import Gap, Subscriptions
 from processes.adapters.kalshi.wire import Channel, decode_frame
 
-pytestmark = [needs_recordings, pytest.mark.timeout(300)]
+pytestmark = needs_recordings
 
 PICKS = 40  # past books that are compared
 INJECTING_S = 4  # about so long a replay with faults lasts

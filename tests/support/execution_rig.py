@@ -118,5 +118,7 @@ async def executing(
                     rig.start()
                 yield rig
             finally:
-                await rig.stop()
-                rig.close()
+                try:
+                    await rig.stop()
+                finally:
+                    rig.close()

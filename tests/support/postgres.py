@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from support.patience import PATIENCE
 
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.location import socket_folder
@@ -46,10 +47,15 @@ class PostgresServer:
         asyncio.run(self._ready())
 
     def stop(self, signum: int = signal.SIGINT) -> None:
-        if self._process is not None:
-            self._process.send_signal(signum)
-            self._process.wait(30)
-            self._process = None
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.send_signal(signum)
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
 
     def kill(self) -> None:
         """-9 to the postmaster, as a crash."""
@@ -59,7 +65,7 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={socket_folder(self._data_dir)}"
 
     async def _ready(self) -> None:
-        connection = await connect_within(self.dsn("postgres"), 60)
+        connection = await connect_within(self.dsn("postgres"), PATIENCE)
         await connection.close()
 
     def create(self, template: str = TEMPLATE) -> Database:
@@ -70,7 +76,7 @@ class PostgresServer:
         return Database(self, name)
 
     async def _create(self, name: str, template: str) -> None:
-        connection = await connect_within(self.dsn("postgres"), 60)
+        connection = await connect_within(self.dsn("postgres"), PATIENCE)
         try:
             known = await connection.fetchval(
                 "select 1 from pg_database where datname = $1", TEMPLATE

@@ -20,6 +20,8 @@ from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
+from support.leftovers import kill_all
+from support.patience import PATIENCE, eventually
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -30,7 +32,6 @@ from processes.runtime.config import load_settings
 __all__ = ["ACTORS", "EARLY", "Feed", "Stack", "eventually", "free_ports"]
 
 ROOT = Path(__file__).resolve().parents[2]
-BOUND_S = 60
 EARLY = "2026-08-03T12:01:00Z"  # synthetic windows have just opened, none of them ends soon
 CHECKOUT = ("ipc", "models", "processes", "migrations", "frontend", "supervisord.conf")
 DECIDED = ("policy", "policy hold", "masked")
@@ -55,16 +56,6 @@ def free_ports(number: int) -> list[int]:
     return found
 
 
-def eventually(check: Callable[[], Any], what: str, bound_s: float = BOUND_S) -> Any:
-    """The first true answer; bounded, and never a figure."""
-    deadline = time.monotonic() + bound_s
-    while time.monotonic() < deadline:
-        if answer := check():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"never happened: {what}")
-
-
 class Feed:
     """One connection to `/rl/ws`."""
 
@@ -72,12 +63,12 @@ class Feed:
         self._socket = socket
 
     def next(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._socket.recv(timeout=BOUND_S))
+        message: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE))
         return message
 
     def until(self, kind: str, fits: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any]:
         """The data of the next message of a type that fits."""
-        deadline = time.monotonic() + BOUND_S
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             message = self.next()
             if message["type"] == kind and fits(message["data"]):
@@ -145,9 +136,12 @@ class Stack:
     def wait(self) -> int:
         """The exit code of a stack that ends by itself."""
         assert self._process is not None
-        code = self._process.wait(BOUND_S)
-        self._process = None
-        return code
+        try:
+            return self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def stop(self, signum: int = signal.SIGINT) -> tuple[int, float]:
         """Signal supervisord -> (exit code, seconds until it was gone)."""
@@ -157,10 +151,13 @@ class Stack:
 
     def close(self) -> None:
         """Leave nothing behind, whatever state the test left it in."""
-        if self._process is not None:
-            self.stop(signal.SIGTERM)
-        for name in ("books", "accounts"):
-            shared_path(self.data_dir, name).unlink(missing_ok=True)
+        try:
+            if self._process is not None:
+                self.stop(signal.SIGTERM)
+        finally:
+            kill_all(self.folder)
+            for name in ("books", "accounts"):
+                shared_path(self.data_dir, name).unlink(missing_ok=True)
 
     def halt(self, program: str) -> None:
         """Stop one program, and only it, until `resume`."""
@@ -254,7 +251,7 @@ class Stack:
         return time.monotonic() - begun
 
     def admin_get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.admin + path, timeout=BOUND_S) as answer:
+        with urllib.request.urlopen(self.admin + path, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     async def fetch(self, query: str) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.order_manager import ManagerRig
 from support.orders import TICKER, intent
+from support.patience import PATIENCE, turns
 
 from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.order_results import QueuePosition
@@ -93,10 +94,10 @@ async def test_an_order_of_unknown_place_is_asked_for_before_the_interval_is_ove
 
     queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, lambda _: asyncio.sleep(0))
     task = asyncio.create_task(queues.follow(read))
-    await asyncio.sleep(0.05)
+    await turns()
     assert not read_at.is_set()
     wanted.set()
-    await asyncio.wait_for(read_at.wait(), 10)
+    await asyncio.wait_for(read_at.wait(), PATIENCE)
     assert not wanted.is_set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -117,10 +118,9 @@ async def test_it_can_be_ended_in_the_moment_in_which_an_order_comes_to_rest() -
     queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, sleep)
     task = asyncio.create_task(queues.follow(read))
     await waits.wait()
-    for _ in range(5):
-        await asyncio.sleep(0)  # until it waits for an order
+    await turns()  # until it waits for an order
     wanted.set()
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=10)
+    done, _ = await asyncio.wait([task], timeout=30)
     task.cancel()
     assert done == {task}
