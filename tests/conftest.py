@@ -27,6 +27,17 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 
 
+# What takes long begins first, so that nothing long is left to one worker at the end.
+FIRST = ("parity", "test_end_to_end.py", "faults", "replay", "contract", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole stacks, then single programs, then all the rest; else as they were found."""
+    ranks = {name: rank for rank, name in enumerate(FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(FIRST)))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long, and on which chance, the tests that draw lots go on."""
     parser.addoption("--rounds", type=int, default=4, help="of tests that kill at random (4)")
