@@ -37,7 +37,7 @@ def started(folder: Path, code: str) -> subprocess.Popen[str]:
 
 
 def test_a_program_that_works_in_a_folder_is_found_and_killed(tmp_path: Path) -> None:
-    other, own = tmp_path / "a", tmp_path / "b"
+    other, own = tmp_path / "a", tmp_path / "ab"
     other.mkdir()
     own.mkdir()
     with started(own, STUBBORN) as process:

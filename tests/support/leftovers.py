@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -21,10 +22,11 @@ TABLES = ("books", "accounts")
 def lives(folder: Path) -> dict[int, str]:
     """pid -> command line of the programs that have this folder in their environment or cwd."""
     found = {}
+    named = re.compile(re.escape(os.fsencode(folder)) + rb"(?![\w.-])")
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # gone meanwhile, or another user's
             words = (process / "environ").read_bytes() + os.fsencode(os.readlink(process / "cwd"))
-            if os.fsencode(folder) in words and process.name != str(os.getpid()):
+            if named.search(words) and process.name != str(os.getpid()):
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found[int(process.name)] = command.strip()
     return found

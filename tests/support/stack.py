@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -37,8 +39,23 @@ CHECKOUT = ("ipc", "models", "processes", "migrations", "frontend", "supervisord
 DECIDED = ("policy", "policy hold", "masked")
 ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
 _GROUPS = dict.fromkeys(ACTORS, "rl")
-_SLICE = 200
-_PORTS = cycle(range(first := 11_000 + os.getpid() % 100 * _SLICE, first + _SLICE))
+_SLICES = range(11_000, 31_000, 200)  # below the system's own choices
+
+
+@cache
+def _own_slice() -> Iterator[int]:
+    """Ports that no other run probes: whoever holds the first of a slice has all of it."""
+    turn = os.getpid() % len(_SLICES)
+    for first in (*_SLICES[turn:], *_SLICES[:turn]):
+        guard = socket.socket()
+        try:
+            guard.bind(("127.0.0.1", first))
+        except OSError:  # another run has it
+            guard.close()
+            continue
+        atexit.register(guard.close)
+        return cycle(range(first + 1, first + _SLICES.step))
+    raise RuntimeError("every slice of ports is taken")
 
 
 def free_ports(number: int) -> list[int]:
@@ -46,9 +63,10 @@ def free_ports(number: int) -> list[int]:
 
     They are below the system's own choices, each process in a slice of its own.
     """
+    ports = _own_slice()
     found: list[int] = []
     while len(found) < number:
-        port = next(_PORTS)
+        port = next(ports)
         with socket.socket() as probe, suppress(OSError):  # somebody has it
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
