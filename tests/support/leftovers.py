@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from support.patience import PATIENCE
-
 from ipc.shared_file import shared_path
+
+from .patience import PATIENCE
 
 __all__ = ["end", "kill_all", "lives", "tables_of"]
 

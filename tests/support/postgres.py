@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from support.patience import PATIENCE
 
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.location import socket_folder
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
+
+from .patience import PATIENCE
 
 __all__ = ["Database", "PostgresServer", "quiet"]
 

@@ -22,14 +22,15 @@ from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
-from support.leftovers import kill_all
-from support.patience import PATIENCE, eventually
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from ipc.shared_file import shared_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
+
+from .leftovers import kill_all
+from .patience import PATIENCE, eventually
 
 __all__ = ["ACTORS", "EARLY", "Feed", "Stack", "eventually", "free_ports"]
 
