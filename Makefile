@@ -19,6 +19,10 @@ TRAINING := var/training/$(MODEL)
 MODEL_FOLDER := $(if $(filter default,$(MODEL)),models/default,var/models/$(MODEL))
 BASELINES := from models.policies.baselines import BASELINES as b; print(*(f"--policy=baseline:{n}" for n in b))
 
+# Twice as many as cores: most tests wait for programs that they started.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+TEST_WORKERS ?= $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
+
 .PHONY: install install-test run test test-faults bench lint frontend train-default recordings
 
 install: $(VENV)/.installed
@@ -35,13 +39,14 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -c 'import torch' 2>/dev/null || \
 		$(PIP) --no-deps --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(TORCH)
 	$(PIP) --editable '.[train,test]'
+	cd tests && $(abspath $(BIN))/python -m support.warm
 	touch $@
 
 run: install
 	exec $(BIN)/supervisord -c supervisord.conf
 
 test: install-test
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-faults: install-test
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.leftovers import kill_all, tables_of
 from support.postgres import Database, PostgresServer
 
 from ipc import shared_file
@@ -20,9 +21,25 @@ settings.register_profile("hunt", deadline=None, max_examples=2_000)
 settings.load_profile("house")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """What a test writes into a data folder is private, as what the programs write there is."""
+LONGEST_ROOT = 16  # bytes of the temporary folder: sockets below it have 107 in all
+
+
+def pytest_configure() -> None:
+    """What tests write is private, as it is for programs; sockets need a short temporary folder."""
     os.umask(0o077)
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_ROOT:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
+
+
+# What takes long begins first, so that nothing long is left to one worker at the end.
+FIRST = ("parity", "test_end_to_end.py", "faults", "replay", "contract", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole stacks, then single programs, then all the rest; else as they were found."""
+    ranks = {name: rank for rank, name in enumerate(FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(FIRST)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +85,24 @@ def memory_of_the_test(memory_of_the_run: None) -> Iterator[None]:
     """For a test's own tables: they do not add up over a run."""
     with memory_of_its_own():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """At the end none of this process's tests has left a program or a table behind."""
+    yield
+    folder = tmp_path_factory.getbasetemp()
+    programs = kill_all(folder)
+    tables = list(tables_of(folder))
+    for table in tables:
+        table.unlink()
+    assert (programs, tables) == ({}, [])
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, but with a short name: sockets are made in it."""
+    return tmp_path_factory.mktemp("t")
 
 
 @pytest.fixture(scope="session")

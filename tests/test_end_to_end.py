@@ -12,9 +12,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 from support.made_recording import write_recording
+from support.patience import PATIENCE
 from support.stack import ROOT, Stack, eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 Start = Callable[..., Stack]
 KINDS = {
@@ -59,7 +60,7 @@ def verify(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

@@ -310,7 +310,8 @@ class ExecutionService:
         if doubted:
             pause = min(pause, DOUBT_PAUSE * 2 ** min(self._doubtful // 4, 10))
         try:
-            await asyncio.wait_for(self._news.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._news.wait()
         except TimeoutError:
             return
         self._news.clear()

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.exchange import write_recording
+from support.leftovers import lives
 from support.postgres import Database
-from support.refusals import line_of_program, line_of_stack, lives
+from support.refusals import line_of_program, line_of_stack
 from support.stack import ROOT, Stack, eventually, free_ports
 
 from ipc.shared_file import SharedFile, remove_tables, shared_path
@@ -268,7 +269,7 @@ def test_a_stop_while_the_first_database_is_made_leaves_no_half_of_it(stack: Sta
 
 def assert_gone(stack: Stack) -> None:
     """No program is left, no half of a database, and nobody had to be told in a traceback."""
-    assert lives(stack.folder) == []
+    assert lives(stack.folder) == {}
     assert [*stack.data_dir.rglob("data18.new")] == []
     assert "Traceback" not in stack.said
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 
 import pytest
 import zmq.asyncio
 from support.exchange import market_frames, running_exchange, write_recording
+from support.patience import PATIENCE
 from support.running_collector import (
     assert_row_equals_exchange,
     running_collector,
@@ -133,10 +133,14 @@ async def test_a_command_that_crosses_the_end_of_its_subscription_is_no_refusal(
 ):
     with running_collector(tmp_path, synthetic.port) as collector:
         tickers = await all_live(collector)
-        synthetic.order("fault", kind="delay_acks", ms=500)
+        late = {"kind": "delay_acks", "ms": 2_000}
+        synthetic.order("fault", **late)
         synthetic.order("fault", kind="drop_frame")
         await collector.until(lambda: "gap" in collector.marks(), "the gap is marked")
-        await asyncio.sleep(0.2)  # the request for snapshots is on its way, and is late
+        await collector.until(
+            lambda: synthetic.order("fault", **late)["commands_waiting"],
+            "the request for snapshots is on its way, and is late",
+        )
         synthetic.order("fault", kind="end_subscription", code=25)
         await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
         assert collector.stop() == 0
@@ -271,7 +275,7 @@ async def test_a_second_collector_on_the_same_data_folder_is_refused(tmp_path, s
     with running_collector(tmp_path, synthetic.port) as collector:
         await collector.until(lambda: live_tickers(collector), "live books")
         second = start_collector(tmp_path, synthetic.port)
-        _, error = second.communicate(timeout=30)
+        _, error = second.communicate(timeout=PATIENCE)
         assert second.returncode == 2
         assert error.strip().endswith("another collector writes its table of books")
         assert len(error.strip().splitlines()) == 1

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.local_exchange import LocalExchange
 from support.local_orders import ORDERS, answer, order, two_markets
+from support.patience import PATIENCE
 from support.subaccounts import BELOW, BETWEEN_SHARDS, KEYS, SHARDS, a_key, money, moved, opened
 from websockets.exceptions import InvalidStatus
 
@@ -157,7 +158,7 @@ class TestKeys:
 async def _streams(exchange: LocalExchange, key: Credentials) -> bool:
     """Whether a WebSocket opens with this key; else the scope is what is wrong."""
     try:
-        async with asyncio.timeout(10), exchange.stream(key):
+        async with asyncio.timeout(PATIENCE), exchange.stream(key):
             return True
     except InvalidStatus as refusal:
         return refusal.response.status_code != 403

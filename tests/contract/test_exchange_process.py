@@ -13,6 +13,7 @@ from support.exchange import (
     running_exchange,
     start,
 )
+from support.patience import PATIENCE
 
 from ipc.clock import MarketClock
 from processes.adapters.kalshi.auth.credentials import admin_token_path
@@ -42,7 +43,10 @@ class TestLife:
     def test_it_ends_at_once_where_nobody_would_come(self, tmp_path, data):
         mixed = {"KALSHI_DATA_ENVIRONMENT": data, "KALSHI_ALLOW_MIXED_ENVIRONMENTS": "true"}
         process = start(tmp_path, KALSHI_TRADING_ENVIRONMENT="demo", **mixed)
-        assert process.communicate(timeout=20) == ("exchange not_needed environment=demo\n", "")
+        assert process.communicate(timeout=PATIENCE) == (
+            "exchange not_needed environment=demo\n",
+            "",
+        )
         assert process.returncode == 0
         assert not (tmp_path / "exchange").exists()
 
@@ -50,7 +54,7 @@ class TestLife:
 def fails(tmp_path: Path, **environ: str) -> str:
     """The one line of an exchange that refuses to start."""
     process = start(tmp_path, **environ)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert out == ""
     assert err.startswith("exchange: ")

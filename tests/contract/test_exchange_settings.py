@@ -7,6 +7,7 @@ import re
 
 import pytest
 from support.exchange import running_exchange, start
+from support.patience import PATIENCE
 
 
 def test_accounts_money_tier_and_shards_are_as_set(tmp_path):
@@ -106,7 +107,7 @@ def test_the_same_start_and_seed_are_the_same_books(tmp_path):
 )
 def test_what_cannot_be_used_is_named(tmp_path, variable, value, allowed):
     process = start(tmp_path, **{variable: value})
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert err.startswith(f"exchange: {variable}=")
     assert allowed in err

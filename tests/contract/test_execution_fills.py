@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.execution_rig import executing
+from support.execution_rig import SOON, executing
 from support.execution_world import OTHER
 from support.orders import TICKER, intent
 
@@ -217,7 +217,7 @@ async def test_a_fill_of_the_time_without_a_channel_is_found(tmp_path):
 async def test_a_market_that_closes_and_settles_pays_once(tmp_path):
     """What rests ends with the market, what is held is paid, and it is not traded any more."""
     running = {"speed": "1.0", "changes": 20}
-    async with executing(tmp_path, exchange=running, RL_RECONCILE_S="0.5") as rig:
+    async with executing(tmp_path, exchange=running, RL_RECONCILE_S=SOON) as rig:
         await rig.known()
         await filled(rig, "i1", yes_price_e4=5_000)
         await rig.holds(1_000)

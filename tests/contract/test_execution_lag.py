@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.execution_rig import executing
+from support.execution_rig import SOON, executing
 from support.orders import intent
 
 from ipc.messages import ActorOrder, OrderStatus
@@ -16,7 +16,7 @@ LAGS = {"RL_EXCHANGE_ORDERS_LAG_MS": "800", "RL_EXCHANGE_POSITIONS_LAG_MS": "190
 
 def lagging(data_dir, **more):
     """Execution with its own waits, reconciling all the time."""
-    facts = {"exchange": LAGS, "settle_ns": SETTLE_NS, "RL_RECONCILE_S": "0.5"}
+    facts = {"exchange": LAGS, "settle_ns": SETTLE_NS, "RL_RECONCILE_S": SOON}
     return executing(data_dir, **facts, **more)
 
 

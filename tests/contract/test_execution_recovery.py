@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from support.exchange import running_exchange
-from support.execution_rig import executing
+from support.execution_rig import SOON, executing
 from support.execution_world import OTHER
 from support.orders import TICKER, intent
 
@@ -238,7 +240,7 @@ async def test_without_the_private_channel_nothing_is_traded_until_reconciled(tm
 
 async def test_a_read_that_outlives_its_connection_ends_nothing(tmp_path):
     """Reconnecting renews the keys of requests, it does not take requests under way with it."""
-    async with executing(tmp_path, RL_RECONCILE_S="0.5") as rig:
+    async with executing(tmp_path, RL_RECONCILE_S=SOON) as rig:
         await rig.known()
         with rig.between.holding("GET", "/positions"):
             seen = len(positions(rig))
@@ -251,7 +253,7 @@ async def test_a_read_that_outlives_its_connection_ends_nothing(tmp_path):
 
 
 async def test_after_the_exchange_has_died_and_forgotten_execution_goes_on(tmp_path):
-    async with executing(tmp_path, starts=False, RL_RECONCILE_S="0.5") as rig:
+    async with executing(tmp_path, starts=False, RL_RECONCILE_S=SOON) as rig:
         rig.is_direct = True
         rig.start()
         await rig.known()
@@ -274,7 +276,7 @@ async def test_after_the_exchange_has_died_and_forgotten_execution_goes_on(tmp_p
 
 
 async def test_no_account_is_known_while_the_exchange_does_not_answer(tmp_path):
-    async with executing(tmp_path, RL_RECONCILE_S="0.5") as rig:
+    async with executing(tmp_path, RL_RECONCILE_S=SOON) as rig:
         await rig.known()
         rig.exchange.order("fault", kind="error_next", method="GET", status=503, calls=100_000)
         await rig.unknown()
@@ -304,6 +306,24 @@ async def test_a_balance_that_cannot_be_read_is_not_told(tmp_path):
 
 def _counts(message, name):
     return isinstance(message, ProcessStats) and message.counters.get(name)
+
+
+# A stop
+
+
+async def test_a_stop_ends_it_though_there_is_news_in_that_very_moment(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        drop = rig.service._gateway.drop
+
+        async def dropped():
+            await drop()
+            rig.service._news.set()  # the last that happens before everything is cancelled
+
+        rig.service._gateway.drop = dropped
+        stopping = asyncio.create_task(rig.stop())
+        done, _ = await asyncio.wait([stopping], timeout=30)
+        assert done == {stopping}, [task.get_coro() for task in asyncio.all_tasks()]
 
 
 # The journal

@@ -13,6 +13,7 @@ from support.actor_rig import Rig, acting
 from support.fake_collector import MARKET, MS, FakeCollector
 from support.made_models import BUYS_YES, HOLDS, make_model
 from support.model_builders import NOON_NS
+from support.patience import PATIENCE
 
 from ipc import account_table as a
 from ipc import book as b
@@ -32,7 +33,6 @@ from processes.inference.service import COUNTS
 
 FOLLOWS = {"RL_ACTOR_STRATEGY": "registry"}
 STEP_MS = 250
-PATIENCE = 8.0  # seconds: a switch that has not come by then does not come
 
 
 class Market:

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import pytest
 from support.exchange import REST, Exchange, running_exchange
+from support.patience import PATIENCE
 
 SDK = "kalshi_python_sync==3.34.0"
 SESSION = Path(__file__).resolve().parents[1] / "support" / "sdk_session.py"
@@ -25,8 +26,6 @@ PLACES = (
     ".pyenv/versions/3.13*/bin/python3.13",
     ".local/share/uv/python/cpython-3.13*/bin/python3.13",
 )
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def without(reason: str) -> NoReturn:
@@ -82,7 +81,7 @@ def test_the_sdk_trades(sdk: str, exchange: Exchange, account: int) -> None:
         [sdk, str(SESSION), f"{exchange.url}{REST}", str(file), str(account)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

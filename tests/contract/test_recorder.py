@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zmq.asyncio
 from support.journals import START_NS, CollectorJournal, FramedJournal, expected, started
+from support.patience import PATIENCE
 from support.postgres import Database, PostgresServer
 from support.recorder_process import RecorderProcess, eventually
 
@@ -218,7 +219,7 @@ async def test_the_doorbell_wakes_it_and_its_counters_are_published(
     journal = FramedJournal(tmp_path / "data", "inference", "i1")
     recorder.start()
     journal.tick()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not bell.send(Doorbell(stream=journal.stream)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         counters: dict[str, int] = {}

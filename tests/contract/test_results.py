@@ -257,6 +257,13 @@ async def the_market(collector: RunningCollector) -> str:
     return str((await collector.until(lambda: listed(collector), "a market is followed"))[0])
 
 
+def listens(exchange: Exchange) -> bool:
+    """Whether somebody is told what happens to markets."""
+    connected = exchange.admin("connections")
+    heard = {s["channel"] for c in connected for s in c["subscriptions"]}
+    return "market_lifecycle_v2" in heard
+
+
 async def soon(check: Callable[[], bool], what: str) -> None:
     await asyncio.to_thread(eventually, check, what)
 
@@ -293,8 +300,7 @@ async def test_a_market_that_is_determined_while_collected_has_its_value(
 ) -> None:
     with collect() as collector:
         ticker = await the_market(collector)
-        await collector.until(lambda: "connected" in collector.marks(), "it listens")
-        await asyncio.sleep(0.5)
+        await collector.until(lambda: listens(exchange), "it listens")
         exchange.order("close_market", ticker=ticker)
         row = await until_recorded(database, exchange, ticker)
         assert row["determined_ms"] > 0, "it was heard, not asked for"
@@ -327,8 +333,7 @@ async def test_a_market_of_an_earlier_run_is_heard_when_it_is_determined_later(
         assert collector.stop() == 0
     await soon(lambda: ended(database) == 1, "its session is recorded")
     with collect(RL_MARKET_MODE="config", RL_MARKET_TICKERS="KXNONE-1") as following:
-        await following.until(lambda: "connected" in following.marks(), "it listens")
-        await asyncio.sleep(1)
+        await following.until(lambda: listens(exchange), "it listens")
         exchange.order("close_market", ticker=ticker)
         row = await until_recorded(database, exchange, ticker)
         assert row["determined_ms"] > 0, "it was heard, not asked for"

@@ -9,6 +9,7 @@ from support.actor_rig import Rig, acting
 from support.broadcaster import broadcasting
 from support.fake_collector import MARKET, FakeCollector
 from support.made_models import BUYS_YES, HOLDS, make_model
+from support.patience import PATIENCE
 from support.ws_client import WsClient, connected
 
 from ipc import book as b
@@ -20,7 +21,6 @@ from processes.inference.decide import BATCH
 
 FOLLOWS = {"RL_ACTOR_STRATEGY": "registry"}
 STEP_MS = 250
-PATIENCE = 8.0  # seconds: what has not come by then does not come
 
 
 async def tick(rig: Rig, collector: FakeCollector, number: int) -> int:

@@ -15,6 +15,7 @@ from support.client_tour import CALLS, tour_of_client
 from support.exchange_tour import FRAMES, tour
 from support.local_exchange import LocalExchange, keys
 from support.local_orders import TICKER, order, two_markets
+from support.patience import PATIENCE
 from support.specs import Specifications, needs_specs, specifications
 from support.subaccounts import opened
 
@@ -114,7 +115,7 @@ async def test_acknowledgements_out_of_order_are_documented(
         for number, channel in enumerate(("trade", "fill", "trade"), 1):
             command = {"id": number, "cmd": "subscribe", "params": {"channels": [channel]}}
             await stream.say(command)
-        frames = [await asyncio.wait_for(stream.next(), 20) for _ in range(3)]
+        frames = [await asyncio.wait_for(stream.next(), PATIENCE) for _ in range(3)]
     assert {f["id"] for f in frames} == {1, 2, 3}
 
 

@@ -13,6 +13,7 @@ import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.patience import PATIENCE
 from support.scripted_exchange import Peer, scripted_exchange
 
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
@@ -26,7 +27,6 @@ FRAMES = 150_000
 SMALLEST = 40  # bytes of a frame, at least
 QUEUE = 512  # frames
 BATCH = 64  # frames taken at once
-BOUND_S = 60
 
 
 def _certificate(folder: Path) -> ssl.SSLContext:
@@ -70,7 +70,7 @@ async def _taken(tls: ssl.SSLContext | None) -> tuple[list[int | None], int]:
         await socket.send(b'{"id": 1, "cmd": "any"}')
         ids: list[int | None] = []
         most = 0
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(PATIENCE):
             while len(ids) < FRAMES:
                 batch = [frame for frame, _ in await socket.recv_many(BATCH)]
                 ids += [frame.id for frame in batch if isinstance(frame, Ok)]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.exchange import Stream
 from support.local_exchange import LocalExchange
+from support.patience import PATIENCE
 from support.recordings import needs_wire, wire_folder
 from support.wire_recordings import Recording, differences, error_code, load
 from support.wire_state import balance_e6, prepare, prepare_market, rows_in
@@ -36,7 +37,6 @@ def markets_in(body: Any) -> dict[str, dict[str, Any]]:
 
 
 MARKETS = {ticker: row for call in CALLS for ticker, row in markets_in(call.body).items()}
-WAIT_S = 20
 
 Row = tuple[str, str, str, bool]
 
@@ -143,7 +143,7 @@ async def answer_to(
     """Our next frame of the recorded one's type."""
     cause(exchange, ticker, frame, yes_scale=yes_scale)
     while True:
-        ours = await asyncio.wait_for(stream.next(), WAIT_S)
+        ours = await asyncio.wait_for(stream.next(), PATIENCE)
         if ours["type"] == frame["type"]:
             return ours
 

@@ -16,7 +16,7 @@ import pytest
 from support.stack import ACTORS, Stack, eventually
 from websockets.exceptions import WebSocketException
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stack
 
 PROGRAMS = (*ACTORS, "postgres")
 TABLES = (

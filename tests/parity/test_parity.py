@@ -14,11 +14,14 @@ import asyncpg
 import numpy as np
 import pytest
 from support.made_models import BUYS_YES, QUOTES, make_model
+from support.patience import PATIENCE
 from support.stack import CHECKOUT, ROOT, Stack, eventually
 
 from models.observation.builder import OBSERVATION_V2
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1_800)]
+
+LONG = 600.0  # seconds for much to be decided, or compiled, on a slow machine
 
 SEEN = "select count(*) from rl_actions where observation_hash <> ''"
 FILLS = "select count(*) from rl_fills"
@@ -57,7 +60,7 @@ def parity(stack: Stack, session: str, checkout: Path = ROOT) -> subprocess.Comp
         env=stack.environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
         check=False,
     )
 
@@ -70,9 +73,9 @@ def test_every_decision_of_a_live_session_is_rebuilt(
     trading: Callable[..., Stack], strategy: str, wanted: int
 ) -> None:
     stack = trading(RL_ACTOR_STRATEGY=strategy)
-    eventually(lambda: ask(stack, SEEN) >= wanted, f"{wanted} decisions are recorded", 120)
+    eventually(lambda: ask(stack, SEEN) >= wanted, f"{wanted} decisions are recorded", LONG)
     if strategy.startswith("baseline:"):
-        assert ask(stack, FILLS) > 0, "nothing was traded: the account never changed"
+        eventually(lambda: ask(stack, FILLS), "something is traded: the account changes", LONG)
     done = parity(stack, str(ask(stack, SESSION)))
     print(done.stdout)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
@@ -93,7 +96,7 @@ def registry(stack: Stack, *command: str) -> None:
         env=stack.environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -107,7 +110,7 @@ def test_models_that_take_turns_in_a_session_are_rebuilt(trading: Callable[..., 
 
     def wait(model: str, shadow: bool, wanted: int = 200) -> None:
         mine = f"{logits} and model = 'onnx:{model}' and shadow = {shadow}"
-        eventually(lambda: ask(stack, mine) >= wanted, f"{model} decides, shadow {shadow}", 90)
+        eventually(lambda: ask(stack, mine) >= wanted, f"{model} decides, shadow {shadow}", LONG)
 
     wait("default", shadow=False)
     registry(stack, "shadow", "buys")
@@ -137,14 +140,23 @@ def seen(stack: Stack) -> dict[str, np.ndarray]:
     return dict(zip(OBSERVATION_V2.names, floats.T, strict=True))
 
 
+def saw_every_place(stack: Stack) -> bool:
+    """Whether decisions saw no order, one of unknown place, many places, nobody ahead."""
+    saw = seen(stack)
+    rests, known = saw["has_bid"] + saw["has_ask"] > 0, saw["queue_known"] == 1
+    assert not (known & ~rests).any()
+    counts = [int(n.sum()) for n in (rests, known, saw["queue_ahead"] > 0, rests & ~known)]
+    print("rests, known, somebody ahead, not known:", counts)
+    return min(counts) > 0 and len(np.unique(saw["queue_ahead"])) > 10
+
+
 def another_formula(folder: Path) -> Path:
     """A checkout whose `queue_ahead` is another under the same schema hash."""
     folder.mkdir()
     for name in CHECKOUT:
         if name != "models":
             (folder / name).symlink_to(ROOT / name)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "models", folder / "models", ignore=ignored)
+    shutil.copytree(ROOT / "models", folder / "models")  # with the kernels that stay as they are
     source = folder / "models" / "observation" / "v2.py"
     was = source.read_text()
     assert was.count("_signed_log(ahead_e2 / 100.0)") == 1
@@ -157,15 +169,9 @@ def test_decisions_that_saw_their_place_in_the_queue_are_rebuilt(
 ) -> None:
     make_model(tmp_path / "stack" / "data", "quotes", QUOTES, schema="OBSERVATION_V2")
     stack = trading(RL_ACTOR_STRATEGY="onnx:quotes")
-    eventually(lambda: ask(stack, SEEN) >= 500, "500 decisions are recorded", 120)
-    assert ask(stack, FILLS) > 0
-    saw = seen(stack)
-    rests, known = saw["has_bid"] + saw["has_ask"] > 0, saw["queue_known"] == 1
-    assert not (known & ~rests).any()
-    counts = [int(n.sum()) for n in (rests, known, saw["queue_ahead"] > 0, rests & ~known)]
-    print("rests, known, somebody ahead, not known:", counts)
-    assert min(counts) > 0
-    assert len(np.unique(saw["queue_ahead"])) > 10
+    eventually(lambda: ask(stack, SEEN) >= 500, "500 decisions are recorded", LONG)
+    eventually(lambda: ask(stack, FILLS), "something is traded", LONG)
+    eventually(lambda: saw_every_place(stack), "every kind of place in the queue is seen", LONG)
     done = parity(stack, str(ask(stack, SESSION)))
     print(done.stdout)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

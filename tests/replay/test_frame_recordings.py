@@ -37,7 +37,7 @@ from ipc.units import format_count, format_price
 from processes.adapters.kalshi.schemas.frames import Channel, decode_frame
 from processes.adapters.kalshi.stream.subscriptions import Gap, Subscriptions
 
-pytestmark = [needs_recordings, pytest.mark.timeout(300)]
+pytestmark = needs_recordings
 
 PICKS = 40  # past books that are compared
 INJECTING_S = 4  # about so long a replay with faults lasts

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 from support.recordings import needs_recordings, recordings_folder
 from support.stack import Stack, eventually
 from websockets.exceptions import WebSocketException
@@ -22,7 +23,7 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.runtime.config import load_settings
 
-pytestmark = [pytest.mark.stack, needs_recordings, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, needs_recordings]
 
 KINDS = {
     *("connection", "orderbook_snapshot", "session", "stats"),
@@ -129,7 +130,7 @@ async def agreement(stack: Stack, watcher: Watcher) -> View:
     settings = load_settings(stack.environ)
     signer = Signer(load_credentials(settings))
     async with KalshiTradingClient.at(target_of(settings), signer, RateBudget()) as client:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 shown = watcher.view()
                 asked = await exchange_view(client, set(shown["cash_e6"]))

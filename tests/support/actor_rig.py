@@ -17,6 +17,7 @@ import msgspec
 import zmq.asyncio
 from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeCollector
 from support.model_builders import NOON_NS
+from support.patience import PATIENCE
 
 from ipc import account_table as a
 from ipc import shared_file
@@ -52,7 +53,6 @@ __all__ = [
 
 STREAM = "20260805T160000-00000a11"
 BUYS = {"RL_ACTOR_STRATEGY": "baseline:join_best"}  # flat, it buys at every tick
-PATIENCE = 8.0  # seconds: a wait that is not fulfilled by then has failed
 LOOK = 0.002  # seconds between looks at what only a look can tell
 KNOCK = "knock"  # topic of messages that are of no process
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from support.fake_collector import FakeCollector
+from support.patience import PATIENCE
 
 from ipc.messages import Message, Trigger, decode, encode
 from ipc.sockets import Publisher
@@ -21,7 +22,6 @@ from ipc.sockets import Publisher
 __all__ = ["CollectorProcess", "collecting"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 10.0  # seconds for an answer; the first one waits for an interpreter to start
 READY = "ready"
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import msgspec
 import websockets
+from support.leftovers import end
+from support.patience import PATIENCE
 from support.specs import as_documented, documented
 from support.stack import EARLY
 
@@ -70,7 +72,7 @@ class Stream:
 
     async def next(self) -> dict[str, Any]:
         """The next frame."""
-        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 20))
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), PATIENCE))
         self.frames.append(frame)
         self._kinds[frame["type"]] += 1
         seen = self._kinds[frame["type"]]
@@ -99,7 +101,7 @@ class Exchange:
         self.credentials = [
             Credentials.from_pem(a.api_key_id, a.private_key_pem.encode()) for a in accounts
         ]
-        self.http = httpx.Client(timeout=10)
+        self.http = httpx.Client(timeout=PATIENCE)
         token = admin_token_path(data_dir).read_text().strip()
         self.admin_headers = {"Authorization": f"Bearer {token}"}
 
@@ -161,8 +163,7 @@ def running_exchange(data_dir: Path, **environ: str) -> Iterator[Exchange]:
         with exchange.http:
             yield exchange
     finally:
-        process.terminate()
-        process.communicate(timeout=10)
+        end(process)
 
 
 def start(data_dir: Path, **environ: str) -> subprocess.Popen[str]:

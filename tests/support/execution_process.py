@@ -8,12 +8,13 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from support.actor_rig import remove_tables
 from support.between import standing_between
 from support.execution_world import World, idle_exchange
+from support.patience import PATIENCE
 
 from ipc.account_table import AccountTable
 from ipc.shared_file import LayoutError, shared_path
@@ -21,7 +22,6 @@ from ipc.shared_file import LayoutError, shared_path
 __all__ = ["ProcessWorld", "running_execution"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0  # seconds
 
 
 class ProcessWorld(World):
@@ -65,8 +65,14 @@ class ProcessWorld(World):
         """Signal this life and wait for its end -> the exit code."""
         process, self.process = self.process, None
         assert process is not None
-        process.send_signal(signum)
-        await asyncio.wait_for(process.communicate(), PATIENCE)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            process.send_signal(signum)
+        try:
+            await asyncio.wait_for(process.communicate(), PATIENCE)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
         assert process.returncode is not None
         return process.returncode
 
@@ -81,6 +87,8 @@ async def running_execution(data_dir: Path) -> AsyncIterator[ProcessWorld]:
                 await world.start()
                 yield world
             finally:
-                if world.process is not None:
-                    await world.end()
-                world.close()
+                try:
+                    if world.process is not None:
+                        await world.end()
+                finally:
+                    world.close()

@@ -23,8 +23,9 @@ from processes.execution import service
 from processes.execution.service import ExecutionService
 from processes.runtime.config import Settings, load_settings
 
-__all__ = ["Rig", "executing"]
+__all__ = ["SOON", "Rig", "executing"]
 
+SOON = "1"  # RL_RECONCILE_S: unanswered for three times as long, an exchange is not trusted
 SETTLE_NS = 50_000_000  # the local exchange's reads do not lag
 
 
@@ -118,5 +119,7 @@ async def executing(
                     rig.start()
                 yield rig
             finally:
-                await rig.stop()
-                rig.close()
+                try:
+                    await rig.stop()
+                finally:
+                    rig.close()

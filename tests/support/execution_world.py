@@ -19,6 +19,7 @@ import zmq.asyncio
 from support.between import Between
 from support.exchange import Exchange, market_frames, running_exchange, write_recording
 from support.orders import SESSION, TICKER
+from support.patience import PATIENCE
 
 from ipc import account_table as a
 from ipc.account_table import AccountRow, AccountTable
@@ -52,7 +53,6 @@ OTHER = "KXOTHER-1"
 START_MS = 1_786_399_275_000
 CASH_E6 = 100_000_000  # RL_ACTOR_MARKET_CASH
 EXCHANGE_CASH_E6 = 10_000_000_000
-PATIENCE = 30.0  # seconds: a wait that is not fulfilled by then has failed
 STILL = "0.001"  # speed of a replay that stands still for as long as a test takes
 COUNTERPARTY = 1
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from support.hammer_kernels import fresh_levels, hammer, read_without_check, whole
+from support.patience import PATIENCE
 
 from ipc import book as b
 from ipc import book_table, seqlock
@@ -34,7 +35,6 @@ TICKER, ROW, ROWS, SLOTS = "KXHAMMER", 0, 2, 1_280
 LEVELS = 20  # a leg of a whole book
 WRITES = 1_000  # of one call of the kernel
 PAUSES = 8  # spins between two writes: readers of the finest grid get their turn
-ANSWER_S = 60  # for an interpreter to start and to load its kernels
 
 
 class Count(IntEnum):
@@ -71,7 +71,7 @@ class _Child:
     def end(self) -> None:
         """Leave nothing behind."""
         self.process.kill()
-        self.process.communicate(timeout=ANSWER_S)
+        self.process.communicate(timeout=PATIENCE)
 
 
 class Writer(_Child):
@@ -110,7 +110,7 @@ class Reader(_Child):
     def finish(self) -> None:
         """Let it end by itself."""
         self.counts[Count.STOP] = 1
-        self.process.communicate(timeout=ANSWER_S)
+        self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0
 
 

@@ -16,6 +16,7 @@ import websockets
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from support.exchange import REST, WEBSOCKET, Stream
+from support.patience import PATIENCE
 from support.specs import documented
 
 from ipc.messages import Environment
@@ -82,7 +83,7 @@ class LocalExchange:
         self.app.middlewares.append(self._note)
         self._server = Server(self.app, "port", 0)
         self._admin = Server(admin_app(self.house, self._connections, TOKEN), "port", 0)
-        self.http = httpx.AsyncClient(timeout=10)
+        self.http = httpx.AsyncClient(timeout=PATIENCE)
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -17,6 +17,8 @@ from processes.adapters.postgres.location import embedded_dsn
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
 
+from .patience import PATIENCE
+
 __all__ = ["Database", "PostgresServer", "quiet"]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,10 +48,15 @@ class PostgresServer:
         asyncio.run(self._ready())
 
     def stop(self, signum: int = signal.SIGINT) -> None:
-        if self._process is not None:
-            self._process.send_signal(signum)
-            self._process.wait(30)
-            self._process = None
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.send_signal(signum)
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
 
     def kill(self) -> None:
         """-9 to the postmaster, as a crash."""
@@ -59,7 +66,7 @@ class PostgresServer:
         return embedded_dsn(self._data_dir, database)
 
     async def _ready(self) -> None:
-        connection = await connect_within(self.dsn("postgres"), 60)
+        connection = await connect_within(self.dsn("postgres"), PATIENCE)
         await connection.close()
 
     def create(self, template: str = TEMPLATE) -> Database:
@@ -70,7 +77,7 @@ class PostgresServer:
         return Database(self, name)
 
     async def _create(self, name: str, template: str) -> None:
-        connection = await connect_within(self.dsn("postgres"), 60)
+        connection = await connect_within(self.dsn("postgres"), PATIENCE)
         try:
             known = await connection.fetchval(
                 "select 1 from pg_database where datname = $1", TEMPLATE

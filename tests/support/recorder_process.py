@@ -6,16 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from support.patience import PATIENCE, eventually
 from support.postgres import ROOT, Database
 
 __all__ = ["RecorderProcess", "eventually"]
-
-BOUND_S = 30
 
 
 class RecorderProcess:
@@ -40,23 +36,15 @@ class RecorderProcess:
         """Signal, and wait for the end; -> exit code."""
         assert self._process is not None
         self._process.send_signal(signum)
-        code = self._process.wait(BOUND_S)
+        code = self._process.wait(PATIENCE)
         self._process = None
         return code
 
     def kill(self) -> None:
+        """Also one that is stopped, or has ended by itself."""
         if self._process is not None:
             self.send(signal.SIGKILL)
 
     @property
     def said(self) -> str:
         return self._log.read_text()
-
-
-def eventually(check: Callable[[], bool], what: str) -> None:
-    """Wait for the world to agree; bounded, never a figure."""
-    for _ in range(BOUND_S * 20):
-        if check():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"never happened: {what}")

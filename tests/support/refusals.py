@@ -7,25 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.leftovers import lives
+from support.patience import PATIENCE
 from support.stack import ROOT, Stack
 
-__all__ = ["line_of_program", "line_of_stack", "lives"]
+__all__ = ["line_of_program", "line_of_stack"]
 
-BOUND_S = 60
 OF_THE_STACK = {"stack.lock"}  # all that a refused stack may leave in its data folder
-
-
-def lives(folder: Path) -> list[str]:
-    """Programs that run with this folder in their environment, or below it."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "environ").read_bytes() + os.fsencode(os.readlink(process / "cwd"))
-            if os.fsencode(folder) in words and process.name != str(os.getpid()):
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:  # gone meanwhile, or another user's
-            continue
-    return found
 
 
 def line_of_stack(stack: Stack, *given: str) -> str:
@@ -34,7 +22,7 @@ def line_of_stack(stack: Stack, *given: str) -> str:
     said = [line for line in stack.said.splitlines() if " CRIT " not in line]  # supervisord's own
     assert len(said) == 1, stack.said
     assert said[0].startswith("stack: ")
-    assert lives(stack.folder) == []
+    assert lives(stack.folder) == {}
     if stack.data_dir.is_dir():
         assert {path.name for path in stack.data_dir.iterdir()} <= OF_THE_STACK | set(given)
     return said[0]
@@ -51,7 +39,7 @@ def line_of_program(process: str, data_dir: Path, **environ: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=BOUND_S,
+        timeout=PATIENCE,
     )
     assert done.returncode == 2, done.stdout
     *others, last = done.stdout.splitlines()

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from support.exchange import Exchange
+from support.leftovers import end
+from support.patience import PATIENCE
 
 from ipc import book as b
 from ipc.book_table import BookTable, SharedOrderbookState
@@ -25,7 +27,6 @@ from ipc.units import format_count, format_price
 __all__ = ["RunningCollector", "running_collector", "start_collector"]
 
 ROOT = Path(__file__).resolve().parents[2]
-BOUND_S = 30.0
 
 
 def start_collector(data_dir: Path, port: int, **environ: str) -> subprocess.Popen[str]:
@@ -73,7 +74,7 @@ class RunningCollector:
     async def until(self, check: Callable[[], Any], what: str) -> Any:
         """The first answer that is a row, or true; bounded."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + BOUND_S
+        deadline = loop.time() + PATIENCE
         while loop.time() < deadline:
             assert self.process.poll() is None, self.process.communicate()
             try:
@@ -95,7 +96,7 @@ class RunningCollector:
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
         self.process.send_signal(signum)
-        self.said, _ = self.process.communicate(timeout=BOUND_S)
+        self.said, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode
 
 
@@ -114,7 +115,5 @@ def running_collector(data_dir: Path, port: int, **environ: str) -> Iterator[Run
     try:
         yield RunningCollector(process, data_dir)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.communicate(timeout=BOUND_S)
+        end(process)
         remove_tables(data_dir)

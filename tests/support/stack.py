@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -28,17 +30,34 @@ from processes.adapters.kalshi.auth.credentials import admin_token_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
 
+from .leftovers import kill_all
+from .patience import PATIENCE, eventually
+
 __all__ = ["ACTORS", "EARLY", "Feed", "Stack", "eventually", "free_ports"]
 
 ROOT = Path(__file__).resolve().parents[2]
-BOUND_S = 60
 EARLY = "2026-08-03T12:01:00Z"  # synthetic windows have just opened, none of them ends soon
 CHECKOUT = ("ipc", "models", "processes", "migrations", "frontend", "supervisord.conf")
 DECIDED = ("policy", "policy hold", "masked")
 ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
 _GROUPS = dict.fromkeys(ACTORS, "rl")
-_SLICE = 200
-_PORTS = cycle(range(first := 11_000 + os.getpid() % 100 * _SLICE, first + _SLICE))
+_SLICES = range(11_000, 31_000, 200)  # below the system's own choices
+
+
+@cache
+def _own_slice() -> Iterator[int]:
+    """Ports that no other run probes: whoever holds the first of a slice has all of it."""
+    turn = os.getpid() % len(_SLICES)
+    for first in (*_SLICES[turn:], *_SLICES[:turn]):
+        guard = socket.socket()
+        try:
+            guard.bind(("127.0.0.1", first))
+        except OSError:  # another run has it
+            guard.close()
+            continue
+        atexit.register(guard.close)
+        return cycle(range(first + 1, first + _SLICES.step))
+    raise RuntimeError("every slice of ports is taken")
 
 
 def free_ports(number: int) -> list[int]:
@@ -46,24 +65,15 @@ def free_ports(number: int) -> list[int]:
 
     They are below the system's own choices, each process in a slice of its own.
     """
+    ports = _own_slice()
     found: list[int] = []
     while len(found) < number:
-        port = next(_PORTS)
+        port = next(ports)
         with socket.socket() as probe, suppress(OSError):  # somebody has it
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             found.append(port)
     return found
-
-
-def eventually(check: Callable[[], Any], what: str, bound_s: float = BOUND_S) -> Any:
-    """The first true answer; bounded, and never a figure."""
-    deadline = time.monotonic() + bound_s
-    while time.monotonic() < deadline:
-        if answer := check():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"never happened: {what}")
 
 
 class Feed:
@@ -73,12 +83,12 @@ class Feed:
         self._socket = socket
 
     def next(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._socket.recv(timeout=BOUND_S))
+        message: dict[str, Any] = json.loads(self._socket.recv(timeout=PATIENCE))
         return message
 
     def until(self, kind: str, fits: Callable[[dict[str, Any]], bool] = bool) -> dict[str, Any]:
         """The data of the next message of a type that fits."""
-        deadline = time.monotonic() + BOUND_S
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             message = self.next()
             if message["type"] == kind and fits(message["data"]):
@@ -146,9 +156,12 @@ class Stack:
     def wait(self) -> int:
         """The exit code of a stack that ends by itself."""
         assert self._process is not None
-        code = self._process.wait(BOUND_S)
-        self._process = None
-        return code
+        try:
+            return self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def stop(self, signum: int = signal.SIGINT) -> tuple[int, float]:
         """Signal supervisord -> (exit code, seconds until it was gone)."""
@@ -158,9 +171,12 @@ class Stack:
 
     def close(self) -> None:
         """Leave nothing behind, whatever state the test left it in."""
-        if self._process is not None:
-            self.stop(signal.SIGTERM)
-        remove_tables(self.data_dir)  # of programs that outlived a killed supervisord
+        try:
+            if self._process is not None:
+                self.stop(signal.SIGTERM)
+        finally:
+            kill_all(self.folder)
+            remove_tables(self.data_dir)
 
     def halt(self, program: str) -> None:
         """Stop one program, and only it, until `resume`."""
@@ -257,7 +273,7 @@ class Stack:
         token = admin_token_path(self.data_dir).read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
         asked = urllib.request.Request(self.admin + path, headers=headers)
-        with urllib.request.urlopen(asked, timeout=BOUND_S) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     async def fetch(self, query: str) -> list[Any]:

@@ -99,6 +99,7 @@ class CommandFaults:
     """WebSocket commands that are late, unheard, refused, or carried out in another order."""
 
     def __init__(self) -> None:
+        self.waiting = 0  # commands that came and are late
         self.clear()
 
     def clear(self) -> None:
@@ -126,6 +127,7 @@ class CommandFaults:
             "acks_halted": self.halted,
             "acks_shuffled": self.shuffled,
             "commands_refused": len(self._refused),
+            "commands_waiting": self.waiting,
         }
 
 

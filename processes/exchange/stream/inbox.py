@@ -40,13 +40,20 @@ class Inbox:
         if self._faults.halted:
             return
         if self._faults.delay_s:
-            await asyncio.sleep(self._faults.delay_s)
+            await self._be_late()
         if not self._faults.shuffled and not self._held:
             self._handle(data)
             return
         self._held.append(data)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(HOLD_S, self._release)
+
+    async def _be_late(self) -> None:
+        self._faults.waiting += 1
+        try:
+            await asyncio.sleep(self._faults.delay_s)
+        finally:
+            self._faults.waiting -= 1
 
     def _release(self) -> None:
         held, self._held, self._timer = self._held, [], None

@@ -58,7 +58,8 @@ def test_a_market_is_listed_in_the_journal_before_its_first_event(rig):
 
 async def test_a_burst_is_one_trigger_per_market_that_names_the_newest_state(rig):
     subscriber = Subscriber(rig.context, ["collector"], rig.data_dir, {}, ["trigger"])
-    await asyncio.sleep(0.2)  # the subscription travels
+    while not rig.publisher.is_asked_for("trigger"):  # noqa: ASYNC110  sockets tell nobody
+        await asyncio.sleep(0.002)
     rig.take(snapshot("A", *TWO_SIDES), snapshot("B", *TWO_SIDES))
     rig.take(*[delta("A", "yes", "0.4600", "1.00", seq=2 + i) for i in range(20)])
     assert rig.triggers.flush() == 2

@@ -8,6 +8,7 @@ import pytest
 from support.actor_rig import Logged
 from support.order_manager import ManagerRig
 from support.orders import FAR_NS, intent
+from support.patience import PATIENCE
 
 from ipc.messages import ActorOrder, OrderStatus
 from processes.adapters.kalshi.errors import OrderRejected, RateLimited
@@ -50,7 +51,7 @@ def standing(*answers: Exception | None) -> tuple[ManagerRig, Gateway, Exchange]
 
 async def done(gateway: Gateway) -> None:
     """Until no request is under way."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while gateway.running:  # noqa: ASYNC110  requests have no event
             await asyncio.sleep(0.005)
 
@@ -112,7 +113,7 @@ async def test_a_fault_that_is_no_answer_is_raised_to_whoever_watches() -> None:
     rig, gateway, _ = standing(ZeroDivisionError("a bug"))
     gateway.start(sending(rig))
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        await asyncio.wait_for(gateway.watch(), 20)
+        await asyncio.wait_for(gateway.watch(), PATIENCE)
     assert gateway.running == 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.order_manager import ManagerRig
 from support.orders import TICKER, intent
+from support.patience import PATIENCE, turns
 
 from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
@@ -93,10 +94,33 @@ async def test_an_order_of_unknown_place_is_asked_for_before_the_interval_is_ove
 
     queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, lambda _: asyncio.sleep(0))
     task = asyncio.create_task(queues.follow(read))
-    await asyncio.sleep(0.05)
+    await turns()
     assert not read_at.is_set()
     wanted.set()
-    await asyncio.wait_for(read_at.wait(), 10)
+    await asyncio.wait_for(read_at.wait(), PATIENCE)
     assert not wanted.is_set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_can_be_ended_in_the_moment_in_which_an_order_comes_to_rest() -> None:
+    """Python 3.11's `wait_for` would drop the cancellation, and a stop would wait for ever."""
+    rig, wanted = resting(TICKER), asyncio.Event()
+    waits = asyncio.Event()
+
+    async def read(names: list[str]) -> list[QueuePosition]:
+        return []
+
+    async def sleep(seconds: float) -> None:
+        waits.set()
+        await asyncio.sleep(0)
+
+    queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, sleep)
+    task = asyncio.create_task(queues.follow(read))
+    await waits.wait()
+    await turns()  # until it waits for an order
+    wanted.set()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=30)
+    task.cancel()
+    assert done == {task}

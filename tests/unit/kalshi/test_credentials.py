@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from support.patience import turns
 
+from processes.adapters.kalshi.auth import credentials
 from processes.adapters.kalshi.auth.credentials import (
     Account,
     Algorithm,
@@ -204,10 +206,11 @@ def test_each_environment_has_a_key_of_its_own(tmp_path: Path) -> None:
     assert (data.api_key_id, data.algorithm) == ("data", Algorithm.RSA)
 
 
-async def test_the_account_file_is_awaited(tmp_path: Path) -> None:
+async def test_the_account_file_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "POLL", 0)
     settings = settings_of(tmp_path)
     waiting = asyncio.create_task(wait_for_credentials(settings, asyncio.Event()))
-    await asyncio.sleep(0.1)
+    await turns()
     assert not waiting.done()
     write_accounts(tmp_path, account("late", Algorithm.ED25519))
     assert (await waiting).api_key_id == "late"

@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.patience import turns
 
 from ipc.clock import MarketClockWriter, RealClock
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth import environments
 from processes.adapters.kalshi.auth.environments import (
     Purpose,
     clock_of,
@@ -184,12 +186,15 @@ async def test_the_clock_is_real_outside_of_the_simulation() -> None:
     assert isinstance(await clock_of(settings_of(**DEMO), asyncio.Event()), RealClock)
 
 
-async def test_the_simulated_clock_is_awaited(tmp_path: Path) -> None:
+async def test_the_simulated_clock_is_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "POLL", 0)
     waiting = asyncio.create_task(clock_of(settings_of(RL_DATA_DIR=str(tmp_path)), asyncio.Event()))
-    await asyncio.sleep(0.05)
+    await turns()
     assert not waiting.done()
     writer = MarketClockWriter(clock_path(tmp_path))
-    await asyncio.sleep(0.05)
+    await turns()
     assert not waiting.done()  # the file is there, but nothing is announced
     writer.announce(1_785_930_336_512_000_000, 0)
     clock = await waiting
