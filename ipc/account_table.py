@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import SharedFile
+from ipc.shared_file import HEADER_WORDS, SharedFile
 
 __all__ = [
     "ACCOUNT_WORDS",
@@ -28,6 +28,7 @@ __all__ = [
     "AccountTable",
     "AccountTableWriter",
     "OpenOrder",
+    "file_bytes",
     "new_account",
     "put_orders",
     "row_of_words",
@@ -65,6 +66,7 @@ ACCOUNT_WORDS: Final = ORDERS + MAX_ORDERS * ORDER_WORDS
 _NAME_WORDS: Final = 16
 _MAX_TICKER: Final = 8 * _NAME_WORDS
 _ENTRY_WORDS: Final = ACCOUNT_WORDS + _NAME_WORDS
+ROWS: Final = 1024
 
 
 class OpenOrder(msgspec.Struct, frozen=True):
@@ -76,6 +78,11 @@ class OpenOrder(msgspec.Struct, frozen=True):
     remaining_e2: int
     created_ns: int
     ahead_e2: int = UNKNOWN_AHEAD
+
+
+def file_bytes(rows: int = ROWS) -> int:
+    """The size of a table's file."""
+    return 8 * (HEADER_WORDS + rows * _ENTRY_WORDS)
 
 
 def new_account(cash_e6: int) -> AccountRow:
@@ -195,7 +202,7 @@ class AccountTableWriter:
         file.raise_generation()
 
     @classmethod
-    def create(cls, path: Path, rows: int = 1024) -> AccountTableWriter:
+    def create(cls, path: Path, rows: int = ROWS) -> AccountTableWriter:
         """Become the one writer; nothing is known until it is written."""
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows,), rows * _ENTRY_WORDS))
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ipc import book as b
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
+from ipc.shared_file import HEADER_WORDS, LayoutError, SharedFile, WriterActiveError
 from ipc.units import PriceGrid
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SharedOrderbookState",
     "TableFullError",
     "WriterActiveError",
+    "file_bytes",
 ]
 
 MAGIC: Final = 0x4B414C424F4F4B53  # "KALBOOKS"
@@ -36,6 +37,15 @@ _MAX_TICKER: Final = 8 * (ENTRY_WORDS - _TICKER)
 
 class TableFullError(RuntimeError):
     """No row is free."""
+
+
+def file_bytes(rows: int, slots: int) -> int:
+    """The size of a table's file."""
+    return 8 * (HEADER_WORDS + _body_words(rows, slots))
+
+
+def _body_words(rows: int, slots: int) -> int:
+    return rows * (ENTRY_WORDS + 2 * b.row_words(slots))
 
 
 class _Areas:
@@ -179,8 +189,7 @@ class BookTableWriter:
     @classmethod
     def create(cls, path: Path, rows: int = 256, slots: int = 1280) -> BookTableWriter:
         """Become the one writer; see `SharedFile.create` for what is refused."""
-        body = rows * (ENTRY_WORDS + 2 * b.row_words(slots))
-        return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows, slots), body))
+        return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows, slots), _body_words(rows, slots)))
 
     def _take_over(self) -> None:
         """Never trust what a dead writer left: no names, all STALE, and only then a new life."""

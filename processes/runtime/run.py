@@ -5,6 +5,7 @@ Exit codes: 0 stopped as asked, 2 a setting or file cannot be used (one line say
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import ctypes
 import os
@@ -18,9 +19,18 @@ import uvloop
 from ipc.shared_file import LayoutError
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["EXIT_CONFIG", "Stopped", "die_with_parent", "run", "unless_stopped"]
+__all__ = [
+    "EXIT_CONFIG",
+    "PARENT_VARIABLE",
+    "Stopped",
+    "die_with_parent",
+    "run",
+    "take_no_arguments",
+    "unless_stopped",
+]
 
 EXIT_CONFIG: Final = 2
+PARENT_VARIABLE: Final = "STACK_PID"  # set for the programs of a stack by their supervisord
 _PR_SET_PDEATHSIG: Final = 1
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
@@ -31,13 +41,29 @@ class Stopped(Exception):
 
 
 def die_with_parent(signum: int = signal.SIGTERM) -> None:
-    """Ask the kernel for a signal when the parent dies: supervisord may be killed with -9."""
-    if sys.platform == "linux":
+    """Ask the kernel for a signal when supervisord dies, which may be killed with -9.
+
+    A program that a person started outlives the shell it was started from.
+    """
+    parent = os.environ.get(PARENT_VARIABLE)
+    if sys.platform == "linux" and parent == str(os.getppid()):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+
+
+def take_no_arguments() -> None:
+    """Everything is set by the environment: `--help` says so and starts nothing."""
+    module = sys.modules["__main__"]
+    name = module.__spec__.name.removesuffix(".__main__") if module.__spec__ else sys.argv[0]
+    argparse.ArgumentParser(
+        prog=f"python -m {name}",
+        description=(module.__doc__ or "").partition("\n\n")[0],
+        epilog="There are no arguments: settings are variables of the environment, .env.example.",
+    ).parse_args()
 
 
 def run(name: str, main: Main) -> NoReturn:
     """Run a process until SIGTERM or SIGINT; never returns."""
+    take_no_arguments()
     die_with_parent()
     try:
         settings = load_settings(os.environ)

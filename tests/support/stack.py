@@ -26,6 +26,7 @@ from websockets.sync.client import ClientConnection, connect
 from ipc.shared_file import shared_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
+from processes.runtime.preflight import control_socket
 
 __all__ = ["ACTORS", "EARLY", "Feed", "Stack", "eventually", "free_ports"]
 
@@ -112,7 +113,7 @@ class Stack:
 
     def start(self) -> None:
         """From a foreign directory, as a user may."""
-        (self.folder / "var").mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for name in CHECKOUT:
             link = self.folder / name
             if not link.exists():
@@ -172,8 +173,7 @@ class Stack:
 
     def _ask(self, what: str, program: str) -> Any:
         """supervisord's answer to a question about one program."""
-        address = f"unix://{self.folder}/var/supervisor.sock"
-        transport = SupervisorTransport("", "", address)
+        transport = SupervisorTransport("", "", f"unix://{control_socket(self.data_dir)}")
         proxy = ServerProxy("http://127.0.0.1", transport=transport)
         try:
             call = getattr(proxy.supervisor, what)

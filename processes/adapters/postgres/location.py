@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from processes.runtime.config import Settings
 
-__all__ = ["dsn_of", "pg_folder", "shown_dsn", "socket_folder"]
+__all__ = ["dsn_of", "is_embedded", "pg_folder", "shown_dsn", "socket_folder"]
 
 _MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
@@ -36,6 +36,11 @@ def dsn_of(settings: Settings) -> str:
     if settings.database_url:
         return settings.database_url
     return f"postgresql://postgres@/postgres?host={quote(str(socket_folder(settings.data_dir)))}"
+
+
+def is_embedded() -> bool:
+    """Whether it is the embedded server that this process's environment leads to."""
+    return not os.environ.get("DATABASE_URL", "").strip()
 
 
 def shown_dsn(dsn: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,10 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from processes.adapters.postgres.location import pg_folder, socket_folder
-from processes.adapters.postgres.unprivileged import leave_root
+from processes.adapters.postgres.unprivileged import take_account
 from processes.runtime.config import ConfigError, load_settings
 from processes.runtime.log import Log, StdoutLog
-from processes.runtime.run import EXIT_CONFIG, die_with_parent
+from processes.runtime.run import EXIT_CONFIG, die_with_parent, take_no_arguments
 
 __all__ = ["binaries", "main", "serve"]
 
@@ -30,7 +31,11 @@ WHEELS: Final = (
 )
 DATA: Final = "data18"  # of this major version
 LOG_BYTES: Final = 10 << 20
-OLD_SERVER_PATIENCE: Final = 10.0  # seconds
+OLD_SERVER_PATIENCE: Final = 30.0  # seconds: its last checkpoint may be long
+_INT: Final = 0xFFFF_FFFF  # keys are written with a sign here and without one there
+# In the data folder: /dev/shm may be small, and what lies there is seldom used.
+_SHARED_MEMORY: Final = "dynamic_shared_memory_type=mmap"
+_COMPLAINT: Final = re.compile(r"(?:FATAL|PANIC|ERROR|initdb: error|error):\s*(.+)")
 
 
 def binaries() -> Path:
@@ -49,18 +54,17 @@ def serve(data_dir: Path, log: Log) -> NoReturn:
     """Become the server of a data folder; makes the cluster on the first start."""
     base, sock = pg_folder(data_dir), socket_folder(data_dir)
     _make_folders(data_dir, base, sock)
-    bin_dir = binaries()
-    if os.geteuid() == 0:
-        bin_dir = leave_root(bin_dir, (base, sock))
+    bin_dir, data, log_file = binaries(), base / DATA, base / "postgres.log"
+    take_account(bin_dir, base, (data, log_file, *sock.glob(".s.PGSQL.*")))
     die_with_parent(signal.SIGINT)  # here: a change of user clears it. SIGINT: fast shutdown
-    data = base / DATA
     if not data.exists():
         _init(bin_dir, data)
-    asyncio.run(_wait_for_predecessor(data / "postmaster.pid"))
-    log("starting", data=data, log=base / "postgres.log")
-    _redirect(base / "postgres.log")
+    asyncio.run(_wait_for_predecessor(data, sock))
+    log("starting", data=data, log=log_file)
+    _redirect(log_file)
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
-    os.execv(program, [program, "-D", str(data), "-k", str(sock), "-c", "listen_addresses="])
+    options = ("-c", "listen_addresses=", "-c", _SHARED_MEMORY)
+    os.execv(program, [program, "-D", str(data), "-k", str(sock), *options])
 
 
 def _make_folders(data_dir: Path, *folders: Path) -> None:
@@ -79,10 +83,12 @@ def _init(bin_dir: Path, data: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     options = ["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-instructions"]
     initdb = subprocess.Popen(
-        [str(bin_dir / "initdb"), "-D", str(fresh), *options],
+        [str(bin_dir / "initdb"), "-D", str(fresh), *options, "--set", _SHARED_MEMORY],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C"},  # its reason is looked for by its words
         process_group=0,
     )
     try:
@@ -93,37 +99,81 @@ def _init(bin_dir: Path, data: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     if initdb.returncode:
-        raise ConfigError(f"{data} cannot be made: {complaint.strip().splitlines()[-1:]}")
+        raise ConfigError(
+            f"the database in {data} cannot be made: {_reason(complaint, initdb.returncode)}; "
+            "remove that cause, or set DATABASE_URL to a PostgreSQL of your own"
+        )
     fresh.rename(data)
 
 
-async def _wait_for_predecessor(pid_file: Path) -> None:
-    """Let an orphaned server end; forget a pid that now belongs to another program."""
+def _reason(complaint: str, code: int) -> str:
+    """initdb's first error; what follows it is the tidying up."""
+    lines = complaint.strip().splitlines()
+    errors = [found[1] for line in lines if (found := _COMPLAINT.search(line))]
+    return next(iter([*errors, *lines]), f"initdb ended with {code} and said nothing")
+
+
+async def _wait_for_predecessor(data: Path, sock: Path) -> None:
+    """Let an orphaned server of this folder end; `ConfigError` for one that does not.
+
+    Its lock files name a pid that may by now be any program's, another stack's server included:
+    postgres itself would refuse to start for it.
+    """
+    pid_file = data / "postmaster.pid"
     loop = asyncio.get_running_loop()
     deadline = loop.time() + OLD_SERVER_PATIENCE
-    while (pid := _pid_in(pid_file)) and loop.time() < deadline:
-        name = _program_of(pid)
-        if name is None:
-            return  # dead: postgres itself checks and cleans
-        if name != "postgres":
-            pid_file.unlink(missing_ok=True)
-            return
+    while (pid := _pid_in(pid_file)) and (_serves(pid, data) or _has_children(pid_file)):
+        if loop.time() > deadline:
+            raise ConfigError(
+                f"an earlier PostgreSQL (pid {pid}) still uses {data}; "
+                "stop it and its children, then start again"
+            )
         await asyncio.sleep(0.05)
+    for lock in (pid_file, *sock.glob(".s.PGSQL.*.lock")):
+        pid = _pid_in(lock)
+        if pid and pid != os.getpid() and Path(f"/proc/{pid}").exists():
+            lock.unlink(missing_ok=True)  # one whose pid is nobody's postgres removes itself
 
 
-def _pid_in(pid_file: Path) -> int | None:
+def _numbers_in(lock_file: Path, line: int) -> list[int]:
+    """The numbers in a line of a server's lock file; none where there is no such line."""
     try:
-        return int(pid_file.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return None
+        return [int(word) for word in lock_file.read_text().splitlines()[line].split()]
+    except (FileNotFoundError, ValueError, IndexError):
+        return []
 
 
-def _program_of(pid: int) -> str | None:
-    """The name of a running program, None when there is none (or no /proc)."""
+def _pid_in(lock_file: Path) -> int | None:
+    return next(iter(_numbers_in(lock_file, 0)), None)
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether a process is the server of that data folder, which its command line names.
+
+    Its working directory would tell as well, but not across user namespaces.
+    """
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        folder = words[words.index(b"-D") + 1]
+    except (OSError, ValueError, IndexError):  # gone, or another program
+        return False
+    return os.path.realpath(folder) == os.fsencode(data.resolve())
+
+
+def _has_children(pid_file: Path) -> bool:
+    """Whether children of a killed server still hold its shared memory.
+
+    Line 7 of the file has the block's key, which is the folder's inode, and its id, which another
+    server may have by now.
+    """
+    block = [number & _INT for number in _numbers_in(pid_file, 6)]
+    try:
+        folder = pid_file.parent.stat().st_ino & _INT
+        rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
     except OSError:
-        return None
+        return False
+    held = [[int(row[0]) & _INT, int(row[1]) & _INT] for row in rows if int(row[6])]
+    return block in held and block[0] == folder
 
 
 def _redirect(log_file: Path) -> None:
@@ -139,6 +189,7 @@ def _redirect(log_file: Path) -> None:
 
 def main() -> None:
     """Serve, or end at once when the database is somebody else's."""
+    take_no_arguments()
     die_with_parent(signal.SIGINT)
     log = StdoutLog("postgres")
     try:
