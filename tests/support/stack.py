@@ -20,6 +20,7 @@ from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
+from support.machine import Machine
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -90,8 +91,9 @@ class Feed:
 class Stack:
     """supervisord with the committed configuration, in a checkout made of links to this one."""
 
-    def __init__(self, folder: Path, **environ: str) -> None:
+    def __init__(self, folder: Path, machine: Machine | None = None, **environ: str) -> None:
         self.folder = folder
+        self._machine = machine
         self.data_dir = folder / "data"
         self.log = folder / "stack.log"
         exchange, admin, dashboard = free_ports(3)
@@ -118,9 +120,11 @@ class Stack:
             link = self.folder / name
             if not link.exists():
                 link.symlink_to(ROOT / name)
+        supervisord = str(Path(sys.executable).parent / "supervisord")
+        command = [supervisord, "-c", str(self.configuration)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "supervisord"), "-c", str(self.configuration)],
+                self._machine.around(*command) if self._machine else command,
                 cwd="/",
                 env=self.environ,
                 stdout=log,

@@ -1,0 +1,212 @@
+"""The stack on other machines than this one: it trades, or says one line that names the way out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.machine import ACCOUNTS, ROOT_LINE, Machine, missing
+from support.refusals import line_of_stack
+from support.stack import CHECKOUT, ROOT, Stack, eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+Start = Callable[..., Stack]
+STRANGER = 4321  # a uid without an account here
+READY = "database system is ready to accept connections"
+PYTHON = (str(ROOT), sys.prefix, sys.base_prefix)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Start]:
+    """Starts stacks on machines, skips where such a machine cannot be made, leaves none behind."""
+    started: list[Stack] = []
+
+    def start(machine: Machine, folder: Path = tmp_path / "stack", **environ: str) -> Stack:
+        require(machine)
+        stack = Stack(folder, machine, **environ)
+        started.append(stack)
+        if machine.uid:
+            own_checkout(folder, machine.uid)
+        stack.start()
+        return stack
+
+    yield start
+    for stack in started:
+        stack.close()
+
+
+def require(machine: Machine) -> None:
+    if reason := missing(machine):
+        pytest.skip(reason)
+
+
+def own_checkout(folder: Path, uid: int) -> None:
+    """A copy that belongs to the user, its compiled kernels too."""
+    ignored = shutil.ignore_patterns("node_modules", "src")
+    folder.mkdir(parents=True)
+    for name in CHECKOUT:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    subprocess.run(["chown", "-R", f"{uid}:{uid}", str(folder)], check=True)
+
+
+def assert_trades(stack: Stack) -> None:
+    assert stack.next_action()
+    code, _ = stack.stop()
+    assert code == 0, stack.said
+    assert "Traceback" not in stack.said
+
+
+def test_as_root_where_no_account_has_uid_1000(stack: Start) -> None:
+    """In a bare container: memory for the tables and little else, and no umask."""
+    machine = Machine(accounts=ACCOUNTS, memory="16m", umask=0)
+    assert_trades(stack(machine))
+
+
+def test_as_root_where_user_namespaces_are_forbidden(stack: Start) -> None:
+    assert_trades(stack(Machine(namespaces=False)))
+
+
+def test_as_an_ordinary_user_without_account_home_and_path(stack: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    shown = (*PYTHON, str(folder))
+    machine = Machine(uid=STRANGER, shown=shown, unset=("HOME", "PATH"))
+    assert_trades(stack(machine, folder))
+
+
+def test_without_memory_worth_the_name(stack: Start) -> None:
+    line = line_of_stack(stack(Machine(memory="64k")))
+    assert line.startswith("stack: /dev/shm has 64 KiB free, and the tables of this stack need ")
+    assert "; allowed: mount -o remount,size=64m,mode=1777 /dev/shm, docker run --shm-size" in line
+
+
+def test_two_stacks_of_one_checkout(stack: Start, tmp_path: Path) -> None:
+    """Apart by their data folder and ports alone."""
+    here = Machine()
+    first = stack(here, RL_DATA_DIR=str(tmp_path / "one"))
+    second = stack(here, RL_DATA_DIR=str(tmp_path / "two"))
+    first.data_dir, second.data_dir = tmp_path / "one", tmp_path / "two"
+    assert first.next_action()
+    assert second.next_action()
+    assert first.info("recorder")["pid"] != second.info("recorder")["pid"]
+    assert_trades(first)
+    assert second.info("recorder")["statename"] == "RUNNING"
+    assert_trades(second)
+
+
+@pytest.fixture
+def shared_temp() -> Iterator[Path]:
+    """A temporary directory where everybody may make names."""
+    folder = Path(tempfile.mkdtemp(prefix="m"))
+    folder.chmod(0o1777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_names_in_a_shared_folder_that_another_user_made(
+    stack: Start, tmp_path: Path, shared_temp: Path
+) -> None:
+    """What a digest of the path of a long data folder could name."""
+    folder = tmp_path / ("long" * 20) / "stack"
+    taken = [
+        shared_temp / f"{prefix}-{os.getuid()}-{digest(folder / 'data' / part)}"
+        for prefix, part in (("kalshi-actor-pg", "pg/sock"), ("kalshi-actor", "sockets"))
+    ]
+    require(Machine())
+    for path in taken:
+        path.mkdir()
+        os.chown(path, STRANGER, STRANGER)
+        path.chmod(0o777)
+    running = stack(Machine(), folder, TMPDIR=str(shared_temp), XDG_RUNTIME_DIR="")
+    assert running.next_action()
+    assert [path for path in taken if [*path.iterdir()]] == []
+    assert_trades(running)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+
+
+def server(machine: Machine, data_dir: Path, *before: str) -> subprocess.Popen[str]:
+    """The embedded PostgreSQL alone."""
+    require(machine)
+    environ = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    program = (sys.executable, "-m", "processes.adapters.postgres.server")
+    return subprocess.Popen(
+        machine.around(*before, *program),
+        cwd=ROOT,
+        env={**environ, "RL_DATA_DIR": str(data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("machine", "before", "line"),
+    [
+        (
+            Machine(accounts=ROOT_LINE),
+            (),
+            "PostgreSQL does not run as root, and /etc/passwd has no other account; "
+            "add one (useradd nobody)",
+        ),
+        (
+            Machine(namespaces=False, uid=STRANGER),
+            (),
+            f"uid {STRANGER} has no account, which PostgreSQL needs, and user namespaces are "
+            "forbidden here; add a line for it to /etc/passwd",
+        ),
+        (
+            Machine(namespaces=False),
+            ("/usr/bin/setpriv", "--bounding-set=-dac_override"),
+            "PostgreSQL does not run as root, and cannot run as nobody here (Operation not "
+            "permitted); start the stack as an ordinary user",
+        ),
+        (Machine(memory="4m"), (), "/pg/data18 cannot be made: could not "),
+    ],
+    ids=["no other account", "no account", "no passage", "no room"],
+)
+def test_a_database_that_cannot_run_says_why(
+    tmp_path: Path, machine: Machine, before: tuple[str, ...], line: str
+) -> None:
+    if before and not Path(before[0]).exists():
+        pytest.skip(f"needs {before[0]}")
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, machine.uid, machine.uid)
+    if machine.memory:
+        data = Path("/dev/shm/data")
+    shown = (*PYTHON, str(data)) if machine.uid else ()
+    process = server(replace(machine, shown=shown), data, *before)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, said
+    assert said.startswith("postgres: ")
+    assert line in said
+    assert "removing" not in said, "what initdb does after its reason"
+    assert said.rstrip().endswith("or set DATABASE_URL to a PostgreSQL of your own")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_database_of_root_goes_on_where_namespaces_are_forbidden_and_back(tmp_path: Path) -> None:
+    log = tmp_path / "pg" / "postgres.log"
+    for machine in (Machine(), Machine(namespaces=False), Machine()):
+        process = server(machine, tmp_path)
+        try:
+            eventually(lambda: log.exists() and READY in log.read_text(), "it is ready")
+        finally:
+            process.terminate()
+            said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        log.rename(tmp_path / "old.log")
