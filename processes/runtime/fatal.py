@@ -179,6 +179,7 @@ def _open_servers(options: Any, supervisord: Any) -> Any:
         hold_lock(settings.data_dir)
         check_folders(settings.data_dir)
         check_free(settings)
+        _make_output_openable()
         _append_to_files()
         _ask_programs(here)
         _listen_below(settings.data_dir, options)
@@ -228,6 +229,22 @@ def _ask_programs(here: Path) -> None:
         signal.signal(number, handler)
     if code:
         os._exit(code if code == EXIT_CONFIG else EXIT_FAULT)
+
+
+def _make_output_openable() -> None:
+    """Programs open /dev/fd/1 anew, which a socket, or another user's file or pipe, does not allow.
+
+    Then `cat` passes on what they write, and ends after the last of them.
+    """
+    try:
+        os.close(os.open("/dev/fd/1", os.O_WRONLY | os.O_APPEND))
+    except OSError:
+        same = os.path.sameopenfile(1, 2)
+        relay = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
+        assert relay.stdin is not None
+        for fd in (1, 2) if same else (1,):
+            os.dup2(relay.stdin.fileno(), fd)
+        relay.stdin.close()
 
 
 def _append_to_files() -> None:

@@ -32,10 +32,10 @@ def stack(tmp_path: Path) -> Iterator[Start]:
 
     def start(machine: Machine, folder: Path = tmp_path / "stack", **environ: str) -> Stack:
         require(machine)
-        stack = Stack(folder, machine, **environ)
+        stack = Stack(folder, machine.around, **environ)
         started.append(stack)
         if machine.uid:
-            own_checkout(folder, machine.uid)
+            own_checkout(folder, machine.uid)  # its log stays ours: it can write, but not open it
         stack.start()
         return stack
 

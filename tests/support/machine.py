@@ -44,10 +44,11 @@ class Machine:
 
 
 def missing(machine: Machine) -> str | None:
-    """Why such a machine cannot be made here; None when it can."""
+    """Why no machine with such namespaces can be made here; None when one can."""
     if sys.platform != "linux" or os.geteuid():
         return "needs root on Linux"
-    done = subprocess.run(machine.around("true"), capture_output=True, text=True, check=False)
+    bare = Machine(namespaces=machine.namespaces, memory="64k")
+    done = subprocess.run(bare.around("true"), capture_output=True, text=True, check=False)
     return done.stderr.splitlines()[-1] if done.returncode else None
 
 

@@ -20,7 +20,6 @@ from xmlrpc.client import ServerProxy
 
 import asyncpg
 from supervisor.xmlrpc import SupervisorTransport
-from support.machine import Machine
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
@@ -91,9 +90,12 @@ class Feed:
 class Stack:
     """supervisord with the committed configuration, in a checkout made of links to this one."""
 
-    def __init__(self, folder: Path, machine: Machine | None = None, **environ: str) -> None:
+    def __init__(
+        self, folder: Path, around: Callable[..., list[str]] | None = None, **environ: str
+    ) -> None:
+        """`around` makes of a command the one that runs it on another machine."""
         self.folder = folder
-        self._machine = machine
+        self._around = around
         self.data_dir = folder / "data"
         self.log = folder / "stack.log"
         exchange, admin, dashboard = free_ports(3)
@@ -124,7 +126,7 @@ class Stack:
         command = [supervisord, "-c", str(self.configuration)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._machine.around(*command) if self._machine else command,
+                self._around(*command) if self._around else command,
                 cwd="/",
                 env=self.environ,
                 stdout=log,
