@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 from support.postgres import Database, PostgresServer
+
+from processes.runtime.run import PARENT_VARIABLE
+
+os.environ[PARENT_VARIABLE] = str(os.getpid())  # no program of ours outlives a run that is killed
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("hunt", deadline=None, max_examples=2_000)

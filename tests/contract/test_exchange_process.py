@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,26 @@ from support.exchange import (
     running_exchange,
     start,
 )
+from support.stack import ROOT, eventually, free_ports
 
 from ipc.clock import MarketClock
 
 
 class TestLife:
+    def test_in_the_background_it_outlives_the_shell_that_started_it(self, tmp_path):
+        port = free_ports(1)[0]
+        environ = {"RL_DATA_DIR": str(tmp_path), "RL_EXCHANGE_PORT": str(port)}
+        log = tmp_path / "log"
+        command = f"{sys.executable} -m processes.exchange > {log} 2>&1 & echo $!"
+        environ = {**os.environ, **environ, "RL_EXCHANGE_ADMIN_PORT": "0"}
+        shell = ["sh", "-c", command]
+        done = subprocess.run(shell, env=environ, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        try:
+            eventually(lambda: "exchange listening" in log.read_text(), "it serves")
+        finally:
+            os.kill(int(done.stdout), signal.SIGTERM)
+        eventually(lambda: not Path(f"/proc/{int(done.stdout)}").exists(), "it has ended")
+
     def test_accounts_outlive_the_process_and_orders_do_not(self, tmp_path):
         with running_exchange(tmp_path) as exchange:
             keys = [c.api_key_id for c in exchange.credentials]

@@ -32,7 +32,8 @@ def stack(tmp_path: Path) -> Iterator[Start]:
 
     def start(machine: Machine, folder: Path = tmp_path / "stack", **environ: str) -> Stack:
         require(machine)
-        stack = Stack(folder, machine.around, **environ)
+        stack = Stack(folder, **environ)
+        stack.around = machine.around
         started.append(stack)
         if machine.uid:
             own_checkout(folder, machine.uid)  # its log stays ours: it can write, but not open it
@@ -99,10 +100,21 @@ def test_two_stacks_of_one_checkout(stack: Start, tmp_path: Path) -> None:
     first.data_dir, second.data_dir = tmp_path / "one", tmp_path / "two"
     assert first.next_action()
     assert second.next_action()
-    assert first.info("recorder")["pid"] != second.info("recorder")["pid"]
+    assert pids_of(first).isdisjoint(pids_of(second))
     assert_trades(first)
     assert second.info("recorder")["statename"] == "RUNNING"
     assert_trades(second)
+
+
+def pids_of(stack: Stack) -> set[str]:
+    """What `supervisorctl` says when it is called in the stack's environment."""
+    program = str(Path(sys.executable).parent / "supervisorctl")
+    command = [program, "-c", str(stack.configuration), "pid", "base:postgres", "rl:recorder"]
+    environ = {**stack.environ, "RL_DATA_DIR": str(stack.data_dir)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    pids = set(done.stdout.split())
+    assert pids == {str(stack.info(name)["pid"]) for name in ("postgres", "recorder")}
+    return pids
 
 
 @pytest.fixture

@@ -90,12 +90,9 @@ class Feed:
 class Stack:
     """supervisord with the committed configuration, in a checkout made of links to this one."""
 
-    def __init__(
-        self, folder: Path, around: Callable[..., list[str]] | None = None, **environ: str
-    ) -> None:
-        """`around` makes of a command the one that runs it on another machine."""
+    def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
-        self._around = around
+        self.around: Callable[..., list[str]] | None = None  # a command, on another machine
         self.data_dir = folder / "data"
         self.log = folder / "stack.log"
         exchange, admin, dashboard = free_ports(3)
@@ -126,7 +123,7 @@ class Stack:
         command = [supervisord, "-c", str(self.configuration)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._around(*command) if self._around else command,
+                self.around(*command) if self.around else command,
                 cwd="/",
                 env=self.environ,
                 stdout=log,
