@@ -23,7 +23,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from supervisor import events
 from supervisor.http import make_http_servers
@@ -184,12 +184,18 @@ def _open_servers(options: Any, supervisord: Any) -> Any:
         _ask_programs(here)
         _listen_below(settings.data_dir, options)
     except ConfigError as error:
-        sys.stderr.write(f"stack: {error}\n")
-        sys.stderr.flush()
-        os._exit(EXIT_CONFIG)
+        _refuse(str(error))
+    except OSError as error:  # supervisord would take it for one of its sockets
+        _refuse(f"{error.filename or 'the start'}: {error.strerror}")
     ours = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join((ours, os.environ.get("PATH") or os.defpath))
     return make_http_servers(options, supervisord)
+
+
+def _refuse(line: str) -> NoReturn:
+    sys.stderr.write(f"stack: {line}\n")
+    sys.stderr.flush()
+    os._exit(EXIT_CONFIG)
 
 
 def _listen_below(data_dir: Path, options: Any) -> None:

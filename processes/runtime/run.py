@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Final, NoReturn
 
 import uvloop
@@ -46,8 +47,20 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
     A program that a person started outlives the shell it was started from.
     """
     parent = os.environ.get(PARENT_VARIABLE)
-    if sys.platform == "linux" and parent == str(os.getppid()):
+    if sys.platform != "linux" or not parent:
+        return
+    if parent == str(os.getppid()):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+    if not _lives(parent):  # it died before the kernel was asked
+        os.kill(os.getpid(), signum)
+
+
+def _lives(pid: str) -> bool:
+    try:
+        facts = Path("/proc", pid, "stat").read_text()
+    except OSError:
+        return False
+    return facts.rpartition(")")[2].split()[0] != "Z"
 
 
 def take_no_arguments() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipc.clock import mono_ns
 from models.warm import compile_kernels
 from processes.runtime.log import Log, StdoutLog
+from processes.runtime.run import take_no_arguments
 
 __all__ = ["warm"]
 
@@ -17,4 +18,5 @@ def warm(log: Log) -> None:
 
 
 if __name__ == "__main__":
+    take_no_arguments()
     warm(StdoutLog("warm"))

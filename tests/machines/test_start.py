@@ -211,9 +211,10 @@ def test_a_database_that_cannot_run_says_why(
     assert len(said.splitlines()) == 1
 
 
-def test_a_database_of_root_goes_on_where_namespaces_are_forbidden_and_back(tmp_path: Path) -> None:
+def test_a_database_of_root_goes_on_on_another_machine(tmp_path: Path) -> None:
+    """Without memory, then without namespaces, then with all of it: one data folder."""
     log = tmp_path / "pg" / "postgres.log"
-    for machine in (Machine(), Machine(namespaces=False), Machine()):
+    for machine in (Machine(memory="64k"), Machine(namespaces=False), Machine()):
         process = server(machine, tmp_path)
         try:
             eventually(lambda: log.exists() and READY in log.read_text(), "it is ready")
