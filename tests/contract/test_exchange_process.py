@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,15 @@ class TestLife:
         port = free_ports(1)[0]
         environ = {"RL_DATA_DIR": str(tmp_path), "RL_EXCHANGE_PORT": str(port)}
         log = tmp_path / "log"
-        command = f"{sys.executable} -m processes.exchange > {log} 2>&1 & echo $!"
+        listening = f"until grep -q 'exchange listening' {log}; do sleep 0.1; done"
+        command = f"{sys.executable} -m processes.exchange > {log} 2>&1 & echo $!; {listening}"
         environ = {**os.environ, **environ, "RL_EXCHANGE_ADMIN_PORT": "0"}
         shell = ["sh", "-c", command]
         done = subprocess.run(shell, env=environ, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         try:
-            eventually(lambda: "exchange listening" in log.read_text(), "it serves")
+            url = f"http://127.0.0.1:{port}/trade-api/v2/exchange/status"
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                assert answer.status == 200
         finally:
             os.kill(int(done.stdout), signal.SIGTERM)
         eventually(lambda: not Path(f"/proc/{int(done.stdout)}").exists(), "it has ended")
