@@ -246,11 +246,12 @@ def _make_output_openable() -> None:
         os.close(os.open("/dev/fd/1", os.O_WRONLY | os.O_APPEND))
     except OSError:
         same = os.path.sameopenfile(1, 2)
-        relay = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
-        assert relay.stdin is not None
+        end, begin = os.pipe()
+        subprocess.Popen(["cat"], stdin=end, start_new_session=True)
         for fd in (1, 2) if same else (1,):
-            os.dup2(relay.stdin.fileno(), fd)
-        relay.stdin.close()
+            os.dup2(begin, fd)
+        os.close(begin)
+        os.close(end)
 
 
 def _append_to_files() -> None:
