@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from support.postgres import PostgresServer
+from support.postgres import ROOT, PostgresServer
 
-from processes.adapters.postgres.location import password_path, pg_folder, socket_folder
+from processes.adapters.postgres.database import connect_within
+from processes.adapters.postgres.location import (
+    embedded_dsn,
+    password_path,
+    pg_folder,
+    socket_folder,
+)
 
 CLUSTER = "data18"
 NOBODY_GIVEN = "/dev/null"
@@ -79,6 +93,60 @@ def test_a_cluster_that_trusted_everybody_is_given_a_password_before_it_listens(
     assert asyncio.run(ask(server.dsn("postgres"), "select number from kept")) == 42
     rules = asyncio.run(ask(server.dsn("postgres"), "select count(*) from pg_hba_file_rules"))
     assert rules == 1
+
+
+AS_NOBODY = """
+from processes.adapters.postgres import server, unprivileged
+unprivileged._namespaces_allowed = lambda account: False
+server.main()
+"""
+
+
+@contextmanager
+def served_as_nobody(data_dir: Path) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", AS_NOBODY],
+        cwd=ROOT,
+        env={**os.environ, "RL_DATA_DIR": str(data_dir)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+async def once_there(dsn: str) -> Any:
+    connection = await connect_within(dsn, 60)
+    try:
+        return await connection.fetchval("select 1")
+    finally:
+        await connection.close()
+
+
+def private(found: os.stat_result, owner: int) -> bool:
+    return found.st_uid == owner and not found.st_mode & 0o077
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody")
+@pytest.mark.parametrize("depth", [4, 100])
+def test_as_nobody_it_stays_private_and_comes_back(depth: int) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    with tempfile.TemporaryDirectory() as name:
+        data_dir = Path(name) / ("d" * depth)
+        for _ in range(2):
+            with served_as_nobody(data_dir):
+                assert asyncio.run(once_there(embedded_dsn(data_dir, "postgres"))) == 1
+                refused(data_dir, ":wrong")
+                sockets, pg = socket_folder(data_dir), pg_folder(data_dir)
+                around = (data_dir, password_path(data_dir), pg, sockets)
+                assert all(private(path.stat(), 0) for path in around)
+                own = (pg / CLUSTER, pg / "postgres.log", *sockets.iterdir())
+                assert len(own) == 4, "the socket and its lock file too"
+                assert all(private(path.stat(), nobody) for path in own)
+        if socket_folder(data_dir).parent != pg_folder(data_dir):
+            shutil.rmtree(socket_folder(data_dir))
 
 
 def test_another_password_file_is_another_password(server: PostgresServer, data_dir: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,11 +137,15 @@ async def test_a_full_queue_refuses_and_what_was_taken_arrives_in_order(
     puller.close()
 
 
-def test_an_address_may_be_replaced_and_a_long_path_is_kept_short(tmp_path: Path) -> None:
+def test_an_address_may_be_replaced_and_a_long_path_is_kept_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert address("intents", tmp_path, {"RL_ENDPOINT_INTENTS": "tcp://h:1"}) == "tcp://h:1"
     assert address("intents", tmp_path, NOWHERE) == f"ipc://{tmp_path}/sockets/intents.sock"
     deep = tmp_path / ("x" * 100)
-    assert len(str(socket_folder(deep))) < 80
-    assert socket_folder(deep) != socket_folder(deep / "y")
+    with tempfile.TemporaryDirectory() as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        assert len(str(socket_folder(deep))) < 80
+        assert socket_folder(deep) != socket_folder(deep / "y")
     with pytest.raises(KeyError):
         address("nothing", tmp_path, NOWHERE)
