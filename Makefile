@@ -27,8 +27,12 @@ TEST_WORKERS ?= $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
 
 install: $(VENV)/.installed
 
+# A venv that could not be finished (Debian without python3-venv) has a python and no pip.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer; PYTHON=<program> names another" >&2; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make $(VENV); Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
 	$(PIP) --editable .
 	$(BIN)/python -m processes.runtime.warm
 	touch $@

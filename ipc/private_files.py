@@ -14,7 +14,7 @@ import secrets
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -37,7 +37,6 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 _PARENT_MODE: Final = 0o711  # of folders made above a data folder: they hold nothing else
 _OTHERS: Final = 0o077
-_OTHERS_BUT_PASSING: Final = 0o066  # a data folder may be passed through, see `data_folder`
 _MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
 _PREFIX: Final = "kalshi-actor-"
 _LOCK_PATIENCE_S: Final = 5.0
@@ -61,22 +60,20 @@ def private_folder(path: Path) -> Path:
     `UnsafePathError` for anything else, `OSError` when it cannot be made. -> `path`
     """
     _make_missing(path, FOLDER_MODE)
-    os.close(_checked_folder(path, _OTHERS))
+    os.close(_checked_folder(path))
     return path
 
 
 def data_folder(path: Path) -> Path:
     """Make the data folder, or check and close the one that is there, with what lies in it.
 
-    Others may at most pass through it, and only while its PostgreSQL runs as another user (see
-    `processes.adapters.postgres.unprivileged`). `UnsafePathError` for a folder of another user, for
-    a shared one such as /tmp, and for one that others may read and that holds other things than a
-    data folder does: closing it might break what else lives there. -> `path`
+    `UnsafePathError` for a folder of another user, for a shared one such as /tmp, and for one that
+    others may enter and that holds other things than a data folder does: closing it might break
+    what else lives there. -> `path`
     """
     _make_missing(path.parent, _PARENT_MODE)
     _make_missing(path, FOLDER_MODE)
-    forbidden = _OTHERS_BUT_PASSING if _has_foreign_part(path / "pg") else _OTHERS
-    os.close(_checked_folder(path, forbidden, adopt=False))
+    os.close(_checked_folder(path, adopt=False))
     for part in path.iterdir():
         _close_part(part)
     return path
@@ -161,39 +158,36 @@ def exclusive(path: Path, patience_s: float = _LOCK_PATIENCE_S) -> Iterator[None
         os.close(fd)
 
 
-def short_folder(wanted: Path, longest_name: int, memo: Path, owners: Iterable[int] = ()) -> Path:
+def short_folder(wanted: Path, longest_name: int, memo: Path) -> Path:
     """A private folder for sockets, whose paths may have 107 bytes and no more.
 
     `wanted` where a name of `longest_name` bytes fits behind it; it is not made here. Else a folder
     with a random name, below XDG_RUNTIME_DIR or the temporary directory, that the file `memo` of
     the data folder remembers, so that all processes find the same; one that has gone, or that
-    another user made meanwhile, is replaced. `owners`: whose it may be besides this user's.
+    another user made meanwhile, is replaced.
     """
     wanted = wanted.absolute()
     if len(os.fsencode(wanted)) + 1 + longest_name <= _MAX_UNIX_PATH:
         return wanted
-    known = {os.geteuid(), *owners}
-    if found := _remembered(memo, known):
+    if found := _remembered(memo):
         return found
     private_folder(memo.parent)
     with exclusive(memo.with_name(memo.name + ".lock")):
-        if found := _remembered(memo, known):  # another process was first
+        if found := _remembered(memo):  # another process was first
             return found
         made = _random_folder(longest_name)
         write_file(memo, os.fsencode(made))
         return made
 
 
-def _remembered(memo: Path, owners: set[int]) -> Path | None:
+def _remembered(memo: Path) -> Path | None:
     try:
         path = Path(os.fsdecode(read_file(memo)))
-        found = os.lstat(path)
     except (OSError, ValueError) as error:
         if isinstance(error, UnsafePathError):
             raise
         return None
-    mine = found.st_uid in owners and not found.st_mode & _OTHERS
-    return path if path.is_absolute() and mine and stat.S_ISDIR(found.st_mode) else None
+    return path if path.is_absolute() and _is_private(path) else None
 
 
 def _random_folder(longest_name: int) -> Path:
@@ -215,7 +209,7 @@ def _random_folder(longest_name: int) -> Path:
 def _is_private(path: Path) -> bool:
     try:
         found = os.lstat(path)
-    except OSError:
+    except (OSError, ValueError):
         return False
     mine = found.st_uid == os.geteuid() and not found.st_mode & _OTHERS
     return mine and stat.S_ISDIR(found.st_mode)
@@ -233,7 +227,7 @@ def _make_missing(path: Path, mode: int) -> None:
             os.chmod(folder, mode)
 
 
-def _checked_folder(path: Path, forbidden: int, *, adopt: bool = True) -> int:
+def _checked_folder(path: Path, *, adopt: bool = True) -> int:
     """The descriptor of a folder of this user's, closed to others; `adopt`: whatever it holds."""
     link = os.lstat(path)
     if stat.S_ISLNK(link.st_mode):
@@ -247,19 +241,19 @@ def _checked_folder(path: Path, forbidden: int, *, adopt: bool = True) -> int:
             raise _foreign(path, owner) from None
         raise
     try:
-        _close_to_others(path, fd, forbidden, adopt=adopt)
+        _close_to_others(path, fd, adopt=adopt)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _close_to_others(path: Path, fd: int, forbidden: int, *, adopt: bool) -> None:
+def _close_to_others(path: Path, fd: int, *, adopt: bool) -> None:
     found = os.fstat(fd)
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid != os.geteuid():
         raise _foreign(path, found.st_uid)
-    if not mode & forbidden:
+    if not mode & _OTHERS:
         return
     held = set(os.listdir(fd))
     if mode & stat.S_ISVTX or (not adopt and held and not held & _PARTS):
@@ -268,13 +262,6 @@ def _close_to_others(path: Path, fd: int, forbidden: int, *, adopt: bool) -> Non
             f"folder does; choose a folder of its own, or close this one: chmod 700 {path}"
         )
     os.fchmod(fd, FOLDER_MODE)
-
-
-def _has_foreign_part(path: Path) -> bool:
-    try:
-        return os.lstat(path).st_uid != os.geteuid()
-    except OSError:
-        return False
 
 
 def _close_part(path: Path) -> None:

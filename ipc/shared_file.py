@@ -26,6 +26,7 @@ from ipc.private_files import (
 
 __all__ = [
     "HEADER_WORDS",
+    "NO_ROOM",
     "SHAPE",
     "LayoutError",
     "SharedFile",
@@ -43,6 +44,10 @@ HEARTBEAT_MONO_NS: Final = 3
 SHAPE: Final = 4  # four words that describe the body
 BODY_WORDS: Final = 8  # how many words follow the header
 _SHM: Final = Path("/dev/shm")
+NO_ROOM: Final = (  # what to say of a table on disk
+    "/dev/shm has no room: reads may stall; "
+    "mount -o remount,size=64m /dev/shm, or docker run --shm-size=64m, then start again"
+)
 _FOLDER: Final = "tables"
 _PREFIX: Final = "kalshi-actor-"
 _LOCK_SUFFIX: Final = ".lock"
@@ -120,9 +125,10 @@ class SharedFile:
         """Open as the one writer; a file of the same layout is taken over.
 
         `WriterActiveError` while another writer lives, `LayoutError` for a file that is no such
-        table or not this user's alone. One of another shape (rows, slots) or layout, which another
-        version left, is replaced; readers see another file, generations go on counting. The new
-        writer voids what it found and then calls `raise_generation`.
+        table or not this user's alone, and where there is no room for one. One of another shape
+        (rows, slots) or layout, which another version left, is replaced; readers see another file,
+        generations go on counting. The new writer voids what it found and then calls
+        `raise_generation`.
         """
         private_folder(path.parent)
         try:
@@ -130,6 +136,11 @@ class SharedFile:
                 return cls._create(path, magic, layout, _shape(shape), body_words)
         except TimeoutError:
             raise WriterActiveError(f"{path}: another process is making this table") from None
+        except OSError as error:
+            raise LayoutError(
+                f"{error.filename or path}: the table cannot be made: {error.strerror}; "
+                "make room or choose another data folder"
+            ) from None
 
     @classmethod
     def _create(

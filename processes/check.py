@@ -2,7 +2,7 @@
 
 It starts nothing and changes nothing. supervisord runs it before the first program, so that a wrong
 model, recording or database is refused while no order can have been sent. The programs ask again:
-each may be started alone.
+each may be started alone. Beside a running stack it says what is in use.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from processes.exchange.admin.scheduled import scheduled_of
 from processes.exchange.replay.timeline import recordings_of
 from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings
+from processes.runtime.preflight import check_folders, check_free, check_idle
 from processes.runtime.run import run, unless_stopped
 
 __all__ = ["check"]
@@ -27,6 +28,9 @@ __all__ = ["check"]
 
 async def check(settings: Settings) -> None:
     """`ConfigError` or `LayoutError` for the first thing that cannot be used."""
+    check_idle(settings.data_dir)
+    check_folders(settings.data_dir)
+    check_free(settings, patience_s=0.0)
     _check_exchange(settings)
     choice_of(settings.actor)
     strategy_of(settings)

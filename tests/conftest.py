@@ -15,6 +15,9 @@ from support.leftovers import kill_all, tables_of
 from support.postgres import Database, PostgresServer
 
 from ipc import shared_file
+from processes.runtime.run import PARENT_VARIABLE
+
+os.environ[PARENT_VARIABLE] = str(os.getpid())  # no program of ours outlives a run that is killed
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("hunt", deadline=None, max_examples=2_000)

@@ -10,7 +10,7 @@ import zmq.asyncio
 
 from ipc.book_table import BookTableWriter
 from ipc.clock import Clock
-from ipc.shared_file import WriterActiveError, shared_path
+from ipc.shared_file import NO_ROOM, WriterActiveError, shared_path
 from ipc.sockets import Publisher, Pusher
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
@@ -67,7 +67,7 @@ def assemble(
     """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table."""
     table = _table(settings)  # first: a run that may not write it leaves no journal behind
     if table.on_disk:
-        log("table_on_disk", table="books", reason="/dev/shm has no room for it: reads may stall")
+        log("table_on_disk", table="books", reason=NO_ROOM)
     session = _session(settings, facts)
     context, place = zmq.asyncio.Context(), (settings.data_dir, settings.environ, os.getpid())
     publisher = Publisher(context, "collector", *place)

@@ -14,7 +14,7 @@ from ipc.account_table import AccountTableWriter
 from ipc.clock import Clock, mono_ns
 from ipc.doorbell import Bell
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
-from ipc.shared_file import shared_path
+from ipc.shared_file import NO_ROOM, shared_path
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.auth.signing import Signer
@@ -70,7 +70,7 @@ class ExecutionService:
         self._environment = data_environment_of(settings)
         self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
         if self._table.on_disk:
-            log("table_on_disk", table="accounts", reason="/dev/shm has no room: reads may stall")
+            log("table_on_disk", table="accounts", reason=NO_ROOM)
         self._table.heartbeat(mono_ns())
         self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
         life = int(stream.session_uid.rpartition("-")[2], 16)

@@ -11,12 +11,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from ipc.endpoints import socket_folder
 from ipc.messages import Environment
 from ipc.private_files import UnsafePathError, data_folder, open_or_create
 from ipc.shared_file import has_writer, shared_path
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["LOCK_NAME", "check_folders", "check_free", "hold_lock", "settings_below"]
+__all__ = [
+    "LOCK_NAME",
+    "check_folders",
+    "check_free",
+    "check_idle",
+    "control_socket",
+    "data_dir_below",
+    "hold_lock",
+    "settings_below",
+]
 
 LOCK_NAME: Final = "stack.lock"
 _FOLDERS: Final = ("exchange", "journal", "pg", "sockets")  # of a data folder, made by programs
@@ -25,10 +35,19 @@ _RETRY_S: Final = 0.1
 _held: dict[Path, int] = {}  # supervisord runs its start again on SIGHUP, in the same process
 
 
+def data_dir_below(root: Path, environ: Mapping[str, str]) -> Path:
+    """The data folder that programs started in `root` will use."""
+    return root / Path(environ.get("RL_DATA_DIR", "").strip() or "var").expanduser()
+
+
 def settings_below(root: Path, environ: Mapping[str, str]) -> Settings:
     """The settings that programs started in `root` will see; `ConfigError`."""
-    data_dir = Path(environ.get("RL_DATA_DIR", "").strip() or "var").expanduser()
-    return load_settings({**environ, "RL_DATA_DIR": str(root / data_dir)})
+    return load_settings({**environ, "RL_DATA_DIR": str(data_dir_below(root, environ))})
+
+
+def control_socket(data_dir: Path) -> Path:
+    """Where supervisord listens for `supervisorctl`."""
+    return socket_folder(data_dir) / "supervisor.sock"
 
 
 def hold_lock(data_dir: Path) -> None:
@@ -47,15 +66,41 @@ def hold_lock(data_dir: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.read(fd, 32).decode(errors="replace").strip()
+        owner = _owner(fd)
         os.close(fd)
-        raise ConfigError(
-            f"RL_DATA_DIR={data_dir} is in use by another stack (pid {owner}); "
-            "stop that one or choose another folder"
-        ) from None
+        raise ConfigError(_in_use(data_dir, owner)) from None
     os.truncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
     _held[data_dir] = fd
+
+
+def check_idle(data_dir: Path) -> None:
+    """`ConfigError` when a stack uses the data folder, unless its supervisord asks. Takes nothing.
+
+    A folder without a lock file, or one that cannot be read, is for `hold_lock` to judge.
+    """
+    try:
+        fd = os.open(data_dir / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if (owner := _owner(fd)) != str(os.getppid()):
+            raise ConfigError(_in_use(data_dir, owner)) from None
+    finally:
+        os.close(fd)
+
+
+def _owner(fd: int) -> str:
+    return os.pread(fd, 32, 0).decode(errors="replace").strip()
+
+
+def _in_use(data_dir: Path, owner: str) -> str:
+    return (
+        f"RL_DATA_DIR={data_dir} is in use by another stack (pid {owner}); "
+        "stop that one or choose another folder"
+    )
 
 
 def check_folders(data_dir: Path) -> None:

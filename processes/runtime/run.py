@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Final, NoReturn
 
 import uvloop
@@ -20,9 +21,18 @@ from ipc.shared_file import LayoutError
 from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["EXIT_CONFIG", "PRIVATE_UMASK", "Stopped", "die_with_parent", "run", "unless_stopped"]
+__all__ = [
+    "EXIT_CONFIG",
+    "PARENT_VARIABLE",
+    "PRIVATE_UMASK",
+    "Stopped",
+    "die_with_parent",
+    "run",
+    "unless_stopped",
+]
 
 EXIT_CONFIG: Final = 2
+PARENT_VARIABLE: Final = "STACK_PID"  # set for the programs of a stack by their supervisord
 PRIVATE_UMASK: Final = 0o077  # for what libraries make; our own files have their modes set
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -34,9 +44,25 @@ class Stopped(Exception):
 
 
 def die_with_parent(signum: int = signal.SIGTERM) -> None:
-    """Ask the kernel for a signal when the parent dies: supervisord may be killed with -9."""
-    if sys.platform == "linux":
+    """Ask the kernel for a signal when supervisord dies, which may be killed with -9.
+
+    A program that a person started outlives the shell it was started from.
+    """
+    parent = os.environ.get(PARENT_VARIABLE)
+    if sys.platform != "linux" or not parent:
+        return
+    if parent == str(os.getppid()):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+    if not _lives(parent):  # it died before the kernel was asked
+        os.kill(os.getpid(), signum)
+
+
+def _lives(pid: str) -> bool:
+    try:
+        facts = Path("/proc", pid, "stat").read_text()
+    except OSError:
+        return False
+    return facts.rpartition(")")[2].split()[0] != "Z"
 
 
 def run(name: str, main: Main) -> NoReturn:

@@ -6,9 +6,12 @@ by hand.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +152,41 @@ def test_an_occupied_port(stack: Start, variable: str) -> None:
     assert line == f"stack: {variable}={port} on 127.0.0.1 {reason}"
 
 
+def checked(stack: Stack) -> tuple[int, str]:
+    """`python -m processes.check` in the stack's folder and environment -> exit code, output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "processes.check"],
+        cwd=ROOT, env=stack.environ, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("variable", ["RL_BROADCASTER_PORT", "RL_EXCHANGE_PORT"])
+def test_the_check_alone_sees_an_occupied_port(tmp_path: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = str(holder.getsockname()[1])
+        code, said = checked(Stack(tmp_path, **{variable: port}))
+    assert code == 2
+    assert said.startswith(f"stack: {variable}={port} on 127.0.0.1 cannot be used: address")
+    assert len(said.splitlines()) == 1
+
+
+def test_the_check_alone_sees_a_data_folder_in_use(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    stack.data_dir.mkdir()
+    with (stack.data_dir / "stack.lock").open("w") as lock:
+        lock.write("12345\n")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, said = checked(stack)
+    assert (code, said) == (
+        2,
+        f"stack: RL_DATA_DIR={stack.data_dir} is in use by another stack (pid 12345); "
+        "stop that one or choose another folder\n",
+    )
+    assert checked(stack) == (0, "")
+
+
 def test_one_port_for_two(stack: Start) -> None:
     line = line_of_stack(stack(RL_EXCHANGE_PORT="18070", RL_EXCHANGE_ADMIN_PORT="18070"))
     assert line.startswith("stack: RL_EXCHANGE_ADMIN_PORT=18070 is RL_EXCHANGE_PORT too")
@@ -256,6 +294,23 @@ def test_what_shows_only_later_ends_the_stack_with_its_line_last(
     last = running.said.splitlines()[-1]
     assert last.startswith(f"stack: ended by exchange: exchange: RL_EXCHANGE_REPLAY={path} cannot")
     assert f"{path}:3: " in last
+    assert_gone(running)
+
+
+def test_a_program_that_fails_at_the_same_thing_again_and_again_ends_the_stack(
+    stack: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    command = "command=python -m processes.recorder\n"
+    committed = (ROOT / "supervisord.conf").read_text()
+    assert command in committed
+    failing = "command=python -c \"raise SystemExit('no luck at 12:34')\"\n"
+    (folder / "supervisord.conf").write_text(committed.replace(command, failing))
+    running = stack()
+    assert running.wait() == 1, running.said
+    reason = "ended 3 times of the same cause: no luck at 12:34"
+    assert running.said.splitlines()[-1] == f"stack: ended by recorder: {reason}"
     assert_gone(running)
 
 

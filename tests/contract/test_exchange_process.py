@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,13 +17,31 @@ from support.exchange import (
     running_exchange,
     start,
 )
-from support.patience import PATIENCE
+from support.patience import PATIENCE, eventually
+from support.stack import ROOT, free_ports
 
 from ipc.clock import MarketClock
 from processes.adapters.kalshi.auth.credentials import admin_token_path
 
 
 class TestLife:
+    def test_in_the_background_it_outlives_the_shell_that_started_it(self, tmp_path):
+        port = free_ports(1)[0]
+        environ = {"RL_DATA_DIR": str(tmp_path), "RL_EXCHANGE_PORT": str(port)}
+        log = tmp_path / "log"
+        listening = f"until grep -q 'exchange listening' {log}; do sleep 0.1; done"
+        command = f"{sys.executable} -m processes.exchange > {log} 2>&1 & echo $!; {listening}"
+        environ = {**os.environ, **environ, "RL_EXCHANGE_ADMIN_PORT": "0"}
+        shell = ["sh", "-c", command]
+        done = subprocess.run(shell, env=environ, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        try:
+            url = f"http://127.0.0.1:{port}/trade-api/v2/exchange/status"
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                assert answer.status == 200
+        finally:
+            os.kill(int(done.stdout), signal.SIGTERM)
+        eventually(lambda: not Path(f"/proc/{int(done.stdout)}").exists(), "it has ended")
+
     def test_accounts_outlive_the_process_and_orders_do_not(self, tmp_path):
         with running_exchange(tmp_path) as exchange:
             keys = [c.api_key_id for c in exchange.credentials]

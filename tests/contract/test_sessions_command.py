@@ -313,6 +313,18 @@ def test_a_database_without_our_schema_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_embedded_server_that_is_not_there_is_one_line_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "processes.recorder.sessions", "list"]
+    environ = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    environ |= {"RL_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("sessions: the embedded PostgreSQL does not answer (")
+    assert "; start the stack" in done.stderr
+    assert "DATABASE_URL=" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_loader_reads_what_the_command_lists(database: Database, three: Path) -> None:
     events, markets = loaded(database, lambda loader: loader.session_events(3))  # active
     assert events.tobytes() == book_events().tobytes()

@@ -33,7 +33,7 @@ class PostgresServer:
     """The launcher that the stack uses, on a data folder of the test run."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._process: subprocess.Popen[bytes] | None = None
         self._made = 0
 
@@ -42,7 +42,7 @@ class PostgresServer:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "processes.adapters.postgres.server"],
             cwd=ROOT,
-            env={**environ, "RL_DATA_DIR": str(self._data_dir)},
+            env={**environ, "RL_DATA_DIR": str(self.data_dir)},
             stdout=subprocess.DEVNULL,
         )
         asyncio.run(self._ready())
@@ -63,7 +63,7 @@ class PostgresServer:
         self.stop(signal.SIGKILL)
 
     def dsn(self, database: str) -> str:
-        return embedded_dsn(self._data_dir, database)
+        return embedded_dsn(self.data_dir, database)
 
     async def _ready(self) -> None:
         connection = await connect_within(self.dsn("postgres"), PATIENCE)

@@ -29,6 +29,7 @@ from ipc.shared_file import remove_tables
 from processes.adapters.kalshi.auth.credentials import admin_token_path
 from processes.adapters.postgres.location import dsn_of
 from processes.runtime.config import load_settings
+from processes.runtime.preflight import control_socket
 
 from .leftovers import kill_all
 from .patience import PATIENCE, eventually
@@ -102,6 +103,7 @@ class Stack:
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
+        self.around: Callable[..., list[str]] | None = None  # a command, on another machine
         self.data_dir = folder / "data"
         self.log = folder / "stack.log"
         exchange, admin, dashboard = free_ports(3)
@@ -123,14 +125,16 @@ class Stack:
 
     def start(self) -> None:
         """From a foreign directory, as a user may."""
-        (self.folder / "var").mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for name in CHECKOUT:
             link = self.folder / name
             if not link.exists():
                 link.symlink_to(ROOT / name)
+        supervisord = str(Path(sys.executable).parent / "supervisord")
+        command = [supervisord, "-c", str(self.configuration)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "supervisord"), "-c", str(self.configuration)],
+                self.around(*command) if self.around else command,
                 cwd="/",
                 env=self.environ,
                 stdout=log,
@@ -188,8 +192,7 @@ class Stack:
 
     def _ask(self, what: str, program: str) -> Any:
         """supervisord's answer to a question about one program."""
-        address = f"unix://{self.folder}/var/supervisor.sock"
-        transport = SupervisorTransport("", "", address)
+        transport = SupervisorTransport("", "", f"unix://{control_socket(self.data_dir)}")
         proxy = ServerProxy("http://127.0.0.1", transport=transport)
         try:
             call = getattr(proxy.supervisor, what)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from processes.adapters.postgres.location import shown_dsn
+from processes.adapters.postgres.location import is_embedded, shown_dsn
 from processes.adapters.postgres.migrations import known_versions, refuse_newer
 from processes.runtime.config import ConfigError
 from processes.runtime.run import Stopped
@@ -77,6 +77,11 @@ async def connect(dsn: str) -> Connection:
 
 
 def _refusal(dsn: str, reason: object) -> str:
+    if is_embedded():
+        return (
+            f"the embedded PostgreSQL does not answer ({reason}); start the stack, whose server it "
+            "is, or set DATABASE_URL to a PostgreSQL of your own"
+        )
     return (
         f"DATABASE_URL={shown_dsn(dsn)} cannot be used: {reason}; "
         "allowed: postgresql://user:password@host:port/database, special characters of the "
@@ -136,8 +141,9 @@ async def connect_when_asked(dsn: str) -> Connection:
         connection.terminate()
         raise
     connection.terminate()
+    database = "the embedded PostgreSQL" if is_embedded() else f"DATABASE_URL={shown_dsn(dsn)}"
     raise ConfigError(
-        f"DATABASE_URL={shown_dsn(dsn)} has an older schema than this program; allowed: start the "
+        f"{database} has an older schema than this program; allowed: start the "
         "stack once, or python -m processes.adapters.postgres.migrate"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ __all__ = [
     "USER",
     "dsn_of",
     "embedded_dsn",
+    "is_embedded",
     "make_password",
     "password_path",
     "pg_folder",
@@ -46,9 +48,7 @@ def pg_folder(data_dir: Path) -> Path:
 
 def socket_folder(data_dir: Path) -> Path:
     """`<data_dir>/pg/sock`, or a short folder with a random name that the data folder remembers."""
-    base = pg_folder(data_dir)
-    owners = [base.stat().st_uid] if base.exists() else []  # `nobody`, where the server runs as it
-    return short_folder(base / "sock", len(_SOCKET_NAME), data_dir / "pg.path", owners)
+    return short_folder(pg_folder(data_dir) / "sock", len(_SOCKET_NAME), data_dir / "pg.path")
 
 
 def password_path(data_dir: Path) -> Path:
@@ -87,6 +87,11 @@ def embedded_dsn(data_dir: Path, database: str) -> str:
     """A database of the embedded server; the client reads the password when it connects."""
     host, passfile = quote(str(socket_folder(data_dir))), quote(str(password_path(data_dir)))
     return f"postgresql://{USER}@/{database}?host={host}&passfile={passfile}"
+
+
+def is_embedded() -> bool:
+    """Whether it is the embedded server that this process's environment leads to."""
+    return not os.environ.get("DATABASE_URL", "").strip()
 
 
 def shown_dsn(dsn: str) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import pwd
+import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -27,7 +26,7 @@ from ipc.private_files import (
     write_file,
 )
 from processes.adapters.postgres.location import USER, make_password, pg_folder, socket_folder
-from processes.adapters.postgres.unprivileged import leave_root
+from processes.adapters.postgres.unprivileged import take_account, take_back
 from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, load_settings
 from processes.runtime.log import Log, StdoutLog
@@ -43,7 +42,12 @@ DATA: Final = "data18"  # of this major version
 ACCESS: Final = "pg_hba.conf"
 PASSWORD_NOTE: Final = "password.sha256"  # of the password that the cluster knows
 LOG_BYTES: Final = 10 << 20
-OLD_SERVER_PATIENCE: Final = 10.0  # seconds
+OLD_SERVER_PATIENCE: Final = 30.0  # seconds: its last checkpoint may be long
+_INT: Final = 0xFFFF_FFFF  # keys are written with a sign here and without one there
+# In the data folder: /dev/shm may be small, and what lies there is seldom used.
+_SHARED_MEMORY: Final = "dynamic_shared_memory_type=mmap"
+_WAY_OUT: Final = "or set DATABASE_URL to a PostgreSQL of your own"
+_COMPLAINT: Final = re.compile(r"(?:FATAL|PANIC|ERROR|initdb: error|error):\s*(.+)")
 
 
 def binaries() -> Path:
@@ -62,33 +66,31 @@ def serve(data_dir: Path, log: Log) -> NoReturn:
     """Become the server of a data folder; makes the cluster on the first start."""
     base, sock = _make_folders(data_dir)
     password = make_password(data_dir)
-    bin_dir = binaries()
-    if os.geteuid() == 0:
-        bin_dir = leave_root(bin_dir, (base, sock))
+    bin_dir, data, log_file = binaries(), base / DATA, base / "postgres.log"
+    take_account(bin_dir, base, (data, _fresh(data), log_file, *sock.glob(".s.PGSQL.*")))
     die_with_parent(signal.SIGINT)  # here: a change of user clears it. SIGINT: fast shutdown
-    data = base / DATA
     if not data.exists():
         _init(bin_dir, data, password)
-    asyncio.run(_wait_for_predecessor(data / "postmaster.pid"))
+    asyncio.run(_wait_for_predecessor(data, sock))
     _let_in_by_password(bin_dir, data, password)
-    log("starting", data=data, log=base / "postgres.log")
-    _redirect(base / "postgres.log")
+    log("starting", data=data, log=log_file)
+    _redirect(log_file)
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
-    options = ("listen_addresses=", "unix_socket_permissions=0700")
+    options = ("listen_addresses=", "unix_socket_permissions=0700", _SHARED_MEMORY)
     words = [word for option in options for word in ("-c", option)]
     os.execv(program, [program, "-D", str(data), "-k", str(sock), *words])
 
 
 def _make_folders(data_dir: Path) -> tuple[Path, Path]:
-    """The server's folder and its socket's: this user's, or `nobody`'s of an earlier start."""
+    """The server's folder and its socket's, both this user's alone."""
     try:
         data_folder(data_dir)
         base = pg_folder(data_dir)
-        if not _is_nobodys(base):
-            private_folder(base)
+        take_back(base)
+        private_folder(base)
         sock = socket_folder(data_dir)
-        if not _is_nobodys(sock):
-            private_folder(sock)
+        take_back(sock)
+        private_folder(sock)
     except OSError as error:
         raise ConfigError(
             f"RL_DATA_DIR={data_dir}: {error.filename} cannot be made: {error.strerror}"
@@ -98,27 +100,25 @@ def _make_folders(data_dir: Path) -> tuple[Path, Path]:
     return base, sock
 
 
-def _is_nobodys(folder: Path) -> bool:
-    """Whether `leave_root` gave a folder away at an earlier start, and root is back."""
-    if os.geteuid() or not os.path.lexists(folder):
-        return False
-    found = os.lstat(folder)
-    nobodys = found.st_uid == pwd.getpwnam("nobody").pw_uid
-    return nobodys and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+def _fresh(data: Path) -> Path:
+    """Where a cluster is made before it has its name."""
+    return data.with_suffix(".new")
 
 
 def _init(bin_dir: Path, data: Path, password: str) -> None:
     """Make the cluster aside, then rename: a first start that is stopped leaves nothing behind."""
-    fresh = data.with_suffix(".new")
+    fresh = _fresh(data)
     shutil.rmtree(fresh, ignore_errors=True)
     options = ["-U", USER, "--auth=scram-sha-256", "--pwfile=/dev/stdin", "-E", "UTF8"]
     options += ["--locale=C", "--no-instructions"]
     initdb = subprocess.Popen(
-        [str(bin_dir / "initdb"), "-D", str(fresh), *options],
+        [str(bin_dir / "initdb"), "-D", str(fresh), *options, "--set", _SHARED_MEMORY],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C"},  # its reason is looked for by its words
         process_group=0,
     )
     try:
@@ -129,9 +129,20 @@ def _init(bin_dir: Path, data: Path, password: str) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     if initdb.returncode:
-        raise ConfigError(f"{data} cannot be made: {complaint.strip().splitlines()[-1:]}")
+        raise ConfigError(
+            f"the database in {data} cannot be made: "
+            f"{_reason(complaint.replace(password, '***'), 'initdb', initdb.returncode)}; "
+            f"remove that cause, {_WAY_OUT}"
+        )
     _note_password(fresh, password)
     fresh.rename(data)
+
+
+def _reason(complaint: str, program: str, code: int) -> str:
+    """A program's first error; what follows it is the tidying up."""
+    lines = complaint.strip().splitlines()
+    errors = [found[1] for line in lines if (found := _COMPLAINT.search(line))]
+    return next(iter([*errors, *lines]), f"{program} ended with {code} and said nothing")
 
 
 def _let_in_by_password(bin_dir: Path, data: Path, password: str) -> None:
@@ -142,15 +153,19 @@ def _let_in_by_password(bin_dir: Path, data: Path, password: str) -> None:
     if _notes_of(data, password) == (data / PASSWORD_NOTE, data / ACCESS):
         return
     done = subprocess.run(
-        [str(bin_dir / "postgres"), "--single", "-D", str(data), USER],
+        [str(bin_dir / "postgres"), "--single", "-D", str(data), "-c", _SHARED_MEMORY, USER],
         input=f"ALTER ROLE {USER} PASSWORD '{password}'\n",
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
     )
     if done.returncode or "ERROR" in done.stderr:
-        said = done.stderr.replace(password, "***").strip().splitlines()[-1:]
-        raise ConfigError(f"{data}: its password cannot be set: {said}")
+        said = _reason(done.stderr.replace(password, "***"), "postgres", done.returncode)
+        raise ConfigError(
+            f"the database in {data} cannot be given its password: {said}; "
+            f"remove that cause, {_WAY_OUT}"
+        )
     _note_password(data, password)
 
 
@@ -172,33 +187,68 @@ def _note_password(data: Path, password: str) -> None:
         write_file(data / name, text)
 
 
-async def _wait_for_predecessor(pid_file: Path) -> None:
-    """Let an orphaned server end; forget a pid that now belongs to another program."""
+async def _wait_for_predecessor(data: Path, sock: Path) -> None:
+    """Let an orphaned server of this folder end; `ConfigError` for one that does not.
+
+    Its lock files name a pid that may by now be any program's, another stack's server included:
+    postgres itself would refuse to start for it.
+    """
+    pid_file = data / "postmaster.pid"
     loop = asyncio.get_running_loop()
     deadline = loop.time() + OLD_SERVER_PATIENCE
-    while (pid := _pid_in(pid_file)) and loop.time() < deadline:
-        name = _program_of(pid)
-        if name is None:
-            return  # dead: postgres itself checks and cleans
-        if name != "postgres":
-            pid_file.unlink(missing_ok=True)
-            return
+    while (pid := _pid_in(pid_file)) and (_serves(pid, data) or _has_children(pid_file)):
+        if loop.time() > deadline:
+            raise ConfigError(
+                f"an earlier PostgreSQL (pid {pid}) still uses {data}; "
+                "stop it and its children, then start again"
+            )
         await asyncio.sleep(0.05)
+    for lock in (pid_file, *sock.glob(".s.PGSQL.*.lock")):
+        pid = _pid_in(lock)
+        if pid and pid != os.getpid() and Path(f"/proc/{pid}").exists():
+            lock.unlink(missing_ok=True)  # one whose pid is nobody's postgres removes itself
 
 
-def _pid_in(pid_file: Path) -> int | None:
+def _numbers_in(lock_file: Path, line: int) -> list[int]:
+    """The numbers in a line of a server's lock file; none where there is no such line."""
     try:
-        return int(pid_file.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return None
+        return [int(word) for word in lock_file.read_text().splitlines()[line].split()]
+    except (FileNotFoundError, ValueError, IndexError):
+        return []
 
 
-def _program_of(pid: int) -> str | None:
-    """The name of a running program, None when there is none (or no /proc)."""
+def _pid_in(lock_file: Path) -> int | None:
+    """A server in single-user mode writes it with a minus."""
+    return next((abs(pid) for pid in _numbers_in(lock_file, 0)), None)
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether a process is the server of that data folder, which its command line names.
+
+    Its working directory would tell as well, but not across user namespaces.
+    """
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        folder = words[words.index(b"-D") + 1]
+    except (OSError, ValueError, IndexError):  # gone, or another program
+        return False
+    return os.path.realpath(folder) == os.fsencode(data.resolve())
+
+
+def _has_children(pid_file: Path) -> bool:
+    """Whether children of a killed server still hold its shared memory.
+
+    Line 7 of the file has the block's key, which is the folder's inode, and its id, which another
+    server may have by now.
+    """
+    block = [number & _INT for number in _numbers_in(pid_file, 6)]
+    try:
+        folder = pid_file.parent.stat().st_ino & _INT
+        rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
     except OSError:
-        return None
+        return False
+    held = [[int(row[0]) & _INT, int(row[1]) & _INT] for row in rows if int(row[6])]
+    return block in held and block[0] == folder
 
 
 def _redirect(log_file: Path) -> None:

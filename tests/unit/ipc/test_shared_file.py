@@ -268,6 +268,19 @@ def test_without_room_in_memory_a_table_lies_in_the_data_folder(
     assert not create(path).on_disk, "said once"
 
 
+def test_without_room_anywhere_a_table_is_refused_in_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, offset: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(LayoutError, match=r"cannot be made: No space left on device; make room"):
+        create(path)
+    assert [*f._SHM.iterdir()] == []
+    assert [entry for entry in path.parent.iterdir() if entry.suffix != ".lock"] == []
+
+
 def test_tables_that_nobody_writes_are_removed(tmp_path: Path) -> None:
     written, left = (shared_path(tmp_path, name) for name in ("accounts", "books"))
     writer = create(written)

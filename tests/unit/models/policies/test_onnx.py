@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -20,6 +23,8 @@ from models.policies.onnx import (
     load_strategy,
     model_folder,
 )
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -111,3 +116,16 @@ def test_models_live_in_the_data_folder_the_shipped_one_here(model: Path, tmp_pa
     assert copied.model == "onnx:default", "a model is who its manifest says"
     with pytest.raises(ModelError, match="is not a name"):
         model_folder("../default", tmp_path)
+
+
+def test_the_library_that_runs_models_reports_to_nobody(tmp_path: Path) -> None:
+    """It would keep an id of the machine in the home folder, for what it reports to its maker."""
+    code = "from models.policies.onnx import DEFAULT_MODEL, OnnxPolicy; OnnxPolicy(DEFAULT_MODEL)"
+    unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+    environ = {k: v for k, v in os.environ.items() if k not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env={**environ, "HOME": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [*tmp_path.iterdir()] == []
