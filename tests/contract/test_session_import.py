@@ -24,9 +24,10 @@ from support.stored_sessions import loaded
 from ipc.journal import Kind
 from ipc.messages import Environment
 from processes.adapters.kalshi.recordings import read_frames
+from processes.adapters.kalshi.recordings.reader import open_recordings
 from processes.recorder.sessions import importing
 from processes.recorder.sessions.__main__ import main
-from processes.recorder.sessions.importing import merged, sources_of
+from processes.recorder.sessions.importing import merged
 
 COUNTS = ("events", "deltas", "trades", "last_event_no")
 
@@ -152,7 +153,7 @@ def test_a_subscription_whose_numbers_begin_anew_is_a_new_connection(
     write_lines(path, [*lines_of(path), stray, *late])
     session, report = imported(database, folder)
     (mark,) = marks(database, "disconnected")
-    assert mark["detail"] == "KXMADE-1.ndjson: seq begins anew"
+    assert mark["detail"] == "KXMADE-1.ndjson: seq starts again"
     assert marks(database, "gap") == []
     assert (report.errors, session.deltas) == (0, 400)  # the stray one is of no book
 
@@ -223,8 +224,8 @@ def test_demo_and_production_do_not_become_one_session(
 ) -> None:
     write_recording(folder, seconds=1, ticker="KXMADE-1")
     write_recording(folder, seconds=1, ticker="KXMADE-2")
-    (one, two) = sources_of(folder)
-    monkeypatch.setattr(importing, "sources_of", lambda *_: [one, two_of_demo(two)])
+    (one, two) = open_recordings(folder)
+    monkeypatch.setattr(importing, "open_recordings", lambda *_, **__: [one, two_of_demo(two)])
     assert main(["import", str(folder)]) == 2
     assert "demo and production in one folder; allowed: one" in capsys.readouterr().err
 
@@ -283,8 +284,8 @@ def test_a_killed_import_is_undone_by_the_next(database: Database, folder: Path)
 def test_more_than_a_journal_holds_goes_through_it(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processes.recorder.sessions.recorded_feed.SEGMENT", 1_000)
-    monkeypatch.setattr("processes.recorder.sessions.recorded_feed.MAX_BYTES", 3 * 41_000)
+    monkeypatch.setattr("processes.recorder.sessions.importing.SEGMENT", 1_000)
+    monkeypatch.setattr("processes.recorder.sessions.importing.MAX_BYTES", 3 * 41_000)
     write_recording(folder, seconds=200)
     session, report = imported(database, folder)
     assert (report.errors, session.deltas) == (0, 10_000)
@@ -296,7 +297,7 @@ def test_frames_of_one_file_keep_their_order_whatever_their_times_say(tmp_path: 
     lines = lines_of(path)
     lines[10]["recv_ms"] -= 5_000
     write_lines(path, lines)
-    taken = list(merged(sources_of(tmp_path)))
+    taken = list(merged(open_recordings(tmp_path)))
     assert [t.recorded for t in taken if t.recorded] == list(read_frames(path))
     assert taken[-1].recorded is None
     times = [t.recv_ms for t in taken]

@@ -38,7 +38,7 @@ def create(path: Path, rows: int = 4, slots: int = 120) -> BookTableWriter:
 def make_live(writer: BookTableWriter, row: int, levels: list[tuple[int, int, int]]) -> None:
     words = np.zeros(HEADER_WORDS + 50 * RECORD_WORDS, np.int64)
     words[FIRST], words[CAPACITY] = 1, 50
-    args = (writer.live, writer.frozen, words, True, row, arrays_of(levels), tuple(Stamps()), 0)
+    args = (writer.live, writer.tick_rows, words, True, row, arrays_of(levels), tuple(Stamps()), 0)
     assert record_snapshot(*args) > 0
 
 

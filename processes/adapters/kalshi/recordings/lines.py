@@ -24,6 +24,7 @@ from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
 __all__ = [
     "SUFFIXES",
     "RecordedFrame",
+    "RecordingCut",
     "RecordingError",
     "read_frames",
     "read_marks",
@@ -42,6 +43,11 @@ class RecordingError(ValueError):
 
     def __init__(self, path: Path, line: int, what: str) -> None:
         super().__init__(f"{path}:{line}: {what}" if line else f"{path}: {what}")
+        self.where = f"{path.name}:{line}" if line else path.name
+
+
+class RecordingCut(RecordingError):
+    """A recording that breaks off in its last line: what stands before it can be used."""
 
 
 class RecordedFrame(NamedTuple):
@@ -91,15 +97,18 @@ def recording_files(path: Path) -> list[Path]:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes, _Line]]:
     """(line number, its bytes, its parts) of every line that is not blank."""
-    number = 0
+    number, text = 0, b""
     try:
         with _open(path) as file:
             for number, text in enumerate(file, 1):
                 if len(text) > 1:
                     yield number, text, _line.decode(text)
     except msgspec.MsgspecError as error:
-        raise RecordingError(path, number, f"not a recorded line: {error}") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        kind = RecordingError if text.endswith(b"\n") else RecordingCut
+        raise kind(path, number, f"not a recorded line: {error}") from None
+    except EOFError as error:
+        raise RecordingCut(path, number + 1, f"damaged compression: {error}") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
         raise RecordingError(path, number + 1, f"damaged compression: {error}") from None
     except OSError as error:
         raise RecordingError(path, 0, f"cannot be read: {error.strerror}") from None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ from processes.adapters.kalshi.normalise import (
 )
 from processes.adapters.kalshi.recordings.lines import (
     SUFFIXES,
+    RecordingCut,
     RecordingError,
     read_frames,
     read_marks,
@@ -33,6 +35,8 @@ from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
 from processes.adapters.kalshi.schemas.rest import Market
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]
+
+T = TypeVar("T")
 
 _TAPERED: Final = PriceGrid(
     [PriceRange(0, 1000, 10), PriceRange(1000, 9000, 100), PriceRange(9000, 10_000, 10)]
@@ -100,8 +104,11 @@ def _event_of(ticker: str) -> str:
 
 
 def _environment_of(path: Path) -> Environment:
-    """Recordings do not say; a folder named `demo-...` holds the demo exchange's."""
-    words = {part.partition("-")[0] for part in path.absolute().parts}
+    """Recordings do not say; a folder named `demo` or `demo-...` holds the demo exchange's.
+
+    Only the file's own folder and the one above it count: `/home/demo/...` says nothing.
+    """
+    words = {folder.name.partition("-")[0] for folder in list(path.absolute().parents)[:2]}
     return Environment.DEMO if "demo" in words else Environment.PRODUCTION
 
 
@@ -139,7 +146,8 @@ def _of_market(path: Path, market: Market, body: dict[str, Any]) -> RecordedMark
     )
 
 
-def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
+def _from_csv(path: Path, ticker: str, grid: PriceGrid | None = None) -> RecordedMarket | None:
+    """Its row of `markets.csv`; without a `grid` the one of the prices seen."""
     file = path.parent / "markets.csv"
     if not file.is_file():
         return None
@@ -147,8 +155,8 @@ def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
         rows = [row for row in csv.DictReader(lines) if row.get("window") == ticker]
     if not rows:
         return None
-    row, seen = rows[0], _from_frames(path)
-    grid = seen[0].grid if seen else LINEAR_CENT
+    row = rows[0]
+    grid = grid or _grid_of_prices(_prices_seen(path).get(ticker, set()))
     try:
         return RecordedMarket(
             ticker=ticker,
@@ -167,11 +175,16 @@ def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
 
 
 def _from_frames(path: Path) -> list[RecordedMarket]:
-    """One market per ticker that has a book, in the order of their first snapshots."""
+    """One market per ticker that has frames of a book, in the order of their first ones.
+
+    What lies beside the file counts here too: not every file is named by its ticker.
+    """
     prices = _prices_seen(path)
     closes = _closes_marked(path)
     return [
-        RecordedMarket(
+        _from_metadata(path, ticker)
+        or _from_csv(path, ticker, _grid_of_prices(seen))
+        or RecordedMarket(
             ticker=ticker,
             event_ticker=_event_of(ticker),
             path=path,
@@ -183,9 +196,17 @@ def _from_frames(path: Path) -> list[RecordedMarket]:
     ]
 
 
+def _up_to_cut(items: Iterator[T]) -> Iterator[T]:
+    """What stands before the place where a file breaks off; who reads its frames says so."""
+    try:
+        yield from items
+    except RecordingCut:
+        return
+
+
 def _prices_seen(path: Path) -> dict[str, set[int]]:
     prices: defaultdict[str, set[int]] = defaultdict(set)
-    for recorded in read_frames(path):
+    for recorded in _up_to_cut(read_frames(path)):
         frame = recorded.frame
         try:
             if isinstance(frame, Delta):
@@ -203,6 +224,6 @@ def _grid_of_prices(prices: set[int]) -> PriceGrid:
 
 
 def _closes_marked(path: Path) -> dict[str, int]:
-    marks = [facts for _, facts in read_marks(path)]
-    found = [(m.get("market_ticker"), m.get("close_time")) for m in marks]
+    facts = [facts for _, facts in _up_to_cut(read_marks(path))]
+    found = [(f.get("market_ticker"), f.get("close_time")) for f in facts]
     return {str(t): ms_of_rfc3339(c) for t, c in found if t and c}
