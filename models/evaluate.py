@@ -90,7 +90,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m models.evaluate", description="Judge policies on recorded markets."
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--recordings", type=Path, help="file or folder")
+    source.add_argument("--recordings", type=Path, action="append", help="file or folder; repeat")
     source.add_argument(
         "--archive", type=Path, action="append", help="an archived session (Parquet); repeat"
     )
@@ -99,6 +99,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
+    )
+    parser.add_argument(
+        "--skip-damaged", action="store_true", help="leave out recordings that cannot be read"
     )
     parser.add_argument("--all", action="store_true", help="markets that were learned from too")
     parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
@@ -193,7 +196,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif options.archive:
             sessions = [market for path in options.archive for market in load_archive(path)]
         else:
-            sessions = load_sessions(options.recordings)
+            sessions = [
+                market
+                for path in options.recordings
+                for market in load_sessions(path, skip_damaged=options.skip_damaged)
+            ]
         outcomes, setting = _judge(options, sessions)
         _write(options, outcomes, setting)
         if options.session:

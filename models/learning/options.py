@@ -54,9 +54,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sources(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--recordings", type=Path, nargs="+", default=[], help="files or folders")
-    group.add_argument("--archive", type=Path, nargs="+", default=[], help="Parquet files")
-    group.add_argument("--session", nargs="+", default=[], help="stored sessions: id, uid, all")
+    group.add_argument(
+        "--recordings",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="files or folders; may be given again",
+    )
+    group.add_argument(
+        "--skip-damaged", action="store_true", help="leave out recordings that cannot be read"
+    )
+    group.add_argument(
+        "--archive", type=Path, nargs="+", action="extend", default=[], help="Parquet files"
+    )
+    group.add_argument(
+        "--session",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="stored sessions: id, uid, all; may be given again",
+    )
     group.add_argument("--environment", choices=list(Environment), help="only markets of this one")
     group.add_argument("--since", help="only markets that begin at this date or later")
     group.add_argument("--before", help="only markets that begin before this date")
