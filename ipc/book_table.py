@@ -8,7 +8,7 @@ else; only a fresh snapshot makes a book LIVE again.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,13 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
-from ipc.units import PriceGrid
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
 
 __all__ = [
     "BookTable",
     "BookTableWriter",
     "LayoutError",
+    "OrderbookSnapshot",
     "SharedOrderbookState",
     "TableFullError",
     "WriterActiveError",
@@ -31,6 +32,7 @@ MAGIC: Final = 0x4B414C424F4F4B53  # "KALBOOKS"
 LAYOUT: Final = 1
 ENTRY_WORDS: Final = 16  # seqlock word, market number, ticker in 112 bytes
 _TICKER: Final = 2
+NS_PER_MS: Final = 1_000_000
 _MAX_TICKER: Final = 8 * (ENTRY_WORDS - _TICKER)
 
 
@@ -140,14 +142,39 @@ class BookTable:
         self._file.close()
 
 
+class OrderbookSnapshot(TypedDict):
+    """One market's book at one moment; levels are (price in 1e-4 dollars, contracts in 1e-2).
+
+    `yes_bids` and `no_bids` are at the price of their own leg; an ask is one dollar less the other
+    leg's bid. Best levels come first. `state` is `empty`, `live` or `stale`: only a live book that
+    `is_recorded` may be traded on.
+    """
+
+    market_ticker: str
+    sequence_number: int
+    event_no: int
+    timestamp_ms: int
+    state: str
+    is_recorded: bool
+    yes_bids: list[tuple[int, int]]
+    yes_asks: list[tuple[int, int]]
+    no_bids: list[tuple[int, int]]
+    no_asks: list[tuple[int, int]]
+
+
 class SharedOrderbookState:
     """The authoritative books in memory, by ticker."""
 
     def __init__(self, table: BookTable) -> None:
         self.table = table
 
-    def get_snapshot(self, market_ticker: str) -> b.Row | None:
-        """A consistent copy of a market's live row; None when unknown or BUSY."""
+    def get_snapshot(self, market_ticker: str) -> OrderbookSnapshot | None:
+        """A consistent picture of a market's book; None when the market is unknown or BUSY."""
+        row = self.get_row(market_ticker)
+        return None if row is None else _snapshot_of(market_ticker, row)
+
+    def get_row(self, market_ticker: str) -> b.Row | None:
+        """The same as a copy of its row, for kernels."""
         return self._get(market_ticker, tick=False)
 
     def get_tick(self, market_ticker: str) -> b.Row | None:
@@ -162,6 +189,22 @@ class SharedOrderbookState:
         read = self.table.read_tick if tick else self.table.read
         # The name is looked at again: the row may have gone to another market in between.
         return out if read(row, out) and self.table.ticker_of(row) == market_ticker else None
+
+
+def _snapshot_of(ticker: str, row: b.Row) -> OrderbookSnapshot:
+    yes, no = (b.levels_of(row, leg)[::-1] for leg in (b.Side.YES, b.Side.NO))
+    return OrderbookSnapshot(
+        market_ticker=ticker,
+        sequence_number=int(row[b.SEQ]),
+        event_no=int(row[b.EVENT_NO]),
+        timestamp_ms=int(row[b.RECV_NS]) // NS_PER_MS,
+        state=b.BookState(int(row[b.STATE])).name.lower(),
+        is_recorded=not row[b.FLAGS] & b.UNRECORDED,
+        yes_bids=yes,
+        yes_asks=[(ONE_DOLLAR_E4 - price_e4, count_e2) for price_e4, count_e2 in no],
+        no_bids=no,
+        no_asks=[(ONE_DOLLAR_E4 - price_e4, count_e2) for price_e4, count_e2 in yes],
+    )
 
 
 class BookTableWriter:

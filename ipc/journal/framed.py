@@ -19,14 +19,17 @@ from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
 
 __all__ = ["FramedReader", "FramedWriter"]
 
+NAME: Final = "records-{}.log"
+OLD_NAME: Final = "marks-{}.log"  # what the version before wrote is read, never written
 _HEAD: Final = struct.Struct("<II")
 _MAX_PAYLOAD: Final = 1 << 24
 _MAX_READ: Final = 2 * _MAX_PAYLOAD  # bytes of one file at a time
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
-    """(first byte, path) of a stream's files in order."""
-    return [(int(p.stem.rpartition("-")[2]), p) for p in sorted(folder.glob("marks-*.log"))]
+    """(first byte, path) of a stream's files in order, those named by the version before too."""
+    found = [p for pattern in (NAME, OLD_NAME) for p in folder.glob(pattern.format("*"))]
+    return sorted((int(p.stem.rpartition("-")[2]), p) for p in found)
 
 
 def _frame(message: Message) -> bytes:
@@ -75,7 +78,7 @@ class FramedWriter:
 
     def _create(self, first: int) -> int:
         """A new file, locked for as long as it is written: the kernel drops the lock at death."""
-        path = self._folder / f"marks-{first:015d}.log"
+        path = self._folder / NAME.format(f"{first:015d}")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
         return fd
@@ -166,7 +169,7 @@ class FramedReader:
         return at
 
     def writer_is_dead(self) -> bool:
-        """True when nobody holds the lock of the newest file; what is there now is all there is."""
+        """True when the lock of the newest file is free; what is there now is all there is."""
         while files := _files(self._folder):
             path = files[-1][1]
             with path.open("rb") as file:

@@ -87,7 +87,7 @@ class CollectorRig:
         return said
 
     def row(self, ticker: str) -> b.Row:
-        row = self.books.get_snapshot(ticker)
+        row = self.books.get_row(ticker)
         assert row is not None
         return row
 
