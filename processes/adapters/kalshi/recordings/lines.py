@@ -114,10 +114,29 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, _Line]]:
         raise RecordingError(path, 0, f"cannot be read: {error.strerror}") from None
 
 
+class _Unpacked(io.RawIOBase):
+    """A gzip file as a raw stream: what stands before a cut is given out before the error is."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.GzipFile(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def _open(path: Path) -> IO[bytes]:
     if path.suffix != ".gz":
         return open(path, "rb", buffering=BUFFER)
-    return io.BufferedReader(gzip.GzipFile(path), BUFFER)
+    return io.BufferedReader(_Unpacked(path), BUFFER)
 
 
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
