@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_learning(parser.add_argument_group("learning"))
     _add_stages(parser.add_argument_group("stages"))
     return parser
+
+
+_SOURCES: Final = ("recordings", "archive", "session")
 
 
 def _add_sources(group: argparse._ArgumentGroup) -> None:
@@ -165,8 +168,8 @@ def _add_stages(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
-    """The file's entries as flags; `ValueError` names what is not known."""
+def _from_file(path: Path, allowed: Sequence[str], given: Collection[str]) -> list[str]:
+    """The file's entries as flags, without those `given`; `ValueError` names what is not known."""
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -175,6 +178,8 @@ def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
     for name, value in entries.items():
         if name not in allowed:
             raise ValueError(f"{path}: {name} is not known; allowed: {', '.join(allowed)}")
+        if name in given:
+            continue
         if isinstance(value, bool):
             flags += [f"--{name}"] if value else [f"--no-{name}"]
         else:
@@ -191,7 +196,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if options.config is None:
         return options
     names = [name.replace("_", "-") for name in vars(options) if name not in (CONFIG, "resume")]
-    return parser.parse_args([*_from_file(options.config, names), *given])
+    # Flags that may be given again add to each other, and so would the file's to them.
+    sources = [name for name in _SOURCES if getattr(options, name)]
+    return parser.parse_args([*_from_file(options.config, names, sources), *given])
 
 
 def check(options: argparse.Namespace) -> None:
