@@ -133,7 +133,7 @@ class BookTable:
         return self._file.writer_is_dead()
 
     def replaced(self) -> bool:
-        """Whether to attach anew: the path holds another file."""
+        """Whether to attach again: the path holds another file."""
         return self._file.replaced()
 
     def close(self) -> None:

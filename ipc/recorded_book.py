@@ -2,7 +2,7 @@
 
 The rules are those by which records are made: only a snapshot that is whole (as many levels as its
 END says) makes a book, a delta without a book is of none, a size below zero or a price off the grid
-cannot have been. `RecordedBook` counts what breaks them; whoever asks for a book decides what that
+cannot have been. `RecordedBook` counts what breaks them; the caller decides what that
 means.
 """
 

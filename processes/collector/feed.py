@@ -28,6 +28,8 @@ __all__ = ["TOPIC", "CollectorFeed", "Triggers"]
 
 TOPIC = "trigger"
 ENDINGS: Final = frozenset({"determined", "settled"})
+_RECORDED: Final = Effect.RECORDED  # a name of the module is found faster than a member of an Enum
+_SNAPSHOT: Final = UpdateType.SNAPSHOT
 COUNTED: Final = {
     Effect.UNKNOWN_MARKET: "frames_of_unknown_markets",
     Effect.IN_SNAPSHOT: "deltas_before_snapshot",
@@ -118,7 +120,10 @@ class CollectorFeed:
             outcome = self._books.on_frame(
                 frame, recv_ns, frame_mono_ns, mono_ns(), on_yes_scale=on_yes_scale
             )
-            self._on_outcome(outcome, recv_ns, frame_mono_ns)
+            if outcome.effect is not _RECORDED or outcome.update_type is _SNAPSHOT:
+                self._on_outcome(outcome, recv_ns, frame_mono_ns)
+            elif (book := outcome.book) is not None:  # nearly every frame
+                self._triggers.mark(book.row, book.ticker, outcome.update_type)
             return False
         if isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)

@@ -44,12 +44,12 @@ class Phase(StrEnum):
     CONNECTED = "connected"  # a connection, but no subscription: it was refused
     SUBSCRIBING = "subscribing"  # its first snapshot is to come
     LIVE = "live"
-    GAP = "gap"  # not to be believed, and nothing asked for yet
+    GAP = "gap"  # out of date, and no snapshot asked for yet
     RESYNCING = "resyncing"  # a fresh snapshot is to come
 
 
 class Verdict(Enum):
-    """What a frame did to the book it belongs to, when that changes whether it is believed."""
+    """What a frame did to the book it belongs to, when that changes whether it is up to date."""
 
     LIVE = "a snapshot was applied"
     BROKEN = "the frame cannot be of this book"

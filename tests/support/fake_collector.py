@@ -119,4 +119,4 @@ class FakeCollector:
 
 def _stamps(at_ms: int) -> Stamps:
     now_ns = mono_ns()
-    return Stamps(1, NOON_NS // MS + at_ms, NOON_NS + at_ms * MS, now_ns, now_ns)
+    return 1, NOON_NS // MS + at_ms, NOON_NS + at_ms * MS, now_ns, now_ns

@@ -47,7 +47,7 @@ class MarketReport(msgspec.Struct, frozen=True):
 class SessionReport(msgspec.Struct, frozen=True):
     """A session; gaps and holes are marked by the collector and no errors of the recording.
 
-    Nor are results that nobody knows yet, here or when the archive was written.
+    Nor are results that are not known yet, or were not when the archive was written.
     """
 
     session_id: int

@@ -10,7 +10,6 @@ from collections import Counter
 from enum import StrEnum
 from typing import Final, Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -82,17 +81,9 @@ _STATUSES: Final = {
 }
 
 
-class Stamps(msgspec.Struct, frozen=True, gc=False):
-    """Where and when a frame came from; `exch_ms` 0 when the exchange did not say.
-
-    `recv_ns` is market time, `frame_mono_ns` and `written_mono_ns` this machine's monotonic clock.
-    """
-
-    seq: int
-    exch_ms: int
-    recv_ns: int
-    frame_mono_ns: int
-    written_mono_ns: int
+# Where and when a frame came from, as the kernels take it: seq, exch_ms (0 if the exchange did not
+# say), recv_ns in market time, then frame_mono_ns and written_mono_ns of the monotonic clock.
+Stamps = tuple[int, int, int, int, int]
 
 
 class WriteQueue:
@@ -123,7 +114,7 @@ class WriteQueue:
                 *self._segment(1),
                 row,
                 (side, price_e4, delta_e2),
-                _words_of(stamps),
+                stamps,
                 self._throttle_ns,
             ),
             1,
@@ -140,7 +131,7 @@ class WriteQueue:
                 *self._segment(1),
                 row,
                 (taker_side, yes_price_e4, count_e2),
-                _words_of(stamps),
+                stamps,
                 self._throttle_ns,
             ),
             1,
@@ -163,14 +154,14 @@ class WriteQueue:
                 *self._segment(records),
                 row,
                 (sides, prices_e4, counts_e2),
-                _words_of(stamps),
+                stamps,
                 self._throttle_ns,
             ),
             records,
         )
 
     def make_stale(self, row: int) -> None:
-        """Take a LIVE row for out of date until its next snapshot; others stay what they are."""
+        """Mark a LIVE row as out of date until its next snapshot; any other row stays as it is."""
         if self._books.live[row, b.STATE] == b.LIVE:
             set_state(self._books.live, row, b.STALE, 0)
 
@@ -190,13 +181,3 @@ class WriteQueue:
         written = _STATUSES[status]
         self.refused[written] += 1
         return written
-
-
-def _words_of(stamps: Stamps) -> tuple[int, int, int, int, int]:
-    return (
-        stamps.seq,
-        stamps.exch_ms,
-        stamps.recv_ns,
-        stamps.frame_mono_ns,
-        stamps.written_mono_ns,
-    )

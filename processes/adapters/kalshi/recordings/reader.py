@@ -1,7 +1,7 @@
 """The one reader of recordings: files in, the rules of the live feed applied to every frame.
 
 `sessions import` and the `--recordings` of training and evaluation read through it, so a lost line
-costs the same in both: a gap, and no book of that file is believed until its next snapshot.
+has the same effect in both: a gap, and every book of that file is STALE until its next snapshot.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Recording:
             yield error
 
     def losses(self, frame: Frame) -> Sequence[Loss]:
-        """What is missing before this frame, or ends with it, by the count of its subscription.
+        """What is missing before this frame, or ends with it, by the `seq` of its subscription.
 
         Numbers start with the first that the file has: what was sent before it is not missing. In
         a file that keeps a part of its subscriptions jumps are no losses.
@@ -198,7 +198,7 @@ def _opening(file: Path) -> tuple[int, bool]:
             seen += 1
     if starts_ms is None or not has_snapshot:
         raise RecordingError(
-            file, 0, "no orderbook_snapshot in it, so no book; a way out: --skip-damaged"
+            file, 0, "no orderbook_snapshot in it; --skip-damaged leaves such files out"
         )
     return starts_ms, jumps <= MANY * seen
 

@@ -1,8 +1,8 @@
 """Recordings as the learner reads them: one `RecordedSession` per market, in the journal's layout.
 
 The events are the same records, in the same order, that the collector journals when the local
-exchange replays the recording: receive time in whole milliseconds of the recording, and none for a
-book that is not to be believed.
+exchange replays the recording: receive time in whole milliseconds of the recording, and no records
+of a book that is STALE.
 """
 
 from __future__ import annotations
