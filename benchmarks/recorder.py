@@ -16,10 +16,10 @@ from ipc.journal import FramedWriter, Kind, stream_folder
 from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment, SessionStarted
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
-from processes.collector.session import Session, SessionFacts
 from processes.recorder.stream import Stream
 from tests.support.postgres import PostgresServer, quiet
 
@@ -33,7 +33,7 @@ URL: Final = "ws://127.0.0.1:8070/trade-api/ws/v2"
 def _events(folder: Path) -> None:
     """A session's journal of deltas that nobody has recorded yet."""
     facts = SessionFacts(SESSION, Environment.SIMULATED, URL, MARKET_NS)
-    session = Session(folder, facts, segment_records=65_536, max_bytes=1 << 30)
+    session = SessionJournal(folder, facts, segment_records=65_536, max_bytes=1 << 30)
     session.listed(0, TICKER, LINEAR_CENT, 1, 2)
     for number in range(1, EVENTS + 1):
         if not session.segments.room(1):

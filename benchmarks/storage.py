@@ -20,12 +20,12 @@ from ipc.journal import EVENT, EventSegments, Kind, stream_folder
 from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.parquet.archive import ArchiveWriter, read_events
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
 from processes.adapters.postgres.sessions import SessionDataLoader
-from processes.collector.session import Session, SessionFacts
 from processes.recorder.stream import Stream
 from tests.support.postgres import PostgresServer, quiet
 
@@ -67,7 +67,7 @@ def synthetic_deltas(number: int, seed: int) -> npt.NDArray[np.void]:
 def _journal(folder: Path) -> None:
     """A session's journal that nobody has recorded yet."""
     facts = SessionFacts(SESSION, Environment.SIMULATED, URL, MARKET_NS)
-    session = Session(folder, facts, segment_records=65_536, max_bytes=1 << 30)
+    session = SessionJournal(folder, facts, segment_records=65_536, max_bytes=1 << 30)
     for row in range(MARKETS):
         session.listed(row, f"KXBENCH-{row}", LINEAR_CENT, 1, 2)
     events = synthetic_deltas(DELTAS, SEED)

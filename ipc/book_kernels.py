@@ -79,7 +79,7 @@ def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
 
 
 @njit(cache=True, inline="always")
-def _mark_tick(live: b.Row, frozen: b.Row, throttle_ns: int) -> None:
+def _mark_tick(live: b.Row, tick_row: b.Row, throttle_ns: int) -> None:
     """Freeze a copy of a row that is due; the row itself names the event of its last tick."""
     if not b.tick_due(live, throttle_ns):
         return
@@ -87,10 +87,10 @@ def _mark_tick(live: b.Row, frozen: b.Row, throttle_ns: int) -> None:
     live[b.LAST_TICK_NS] = live[b.RECV_NS]
     live[b.TICK_EVENT_NO] = live[b.EVENT_NO]
     end_write(live)
-    begin_write(frozen)
+    begin_write(tick_row)
     for i in range(1, b.HEADER + 2 * live[b.SLOTS]):
-        frozen[i] = live[i]
-    end_write(frozen)
+        tick_row[i] = live[i]
+    end_write(tick_row)
 
 
 @njit(cache=True, inline="always")
@@ -104,7 +104,7 @@ def _accept(words: Words, room: bool, unrecorded: bool, records: int) -> int:
 @njit(cache=True)
 def record_delta(
     live: Rows,
-    frozen: Rows,
+    tick_rows: Rows,
     words: Words,
     room: bool,
     row: int,
@@ -136,14 +136,14 @@ def record_delta(
     target[b.SEQ] = stamps[0]
     _stamp(target, stamps, event_no)
     end_write(target)
-    _mark_tick(target, frozen[row], throttle_ns)
+    _mark_tick(target, tick_rows[row], throttle_ns)
     return int(event_no)
 
 
 @njit(cache=True)
 def record_trade(
     live: Rows,
-    frozen: Rows,
+    tick_rows: Rows,
     words: Words,
     room: bool,
     row: int,
@@ -173,14 +173,14 @@ def record_trade(
     b.apply_trade(target, price_e4, count_e2, side, stamps[1])
     _stamp(target, stamps, event_no)
     end_write(target)
-    _mark_tick(target, frozen[row], throttle_ns)
+    _mark_tick(target, tick_rows[row], throttle_ns)
     return int(event_no)
 
 
 @njit(cache=True)
 def record_snapshot(
     live: Rows,
-    frozen: Rows,
+    tick_rows: Rows,
     words: Words,
     room: bool,
     row: int,
@@ -224,7 +224,7 @@ def record_snapshot(
     target[b.SEQ] = stamps[0]
     _stamp(target, stamps, event_no)
     end_write(target)
-    _mark_tick(target, frozen[row], throttle_ns)
+    _mark_tick(target, tick_rows[row], throttle_ns)
     return int(event_no)
 
 

@@ -8,7 +8,7 @@ else; only a fresh snapshot makes a book LIVE again.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,13 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
-from ipc.units import PriceGrid
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
 
 __all__ = [
     "BookTable",
     "BookTableWriter",
     "LayoutError",
+    "OrderbookSnapshot",
     "SharedOrderbookState",
     "TableFullError",
     "WriterActiveError",
@@ -31,6 +32,7 @@ MAGIC: Final = 0x4B414C424F4F4B53  # "KALBOOKS"
 LAYOUT: Final = 1
 ENTRY_WORDS: Final = 16  # seqlock word, market number, ticker in 112 bytes
 _TICKER: Final = 2
+NS_PER_MS: Final = 1_000_000
 _MAX_TICKER: Final = 8 * (ENTRY_WORDS - _TICKER)
 
 
@@ -50,7 +52,7 @@ class _Areas:
         split = rows * ENTRY_WORDS
         self.directory = file.body[:split].reshape(rows, ENTRY_WORDS)
         self.live = file.body[split : split + rows * words].reshape(rows, words)
-        self.frozen = file.body[split + rows * words :].reshape(rows, words)
+        self.tick_rows = file.body[split + rows * words :].reshape(rows, words)
 
 
 class BookTable:
@@ -110,7 +112,7 @@ class BookTable:
 
     def read_tick(self, row: int, out: b.Row) -> bool:
         """Copy the row as of its last tick mark; False when BUSY."""
-        return self._copy(self._areas.frozen[row], out)
+        return self._copy(self._areas.tick_rows[row], out)
 
     def _copy(self, source: b.Row, out: b.Row) -> bool:
         for _ in range(2):  # the grid may change between looking and copying
@@ -132,7 +134,7 @@ class BookTable:
         return self._file.writer_is_dead()
 
     def replaced(self) -> bool:
-        """Whether to attach anew: the path holds another file."""
+        """Whether to attach again: the path holds another file."""
         return self._file.replaced()
 
     def close(self) -> None:
@@ -141,14 +143,39 @@ class BookTable:
         self._file.close()
 
 
+class OrderbookSnapshot(TypedDict):
+    """One market's book at one moment; levels are (price in 1e-4 dollars, contracts in 1e-2).
+
+    `yes_bids` and `no_bids` are at the price of their own leg; an ask is one dollar less the other
+    leg's bid. Best levels come first. `state` is `empty`, `live` or `stale`: only a live book that
+    `is_recorded` may be traded on.
+    """
+
+    market_ticker: str
+    sequence_number: int
+    event_no: int
+    timestamp_ms: int
+    state: str
+    is_recorded: bool
+    yes_bids: list[tuple[int, int]]
+    yes_asks: list[tuple[int, int]]
+    no_bids: list[tuple[int, int]]
+    no_asks: list[tuple[int, int]]
+
+
 class SharedOrderbookState:
     """The authoritative books in memory, by ticker."""
 
     def __init__(self, table: BookTable) -> None:
         self.table = table
 
-    def get_snapshot(self, market_ticker: str) -> b.Row | None:
-        """A consistent copy of a market's live row; None when unknown or BUSY."""
+    def get_snapshot(self, market_ticker: str) -> OrderbookSnapshot | None:
+        """A consistent picture of a market's book; None when the market is unknown or BUSY."""
+        row = self.get_row(market_ticker)
+        return None if row is None else _snapshot_of(market_ticker, row)
+
+    def get_row(self, market_ticker: str) -> b.Row | None:
+        """The same as a copy of its row, for kernels."""
         return self._get(market_ticker, tick=False)
 
     def get_tick(self, market_ticker: str) -> b.Row | None:
@@ -165,14 +192,30 @@ class SharedOrderbookState:
         return out if read(row, out) and self.table.ticker_of(row) == market_ticker else None
 
 
+def _snapshot_of(ticker: str, row: b.Row) -> OrderbookSnapshot:
+    yes, no = (b.levels_of(row, leg)[::-1] for leg in (b.Side.YES, b.Side.NO))
+    return OrderbookSnapshot(
+        market_ticker=ticker,
+        sequence_number=int(row[b.SEQ]),
+        event_no=int(row[b.EVENT_NO]),
+        timestamp_ms=int(row[b.RECV_NS]) // NS_PER_MS,
+        state=b.BookState(int(row[b.STATE])).name.lower(),
+        is_recorded=not row[b.FLAGS] & b.UNRECORDED,
+        yes_bids=yes,
+        yes_asks=[(ONE_DOLLAR_E4 - price_e4, count_e2) for price_e4, count_e2 in no],
+        no_bids=no,
+        no_asks=[(ONE_DOLLAR_E4 - price_e4, count_e2) for price_e4, count_e2 in yes],
+    )
+
+
 class BookTableWriter:
-    """The collector's view: `live` and `frozen` are what the kernels write into."""
+    """The collector's view: `live` and `tick_rows` are what the kernels write into."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
         self._areas = _Areas(file)
         self.live: npt.NDArray[np.int64] = self._areas.live
-        self.frozen: npt.NDArray[np.int64] = self._areas.frozen
+        self.tick_rows: npt.NDArray[np.int64] = self._areas.tick_rows
         self._next_market = 1
         self._free = list(range(self._areas.rows - 1, -1, -1))
         self._take_over()
@@ -193,7 +236,7 @@ class BookTableWriter:
         self._file.raise_generation()
 
     def _void_all(self) -> None:
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             for row in area:
                 begin_repair(row)
                 row[b.STATE] = b.STALE
@@ -233,7 +276,7 @@ class BookTableWriter:
         fresh[b.MARKET] = self._next_market
         fresh[b.GENERATION] = self.generation
         fresh[b.OPEN_MS], fresh[b.CLOSE_MS] = open_ms, close_ms
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, 1:] = fresh[1:]
             end_write(area[row])
@@ -243,7 +286,7 @@ class BookTableWriter:
 
     def move_times(self, row: int, open_ms: int, close_ms: int) -> None:
         """The market opens or closes at another time than was said."""
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, b.OPEN_MS], area[row, b.CLOSE_MS] = open_ms, close_ms
             end_write(area[row])
@@ -251,7 +294,7 @@ class BookTableWriter:
     def remove_market(self, row: int) -> None:
         """Take a market out of the directory; its row is used again last of all."""
         self._name(row, 0, b"")
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, b.STATE] = b.STALE
             area[row, b.FLAGS] |= b.CLOSED
@@ -272,5 +315,5 @@ class BookTableWriter:
     def close(self) -> None:
         """Mark everything STALE and drop the lock."""
         self._void_all()
-        del self.live, self.frozen, self._areas
+        del self.live, self.tick_rows, self._areas
         self._file.close()

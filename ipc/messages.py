@@ -330,7 +330,7 @@ class MarketListed(_Event, frozen=True):
 
 
 class MarketResult(_Event, frozen=True):
-    """What a market paid, as its exchange says at `told_ns`; a later word replaces it, whole.
+    """What a market paid, as its exchange says at `reported_ns`; a later report replaces it.
 
     `result` is the exchange's word, empty when none stands; `yes_value_e4` what a YES contract
     paid. None is what the exchange did not say.
@@ -341,7 +341,7 @@ class MarketResult(_Event, frozen=True):
     yes_value_e4: int | None
     determined_ms: int | None
     settled_ms: int | None
-    told_ns: int
+    reported_ns: int = msgspec.field(name="told_ns")  # its name in every journal
 
 
 class SessionMark(_Event, frozen=True):

@@ -91,7 +91,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m models.evaluate", description="Judge policies on recorded markets."
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--recordings", type=Path, help="file or folder")
+    source.add_argument("--recordings", type=Path, action="append", help="file or folder; repeat")
     source.add_argument(
         "--archive", type=Path, action="append", help="an archived session (Parquet); repeat"
     )
@@ -100,6 +100,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
+    )
+    parser.add_argument(
+        "--skip-damaged", action="store_true", help="leave out recordings that cannot be read"
     )
     parser.add_argument("--all", action="store_true", help="markets that were learned from too")
     parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
@@ -205,7 +208,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif options.archive:
             sessions = [market for path in options.archive for market in load_archive(path)]
         else:
-            sessions = load_sessions(options.recordings)
+            sessions = [
+                market
+                for path in options.recordings
+                for market in load_sessions(path, skip_damaged=options.skip_damaged)
+            ]
         outcomes, setting = _judge(options, sessions)
         print("\n".join(terminal_lines(outcomes)), flush=True)  # first: writing may still fail
         _write(options, outcomes, setting)

@@ -120,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         check(options)
         try_folder("--out", options.out)
         settings = settings_of(options)
-        sessions = [s for path in options.recordings for s in load_sessions(path)]
+        skip = options.skip_damaged
+        sessions = [s for p in options.recordings for s in load_sessions(p, skip_damaged=skip)]
         sessions += [s for path in options.archive for s in load_archive(path)]
         if options.session:
             sessions += load_stored(os.environ, options.session, options.environment)

@@ -64,12 +64,15 @@ PUBLIC = {  # the names of the user's plan, where the design puts them
     "models.simulation.fills": ("SimulatedOrderManager",),
     "models.observation.builder": ("LiveObservationAdapter",),
     "models.simulation.tape": ("build_observation_from_session_data",),
+    "processes.adapters.kalshi.feed.write_queue": (
+        "WriteQueue.enqueue_snapshot",
+        "WriteQueue.enqueue_delta",
+    ),
     "processes.adapters.kalshi.rest.client": ("KalshiTradingClient",),
     "processes.adapters.postgres.new_session": ("create_session",),
     "processes.adapters.postgres.sessions": ("SessionDataLoader",),
     "processes.broadcaster.manager": ("WebSocketManager",),
     "processes.collector.orderbook_client": ("OrderbookClient",),
-    "processes.collector.write_queue": ("WriteQueue.enqueue_snapshot", "WriteQueue.enqueue_delta"),
     "processes.execution.manager": (
         "KalshiOrderManager.get_positions",
         "KalshiOrderManager.get_position_info",

@@ -5,7 +5,7 @@ at any moment after. It survives the death of processes, not loss of power. A re
 error) is an answer, not an exception.
 
 Below the data folder: `journal/<producer>/<session_uid>/{events-<first event>.seg,
-marks-<first byte>.log}`.
+records-<first byte>.log}`.
 """
 
 from __future__ import annotations

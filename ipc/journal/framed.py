@@ -20,14 +20,17 @@ from ipc.private_files import create_file, private_folder
 
 __all__ = ["FramedReader", "FramedWriter"]
 
+NAME: Final = "records-{}.log"
+OLD_NAME: Final = "marks-{}.log"  # what the version before wrote is read, never written
 _HEAD: Final = struct.Struct("<II")
 _MAX_PAYLOAD: Final = 1 << 24
 _MAX_READ: Final = 2 * _MAX_PAYLOAD  # bytes of one file at a time
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
-    """(first byte, path) of a stream's files in order."""
-    return [(int(p.stem.rpartition("-")[2]), p) for p in sorted(folder.glob("marks-*.log"))]
+    """(first byte, path) of a stream's files in order, those named by the version before too."""
+    found = [p for pattern in (NAME, OLD_NAME) for p in folder.glob(pattern.format("*"))]
+    return sorted((int(p.stem.rpartition("-")[2]), p) for p in found)
 
 
 def _frame(message: Message) -> bytes:
@@ -76,7 +79,7 @@ class FramedWriter:
 
     def _create(self, first: int) -> int:
         """A new file, locked for as long as it is written: the kernel drops the lock at death."""
-        path = self._folder / f"marks-{first:015d}.log"
+        path = self._folder / NAME.format(f"{first:015d}")
         fd = create_file(path, os.O_WRONLY | os.O_APPEND)
         fcntl.flock(fd, fcntl.LOCK_EX)
         return fd
@@ -167,7 +170,7 @@ class FramedReader:
         return at
 
     def writer_is_dead(self) -> bool:
-        """True when nobody holds the lock of the newest file; what is there now is all there is."""
+        """True when the lock of the newest file is free; what is there now is all there is."""
         while files := _files(self._folder):
             path = files[-1][1]
             with os.fdopen(open_journal(path), "rb") as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -54,10 +54,31 @@ def _parser(module: str, about: str) -> Parser:
     return parser
 
 
+_SOURCES: Final = ("recordings", "archive", "session")
+
+
 def _add_sources(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--recordings", type=Path, nargs="+", default=[], help="files or folders")
-    group.add_argument("--archive", type=Path, nargs="+", default=[], help="Parquet files")
-    group.add_argument("--session", nargs="+", default=[], help="stored sessions: id, uid, all")
+    group.add_argument(
+        "--recordings",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="files or folders; may be given again",
+    )
+    group.add_argument(
+        "--skip-damaged", action="store_true", help="leave out recordings that cannot be read"
+    )
+    group.add_argument(
+        "--archive", type=Path, nargs="+", action="extend", default=[], help="Parquet files"
+    )
+    group.add_argument(
+        "--session",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="stored sessions: id, uid, all; may be given again",
+    )
     group.add_argument("--environment", choices=list(Environment), help="only markets of this one")
     group.add_argument("--since", help="only markets that begin at this date or later")
     group.add_argument("--before", help="only markets that begin before this date")
@@ -148,8 +169,8 @@ def _add_stages(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
-    """The file's entries as flags; `ValueError` names what is not known."""
+def _from_file(path: Path, allowed: Sequence[str], given: Collection[str]) -> list[str]:
+    """The file's entries as flags, without those `given`; `ValueError` names what is not known."""
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -158,6 +179,8 @@ def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
     for name, value in entries.items():
         if name not in allowed:
             raise ValueError(f"{path}: {name} is not known; allowed: {', '.join(allowed)}")
+        if name in given:
+            continue
         if isinstance(value, bool):
             flags += [f"--{name}"] if value else [f"--no-{name}"]
         else:
@@ -176,7 +199,9 @@ def parse(
     if options.config is None:
         return options
     names = [name.replace("_", "-") for name in vars(options) if name not in (CONFIG, "resume")]
-    return parser.parse_args([*_from_file(options.config, names), *given])
+    # Flags that may be given again add to each other, and so would the file's to them.
+    sources = [name for name in _SOURCES if getattr(options, name)]
+    return parser.parse_args([*_from_file(options.config, names, sources), *given])
 
 
 def check(options: argparse.Namespace) -> None:

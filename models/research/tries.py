@@ -118,10 +118,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = Parser(prog="python -m models.research.tries", description="Compare tries.")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that models.train wrote")
-    parser.add_argument("--recordings", type=Path, required=True, help="file or folder")
+    parser.add_argument(
+        "--recordings", type=Path, action="append", required=True, help="file or folder; repeat"
+    )
     options = parser.parse_args(argv)
     try:
-        print("\n".join(report(play(options.runs, load_sessions(options.recordings)))))
+        sessions = [market for path in options.recordings for market in load_sessions(path)]
+        print("\n".join(report(play(options.runs, sessions))))
     except (ValueError, OSError) as error:
         print(f"tries: {error}", file=sys.stderr)
         return 2

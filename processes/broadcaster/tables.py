@@ -93,7 +93,7 @@ class Books(_Attached[BookTable]):
         state, found = SharedOrderbookState(table), BooksRead()
         for ticker in table.rows:
             found.tickers.add(ticker)
-            row = state.get_snapshot(ticker)
+            row = state.get_row(ticker)
             if row is None:
                 found.busy += 1
                 continue

@@ -1,1 +1,1 @@
-"""Connect, subscribe, decode, journal, apply, trigger."""
+"""The collector: connects, subscribes, keeps books and their journal, triggers the actor."""

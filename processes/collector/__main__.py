@@ -11,8 +11,8 @@ from ipc.journal import new_stream_uid
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import Purpose, clock_of, target_of
 from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.feed.session import PRODUCER, SessionFacts
 from processes.collector.assembly import assemble
-from processes.collector.session import PRODUCER, SessionFacts
 from processes.runtime.config import Settings
 from processes.runtime.log import StdoutLog
 from processes.runtime.run import run

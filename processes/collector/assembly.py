@@ -14,21 +14,18 @@ from ipc.shared_file import NO_ROOM, WriterActiveError, shared_path
 from ipc.sockets import Publisher, Pusher
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
+from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
-from processes.collector.discovery import Discovery
-from processes.collector.feed import BookFeed
-from processes.collector.markets import Markets
+from processes.collector.feed import CollectorFeed, Triggers
+from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
-from processes.collector.outcomes import Outcomes
 from processes.collector.recovery import Recovery
-from processes.collector.results import Results
+from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
-from processes.collector.session import Session, SessionFacts
-from processes.collector.triggers import Triggers
-from processes.collector.write_queue import WriteQueue
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 
@@ -45,8 +42,8 @@ def _table(settings: Settings) -> BookTableWriter:
         ) from None
 
 
-def _session(settings: Settings, facts: SessionFacts) -> Session:
-    return Session(
+def _session(settings: Settings, facts: SessionFacts) -> SessionJournal:
+    return SessionJournal(
         settings.data_dir,
         facts,
         segment_records=settings.books.segment_records,
@@ -77,7 +74,7 @@ def assemble(
     seed = int(rng.integers(2**32))
     recovery = Recovery()
     results = Results(session)
-    feed = BookFeed(markets, queue, session, triggers, recovery, results)
+    feed = CollectorFeed(markets, queue, session, triggers, recovery, results)
     client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     return Collector(
@@ -89,6 +86,7 @@ def assemble(
         client=OrderbookClient(
             target,
             signer,
+            market_tickers=markets.tickers,
             feed=feed,
             recovery=recovery,
             markets=markets,

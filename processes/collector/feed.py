@@ -1,7 +1,8 @@
-"""Frames of the exchange in; journal, shared books and triggers out. No socket and no clock.
+"""What the collector does with a frame: books and journal by the one feed, triggers for the actor.
 
-A book that cannot be trusted turns STALE; one whose record has a hole is in `holes`. Both need a
-fresh snapshot; `Recovery` is told what became of a book, and asks for it.
+`CollectorFeed` is the shell around `processes.adapters.kalshi.feed`: it writes down what the core
+says is to be noted, tells `Recovery` which books need a snapshot, and marks what has changed.
+`Triggers` publishes that, one trigger per market however long the burst.
 """
 
 from __future__ import annotations
@@ -9,146 +10,153 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from ipc.messages import MarkKind, UpdateType
+from ipc import book as b
+from ipc.book_table import BookTableWriter
+from ipc.clock import mono_ns
+from ipc.messages import MarkKind, Trigger, UpdateType
+from ipc.sockets import Publisher
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    exchange_ms,
-    levels_of_snapshot,
-    trade_of,
-)
-from processes.adapters.kalshi.schemas.frames import Delta, Frame, Lifecycle, Snapshot, Trade
-from processes.collector.markets import Followed, Markets
+from processes.adapters.kalshi.feed.book_feed import DATA, BookFeed, Effect, Outcome
+from processes.adapters.kalshi.feed.session import SessionJournal
+from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.adapters.kalshi.schemas.frames import Frame, Lifecycle
+from processes.collector.markets import Markets
 from processes.collector.recovery import Recovery, Verdict
 from processes.collector.results import Results
-from processes.collector.session import Session
-from processes.collector.triggers import Triggers
-from processes.collector.write_queue import Refusal, Stamps, WriteQueue
 
-__all__ = ["BookFeed"]
+__all__ = ["TOPIC", "CollectorFeed", "Triggers"]
 
-Data = Delta | Trade | Snapshot
-_DATA: Final = (Delta, Trade, Snapshot)  # for every frame: a tuple is told apart faster
-ENDINGS = frozenset({"determined", "settled"})
+TOPIC = "trigger"
+ENDINGS: Final = frozenset({"determined", "settled"})
+_RECORDED: Final = Effect.RECORDED  # a name of the module is found faster than a member of an Enum
+_SNAPSHOT: Final = UpdateType.SNAPSHOT
+COUNTED: Final = {
+    Effect.UNKNOWN_MARKET: "frames_of_unknown_markets",
+    Effect.IN_SNAPSHOT: "deltas_before_snapshot",
+    Effect.MALFORMED: "malformed_amounts",
+}
 
 
-class BookFeed:
-    """Applies every frame of the public channels to the book it belongs to."""
+class Triggers:
+    """Marks rows as changed and publishes what they hold at the time of the flush."""
+
+    def __init__(self, table: BookTableWriter, publisher: Publisher) -> None:
+        self._table = table
+        self._publisher = publisher
+        self._dirty: dict[int, tuple[str, UpdateType]] = {}
+        self.published = 0
+
+    def mark(self, row: int, ticker: str, update_type: UpdateType) -> None:
+        """A row has changed and the change is in the journal."""
+        self._dirty[row] = ticker, update_type
+
+    def flush(self) -> int:
+        """Publish one trigger per changed row -> how many."""
+        if not self._dirty:
+            return 0
+        for row, (ticker, update_type) in self._dirty.items():
+            self._publisher.send(TOPIC, self._trigger(row, ticker, update_type))
+        count = len(self._dirty)
+        self._dirty.clear()
+        self.published += count
+        return count
+
+    def _trigger(self, row: int, ticker: str, update_type: UpdateType) -> Trigger:
+        words = self._table.live[row]
+        return Trigger(
+            market_ticker=ticker,
+            row=row,
+            generation=int(words[b.GENERATION]),
+            update_type=update_type,
+            sequence_number=int(words[b.SEQ]),
+            event_no=int(words[b.EVENT_NO]),
+            tick_event_no=int(words[b.TICK_EVENT_NO]),
+            recv_ns=int(words[b.RECV_NS]),
+            frame_mono_ns=int(words[b.FRAME_MONO_NS]),
+            written_mono_ns=int(words[b.WRITTEN_MONO_NS]),
+        )
+
+
+class CollectorFeed:
+    """Every frame of the public channels, to the parts of the collector that it concerns."""
 
     def __init__(
         self,
         markets: Markets,
         queue: WriteQueue,
-        session: Session,
+        session: SessionJournal,
         triggers: Triggers,
         recovery: Recovery,
         results: Results,
     ) -> None:
         self._markets = markets
-        self._queue = queue
         self._session = session
         self._triggers = triggers
         self._recovery = recovery
         self._results = results
-        self.holes: set[str] = set()
-        self._on_yes_scale = False
-        self.news = False  # the exchange spoke of a market's life: look at its list
+        self._books = BookFeed(queue, markets.get)
         self.counts: Counter[str] = Counter()
 
+    @property
+    def holes(self) -> tuple[str, ...]:
+        """Markets whose record has a hole: a fresh snapshot ends it once the journal has room."""
+        return self._books.holes
+
     def on_frame(
-        self, frame: Frame, recv_ns: int, mono_ns: int, *, on_yes_scale: bool = False
-    ) -> None:
-        """One frame whose `seq` has been checked; `on_yes_scale` as its subscription was made."""
-        self._on_yes_scale = on_yes_scale
-        if isinstance(frame, _DATA):
-            market = self._markets.get(frame.msg.market_ticker)
-            if market is None:
-                self.counts["frames_of_unknown_markets"] += 1
-                return
-            try:
-                if isinstance(frame, Delta):
-                    self._on_delta(frame, market, recv_ns, mono_ns)
-                elif isinstance(frame, Trade):
-                    self._on_trade(frame, market, recv_ns, mono_ns)
-                else:
-                    self._on_snapshot(frame, market, recv_ns, mono_ns)
-            except WireError as error:  # typed but not an amount: as good as a missing frame
-                self.counts["malformed_amounts"] += 1
-                self._lose(market, frame, recv_ns, mono_ns, str(error))
-        elif isinstance(frame, Lifecycle):
+        self, frame: Frame, recv_ns: int, frame_mono_ns: int, *, on_yes_scale: bool = False
+    ) -> bool:
+        """Take one frame whose `seq` has been checked.
+
+        Args:
+            frame: of any public channel.
+            recv_ns: market time of its receipt.
+            frame_mono_ns: monotonic time of its receipt.
+            on_yes_scale: whether NO levels come at YES prices in this subscription.
+
+        Returns:
+            Whether a market's status changed, so that the exchange's list is to be read again.
+        """
+        if isinstance(frame, DATA):
+            outcome = self._books.on_frame(
+                frame, recv_ns, frame_mono_ns, mono_ns(), on_yes_scale=on_yes_scale
+            )
+            if outcome.effect is not _RECORDED or outcome.update_type is _SNAPSHOT:
+                self._on_outcome(outcome, recv_ns, frame_mono_ns)
+            elif (book := outcome.book) is not None:  # nearly every frame
+                self._triggers.mark(book.row, book.ticker, outcome.update_type)
+            return False
+        if isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
+            return True
+        return False
 
-    def _on_delta(self, frame: Delta, market: Followed, recv_ns: int, mono_ns: int) -> None:
-        msg = frame.msg
-        if msg.clock is not None and msg.clock <= market.snapshot_clock:
-            self.counts["deltas_before_snapshot"] += 1  # the snapshot holds them
+    def _on_outcome(self, outcome: Outcome, recv_ns: int, frame_mono_ns: int) -> None:
+        book, effect = outcome.book, outcome.effect
+        if book is None:
+            self.counts[COUNTED[effect]] += 1
             return
-        side, price_e4, delta_e2 = change_of_delta(msg, on_yes_scale=self._on_yes_scale)
-        stamps = Stamps(frame.seq, exchange_ms(msg.ts_ms, msg.ts), recv_ns, mono_ns)
-        accepted = self._queue.enqueue_delta(market.row, side, price_e4, delta_e2, stamps)
-        self._settle(market, frame, UpdateType.DELTA, accepted, stamps)
-
-    def _on_trade(self, frame: Trade, market: Followed, recv_ns: int, mono_ns: int) -> None:
-        msg = frame.msg
-        taker_side, yes_price_e4, count_e2 = trade_of(msg)
-        stamps = Stamps(frame.seq, exchange_ms(msg.ts_ms, msg.ts), recv_ns, mono_ns)
-        accepted = self._queue.enqueue_trade(market.row, taker_side, yes_price_e4, count_e2, stamps)
-        self._settle(market, frame, UpdateType.TRADE, accepted, stamps)
-
-    def _on_snapshot(self, frame: Snapshot, market: Followed, recv_ns: int, mono_ns: int) -> None:
-        stamps = Stamps(frame.seq, 0, recv_ns, mono_ns)
-        levels = levels_of_snapshot(frame.msg, on_yes_scale=self._on_yes_scale)
-        accepted = self._queue.enqueue_snapshot(market.row, *levels, stamps)
-        ticker = market.info.ticker
-        if accepted and ticker in self.holes:
-            self.holes.discard(ticker)
-            self._session.mark(MarkKind.HEALED, ticker, recv_ns)
-        if self._settle(market, frame, UpdateType.SNAPSHOT, accepted, stamps):
-            market.snapshot_clock = frame.msg.clock or 0
-            self._recovery.on_verdict(ticker, Verdict.LIVE, mono_ns)
+        if effect is Effect.RECORDED:
+            self._triggers.mark(book.row, book.ticker, outcome.update_type)
+        elif effect in COUNTED:
+            self.counts[COUNTED[effect]] += 1
+        if outcome.mark is not None:
+            mark = outcome.mark
+            self._session.mark(mark.kind, mark.ticker, recv_ns, mark.detail)
+        if outcome.is_stale:
+            self._recovery.on_verdict(book.ticker, Verdict.BROKEN, frame_mono_ns)
+        elif outcome.update_type is UpdateType.SNAPSHOT and outcome.is_in_book:
+            self._recovery.on_verdict(book.ticker, Verdict.LIVE, frame_mono_ns)
 
     def _on_lifecycle(self, frame: Lifecycle, recv_ns: int) -> None:
-        self.news = True
         if frame.msg.event_type in ENDINGS:
             self._markets.close(frame.msg.market_ticker, recv_ns, str(frame.msg.event_type))
             try:
                 self._results.on_lifecycle(frame.msg, recv_ns)
-            except WireError:  # it is asked for
+            except WireError:  # it is asked for over REST
                 self.counts["malformed_amounts"] += 1
-
-    def _settle(
-        self,
-        market: Followed,
-        frame: Data,
-        update_type: UpdateType,
-        accepted: bool,
-        stamps: Stamps,
-    ) -> bool:
-        """Trigger on what was accepted, remember what was not; False when it is not in the book."""
-        ticker = market.info.ticker
-        if accepted:
-            self._triggers.mark(market.row, ticker, update_type)
-            return True
-        refusal = self._queue.last_refusal
-        if refusal is Refusal.JOURNAL_FULL:
-            if ticker not in self.holes:
-                self.holes.add(ticker)
-                self._session.mark(MarkKind.HOLE, ticker, stamps.recv_ns, str(refusal))
-            return True
-        if refusal is not Refusal.NOT_LIVE:
-            self._lose(market, frame, stamps.recv_ns, stamps.frame_mono_ns, str(refusal))
-        return False
-
-    def _lose(self, market: Followed, frame: Data, recv_ns: int, mono_ns: int, reason: str) -> None:
-        """The frame cannot be true: if it is of the book, what we hold is not the exchange's."""
-        ticker = market.info.ticker
-        self._session.mark(MarkKind.GAP, ticker, recv_ns, reason)
-        if not isinstance(frame, Trade):  # no level depends on trades
-            self._markets.make_stale([ticker])
-            self._recovery.on_verdict(ticker, Verdict.BROKEN, mono_ns)
 
     def distrust(self, kind: MarkKind, tickers: tuple[str, ...], recv_ns: int, detail: str) -> None:
         """Believe none of these books: a frame of theirs is missing, or their connection gone."""
         self.counts["gaps"] += kind is MarkKind.GAP
-        self._markets.make_stale(tickers)
+        self._books.distrust(tickers)
         self._session.mark(kind, None, recv_ns, detail)

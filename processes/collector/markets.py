@@ -1,8 +1,12 @@
-"""The markets that are followed, and the row that each one has."""
+"""Which markets to follow, and the row that each followed market has.
+
+`Discovery` reads the exchange's list: the configured markets, or the most traded open ones.
+`Markets` gives rows to those that are new and takes them back from those that are over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -11,26 +15,34 @@ from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
 from ipc.messages import MarkKind
-from processes.adapters.kalshi.normalise import MarketInfo
-from processes.collector.session import Session
+from ipc.units import parse_count
+from processes.adapters.kalshi.errors import WireError
+from processes.adapters.kalshi.feed.book_feed import Book
+from processes.adapters.kalshi.feed.session import RecordsFullError, SessionJournal, list_market
+from processes.adapters.kalshi.normalise import MarketInfo, amount, market_of
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.schemas.decoding import Listing
+from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.runtime.config import BookSettings
 from processes.runtime.log import Log
 
-__all__ = ["Changes", "Followed", "Markets"]
+__all__ = ["LIVING", "Changes", "Discovery", "Followed", "Markets", "choose"]
 
+MOST_TICKERS: Final = 100  # named in one request
+LIVING: Final = frozenset({MarketStatus.INITIALIZED, MarketStatus.INACTIVE, MarketStatus.ACTIVE})
 KEEP_NS: Final = 60_000_000_000  # market time: what is over keeps its row, for readers to see it
 _NS_PER_MS: Final = 1_000_000
 
 
-class Followed(msgspec.Struct):
-    """A market with a row. `snapshot_clock` is the exchange's clock of its last snapshot.
+class Followed(Book, kw_only=True):
+    """A market with a row.
 
     `decided_ns` and `unlisted_ns`: since when, in market time, its outcome is known, and since when
     the exchange's list has been without it.
     """
 
     info: MarketInfo
-    row: int
-    snapshot_clock: int = 0
     decided_ns: int | None = None
     unlisted_ns: int | None = None
 
@@ -39,7 +51,7 @@ class Followed(msgspec.Struct):
         if _closed(self.info, now_ns - KEEP_NS):
             return True
         ends = (self.decided_ns, self.unlisted_ns)
-        # Either way: a replay that begins anew takes market time back.
+        # Either way: a replay that starts again takes market time back.
         return any(end is not None and abs(now_ns - end) >= KEEP_NS for end in ends)
 
 
@@ -53,7 +65,7 @@ class Changes(msgspec.Struct, frozen=True):
 class Markets:
     """Ticker -> followed market; the only place where rows are given and taken."""
 
-    def __init__(self, table: BookTableWriter, session: Session, log: Log) -> None:
+    def __init__(self, table: BookTableWriter, session: SessionJournal, log: Log) -> None:
         self._table = table
         self._session = session
         self._log = log
@@ -87,12 +99,6 @@ class Markets:
         """Whether a book is to be expected of a market."""
         market = self._followed.get(ticker)
         return market is not None and market.decided_ns is None and not _closed(market.info, now_ns)
-
-    def make_stale(self, tickers: Iterable[str]) -> None:
-        """Believe none of these books until its next snapshot."""
-        for ticker in tickers:
-            if (market := self._followed.get(ticker)) and self.state_of(market) == b.LIVE:
-                set_state(self._table.live, market.row, b.STALE, 0)
 
     def close(self, ticker: str, now_ns: int, detail: str) -> None:
         """The market's life is over: its book no longer ticks."""
@@ -135,17 +141,14 @@ class Markets:
             market.info = listed
 
     def _add(self, info: MarketInfo) -> bool:
+        listing = info.ticker, info.grid, info.open_ms, info.close_ms
         try:
-            row = self._table.add_market(info.ticker, info.grid, info.open_ms, info.close_ms)
-        except (TableFullError, ValueError) as error:
+            row = list_market(self._table, self._session, *listing)
+        except (TableFullError, RecordsFullError, ValueError) as error:
             self._refuse(info.ticker, str(error))
             return False
-        if not self._session.listed(row, info.ticker, info.grid, info.open_ms, info.close_ms):
-            self._table.remove_market(row)
-            self._refuse(info.ticker, "the journal is full")
-            return False
         self._refused.discard(info.ticker)
-        self._followed[info.ticker] = Followed(info, row)
+        self._followed[info.ticker] = Followed(info.ticker, row, info=info)
         return True
 
     def _refuse(self, ticker: str, reason: str) -> None:
@@ -157,3 +160,88 @@ class Markets:
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:
     return 0 < info.close_ms * _NS_PER_MS <= now_ns
+
+
+def _volume_e2(market: Market) -> int:
+    """Contracts of the last 24 hours; one that is not said or cannot be read counts as none."""
+    try:
+        return amount(parse_count, market.volume_24h_fp or "0.00")
+    except WireError:
+        return 0
+
+
+def choose(
+    markets: Iterable[Market], limit: int, *, keep: Collection[str] = (), min_volume_e2: int = 0
+) -> list[Market]:
+    """The `limit` most traded of the last 24 hours, ties by ticker.
+
+    Those to `keep` come first: one whole recording is worth more than parts of several.
+    """
+    able = (m for m in markets if m.ticker in keep or _volume_e2(m) >= min_volume_e2)
+    ranked = sorted(able, key=lambda m: (m.ticker not in keep, -_volume_e2(m), m.ticker))
+    return ranked[:limit]
+
+
+class Discovery:
+    """`RL_MARKET_MODE`: `discovery` looks for open markets, `config` keeps to a list."""
+
+    def __init__(self, client: KalshiTradingClient, settings: BookSettings, log: Log) -> None:
+        self._client = client
+        self._settings = settings
+        self._log = log
+        self._refused: set[str] = set()
+
+    async def look(self, followed: Collection[str] = ()) -> list[MarketInfo]:
+        """The markets wanted now, best first; `KalshiError` when the exchange does not say."""
+        wanted = self._settings
+        if wanted.mode == "config":
+            found = await self._named()
+        else:
+            found = choose(
+                await self._open(),
+                wanted.market_limit,
+                keep=followed,
+                min_volume_e2=wanted.min_volume_e2,
+            )
+        return [info for m in found if (info := self._described(m)) is not None]
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
+
+    async def _named(self) -> list[Market]:
+        """Those of the list that live, in its order."""
+        found: dict[str, Market] = {}
+        tickers = self._settings.tickers
+        for at in range(0, len(tickers), MOST_TICKERS):
+            page = self._readable(
+                await self._client.markets(tickers=tickers[at : at + MOST_TICKERS])
+            )
+            found.update({m.ticker: m for m in page if m.status in LIVING})
+        return [found[ticker] for ticker in tickers if ticker in found]
+
+    async def _open(self) -> list[Market]:
+        if not self._settings.series:
+            return self._readable(await self._client.markets(status="open"))
+        found: list[Market] = []
+        for series in self._settings.series:
+            listing = await self._client.markets(status="open", series_ticker=series)
+            found += self._readable(listing)
+        return found
+
+    def _readable(self, listing: Listing[Market]) -> list[Market]:
+        """The markets of a list; what was left out of it is reported once for each reason."""
+        left_out = listing.left_out
+        if left_out and left_out.reason not in self._refused:
+            self._refused.add(left_out.reason)
+            self._log("markets_left_out", count=left_out.count, error=left_out.reason)
+        return listing.items
+
+    def _described(self, market: Market) -> MarketInfo | None:
+        try:
+            return market_of(market)
+        except WireError as error:
+            if market.ticker not in self._refused:
+                self._refused.add(market.ticker)
+                self._log("market_refused", ticker=market.ticker, reason=error)
+            return None

@@ -1,15 +1,15 @@
 """OrderbookClient: one WebSocket after the other, each subscribed to everything that is followed.
 
-What is to be asked, and which books may be believed, is decided by `Recovery`; here are the socket
-and the clock. A connection's death is not the session's: the next one subscribes anew. Data age and
-liveness are two things: a quiet market is alive as long as pings are answered.
+What to ask, and which books are up to date, is decided by `Recovery`; here are the socket and the
+clock. A lost connection does not end the session: the next one subscribes to everything again. A
+quiet market is not a lost connection: it is alive as long as pings are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -20,13 +20,13 @@ from ipc.messages import MarkKind
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import AuthError, KalshiError, SocketClosed, WireError
+from processes.adapters.kalshi.feed.book_feed import Distrust, Note
+from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.schemas.frames import Channel, Frame
 from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
-from processes.collector.feed import BookFeed
+from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Changes, Markets
-from processes.collector.recovery import Action, Distrust, Note, Recovery, Refused, Send
-from processes.collector.session import Session
-from processes.collector.triggers import Triggers
+from processes.collector.recovery import Action, Recovery, Refused, Send
 from processes.runtime.log import Log
 
 __all__ = ["OrderbookClient"]
@@ -38,17 +38,28 @@ _NS_PER_MS: Final = 1_000_000
 
 
 class OrderbookClient:
-    """Connects, subscribes, checks sequences and hands frames to the feed."""
+    """Connects, subscribes, checks sequences and hands frames to the feed.
+
+    Args:
+        target: host and environment.
+        signer: signs the handshake.
+        market_tickers: markets to follow from the first connection on; `follow` changes them.
+        feed, recovery, markets, session, triggers: the other parts of this run's collector.
+        clock: market time.
+        log: one line per change of the connection.
+        rng: the jitter of pauses.
+    """
 
     def __init__(
         self,
         target: KalshiTarget,
         signer: Signer,
         *,
-        feed: BookFeed,
+        market_tickers: Iterable[str] = (),
+        feed: CollectorFeed,
         recovery: Recovery,
         markets: Markets,
-        session: Session,
+        session: SessionJournal,
         triggers: Triggers,
         clock: Clock,
         log: Log,
@@ -68,6 +79,8 @@ class OrderbookClient:
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
         self.counts: Counter[str] = Counter()
+        self.markets_changed = asyncio.Event()  # the exchange's list is to be read again
+        recovery.follow(market_tickers, (), mono_ns())
 
     @property
     def connected(self) -> bool:
@@ -96,7 +109,7 @@ class OrderbookClient:
             while True:
                 await self._take_batch(socket)
         except KalshiError as error:
-            self._lost(error)  # before the goodbye, which takes time
+            self._lost(error)  # before closing, which takes time
         finally:
             self._socket = None
             self._outbox.clear()
@@ -133,7 +146,8 @@ class OrderbookClient:
         if actions := self._recovery.on_frame(frame, stamp_ns):
             self._do(actions, recv_ns)
         on_yes_scale = self._recovery.subscriptions.on_yes_scale
-        self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
+        if self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale):
+            self.markets_changed.set()
 
     def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
         """Books turn STALE at once; commands wait for the socket."""
@@ -147,11 +161,16 @@ class OrderbookClient:
                 case Note():
                     self.counts["gaps_beside_books"] += 1
                     self._session.mark(MarkKind.GAP, None, recv_ns, action.detail)
-                    self._feed.news |= action.channel == Channel.LIFECYCLE  # an event may be lost
+                    if action.channel == Channel.LIFECYCLE:  # a change may be among the missing
+                        self.markets_changed.set()
                 case Refused():
                     self.counts["commands_rejected"] += 1
-                    what = action.message
-                    self._log("rejected", channel=action.channel, code=action.code, what=what)
+                    self._log(
+                        "command_rejected",
+                        channel=action.channel,
+                        code=action.code,
+                        error=action.message,
+                    )
 
     async def _send(self) -> None:
         while self._outbox and self._socket is not None:
@@ -183,10 +202,10 @@ class OrderbookClient:
     def _lost(self, error: KalshiError) -> None:
         self.counts["connections_lost"] += 1
         if self._failures == 0:
-            self._log("disconnected", reason=error)
+            self._log("disconnected", error=error)
         self._do(self._recovery.on_disconnected(str(error)), self._clock.now_ns())
         if isinstance(error, AuthError):
-            self._log("refused", reason=error)
+            self._log("connection_refused", error=error)
         self._failures += 1
         self._triggers.flush()
 

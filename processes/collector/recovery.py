@@ -1,4 +1,4 @@
-"""Which books may be believed, and what is asked for those that may not. No socket and no clock.
+"""Which books are up to date, and what is asked for those that are not. No socket and no clock.
 
     offline -> subscribing -> live -> gap -> resyncing -> live
 
@@ -9,7 +9,6 @@ put all markets concerned back at once.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, StrEnum
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 import msgspec
 
 from ipc.messages import MarkKind
+from processes.adapters.kalshi.feed.book_feed import Distrust, Note, loss_of
 from processes.adapters.kalshi.schemas.frames import Channel, Frame
 from processes.adapters.kalshi.stream.subscriptions import (
     Ended,
@@ -27,7 +27,7 @@ from processes.adapters.kalshi.stream.subscriptions import (
     Subscriptions,
 )
 
-__all__ = ["Action", "Distrust", "Note", "Phase", "Recovery", "Refused", "Send", "Verdict"]
+__all__ = ["Action", "Phase", "Recovery", "Refused", "Send", "Verdict"]
 
 ASK_AGAIN_NS: Final = 2_000_000_000  # without any snapshot, before one is asked for again
 REFUSED_AGAIN_NS: Final = 30_000_000_000  # before a market that was refused is tried again
@@ -44,12 +44,12 @@ class Phase(StrEnum):
     CONNECTED = "connected"  # a connection, but no subscription: it was refused
     SUBSCRIBING = "subscribing"  # its first snapshot is to come
     LIVE = "live"
-    GAP = "gap"  # not to be believed, and nothing asked for yet
+    GAP = "gap"  # out of date, and no snapshot asked for yet
     RESYNCING = "resyncing"  # a fresh snapshot is to come
 
 
 class Verdict(Enum):
-    """What a frame did to the book it belongs to, when that changes whether it is believed."""
+    """What a frame did to the book it belongs to, when that changes whether it is up to date."""
 
     LIVE = "a snapshot was applied"
     BROKEN = "the frame cannot be of this book"
@@ -59,21 +59,6 @@ class Send(msgspec.Struct, frozen=True):
     """A command for the exchange."""
 
     command: bytes
-
-
-class Distrust(msgspec.Struct, frozen=True):
-    """None of these books may be believed from now on."""
-
-    kind: MarkKind
-    tickers: tuple[str, ...]
-    detail: str
-
-
-class Note(msgspec.Struct, frozen=True):
-    """Something is missing that no book depends on."""
-
-    channel: str
-    detail: str
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -102,21 +87,17 @@ class Recovery:
         self._connected = False
         self._books: dict[str, _Book] = {}
         self._missing: dict[str, _Book] = {}  # those that are not LIVE
-        self._heard_ns = NEVER_NS  # the last snapshot, of whichever market
+        self._last_snapshot_ns = NEVER_NS  # the last snapshot, of any market
         self._refused_ns: int | None = None  # when a command was refused that may be taken later
 
     def phase(self, ticker: str) -> Phase:
         """Of a followed market; `KeyError` for others."""
         return self._books[ticker].phase
 
-    def tally(self) -> Counter[Phase]:
-        """How many books there are in each phase but LIVE."""
-        return Counter(book.phase for book in self._missing.values())
-
     # Events
 
     def on_connected(self, now_ns: int) -> Sequence[Action]:
-        """A new connection: an equal sid is a new subscription, whose count begins anew."""
+        """A new connection: an equal sid is a new subscription, whose count starts again."""
         self.subscriptions, self._connected = Subscriptions(), True
         return self._subscribe_all(now_ns)
 
@@ -150,7 +131,7 @@ class Recovery:
         """What the frame did to its book, after it was applied."""
         book = self._books[ticker]
         if verdict is Verdict.LIVE:
-            book.phase, self._heard_ns = Phase.LIVE, now_ns
+            book.phase, self._last_snapshot_ns = Phase.LIVE, now_ns
             self._missing.pop(ticker, None)
         else:
             self._lose(ticker, Phase.GAP)
@@ -184,12 +165,8 @@ class Recovery:
 
     def _on_event(self, event: SubscriptionEvent, now_ns: int) -> Sequence[Action]:
         match event:
-            case Gap(channel=Channel.BOOK):
-                detail = f"expected seq {event.expected}, got {event.got}"
-                return self._distrust(MarkKind.GAP, event.tickers, detail, Phase.GAP)
             case Gap():
-                detail = f"{event.channel}: expected seq {event.expected}, got {event.got}"
-                return [Note(event.channel, detail)]
+                return self._on_loss(event)
             case Ended(terminal=True):
                 return self._on_ended(event, now_ns)
             case Ready(channel=channel) if channel in PER_MARKET:
@@ -200,17 +177,19 @@ class Recovery:
             case _:
                 return NOTHING
 
+    def _on_loss(self, event: Gap | Ended) -> Sequence[Action]:
+        loss = loss_of(event, event.channel)
+        if isinstance(loss, Distrust):
+            return self._distrust(loss.kind, loss.tickers, loss.detail, Phase.GAP)
+        return [] if loss is None else [loss]
+
     def _on_ended(self, event: Ended, now_ns: int) -> Sequence[Action]:
-        """Code 10 or 25: subscribe anew to what is followed."""
-        detail = f"{event.channel} ended: {event.code}"
+        """Code 10 or 25: subscribe again to what is followed."""
+        lost = self._on_loss(event)
         if event.channel == Channel.BOOK:
-            told = self._distrust(MarkKind.GAP, event.tickers, detail, Phase.GAP)
-            return [*told, *self._subscribe(event.tickers, now_ns)]
+            return [*lost, *self._subscribe(event.tickers, now_ns)]
         again = event.tickers if event.channel in PER_MARKET else None
-        return [
-            Note(event.channel, detail),
-            Send(self.subscriptions.subscribe(event.channel, again)),
-        ]
+        return [*lost, Send(self.subscriptions.subscribe(event.channel, again))]
 
     def _on_rejected(self, event: Rejected, now_ns: int) -> Sequence[Action]:
         """A market that is not subscribed now is tried again later."""
@@ -240,7 +219,9 @@ class Recovery:
 
     def _may_ask(self, book: _Book, now_ns: int) -> bool:
         """While snapshots come in, this market's may be among those on their way."""
-        last_ns = book.asked_ns if book.phase is Phase.GAP else max(book.asked_ns, self._heard_ns)
+        last_ns = book.asked_ns
+        if book.phase is not Phase.GAP:
+            last_ns = max(last_ns, self._last_snapshot_ns)
         return now_ns - last_ns > ASK_AGAIN_NS
 
     def _subscribe_all(self, now_ns: int) -> Sequence[Action]:

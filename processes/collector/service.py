@@ -12,14 +12,12 @@ from ipc.clock import Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
 from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
-from processes.collector.discovery import Discovery
-from processes.collector.feed import BookFeed
-from processes.collector.markets import Markets
+from processes.adapters.kalshi.feed.session import SessionJournal
+from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.collector.feed import CollectorFeed
+from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
-from processes.collector.outcomes import Outcomes
-from processes.collector.results import Results
-from processes.collector.session import Session
-from processes.collector.write_queue import WriteQueue
+from processes.collector.results import Outcomes, Results
 from processes.runtime.log import Log
 
 __all__ = ["Collector"]
@@ -38,10 +36,10 @@ class Collector:
         self,
         *,
         table: BookTableWriter,
-        session: Session,
+        session: SessionJournal,
         markets: Markets,
         queue: WriteQueue,
-        feed: BookFeed,
+        feed: CollectorFeed,
         client: OrderbookClient,
         discovery: Discovery,
         results: Results,
@@ -131,11 +129,12 @@ class Collector:
 
         On a large exchange some market's life changes all the time, and a look takes long.
         """
+        changed = self._client.markets_changed
         least, waited = min(LOOK_SHARE * took_s, self._discovery_s), 0.0
-        while waited < self._discovery_s and not (self._feed.news and waited >= least):
+        while waited < self._discovery_s and not (changed.is_set() and waited >= least):
             await asyncio.sleep(NEWS_PAUSE)
             waited += NEWS_PAUSE
-        self._feed.news = False
+        changed.clear()
 
     async def _beat(self) -> None:
         beats = 0
@@ -173,7 +172,7 @@ class Collector:
     def _counters(self) -> dict[str, int]:
         counters = Counter(self._feed.counts) + Counter(self._client.counts)
         counters["accepted"] = self._queue.accepted
-        counters["marks_dropped"] = self._session.marks_dropped
+        counters["records_dropped"] = self._session.records_dropped
         counters["holes"] = len(self._feed.holes)
         counters["markets"] = len(self._markets)
         counters["results_awaited"] = len(self._results)

@@ -85,12 +85,14 @@ class LiveRow(msgspec.Struct, frozen=True):
     levels: Levels
 
 
+def _texts(levels: list[tuple[int, int]]) -> list[list[str]]:
+    """As the exchange writes them."""
+    return [[format_price(price_e4), format_count(count_e2)] for price_e4, count_e2 in levels]
+
+
 def _levels(row: b.Row) -> Levels:
     legs = (("yes", b.Side.YES), ("no", b.Side.NO))
-    return {
-        name: [[format_price(p), format_count(c)] for p, c in b.levels_of(row, leg)]
-        for name, leg in legs
-    }
+    return {name: _texts(b.levels_of(row, leg)) for name, leg in legs}
 
 
 class Verifier:
@@ -194,11 +196,11 @@ async def read_live(table: BookTable, number: int, patience_s: float) -> list[Li
     deadline = loop.time() + patience_s
     while len(found) < number and loop.time() < deadline:
         for ticker in table.rows:
-            row = state.get_snapshot(ticker)
-            if row is None or row[b.STATE] != b.LIVE or row[b.FLAGS] & b.UNRECORDED:
+            book = state.get_snapshot(ticker)
+            if book is None or book["state"] != "live" or not book["is_recorded"]:
                 continue
-            event_no = int(row[b.EVENT_NO])
-            found[ticker, event_no] = LiveRow(ticker, event_no, _levels(row))
+            levels = {"yes": _texts(book["yes_bids"][::-1]), "no": _texts(book["no_bids"][::-1])}
+            found[ticker, book["event_no"]] = LiveRow(ticker, book["event_no"], levels)
         await asyncio.sleep(LIVE_PAUSE_S)
     return list(found.values())[:number]
 

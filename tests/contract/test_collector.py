@@ -45,7 +45,7 @@ async def all_live(collector) -> list[str]:
 def live_tickers(collector) -> list[str]:
     books = collector.books()
     rows = books.table.rows
-    states = {t: books.get_snapshot(t) for t in rows}
+    states = {t: books.get_row(t) for t in rows}
     books.table.close()
     return sorted(t for t, r in states.items() if r is not None and r[b.STATE] == b.LIVE)
 
@@ -247,9 +247,7 @@ async def test_a_stop_ends_the_journal_and_makes_the_books_stale(tmp_path, synth
         last = collector.messages()[-1]
         assert isinstance(last, SessionEnded)
         assert last.event_no == len(collector.events())
-        states = {
-            int(r[b.STATE]) for t in books.table.rows if (r := books.get_snapshot(t)) is not None
-        }
+        states = {int(r[b.STATE]) for t in books.table.rows if (r := books.get_row(t)) is not None}
         assert states == {b.STALE}
         books.table.close()
 

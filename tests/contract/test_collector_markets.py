@@ -32,7 +32,7 @@ def live(collector: RunningCollector) -> set[str]:
     """Tickers whose book is live."""
     books = collector.books()
     try:
-        rows = {t: books.get_snapshot(t) for t in books.table.rows}
+        rows = {t: books.get_row(t) for t in books.table.rows}
         return {t for t, row in rows.items() if row is not None and row[b.STATE] == b.LIVE}
     finally:
         books.table.close()

@@ -190,12 +190,12 @@ def test_a_broken_stream_is_left_alone_and_the_others_go_on(
 ) -> None:
     broken = FramedJournal(tmp_path / "data", "inference", "a-broken")
     broken.tick()
-    file = next(broken.folder.glob("marks-*.log"))
+    file = next(broken.folder.glob("records-*.log"))
     data = bytearray(file.read_bytes())
     data[-1] ^= 0xFF
     file.write_bytes(bytes(data))
     newer = FramedJournal(tmp_path / "data", "inference", "b-newer")
-    file = next(newer.folder.glob("marks-*.log"))
+    file = next(newer.folder.glob("records-*.log"))
     file.write_bytes(b"")
     assert newer.writer.append(msgspec.structs.replace(started("b-newer"), schema_version=999))
     sound = FramedJournal(tmp_path / "data", "inference", "c-sound")

@@ -14,7 +14,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from support.imports import assert_archive_equal, assert_holds_recording, imported, newest
+from support.imports import (
+    FIELDS,
+    assert_archive_equal,
+    assert_holds_recording,
+    imported,
+    newest,
+)
 from support.kalshi_frames import trade as raw_trade
 from support.made_recording import START_MS, write_recording
 from support.postgres import ROOT, Database
@@ -23,10 +29,12 @@ from support.stored_sessions import loaded
 
 from ipc.journal import Kind
 from ipc.messages import Environment
-from processes.adapters.kalshi.recordings import read_frames
+from processes.adapters.kalshi.recordings import RecordingError, read_frames
+from processes.adapters.kalshi.recordings.reader import open_recordings
+from processes.adapters.kalshi.recordings.sessions import load_sessions
 from processes.recorder.sessions import importing
 from processes.recorder.sessions.__main__ import main
-from processes.recorder.sessions.importing import merged, sources_of
+from processes.recorder.sessions.importing import merged
 
 COUNTS = ("events", "deltas", "trades", "last_event_no")
 
@@ -113,6 +121,119 @@ def test_a_lost_frame_is_a_gap_and_nothing_is_believed_until_the_next_snapshot(
     assert (market.snapshots, market.deltas) == (2, 99 + 1)  # 99 before the gap, one after it
 
 
+def test_a_lost_frame_costs_the_same_without_a_database(
+    database: Database, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recording(folder, seconds=10)
+    lines = lines_of(path)
+    resync = lines_of(write_recording(folder.parent / "again", seconds=2))[:1]
+    resync[0]["event"]["seq"] = 201
+    write_lines(path, lines[:100] + lines[101:200] + resync + lines[201:202])
+    (read,) = load_sessions(path)
+    assert "1 gaps; its books are left out" in capsys.readouterr().err
+    session, _ = imported(database, folder)
+    (stored,) = loaded(database, lambda loader: loader.load(session))
+    assert read.events[FIELDS].tolist() == stored.events[FIELDS].tolist()
+    assert (read.events["kind"] == Kind.DELTA).sum() == 99 + 1
+
+
+def test_a_recording_that_was_joined_in_the_middle_has_no_gap(
+    database: Database, folder: Path
+) -> None:
+    path = write_recording(folder, seconds=4)
+    lines = lines_of(path)
+    for line in lines:
+        line["event"]["seq"] += 1
+    write_lines(path, lines)
+    session, report = imported(database, folder)
+    assert (report.errors, report.gaps, session.deltas) == (0, 0, 200)
+
+
+def test_a_file_that_breaks_off_is_used_up_to_there(
+    database: Database, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recording(folder, seconds=4)
+    path.write_bytes(path.read_bytes()[:-40])  # in the middle of its last line
+    other = write_recording(folder, seconds=4, seed=2, ticker="KXMADE-2")
+    with gzip.open(folder / "KXMADE-3.ndjson.gz", "wb", compresslevel=1) as file:
+        file.write(other.read_bytes().replace(b"KXMADE-2", b"KXMADE-3"))
+    packed = folder / "KXMADE-3.ndjson.gz"
+    packed.write_bytes(packed.read_bytes()[:-200])
+    assert main(["import", str(folder)]) == 0
+    assert "files that break off 2" in capsys.readouterr().out
+    ends = [mark["detail"] for mark in marks(database, "disconnected")]
+    assert "the file breaks off: KXMADE-1.ndjson:201" in ends
+    assert any("KXMADE-3.ndjson.gz" in end for end in ends)
+    session, stored = newest(database), {}
+    for market in loaded(database, lambda loader: loader.load(session)):
+        stored[market.ticker] = int((market.events["kind"] == Kind.DELTA).sum())
+    assert stored["KXMADE-1"] == 199
+    assert stored["KXMADE-2"] == 200
+    assert 0 < stored["KXMADE-3"] < 200
+    read = {s.ticker: int((s.events["kind"] == Kind.DELTA).sum()) for s in load_sessions(folder)}
+    assert read == stored
+    assert capsys.readouterr().err.count("used up to where it breaks off") == 2
+
+
+@pytest.mark.parametrize("spoil", ["empty", "without a snapshot"])
+def test_a_file_without_a_book_is_refused_or_left_out_by_name(
+    database: Database, folder: Path, spoil: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recording(folder, seconds=4)
+    other = write_recording(folder, seconds=4, seed=2, ticker="KXMADE-2")
+    write_lines(other, [] if spoil == "empty" else lines_of(other)[1:])
+    says = "KXMADE-2.ndjson: no orderbook_snapshot in it"
+    assert main(["import", str(folder)]) == 2
+    assert says in capsys.readouterr().err
+    with pytest.raises(RecordingError, match="no orderbook_snapshot in it"):
+        load_sessions(folder)
+    session, _ = imported(database, folder, "--skip-damaged")
+    assert says in capsys.readouterr().err
+    assert session.market_tickers == ["KXMADE-1"]
+    assert [s.ticker for s in load_sessions(folder, skip_damaged=True)] == ["KXMADE-1"]
+    assert says in capsys.readouterr().err
+
+
+def test_frames_that_are_stored_already_are_refused_unless_asked_for_again(
+    database: Database, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recording(folder, seconds=4)
+    imported(database, folder)
+    assert main(["import", str(path)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "KXMADE-1 of that time is stored already, in session 1; allowed" in line
+    assert database.value("select count(*) from rl_orderbook_sessions") == 1
+    later = write_recording(folder.parent / "later", seconds=4, start_ms=START_MS + 60_000)
+    imported(database, later)  # the same market at another time
+    imported(database, path, "--again")
+    assert database.value("select count(*) from rl_orderbook_sessions") == 3
+
+
+def test_whose_recordings_they_are_can_be_said(database: Database, folder: Path) -> None:
+    below = folder.parent / "demo" / "mine" / "day"
+    write_recording(below, seconds=1)
+    session, _ = imported(database, below)
+    assert session.environment == "production"  # only the nearest two folders' names count
+    near = folder.parent / "demo-days" / "mine"
+    write_recording(near, seconds=1, ticker="KXMADE-2")
+    session, _ = imported(database, near)
+    assert session.environment == "demo"
+    session, _ = imported(database, near, "--environment", "production")
+    assert session.environment == "production"
+
+
+def test_a_result_is_found_whatever_the_file_is_called(database: Database, folder: Path) -> None:
+    path = write_recording(folder, seconds=1)
+    path.rename(folder / "monday.ndjson")
+    (folder / "markets.csv").write_text(
+        "window,event_ticker,open_time,close_time,result,settlement_value_dollars\n"
+        "KXMADE-1,KXMADE,2026-08-05T00:00:00Z,2026-08-05T01:00:00Z,yes,1.0000\n"
+    )
+    session, _ = imported(database, folder)
+    (market,) = loaded(database, lambda loader: loader.markets(session.session_id))
+    assert (market.result, market.yes_value_e4) == ("yes", 10_000)
+
+
 def test_a_part_of_a_subscription_may_jump(database: Database, folder: Path) -> None:
     path = write_recording(folder, seconds=10)
     lines = lines_of(path)
@@ -152,7 +273,7 @@ def test_a_subscription_whose_numbers_begin_anew_is_a_new_connection(
     write_lines(path, [*lines_of(path), stray, *late])
     session, report = imported(database, folder)
     (mark,) = marks(database, "disconnected")
-    assert mark["detail"] == "KXMADE-1.ndjson: seq begins anew"
+    assert mark["detail"] == "KXMADE-1.ndjson: seq starts again"
     assert marks(database, "gap") == []
     assert (report.errors, session.deltas) == (0, 400)  # the stray one is of no book
 
@@ -223,8 +344,8 @@ def test_demo_and_production_do_not_become_one_session(
 ) -> None:
     write_recording(folder, seconds=1, ticker="KXMADE-1")
     write_recording(folder, seconds=1, ticker="KXMADE-2")
-    (one, two) = sources_of(folder)
-    monkeypatch.setattr(importing, "sources_of", lambda *_: [one, two_of_demo(two)])
+    (one, two) = open_recordings(folder)
+    monkeypatch.setattr(importing, "open_recordings", lambda *_, **__: [one, two_of_demo(two)])
     assert main(["import", str(folder)]) == 2
     assert "demo and production in one folder; allowed: one" in capsys.readouterr().err
 
@@ -283,8 +404,8 @@ def test_a_killed_import_is_undone_by_the_next(database: Database, folder: Path)
 def test_more_than_a_journal_holds_goes_through_it(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processes.recorder.sessions.recorded_feed.SEGMENT", 1_000)
-    monkeypatch.setattr("processes.recorder.sessions.recorded_feed.MAX_BYTES", 3 * 41_000)
+    monkeypatch.setattr("processes.recorder.sessions.importing.SEGMENT", 1_000)
+    monkeypatch.setattr("processes.recorder.sessions.importing.MAX_BYTES", 3 * 41_000)
     write_recording(folder, seconds=200)
     session, report = imported(database, folder)
     assert (report.errors, session.deltas) == (0, 10_000)
@@ -296,7 +417,7 @@ def test_frames_of_one_file_keep_their_order_whatever_their_times_say(tmp_path: 
     lines = lines_of(path)
     lines[10]["recv_ms"] -= 5_000
     write_lines(path, lines)
-    taken = list(merged(sources_of(tmp_path)))
+    taken = list(merged(open_recordings(tmp_path)))
     assert [t.recorded for t in taken if t.recorded] == list(read_frames(path))
     assert taken[-1].recorded is None
     times = [t.recv_ms for t in taken]

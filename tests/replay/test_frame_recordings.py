@@ -222,7 +222,7 @@ def _missing(collector: RunningCollector) -> int:
 def _rows(collector: RunningCollector) -> dict[str, b.Row]:
     """Every market's row that has had a book."""
     books = collector.books()
-    found = {t: books.get_snapshot(t) for t in books.table.rows}
+    found = {t: books.get_row(t) for t in books.table.rows}
     books.table.close()
     return {t: r for t, r in found.items() if r is not None and r[b.STATE] != b.EMPTY}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from uuid import uuid4
+from typing import Any
 
 import zmq.asyncio
 
@@ -12,17 +12,17 @@ from ipc import book as b
 from ipc.book_table import BookTable, BookTableWriter, SharedOrderbookState
 from ipc.journal import EVENT, FramedReader, events_of, stream_folder
 from ipc.messages import Environment, Message, SessionMark, Trigger
+from ipc.shared_file import remove_tables, shared_path
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
+from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.collector.feed import BookFeed
+from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Markets
 from processes.collector.recovery import Recovery
 from processes.collector.results import Results
-from processes.collector.session import Session, SessionFacts
-from processes.collector.triggers import Triggers
-from processes.collector.write_queue import WriteQueue
 
 MS = 1_000_000
 START_NS = 1_790_000_000_000 * MS
@@ -54,9 +54,9 @@ class CollectorRig:
         self.lines: list[tuple[str, dict[str, object]]] = []
         self.data_dir = tmp_path
         facts = SessionFacts("20260101T000000-aabbccdd", Environment.SIMULATED, "ws://x", START_NS)
-        self.table_path = Path("/dev/shm") / f"kalshi-actor-test-{uuid4().hex}"
+        self.table_path = shared_path(tmp_path, "books")
         self.table = BookTableWriter.create(self.table_path, rows=rows, slots=99)
-        self.session = Session(
+        self.session = SessionJournal(
             tmp_path, facts, segment_records=segment_records, max_bytes=max_bytes
         )
         self.context = zmq.asyncio.Context()
@@ -67,7 +67,7 @@ class CollectorRig:
         self.recovery = Recovery()
         self.results = Results(self.session)
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
-        self.feed = BookFeed(*parts, self.results)
+        self.feed = CollectorFeed(*parts, self.results)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 
@@ -78,13 +78,16 @@ class CollectorRig:
         changes = self.markets.follow([market(t) for t in tickers], self.now_ns)
         self.recovery.follow(changes.added, changes.removed, 0)
 
-    def take(self, *frames: object, step_ms: int = 0) -> None:
+    def take(self, *frames: Any, step_ms: int = 0) -> list[bool]:
+        """Frames in their order -> whether each says that a market's status changed."""
+        said = []
         for frame in frames:
             self.now_ns += step_ms * MS
-            self.feed.on_frame(frame, self.now_ns, 1)
+            said.append(self.feed.on_frame(frame, self.now_ns, 1))
+        return said
 
     def row(self, ticker: str) -> b.Row:
-        row = self.books.get_snapshot(ticker)
+        row = self.books.get_row(ticker)
         assert row is not None
         return row
 
@@ -123,4 +126,4 @@ class CollectorRig:
         self.books.table.close()
         self.table.close()
         self.context.term()
-        self.table_path.unlink()
+        remove_tables(self.data_dir)

@@ -69,7 +69,7 @@ def _lives(data_dir: Path) -> list[Path]:
 
 
 def _held(folder: Path) -> list[Message]:
-    first = min(int(f.stem.rpartition("-")[2]) for f in folder.glob("marks-*.log"))
+    first = min(int(f.stem.rpartition("-")[2]) for f in folder.glob("records-*.log"))
     return FramedReader(folder).read(first)[0]
 
 

@@ -15,9 +15,9 @@ from ipc.messages import Environment, UpdateType
 from ipc.shared_file import shared_path
 from ipc.sockets import Publisher
 from ipc.units import LINEAR_CENT
-from processes.collector.session import Session, SessionFacts
-from processes.collector.triggers import Triggers
-from processes.collector.write_queue import Stamps, WriteQueue
+from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
+from processes.adapters.kalshi.feed.write_queue import Stamps, WriteQueue
+from processes.collector.feed import Triggers
 
 __all__ = [
     "BEATING_NS",
@@ -50,7 +50,7 @@ class FakeCollector:
         self._closing = ExitStack()
         self.table = BookTableWriter.create(shared_path(data_dir, "books"), 128, 1280)
         self._closing.callback(self.table.close)
-        self.session = Session(data_dir, facts, segment_records=8_192, max_bytes=1 << 24)
+        self.session = SessionJournal(data_dir, facts, segment_records=8_192, max_bytes=1 << 24)
         self._closing.callback(self.session.end, NOON_NS)
         self.queue = WriteQueue(self.table, self.session.segments, THROTTLE_NS)
         self.triggers = Triggers(self.table, publisher)
@@ -118,4 +118,5 @@ class FakeCollector:
 
 
 def _stamps(at_ms: int) -> Stamps:
-    return Stamps(1, NOON_NS // MS + at_ms, NOON_NS + at_ms * MS, mono_ns())
+    now_ns = mono_ns()
+    return 1, NOON_NS // MS + at_ms, NOON_NS + at_ms * MS, now_ns, now_ns

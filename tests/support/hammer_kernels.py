@@ -39,7 +39,7 @@ def _stamps(event_no: int) -> Any:
 @njit(cache=True)
 def hammer(
     live: Any,
-    frozen: Any,
+    tick_rows: Any,
     words: Any,
     row: int,
     levels: Any,
@@ -66,17 +66,17 @@ def hammer(
             for i in range(len(counts)):
                 counts[i] = 1 + (size * (i + 1)) % 9_999
             stamps = _stamps(following + len(sides) + 1)
-            done = record_snapshot(live, frozen, words, True, row, levels, stamps, throttle_ns)
+            done = record_snapshot(live, tick_rows, words, True, row, levels, stamps, throttle_ns)
         elif (chance >> 4) % TRADE_IN == 0:
             change = (side, b.price_of(target, slot), size)
             done = record_trade(
-                live, frozen, words, True, row, change, _stamps(following), throttle_ns
+                live, tick_rows, words, True, row, change, _stamps(following), throttle_ns
             )
         else:
             have = target[b.HEADER + side * target[b.SLOTS] + slot]
             change = (side, b.price_of(target, slot), -have if have > 0 else size)
             done = record_delta(
-                live, frozen, words, True, row, change, _stamps(following), throttle_ns
+                live, tick_rows, words, True, row, change, _stamps(following), throttle_ns
             )
         if done <= 0:
             return -1

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 
 from support.kalshi_frames import delta, error, raw, snapshot, subscribed, trade
 
+from processes.adapters.kalshi.feed.book_feed import Distrust, Note
 from processes.adapters.kalshi.schemas.frames import Snapshot, decode_frame
 from processes.collector.recovery import (
     ASK_AGAIN_NS,
     REFUSED_AGAIN_NS,
     Action,
-    Distrust,
-    Note,
     Phase,
     Recovery,
     Refused,

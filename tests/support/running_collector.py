@@ -90,7 +90,7 @@ class RunningCollector:
         """A market's live row, None when there is none yet."""
         books = self.books()
         try:
-            return books.get_snapshot(ticker)
+            return books.get_row(ticker)
         finally:
             books.table.close()
 

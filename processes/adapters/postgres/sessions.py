@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
+from ipc.recorded_book import Faults, RecordedBook
 from ipc.units import PriceGrid, PriceRange
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.fees import FeeSchedule, rule_at_ms
@@ -321,44 +322,36 @@ def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> R
 
 
 class BookWalk:
-    """A market's book event by event, forward only."""
+    """A market's book event by event, forward only.
+
+    Args:
+        events: of one market, in their order.
+        grid: its prices.
+    """
 
     def __init__(self, events: Events, grid: PriceGrid) -> None:
         self._events = events
-        self._row = b.new_row(grid.size, grid)
-        self._begin = -1
+        self._book = RecordedBook(grid)
         self._next = 0
-        self._whole = False
 
     def at(self, event_no: int) -> b.Row:
         """The book right after an event, valid until the next call.
 
-        `SessionError` before the first snapshot, or for an event that does not fit.
+        Raises:
+            SessionError: before the first snapshot, or after an event that does not fit.
         """
         stop = int(np.searchsorted(self._events["event_no"], event_no, "right"))
-        for i in range(self._next, stop):
-            self._apply(i)
-        self._next = max(self._next, stop)
-        if not self._whole:
+        if stop > self._next:
+            self._book.take(self._events[self._next : stop])
+            self._next = stop
+        faults = self._book.faults
+        if faults.misfits:
+            raise SessionError(f"events up to {event_no} do not fit the book: {_shown(faults)}")
+        if not self._book.is_whole:
             raise SessionError(f"no snapshot up to event {event_no}")
-        return self._row
-
-    def _apply(self, i: int) -> None:
-        event = self._events[i]
-        status = b.OK
-        if event["kind"] == Kind.SNAPSHOT_BEGIN:
-            self._begin = i
-        elif event["kind"] == Kind.SNAPSHOT_END:
-            levels = self._events[self._begin + 1 : i]
-            prices, counts = levels["price"].astype(np.int64), levels["qty"].astype(np.int64)
-            status = b.apply_snapshot(self._row, levels["side"].copy(), prices, counts)
-            self._whole = True
-        elif event["kind"] == Kind.DELTA:
-            change = int(event["side"]), int(event["price"]), int(event["qty"])
-            status = b.apply_delta(self._row, *change)
-        _fits(status, int(event["event_no"]))
+        return self._book.row
 
 
-def _fits(status: int, event_no: int) -> None:
-    if status != b.OK:
-        raise SessionError(f"event {event_no} does not fit the book: {b.Status(status).name}")
+def _shown(faults: Faults) -> str:
+    found = msgspec.structs.asdict(faults)
+    return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in found.items() if n)

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
-from processes.adapters.kalshi.recordings import read_frames, recording_files
+from processes.adapters.kalshi.recordings import read_frames, recording_files, up_to_cut
+from processes.adapters.kalshi.recordings.reader import to_stderr
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.events import BookChanged, BookReplaced, Event, Traded
@@ -72,7 +73,7 @@ def recorded_tapes(path: Path) -> Iterator[tuple[str, Tape]]:
     for file in recording_files(path):
         tapes: dict[str, Tape] = {}
         last_us = 0
-        for recorded in read_frames(file):
+        for recorded in up_to_cut(read_frames(file), to_stderr):
             frame = recorded.frame
             if isinstance(frame, Delta):
                 last_us = _exchange_us(frame.msg.ts, frame.msg.ts_ms) or last_us

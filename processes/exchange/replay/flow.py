@@ -104,7 +104,7 @@ class Replay:
     async def _pass(self) -> None:
         taken = 0
         self._allowed_ms = math.inf if self._time.speed == 0 else self._last_ms
-        for item in timeline(self._recordings):
+        for item in timeline(self._recordings, self._on_cut):
             ms = item.ms + self._shift_ms
             if ms > self._allowed_ms:
                 await self._reach(ms)
@@ -117,6 +117,11 @@ class Replay:
                 await self._breathe()
                 taken = 0
         await self._breathe()
+
+    def _on_cut(self, line: str) -> None:
+        """Once for each file, not in every pass."""
+        if self._passes == 1:
+            self._log("recording_cut", detail=line)
 
     # Pace
 

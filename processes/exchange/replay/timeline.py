@@ -7,7 +7,7 @@ market time never runs back when a replay begins again.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,6 +19,7 @@ from processes.adapters.kalshi.recordings import (
     load_markets,
     read_frames,
     recording_files,
+    up_to_cut,
 )
 from processes.adapters.kalshi.schemas.frames import Snapshot
 from processes.runtime.config import ConfigError, Settings
@@ -27,6 +28,8 @@ __all__ = ["Item", "Recording", "Step", "load_recordings", "recordings_of", "tim
 
 CHECKED_BYTES: Final = 4 << 20  # recordings up to this size are read through at the start
 SETTLE_AFTER_MS: Final = 1_000  # determination before the settlement that is recorded
+
+Say = Callable[[str], None]
 
 
 class Step(IntEnum):
@@ -67,7 +70,7 @@ def load_recordings(path: Path) -> list[Recording]:
 def _load(path: Path, *, whole: bool) -> Recording:
     """Read up to the first snapshot, or all of it."""
     starts_ms, has_book = None, False
-    for recorded in read_frames(path):
+    for recorded in up_to_cut(read_frames(path)):
         starts_ms = recorded.recv_ms if starts_ms is None else starts_ms
         has_book = isinstance(recorded.frame, Snapshot) or has_book
         if has_book and not whole:
@@ -88,14 +91,17 @@ def recordings_of(settings: Settings) -> list[Recording]:
         raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
-def timeline(recordings: list[Recording]) -> Iterator[Item]:
-    """Every step of every recording by time; frames of one file keep their order."""
+def timeline(recordings: list[Recording], say: Say) -> Iterator[Item]:
+    """Every step of every recording by time; frames of one file keep their order.
+
+    `say` takes one line per file that breaks off.
+    """
     waiting = sorted(recordings, key=lambda r: r.starts_ms, reverse=True)
     heads: list[tuple[int, int, Item, Iterator[Item]]] = []
     number = 0
     while waiting or heads:
         while waiting and (not heads or waiting[-1].starts_ms <= heads[0][0]):
-            steps = _steps(waiting.pop())
+            steps = _steps(waiting.pop(), say)
             first = next(steps)
             heapq.heappush(heads, (first.ms, number, first, steps))
             number += 1
@@ -108,11 +114,11 @@ def timeline(recordings: list[Recording]) -> Iterator[Item]:
             heapq.heapreplace(heads, (following.ms, own, following, steps))
 
 
-def _steps(recording: Recording) -> Iterator[Item]:
+def _steps(recording: Recording, say: Say) -> Iterator[Item]:
     """A file's frames with the closes and settlements of its markets put in between."""
     ends = sorted(e for market in recording.markets for e in _ends(market))
     last_ms = 0
-    for frame in read_frames(recording.path):
+    for frame in up_to_cut(read_frames(recording.path), say):
         last_ms = max(last_ms, frame.recv_ms)
         while ends and ends[0].ms < last_ms:
             yield ends.pop(0)

@@ -9,6 +9,7 @@ from typing import Final
 
 from ipc.messages import Environment
 from models.command_line import Parser
+from processes.adapters.kalshi.recordings.reader import AUTO, SEQS
 from processes.recorder.sessions import archiving, checking, deleting, importing, listing
 
 __all__ = ["parse"]
@@ -47,7 +48,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
     imported = commands.add_parser("import", help="make a session of recordings")
     imported.add_argument("recordings", type=Path, help="a recording, or a folder of them")
-    imported.add_argument("--seq", choices=importing.SEQS, default=importing.AUTO, help=_SEQ_HELP)
+    imported.add_argument("--seq", choices=SEQS, default=AUTO, help=_SEQ_HELP)
+    imported.add_argument(
+        "--environment", choices=list(map(str, Environment)), help="default: by the folder's name"
+    )
+    imported.add_argument("--skip-damaged", action="store_true", help=_SKIP_HELP)
+    imported.add_argument(
+        "--again", action="store_true", help="even if a session holds these frames already"
+    )
     imported.set_defaults(command=importing.import_recordings)
 
     deleted = commands.add_parser("delete", help="remove sessions from the database")
@@ -57,6 +65,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+_SKIP_HELP: Final = "leave out files without a book, and what follows a damaged line"
 _SEQ_HELP: Final = (
     "whether a file keeps every frame of its subscriptions (`whole`: a jump of seq is a loss), or "
     "a part of them (`part`: it is not); `auto` looks at how often it jumps"

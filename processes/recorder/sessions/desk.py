@@ -20,7 +20,7 @@ SAY_EVERY_NS: Final = 1_000_000_000
 
 
 class Desk:
-    """One connection and one data folder; `entropy` tells this run's session from others."""
+    """One connection and one data folder; `entropy` makes this run's session unique."""
 
     def __init__(self, dsn: str, connection: Any, data_dir: Path, entropy: bytes) -> None:
         self._dsn = dsn
@@ -29,8 +29,8 @@ class Desk:
         self.data_dir = data_dir
         self.loader = SessionDataLoader(connection)
 
-    async def begin_anew(self) -> None:
-        """Another connection: one that was interrupted may be amid a transaction for ever."""
+    async def reconnect(self) -> None:
+        """Replace the connection: an interrupted one may stay in its transaction for ever."""
         self.connection.terminate()
         self.connection = await connect(self._dsn)
         self.loader = SessionDataLoader(self.connection)

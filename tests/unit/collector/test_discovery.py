@@ -9,7 +9,7 @@ import pytest
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
-from processes.collector.discovery import Discovery, choose
+from processes.collector.markets import Discovery, choose
 from processes.runtime.config import load_settings
 
 

@@ -110,9 +110,9 @@ def test_frames_of_markets_that_are_not_followed_are_counted_and_nothing_else(ri
 def test_a_decided_market_is_closed_and_no_longer_ticks(rig):
     rig.take(snapshot("A", *TWO_SIDES))
     ticked = rig.row("A")[b.TICK_EVENT_NO]
-    rig.take(lifecycle("A", "determined"))
+    (changed,) = rig.take(lifecycle("A", "determined"))
     rig.take(delta("A", "yes", "0.4600", "1.00"), step_ms=1_000)
-    assert rig.feed.news
+    assert changed
     assert rig.row("A")[b.FLAGS] & b.CLOSED
     assert rig.row("A")[b.TICK_EVENT_NO] == ticked
     assert rig.marks() == [("market_closed", "A")]

@@ -17,8 +17,9 @@ from support.kalshi_frames import subscribed
 
 from ipc import book as b
 from processes.adapters.kalshi.errors import WireError
+from processes.adapters.kalshi.feed.book_feed import Distrust
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade, decode_frame
-from processes.collector.recovery import Distrust, Phase
+from processes.collector.recovery import Phase
 
 TICKERS = ("A", "B", "C")
 SPOILT = 0.4  # of all frames

@@ -117,11 +117,11 @@ def test_a_grid_finer_than_the_table_is_refused_by_name(tmp_path):
 
 def test_a_market_whose_listing_the_journal_refuses_gets_no_row(tmp_path):
     with CollectorRig(tmp_path) as rig:
-        rig.session._marks._max_bytes = 0
+        rig.session._records._max_bytes = 0
         rig.follow("A")
         assert rig.markets.tickers == ()
         assert rig.books.table.rows == {}
-        rig.session._marks._max_bytes = 1 << 20
+        rig.session._records._max_bytes = 1 << 20
         rig.follow("A")
         assert rig.markets.tickers == ("A",)
 

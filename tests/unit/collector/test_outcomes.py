@@ -13,8 +13,7 @@ from support.scripted_rest import MARKET_ROW, FakeExchange
 from ipc.clock import ManualClock
 from ipc.messages import MarketResult
 from processes.adapters.postgres.open_results import OpenResult
-from processes.collector.outcomes import Outcomes
-from processes.collector.results import FIRST_PAUSE_NS
+from processes.collector.results import FIRST_PAUSE_NS, Outcomes
 
 PAGE = "/trade-api/v2/markets"
 SETTLED: dict[str, Any] = MARKET_ROW | {

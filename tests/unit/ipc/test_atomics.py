@@ -123,7 +123,7 @@ def test_a_repair_is_release_fence() -> None:
 def test_a_fused_kernel_releases_the_count_and_three_writes(kernel: Any, change: Any) -> None:
     """The journal's count, the row, its tick words and the frozen row."""
     stand = Stand()
-    args = (stand.live, stand.frozen, stand.words, True, 0, change, (1, 2, 3, 4, 5), 0)
+    args = (stand.live, stand.tick_rows, stand.words, True, 0, change, (1, 2, 3, 4, 5), 0)
     code = text(kernel, *args)
     assert counts(code) == {"store": 7, "load": 0, "release": 3, "acquire": 0}
     assert len(re.findall(r"store atomic[^\n]*\n\s*fence release", code)) == 3

@@ -38,7 +38,7 @@ def create(path: Path, rows: int = 4, slots: int = 120) -> BookTableWriter:
 def make_live(writer: BookTableWriter, row: int, levels: list[tuple[int, int, int]]) -> None:
     words = np.zeros(HEADER_WORDS + 50 * RECORD_WORDS, np.int64)
     words[FIRST], words[CAPACITY] = 1, 50
-    args = (writer.live, writer.frozen, words, True, row, arrays_of(levels), tuple(Stamps()), 0)
+    args = (writer.live, writer.tick_rows, words, True, row, arrays_of(levels), tuple(Stamps()), 0)
     assert record_snapshot(*args) > 0
 
 
@@ -70,11 +70,30 @@ def test_a_reader_sees_the_book_and_the_tick(path: Path) -> None:
     row = writer.add_market("KXA", LINEAR_CENT, 0, 0)
     make_live(writer, row, LEVELS)
     state = SharedOrderbookState(BookTable.attach(path))
-    for copy in (state.get_snapshot("KXA"), state.get_tick("KXA")):
+    for copy in (state.get_row("KXA"), state.get_tick("KXA")):
         assert copy is not None
         assert copy[b.STATE] == b.LIVE
         assert b.levels_of(copy, b.Side.YES) == [(8000, 100)]
         assert b.levels_of(copy, b.Side.NO) == [(1800, 200)]
+    assert state.get_row("KXB") is None
+
+
+def test_a_snapshot_of_one_market_has_asks_of_the_other_leg(path: Path) -> None:
+    writer = create(path)
+    row = writer.add_market("KXA", LINEAR_CENT, 0, 0)
+    state = SharedOrderbookState(BookTable.attach(path))
+    empty = state.get_snapshot("KXA")
+    assert empty is not None
+    assert (empty["state"], empty["yes_bids"], empty["no_asks"]) == ("empty", [], [])
+    make_live(writer, row, LEVELS)
+    book = state.get_snapshot("KXA")
+    assert book is not None
+    assert (book["market_ticker"], book["state"], book["is_recorded"]) == ("KXA", "live", True)
+    assert book["yes_bids"] == [(8000, 100)]
+    assert book["yes_asks"] == [(8200, 200)]
+    assert book["no_bids"] == [(1800, 200)]
+    assert book["no_asks"] == [(2000, 100)]
+    assert book["event_no"] == int(writer.live[row][b.EVENT_NO]) > 0
     assert state.get_snapshot("KXB") is None
 
 
@@ -84,7 +103,7 @@ def test_a_busy_row_is_nothing(path: Path) -> None:
     table = BookTable.attach(path)
     begin_write(writer.live[row])
     assert not table.read(row, np.zeros(table.row_words, np.int64))
-    assert SharedOrderbookState(table).get_snapshot("KXA") is None
+    assert SharedOrderbookState(table).get_row("KXA") is None
     assert SharedOrderbookState(table).get_tick("KXA") is not None
 
 
@@ -134,7 +153,7 @@ def test_a_row_that_changes_hands_while_it_is_read_is_nothing(
         return whole(self, at, out)
 
     monkeypatch.setattr(BookTable, "read", change_hands)
-    assert SharedOrderbookState(table).get_snapshot("KXA") is None
+    assert SharedOrderbookState(table).get_row("KXA") is None
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,15 @@ def test_a_living_writer_is_told_from_a_dead_one(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         assert reader.writer_is_dead()
+
+
+def test_what_the_version_before_wrote_is_read_and_continued(tmp_path: Path) -> None:
+    writer = FramedWriter(tmp_path, file_bytes=100)
+    for number in range(4):
+        assert writer.append(mark(number))
+    for file in sorted(tmp_path.glob("records-*.log"))[:2]:
+        file.rename(tmp_path / file.name.replace("records-", "marks-"))
+    assert {f.name.partition("-")[0] for f in tmp_path.iterdir()} == {"marks", "records"}
+    assert all_of(tmp_path) == [0, 1, 2, 3]
+    assert FramedReader(tmp_path).remove_before(writer.position) > 0
+    writer.close()

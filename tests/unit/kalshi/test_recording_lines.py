@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import tracemalloc
 from pathlib import Path
 
@@ -14,14 +13,20 @@ from hypothesis import strategies as st
 from support.kalshi_frames import MARKET, delta, snapshot
 
 from processes.adapters.kalshi.recordings import lines as lines_module
-from processes.adapters.kalshi.recordings.lines import RecordingError, read_frames, read_marks
+from processes.adapters.kalshi.recordings.lines import (
+    RecordingCut,
+    RecordingError,
+    read_frames,
+    read_marks,
+    up_to_cut,
+)
 from processes.adapters.kalshi.recordings.markets import load_markets
 from processes.adapters.kalshi.recordings.sessions import load_sessions
 
 RECV_MS = 1_785_930_336_512
 GOOD = [
     b'{"recv_ms":%d,"event":%s}\n' % (RECV_MS + n, frame.strip())
-    for n, frame in enumerate([snapshot(1), delta(2), delta(3)])
+    for n, frame in enumerate([snapshot(1), delta(2, size="3.00"), delta(3, size="3.00")])
 ]
 DEEP = 100_000
 
@@ -97,7 +102,7 @@ def test_blank_lines_are_skipped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [f"{MARKET}.ndjson", f"{MARKET}.ndjson.gz"])
 def test_a_file_that_was_cut_off_is_used_up_to_the_cut_and_said_so_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+    tmp_path: Path, name: str
 ) -> None:
     whole = recording(tmp_path, *GOOD, name=name)
     if name.endswith(".gz"):
@@ -105,14 +110,25 @@ def test_a_file_that_was_cut_off_is_used_up_to_the_cut_and_said_so_once(
             file.write(b"".join(GOOD))
     data = whole.read_bytes()
     whole.write_bytes(data[: -len(GOOD[2]) // 2])
-    with caplog.at_level(logging.WARNING):
-        assert taken(whole) == 2
-        assert [m.ticker for m in load_markets(whole)] == [MARKET]
-        (session,) = load_sessions(whole)
+    with pytest.raises(RecordingCut, match=f"{name}:3: "):
+        taken(whole)
+    cuts: list[str] = []
+    assert len(list(up_to_cut(read_frames(whole), cuts.append))) == 2
+    assert [m.ticker for m in load_markets(whole)] == [MARKET]
+    said: list[str] = []
+    (session,) = load_sessions(whole, say=said.append)
     assert int(session.events["seq"].max()) == 2
-    (record,) = caplog.records
-    assert f"path={whole}" in record.message
-    assert "line=3" in record.message
+    assert said == cuts
+    (line,) = said
+    assert line.startswith(f"used up to where it breaks off: {whole}:3: ")
+
+
+def test_frames_that_still_wait_for_a_time_at_the_cut_are_given_out(tmp_path: Path) -> None:
+    line = b'{"type":"odd","sid":1,"seq":1,"msg":{}}\n'
+    frames = read_frames(recording(tmp_path, line, line, line[:20]))
+    assert [next(frames).line, next(frames).line] == [1, 2]
+    with pytest.raises(RecordingCut, match=":3: "):
+        next(frames)
 
 
 def test_a_file_of_half_a_line_is_no_recording(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from processes.adapters.kalshi.recordings.lines import (
     RecordingError,
     read_frames,
     recording_files,
+    up_to_cut,
 )
 from processes.adapters.kalshi.recordings.markets import RecordedMarket, load_market, load_markets
 
@@ -21,4 +22,5 @@ __all__ = [
     "load_markets",
     "read_frames",
     "recording_files",
+    "up_to_cut",
 ]

@@ -2,7 +2,7 @@
 
 A file is data from outside: whatever a line holds is a `RecordingError` that names file and line,
 and a line of more than `MAX_LINE` bytes is never held. A file that was cut off in its last line, as
-a recorder leaves it that was killed, is read up to the cut, which is reported once.
+a recorder leaves it that was killed, is read up to the cut; then comes a `RecordingCut`.
 
 Forms of a line: `{"recv_ms", "event"}`, `{"recv_ts_ns", "raw"}`, a bare frame (its receive time is
 then the exchange's), and the recorder's own marks `{"recv_ms", "recorder", "info"}`, which are
@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import gzip
 import io
-import logging
 import zlib
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any, Final, NamedTuple
+from typing import IO, Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,10 +29,12 @@ from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
 __all__ = [
     "SUFFIXES",
     "RecordedFrame",
+    "RecordingCut",
     "RecordingError",
     "read_frames",
     "read_marks",
     "recording_files",
+    "up_to_cut",
 ]
 
 SUFFIXES: Final = (".ndjson.gz", ".jsonl.gz", ".ndjson", ".jsonl")
@@ -52,6 +52,11 @@ class RecordingError(ValueError):
 
     def __init__(self, path: Path, line: int, what: str) -> None:
         super().__init__(f"{path}:{line}: {what}" if line else f"{path}: {what}")
+        self.where = f"{path.name}:{line}" if line else path.name
+
+
+class RecordingCut(RecordingError):
+    """A recording that breaks off in its last line: what stands before it can be used."""
 
 
 class RecordedFrame(NamedTuple):
@@ -85,7 +90,8 @@ class _Line(msgspec.Struct, gc=False):
 
 _line: Final = msgspec.json.Decoder(_Line)
 _event: Final = msgspec.json.Decoder(dict[str, Any])
-_log: Final = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def recording_files(path: Path) -> list[Path]:
@@ -108,10 +114,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes, _Line]]:
         try:
             line = decode(_line, text, "not a recorded line")
         except WireError as error:
-            if used and not text.endswith(b"\n"):
-                _report_cut(path, number)
-                return
-            raise RecordingError(path, number, str(error)) from None
+            is_cut = used and not text.endswith(b"\n")
+            kind = RecordingCut if is_cut else RecordingError
+            raise kind(path, number, str(error)) from None
         used = True
         yield number, text, line
 
@@ -128,25 +133,12 @@ def _texts(path: Path) -> Iterator[tuple[int, bytes]]:
                 if not text.isspace():
                     yield number, text
     except EOFError as error:  # the end of the compressed data is missing
-        if not number:
-            raise RecordingError(path, 1, f"damaged compression: {error}") from None
-        _report_cut(path, number + 1)
+        kind = RecordingCut if number else RecordingError
+        raise kind(path, number + 1, f"damaged compression: {error}") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise RecordingError(path, number + 1, f"damaged compression: {error}") from None
     except OSError as error:
         raise RecordingError(path, 0, f"cannot be read: {error.strerror or error}") from None
-
-
-@cache
-def _report_cut(path: Path, line: int) -> None:
-    """Once for each file, however often it is read."""
-    _log.warning("recording_cut path=%s line=%d: cut off there, used up to it", path, line)
-
-
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix != ".gz":
-        return open(path, "rb", buffering=BUFFER)
-    return io.BufferedReader(_Unpacked(path), BUFFER)
 
 
 class _Unpacked(io.RawIOBase):
@@ -171,12 +163,27 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix != ".gz":
+        return open(path, "rb", buffering=BUFFER)
+    return io.BufferedReader(_Unpacked(path), BUFFER)
+
+
+def up_to_cut(items: Iterator[T], say: Callable[[str], None] | None = None) -> Iterator[T]:
+    """What stands before the place where a file was cut off; `say` takes one line about that."""
+    try:
+        yield from items
+    except RecordingCut as cut:
+        if say is not None:
+            say(f"used up to where it breaks off: {cut}")
+
+
 def read_frames(path: Path) -> Iterator[RecordedFrame]:
     """The frames of one file in order, each as it is read; amounts are rewritten in dollars.
 
     Raises:
-        RecordingError: A line cannot be read, or the file cannot. A last line that was cut off is
-            no error: the frames before it are all that there are.
+        RecordingCut: The file was cut off in its last line, and all before it has been given out.
+        RecordingError: A line cannot be read, or the file cannot.
     """
     frames = _timed(path)
     for frame in frames:
@@ -190,6 +197,16 @@ def read_frames(path: Path) -> Iterator[RecordedFrame]:
 def _timed(path: Path) -> Iterator[RecordedFrame]:
     """Frames with their receive time; bare ones take the exchange's time, or the next known."""
     untimed: list[RecordedFrame] = []
+    try:
+        yield from _with_times(path, untimed)
+    except RecordingCut:
+        yield from untimed
+        raise
+    yield from untimed
+
+
+def _with_times(path: Path, untimed: list[RecordedFrame]) -> Iterator[RecordedFrame]:
+    """The frames whose time is known by now; `untimed` holds those that still wait."""
     untimed_bytes = last_ms = 0
     for number, text, line in _lines(path):
         if line.event and line.recv_ms is not None:
@@ -207,7 +224,6 @@ def _timed(path: Path) -> Iterator[RecordedFrame]:
                 untimed_bytes = 0
         elif line.recorder is None:
             raise RecordingError(path, number, "neither a frame nor a recorder's mark")
-    yield from untimed
 
 
 def _exchange_ms(recorded: RecordedFrame) -> int:

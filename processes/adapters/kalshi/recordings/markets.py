@@ -28,6 +28,7 @@ from processes.adapters.kalshi.recordings.lines import (
     RecordingError,
     read_frames,
     read_marks,
+    up_to_cut,
 )
 from processes.adapters.kalshi.schemas.decoding import decode, reason_of
 from processes.adapters.kalshi.schemas.enums import Result
@@ -108,8 +109,11 @@ def _event_of(ticker: str) -> str:
 
 
 def _environment_of(path: Path) -> Environment:
-    """Recordings do not say; a folder named `demo-...` holds the demo exchange's."""
-    words = {part.partition("-")[0] for part in path.absolute().parts}
+    """Recordings do not say; a folder named `demo` or `demo-...` holds the demo exchange's.
+
+    Only the file's own folder and the one above it count: `/home/demo/...` says nothing.
+    """
+    words = {folder.name.partition("-")[0] for folder in list(path.absolute().parents)[:2]}
     return Environment.DEMO if "demo" in words else Environment.PRODUCTION
 
 
@@ -159,7 +163,8 @@ def _of_market(path: Path, market: Market, body: dict[str, Any]) -> RecordedMark
     )
 
 
-def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
+def _from_csv(path: Path, ticker: str, grid: PriceGrid | None = None) -> RecordedMarket | None:
+    """Its row of `markets.csv`; without a `grid` the one of the prices seen."""
     file = path.parent / "markets.csv"
     if not file.is_file():
         return None
@@ -170,8 +175,8 @@ def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
         raise RecordingError(file, 0, reason_of(error)) from None
     if not rows:
         return None
-    row, seen = rows[0], _from_frames(path)
-    grid = seen[0].grid if seen else LINEAR_CENT
+    row = rows[0]
+    grid = grid or _grid_of_prices(_prices_seen(path).get(ticker, set()))
     try:
         return RecordedMarket(
             ticker=ticker,
@@ -190,11 +195,16 @@ def _from_csv(path: Path, ticker: str) -> RecordedMarket | None:
 
 
 def _from_frames(path: Path) -> list[RecordedMarket]:
-    """One market per ticker that has a book, in the order of their first snapshots."""
+    """One market per ticker that has frames of a book, in the order of their first ones.
+
+    What lies beside the file counts here too: not every file is named by its ticker.
+    """
     prices = _prices_seen(path)
     closes = _closes_marked(path)
     return [
-        RecordedMarket(
+        _from_metadata(path, ticker)
+        or _from_csv(path, ticker, _grid_of_prices(seen))
+        or RecordedMarket(
             ticker=ticker,
             event_ticker=_event_of(ticker),
             path=path,
@@ -208,7 +218,7 @@ def _from_frames(path: Path) -> list[RecordedMarket]:
 
 def _prices_seen(path: Path) -> dict[str, set[int]]:
     prices: defaultdict[str, set[int]] = defaultdict(set)
-    for recorded in read_frames(path):
+    for recorded in up_to_cut(read_frames(path)):
         frame = recorded.frame
         try:
             if isinstance(frame, Delta):
@@ -226,8 +236,8 @@ def _grid_of_prices(prices: set[int]) -> PriceGrid:
 
 
 def _closes_marked(path: Path) -> dict[str, int]:
-    marks = [facts for _, facts in read_marks(path)]
-    found = [(m.get("market_ticker"), m.get("close_time")) for m in marks]
+    facts = [facts for _, facts in up_to_cut(read_marks(path))]
+    found = [(f.get("market_ticker"), f.get("close_time")) for f in facts]
     try:
         return {str(t): ms_of_rfc3339(c) for t, c in found if t and c}
     except WireError as error:

@@ -1,64 +1,135 @@
 """Recordings as the learner reads them: one `RecordedSession` per market, in the journal's layout.
 
-The events of a recording are the same records, in the same order, that the collector journals when
-the local exchange replays it: receive time in whole milliseconds of the recording.
+The events are the same records, in the same order, that the collector journals when the local
+exchange replays the recording: receive time in whole milliseconds of the recording, and no records
+of a book that is STALE.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ipc.journal import EVENT, Kind
+from ipc import book as b
+from ipc.journal import EVENT
+from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
+from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
 from models.trading.fees import FeeSchedule, rule_at_ms
-from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    exchange_ms,
-    levels_of_snapshot,
-    trade_of,
+from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.adapters.kalshi.recordings.lines import RecordingError
+from processes.adapters.kalshi.recordings.markets import RecordedMarket
+from processes.adapters.kalshi.recordings.reader import (
+    AUTO,
+    NEVER_TICKS_NS,
+    RecordedFeed,
+    Recording,
+    Say,
+    open_recordings,
+    to_stderr,
 )
-from processes.adapters.kalshi.recordings.lines import RecordingError, read_frames, recording_files
-from processes.adapters.kalshi.recordings.markets import RecordedMarket, load_markets
-from processes.adapters.kalshi.schemas.frames import Delta, Frame, Snapshot, Trade
 
 __all__ = ["load_sessions"]
 
-BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
-LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
-END: Final = int(Kind.SNAPSHOT_END)
-DELTA: Final = int(Kind.DELTA)
-TRADE: Final = int(Kind.TRADE)
+CAPACITY_RECORDS: Final = 65_536
 MS: Final = 1_000_000
 
-# recv_ns, exch_ms, seq, kind, side, price, qty: the columns of EVENT that a frame fills.
-Record = tuple[int, int, int, int, int, int, int]
-_COLUMNS: Final = ("recv_ns", "exch_ms", "seq", "kind", "side", "price", "qty")
+Events = npt.NDArray[np.void]
 
 
-def load_sessions(path: Path) -> list[RecordedSession]:
-    """Every market of a recording or of a folder of them; `RecordingError` names file and line."""
-    sessions = []
-    for file in recording_files(path):
-        events = _events_by_market(file)
-        sessions += [
-            _session(m, events[m.ticker]) for m in load_markets(file) if m.ticker in events
-        ]
-    return sessions
+class _Rows:
+    """Books in memory, one row per market."""
+
+    def __init__(self, markets: list[RecordedMarket], slots: int) -> None:
+        self.live = np.stack([b.new_row(slots, m.grid) for m in markets])
+        self.tick_rows = np.zeros_like(self.live)
 
 
-def _session(market: RecordedMarket, records: list[Record]) -> RecordedSession:
-    events = np.zeros(len(records), EVENT)
-    columns = np.array(records, np.int64).reshape(-1, len(_COLUMNS))
-    for i, name in enumerate(_COLUMNS):
-        _check_room(market, name, columns[:, i])
-        events[name] = columns[:, i]
-    events["event_no"] = np.arange(1, len(records) + 1)
+class _Journal:
+    """Records in memory; `events` takes them out."""
+
+    def __init__(self, capacity: int) -> None:
+        self.words = np.zeros(HEADER_WORDS + RECORD_WORDS * capacity, np.int64)
+        self.words[FIRST], self.words[CAPACITY] = 1, capacity
+        self._taken: list[Events] = []
+
+    @property
+    def left(self) -> int:
+        return int(self.words[CAPACITY] - self.words[COUNT])
+
+    def room(self, records: int) -> bool:
+        """Always; what is full is put aside."""
+        if records > self.left:
+            self._put_aside()
+        return records <= self.left
+
+    def _put_aside(self) -> None:
+        count = int(self.words[COUNT])
+        end = HEADER_WORDS + RECORD_WORDS * count
+        self._taken.append(self.words[HEADER_WORDS:end].view(EVENT).copy())
+        self.words[FIRST] += count
+        self.words[COUNT] = 0
+
+    def events(self) -> Events:
+        """All of them, in order."""
+        self._put_aside()
+        return np.concatenate(self._taken)
+
+
+def load_sessions(
+    path: Path,
+    *,
+    seq: str = AUTO,
+    environment: Environment | None = None,
+    skip_damaged: bool = False,
+    say: Say = to_stderr,
+) -> list[RecordedSession]:
+    """Every market of a recording or of a folder of them, file by file in the order of their names.
+
+    Args:
+        path, seq, environment, skip_damaged, say: see `open_recordings`. `say` also takes one line
+            per file with gaps, or that breaks off.
+
+    Raises:
+        RecordingError: names file and line of what cannot be used.
+    """
+    recordings = open_recordings(
+        path, seq=seq, environment=environment, skip_damaged=skip_damaged, say=say
+    )
+    by_name = sorted(recordings, key=lambda r: r.path)
+    return [session for recording in by_name for session in _sessions_of(recording, say)]
+
+
+def _sessions_of(recording: Recording, say: Say) -> list[RecordedSession]:
+    markets = recording.markets
+    slots = max(m.grid.size for m in markets)
+    journal = _Journal(max(CAPACITY_RECORDS, 2 * slots + 2))
+    queue = WriteQueue(_Rows(markets, slots), journal, NEVER_TICKS_NS)
+    feed = RecordedFeed(queue, {m.ticker: row for row, m in enumerate(markets)})
+    cut: RecordingError | None = None
+    recv_ms = 0
+    for recorded in recording.frames():
+        if isinstance(recorded, RecordingError):
+            cut = recorded
+        else:
+            recv_ms = max(recv_ms, recorded.recv_ms)
+            feed.take(recording, recorded, recv_ms)
+    feed.end(recording, cut)
+    if cut is not None:
+        say(f"used up to where it breaks off: {cut}")
+    if gaps := feed.counts["gaps"]:
+        say(f"{recording.path}: {gaps} gaps; its books are left out from each to its next snapshot")
+    events = journal.events()
+    of_row = (events[events["row"] == row] for row in range(len(markets)))
+    return [_session(m, mine) for m, mine in zip(markets, of_row, strict=True) if len(mine)]
+
+
+def _session(market: RecordedMarket, events: Events) -> RecordedSession:
+    events["event_no"] = np.arange(1, len(events) + 1)
+    events["row"] = 0
     began_ms = market.open_ms or int(events["recv_ns"][0]) // MS
     return RecordedSession(
         ticker=market.ticker,
@@ -70,50 +141,3 @@ def _session(market: RecordedMarket, records: list[Record]) -> RecordedSession:
         environment=market.environment,
         fees=FeeSchedule.of(rule_at_ms(began_ms)),
     )
-
-
-def _check_room(market: RecordedMarket, name: str, values: npt.NDArray[np.int64]) -> None:
-    """A journal's record has 32 bits for most numbers: what needs more is refused, not cut."""
-    room = np.iinfo(EVENT[name])
-    if len(values) and not room.min <= values.min() <= values.max() <= room.max:
-        worst = int(values.max()) if values.max() > room.max else int(values.min())
-        raise RecordingError(
-            market.path,
-            0,
-            f"{market.ticker}: {name}={worst} is out of range; "
-            f"allowed: {int(room.min)} to {int(room.max)}",
-        )
-
-
-def _events_by_market(path: Path) -> dict[str, list[Record]]:
-    events: defaultdict[str, list[Record]] = defaultdict(list)
-    for recorded in read_frames(path):
-        try:
-            _append(events, recorded.frame, recorded.recv_ms * MS)
-        except WireError as error:
-            raise RecordingError(path, recorded.line, str(error)) from None
-    return dict(events)
-
-
-def _append(events: dict[str, list[Record]], frame: Frame, recv_ns: int) -> None:
-    """The records of one frame, as the collector writes them."""
-    if isinstance(frame, Delta):
-        side, price_e4, delta_e2 = change_of_delta(frame.msg)
-        ms = exchange_ms(frame.msg.ts_ms, frame.msg.ts)
-        record = (recv_ns, ms, frame.seq, DELTA, side, price_e4, delta_e2)
-        events[frame.msg.market_ticker].append(record)
-    elif isinstance(frame, Trade):
-        side, price_e4, count_e2 = trade_of(frame.msg)
-        ms = exchange_ms(frame.msg.ts_ms, frame.msg.ts)
-        record = (recv_ns, ms, frame.seq, TRADE, side, price_e4, count_e2)
-        events[frame.msg.market_ticker].append(record)
-    elif isinstance(frame, Snapshot):
-        events[frame.msg.market_ticker] += _snapshot(frame, recv_ns)
-
-
-def _snapshot(frame: Snapshot, recv_ns: int) -> list[Record]:
-    sides, prices, counts = levels_of_snapshot(frame.msg)
-    rows = zip(sides.tolist(), prices.tolist(), counts.tolist(), strict=True)
-    levels = [(recv_ns, 0, frame.seq, LEVEL, *row) for row in rows]
-    begin = (recv_ns, 0, frame.seq, BEGIN, 0, 0, len(levels))
-    return [begin, *levels, (recv_ns, 0, frame.seq, END, 0, 0, len(levels))]

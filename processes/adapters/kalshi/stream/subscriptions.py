@@ -139,6 +139,10 @@ class Subscriptions:
         """The `seq` of the last sequenced frame of a subscription, 0 before the first."""
         return self._seqs.get(sid, 0)
 
+    def start_at(self, sid: int, seq: int) -> None:
+        """Expect `seq` next of a subscription that was joined in the middle, as recordings are."""
+        self._seqs[sid] = seq - 1
+
     def _take_id(self, kind: _Kind, channel: str, tickers: Iterable[str]) -> int:
         command_id, self._next_id = self._next_id, self._next_id + 1
         self._commands[command_id] = _Command(kind, str(channel), set(tickers))

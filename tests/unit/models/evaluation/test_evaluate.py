@@ -104,6 +104,15 @@ def test_by_default_the_shipped_model_meets_every_baseline(
     assert told["may_be_promoted"] is False
 
 
+def test_recordings_that_are_given_again_are_added(recordings: Path, tmp_path: Path) -> None:
+    one, two = sorted(recordings.iterdir())
+    places = ["--recordings", str(one), "--recordings", str(two)]
+    policy = ["--policy", "baseline:hold"]
+    assert judged(tmp_path, *places, *policy) == judged(
+        tmp_path, "--recordings", str(recordings), *policy
+    )
+
+
 def test_a_policy_may_be_a_folder(recordings: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "mine"
     shutil.copytree(DEFAULT_MODEL, folder)

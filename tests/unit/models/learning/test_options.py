@@ -46,6 +46,12 @@ def test_flags_win(file: Path) -> None:
     assert settings.curriculum is Curriculum.NONE
 
 
+@pytest.mark.parametrize("name", ["recordings", "archive", "session"])
+def test_a_source_that_is_given_again_is_added(name: str) -> None:
+    options = parse([f"--{name}", "a", f"--{name}", "b", "c", "--out", "o"])
+    assert list(map(str, getattr(options, name))) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -1,0 +1,172 @@
+"""The journals of one session: its book events, and the records that stand beside them.
+
+Records (started, a market listed, a mark, a result, ended) are few and must not be lost: one that
+the journal refuses waits here, in order, until there is room.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ipc.book_table import BookTableWriter
+from ipc.journal import EventSegments, FramedWriter, stream_folder
+from ipc.messages import (
+    Environment,
+    MarketListed,
+    MarketResult,
+    MarkKind,
+    Message,
+    SessionEnded,
+    SessionMark,
+    SessionStarted,
+)
+from ipc.units import PriceGrid
+
+__all__ = ["PRODUCER", "RecordsFullError", "SessionFacts", "SessionJournal", "list_market"]
+
+PRODUCER: Final = "collector"
+MAX_WAITING: Final = 10_000  # records; beyond it the oldest is dropped, counted
+
+
+class RecordsFullError(RuntimeError):
+    """The journal takes no record now."""
+
+
+class SessionFacts(msgspec.Struct, frozen=True):
+    """What a session is of; `started_ns` in market time."""
+
+    uid: str
+    environment: Environment
+    websocket_url: str
+    started_ns: int
+
+
+class SessionJournal:
+    """Both journals of one session: `segments` takes book events, the methods take records.
+
+    Args:
+        data_dir: the journals' folder is made below it.
+        facts: written as the first record.
+        segment_records: book events of one file.
+        max_bytes: of all files of book events that the recorder has not taken yet.
+    """
+
+    def __init__(
+        self, data_dir: Path, facts: SessionFacts, *, segment_records: int, max_bytes: int
+    ) -> None:
+        self.facts = facts
+        self.folder = stream_folder(data_dir, PRODUCER, facts.uid)
+        self._records = FramedWriter(self.folder)
+        self.segments = EventSegments(self.folder, capacity=segment_records, max_bytes=max_bytes)
+        self._waiting: deque[Message] = deque()
+        self._is_open = True
+        self.records_dropped = 0
+        self._write(
+            SessionStarted(
+                session_uid=facts.uid,
+                environment=facts.environment,
+                websocket_url=facts.websocket_url,
+                started_ns=facts.started_ns,
+            )
+        )
+
+    @property
+    def stream(self) -> str:
+        """The journal's name for the recorder's doorbell."""
+        return f"{PRODUCER}/{self.facts.uid}"
+
+    @property
+    def last_event_no(self) -> int:
+        """Number of the last accepted event, 0 before the first."""
+        return self.segments.next_event_no - 1
+
+    @property
+    def waiting(self) -> int:
+        """Records that the journal has refused so far."""
+        return len(self._waiting)
+
+    def mark(self, kind: MarkKind, ticker: str | None, ts_ns: int, detail: str = "") -> None:
+        """Note something at the present place of the event stream; `ts_ns` in market time."""
+        self._write(
+            SessionMark(
+                kind=kind,
+                market_ticker=ticker,
+                event_no=self.last_event_no,
+                ts_ns=ts_ns,
+                detail=detail,
+            )
+        )
+
+    def listed(self, row: int, ticker: str, grid: PriceGrid, open_ms: int, close_ms: int) -> bool:
+        """Say that `row` holds this market from the next event on; False when not accepted.
+
+        An event whose row was never listed cannot be assigned to a market, so a market is used
+        only after this.
+        """
+        self.retry()
+        listing = MarketListed(
+            row=row,
+            market_ticker=ticker,
+            from_event_no=self.segments.next_event_no,
+            price_ranges=tuple((r.start_e4, r.end_e4, r.step_e4) for r in grid.ranges),
+            open_ms=open_ms,
+            close_ms=close_ms,
+        )
+        return not self._waiting and self._records.append(listing)
+
+    def result(self, result: MarketResult) -> None:
+        """Keep what the exchange said that a market paid."""
+        self._write(result)
+
+    def retry(self) -> None:
+        """Offer again what was refused."""
+        while self._waiting and self._records.append(self._waiting[0]):
+            self._waiting.popleft()
+
+    def _write(self, message: Message) -> None:
+        self._waiting.append(message)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+            self.records_dropped += 1
+        self.retry()
+
+    def end(self, ended_ns: int) -> None:
+        """Write the last record of a clean run and close both journals."""
+        self._write(SessionEnded(ended_ns=ended_ns, event_no=self.last_event_no))
+        self.close()
+
+    def close(self) -> None:
+        """Close both journals; what follows them takes the session for complete. Safe to repeat."""
+        if self._is_open:
+            self._is_open = False
+            self._records.close()
+            self.segments.close()
+
+
+def list_market(
+    table: BookTableWriter,
+    session: SessionJournal,
+    ticker: str,
+    grid: PriceGrid,
+    open_ms: int,
+    close_ms: int,
+) -> int:
+    """Give a market a row of the table and list it in the session, both or neither.
+
+    Returns:
+        Its row.
+
+    Raises:
+        TableFullError: no row is free.
+        ValueError: the name or the grid does not fit the table.
+        RecordsFullError: the journal does not take the listing now.
+    """
+    row = table.add_market(ticker, grid, open_ms, close_ms)
+    if not session.listed(row, ticker, grid, open_ms, close_ms):
+        table.remove_market(row)
+        raise RecordsFullError(f"{ticker}: the journal is full")
+    return row
