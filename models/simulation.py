@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from models.actions import PRICING_CODE, Pricing, fill_mask, order_count_e2, yes_price_of
 from models.fees import trade_fee_e6
 from models.fill_log import LOG_WORDS
@@ -61,7 +62,7 @@ _ASKED_AHEAD: Final = 4  # environments between asking for memory and reading it
 
 # Decision to matching engine, loopback to a home line; equally likely.
 DEFAULT_LATENCIES_NS: Final = tuple(
-    1_000_000 * ms for ms in (12, 18, 25, 32, 40, 48, 57, 66, 76, 88, 102, 120, 145, 180, 210, 240)
+    NS_PER_MS * ms for ms in (12, 18, 25, 32, 40, 48, 57, 66, 76, 88, 102, 120, 145, 180, 210, 240)
 )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from websockets.asyncio.server import Server, serve
 
-from ipc.clock import Clock, MarketClock, RealClock, mono_ns, real_ns
+from ipc.clock import NS_PER_MS, Clock, MarketClock, RealClock, mono_ns, real_ns
 from ipc.messages import Environment, ProcessStats
 from ipc.shared_file import shared_path
 from ipc.sockets import Context, Subscriber
@@ -35,7 +35,6 @@ __all__ = ["Broadcaster"]
 
 NAME: Final = "broadcaster"
 BEAT_SECONDS: Final = 1.0
-_NS_PER_MS: Final = 1_000_000
 
 
 class Broadcaster:
@@ -45,10 +44,10 @@ class Broadcaster:
         self._settings = settings
         self._state = LatestState()
         self._health = Health()
-        self._started_ms = real_ns() // _NS_PER_MS
+        self._started_ms = real_ns() // NS_PER_MS
         wanted = settings.broadcaster
         self.manager = WebSocketManager(
-            self._welcome, lambda: real_ns() // _NS_PER_MS, wanted.client_buffer_bytes
+            self._welcome, lambda: real_ns() // NS_PER_MS, wanted.client_buffer_bytes
         )
         self._books = Books(shared_path(settings.data_dir, "books"), wanted.depth)
         self._accounts = Accounts(shared_path(settings.data_dir, "accounts"))
@@ -180,7 +179,7 @@ class Broadcaster:
         """Market time; None until the local exchange announces it."""
         if self._clock is None:
             self._clock = self._find_clock()
-        return None if self._clock is None else self._clock.now_ns() // _NS_PER_MS
+        return None if self._clock is None else self._clock.now_ns() // NS_PER_MS
 
     def _find_clock(self) -> Clock | None:
         if self._settings.environment is not Environment.SIMULATED:

@@ -11,13 +11,14 @@ import numpy as np
 from ipc import account_table as a
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable, SharedOrderbookState
+from ipc.clock import NS_PER_S
 from ipc.messages import ActorPosition
 from processes.broadcaster.books import Signature, book_data, signature_of
 from processes.broadcaster.wire import OrderbookData
 
 __all__ = ["WRITER_SILENT_NS", "Accounts", "Books", "BooksRead"]
 
-WRITER_SILENT_NS: Final = 5_000_000_000  # a writer's heartbeat older than this is no heartbeat
+WRITER_SILENT_NS: Final = 5 * NS_PER_S  # a writer's heartbeat older than this is no heartbeat
 
 
 class _Table(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 import zmq.asyncio
 
 from ipc.book_table import BookTableWriter
-from ipc.clock import Clock
+from ipc.clock import NS_PER_MS, Clock
 from ipc.shared_file import WriterActiveError, shared_path
 from ipc.sockets import Publisher, Pusher
 from processes.adapters.kalshi.environments import KalshiTarget
@@ -70,7 +70,7 @@ def assemble(
     context, place = zmq.asyncio.Context(), (settings.data_dir, settings.environ, os.getpid())
     publisher = Publisher(context, "collector", *place)
     markets = Markets(table, session, log)
-    queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * 1_000_000)
+    queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * NS_PER_MS)
     triggers = Triggers(table, publisher)
     seed = int(rng.integers(2**32))
     recovery = Recovery()

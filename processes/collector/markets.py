@@ -10,6 +10,7 @@ import msgspec
 from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
+from ipc.clock import NS_PER_MS
 from ipc.messages import MarkKind
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.collector.session import Session
@@ -18,7 +19,6 @@ from processes.runtime.log import Log
 __all__ = ["Changes", "Followed", "Markets"]
 
 KEEP_NS: Final = 60_000_000_000  # market time: what is over keeps its row, for readers to see it
-_NS_PER_MS: Final = 1_000_000
 
 
 class Followed(msgspec.Struct):
@@ -156,4 +156,4 @@ class Markets:
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:
-    return 0 < info.close_ms * _NS_PER_MS <= now_ns
+    return 0 < info.close_ms * NS_PER_MS <= now_ns

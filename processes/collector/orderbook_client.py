@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_MS, Clock, mono_ns
 from ipc.messages import MarkKind
 from processes.adapters.kalshi.environments import KalshiTarget
 from processes.adapters.kalshi.errors import AuthError, KalshiError, SocketClosed, WireError
@@ -34,7 +34,6 @@ __all__ = ["OrderbookClient"]
 BATCH: Final = 64  # frames between two flushes of triggers
 FIRST_PAUSE: Final = 0.1  # seconds before the first try to connect again
 LONGEST_PAUSE: Final = 5.0
-_NS_PER_MS: Final = 1_000_000
 
 
 class OrderbookClient:
@@ -122,7 +121,7 @@ class OrderbookClient:
             if not replaying:
                 recv_ns = now_ns - (ahead_ns - stamp_ns)
             elif frame.sending_ts_ms is not None:  # a replayed frame carries its time of receipt
-                recv_ns = frame.sending_ts_ms * _NS_PER_MS
+                recv_ns = frame.sending_ts_ms * NS_PER_MS
             else:
                 recv_ns = now_ns
             self._take(frame, recv_ns, stamp_ns)

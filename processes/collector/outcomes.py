@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_S, Clock, mono_ns
 from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.rest import KalshiTradingClient
 from processes.adapters.kalshi.wire_rest import Market
@@ -20,7 +20,7 @@ __all__ = ["Outcomes"]
 
 MOST: Final = 100  # markets named in one request
 MOST_PAST: Final = 10  # of a look, which are asked for one by one
-RECALL_NS: Final = 600_000_000_000  # between two looks at what earlier runs left open
+RECALL_NS: Final = 600 * NS_PER_S  # between two looks at what earlier runs left open
 
 Recall = Callable[[], Awaitable[Sequence[OpenResult]]]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.book_table import BookTableWriter
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
 from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
@@ -99,7 +99,7 @@ class Collector:
 
     async def _until_actor_listens(self) -> None:
         topic = ready_topic(self._session.facts.uid)
-        until_ns = mono_ns() + int(1e9 * ACTOR_PATIENCE)
+        until_ns = mono_ns() + int(NS_PER_S * ACTOR_PATIENCE)
         while not self._publisher.is_asked_for(topic):
             if mono_ns() > until_ns:
                 self._log("nobody_listens", waited_s=ACTOR_PATIENCE)
@@ -120,7 +120,7 @@ class Collector:
                 if changes.added or changes.removed:
                     self._log("markets", added=len(changes.added), removed=len(changes.removed))
                     await self._client.follow(changes)
-            await self._until_news((mono_ns() - begun_ns) / 1e9)
+            await self._until_news((mono_ns() - begun_ns) / NS_PER_S)
 
     def _expect_results(self, added: Sequence[str]) -> None:
         for market in filter(None, map(self._markets.get, added)):

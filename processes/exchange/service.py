@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 
-from ipc.clock import real_ns
+from ipc.clock import NS_PER_MS, real_ns
 from processes.adapters.kalshi.credentials import credentials_path
 from processes.adapters.kalshi.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
@@ -62,7 +62,7 @@ def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
     if recordings:
         return recordings[0].starts_ms
     wanted_ms = settings.exchange.start_ms
-    return real_ns() // 1_000_000 if wanted_ms is None else wanted_ms
+    return real_ns() // NS_PER_MS if wanted_ms is None else wanted_ms
 
 
 def _flow(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from ipc.messages import OrderStatus
 from processes.adapters.kalshi.errors import (
     ApiError,
@@ -44,7 +44,7 @@ RETRY: Final = 0.05  # seconds between two attempts of one create, doubled at ea
 MOST_DOUBLINGS: Final = 4
 CANCEL_RETRY: Final = 0.25  # seconds before a cancel that failed may be asked for again
 FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown outcome
-FIND_NS: Final = 5_000_000_000  # how long the order list must not know it
+FIND_NS: Final = 5 * NS_PER_S  # how long the order list must not know it
 FIND_LOOKS: Final = 5  # and how often it must have been asked
 LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
 ALREADY_EXISTS: Final = "order_already_exists"
@@ -287,7 +287,7 @@ def _told_to_wait(error: KalshiError) -> bool:
 def pause_of(limited: int, left_ns: int) -> float:
     """Seconds before the next attempt; a long one ends at the deadline."""
     pause = RETRY * (1 << min(limited, MOST_DOUBLINGS))
-    return max(RETRY, min(pause, left_ns / 1_000_000_000))
+    return max(RETRY, min(pause, left_ns / NS_PER_S))
 
 
 def _reason(error: KalshiError) -> str:

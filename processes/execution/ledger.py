@@ -12,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
+from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, Leg, OrderStatus
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.execution.account import Doubt, MarketAccount
@@ -32,7 +33,7 @@ from processes.execution.reconcile import ADOPT_VOTES, QUIET_NS, ExchangeView, V
 
 __all__ = ["Ledger"]
 
-FETCH_AFTER_NS: Final = 500_000_000  # how long a fill may be on its way before REST is asked
+FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
 
 
 class Ledger:
@@ -219,7 +220,7 @@ class Ledger:
                 book_side=told.book_side,
                 yes_price_e4=told.yes_price_e4,
                 initial_e2=told.initial_count_e2,
-                created_ns=(told.created_ms or 0) * 1_000_000,
+                created_ns=(told.created_ms or 0) * NS_PER_MS,
                 expire_ms=told.expire_ms,
             )
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ipc.clock import NS_PER_MS
 from ipc.messages import Message
 from processes.execution.orders import Order
 
@@ -34,7 +35,7 @@ class Moment(NamedTuple):
     @property
     def ms(self) -> int:
         """Market time in milliseconds."""
-        return self.ns // 1_000_000
+        return self.ns // NS_PER_MS
 
 
 class SendOrder(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from ipc.account_table import AccountTableWriter
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.doorbell import Bell
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import shared_path
@@ -41,7 +41,7 @@ __all__ = ["ExecutionService"]
 
 BEAT: Final = 0.1  # seconds between heartbeats and looks at what waits
 STATS_BEATS: Final = 10
-SETTLE_NS: Final = 1_000_000_000  # reads lag: what was asked sooner after a gap proves nothing
+SETTLE_NS: Final = NS_PER_S  # reads lag: what was asked sooner after a gap proves nothing
 DOUBT_PAUSE: Final = 0.5  # seconds between reconciliations while anything is in doubt
 BALANCE_PAUSE: Final = 1.05  # seconds: the exchange answers once a second
 BACK_OFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to reach the exchange
@@ -118,7 +118,7 @@ class ExecutionService:
     async def _withdraw(self) -> None:
         """Send nothing new; cancel what rests, and what was on its way as soon as it rests."""
         self._gateway.closing = True
-        until_ns = mono_ns() + int(STOP_SECONDS * 1e9)
+        until_ns = mono_ns() + int(STOP_SECONDS * NS_PER_S)
         while mono_ns() < until_ns:
             self._manager.withdraw()
             self._effects.act()
@@ -280,7 +280,7 @@ class ExecutionService:
                 await asyncio.sleep(BEAT)
                 continue
             since_up_ns = mono_ns() - self._channel_up_ns
-            await asyncio.sleep(max(0, SETTLE_NS - since_up_ns) / 1_000_000_000)
+            await asyncio.sleep(max(0, SETTLE_NS - since_up_ns) / NS_PER_S)
             try:
                 await self._compare(self._gateway.client)
             except KalshiError as error:
@@ -330,7 +330,7 @@ class ExecutionService:
                 continue
             self._effects.publish(self._manager.pnl(balance.balance_e6))
             told = version
-            due_ns = mono_ns() + int(self._settings.execution.reconcile_s * 1e9)
+            due_ns = mono_ns() + int(self._settings.execution.reconcile_s * NS_PER_S)
 
     async def _follow_queues(self) -> None:
         """Our places in the queues, unless nobody wants to know them."""
@@ -361,7 +361,9 @@ class ExecutionService:
 
     def _judge_rest(self) -> None:
         """An exchange that has not answered for three reconciliations is not known any more."""
-        late_ns = mono_ns() - self._agreed_ns - int(3e9 * self._settings.execution.reconcile_s)
+        late_ns = (
+            mono_ns() - self._agreed_ns - int(3 * NS_PER_S * self._settings.execution.reconcile_s)
+        )
         doubted = Doubt.REST in self._ledger.everywhere
         if (late_ns > 0) != doubted:
             change: Callable[[Doubt], None]

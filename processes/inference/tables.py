@@ -11,7 +11,7 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from ipc.messages import Trigger
 from ipc.shared_file import shared_path
 from processes.inference.gates import Gate, closed_gate, tick_fits
@@ -19,7 +19,7 @@ from processes.runtime.log import Log
 
 __all__ = ["HEARTBEAT_LIMIT_NS", "Accounts", "Books", "Life"]
 
-HEARTBEAT_LIMIT_NS: Final = 2_000_000_000  # writers beat every 50 ms; beyond this they stand still
+HEARTBEAT_LIMIT_NS: Final = 2 * NS_PER_S  # writers beat every 50 ms; beyond this they stand still
 
 Life = tuple[int, int]  # (how often attached, generation): another life voids what was read
 

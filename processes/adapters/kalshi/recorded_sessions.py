@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
 from models.fees import FeeSchedule, rule_at_ms
 from models.sessions import RecordedSession
@@ -33,7 +34,6 @@ LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
-MS: Final = 1_000_000
 
 # recv_ns, exch_ms, seq, kind, side, price, qty: the columns of EVENT that a frame fills.
 Record = tuple[int, int, int, int, int, int, int]
@@ -57,7 +57,7 @@ def _session(market: RecordedMarket, records: list[Record]) -> RecordedSession:
     for i, name in enumerate(_COLUMNS):
         events[name] = columns[:, i]
     events["event_no"] = np.arange(1, len(records) + 1)
-    began_ms = market.open_ms or int(events["recv_ns"][0]) // MS
+    began_ms = market.open_ms or int(events["recv_ns"][0]) // NS_PER_MS
     return RecordedSession(
         ticker=market.ticker,
         events=events,
@@ -74,7 +74,7 @@ def _events_by_market(path: Path) -> dict[str, list[Record]]:
     events: defaultdict[str, list[Record]] = defaultdict(list)
     for recorded in read_frames(path):
         try:
-            _append(events, recorded.frame, recorded.recv_ms * MS)
+            _append(events, recorded.frame, recorded.recv_ms * NS_PER_MS)
         except WireError as error:
             raise RecordingError(path, recorded.line, str(error)) from None
     return dict(events)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ipc.clock import NS_PER_MS
 from ipc.journal import FramedReader, list_streams, new_stream_uid
 from ipc.messages import Environment, SessionStarted
 from processes.adapters.kalshi.recordings import (
@@ -51,7 +52,7 @@ async def import_recordings(desk: Desk, options: argparse.Namespace) -> int:
     sources = sources_of(options.recordings, options.seq)
     markets = _markets_of(sources)
     environment = _environment_of(markets)
-    started_ns = sources[0].starts_ms * 1_000_000
+    started_ns = sources[0].starts_ms * NS_PER_MS
     uid = new_stream_uid(started_ns, desk.entropy)
     folder = desk.data_dir / FOLDER / uid
     await _sweep(desk)
