@@ -152,7 +152,7 @@ class Markets:
         """One line per market, not one per look."""
         if ticker not in self._refused:
             self._refused.add(ticker)
-            self._log("market_refused", ticker=ticker, reason=reason)
+            self._log.warning("market_refused", ticker=ticker, error=reason)
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:

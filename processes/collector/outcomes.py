@@ -66,7 +66,7 @@ class Outcomes:
                 else:
                     self._results.on_silence(ticker, asked_ns)
         except KalshiError as error:
-            self._log("results_not_read", error=error)
+            self._log.warning("results_not_read", error=error)
             return
         for market in found.values():
             self._take(market, asked_ns)
@@ -84,14 +84,14 @@ class Outcomes:
             self._results.on_market(market, asked_ns, now_ns)
         except WireError as error:
             self._results.on_silence(market.ticker, now_ns)
-            self._log("result_refused", ticker=market.ticker, reason=error)
+            self._log.warning("result_refused", ticker=market.ticker, error=error)
 
     async def _remember(self) -> None:
         try:
             left_open = await self._recall()
         except (ConfigError, *LOST) as error:  # it starts beside us, or is away: not our trouble
             if not self._away:
-                self._log("results_not_recalled", reason=f"{type(error).__name__}: {error}")
+                self._log.warning("results_not_recalled", error=f"{type(error).__name__}: {error}")
             self._away = True
             return
         self._recalled_ns, self._away = mono_ns(), False

@@ -37,11 +37,12 @@ from processes.execution.outbox import (
     SendOrder,
 )
 from processes.runtime.log import Log
+from processes.runtime.tasks import Backoff
 
 __all__ = ["RETRY", "Gateway", "pause_of"]
 
 RETRY: Final = 0.05  # seconds between two attempts of one create, doubled at each 429 in a row
-MOST_DOUBLINGS: Final = 4
+LIMITED: Final = Backoff(first_s=RETRY, longest_s=16 * RETRY)
 CANCEL_RETRY: Final = 0.25  # seconds before a cancel that failed may be asked for again
 FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown outcome
 FIND_NS: Final = 5 * NS_PER_S  # how long the order list must not know it
@@ -190,7 +191,7 @@ class Gateway:
             try:
                 listed = await self._client().orders(status=None, ticker=order.market_ticker)
             except KalshiError as error:
-                self._log("order_not_found_yet", order=name, error=error)
+                self._log.warning("order_not_found_yet", client_order_id=name, error=error)
                 continue
             looks += 1
             told = next((o for o in listed if o.client_order_id == name), None)
@@ -199,7 +200,7 @@ class Gateway:
                     self._ledger.on_order(told)
                 return
         self._ledger.tell(name, Refused("never_arrived"))
-        self._log("ORDER_NEVER_ARRIVED", order=name)
+        self._log.error("order_never_arrived", client_order_id=name)
 
     def _unknown(self, name: str) -> bool:
         """Whether nobody has said meanwhile what became of it."""
@@ -216,7 +217,7 @@ class Gateway:
             await self._look_up(order)
         except KalshiError as error:
             self._ledger.counters["cancels_failed"] += 1
-            self._log("cancel_failed", order=name, error=error)
+            self._log.warning("cancel_failed", client_order_id=name, error=error)
             await asyncio.sleep(CANCEL_RETRY)
         else:
             await self._canceled(order, canceled.reduced_by_e2)
@@ -245,7 +246,7 @@ class Gateway:
             await self._client().amend_order(amend)
         except KalshiError as error:  # the old expiry stands
             self._ledger.counters["renewals_failed"] += 1
-            self._log("renewal_failed", order=name, error=error)
+            self._log.warning("renewal_failed", client_order_id=name, error=error)
         else:
             fact = Reported(order_id, OrderStatus.RESTING, 0, "renewed", expire_ms)
             self._ledger.tell(name, fact)
@@ -286,8 +287,7 @@ def _told_to_wait(error: KalshiError) -> bool:
 
 def pause_of(limited: int, left_ns: int) -> float:
     """Seconds before the next attempt; a long one ends at the deadline."""
-    pause = RETRY * (1 << min(limited, MOST_DOUBLINGS))
-    return max(RETRY, min(pause, left_ns / NS_PER_S))
+    return max(RETRY, min(LIMITED.after(limited), left_ns / NS_PER_S))
 
 
 def _reason(error: KalshiError) -> str:

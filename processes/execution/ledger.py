@@ -209,7 +209,8 @@ class Ledger:
         if ours:
             self._inherited.add(name)
             self.counters["leftover_orders"] += 1
-            self.outbox.line("leftover_order", order=name, market=told.market_ticker)
+            facts = {"client_order_id": name, "ticker": told.market_ticker}
+            self.outbox.warn("leftover_order", **facts)
         self.orders.add(
             Order(
                 client_order_id=name,
@@ -332,8 +333,8 @@ class Ledger:
         account.doubts.add(Doubt.MISMATCH)
         self.counters["mismatches"] += 1
         told_e2 = view.positions.get(account.ticker, 0)
-        facts = {"market": account.ticker, "ours_e2": account.position_e2, "exchange_e2": told_e2}
-        self.outbox.line("POSITION_MISMATCH", **facts)
+        facts = {"ticker": account.ticker, "ours_e2": account.position_e2, "exchange_e2": told_e2}
+        self.outbox.warn("position_mismatch", **facts)
         self._changed(account.ticker)
 
     def _vote(self, account: MarketAccount, view: ExchangeView) -> None:
@@ -344,7 +345,7 @@ class Ledger:
             return
         account.adopt(view.fills[account.ticker])
         self.counters["adopted"] += 1
-        self.outbox.line("POSITION_ADOPTED", market=account.ticker, ours_e2=account.position_e2)
+        self.outbox.warn("position_adopted", ticker=account.ticker, ours_e2=account.position_e2)
         self._changed(account.ticker)
 
 

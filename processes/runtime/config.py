@@ -23,7 +23,9 @@ __all__ = [
     "ConfigError",
     "ExchangeSettings",
     "ExecutionSettings",
+    "LogSettings",
     "Settings",
+    "load_log",
     "load_settings",
 ]
 
@@ -38,6 +40,8 @@ MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
 PRICINGS: Final = ("aggressive", "passive", "mid")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("console", "json")
 
 
 class ConfigError(ValueError):
@@ -126,10 +130,18 @@ class BroadcasterSettings(msgspec.Struct, frozen=True):
     client_buffer_bytes: int
 
 
+class LogSettings(msgspec.Struct, frozen=True):
+    """From which level on events are logged, and in which form."""
+
+    level: str = "info"
+    format: str = "console"
+
+
 class Settings(msgspec.Struct, frozen=True):
     """Everything a process may want to know; `environ` is kept for endpoints and credentials."""
 
     data_dir: Path
+    log: LogSettings
     environment: Environment
     database_url: str | None
     exchange: ExchangeSettings
@@ -314,6 +326,15 @@ def _check_endpoints(read: _Reader) -> None:
             )
 
 
+def load_log(environ: Mapping[str, str]) -> LogSettings:
+    """How to log, before anything else is read; `ConfigError` as `load_settings`."""
+    read = _Reader(environ)
+    return LogSettings(
+        level=read.choice("RL_LOG_LEVEL", "info", LOG_LEVELS),
+        format=read.choice("RL_LOG_FORMAT", "console", LOG_FORMATS),
+    )
+
+
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Parse the environment; `ConfigError` on the first thing that cannot be used."""
     read = _Reader(environ)
@@ -323,6 +344,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     _check_endpoints(read)
     return Settings(
         data_dir=Path(read.text("RL_DATA_DIR", "var")).expanduser().absolute(),
+        log=load_log(environ),
         environment=environment,
         database_url=read.text("DATABASE_URL", "") or None,
         exchange=_exchange(read),

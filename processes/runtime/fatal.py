@@ -25,6 +25,7 @@ from supervisor.states import SupervisorStates
 
 from ipc.clock import mono_ns
 from processes.runtime.config import ConfigError
+from processes.runtime.log import take_over_supervisord
 from processes.runtime.preflight import check_folders, check_free, hold_lock, settings_below
 from processes.runtime.run import EXIT_CONFIG
 
@@ -105,6 +106,7 @@ def make_stack(supervisord: Any) -> StackWatch:
     here = Path(supervisord.options.here)
     try:
         settings = settings_below(here, os.environ)
+        take_over_supervisord(supervisord.options.logger, settings.log)
         hold_lock(settings.data_dir)
         check_folders(settings.data_dir)
         check_free(settings)

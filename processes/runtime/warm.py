@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ipc.clock import NS_PER_S, mono_ns
 from models.warm import compile_kernels
-from processes.runtime.log import Log, StdoutLog
+from processes.runtime.config import LogSettings
+from processes.runtime.log import Log, open_log
 
 __all__ = ["warm"]
 
@@ -17,4 +18,4 @@ def warm(log: Log) -> None:
 
 
 if __name__ == "__main__":
-    warm(StdoutLog("warm"))
+    warm(open_log("warm", None, LogSettings()))

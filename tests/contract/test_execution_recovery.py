@@ -225,7 +225,7 @@ async def test_without_the_private_channel_nothing_is_traded_until_reconciled(tm
         with rig.between.delaying("GET"):
             assert rig.exchange.order("disconnect")["cut"]
             await rig.unknown()
-            await rig.until(lambda: ("private_channel", {"state": "up"}) in rig.log.lines[2:], "up")
+            await rig.until(lambda: ("private_channel_up", {}) in rig.log.lines[2:], "up")
             await rig.push(intent("i2", yes_price_e4=4_600))
             refused = await rig.order(intent_id="i2", status=REJECTED)
             assert refused.reason == "private_channel_down"
@@ -245,7 +245,7 @@ async def test_a_read_that_outlives_its_connection_ends_nothing(tmp_path):
             await rig.until(lambda: len(positions(rig)) > seen, "a read is held")
             rig.exchange.order("disconnect")
             await rig.unknown()
-            await rig.until(lambda: ("private_channel", {"state": "up"}) in rig.log.lines[2:], "up")
+            await rig.until(lambda: ("private_channel_up", {}) in rig.log.lines[2:], "up")
         await rig.known()
         await rests(rig)
 
@@ -325,8 +325,8 @@ async def test_what_cannot_be_journalled_is_not_traded(tmp_path):
         reader = FramedReader(rig.folder())
         reader.remove_before(reader.read(0)[1])  # the recorder made room
         await rig.known()
-        assert rig.log.actions().count("JOURNAL_REFUSES") == 1
-        assert "journal_takes_again" in rig.log.actions()
+        assert rig.log.actions().count("journal_refuses") == 1
+        assert "journal_accepts_again" in rig.log.actions()
         await rig.push(intent("again", yes_price_e4=4_500))
         rested = {"intent_id": "again", "status": RESTING}
         await rig.until(lambda: rig.journalled(ActorOrder, **rested), "it trades again")

@@ -48,7 +48,7 @@ def test_two_runners_at_once_both_succeed_and_apply_each_step_once(
     outputs = [runner.communicate(timeout=60)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert applied(empty_database) == known_versions()
-    assert sum(output.count("applied migration=") for output in outputs) == len(load())
+    assert sum(output.count("migration_applied migration=") for output in outputs) == len(load())
 
 
 def test_a_second_run_changes_nothing(database: Database, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zmq.asyncio
 from support.journals import START_NS, CollectorJournal, FramedJournal, expected, started
+from support.logged import events
 from support.postgres import Database, PostgresServer
 from support.recorder_process import RecorderProcess, eventually
 
@@ -78,8 +79,8 @@ def test_a_session_becomes_rows_and_its_journal_goes(
     assert session["ended_ns"] == START_NS + 1
     assert session["last_event_no"] == 600
     assert session["market_tickers"] == ["KXTEST-1", "KXTEST-2", "KXTEST-3"]
-    line = f"recorder session session_id={session['session_id']} environment=simulated markets=0\n"
-    assert line in recorder.said
+    line = f"recorder session_created session_id={session['session_id']}"
+    assert f"{line} environment=simulated markets=0" in events(recorder.said)
     listed = database.fetch("select price_ranges from rl_session_markets")
     assert all(row["price_ranges"] == [[0, 10_000, 100]] for row in listed)
 
@@ -127,7 +128,7 @@ def test_a_killed_server_costs_time_not_rows(
     wanted = journal.events
     eventually(lambda: rows(database, "rl_book_events") == wanted, "all rows are there")
     assert_events_recorded_once(database, wanted)
-    assert "recorder database_lost" in recorder.said
+    assert "recorder db_lost" in recorder.said
     journal.close()
 
 
@@ -284,7 +285,9 @@ def test_events_that_no_market_owns_are_set_aside_and_the_rest_goes_in(
     unlisted = ((1, 1), (2, 1), (3, 0), (504, 1), (505, 1))
     wanted = [("collector/s1", "events", n, f"row={row} was not listed") for n, row in unlisted]
     assert rejected(database) == wanted
-    assert "recorder rejected stream=collector/s1 journal=events rows=5 first=1" in recorder.said
+    assert (
+        "recorder rows_rejected stream=collector/s1 journal=events rows=5 first=1" in recorder.said
+    )
     record = database.value("select record from rl_rejected_rows where position = 504")
     assert np.frombuffer(record, EVENT)["event_no"] == 504  # the journal's own bytes
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.logged import events
 from support.stack import ROOT, Stack
 
 __all__ = ["line_of_program", "line_of_stack", "lives"]
@@ -31,7 +32,7 @@ def lives(folder: Path) -> list[str]:
 def line_of_stack(stack: Stack, *given: str) -> str:
     """The one line of a stack that refuses to start; `given` is what the test put into its data."""
     assert stack.wait() == 2, stack.said
-    said = [line for line in stack.said.splitlines() if " CRIT " not in line]  # supervisord's own
+    said = stack.said.splitlines()
     assert len(said) == 1, stack.said
     assert said[0].startswith("stack: ")
     assert lives(stack.folder) == []
@@ -55,6 +56,5 @@ def line_of_program(process: str, data_dir: Path, **environ: str) -> str:
     )
     assert done.returncode == 2, done.stdout
     *others, last = done.stdout.splitlines()
-    events = (f"{process} ", "dashboard ")
-    assert all(line.startswith(events) for line in others), done.stdout
+    assert len(events(done.stdout)) == len(others), done.stdout
     return last

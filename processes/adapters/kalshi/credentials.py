@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ipc.messages import Environment
 from processes.adapters.kalshi.environments import Purpose, data_environment_of
 from processes.runtime.config import ConfigError, Settings
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 __all__ = [
     "Account",

@@ -18,7 +18,7 @@ import msgspec
 from ipc.clock import Clock, MarketClock, RealClock
 from ipc.messages import Environment
 from processes.runtime.config import FALSE, TRUE, ConfigError, Settings
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 __all__ = [
     "REAL_MONEY",

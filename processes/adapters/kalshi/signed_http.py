@@ -6,6 +6,7 @@ try could double the order.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -29,6 +30,7 @@ from processes.adapters.kalshi.errors import (
 from processes.adapters.kalshi.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.signature_pool import SignaturePool
 from processes.adapters.kalshi.signing import Signer
+from processes.runtime.tasks import Backoff
 
 __all__ = ["KalshiHttp", "Params"]
 
@@ -37,7 +39,8 @@ Made = TypeVar("Made")
 Params = dict[str, str | int | list[str] | None]  # a list is repeated, None is left out
 
 TRIES: Final = 4  # of a read
-FIRST_BACKOFF: Final = 0.1  # seconds, doubled at each try, plus up to as much again
+READ_AGAIN: Final = Backoff(first_s=0.2, longest_s=1.6)
+CLOSE_TIMEOUT: Final = 0.5  # seconds for connections to close
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
 LIMITS: Final = httpx.Limits(
     max_connections=16, max_keepalive_connections=16, keepalive_expiry=30.0
@@ -90,7 +93,9 @@ class KalshiHttp:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._client.aclose()
 
     async def read(
         self,
@@ -114,7 +119,7 @@ class KalshiHttp:
                 if attempt == tries - 1:
                     raise
             self.retries += 1
-            await self._sleep(FIRST_BACKOFF * 2**attempt * (1 + float(self._rng.random())))
+            await self._sleep(READ_AGAIN.jittered(attempt, self._rng))
         raise AssertionError("unreachable")
 
     async def _get(

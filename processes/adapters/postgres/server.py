@@ -18,8 +18,8 @@ from typing import Final, NoReturn
 
 from processes.adapters.postgres.location import pg_folder, socket_folder
 from processes.adapters.postgres.unprivileged import leave_root
-from processes.runtime.config import ConfigError, load_settings
-from processes.runtime.log import Log, StdoutLog
+from processes.runtime.config import ConfigError, LogSettings, load_settings
+from processes.runtime.log import Log, open_log
 from processes.runtime.run import EXIT_CONFIG, die_with_parent
 
 __all__ = ["binaries", "main", "serve"]
@@ -57,7 +57,7 @@ def serve(data_dir: Path, log: Log) -> NoReturn:
     if not data.exists():
         _init(bin_dir, data)
     asyncio.run(_wait_for_predecessor(data / "postmaster.pid"))
-    log("starting", data=data, log=base / "postgres.log")
+    log("server_starting", data=data, log=base / "postgres.log")
     _redirect(base / "postgres.log")
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
     os.execv(program, [program, "-D", str(data), "-k", str(sock), "-c", "listen_addresses="])
@@ -140,11 +140,12 @@ def _redirect(log_file: Path) -> None:
 def main() -> None:
     """Serve, or end at once when the database is somebody else's."""
     die_with_parent(signal.SIGINT)
-    log = StdoutLog("postgres")
+    log: Log = open_log("postgres", None, LogSettings())
     try:
         settings = load_settings(os.environ)
+        log = open_log("postgres", None, settings.log)
         if settings.database_url:
-            log("not_needed", reason="DATABASE_URL is set")
+            log("server_not_needed", reason="DATABASE_URL is set")
             return
         serve(settings.data_dir, log)
     except (ConfigError, PermissionError) as error:

@@ -161,7 +161,7 @@ class Replay:
             self._anyone_yet = True
             await asyncio.sleep(GRACE_S)
         else:
-            self._log("nobody_follows", market=market.ticker, waited_s=patience_s)
+            self._log.warning("market_not_followed", ticker=market.ticker, waited_s=patience_s)
         if self._time.speed:
             self._time.run(ms)
             self._allowed_ms = ms

@@ -26,6 +26,7 @@ from processes.recorder.sessions.desk import Desk, Progress
 from processes.recorder.sessions.recorded_feed import Feed, Source
 from processes.recorder.stream import SESSION_PRODUCER, Stream
 from processes.runtime.config import ConfigError
+from processes.runtime.log import no_log
 
 __all__ = ["AUTO", "SEQS", "import_recordings", "merged", "sources_of"]
 
@@ -156,7 +157,7 @@ def _taken(source: Source) -> Iterator[Taken]:
 
 async def _record(desk: Desk, feed: Feed, uid: str, sources: list[Source]) -> Counter[str]:
     """Frames into the journal, the journal into the database, by turns."""
-    stream = Stream(SESSION_PRODUCER, uid, feed.stream_folder, Counter(), quiet)
+    stream = Stream(SESSION_PRODUCER, uid, feed.stream_folder, Counter(), no_log())
     await stream.load(desk.connection)
     progress = Progress("import")
     begun: set[Path] = set()
@@ -181,10 +182,6 @@ async def _record(desk: Desk, feed: Feed, uid: str, sources: list[Source]) -> Co
         feed.close()
     progress.end()
     return feed.counts
-
-
-def quiet(action: str, **facts: object) -> None:
-    """An import says what it does itself."""
 
 
 async def _undo(desk: Desk, uid: str, folder: Path) -> None:
