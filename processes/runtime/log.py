@@ -9,6 +9,7 @@ the warnings and errors of libraries, and Python's own warnings. Two formats (`R
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -98,7 +99,7 @@ class _Line(msgspec.Struct, frozen=True):
     def as_json(self) -> str:
         head = {"time": self.time, "level": self.level, "process": self.process, "run": self.run}
         facts = {f"{k}_" if k in _OWN_KEYS else k: _plain(v) for k, v in self.facts.items()}
-        return json.dumps({**head, "action": self.action, **facts}, ensure_ascii=False)
+        return json.dumps({**head, "action": self.action, **facts})
 
 
 def _text(value: object) -> str:
@@ -181,6 +182,8 @@ def open_log(
 
     `run` is the short name of the run. Replaces every handler of the root logger.
     """
+    if stream is None and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a line is never lost to a locale
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(_Formatter(process, run, as_json=settings.format == "json"))
     handler.addFilter(_admitted)
