@@ -10,9 +10,17 @@ from support.orders import TICKER, intent
 from ipc import account_table as a
 from ipc.clock import mono_ns
 from ipc.journal import FramedReader
-from ipc.messages import ActorFill, ActorOrder, ActorPnl, Intent, OrderStatus, ProcessStats
+from ipc.messages import (
+    ActorFill,
+    ActorOrder,
+    ActorPnl,
+    Intent,
+    OrderStatus,
+    ProcessStats,
+    SessionEnded,
+)
 from ipc.units import parse_money
-from processes.execution import gateway
+from processes.execution import gateway, service
 
 CANCELED = OrderStatus.CANCELED
 EXECUTED = OrderStatus.EXECUTED
@@ -171,6 +179,27 @@ async def test_a_cancel_that_failed_is_not_a_canceled_order(tmp_path):
         await rig.order(intent_id="i2", status=RESTING)
         assert rig.between.writes() == ["POST", "DELETE", "DELETE", "DELETE", "POST"]
         assert rig.resting() == ["ka-i2-BY"]
+
+
+async def test_a_stop_names_what_it_could_not_cancel(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "WITHDRAW_SECONDS", 0.5)
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        rig.exchange.order("fault", kind="error_next", method="DELETE", status=500, calls=1_000)
+        await rig.stop()
+        facts = {"after_s": 0.5, "orders": 1, "client_order_ids": ["ka-i1-BY"]}
+        assert rig.log.has("orders_not_confirmed_canceled", **facts)
+        assert isinstance(rig.journal()[-1], SessionEnded)
+
+
+async def test_a_stop_cancels_what_rests_and_says_nothing(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        await rig.stop()
+        assert rig.resting() == []
+        assert "orders_not_confirmed_canceled" not in rig.log.actions()
 
 
 async def test_a_lost_answer_to_a_cancel_is_asked_for(tmp_path):

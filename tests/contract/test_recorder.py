@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,12 +21,20 @@ from ipc.journal import EVENT
 from ipc.messages import (
     Doorbell,
     MarkKind,
+    Message,
     ProcessStats,
     SessionMark,
     Tick,
     decode,
 )
 from ipc.sockets import Pusher, Subscriber
+from processes.adapters.postgres.database import connect_when_migrated
+from processes.recorder.service import Recorder
+from processes.runtime.log import no_log
+from processes.runtime.tasks import TaskFailed
+from processes.runtime.wires import Wires
+
+BOUND_S = 30
 
 
 def rows(database: Database, table: str) -> int:
@@ -145,6 +155,20 @@ def test_what_was_accepted_just_before_a_stop_is_flushed(
     assert rows(database, "rl_book_events") == journal.events
     assert "left_for_next_start" in recorder.said  # its producer still lives
     journal.end()
+
+
+async def test_a_helper_that_fails_ends_the_recorder(database: Database, tmp_path: Path) -> None:
+    """Without descriptors, as it was found: its counters cannot be sent, and nobody was told."""
+    wires = Wires(tmp_path, {}, life=1)
+    recorder = Recorder(tmp_path, partial(connect_when_migrated, database.dsn), wires, no_log())
+
+    def refuse(topic: str, message: Message) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    recorder._publisher.send = refuse  # type: ignore[method-assign]
+    async with asyncio.timeout(BOUND_S):
+        with pytest.raises(TaskFailed, match=r"task 'report' failed: OSError: .* Too many open"):
+            await recorder.run(asyncio.Event())
 
 
 def test_full_segments_are_removed_while_the_session_goes_on(
