@@ -127,5 +127,5 @@ async def test_a_journal_that_refuses_is_a_doubt_about_everything(tmp_path: Path
         held.witness.is_kept = False
         held.effects.act()
         assert rig.ledger.accounts[TICKER].doubts == {Doubt.JOURNAL}
-        assert not held.records.accept(intent("i1"))
+        assert not held.records.append(intent("i1"))
         assert held.log.actions() == ["journal_refuses"]

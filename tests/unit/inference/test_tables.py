@@ -63,7 +63,7 @@ def test_waits_for_the_table_and_says_so_once(data_dir):
     table = make_books(data_dir)
     assert books.life() == (1, 1)
     assert books.life() == (1, 1)
-    assert log.actions() == ["waiting", "attached"]
+    assert log.actions() == ["table_waiting", "table_attached"]
     books.close()
     table.close()
 
@@ -172,6 +172,6 @@ def test_an_account_is_known_while_execution_moves(data_dir):
     assert not accounts.read("A", out)
     table.heartbeat(mono_ns() - HEARTBEAT_LIMIT_NS - 1)
     assert not accounts.fresh()
-    assert log.actions() == ["waiting", "attached"]
+    assert log.actions() == ["table_waiting", "table_attached"]
     accounts.close()
     table.close()
