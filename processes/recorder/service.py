@@ -30,6 +30,7 @@ __all__ = ["FLUSH_S", "NAME", "Recorder"]
 
 NAME: Final = "recorder"
 FLUSH_S: Final = 5.0  # at a stop, for others to end too; the next start records what is left
+LET_GO_S: Final = 1.0  # after that, for the server to take back what is not committed
 REPORT_S: Final = 1.0  # between two reports of the counters
 POLL_S: Final = 0.1  # without a doorbell
 PAUSE_S: Final = 0.05  # between rounds, so that rows gather
@@ -89,7 +90,7 @@ class Recorder:
                 work.result()
                 return
             work.cancel()
-            await asyncio.wait((work,))
+            await asyncio.wait((work,), timeout=LET_GO_S)
             self._log.warning("left_for_next_start", streams=len(self._streams), events=self.behind)
             raise
 
