@@ -44,6 +44,7 @@ NOTHING = re.compile("")
 SEEDED = ("numpy.random.default_rng", "numpy.random.PCG64", "numpy.random.SeedSequence")
 MAY_USE = {
     "ipc.clock": TIME,  # everyone else asks it
+    "processes.runtime.run": re.compile(r"os\.urandom"),  # the name of a run
     # A key's id is made with the key, whose randomness is the operating system's in any case.
     "processes.exchange.accounts": re.compile(r"uuid\.uuid4"),
 }

@@ -72,9 +72,8 @@ class ExecutionService:
         self._environment = data_environment_of(settings)
         self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
         self._table.heartbeat(mono_ns())
-        self._journal = RunJournal(
-            settings.data_dir, PRODUCER, stream, settings.books.journal_max_bytes
-        )
+        max_bytes = settings.books.journal_max_bytes
+        self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
         self._life = life = life_of(stream.session_uid)
         self._rng = np.random.default_rng(life)
         self._wires = Wires(settings.data_dir, settings.environ, life)
@@ -91,9 +90,8 @@ class ExecutionService:
             version=mono_ns() // 1000,  # rises over the lives of this machine's boot
         )
         self._ledger = self._manager.ledger
-        self._effects = Effects(
-            self._manager, self._table, self._journal, publisher, self._bell, log
-        )
+        parts = (self._manager, self._table, self._journal, publisher, self._bell)
+        self._effects = Effects(*parts, log)
         self._gateway = self._effects.gateway
         self._ledger.doubt(Doubt.CHANNEL)
         self._budget = RateBudget(max_wait=0.0)  # a create that has to wait asks again, in time
@@ -220,12 +218,8 @@ class ExecutionService:
             try:
                 socket = await self._connect(stop)
                 try:
-                    channel = PrivateChannel(
-                        socket,
-                        self._ledger,
-                        self._effects.act,
-                        self._settings.execution.subaccount,
-                    )
+                    subaccount = self._settings.execution.subaccount
+                    channel = PrivateChannel(socket, self._ledger, self._effects.act, subaccount)
                     await channel.open()
                     self._channel_up()
                     failures = 0
