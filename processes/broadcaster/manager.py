@@ -107,6 +107,7 @@ class WebSocketManager:
 async def _part(socket: ServerConnection, code: CloseCode, reason: str) -> None:
     """Close; `close()` waits for the buffer to drain without a bound, so bound it here."""
     try:
-        await asyncio.wait_for(socket.close(code, reason), CLOSE_TIMEOUT)
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await socket.close(code, reason)
     except TimeoutError:
         socket.transport.abort()

@@ -70,7 +70,8 @@ class Broadcaster:
             server.close(close_connections=False)
             await self.manager.close()
             with suppress(TimeoutError):  # a client in mid-handshake may take its time
-                await asyncio.wait_for(server.wait_closed(), GOODBYE_SECONDS)
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await server.wait_closed()
             self._books.close()
             self._accounts.close()
 

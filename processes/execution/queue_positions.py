@@ -66,7 +66,8 @@ class QueuePositions:
 
     async def _until_due(self, at_most: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), max(at_most, 0))
+            async with asyncio.timeout(max(at_most, 0)):
+                await self._wanted.wait()
         self._wanted.clear()
 
     def _tell(self, told: list[QueuePosition]) -> None:

@@ -303,7 +303,8 @@ class ExecutionService:
         if doubted:
             pause = min(pause, DOUBTFUL.after(self._doubtful // 4))
         try:
-            await asyncio.wait_for(self._news.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._news.wait()
         except TimeoutError:
             return
         self._news.clear()

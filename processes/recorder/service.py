@@ -152,7 +152,8 @@ class Recorder:
 
     async def _wait(self) -> None:
         try:
-            await asyncio.wait_for(self.bell.wait(), POLL_S)
+            async with asyncio.timeout(POLL_S):
+                await self.bell.wait()
         except TimeoutError:
             return
         finally:

@@ -132,7 +132,7 @@ class Rig:
         execution = self._held(FakeExecution(self.settings.data_dir))
         for ticker in tickers:
             execution.knows(ticker)
-        await self.until(lambda _: self.log.has("attached", table="accounts"))
+        await self.until(lambda _: self.log.has("table_attached", table="accounts"))
         return execution
 
     def tell(self, uid: str) -> None:
@@ -151,7 +151,7 @@ class Rig:
     async def follow(self, uid: str) -> None:
         """Tell of a session until the service follows it."""
         async with asyncio.timeout(PATIENCE):
-            while not self.log.has("session", uid=uid):
+            while not self.log.has("session_followed", run_uid=uid):
                 self.tell(uid)
                 await asyncio.sleep(LOOK)
 

@@ -125,7 +125,8 @@ async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:
 
 async def _pause(stop: asyncio.Event) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), RETRY)
+        async with asyncio.timeout(RETRY):
+            await stop.wait()
     except TimeoutError:
         return
 

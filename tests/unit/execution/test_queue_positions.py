@@ -100,3 +100,24 @@ async def test_an_order_of_unknown_place_is_asked_for_before_the_interval_is_ove
     assert not wanted.is_set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_stop_is_not_lost_when_an_order_rests_at_that_moment() -> None:
+    """As Python 3.11's `wait_for` loses it: the task went on for ever, and so did the stop."""
+    rig, wanted, slept = ManagerRig().known(), asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        slept.set()
+
+    async def read(names: list[str]) -> list[QueuePosition]:
+        raise AssertionError(f"asked for {names}")
+
+    queues = QueuePositions(rig.ledger, lambda: None, wanted, 60.0, sleep)
+    following = asyncio.create_task(queues.follow(read))
+    await slept.wait()
+    await asyncio.sleep(0)  # now it waits for an order
+    wanted.set()
+    await asyncio.sleep(0)
+    following.cancel()
+    ended, _ = await asyncio.wait((following,), timeout=30)
+    assert following in ended
