@@ -55,7 +55,7 @@ def test_a_second_run_changes_nothing(database: Database, tmp_path: Path) -> Non
     runner = start(database.dsn, tmp_path)
     output = runner.communicate(timeout=60)[0]
     assert runner.returncode == 0
-    assert "migrate done applied=0" in output
+    assert "migrate migrations_done applied=0" in output
 
 
 def test_a_killed_run_is_finished_by_the_next(empty_database: Database, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_rows_of_the_previous_schema_are_kept_whole(
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert_previous_kept(empty_database)
     again = start(empty_database.dsn, tmp_path)
-    assert "migrate done applied=0" in again.communicate(timeout=60)[0]
+    assert "migrate migrations_done applied=0" in again.communicate(timeout=60)[0]
     assert_previous_kept(empty_database)
 
 
