@@ -102,5 +102,5 @@ class Discovery:
         except WireError as error:
             if market.ticker not in self._refused:
                 self._refused.add(market.ticker)
-                self._log("market_refused", ticker=market.ticker, reason=error)
+                self._log.warning("market_refused", ticker=market.ticker, error=error)
             return None

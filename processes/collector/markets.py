@@ -10,6 +10,7 @@ import msgspec
 from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
+from ipc.clock import NS_PER_MS
 from ipc.messages import MarkKind
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.collector.session import Session
@@ -18,7 +19,6 @@ from processes.runtime.log import Log
 __all__ = ["Changes", "Followed", "Markets"]
 
 KEEP_NS: Final = 60_000_000_000  # market time: what is over keeps its row, for readers to see it
-_NS_PER_MS: Final = 1_000_000
 
 
 class Followed(msgspec.Struct):
@@ -152,8 +152,8 @@ class Markets:
         """One line per market, not one per look."""
         if ticker not in self._refused:
             self._refused.add(ticker)
-            self._log("market_refused", ticker=ticker, reason=reason)
+            self._log.warning("market_refused", ticker=ticker, error=reason)
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:
-    return 0 < info.close_ms * _NS_PER_MS <= now_ns
+    return 0 < info.close_ms * NS_PER_MS <= now_ns

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_S, Clock, mono_ns
 from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.rest_public import Market
@@ -20,7 +20,7 @@ __all__ = ["Outcomes"]
 
 MOST: Final = 100  # markets named in one request
 MOST_PAST: Final = 10  # of a look, which are asked for one by one
-RECALL_NS: Final = 600_000_000_000  # between two looks at what earlier runs left open
+RECALL_NS: Final = 600 * NS_PER_S  # between two looks at what earlier runs left open
 
 Recall = Callable[[], Awaitable[Sequence[OpenResult]]]
 
@@ -67,7 +67,7 @@ class Outcomes:
                 else:
                     self._results.on_silence(ticker, asked_ns)
         except KalshiError as error:
-            self._log("results_not_read", error=error)
+            self._log.warning("results_not_read", error=error)
             return
         for market in found.values():
             self._take(market, asked_ns)
@@ -85,14 +85,14 @@ class Outcomes:
             self._results.on_market(market, asked_ns, now_ns)
         except WireError as error:
             self._results.on_silence(market.ticker, now_ns)
-            self._log("result_refused", ticker=market.ticker, reason=error)
+            self._log.warning("result_refused", ticker=market.ticker, error=error)
 
     async def _remember(self) -> None:
         try:
             left_open = await self._recall()
         except (ConfigError, *LOST) as error:  # it starts beside us, or is away: not our trouble
             if not self._away:
-                self._log("results_not_recalled", reason=f"{type(error).__name__}: {error}")
+                self._log.warning("results_not_recalled", error=f"{type(error).__name__}: {error}")
             self._away = True
             return
         self._recalled_ns, self._away = mono_ns(), False

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from ipc.clock import MS_PER_S, NS_PER_MS, NS_PER_S
 from ipc.messages import MarketResult
 from processes.adapters.kalshi.normalise import ms_of_rfc3339, paid_of
 from processes.adapters.kalshi.schemas.enums import MarketStatus, Result
@@ -22,10 +23,8 @@ from processes.collector.session import Session
 __all__ = ["Results"]
 
 MOST: Final = 10_000  # awaited markets; beyond it the one that has been awaited longest goes
-FIRST_PAUSE_NS: Final = 10_000_000_000  # market time after a word or a question; it doubles
-LONGEST_PAUSE_NS: Final = 3_600_000_000_000
-NS_PER_MS: Final = 1_000_000
-MS_PER_S: Final = 1_000
+FIRST_PAUSE_NS: Final = 10 * NS_PER_S  # market time after a word or a question; it doubles
+LONGEST_PAUSE_NS: Final = 3_600 * NS_PER_S
 
 Facts = tuple[str, int | None, int | None, int | None]
 NOTHING: Final[Facts] = (str(Result.NONE), None, None, None)

@@ -6,29 +6,26 @@ is room.
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from ipc.journal import EventSegments, FramedWriter, stream_folder
+from ipc.journal import EventSegments
 from ipc.messages import (
     Environment,
     MarketListed,
     MarketResult,
     MarkKind,
-    Message,
-    SessionEnded,
     SessionMark,
     SessionStarted,
 )
 from ipc.units import PriceGrid
+from processes.runtime.journal import RunJournal
 
 __all__ = ["PRODUCER", "Session", "SessionFacts"]
 
 PRODUCER: Final = "collector"
-MAX_WAITING: Final = 10_000  # marks; beyond it the oldest goes, counted
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
@@ -47,24 +44,26 @@ class Session:
         self, data_dir: Path, facts: SessionFacts, *, segment_records: int, max_bytes: int
     ) -> None:
         self.facts = facts
-        folder = stream_folder(data_dir, PRODUCER, facts.uid)
-        self._marks = FramedWriter(folder)
-        self.segments = EventSegments(folder, capacity=segment_records, max_bytes=max_bytes)
-        self._waiting: deque[Message] = deque()
-        self.marks_dropped = 0
-        self._write(
-            SessionStarted(
-                session_uid=facts.uid,
-                environment=facts.environment,
-                websocket_url=facts.websocket_url,
-                started_ns=facts.started_ns,
-            )
+        started = SessionStarted(
+            session_uid=facts.uid,
+            environment=facts.environment,
+            websocket_url=facts.websocket_url,
+            started_ns=facts.started_ns,
+        )
+        self._marks = RunJournal(data_dir, PRODUCER, started)
+        self.segments = EventSegments(
+            self._marks.folder, capacity=segment_records, max_bytes=max_bytes
         )
 
     @property
     def stream(self) -> str:
         """The journal's name for the recorder's doorbell."""
-        return f"{PRODUCER}/{self.facts.uid}"
+        return self._marks.stream
+
+    @property
+    def marks_dropped(self) -> int:
+        """Marks that the journal refused for too long."""
+        return self._marks.dropped
 
     @property
     def last_event_no(self) -> int:
@@ -73,7 +72,7 @@ class Session:
 
     def mark(self, kind: MarkKind, ticker: str | None, ts_ns: int, detail: str = "") -> None:
         """Note something at the present place of the event stream."""
-        self._write(
+        self._marks.keep(
             SessionMark(
                 kind=kind,
                 market_ticker=ticker,
@@ -89,7 +88,6 @@ class Session:
         An event whose row was never listed could not be told from another market's, so a market
         is used only after this.
         """
-        self.retry()
         listing = MarketListed(
             row=row,
             market_ticker=ticker,
@@ -98,26 +96,17 @@ class Session:
             open_ms=open_ms,
             close_ms=close_ms,
         )
-        return not self._waiting and self._marks.append(listing)
+        return self._marks.append(listing)
 
     def told(self, result: MarketResult) -> None:
         """Keep what the exchange said that a market paid."""
-        self._write(result)
+        self._marks.keep(result)
 
     def retry(self) -> None:
         """Offer again what was refused."""
-        while self._waiting and self._marks.append(self._waiting[0]):
-            self._waiting.popleft()
-
-    def _write(self, message: Message) -> None:
-        self._waiting.append(message)
-        if len(self._waiting) > MAX_WAITING:
-            self._waiting.popleft()
-            self.marks_dropped += 1
-        self.retry()
+        self._marks.flush()
 
     def end(self, ended_ns: int) -> None:
         """Last record of a clean run."""
-        self._write(SessionEnded(ended_ns=ended_ns, event_no=self.last_event_no))
-        self._marks.close()
+        self._marks.end(ended_ns, self.last_event_no)
         self.segments.close()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.postgres.archives import compare_results
@@ -24,7 +25,6 @@ END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
 STATE: Final = int(Kind.STATE)
-NS_PER_MS: Final = 1_000_000
 # Places in the kernel's state: levels since a snapshot's begin or -1, whether the book is whole,
 # exchange time since when it is crossed or -1.
 BEGUN: Final = 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ipc.clock import NS_PER_MS
 from ipc.journal import FramedReader, list_streams, new_stream_uid
 from ipc.messages import Environment, SessionStarted
 from ipc.private_files import private_folder
@@ -26,6 +27,7 @@ from processes.recorder.sessions.desk import Desk, Progress
 from processes.recorder.sessions.recorded_feed import Feed, Source
 from processes.recorder.stream import SESSION_PRODUCER, Stream
 from processes.runtime.config import ConfigError
+from processes.runtime.log import no_log
 
 __all__ = ["AUTO", "SEQS", "import_recordings", "merged", "sources_of"]
 
@@ -52,7 +54,7 @@ async def import_recordings(desk: Desk, options: argparse.Namespace) -> int:
     sources = sources_of(options.recordings, options.seq)
     markets = _markets_of(sources)
     environment = _environment_of(markets)
-    started_ns = sources[0].starts_ms * 1_000_000
+    started_ns = sources[0].starts_ms * NS_PER_MS
     uid = new_stream_uid(started_ns, desk.entropy)
     folder = desk.data_dir / FOLDER / uid
     await _sweep(desk)
@@ -156,7 +158,7 @@ def _taken(source: Source) -> Iterator[Taken]:
 
 async def _record(desk: Desk, feed: Feed, uid: str, sources: list[Source]) -> Counter[str]:
     """Frames into the journal, the journal into the database, by turns."""
-    stream = Stream(SESSION_PRODUCER, uid, feed.stream_folder, Counter(), quiet)
+    stream = Stream(SESSION_PRODUCER, uid, feed.stream_folder, Counter(), no_log())
     await stream.load(desk.connection)
     progress = Progress("import")
     begun: set[Path] = set()
@@ -181,10 +183,6 @@ async def _record(desk: Desk, feed: Feed, uid: str, sources: list[Source]) -> Co
         feed.close()
     progress.end()
     return feed.counts
-
-
-def quiet(action: str, **facts: object) -> None:
-    """An import says what it does itself."""
 
 
 async def _undo(desk: Desk, uid: str, folder: Path) -> None:

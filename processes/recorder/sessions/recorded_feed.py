@@ -24,6 +24,7 @@ from ipc.book_kernels import (
     set_state,
 )
 from ipc.book_table import BookTableWriter
+from ipc.clock import NS_PER_MS
 from ipc.journal import EventSegments, FramedWriter, stream_folder
 from ipc.messages import (
     MarketListed,
@@ -51,7 +52,6 @@ __all__ = ["Feed", "Source"]
 SEGMENT: Final = 65_536  # records
 MAX_BYTES: Final = 64 << 20  # of the journal, between two looks of the recorder
 NEVER_TICKS_NS: Final = 1 << 62  # nobody reads the table of an import
-NS_PER_MS: Final = 1_000_000
 
 
 Said = SessionStarted | SessionEnded | SessionMark | MarketListed | MarketResult

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
 from models.simulation.tape import RecordedSession
 from models.trading.fees import FeeSchedule, rule_at_ms
@@ -34,7 +35,6 @@ LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
-MS: Final = 1_000_000
 
 # recv_ns, exch_ms, seq, kind, side, price, qty: the columns of EVENT that a frame fills.
 Record = tuple[int, int, int, int, int, int, int]
@@ -59,7 +59,7 @@ def _session(market: RecordedMarket, records: list[Record]) -> RecordedSession:
         _check_room(market, name, columns[:, i])
         events[name] = columns[:, i]
     events["event_no"] = np.arange(1, len(records) + 1)
-    began_ms = market.open_ms or int(events["recv_ns"][0]) // MS
+    began_ms = market.open_ms or int(events["recv_ns"][0]) // NS_PER_MS
     return RecordedSession(
         ticker=market.ticker,
         events=events,
@@ -89,7 +89,7 @@ def _events_by_market(path: Path) -> dict[str, list[Record]]:
     events: defaultdict[str, list[Record]] = defaultdict(list)
     for recorded in read_frames(path):
         try:
-            _append(events, recorded.frame, recorded.recv_ms * MS)
+            _append(events, recorded.frame, recorded.recv_ms * NS_PER_MS)
         except WireError as error:
             raise RecordingError(path, recorded.line, str(error)) from None
     return dict(events)
