@@ -55,6 +55,7 @@ test: install-test
 test-faults: install-test
 	$(BIN)/python -m pytest -m slow --timeout 1800
 	$(BIN)/python -m pytest tests/faults/test_recording.py -k random --rounds 50 -s
+	$(BIN)/python -m pytest tests/faults/test_stops.py -k often --rounds 100 -s
 
 lint: install-test
 	$(BIN)/ruff check .

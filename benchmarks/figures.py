@@ -13,14 +13,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 
 __all__ = ["PACE_HZ", "Figure", "latencies", "paced", "tight"]
 
 PACE_HZ: Final = 100
 SAMPLES: Final = 150  # of a paced call
 BATCHES: Final = 20  # of a tight loop; the median batch counts
-_NS_PER_S: Final = 1_000_000_000
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -57,8 +56,8 @@ def paced(name: str, call: Callable[[], object], samples: int = SAMPLES) -> list
     taken = []
     due = mono_ns()
     for _ in range(samples):
-        due += _NS_PER_S // PACE_HZ
-        time.sleep(max(0, due - mono_ns()) / _NS_PER_S)
+        due += NS_PER_S // PACE_HZ
+        time.sleep(max(0, due - mono_ns()) / NS_PER_S)
         begun = mono_ns()
         call()
         taken.append(mono_ns() - begun)

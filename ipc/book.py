@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from ipc.clock import NS_PER_MS
 from ipc.units import MAX_RANGES, ONE_DOLLAR_E4, PriceGrid, PriceRange
 
 __all__ = [
@@ -96,7 +97,6 @@ OK: Final = 0
 OFF_GRID: Final = -1
 NEGATIVE: Final = -2
 WARM_UP_NS: Final = 60_000_000_000
-NS_PER_MS: Final = 1_000_000
 
 
 class BookState(IntEnum):

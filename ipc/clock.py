@@ -1,4 +1,4 @@
-"""The only caller of `time`: real time, market time, and a clock that tests move by hand.
+"""The only caller of `time`: real time, market time, a clock that tests move by hand, and units.
 
 Market time is what books, ticks, throttles, expiries and features use. Live it is real time. In a
 replay it is the recording's own: the local exchange announces (market origin, monotonic origin,
@@ -17,6 +17,10 @@ from typing import Final, Protocol
 from ipc.private_files import open_file, open_or_create, private_folder
 
 __all__ = [
+    "MS_PER_S",
+    "NS_PER_MS",
+    "NS_PER_S",
+    "US_PER_S",
     "Clock",
     "ManualClock",
     "MarketClock",
@@ -25,6 +29,11 @@ __all__ = [
     "mono_ns",
     "real_ns",
 ]
+
+NS_PER_S: Final = 1_000_000_000
+NS_PER_MS: Final = 1_000_000
+US_PER_S: Final = 1_000_000
+MS_PER_S: Final = 1_000
 
 _MAGIC: Final = 0x4B414C434C4B3031  # "KALCLK01"
 _LAYOUT: Final = struct.Struct("<qqqqq")  # magic, version, market origin, mono origin, speed_e3

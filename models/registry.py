@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from ipc.clock import real_ns
+from ipc.clock import NS_PER_S, real_ns
 from models.command_line import Parser
 from models.evaluation.comparison import LEAST_MARKETS
 from models.policies.baselines import BASELINES
@@ -229,7 +229,7 @@ def _model_lines(model_id: str, registry: Registry, active: Active) -> list[str]
 
 
 def _time(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).isoformat()
+    return datetime.fromtimestamp(at_ns // NS_PER_S, UTC).isoformat()
 
 
 def _history_lines(active: Active) -> list[str]:

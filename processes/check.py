@@ -7,8 +7,6 @@ each may be started alone. Beside a running stack it says what is in use.
 
 from __future__ import annotations
 
-import asyncio
-
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.messages import Environment
@@ -21,7 +19,7 @@ from processes.exchange.replay.timeline import recordings_of
 from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.preflight import check_folders, check_free, check_idle
-from processes.runtime.run import run, unless_stopped
+from processes.runtime.run import Run, run
 
 __all__ = ["check"]
 
@@ -60,8 +58,8 @@ def _check_tables(settings: Settings) -> None:
             continue
 
 
-async def _main(settings: Settings, stop: asyncio.Event) -> None:
-    await unless_stopped(stop, check(settings))
+async def _main(this: Run) -> None:
+    await check(this.settings)
 
 
 if __name__ == "__main__":

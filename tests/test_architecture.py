@@ -46,6 +46,7 @@ MAY_USE = {
     "ipc.clock": TIME,  # everyone else asks it
     # A name or a password that nobody can guess decides nothing.
     "ipc.private_files": re.compile(r"secrets\.token_hex"),
+    "processes.runtime.run": re.compile(r"os\.urandom"),  # the name of a run
     # A key's id is made with the key, whose randomness is the operating system's in any case.
     "processes.exchange.accounts": re.compile(r"uuid\.uuid4"),
 }
@@ -209,6 +210,15 @@ def test_nothing_is_unpickled(source: Source) -> None:
             argument, value = READERS[name]
             assert given.get(argument) == value, f"{source.place(node)} {name} without {argument}"
     assert not re.search(r"(ALGORITHMS\[.*\]|PPO|A2C)\.load\(", source.text), f"{source}: unpickles"
+
+
+@each_source
+def test_no_cancellation_is_swallowed(source: Source) -> None:
+    """Python 3.11's `wait_for` loses one that comes with the result: its task outlives a stop."""
+    for name, node, _ in source.uses():
+        assert name != "asyncio.wait_for", (
+            f"{source.place(node)} uses {name}; asyncio.timeout does not"
+        )
 
 
 @each_source

@@ -13,6 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ipc.clock import NS_PER_S
 from ipc.journal.events import (
     EVENT,
     EventReader,
@@ -34,6 +35,7 @@ __all__ = [
     "Kind",
     "Segment",
     "events_of",
+    "life_of",
     "list_streams",
     "new_stream_uid",
     "stream_folder",
@@ -42,8 +44,13 @@ __all__ = [
 
 def new_stream_uid(started_ns: int, entropy: bytes) -> str:
     """The name of one run of a producer: sorts by start, and no two are the same."""
-    started = datetime.fromtimestamp(started_ns // 1_000_000_000, UTC)
+    started = datetime.fromtimestamp(started_ns // NS_PER_S, UTC)
     return f"{started:%Y%m%dT%H%M%S}-{entropy[:4].hex()}"
+
+
+def life_of(session_uid: str) -> int:
+    """The number that the messages of a run carry: the drawn part of its name."""
+    return int(session_uid.rpartition("-")[2], 16)
 
 
 def stream_folder(data_dir: Path, producer: str, session_uid: str) -> Path:

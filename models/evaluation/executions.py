@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.units import ONE_DOLLAR_E4
 from models.evaluation.attribution import bought_e2
 from models.evaluation.mids import UNKNOWN, mid_before
@@ -55,8 +56,6 @@ Words = npt.NDArray[np.int64]
 
 HORIZONS_S: Final = (1, 5, 30)
 QUEUE_EDGES_E2: Final = (0, 1_000, 10_000, 100_000)  # contracts ahead, up to and including
-_SECOND_NS: Final = 1_000_000_000
-_MS_NS: Final = 1_000_000
 _NO_ACTIONS: Final = (int(Action.BUY_NO_LIMIT), int(Action.SELL_NO_LIMIT))
 
 
@@ -114,7 +113,7 @@ def holding_of(fills: Words, end_ns: int) -> Holding:
     before = after - bought
     closed = np.where(before * bought < 0, np.minimum(abs(before), abs(bought)), 0)
     times = np.minimum(np.maximum.accumulate(fills[:, AT_NS]), end_ns)
-    spans_ms = np.diff(np.append(times, end_ns)) // _MS_NS
+    spans_ms = np.diff(np.append(times, end_ns)) // NS_PER_MS
     return Holding(int((abs(bought) - closed).sum()), int((abs(after) * spans_ms).sum()))
 
 
@@ -124,7 +123,7 @@ def markouts_of(fills: Words, mids: Words, ns: Words) -> list[Markout]:
     found = []
     for kind, liquidity in ((MAKER, "maker"), (TAKER, "taker")):
         for horizon_s in HORIZONS_S:
-            then = fills[:, AT_NS] + horizon_s * _SECOND_NS
+            then = fills[:, AT_NS] + horizon_s * NS_PER_S
             later = mids[np.maximum(np.searchsorted(ns, then, "right") - 1, 0)]
             counts = (fills[:, KIND] == kind) & (then <= ns[-1])
             counts &= (met != UNKNOWN) & (later != UNKNOWN)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
+from ipc.clock import NS_PER_S
 from models.observation.schema import ZONE
 from models.simulation.tape import RecordedSession
 
@@ -35,7 +36,6 @@ TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 _NEW_YORK: Final = ZoneInfo(ZONE)
-_NS: Final = 1_000_000_000
 
 Sessions = tuple[RecordedSession, ...]
 
@@ -88,7 +88,7 @@ def _line(name: str, part: Sessions) -> str:
 
 
 def _new_york(session: RecordedSession) -> datetime:
-    return datetime.fromtimestamp(session.first_ns // _NS, UTC).astimezone(_NEW_YORK)
+    return datetime.fromtimestamp(session.first_ns // NS_PER_S, UTC).astimezone(_NEW_YORK)
 
 
 def moment_ns(text: str) -> int:
@@ -101,7 +101,7 @@ def moment_ns(text: str) -> int:
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=_NEW_YORK)
-    return int(moment.timestamp()) * _NS
+    return int(moment.timestamp()) * NS_PER_S
 
 
 def chosen(

@@ -19,6 +19,7 @@ from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_S
 from models.kernel import kernel
 from models.observation.schema import OBSERVATION_V1, ZONE, Schema
 from models.observation.v1_account import (
@@ -81,7 +82,6 @@ INTS: Final = HISTORY + 1  # words of a history
 FLOATS: Final = max(2 * HISTORY, FLOATS_V3)
 TOTAL: Final = HISTORY  # its word that counts ticks
 HOUR_NS: Final = 3_600_000_000_000
-_NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400
 _THURSDAY: Final = 3  # 1 January 1970, Monday = 0
 
@@ -157,7 +157,7 @@ def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: A
     count = min(ints[TOTAL], HISTORY)
     acts, mids = floats[:HISTORY], floats[HISTORY : 2 * HISTORY]
     gap_s = (now_ns - ints[count - 1]) / 1e9 if count > 0 else 0.0
-    local_s = now_ns // _NS + zone_offset_s
+    local_s = now_ns // NS_PER_S + zone_offset_s
     act, mid = activity_of(row), mid_cents(row)
     market_features(row, features)
     temporal_features(

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from models.kernel import kernel
 from models.observation.builder import MOST, observe_with
 from models.prefetch import ask_for_step
@@ -61,7 +62,7 @@ _ASKED_AHEAD: Final = 4  # environments between asking for memory and reading it
 
 # Decision to matching engine, loopback to a home line; equally likely.
 DEFAULT_LATENCIES_NS: Final = tuple(
-    1_000_000 * ms for ms in (12, 18, 25, 32, 40, 48, 57, 66, 76, 88, 102, 120, 145, 180, 210, 240)
+    NS_PER_MS * ms for ms in (12, 18, 25, 32, 40, 48, 57, 66, 76, 88, 102, 120, 145, 180, 210, 240)
 )
 
 

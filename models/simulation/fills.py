@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.units import ONE_DOLLAR_E4
 from models.kernel import kernel
 from models.simulation.events import HIGHEST, LOWEST, Flow, flow_of
@@ -285,7 +286,7 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
     if not is_last:
         return int(rows[tick + 1, b.RECV_NS])
     close_ms = rows[tick, b.CLOSE_MS]
-    return int(close_ms * 1_000_000 if close_ms > 0 else NEVER_NS)
+    return int(close_ms * NS_PER_MS if close_ms > 0 else NEVER_NS)
 
 
 class SimulatedOrderManager:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_S
 from ipc.units import ONE_DOLLAR_E4
 from models.kernel import kernel
 from models.trading.actions import BUY_YES, SELL_YES, is_buy
@@ -59,7 +60,7 @@ ORDER_STATE_WORDS: Final = 16
 
 # Live, the exchange is asked once an order rests, then once in `RL_QUEUE_POSITION_S`.
 QUEUE_ANSWER_NS: Final = 100_000_000
-QUEUE_INTERVAL_NS: Final = 1_000_000_000
+QUEUE_INTERVAL_NS: Final = NS_PER_S
 
 # Words of a fee schedule.
 RULE: Final = 0

@@ -16,6 +16,7 @@ from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
@@ -167,7 +168,7 @@ def _until_close(session: RecordedSession) -> Events:
     """What came in while the market was open: later nothing ticks and nothing fills."""
     if session.events.dtype != EVENT:
         raise SessionError(f"{session.ticker}: events of another layout: {session.events.dtype}")
-    late = session.events["recv_ns"] >= session.close_ms * 1_000_000
+    late = session.events["recv_ns"] >= session.close_ms * NS_PER_MS
     over = session.close_ms > 0 and late.any()
     return session.events[: late.argmax()] if over else session.events
 
@@ -178,7 +179,7 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
     n = len(events.kind)
     if n == 0:
         raise SessionError(f"{session.ticker}: the recording holds no events before the close")
-    throttle_ns = throttle_ms * 1_000_000
+    throttle_ns = throttle_ms * NS_PER_MS
     duration_ns = int(events.recv_ns.max() - events.recv_ns.min())
     room = n if throttle_ns == 0 else min(n, duration_ns // throttle_ns + 2)
     row = b.new_row(session.grid.size, session.grid)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-
-from processes.broadcaster.service import Broadcaster
-from processes.runtime.config import Settings
-from processes.runtime.run import run
+from processes.broadcaster.service import NAME, Broadcaster
+from processes.runtime.run import Run, run
 
 __all__ = ["main"]
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until stopped."""
-    await Broadcaster(settings).run(stop, _announce)
-
-
-def _announce(address: str) -> None:
-    """The one line that tells where to look."""
-    sys.stdout.write(f"dashboard {address}\n")
-    sys.stdout.flush()
+async def main(this: Run) -> None:
+    """Serve until stopped; one line tells where to look."""
+    broadcaster = Broadcaster(this.settings, this.log)
+    this.ready()
+    await broadcaster.run(this.stop, lambda address: this.log("dashboard_ready", url=address))
 
 
 if __name__ == "__main__":
-    run("broadcaster", main)
+    run(NAME, main)

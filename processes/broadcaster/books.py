@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.units import ONE_DOLLAR_E4, format_count, format_price
 from processes.broadcaster.wire import LastTrade, OrderbookData
 
@@ -14,7 +15,6 @@ __all__ = ["Signature", "book_data", "signature_of"]
 
 Signature = tuple[int, ...]
 
-_NS_PER_MS: Final = 1_000_000
 _SIGNED_BY: Final = (b.MARKET, b.GENERATION, b.STATE, b.FLAGS, b.EVENT_NO, b.SEQ, b.RECV_NS)
 
 
@@ -36,7 +36,7 @@ def book_data(ticker: str, row: b.Row, depth: int, *, stale: bool) -> OrderbookD
         event_no=int(row[b.EVENT_NO]),
         seq=int(row[b.SEQ]),
         exch_ms=int(row[b.EXCH_MS]) or None,
-        recv_ms=int(row[b.RECV_NS]) // _NS_PER_MS or None,
+        recv_ms=int(row[b.RECV_NS]) // NS_PER_MS or None,
         open_ms=int(row[b.OPEN_MS]) or None,
         close_ms=int(row[b.CLOSE_MS]) or None,
         best_yes_bid=_price(yes),

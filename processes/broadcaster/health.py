@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from ipc.clock import NS_PER_MS, NS_PER_S
 from processes.broadcaster.site import Page
 from processes.broadcaster.wire import PartData
 
@@ -14,8 +15,7 @@ __all__ = ["PROCESSES", "SILENT_NS", "TABLES", "Health", "health_page", "metrics
 
 PROCESSES: Final = ("collector", "inference", "execution", "recorder")
 TABLES: Final = ("books", "accounts")
-SILENT_NS: Final = 5_000_000_000  # processes say something once a second
-_NS_PER_MS: Final = 1_000_000
+SILENT_NS: Final = 5 * NS_PER_S  # processes say something once a second
 
 
 class Health:
@@ -46,7 +46,7 @@ class Health:
         if heard is None:
             return PartData(fresh=False, age_ms=None)
         age = mono_ns - heard
-        return PartData(fresh=age <= SILENT_NS, age_ms=age // _NS_PER_MS)
+        return PartData(fresh=age <= SILENT_NS, age_ms=age // NS_PER_MS)
 
 
 def health_page(health: Health, environment: str, mono_ns: int) -> Page:

@@ -6,14 +6,14 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from websockets.asyncio.server import Server, serve
 
-from ipc.clock import Clock, MarketClock, RealClock, mono_ns, real_ns
+from ipc.clock import NS_PER_MS, Clock, MarketClock, RealClock, mono_ns, real_ns
 from ipc.messages import Environment, ProcessStats
-from ipc.shared_file import shared_path
-from ipc.sockets import Context, Subscriber
+from ipc.sockets import Subscriber
 from ipc.units import format_count, format_money
 from processes.broadcaster.health import Health, health_page, metrics_page
 from processes.broadcaster.manager import WebSocketManager
@@ -30,28 +30,31 @@ from processes.broadcaster.wire import (
     update_of,
 )
 from processes.runtime.config import ConfigError, Settings
+from processes.runtime.log import Log
+from processes.runtime.tasks import serve as serve_tasks
+from processes.runtime.wires import Wires
 
-__all__ = ["Broadcaster"]
+__all__ = ["NAME", "Broadcaster"]
 
 NAME: Final = "broadcaster"
 BEAT_SECONDS: Final = 1.0
-_NS_PER_MS: Final = 1_000_000
+GOODBYE_SECONDS: Final = 1.0  # at a stop, for connections that are not accepted yet
 
 
 class Broadcaster:
     """One server, its sources, and what it knows."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
         self._state = LatestState()
         self._health = Health()
-        self._started_ms = real_ns() // _NS_PER_MS
+        self._started_ms = real_ns() // NS_PER_MS
         wanted = settings.broadcaster
         self.manager = WebSocketManager(
-            self._welcome, lambda: real_ns() // _NS_PER_MS, wanted.client_buffer_bytes
+            self._welcome, lambda: real_ns() // NS_PER_MS, wanted.client_buffer_bytes
         )
-        self._books = Books(shared_path(settings.data_dir, "books"), wanted.depth)
-        self._accounts = Accounts(shared_path(settings.data_dir, "accounts"))
+        self._books = Books(settings.data_dir, wanted.depth, log)
+        self._accounts = Accounts(settings.data_dir, log)
         self._life_of_execution = 0
         self._busy = 0
         self._clock: Clock | None = None
@@ -66,7 +69,9 @@ class Broadcaster:
         finally:
             server.close(close_connections=False)
             await self.manager.close()
-            await server.wait_closed()
+            with suppress(TimeoutError):  # a client in mid-handshake may take its time
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await server.wait_closed()
             self._books.close()
             self._accounts.close()
 
@@ -97,27 +102,21 @@ class Broadcaster:
         return metrics_page(self._health, mono_ns())
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        context = Context()
-        place = self._settings.data_dir, self._settings.environ
+        wires = Wires(self._settings.data_dir, self._settings.environ, life=0)  # it only listens
         # Triggers are not for us: the table itself is read, so a burst costs nothing here.
-        self._subscribers = [
-            Subscriber(context, ("collector",), *place, topics=("session", "stats")),
-            Subscriber(context, ("inference", "execution", "recorder"), *place),
-        ]
+        collector = wires.subscriber("collector", topics=("session", "stats"))
+        others = wires.subscriber("inference", "execution", "recorder")
+        self._subscribers = [collector, others]
+        tasks = {
+            "collector": self._listen(collector),
+            "others": self._listen(others),
+            "books": self._watch_books(),
+            "beat": self._beat(),
+        }
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._listen(s)) for s in self._subscribers]
-                tasks.append(group.create_task(self._watch_books()))
-                tasks.append(group.create_task(self._beat()))
-                await stop.wait()
-                for task in tasks:
-                    task.cancel()
-        except ExceptionGroup as failures:  # `run` knows single errors
-            raise failures.exceptions[0] from None
+            await serve_tasks(tasks, stop)
         finally:
-            for subscriber in self._subscribers:
-                subscriber.close()
-            context.term()
+            wires.close()
 
     async def _listen(self, subscriber: Subscriber) -> None:
         while True:
@@ -180,7 +179,7 @@ class Broadcaster:
         """Market time; None until the local exchange announces it."""
         if self._clock is None:
             self._clock = self._find_clock()
-        return None if self._clock is None else self._clock.now_ns() // _NS_PER_MS
+        return None if self._clock is None else self._clock.now_ns() // NS_PER_MS
 
     def _find_clock(self) -> Clock | None:
         if self._settings.environment is not Environment.SIMULATED:

@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
 import numpy as np
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable, SharedOrderbookState
+from ipc.clock import NS_PER_S
 from ipc.messages import ActorPosition
 from processes.broadcaster.books import Signature, book_data, signature_of
 from processes.broadcaster.wire import OrderbookData
+from processes.runtime.log import Log
+from processes.runtime.tables import AttachedTable
 
 __all__ = ["WRITER_SILENT_NS", "Accounts", "Books", "BooksRead"]
 
-WRITER_SILENT_NS: Final = 5_000_000_000  # a writer's heartbeat older than this is no heartbeat
-
-
-class _Table(Protocol):
-    @property
-    def generation(self) -> int: ...
-
-    def heartbeat_age_ns(self, mono_ns: int) -> int: ...
-
-    def replaced(self) -> bool: ...
-
-    def close(self) -> None: ...
-
-
-TableT = TypeVar("TableT", bound=_Table)
-
-
-class _Attached(Generic[TableT]):
-    """A table that may not be there yet, and may be replaced by another file at any time."""
-
-    def __init__(self, path: Path, attach: Callable[[Path], TableT]) -> None:
-        self._path = path
-        self._attach = attach
-        self._table: TableT | None = None
-
-    def table(self) -> TableT | None:
-        """The present table; None while there is none. `LayoutError` for another layout."""
-        if self._table is not None and self._table.replaced():
-            self.close()
-        if self._table is None:
-            try:
-                self._table = self._attach(self._path)
-            except FileNotFoundError:
-                return None
-        return self._table
-
-    def age_ns(self, mono_ns: int) -> int | None:
-        """Age of the writer's heartbeat; None without a table."""
-        return None if self._table is None else self._table.heartbeat_age_ns(mono_ns)
-
-    def close(self) -> None:
-        """Let go of the mapping."""
-        if self._table is not None:
-            self._table.close()
-            self._table = None
+WRITER_SILENT_NS: Final = 5 * NS_PER_S  # a writer's heartbeat older than this is no heartbeat
 
 
 class BooksRead:
@@ -73,20 +31,20 @@ class BooksRead:
         self.busy = 0
 
 
-class Books(_Attached[BookTable]):
+class Books(AttachedTable[BookTable]):
     """The books that changed since the last look. Throttles by how often it is asked.
 
     The last update of a burst is never lost: the row, not a message, is what is read.
     """
 
-    def __init__(self, path: Path, depth: int) -> None:
-        super().__init__(path, BookTable.attach)
+    def __init__(self, data_dir: Path, depth: int, log: Log) -> None:
+        super().__init__(data_dir, "books", BookTable.attach, log)
         self._depth = depth
         self._seen: dict[str, Signature] = {}
 
     def read(self, mono_ns: int) -> BooksRead | None:
         """Look at every row; None while there is no table."""
-        table = self.table()
+        table = self.refresh()
         if table is None:
             return None
         stale = table.heartbeat_age_ns(mono_ns) > WRITER_SILENT_NS
@@ -105,23 +63,23 @@ class Books(_Attached[BookTable]):
         return found
 
 
-class Accounts(_Attached[AccountTable]):
+class Accounts(AttachedTable[AccountTable]):
     """The sub-accounts, for a start in the middle of things: messages bring only what changes."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, AccountTable.attach)
+    def __init__(self, data_dir: Path, log: Log) -> None:
+        super().__init__(data_dir, "accounts", AccountTable.attach, log)
         self._row = np.zeros(a.ACCOUNT_WORDS, np.int64)
 
     def read(self) -> list[ActorPosition]:
         """Every sub-account that execution vouches for."""
-        table = self.table()
+        table = self.refresh()
         if table is None:
             return []
         return [self._position(t) for t in table.tickers() if table.read(t, self._row)]
 
     def generation(self) -> int:
         """Changes with every life of execution; 0 without a table."""
-        table = self.table()
+        table = self.refresh()
         return 0 if table is None else table.generation
 
     def _position(self, ticker: str) -> ActorPosition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipc.clock import NS_PER_MS
 from ipc.messages import (
     ActorAction,
     ActorFill,
@@ -37,8 +38,6 @@ __all__ = [
     "shadow_data",
 ]
 
-_NS_PER_MS = 1_000_000
-
 
 def _us(start_mono_ns: int, end_mono_ns: int) -> float | None:
     """Microseconds between two hops; None when either did not happen."""
@@ -53,7 +52,7 @@ def session_data(info: SessionInfo) -> SessionData:
         session_uid=info.session_uid,
         environment=info.environment,
         websocket_url=info.websocket_url,
-        started_ms=info.started_ns // _NS_PER_MS,
+        started_ms=info.started_ns // NS_PER_MS,
         markets=info.markets,
         live_markets=info.live_markets,
         status=info.status,
@@ -79,8 +78,8 @@ def action_data(action: ActorAction) -> ActionData:
         value=action.value,
         mask=action.mask,
         intent_id=action.intent_id,
-        decided_ms=action.decided_ns // _NS_PER_MS,
-        recv_ms=action.recv_ns // _NS_PER_MS,
+        decided_ms=action.decided_ns // NS_PER_MS,
+        recv_ms=action.recv_ns // NS_PER_MS,
         frame_mono_ns=frame,
         written_mono_ns=written,
         woken_mono_ns=woken,
@@ -118,7 +117,7 @@ def shadow_data(shadow: ActorAction, live: ActorAction | None) -> ShadowData:
         model_hash=shadow.model_hash,
         logits=shadow.logits,
         value=shadow.value,
-        decided_ms=shadow.decided_ns // _NS_PER_MS,
+        decided_ms=shadow.decided_ns // NS_PER_MS,
         live_action=live.action if live else None,
         live_action_name=live.action_name if live else None,
         live_model=live.model if live else None,
@@ -149,7 +148,7 @@ def order_data(order: ActorOrder, cause: ActorAction | None) -> OrderData:
         status=order.status,
         reason=order.reason,
         expire_ms=order.expire_ms,
-        ts_ms=order.ts_ns // _NS_PER_MS,
+        ts_ms=order.ts_ns // NS_PER_MS,
         received_mono_ns=received or None,
         sent_mono_ns=sent or None,
         acknowledged_mono_ns=acknowledged or None,
@@ -189,7 +188,7 @@ def position_data(position: ActorPosition) -> PositionData:
         fees=format_money(position.fees_e6),
         open_orders=position.open_orders,
         account_version=position.account_version,
-        ts_ms=position.ts_ns // _NS_PER_MS,
+        ts_ms=position.ts_ns // NS_PER_MS,
     )
 
 
@@ -202,5 +201,5 @@ def pnl_data(pnl: ActorPnl) -> PnlData:
         positions=pnl.positions,
         open_orders=pnl.open_orders,
         account_version=pnl.account_version,
-        ts_ms=pnl.ts_ns // _NS_PER_MS,
+        ts_ms=pnl.ts_ns // NS_PER_MS,
     )

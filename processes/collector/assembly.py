@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 import numpy as np
-import zmq.asyncio
 
 from ipc.book_table import BookTableWriter
-from ipc.clock import Clock
+from ipc.clock import NS_PER_MS, Clock
+from ipc.journal import life_of
 from ipc.shared_file import NO_ROOM, WriterActiveError, shared_path
-from ipc.sockets import Publisher, Pusher
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
+from processes.adapters.kalshi.feed.session import PRODUCER, SessionFacts, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
@@ -28,6 +26,7 @@ from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
+from processes.runtime.wires import Wires
 
 __all__ = ["assemble"]
 
@@ -66,10 +65,10 @@ def assemble(
     if table.on_disk:
         log("table_on_disk", table="books", reason=NO_ROOM)
     session = _session(settings, facts)
-    context, place = zmq.asyncio.Context(), (settings.data_dir, settings.environ, os.getpid())
-    publisher = Publisher(context, "collector", *place)
+    wires = Wires(settings.data_dir, settings.environ, life_of(facts.uid))
+    publisher = wires.publisher(PRODUCER)
     markets = Markets(table, session, log)
-    queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * 1_000_000)
+    queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * NS_PER_MS)
     triggers = Triggers(table, publisher)
     seed = int(rng.integers(2**32))
     recovery = Recovery()
@@ -99,8 +98,9 @@ def assemble(
         discovery=Discovery(client, settings.books, log),
         results=results,
         outcomes=Outcomes(client, results, recall, clock, log),
+        wires=wires,
         publisher=publisher,
-        doorbell=Pusher(context, "doorbell", *place),
+        doorbell=wires.pusher("doorbell"),
         clock=clock,
         log=log,
         discovery_s=settings.books.discovery_s,

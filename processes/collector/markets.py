@@ -14,6 +14,7 @@ import msgspec
 from ipc import book as b
 from ipc.book_kernels import set_state
 from ipc.book_table import BookTableWriter, TableFullError
+from ipc.clock import NS_PER_MS
 from ipc.messages import MarkKind
 from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
@@ -32,7 +33,6 @@ __all__ = ["LIVING", "Changes", "Discovery", "Followed", "Markets", "choose"]
 MOST_TICKERS: Final = 100  # named in one request
 LIVING: Final = frozenset({MarketStatus.INITIALIZED, MarketStatus.INACTIVE, MarketStatus.ACTIVE})
 KEEP_NS: Final = 60_000_000_000  # market time: what is over keeps its row, for readers to see it
-_NS_PER_MS: Final = 1_000_000
 
 
 class Followed(Book, kw_only=True):
@@ -155,11 +155,11 @@ class Markets:
         """One line per market, not one per look."""
         if ticker not in self._refused:
             self._refused.add(ticker)
-            self._log("market_refused", ticker=ticker, reason=reason)
+            self._log.warning("market_refused", ticker=ticker, error=reason)
 
 
 def _closed(info: MarketInfo, now_ns: int) -> bool:
-    return 0 < info.close_ms * _NS_PER_MS <= now_ns
+    return 0 < info.close_ms * NS_PER_MS <= now_ns
 
 
 def _volume_e2(market: Market) -> int:
@@ -234,7 +234,7 @@ class Discovery:
         left_out = listing.left_out
         if left_out and left_out.reason not in self._refused:
             self._refused.add(left_out.reason)
-            self._log("markets_left_out", count=left_out.count, error=left_out.reason)
+            self._log.warning("markets_left_out", count=left_out.count, error=left_out.reason)
         return listing.items
 
     def _described(self, market: Market) -> MarketInfo | None:
@@ -243,5 +243,5 @@ class Discovery:
         except WireError as error:
             if market.ticker not in self._refused:
                 self._refused.add(market.ticker)
-                self._log("market_refused", ticker=market.ticker, reason=error)
+                self._log.warning("market_refused", ticker=market.ticker, error=error)
             return None

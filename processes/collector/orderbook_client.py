@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_MS, Clock, mono_ns
 from ipc.messages import MarkKind
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
@@ -28,13 +28,12 @@ from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, Recovery, Refused, Send
 from processes.runtime.log import Log
+from processes.runtime.tasks import Backoff
 
-__all__ = ["OrderbookClient"]
+__all__ = ["RECONNECT", "OrderbookClient"]
 
 BATCH: Final = 64  # frames between two flushes of triggers
-FIRST_PAUSE: Final = 0.1  # seconds before the first try to connect again
-LONGEST_PAUSE: Final = 5.0
-_NS_PER_MS: Final = 1_000_000
+RECONNECT: Final = Backoff(first_s=0.1, longest_s=5.0)
 
 
 class OrderbookClient:
@@ -96,13 +95,13 @@ class OrderbookClient:
                 self._lost(error)
             else:
                 await self._live(socket)
-            await asyncio.sleep(self._pause())
+            await asyncio.sleep(RECONNECT.jittered(self._failures, self._rng))
 
     async def _live(self, socket: KalshiSocket) -> None:
         """One connection, from its opening to its end."""
         self._socket = socket
         self._session.mark(MarkKind.CONNECTED, None, self._clock.now_ns(), self._target.ws_url)
-        self._log("connected", url=self._target.ws_url)
+        self._log("exchange_connected", url=self._target.ws_url)
         try:
             self._do(self._recovery.on_connected(mono_ns()), self._clock.now_ns())
             await self._send()
@@ -135,7 +134,7 @@ class OrderbookClient:
             if not replaying:
                 recv_ns = now_ns - (ahead_ns - stamp_ns)
             elif frame.sending_ts_ms is not None:  # a replayed frame carries its time of receipt
-                recv_ns = frame.sending_ts_ms * _NS_PER_MS
+                recv_ns = frame.sending_ts_ms * NS_PER_MS
             else:
                 recv_ns = now_ns
             self._take(frame, recv_ns, stamp_ns)
@@ -156,7 +155,8 @@ class OrderbookClient:
                 case Send(command=command):
                     self._outbox.append(command)
                 case Distrust():
-                    self._log(str(action.kind), markets=len(action.tickers), detail=action.detail)
+                    facts = {"reason": action.kind, "markets": len(action.tickers)}
+                    self._log.warning("books_distrusted", **facts, detail=action.detail)
                     self._feed.distrust(action.kind, action.tickers, recv_ns, action.detail)
                 case Note():
                     self.counts["gaps_beside_books"] += 1
@@ -165,12 +165,8 @@ class OrderbookClient:
                         self.markets_changed.set()
                 case Refused():
                     self.counts["commands_rejected"] += 1
-                    self._log(
-                        "command_rejected",
-                        channel=action.channel,
-                        code=action.code,
-                        error=action.message,
-                    )
+                    facts = {"channel": action.channel, "code": action.code}
+                    self._log.warning("command_rejected", **facts, error=action.message)
 
     async def _send(self) -> None:
         while self._outbox and self._socket is not None:
@@ -202,14 +198,9 @@ class OrderbookClient:
     def _lost(self, error: KalshiError) -> None:
         self.counts["connections_lost"] += 1
         if self._failures == 0:
-            self._log("disconnected", error=error)
+            self._log.warning("exchange_disconnected", error=error)
         self._do(self._recovery.on_disconnected(str(error)), self._clock.now_ns())
         if isinstance(error, AuthError):
-            self._log("connection_refused", error=error)
+            self._log.error("exchange_refused_key", error=error)
         self._failures += 1
         self._triggers.flush()
-
-    def _pause(self) -> float:
-        """Exponential, with jitter: many clients must not come back at the same moment."""
-        pause = min(FIRST_PAUSE * 2 ** min(self._failures, 16), LONGEST_PAUSE)
-        return float(pause * self._rng.uniform(0.5, 1.0))

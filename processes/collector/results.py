@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ipc.clock import Clock, mono_ns
+from ipc.clock import MS_PER_S, NS_PER_MS, NS_PER_S, Clock, mono_ns
 from ipc.messages import MarketResult
 from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.feed.session import SessionJournal
@@ -31,13 +31,11 @@ from processes.runtime.log import Log
 __all__ = ["Outcomes", "Results"]
 
 MOST: Final = 10_000  # awaited markets; beyond it the one that has been awaited longest goes
-FIRST_PAUSE_NS: Final = 10_000_000_000  # market time after a report or a question; it doubles
-LONGEST_PAUSE_NS: Final = 3_600_000_000_000
-NS_PER_MS: Final = 1_000_000
-MS_PER_S: Final = 1_000
+FIRST_PAUSE_NS: Final = 10 * NS_PER_S  # market time after a word or a question; it doubles
+LONGEST_PAUSE_NS: Final = 3_600 * NS_PER_S
 MOST_NAMED: Final = 100  # markets in one request
 MOST_PAST: Final = 10  # of a look, which are asked for one by one
-RECALL_NS: Final = 600_000_000_000  # between two looks at what earlier runs left open
+RECALL_NS: Final = 600 * NS_PER_S  # between two looks at what earlier runs left open
 
 Recall = Callable[[], Awaitable[Sequence[OpenResult]]]
 
@@ -216,7 +214,7 @@ class Outcomes:
                 else:
                     self._results.on_silence(ticker, asked_ns)
         except KalshiError as error:
-            self._log("results_not_read", error=error)
+            self._log.warning("results_not_read", error=error)
             return
         for market in found.values():
             self._take(market, asked_ns)

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.book_table import BookTableWriter
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
 from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
-from processes.adapters.kalshi.feed.session import SessionJournal
+from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.collector.feed import CollectorFeed
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
 from processes.collector.results import Outcomes, Results
 from processes.runtime.log import Log
+from processes.runtime.tasks import serve
+from processes.runtime.wires import Wires
 
 __all__ = ["Collector"]
 
@@ -44,6 +46,7 @@ class Collector:
         discovery: Discovery,
         results: Results,
         outcomes: Outcomes,
+        wires: Wires,
         publisher: Publisher,
         doorbell: Pusher,
         clock: Clock,
@@ -60,6 +63,7 @@ class Collector:
         self._discovery = discovery
         self._results = results
         self._outcomes = outcomes
+        self._wires = wires
         self._publisher = publisher
         self._doorbell = doorbell
         self._clock = clock
@@ -70,24 +74,20 @@ class Collector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then the journal ends with its last mark."""
-        outcomes = self._outcomes.run(self._discovery_s)
-        jobs = [self._connect(), self._look_for_markets(), outcomes, self._beat()]
-        tasks = [asyncio.create_task(job) for job in jobs]
-        tasks.append(asyncio.create_task(_until(stop)))
+        tasks = {
+            "markets": self._look_for_markets(),
+            "results": self._outcomes.run(self._discovery_s),
+            "connection": self._connect(),
+            "beat": self._beat(),
+        }
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # a fault of one is the end of all
+            await serve(tasks, stop)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._session.end(self._clock.now_ns())
             self._tell("stopped")
             self._table.close()
+            self._wires.close()
             await self._discovery.close()
-            self._publisher.close()
-            self._doorbell.close()
 
     async def _connect(self) -> None:
         """A replay waits for us, so we wait for the actor: it is to see the first ticks too."""
@@ -97,10 +97,10 @@ class Collector:
 
     async def _until_actor_listens(self) -> None:
         topic = ready_topic(self._session.facts.uid)
-        until_ns = mono_ns() + int(1e9 * ACTOR_PATIENCE)
+        until_ns = mono_ns() + int(NS_PER_S * ACTOR_PATIENCE)
         while not self._publisher.is_asked_for(topic):
             if mono_ns() > until_ns:
-                self._log("nobody_listens", waited_s=ACTOR_PATIENCE)
+                self._log.warning("actor_not_listening", waited_s=ACTOR_PATIENCE)
                 return
             self._tell("waiting")
             await asyncio.sleep(BEAT)
@@ -111,14 +111,16 @@ class Collector:
             try:
                 wanted = await self._discovery.look(self._markets.tickers)
             except KalshiError as error:
-                self._log("discovery_failed", error=error)
+                self._log.warning("discovery_failed", error=error)
             else:
                 changes = self._markets.follow(wanted, self._clock.now_ns())
                 self._expect_results(changes.added)
                 if changes.added or changes.removed:
-                    self._log("markets", added=len(changes.added), removed=len(changes.removed))
+                    self._log(
+                        "markets_changed", added=len(changes.added), removed=len(changes.removed)
+                    )
                     await self._client.follow(changes)
-            await self._until_news((mono_ns() - begun_ns) / 1e9)
+            await self._until_news((mono_ns() - begun_ns) / NS_PER_S)
 
     def _expect_results(self, added: Sequence[str]) -> None:
         for market in filter(None, map(self._markets.get, added)):
@@ -166,7 +168,7 @@ class Collector:
             status=status,
         )
         self._publisher.send("session", info)
-        stats = ProcessStats(process="collector", mono_ns=mono_ns(), counters=self._counters())
+        stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self._counters())
         self._publisher.send("stats", stats)
 
     def _counters(self) -> dict[str, int]:
@@ -181,7 +183,3 @@ class Collector:
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
         return dict(counters)
-
-
-async def _until(stop: asyncio.Event) -> None:
-    await stop.wait()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import uuid
 
 from processes.adapters.kalshi.auth.environments import needs_local_exchange
 from processes.exchange.service import serve
-from processes.runtime.config import Settings
-from processes.runtime.log import StdoutLog
-from processes.runtime.run import run
+from processes.runtime.run import Run, run
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
+async def main(this: Run) -> None:
     """Serve until stopped; end at once where nobody would come."""
-    log = StdoutLog("exchange")
-    if not needs_local_exchange(settings):
-        log("not_needed", environment=settings.environment)
+    if not needs_local_exchange(this.settings):
+        this.log("exchange_not_needed", environment=this.settings.environment)
         return
-    await serve(settings, stop, log, uuid.UUID(bytes=os.urandom(16)))
+    await serve(this, uuid.UUID(bytes=os.urandom(16)))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-from ipc.clock import MarketClockWriter, mono_ns
+from ipc.clock import NS_PER_MS, MarketClockWriter, mono_ns
 
 __all__ = ["MarketTime"]
-
-MS: Final = 1_000_000
 
 
 class MarketTime:
@@ -34,7 +31,7 @@ class MarketTime:
         self._set(market_ms, self._speed_e3)
 
     def _set(self, market_ms: int, speed_e3: int) -> None:
-        self._origin_ns = market_ms * MS
+        self._origin_ns = market_ms * NS_PER_MS
         self._origin_mono_ns = self._mono()
         self._rate_e3 = speed_e3
         self._writer.announce(self._origin_ns, speed_e3)
@@ -47,7 +44,7 @@ class MarketTime:
     def now_ms(self) -> int:
         """Market time, Unix milliseconds."""
         passed_ns = (self._mono() - self._origin_mono_ns) * self._rate_e3 // 1000
-        return (self._origin_ns + passed_ns) // MS
+        return (self._origin_ns + passed_ns) // NS_PER_MS
 
     def wait_s(self, market_ms: int) -> float:
         """Real seconds until `market_ms`; time must run."""

@@ -6,8 +6,9 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
+from typing import NoReturn
 
-from ipc.clock import real_ns
+from ipc.clock import NS_PER_MS, real_ns
 from processes.adapters.kalshi.auth.credentials import admin_token_path, credentials_path
 from processes.adapters.kalshi.auth.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
@@ -23,8 +24,10 @@ from processes.exchange.replay.timeline import Recording, recordings_of
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.stream.sockets import Connections
 from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of
+from processes.runtime import tasks
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
+from processes.runtime.run import Run
 
 __all__ = ["serve"]
 
@@ -63,7 +66,7 @@ def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
     if recordings:
         return recordings[0].starts_ms
     wanted_ms = settings.exchange.start_ms
-    return real_ns() // 1_000_000 if wanted_ms is None else wanted_ms
+    return real_ns() // NS_PER_MS if wanted_ms is None else wanted_ms
 
 
 def _flow(
@@ -88,23 +91,42 @@ def _flow(
     return replay.run(loop=settings.exchange.loop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UUID) -> None:
-    """Run until `stop`; a flow that ends leaves the exchange up and idle.
+async def serve(this: Run, life: uuid.UUID) -> None:
+    """Run until asked to stop; a flow that ends leaves the exchange up and idle.
 
     Ids are derived from `life`, which no other run may have had.
     """
+    settings = this.settings
     recordings, ordered = recordings_of(settings), scheduled_of(settings)
     house = _house(settings, recordings, life)
     connections = Connections(house)
+    flow = _flow(settings, house, connections, recordings, this.log)
+    faults = Scheduled(house, connections, ordered, this.log)
+    this.ready()
+    try:
+        await tasks.serve(
+            {
+                "servers": _listen(settings, house, connections, faults, this.log),
+                "flow": _follow(flow, settings),
+                "upkeep": _keep(house, connections),
+            },
+            this.stop,
+        )
+    finally:
+        house.time.close()
+
+
+async def _listen(
+    settings: Settings, house: House, connections: Connections, faults: Scheduled, log: Log
+) -> NoReturn:
+    """Both ports, until the end; then everybody is told goodbye."""
     token = load_token(admin_token_path(settings.data_dir))
     wanted = settings.exchange
     servers = [
         Server(exchange_app(house, connections), "RL_EXCHANGE_PORT", wanted.port),
         Server(admin_app(house, connections, token), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
     ]
-    flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
     started: list[Server] = []
-    faults = Scheduled(house, connections, ordered, log)
     try:
         await asyncio.sleep(0)  # the flow's first step: its markets are known
         faults.begin()
@@ -113,34 +135,26 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
             started.append(server)
         log("listening", port=servers[0].port, admin_port=servers[1].port)
         faults.listening()
-        await _until_stopped(flow, house, connections, stop)
+        await _for_ever()
+    finally:
+        faults.close()
+        await connections.close()
+        await asyncio.gather(*(server.stop() for server in started), return_exceptions=True)
+
+
+async def _follow(flow: Coroutine[None, None, None], settings: Settings) -> NoReturn:
+    """What moves the markets, then nothing; `ConfigError` for what cannot be replayed."""
+    try:
+        await flow
     except RecordingError as error:
         path = settings.exchange.replay
         raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
-    finally:
-        flow.cancel()
-        faults.close()
-        await connections.close()
-        await asyncio.gather(flow, *(server.stop() for server in started), return_exceptions=True)
-        house.time.close()
+    await _for_ever()
 
 
-async def _until_stopped(
-    flow: asyncio.Task[None], house: House, connections: Connections, stop: asyncio.Event
-) -> None:
-    """Until asked to stop, or until the flow or the watch fails."""
-    watch = asyncio.create_task(_keep(house, connections))
-    stopped = asyncio.create_task(_wait(stop))
-    try:
-        pending: set[asyncio.Task[None]] = {flow, watch, stopped}
-        while stopped in pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-    finally:
-        for task in (watch, stopped):
-            task.cancel()
-        await asyncio.gather(watch, stopped, return_exceptions=True)
+async def _for_ever() -> NoReturn:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
 
 
 async def _keep(house: House, connections: Connections) -> None:
@@ -156,7 +170,3 @@ async def _keep(house: House, connections: Connections) -> None:
             house.rebalance()
         if house.time.speed:
             connections.shed()
-
-
-async def _wait(stop: asyncio.Event) -> None:
-    await stop.wait()

@@ -24,7 +24,7 @@ from ipc.sockets import Publisher
 from processes.execution.account import Doubt
 from processes.execution.gateway import Gateway
 from processes.execution.manager import KalshiOrderManager
-from processes.execution.records import Records
+from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 
 __all__ = ["Effects"]
@@ -45,7 +45,7 @@ class Effects:
         self,
         manager: KalshiOrderManager,
         table: AccountTableWriter,
-        records: Records,
+        journal: RunJournal,
         publisher: Publisher,
         bell: Bell,
         log: Log,
@@ -54,7 +54,7 @@ class Effects:
         self.queue_wanted = asyncio.Event()  # for whoever asks for places in the queue
         self._manager = manager
         self._table = table
-        self._records = records
+        self._journal = journal
         self._publisher = publisher
         self._bell = bell
         self._log = log
@@ -64,11 +64,11 @@ class Effects:
         self._judge_journal()
         outbox = self._manager.drain()
         for note in outbox.notes:
-            self._records.keep(note.message)
+            self._journal.keep(note.message)
         rows = {ticker: self._manager.account_row(ticker) for ticker in outbox.markets}
         for ticker, row in rows.items():
             version, words = int(row[a.ACCOUNT_VERSION]), words_of(row)
-            self._records.keep(
+            self._journal.keep(
                 AccountVersion(
                     market_ticker=ticker, account_version=version, words=words, layout=LAYOUT
                 )
@@ -80,8 +80,8 @@ class Effects:
         for note in outbox.notes:
             if note.publish:
                 self.publish(note.message)
-        for action, facts in outbox.lines:
-            self._log(action, **facts)
+        for action, facts in outbox.warnings:
+            self._log.warning(action, **facts)
         for request in outbox.requests:
             self.gateway.start(request)
         if outbox.queue_wanted:
@@ -98,12 +98,15 @@ class Effects:
             self._table.write(ticker, row)
         except ValueError as error:  # the table is full: nobody will trade this market
             self._manager.ledger.counters["table_full"] += 1
-            self._log("ACCOUNT_TABLE_FULL", error=error)
+            self._log.error("account_table_full", ticker=ticker, error=error)
 
     def _judge_journal(self) -> None:
         """What cannot be journalled cannot be traded."""
         doubted = Doubt.JOURNAL in self._manager.ledger.everywhere
-        if self._records.flush() == doubted:
+        if self._journal.flush() == doubted:
             change = self._manager.ledger.trust if doubted else self._manager.ledger.doubt
             change(Doubt.JOURNAL)
-            self._log("journal_takes_again" if doubted else "JOURNAL_REFUSES")
+            if doubted:
+                self._log("journal_accepts_again")
+            else:
+                self._log.error("journal_refuses")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from ipc.messages import OrderStatus
 from processes.adapters.kalshi.errors import (
     ApiError,
@@ -38,14 +38,15 @@ from processes.execution.outbox import (
     SendOrder,
 )
 from processes.runtime.log import Log
+from processes.runtime.tasks import Backoff
 
 __all__ = ["RETRY", "Gateway", "pause_of"]
 
 RETRY: Final = 0.05  # seconds between two attempts of one create, doubled at each 429 in a row
-MOST_DOUBLINGS: Final = 4
+LIMITED: Final = Backoff(first_s=RETRY, longest_s=16 * RETRY)
 CANCEL_RETRY: Final = 0.25  # seconds before a cancel that failed may be asked for again
 FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown outcome
-FIND_NS: Final = 5_000_000_000  # how long the order list must not know it
+FIND_NS: Final = 5 * NS_PER_S  # how long the order list must not know it
 FIND_LOOKS: Final = 5  # and how often it must have been asked
 LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
 ALREADY_EXISTS: Final = "order_already_exists"
@@ -192,7 +193,7 @@ class Gateway:
                 listing = await self._client().orders(status=None, ticker=order.market_ticker)
                 listed = whole(listing, "orders")  # one that cannot be read may be this one
             except KalshiError as error:
-                self._log("order_not_found_yet", order=name, error=error)
+                self._log.warning("order_not_found_yet", client_order_id=name, error=error)
                 continue
             looks += 1
             told = next((o for o in listed if o.client_order_id == name), None)
@@ -201,7 +202,7 @@ class Gateway:
                     self._ledger.on_order(told)
                 return
         self._ledger.tell(name, Refused("never_arrived"))
-        self._log("ORDER_NEVER_ARRIVED", order=name)
+        self._log.error("order_never_arrived", client_order_id=name)
 
     def _unknown(self, name: str) -> bool:
         """Whether nobody has said meanwhile what became of it."""
@@ -218,7 +219,7 @@ class Gateway:
             await self._look_up(order)
         except KalshiError as error:
             self._ledger.counters["cancels_failed"] += 1
-            self._log("cancel_failed", order=name, error=error)
+            self._log.warning("cancel_failed", client_order_id=name, error=error)
             await asyncio.sleep(CANCEL_RETRY)
         else:
             await self._canceled(order, canceled.reduced_by_e2)
@@ -247,7 +248,7 @@ class Gateway:
             await self._client().amend_order(amend)
         except KalshiError as error:  # the old expiry stands
             self._ledger.counters["renewals_failed"] += 1
-            self._log("renewal_failed", order=name, error=error)
+            self._log.warning("renewal_failed", client_order_id=name, error=error)
         else:
             fact = Reported(order_id, OrderStatus.RESTING, 0, "renewed", expire_ms)
             self._ledger.tell(name, fact)
@@ -290,8 +291,7 @@ def _told_to_wait(error: KalshiError) -> bool:
 
 def pause_of(limited: int, left_ns: int) -> float:
     """Seconds before the next attempt; a long one ends at the deadline."""
-    pause = RETRY * (1 << min(limited, MOST_DOUBLINGS))
-    return max(RETRY, min(pause, left_ns / 1_000_000_000))
+    return max(RETRY, min(LIMITED.after(limited), left_ns / NS_PER_S))
 
 
 def _reason(error: KalshiError) -> str:

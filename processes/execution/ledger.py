@@ -12,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
+from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, Leg, OrderStatus
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.execution.account import Doubt, MarketAccount
@@ -32,7 +33,7 @@ from processes.execution.reconcile import ADOPT_VOTES, QUIET_NS, ExchangeView, V
 
 __all__ = ["Ledger"]
 
-FETCH_AFTER_NS: Final = 500_000_000  # how long a fill may be on its way before REST is asked
+FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
 
 
 class Ledger:
@@ -208,7 +209,8 @@ class Ledger:
         if ours:
             self._inherited.add(name)
             self.counters["leftover_orders"] += 1
-            self.outbox.line("leftover_order", order=name, market=told.market_ticker)
+            facts = {"client_order_id": name, "ticker": told.market_ticker}
+            self.outbox.warn("leftover_order", **facts)
         self.orders.add(
             Order(
                 client_order_id=name,
@@ -219,7 +221,7 @@ class Ledger:
                 book_side=told.book_side,
                 yes_price_e4=told.yes_price_e4,
                 initial_e2=told.initial_count_e2,
-                created_ns=(told.created_ms or 0) * 1_000_000,
+                created_ns=(told.created_ms or 0) * NS_PER_MS,
                 expire_ms=told.expire_ms,
             )
         )
@@ -333,8 +335,8 @@ class Ledger:
         account.doubts.add(Doubt.MISMATCH)
         self.counters["mismatches"] += 1
         told_e2 = view.positions.get(account.ticker, 0)
-        facts = {"market": account.ticker, "ours_e2": account.position_e2, "exchange_e2": told_e2}
-        self.outbox.line("POSITION_MISMATCH", **facts)
+        facts = {"ticker": account.ticker, "ours_e2": account.position_e2, "exchange_e2": told_e2}
+        self.outbox.warn("position_mismatch", **facts)
         self._changed(account.ticker)
 
     def _vote(self, account: MarketAccount, view: ExchangeView) -> None:
@@ -345,7 +347,7 @@ class Ledger:
             return
         account.adopt(view.fills[account.ticker])
         self.counters["adopted"] += 1
-        self.outbox.line("POSITION_ADOPTED", market=account.ticker, ours_e2=account.position_e2)
+        self.outbox.warn("position_adopted", ticker=account.ticker, ours_e2=account.position_e2)
         self._changed(account.ticker)
 
 

@@ -1,4 +1,4 @@
-"""What the pure part wants done: messages to journal and publish, requests to send, lines to log.
+"""What the pure part wants done: messages to journal and publish, requests, warnings to log.
 
 Emptied after every event, so it holds what one event causes and needs no bound of its own.
 """
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ipc.clock import NS_PER_MS
 from ipc.messages import Message
 from processes.execution.orders import Order
 
@@ -34,7 +35,7 @@ class Moment(NamedTuple):
     @property
     def ms(self) -> int:
         """Market time in milliseconds."""
-        return self.ns // 1_000_000
+        return self.ns // NS_PER_MS
 
 
 class SendOrder(msgspec.Struct, frozen=True):
@@ -93,7 +94,7 @@ class Outbox:
         self.retired: list[str] = []  # markets whose row is not needed any more
         self.notes: list[Note] = []
         self.requests: list[Request] = []
-        self.lines: list[tuple[str, dict[str, object]]] = []
+        self.warnings: list[tuple[str, dict[str, object]]] = []
         self.queue_wanted = False  # an order rests whose place in the queue is not known
 
     def note(self, message: Message, *, publish: bool = True) -> None:
@@ -104,6 +105,6 @@ class Outbox:
         """Ask the exchange."""
         self.requests.append(request)
 
-    def line(self, action: str, **facts: object) -> None:
-        """Say it in the log."""
-        self.lines.append((action, facts))
+    def warn(self, action: str, **facts: object) -> None:
+        """Say it in the log, as a warning."""
+        self.warnings.append((action, facts))

@@ -17,11 +17,12 @@ from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.execution.ledger import Ledger
 from processes.execution.reads import chunks
+from processes.runtime.tasks import Backoff
 
-__all__ = ["GAP", "QueuePositions", "pause_after"]
+__all__ = ["GAP", "UNANSWERED", "QueuePositions"]
 
 GAP: Final = 0.25  # seconds between reads: 10 tokens of 200 a second each
-MOST_DOUBLINGS: Final = 7  # 32 s at most
+UNANSWERED: Final = Backoff(first_s=GAP, longest_s=32.0)
 
 Read = Callable[[list[str]], Awaitable[list[QueuePosition]]]
 
@@ -50,7 +51,7 @@ class QueuePositions:
         """Ask for ever; `read` may raise `KalshiError`."""
         failures = 0
         while True:
-            pause = pause_after(failures)
+            pause = UNANSWERED.after(failures)
             await self._sleep(pause)
             await self._until_due(self._interval - pause)
             try:
@@ -74,8 +75,3 @@ class QueuePositions:
             self._ledger.on_queue(position.order_id, position.ahead_e2)
         self._ledger.counters["queues_read"] += 1
         self._act()
-
-
-def pause_after(failures: int) -> float:
-    """Seconds before the next read, after so many failures in a row."""
-    return GAP * (1 << min(failures, MOST_DOUBLINGS))

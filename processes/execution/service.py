@@ -11,8 +11,9 @@ from typing import Final, NoReturn
 import numpy as np
 
 from ipc.account_table import AccountTableWriter
-from ipc.clock import Clock, mono_ns
+from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.doorbell import Bell
+from ipc.journal import life_of
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
@@ -33,21 +34,24 @@ from processes.execution.outbox import Moment
 from processes.execution.private_channel import PrivateChannel
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reads import chunks, read_view
-from processes.execution.records import PRODUCER, Records
 from processes.execution.risk import Limits
-from processes.execution.wires import open_wires
 from processes.runtime.config import ConfigError, Settings
+from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
+from processes.runtime.tasks import Backoff, serve
+from processes.runtime.wires import Wires
 
-__all__ = ["ExecutionService"]
+__all__ = ["PRODUCER", "ExecutionService"]
 
+PRODUCER: Final = "execution"
 BEAT: Final = 0.1  # seconds between heartbeats and looks at what waits
 STATS_BEATS: Final = 10
-SETTLE_NS: Final = 1_000_000_000  # reads lag: what was asked sooner after a gap proves nothing
+SETTLE_NS: Final = NS_PER_S  # reads lag: what was asked sooner after a gap proves nothing
 DOUBT_PAUSE: Final = 0.5  # seconds between reconciliations while anything is in doubt
 BALANCE_PAUSE: Final = 1.05  # seconds: the exchange answers once a second
-BACK_OFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between attempts to reach the exchange
-STOP_SECONDS: Final = 1.5  # for canceling what rests
+RECONNECT: Final = Backoff(first_s=0.1, longest_s=2.0)
+DOUBTFUL: Final = Backoff(DOUBT_PAUSE, longest_s=3_600.0)
+WITHDRAW_SECONDS: Final = 4.0  # at a stop, for canceling what rests
 WITHDRAW_PAUSE: Final = 0.01  # seconds between looks at what still rests
 CHECKED_INTENT: Final = range(1, 10_000)  # leg prices that the record of an intent may hold
 
@@ -72,12 +76,15 @@ class ExecutionService:
         if self._table.on_disk:
             log("table_on_disk", table="accounts", reason=NO_ROOM)
         self._table.heartbeat(mono_ns())
-        self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
-        life = int(stream.session_uid.rpartition("-")[2], 16)
-        self._life = life
+        max_bytes = settings.books.journal_max_bytes
+        self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
+        self._life = life = life_of(stream.session_uid)
         self._rng = np.random.default_rng(life)
-        self._wires = open_wires(settings.data_dir, settings.environ, life)
-        self._bell = Bell(self._wires.doorbell, f"{PRODUCER}/{stream.session_uid}")
+        self._wires = Wires(settings.data_dir, settings.environ, life)
+        self._collector = self._wires.subscriber("collector", topics=("session",))
+        self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
+        publisher = self._wires.publisher(PRODUCER)
+        self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
         actor = settings.actor
         self._manager = KalshiOrderManager(
             Limits(enabled=actor.enabled, count_e2=actor.contract_size_e2),
@@ -87,9 +94,8 @@ class ExecutionService:
             version=mono_ns() // 1000,  # rises over the lives of this machine's boot
         )
         self._ledger = self._manager.ledger
-        self._effects = Effects(
-            self._manager, self._table, self._records, self._wires.publisher, self._bell, log
-        )
+        parts = (self._manager, self._table, self._journal, publisher, self._bell)
+        self._effects = Effects(*parts, log)
         self._gateway = self._effects.gateway
         self._ledger.doubt(Doubt.CHANNEL)
         self._budget = RateBudget(max_wait=0.0)  # a create that has to wait asks again, in time
@@ -102,27 +108,27 @@ class ExecutionService:
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then what rests is canceled, and the journal ends with its mark."""
         self._bell.ring()
-        jobs = (self._intents(), self._sessions(), self._channel(stop), self._reconcile())
-        more = (self._learn_markets(), self._balance(), self._beat(), self._gateway.watch())
-        last = (self._sign_ahead(), self._follow_queues())
-        tasks = [asyncio.create_task(job) for job in (*jobs, *more, *last)]
-        stopped = asyncio.create_task(stop.wait())
+        tasks = {
+            "intents": self._take_intents(),  # ends first, and cancels what rests
+            "requests": self._gateway.watch(),
+            "channel": self._channel(stop),
+            "reconciliation": self._reconcile(),
+            "session": self._follow_session(),
+            "markets": self._learn_markets(),
+            "balance": self._balance(),
+            "signatures": self._sign_ahead(),
+            "queues": self._follow_queues(),
+            "beat": self._beat(),
+        }
         try:
-            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await serve(tasks, stop)
         finally:
-            tasks[0].cancel()  # no more intents
-            await self._withdraw()
-            for task in (stopped, *tasks):
-                task.cancel()
-            await asyncio.gather(stopped, *tasks, return_exceptions=True)
             await self._close()
 
     async def _withdraw(self) -> None:
         """Send nothing new; cancel what rests, and what was on its way as soon as it rests."""
         self._gateway.closing = True
-        until_ns = mono_ns() + int(STOP_SECONDS * 1e9)
+        until_ns = mono_ns() + int(WITHDRAW_SECONDS * NS_PER_S)
         while mono_ns() < until_ns:
             self._manager.withdraw()
             self._effects.act()
@@ -130,10 +136,13 @@ class ExecutionService:
                 break
             await asyncio.sleep(WITHDRAW_PAUSE)
         await self._gateway.drop()
+        if left := [o.client_order_id for o in self._ledger.orders.open_orders() if o.own]:
+            facts = {"after_s": WITHDRAW_SECONDS, "orders": len(left), "client_order_ids": left}
+            self._log.error("orders_not_confirmed_canceled", **facts)
 
     async def _close(self) -> None:
         self._effects.act()
-        self._records.end(self._clock.now_ns())
+        self._journal.end(self._clock.now_ns())
         self._bell.close()
         self._report()
         self._wires.close()
@@ -143,29 +152,33 @@ class ExecutionService:
 
     # Intents.
 
-    async def _intents(self) -> None:
-        while True:
-            message = await self._wires.intents.recv()
-            received_mono_ns = mono_ns()
-            if isinstance(message, Intent):
-                self._on_intent(message, received_mono_ns)
-                self._effects.act()
+    async def _take_intents(self) -> None:
+        """Until the end; what rests then is canceled while everything else still runs."""
+        try:
+            while True:
+                message = await self._intents.recv()
+                received_mono_ns = mono_ns()
+                if isinstance(message, Intent):
+                    self._on_intent(message, received_mono_ns)
+                    self._effects.act()
+        finally:
+            await self._withdraw()
 
     def _on_intent(self, intent: Intent, received_mono_ns: int) -> None:
         """Nothing is acted on that the journal has not accepted."""
         if intent.count_e2 <= 0 or intent.price_e4 not in CHECKED_INTENT:
             self._manager.refuse(intent, received_mono_ns, "malformed")
-        elif self._records.accept(intent):
+        elif self._journal.append(intent):
             self._manager.on_intent(intent, received_mono_ns)
         else:
             self._manager.refuse(intent, received_mono_ns, "journal")
 
     # Markets.
 
-    async def _sessions(self) -> None:
+    async def _follow_session(self) -> None:
         """The collector says which session it is and which markets it follows."""
         while True:
-            _, message = await self._wires.collector.recv()
+            _, message = await self._collector.recv()
             if isinstance(message, SessionInfo):
                 self._manager.session_uid = message.session_uid
                 self._manager.environment_ok = message.environment is self._environment
@@ -181,7 +194,7 @@ class ExecutionService:
             try:
                 await self._learn(self._gateway.client)
             except KalshiError as error:
-                self._log("markets_not_read", error=error)
+                self._log.warning("markets_not_read", error=error)
                 await asyncio.sleep(DOUBT_PAUSE)
 
     async def _learn(self, client: KalshiTradingClient) -> None:
@@ -220,12 +233,8 @@ class ExecutionService:
             try:
                 socket = await self._connect(stop)
                 try:
-                    channel = PrivateChannel(
-                        socket,
-                        self._ledger,
-                        self._effects.act,
-                        self._settings.execution.subaccount,
-                    )
+                    subaccount = self._settings.execution.subaccount
+                    channel = PrivateChannel(socket, self._ledger, self._effects.act, subaccount)
                     await channel.open()
                     self._channel_up()
                     failures = 0
@@ -234,8 +243,7 @@ class ExecutionService:
                     await socket.close()
             except KalshiError as error:
                 self._channel_down(error)
-            pause = BACK_OFF[min(failures, len(BACK_OFF) - 1)]
-            await asyncio.sleep(pause * self._rng.uniform(0.5, 1.0))  # not all clients at once
+            await asyncio.sleep(RECONNECT.jittered(failures, self._rng))
             failures += 1
 
     async def _connect(self, stop: asyncio.Event) -> KalshiSocket:
@@ -277,7 +285,7 @@ class ExecutionService:
         self._channel_up_ns = mono_ns()
         self._ledger.counters["channel_ups"] += 1
         self._ledger.trust(Doubt.CHANNEL)
-        self._log("private_channel", state="up")
+        self._log("private_channel_up")
         self._news.set()
 
     def _channel_down(self, error: KalshiError) -> None:
@@ -285,7 +293,7 @@ class ExecutionService:
             self._ledger.counters["channel_downs"] += 1
         self._ledger.doubt(Doubt.CHANNEL)
         self._effects.act()
-        self._log("private_channel", state="down", error=error)
+        self._log.warning("private_channel_down", error=error)
 
     async def _reconcile(self) -> None:
         """Compare with REST: soon while anything is in doubt, else now and then."""
@@ -295,11 +303,11 @@ class ExecutionService:
                 await asyncio.sleep(BEAT)
                 continue
             since_up_ns = mono_ns() - self._channel_up_ns
-            await asyncio.sleep(max(0, SETTLE_NS - since_up_ns) / 1_000_000_000)
+            await asyncio.sleep(max(0, SETTLE_NS - since_up_ns) / NS_PER_S)
             try:
                 await self._compare(self._gateway.client)
             except KalshiError as error:
-                self._log("reconciliation_failed", error=error)
+                self._log.warning("reconciliation_failed", error=error)
                 await asyncio.sleep(DOUBT_PAUSE)
 
     async def _until_due(self) -> None:
@@ -308,7 +316,7 @@ class ExecutionService:
         self._doubtful = self._doubtful + 1 if doubted else 0
         pause = self._settings.execution.reconcile_s
         if doubted:
-            pause = min(pause, DOUBT_PAUSE * 2 ** min(self._doubtful // 4, 10))
+            pause = min(pause, DOUBTFUL.after(self._doubtful // 4))
         try:
             async with asyncio.timeout(pause):
                 await self._news.wait()
@@ -354,7 +362,7 @@ class ExecutionService:
                 continue
             self._effects.publish(self._manager.pnl(balance.balance_e6))
             told = version
-            due_ns = mono_ns() + int(self._settings.execution.reconcile_s * 1e9)
+            due_ns = mono_ns() + int(self._settings.execution.reconcile_s * NS_PER_S)
 
     async def _follow_queues(self) -> None:
         """Our places in the queues, unless nobody wants to know them."""
@@ -385,7 +393,9 @@ class ExecutionService:
 
     def _judge_rest(self) -> None:
         """An exchange that has not answered for three reconciliations is not known any more."""
-        late_ns = mono_ns() - self._agreed_ns - int(3e9 * self._settings.execution.reconcile_s)
+        late_ns = (
+            mono_ns() - self._agreed_ns - int(3 * NS_PER_S * self._settings.execution.reconcile_s)
+        )
         doubted = Doubt.REST in self._ledger.everywhere
         if (late_ns > 0) != doubted:
             change: Callable[[Doubt], None]
@@ -400,7 +410,7 @@ class ExecutionService:
             "open_orders": self._ledger.orders.open_count,
             "requests": self._gateway.running,
             "fills_dropped": self._ledger.orders.dropped_fills,
-            "records_dropped": self._records.dropped,
+            "records_dropped": self._journal.dropped,
             "budget_waits": self._budget.waits,
             "budget_refusals": self._budget.refusals,
         }

@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-
 from ipc.clock import real_ns
-from ipc.journal import new_stream_uid
 from ipc.messages import SessionStarted
-from ipc.sockets import SchemaError
 from processes.adapters.kalshi.auth.environments import Purpose, clock_of, target_of
-from processes.inference.records import PRODUCER
-from processes.inference.service import ActorService
+from processes.inference.service import PRODUCER, ActorService
 from processes.inference.strategy import choice_of, differences, strategy_of
-from processes.runtime.config import ConfigError, Settings
-from processes.runtime.log import StdoutLog
-from processes.runtime.run import run
+from processes.runtime.run import Run, run
 
 
-async def main(settings: Settings, stop: asyncio.Event) -> None:
+async def main(this: Run) -> None:
     """Wire one run and let it go until stopped."""
-    log = StdoutLog(PRODUCER)
+    settings, log = this.settings, this.log
     policy, choice = strategy_of(settings), choice_of(settings.actor)
     target = target_of(settings, Purpose.DATA)
-    log("strategy", model=policy.model, hash=policy.model_hash, enabled=settings.actor.enabled)
+    log(
+        "strategy_loaded",
+        model=policy.model,
+        hash=policy.model_hash,
+        enabled=settings.actor.enabled,
+    )
     for name, how in differences(policy, settings.actor).items():
-        log("warning_differs_from_training", **{name: how})
-    clock = await clock_of(settings, stop)
+        log.warning("settings_differ_from_training", **{name: how})
+    clock = await clock_of(settings, this.stop)
     stream = SessionStarted(
-        session_uid=new_stream_uid(real_ns(), os.urandom(4)),
+        session_uid=this.uid(real_ns()),
         environment=target.environment,
         websocket_url=target.ws_url,
         started_ns=clock.now_ns(),
     )
-    try:
-        await ActorService(settings, policy, choice, clock, stream, log).run(stop)
-    except SchemaError as error:
-        raise ConfigError(str(error)) from None
+    service = ActorService(settings, policy, choice, clock, stream, log)
+    this.ready()
+    await service.run(this.stop)
 
 
 if __name__ == "__main__":

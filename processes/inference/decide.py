@@ -157,7 +157,7 @@ class Decider:
 
     def _fault(self, at: int, error: object) -> Decision:
         if self.faults == 0:
-            self._log("policy_fault", model=self.policy.model, error=error)
+            self._log.error("policy_fault", model=self.policy.model, error=error)
         self.faults += 1
         return self._decided(at, Action.HOLD, Reason.POLICY_FAULT)
 

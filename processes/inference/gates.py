@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.messages import Trigger
 
 __all__ = ["Gate", "closed_gate", "tick_fits"]
-
-_MS: Final = 1_000_000
 
 
 class Gate(StrEnum):
@@ -53,6 +51,6 @@ def closed_gate(frozen: b.Row, live: b.Row) -> Gate | None:
         (bool(flags & b.UNRECORDED), Gate.UNRECORDED),
         (live[b.LIVE_EVENT_NO] != frozen[b.LIVE_EVENT_NO], Gate.OTHER_LIFE),
         (bool(flags & b.CLOSED), Gate.CLOSED),
-        (0 < close_ms <= int(live[b.RECV_NS]) // _MS, Gate.CLOSED),
+        (0 < close_ms <= int(live[b.RECV_NS]) // NS_PER_MS, Gate.CLOSED),
     )
     return next((gate for shut, gate in checks if shut), None)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.messages import ActorAction, Intent, Tick
 from models.policies.interface import Policy
 from models.trading.actions import OrderRequest
 from processes.inference.decide import Decision, Question
 
 __all__ = ["Hops", "IntentIds", "action_of", "intent_of", "tick_of"]
-
-_MS: Final = 1_000_000
 
 
 class IntentIds:
@@ -99,7 +98,7 @@ def intent_of(action: ActorAction, intent_id: str, order: OrderRequest, deadline
         price_e4=order.price_e4,
         yes_price_e4=order.yes_price_e4,
         count_e2=order.count_e2,
-        deadline_mono_ns=action.decided_mono_ns + deadline_ms * _MS,
+        deadline_mono_ns=action.decided_mono_ns + deadline_ms * NS_PER_MS,
         decided_ns=action.decided_ns,
         session_uid=action.session_uid,
         event_no=action.event_no,

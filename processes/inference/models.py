@@ -117,7 +117,7 @@ class Models:
         policy = decider.policy
         self._log(action, model=policy.model, hash=policy.model_hash, **facts)
         for name, how in differences(policy, self._settings.actor).items():
-            self._log("warning_differs_from_training", **{name: how})
+            self._log.warning("settings_differ_from_training", **{name: how})
 
     async def _loaded(self, entry: Entry, *, enabled: bool) -> Decider | None:
         """A model that has already answered once, None where it cannot or is wanted no longer."""
@@ -127,7 +127,7 @@ class Models:
             self._refuse(error)
             return None
         if self._is_overtaken():
-            self._log("model_overtaken", model=decider.policy.model)
+            self._log.warning("model_overtaken", model=decider.policy.model)
             return None
         return decider
 
@@ -151,7 +151,7 @@ class Models:
 
     def _refuse(self, error: Exception) -> None:
         self._counts["models_refused"] += 1
-        self._log("model_refused", error=error, live=self.live.policy.model)
+        self._log.warning("model_refused", error=error, live=self.live.policy.model)
 
 
 def _is(entry: Entry, decider: Decider) -> bool:

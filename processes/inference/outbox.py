@@ -12,7 +12,7 @@ from ipc.doorbell import Bell
 from ipc.messages import ActorAction, Intent, ShadowActions, Tick
 from ipc.sockets import Publisher, Pusher
 from models.trading.actions import Action
-from processes.inference.records import Records
+from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 
 __all__ = ["Outbox", "Parcel"]
@@ -34,14 +34,14 @@ class Outbox:
 
     def __init__(
         self,
-        records: Records,
+        journal: RunJournal,
         intents: Pusher,
         publisher: Publisher,
         bell: Bell,
         counts: Counter[str],
         log: Log,
     ) -> None:
-        self._records = records
+        self._journal = journal
         self._intents = intents
         self._publisher = publisher
         self._bell = bell
@@ -54,7 +54,7 @@ class Outbox:
         if not parcels:
             return True
         records = [m for p in parcels for m in (p.tick, p.action) if m is not None]
-        accepted = self._records.append(*records)
+        accepted = self._journal.append(*records)
         self._note("journal", accepted)
         if not accepted:
             self._counts["journal_refused"] += len(parcels)
@@ -73,7 +73,7 @@ class Outbox:
         """What a shadow decided on one batch: recorded, then shown by one message, never sent."""
         if not actions:
             return
-        accepted = self._records.append(*actions)
+        accepted = self._journal.append(*actions)
         self._note("journal", accepted)
         self._counts["shadow_decisions" if accepted else "shadow_refused"] += len(actions)
         if accepted:
@@ -94,4 +94,7 @@ class Outbox:
         """One line per change, not per message."""
         if taking != self._taking[who]:
             self._taking[who] = taking
-            self._log("taking_again" if taking else "refusing", who=who)
+            if taking:
+                self._log("actions_accepted", by=who)
+            else:
+                self._log.warning("actions_refused", by=who)

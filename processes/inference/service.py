@@ -9,6 +9,7 @@ from typing import Final
 
 from ipc.clock import Clock, mono_ns
 from ipc.doorbell import Bell
+from ipc.journal import life_of
 from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import ready_topic
 from models.policies.interface import Policy
@@ -18,16 +19,18 @@ from processes.inference.due import Due
 from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
 from processes.inference.models import Models
 from processes.inference.outbox import Outbox, Parcel
-from processes.inference.records import PRODUCER, Records
 from processes.inference.sessions import SessionOfBooks
 from processes.inference.tables import Accounts, Books
 from processes.inference.ticks import Evaluated, Questions, Ticks, kept
-from processes.inference.wires import open_wires
 from processes.runtime.config import Settings
+from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
+from processes.runtime.tasks import serve
+from processes.runtime.wires import Wires
 
-__all__ = ["ActorService"]
+__all__ = ["PRODUCER", "ActorService"]
 
+PRODUCER: Final = "inference"
 WATCH: Final = 0.1  # seconds between looks for tables that appeared or were replaced
 STATS_WATCHES: Final = 10  # looks between two reports
 PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are gone
@@ -64,14 +67,19 @@ class ActorService:
         self._accounts = Accounts(settings.data_dir, log)
         self._ticks = Ticks(self._books, self._due, self._counts)
         self._questions = Questions(self._books, self._accounts, choice, self._counts)
-        self._records = Records(settings.data_dir, stream, settings.books.journal_max_bytes)
-        life = int(stream.session_uid.rpartition("-")[2], 16)
-        self._wires = open_wires(settings.data_dir, settings.environ, life)
-        self._bell = Bell(self._wires.doorbell, f"{PRODUCER}/{stream.session_uid}")
+        self._journal = RunJournal(
+            settings.data_dir, PRODUCER, stream, settings.books.journal_max_bytes
+        )
+        self._wires = Wires(settings.data_dir, settings.environ, life_of(stream.session_uid))
+        # Every topic: only so are the sender's numbers gapless and a lost trigger is counted.
+        self._collector = self._wires.subscriber("collector")
+        self._publisher = self._wires.publisher(PRODUCER)
+        intents = self._wires.pusher("intents")
+        self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
         self._outbox = Outbox(
-            self._records,
-            self._wires.intents,
-            self._wires.publisher,
+            self._journal,
+            intents,
+            self._publisher,
             self._bell,
             self._counts,
             log,
@@ -80,23 +88,16 @@ class ActorService:
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then the journal ends with its last mark."""
         self._bell.ring()
-        work = [self._follow(), self._watch()]
+        tasks = {"ticks": self._follow(), "watch": self._watch()}
         if self._models.follows:
-            work.append(self._models.follow())
-        jobs = [asyncio.create_task(job) for job in work]
-        stopped = asyncio.create_task(stop.wait())
+            tasks["models"] = self._models.follow()
         try:
-            done, _ = await asyncio.wait([stopped, *jobs], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await serve(tasks, stop)
         finally:
-            for task in (stopped, *jobs):
-                task.cancel()
-            await asyncio.gather(stopped, *jobs, return_exceptions=True)
             self._close()
 
     def _close(self) -> None:
-        self._records.end(self._clock.now_ns(), self._last_event_no)
+        self._journal.end(self._clock.now_ns(), self._last_event_no)
         self._bell.close()
         self._report()
         self._wires.close()
@@ -105,7 +106,7 @@ class ActorService:
 
     async def _follow(self) -> None:
         """Take every waiting message, then work once on what they left to do."""
-        collector = self._wires.collector
+        collector = self._collector
         while True:
             _, message = await collector.recv()
             woken_mono_ns = mono_ns()
@@ -125,7 +126,7 @@ class ActorService:
         """Evaluate and decide what is due, once books and session are known."""
         if not self._due:
             return
-        session_uid = self._session.of(self._books.refresh())
+        session_uid = self._session.of(self._books.life())
         if session_uid is None:
             return
         triggers, shadow = self._due.take(), self._models.shadow
@@ -140,12 +141,12 @@ class ActorService:
 
     def _announced(self, session_uid: str) -> None:
         """With another session the books have another writer: every history is void."""
-        if not self._session.announce(session_uid, self._books.refresh()):
+        if not self._session.announce(session_uid, self._books.life()):
             return
         self._due.void()
         self._models.histories.start_anew()
-        self._wires.collector.ask_for(ready_topic(session_uid))
-        self._log("session", uid=session_uid)
+        self._collector.ask_for(ready_topic(session_uid))
+        self._log("session_followed", run_uid=session_uid)
 
     def _batch(
         self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int
@@ -212,7 +213,7 @@ class ActorService:
         """Look for tables, drop markets that are gone, say who decides; report once a second."""
         watches = 0
         while True:
-            self._books.refresh()
+            self._books.life()
             self._accounts.refresh()
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
@@ -220,7 +221,7 @@ class ActorService:
             roles, due = self._models.roles, watches % STATS_WATCHES == 0
             if due or roles != self._told:
                 self._told = roles
-                self._wires.publisher.send("models", roles)
+                self._publisher.send("models", roles)
             if due:
                 self._report()
             watches += 1
@@ -233,9 +234,9 @@ class ActorService:
             "policy_faults": self._models.faults,
             "shadow_faults": self._models.shadow_faults,
             "missed_ticks": self._due.missed,
-            "trigger_gaps": self._wires.collector.gaps,
+            "trigger_gaps": self._collector.gaps,
         }
 
     def _report(self) -> None:
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self.counters)
-        self._wires.publisher.send("stats", stats)
+        self._publisher.send("stats", stats)

@@ -16,14 +16,22 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from ipc.clock import mono_ns
 from ipc.journal import JournalError, list_streams
+from ipc.messages import ProcessStats
+from ipc.sockets import SchemaError
 from processes.adapters.postgres.database import LOST
 from processes.recorder.stream import FINISHED, Stream
 from processes.runtime.log import Log
+from processes.runtime.tasks import serve
+from processes.runtime.wires import Wires
 
-__all__ = ["FLUSH_S", "Recorder"]
+__all__ = ["FLUSH_S", "NAME", "Recorder"]
 
-FLUSH_S: Final = 1.5  # at a stop; what is left is recorded by the next start
+NAME: Final = "recorder"
+FLUSH_S: Final = 5.0  # at a stop, for others to end too; the next start records what is left
+LET_GO_S: Final = 1.0  # after that, for the server to take back what is not committed
+REPORT_S: Final = 1.0  # between two reports of the counters
 POLL_S: Final = 0.1  # without a doorbell
 PAUSE_S: Final = 0.05  # between rounds, so that rows gather
 FINISH_EVERY: Final = 10  # rounds
@@ -45,9 +53,12 @@ Connect = Callable[[asyncio.Event], Awaitable[Any]]
 class Recorder:
     """Follows all journals of a data folder. `bell` set: something has grown."""
 
-    def __init__(self, data_dir: Path, connect: Connect, log: Log) -> None:
+    def __init__(self, data_dir: Path, connect: Connect, wires: Wires, log: Log) -> None:
         self._data_dir = data_dir
         self._connect = connect
+        self._wires = wires
+        self._doorbell = wires.puller("doorbell")
+        self._publisher = wires.publisher(NAME)
         self._log = log
         self._streams: dict[str, Stream] = {}
         self._refused: set[str] = set()
@@ -57,17 +68,48 @@ class Recorder:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until asked to stop, then for at most `FLUSH_S` more."""
-        work = asyncio.create_task(self._work(stop))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        done, _ = await asyncio.wait((work,), timeout=FLUSH_S)
-        if done:
-            work.result()
-        else:
-            work.cancel()
+        tasks = {
+            "streams": self._record_until(stop),
+            "doorbell": self._listen(),
+            "report": self._report(),
+        }
+        try:
+            await serve(tasks, stop)
+        finally:
+            self._wires.close()
+
+    async def _record_until(self, stop: asyncio.Event) -> None:
+        """The work, and at the end what is left of it."""
+        work = asyncio.create_task(self._work(stop), name="streams")
+        try:
             await asyncio.wait((work,))
-            self._log("left_for_next_start", streams=len(self._streams), events=self.behind)
+            work.result()
+        except asyncio.CancelledError:
+            await asyncio.wait((work,), timeout=FLUSH_S)
+            if work.done():
+                work.result()
+                return
+            work.cancel()
+            await asyncio.wait((work,), timeout=LET_GO_S)
+            self._log.warning("left_for_next_start", streams=len(self._streams), events=self.behind)
+            raise
+
+    async def _listen(self) -> None:
+        """A doorbell is only a hint; one that cannot be read is counted."""
+        while True:
+            try:
+                await self._doorbell.recv()
+            except (SchemaError, msgspec.MsgspecError):
+                self.counters["doorbells_refused"] += 1
+            self.bell.set()
+
+    async def _report(self) -> None:
+        """Publish the counters, again and again."""
+        while True:
+            counters = dict(self.counters) | {"behind": self.behind}
+            stats = ProcessStats(process=NAME, mono_ns=mono_ns(), counters=counters)
+            self._publisher.send("stats", stats)
+            await asyncio.sleep(REPORT_S)
 
     @property
     def behind(self) -> int:
@@ -80,13 +122,13 @@ class Recorder:
         recorded = False
         while not recorded:
             connection = await self._connect(stop)
-            self._log("connected")
+            self._log("db_connected")
             try:
                 await self._follow(connection, stop)
                 recorded = True
             except LOST as error:
                 self.counters["database_lost"] += 1
-                self._log("database_lost", reason=f"{type(error).__name__}: {error}")
+                self._log.warning("db_lost", error=f"{type(error).__name__}: {error}")
             finally:
                 self._forget()
                 connection.terminate()
@@ -142,17 +184,17 @@ class Recorder:
             stream = Stream(*place, self.counters, self._log)
             await stream.load(connection)
             self._streams[name] = stream
-            self._log("following", stream=name)
+            self._log("stream_followed", stream=name)
         if await stream.pump(connection):
             stream.tidy()
         if finishing and await stream.finish(connection):
             del self._streams[name]
             self.counters["finished"] += 1
-            self._log("finished", stream=name)
+            self._log("stream_finished", stream=name)
 
     def _refuse(self, name: str, folder: Path, error: Exception) -> None:
         self._refused.add(name)
         self.counters["refused_streams"] += 1
         if stream := self._streams.pop(name, None):
             stream.close()
-        self._log("stream_refused", stream=name, folder=folder, reason=error)
+        self._log.error("stream_refused", stream=name, folder=folder, error=error)

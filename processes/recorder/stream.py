@@ -139,7 +139,7 @@ class Stream:
             self._counters["rejected"] += len(rejected.rows)
             _, journal, position, reason, _ = rejected.rows[0]
             found = {"journal": journal, "rows": len(rejected.rows), "first": position}
-            self._log("rejected", stream=self.name, **found, reason=reason)
+            self._log.error("rows_rejected", stream=self.name, **found, error=reason)
 
     async def _lock(self, connection: Any, journal: str) -> tuple[int, int]:
         row = await connection.fetchrow(_SQL["lock_offset"], self.name, journal)

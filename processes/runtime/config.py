@@ -23,7 +23,9 @@ __all__ = [
     "ConfigError",
     "ExchangeSettings",
     "ExecutionSettings",
+    "LogSettings",
     "Settings",
+    "load_log",
     "load_settings",
 ]
 
@@ -39,6 +41,8 @@ DISCOVERY_MODES: Final = ("discovery", "config")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 PRICINGS: Final = ("aggressive", "passive", "mid")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("console", "json")
 
 
 class ConfigError(ValueError):
@@ -134,10 +138,18 @@ class BroadcasterSettings(msgspec.Struct, frozen=True):
         return f"BroadcasterSettings(host={self.host!r}, port={self.port})"
 
 
+class LogSettings(msgspec.Struct, frozen=True):
+    """From which level on events are logged, and in which form."""
+
+    level: str = "info"
+    format: str = "console"
+
+
 class Settings(msgspec.Struct, frozen=True):
     """Everything a process may want to know; `environ` is kept for endpoints and credentials."""
 
     data_dir: Path
+    log: LogSettings
     environment: Environment
     database_url: str | None
     exchange: ExchangeSettings
@@ -331,6 +343,15 @@ def _check_endpoints(read: _Reader) -> None:
             )
 
 
+def load_log(environ: Mapping[str, str]) -> LogSettings:
+    """How to log, before anything else is read; `ConfigError` as `load_settings`."""
+    read = _Reader(environ)
+    return LogSettings(
+        level=read.choice("RL_LOG_LEVEL", "info", LOG_LEVELS),
+        format=read.choice("RL_LOG_FORMAT", "console", LOG_FORMATS),
+    )
+
+
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Parse the environment; `ConfigError` on the first thing that cannot be used."""
     read = _Reader(environ)
@@ -340,6 +361,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     _check_endpoints(read)
     return Settings(
         data_dir=Path(read.text("RL_DATA_DIR", "var")).expanduser().absolute(),
+        log=load_log(environ),
         environment=environment,
         database_url=read.text("DATABASE_URL", "") or None,
         exchange=_exchange(read),

@@ -31,10 +31,11 @@ from supervisor.options import ServerOptions
 from supervisor.states import SupervisorStates
 from supervisor.supervisorctl import ControllerPluginBase
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from ipc.private_files import UnsafePathError, private_folder
 from ipc.shared_file import LayoutError, remove_tables
 from processes.runtime.config import ConfigError
+from processes.runtime.log import take_over_supervisord
 from processes.runtime.preflight import (
     check_folders,
     check_free,
@@ -43,11 +44,10 @@ from processes.runtime.preflight import (
     hold_lock,
     settings_below,
 )
-from processes.runtime.run import EXIT_CONFIG, PARENT_VARIABLE, PRIVATE_UMASK
+from processes.runtime.run import EXIT_CONFIG, EXIT_FAULT, PARENT_VARIABLE, PRIVATE_UMASK
 
 __all__ = [
     "DEATHS_WINDOW_NS",
-    "EXIT_FAULT",
     "MAX_DEATHS",
     "MAX_SAME",
     "RAN_WELL_NS",
@@ -56,11 +56,10 @@ __all__ = [
     "make_stack",
 ]
 
-EXIT_FAULT: Final = 1
 MAX_DEATHS: Final = 20  # of one program within the window: it is not going to work
-DEATHS_WINDOW_NS: Final = 60 * 1_000_000_000
+DEATHS_WINDOW_NS: Final = 60 * NS_PER_S
 MAX_SAME: Final = 3  # deaths of one cause in a row
-RAN_WELL_NS: Final = 30 * 1_000_000_000  # a program that lived so long had another cause
+RAN_WELL_NS: Final = 30 * NS_PER_S  # a program that lived so long had another cause
 _LAST_LINE_BYTES: Final = 600
 _FIGURES: Final = re.compile(r"0x[0-9a-f]+|[0-9]+")
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -184,6 +183,7 @@ def _open_servers(options: Any, supervisord: Any) -> Any:
     os.umask(PRIVATE_UMASK)
     try:
         settings = settings_below(here, os.environ)
+        take_over_supervisord(supervisord.options.logger, settings.log)
         hold_lock(settings.data_dir)
         check_folders(settings.data_dir)
         check_free(settings)

@@ -1,6 +1,11 @@
-"""The run loop that every process shares: settings, uvloop, signals, exit codes.
+"""How every process starts and ends: settings, log, signals, exit codes.
 
 Exit codes: 0 stopped as asked, 2 a setting or file cannot be used (one line says which), 1 a fault.
+
+A stop (SIGTERM, SIGINT) that comes before `Run.ready` ends the process at once: nothing has been
+promised to anybody. After it, `Run.stop` is set, and the process ends by itself within
+`STOP_SECONDS`. It leaves without taking the interpreter down (`leave`): what Python and LLVM clear
+up there is memory, and on a busy machine it takes longer than all that matters.
 """
 
 from __future__ import annotations
@@ -10,37 +15,65 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+import msgspec
 import uvloop
 
+from ipc.journal import new_stream_uid
 from ipc.private_files import UnsafePathError, data_folder
-from ipc.shared_file import LayoutError
 from processes.runtime.arguments import refuse_arguments
-from processes.runtime.config import ConfigError, Settings, load_settings
+from processes.runtime.config import ConfigError, LogSettings, Settings, load_log, load_settings
+from processes.runtime.log import Log, open_log
+from processes.runtime.tasks import HOPELESS, Stopped, TaskFailed
 
 __all__ = [
     "EXIT_CONFIG",
+    "EXIT_FAULT",
     "PARENT_VARIABLE",
     "PRIVATE_UMASK",
-    "Stopped",
+    "STOP_SECONDS",
+    "Run",
     "die_with_parent",
+    "leave",
     "run",
-    "unless_stopped",
 ]
 
+EXIT_FAULT: Final = 1
 EXIT_CONFIG: Final = 2
 PARENT_VARIABLE: Final = "STACK_PID"  # set for the programs of a stack by their supervisord
 PRIVATE_UMASK: Final = 0o077  # for what libraries make; our own files have their modes set
+STOP_SECONDS: Final = 8.0  # from the signal to the end; supervisord kills two seconds later
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
+_TOKEN_BYTES: Final = 4
 
-Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a process. `stop` is set when it shall end; `ready` says that it can do so."""
+
+    process: str
+    token: bytes  # drawn at the start: tells this run from every other
+    settings: Settings
+    stop: asyncio.Event
+    log: Log
+    ready: Callable[[], None]
+
+    @property
+    def life(self) -> int:
+        """The run as the number that its messages carry."""
+        return int.from_bytes(self.token)
+
+    def uid(self, started_ns: int) -> str:
+        """The run's name in the journal, for a start at `started_ns` since the Unix epoch."""
+        return new_stream_uid(started_ns, self.token)
 
 
-class Stopped(Exception):
-    """Asked to stop while still waiting for something to start with; a clean end."""
+Main = Callable[[Run], Awaitable[None]]
 
 
 def die_with_parent(signum: int = signal.SIGTERM) -> None:
@@ -65,40 +98,101 @@ def _lives(pid: str) -> bool:
     return facts.rpartition(")")[2].split()[0] != "Z"
 
 
-def run(name: str, main: Main) -> NoReturn:
+def leave(code: int) -> NoReturn:
+    """End this process now, with what it has written; no `atexit`, no thread is waited for."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, RuntimeError):  # gone, closed, or in the middle of a write
+            continue
+    os._exit(code)
+
+
+def run(process: str, main: Main) -> NoReturn:
     """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing."""
-    refuse_arguments(name)
+    refuse_arguments(process)
     die_with_parent()
     os.umask(PRIVATE_UMASK)
+    for signum in _STOPS:
+        signal.signal(signum, lambda *_: leave(0))
+    leave(_code_of(process, main))
+
+
+def _code_of(process: str, main: Main) -> int:
+    """Run to the end -> exit code; whatever went wrong has become one line."""
+    token = os.urandom(_TOKEN_BYTES)
+    shown = LogSettings()
+    log: Log = open_log(process, token.hex(), shown)
     try:
+        shown = load_log(os.environ)
+        log = open_log(process, token.hex(), shown)
         settings = load_settings(os.environ)
         _make_data_dir(settings)
-        uvloop.run(_until_stopped(main, settings))
-    except (ConfigError, LayoutError, UnsafePathError) as error:
-        sys.stderr.write(f"{name}: {' '.join(str(error).splitlines())}\n")
-        sys.exit(EXIT_CONFIG)
+        # Never closed: that would wait for threads, of which some resolve names or load models.
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        runner.run(_until_stopped(process, token, settings, log, main))
+    except HOPELESS as error:
+        _refuse(process, error, shown, log)
+        return EXIT_CONFIG
+    except SystemExit as asked:
+        return asked.code if isinstance(asked.code, int) else EXIT_FAULT
     except Stopped as reason:
-        sys.stderr.write(f"{name}: {reason}\n")
-    sys.exit(0)
+        log("stopped", reason=reason)
+    except TaskFailed as failed:
+        cause = failed.error or failed
+        log.error("task_failed", task=failed.task, error=_named(cause), traceback=_trace(cause))
+        return EXIT_FAULT
+    except Exception as error:  # noqa: BLE001  the last place that can say what it was
+        log.error("process_failed", error=_named(error), traceback=_trace(error))
+        return EXIT_FAULT
+    return 0
 
 
-async def _until_stopped(main: Main, settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    await main(settings, stop)
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
-async def unless_stopped(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Do what may take long, with its errors; leave it when asked to stop."""
-    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if working.done():
-        working.result()
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _refuse(process: str, error: Exception, shown: LogSettings, log: Log) -> None:
+    """Say what cannot be used, to whoever started this: a person, unless JSON was asked for."""
+    words = " ".join(str(error).splitlines())
+    if shown.format == "json":
+        log.error("start_refused", error=words)
     else:
-        working.cancel()
+        sys.stderr.write(f"{process}: {words}\n")
+
+
+async def _until_stopped(
+    process: str, token: bytes, settings: Settings, log: Log, main: Main
+) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def ready() -> None:
+        for signum in _STOPS:
+            loop.add_signal_handler(signum, stop.set)
+
+    deadline = loop.create_task(_bound(stop, loop, log), name="stop deadline")
+    try:
+        await main(Run(process, token, settings, stop, log, ready))
+    finally:
+        deadline.cancel()
+
+
+async def _bound(stop: asyncio.Event, loop: asyncio.AbstractEventLoop, log: Log) -> None:
+    """From the stop on, a thread watches the time: the loop itself may be what stands still."""
+    await stop.wait()
+
+    def overdue() -> None:
+        names = sorted(task.get_name() for task in asyncio.all_tasks(loop))
+        log.error("stop_overdue", seconds=STOP_SECONDS, tasks=names)
+        leave(EXIT_FAULT)
+
+    watch = threading.Timer(STOP_SECONDS, overdue)
+    watch.daemon = True
+    watch.start()
 
 
 def _make_data_dir(settings: Settings) -> None:

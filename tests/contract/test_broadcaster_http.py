@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.broadcaster import broadcasting, environ_of
+from support.logged import events
 from support.synthetic_stack import SyntheticStack
 from support.ws_client import WsClient, close_code, connected
 from websockets.asyncio.client import connect
@@ -218,8 +219,8 @@ def test_the_program_exits_2_with_one_line(tmp_path: Path) -> None:
 async def test_the_program_prints_its_address_and_says_goodbye(tmp_path: Path) -> None:
     process = program(tmp_path)
     assert process.stdout is not None
-    line = await asyncio.to_thread(process.stdout.readline)
-    found = re.fullmatch(r"dashboard (http://127\.0\.0\.1:\d+)\n", line)
+    (line,) = events(await asyncio.to_thread(process.stdout.readline))
+    found = re.fullmatch(r"broadcaster dashboard_ready url=(http://127\.0\.0\.1:\d+)", line)
     assert found
     async with connected(found[1]) as client:
         assert (await client.recv())["type"] == "connection"

@@ -38,7 +38,7 @@ async def test_a_position_that_is_read_late_is_no_mismatch(tmp_path):
         assert rig.rest_position()["position_e2"] == 0  # not yet
         await reads(rig, 6)
         rig.assert_account_is_the_exchange_s()
-        assert "POSITION_MISMATCH" not in rig.log.actions()
+        assert "position_mismatch" not in rig.log.actions()
 
 
 async def test_orders_that_are_read_late_neither_come_back_nor_vanish(tmp_path):
@@ -72,4 +72,4 @@ async def test_a_start_outwaits_the_positions_that_reads_do_not_show_yet(tmp_pat
         rig.start()
         await rig.known()
         rig.assert_account_is_the_exchange_s()
-        assert "POSITION_MISMATCH" not in rig.log.actions()
+        assert "position_mismatch" not in rig.log.actions()

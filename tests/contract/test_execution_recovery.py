@@ -12,9 +12,17 @@ from support.orders import TICKER, intent
 from ipc import account_table as a
 from ipc.clock import mono_ns
 from ipc.journal import FramedReader
-from ipc.messages import ActorFill, ActorOrder, ActorPnl, Intent, OrderStatus, ProcessStats
+from ipc.messages import (
+    ActorFill,
+    ActorOrder,
+    ActorPnl,
+    Intent,
+    OrderStatus,
+    ProcessStats,
+    SessionEnded,
+)
 from ipc.units import parse_money
-from processes.execution import gateway
+from processes.execution import gateway, service
 
 CANCELED = OrderStatus.CANCELED
 EXECUTED = OrderStatus.EXECUTED
@@ -175,6 +183,27 @@ async def test_a_cancel_that_failed_is_not_a_canceled_order(tmp_path):
         assert rig.resting() == ["ka-i2-BY"]
 
 
+async def test_a_stop_names_what_it_could_not_cancel(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "WITHDRAW_SECONDS", 0.5)
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        rig.exchange.order("fault", kind="error_next", method="DELETE", status=500, calls=1_000)
+        await rig.stop()
+        facts = {"after_s": 0.5, "orders": 1, "client_order_ids": ["ka-i1-BY"]}
+        assert rig.log.has("orders_not_confirmed_canceled", **facts)
+        assert isinstance(rig.journal()[-1], SessionEnded)
+
+
+async def test_a_stop_cancels_what_rests_and_says_nothing(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        await rig.stop()
+        assert rig.resting() == []
+        assert "orders_not_confirmed_canceled" not in rig.log.actions()
+
+
 async def test_a_lost_answer_to_a_cancel_is_asked_for(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
@@ -227,7 +256,7 @@ async def test_without_the_private_channel_nothing_is_traded_until_reconciled(tm
         with rig.between.delaying("GET"):
             assert rig.exchange.order("disconnect")["cut"]
             await rig.unknown()
-            await rig.until(lambda: ("private_channel", {"state": "up"}) in rig.log.lines[2:], "up")
+            await rig.until(lambda: ("private_channel_up", {}) in rig.log.lines[2:], "up")
             await rig.push(intent("i2", yes_price_e4=4_600))
             refused = await rig.order(intent_id="i2", status=REJECTED)
             assert refused.reason == "private_channel_down"
@@ -247,7 +276,7 @@ async def test_a_read_that_outlives_its_connection_ends_nothing(tmp_path):
             await rig.until(lambda: len(positions(rig)) > seen, "a read is held")
             rig.exchange.order("disconnect")
             await rig.unknown()
-            await rig.until(lambda: ("private_channel", {"state": "up"}) in rig.log.lines[2:], "up")
+            await rig.until(lambda: ("private_channel_up", {}) in rig.log.lines[2:], "up")
         await rig.known()
         await rests(rig)
 
@@ -345,8 +374,8 @@ async def test_what_cannot_be_journalled_is_not_traded(tmp_path):
         reader = FramedReader(rig.folder())
         reader.remove_before(reader.read(0)[1])  # the recorder made room
         await rig.known()
-        assert rig.log.actions().count("JOURNAL_REFUSES") == 1
-        assert "journal_takes_again" in rig.log.actions()
+        assert rig.log.actions().count("journal_refuses") == 1
+        assert "journal_accepts_again" in rig.log.actions()
         await rig.push(intent("again", yes_price_e4=4_500))
         rested = {"intent_id": "again", "status": RESTING}
         await rig.until(lambda: rig.journalled(ActorOrder, **rested), "it trades again")

@@ -202,7 +202,7 @@ async def test_what_the_journal_refuses_is_not_acted_on_and_not_history(tmp_path
         assert await rig.actions(len(recorded)) == recorded
         await rig.nothing_more()
         assert rig.service.counters["intents"] == len(recorded) > 0
-        assert rig.log.has("refusing", who="journal")
+        assert rig.log.has("actions_refused", by="journal")
 
         reader = FramedReader(stream_folder(tmp_path, "inference", STREAM))
         end = reader.read(0)[1]
@@ -223,4 +223,4 @@ async def test_intents_that_nobody_takes_are_counted_and_said_once(tmp_path):
             collector.tick(at_ms)
             assert (await rig.action()).reason == "policy"
         assert rig.service.counters["refused"] == 5
-        assert rig.log.lines.count(("refusing", {"who": "execution"})) == 1
+        assert rig.log.lines.count(("actions_refused", {"by": "execution"})) == 1

@@ -51,14 +51,14 @@ def test_two_runners_at_once_both_succeed_and_apply_each_step_once(
     outputs = [runner.communicate(timeout=PATIENCE)[0] for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert applied(empty_database) == known_versions()
-    assert sum(output.count("applied migration=") for output in outputs) == len(load())
+    assert sum(output.count("migration_applied migration=") for output in outputs) == len(load())
 
 
 def test_a_second_run_changes_nothing(database: Database, tmp_path: Path) -> None:
     runner = start(database.dsn, tmp_path)
     output = runner.communicate(timeout=PATIENCE)[0]
     assert runner.returncode == 0
-    assert "migrate done applied=0" in output
+    assert "migrate migrations_done applied=0" in output
 
 
 MIDWAY = "select 1 from pg_locks where locktype = 'advisory' and objid = 7 and not granted"
@@ -377,7 +377,7 @@ def test_rows_of_the_previous_schema_are_kept_whole(
     assert [runner.returncode for runner in runners] == [0, 0], outputs
     assert_previous_kept(empty_database)
     again = start(empty_database.dsn, tmp_path)
-    assert "migrate done applied=0" in again.communicate(timeout=PATIENCE)[0]
+    assert "migrate migrations_done applied=0" in again.communicate(timeout=PATIENCE)[0]
     assert_previous_kept(empty_database)
 
 

@@ -16,14 +16,14 @@ from support.scripted_exchange import Peer, scripted_exchange
 
 from ipc import book as b
 from ipc.clock import RealClock
-from ipc.messages import Environment
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import SocketClosed
 from processes.adapters.kalshi.schemas.frames import Ok
 from processes.adapters.kalshi.stream.socket import KalshiSocket
-from processes.collector.orderbook_client import FIRST_PAUSE, LONGEST_PAUSE, OrderbookClient
+from processes.collector.orderbook_client import OrderbookClient
+from processes.runtime.log import no_log
 
 SIGNER = Signer(new_credentials("key", Algorithm.ED25519))
 SIDS = {"market_lifecycle_v2": 1, "trade": 2, "orderbook_delta": 3}
@@ -106,7 +106,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         session=rig.session,
         triggers=rig.triggers,
         clock=RealClock(),
-        log=lambda *_, **__: None,
+        log=no_log(),
         rng=np.random.default_rng(seed),
     )
 
@@ -147,14 +147,3 @@ async def test_no_levels_come_at_yes_prices_and_are_kept_at_their_own(rig: Colle
         await script.all_again.wait()  # so its first snapshot has been taken
     assert b.levels_of(rig.row("A"), b.Side.YES) == [(4_700, 300)]
     assert b.levels_of(rig.row("A"), b.Side.NO) == [(4_800, 200)]
-
-
-def test_pauses_grow_and_no_two_clients_come_back_together(rig: CollectorRig) -> None:
-    target = KalshiTarget(Environment.SIMULATED, "http://x", "ws://x")
-    clients = [client_of(rig, target, seed) for seed in range(20)]
-    for failures, whole in ((0, FIRST_PAUSE), (3, 8 * FIRST_PAUSE), (40, LONGEST_PAUSE)):
-        for client in clients:
-            client._failures = failures
-        pauses = [client._pause() for client in clients]
-        assert all(whole / 2 <= pause <= whole for pause in pauses)
-        assert len(set(pauses)) == len(pauses)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import zmq.asyncio
 from support.journals import START_NS, CollectorJournal, FramedJournal, expected, started
+from support.logged import events
 from support.patience import PATIENCE
 from support.postgres import Database, PostgresServer
 from support.recorder_process import RecorderProcess, eventually
@@ -19,12 +22,20 @@ from ipc.journal import EVENT
 from ipc.messages import (
     Doorbell,
     MarkKind,
+    Message,
     ProcessStats,
     SessionMark,
     Tick,
     decode,
 )
 from ipc.sockets import Pusher, Subscriber
+from processes.adapters.postgres.database import connect_when_migrated
+from processes.recorder.service import Recorder
+from processes.runtime.log import no_log
+from processes.runtime.tasks import TaskFailed
+from processes.runtime.wires import Wires
+
+BOUND_S = 30
 
 
 def rows(database: Database, table: str) -> int:
@@ -79,8 +90,8 @@ def test_a_session_becomes_rows_and_its_journal_goes(
     assert session["ended_ns"] == START_NS + 1
     assert session["last_event_no"] == 600
     assert session["market_tickers"] == ["KXTEST-1", "KXTEST-2", "KXTEST-3"]
-    line = f"recorder session session_id={session['session_id']} environment=simulated markets=0\n"
-    assert line in recorder.said
+    line = f"recorder session_created session_id={session['session_id']}"
+    assert f"{line} environment=simulated markets=0" in events(recorder.said)
     listed = database.fetch("select price_ranges from rl_session_markets")
     assert all(row["price_ranges"] == [[0, 10_000, 100]] for row in listed)
 
@@ -128,7 +139,7 @@ def test_a_killed_server_costs_time_not_rows(
     wanted = journal.events
     eventually(lambda: rows(database, "rl_book_events") == wanted, "all rows are there")
     assert_events_recorded_once(database, wanted)
-    assert "recorder database_lost" in recorder.said
+    assert "recorder db_lost" in recorder.said
     journal.close()
 
 
@@ -145,6 +156,20 @@ def test_what_was_accepted_just_before_a_stop_is_flushed(
     assert rows(database, "rl_book_events") == journal.events
     assert "left_for_next_start" in recorder.said  # its producer still lives
     journal.end()
+
+
+async def test_a_helper_that_fails_ends_the_recorder(database: Database, tmp_path: Path) -> None:
+    """Without descriptors, as it was found: its counters cannot be sent, and nobody was told."""
+    wires = Wires(tmp_path, {}, life=1)
+    recorder = Recorder(tmp_path, partial(connect_when_migrated, database.dsn), wires, no_log())
+
+    def refuse(topic: str, message: Message) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    recorder._publisher.send = refuse  # type: ignore[method-assign]
+    async with asyncio.timeout(BOUND_S):
+        with pytest.raises(TaskFailed, match=r"task 'report' failed: OSError: .* Too many open"):
+            await recorder.run(asyncio.Event())
 
 
 def test_full_segments_are_removed_while_the_session_goes_on(
@@ -285,7 +310,9 @@ def test_events_that_no_market_owns_are_set_aside_and_the_rest_goes_in(
     unlisted = ((1, 1), (2, 1), (3, 0), (504, 1), (505, 1))
     wanted = [("collector/s1", "events", n, f"row={row} was not listed") for n, row in unlisted]
     assert rejected(database) == wanted
-    assert "recorder rejected stream=collector/s1 journal=events rows=5 first=1" in recorder.said
+    assert (
+        "recorder rows_rejected stream=collector/s1 journal=events rows=5 first=1" in recorder.said
+    )
     record = database.value("select record from rl_rejected_rows where position = 504")
     assert np.frombuffer(record, EVENT)["event_no"] == 504  # the journal's own bytes
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 import zmq.asyncio
 from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeCollector
+from support.logged import Logged
 from support.model_builders import NOON_NS
 from support.patience import PATIENCE
 
@@ -44,7 +45,6 @@ __all__ = [
     "BUYS",
     "STREAM",
     "FakeExecution",
-    "Logged",
     "Rig",
     "acting",
     "remove_tables",
@@ -57,23 +57,6 @@ LOOK = 0.002  # seconds between looks at what only a look can tell
 KNOCK = "knock"  # topic of messages that are of no process
 
 End = TypeVar("End", Publisher, Puller, Subscriber, FakeCollector, "FakeExecution")
-
-
-class Logged:
-    """A log that can be asked."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
-
-    def __call__(self, action: str, **facts: object) -> None:
-        self.lines.append((action, facts))
-
-    def actions(self) -> list[str]:
-        return [action for action, _ in self.lines]
-
-    def has(self, action: str, **facts: object) -> bool:
-        """Whether a line says this, whatever else it says."""
-        return any(said == action and facts.items() <= all_.items() for said, all_ in self.lines)
 
 
 class FakeExecution:
@@ -150,7 +133,7 @@ class Rig:
         execution = self._held(FakeExecution(self.settings.data_dir))
         for ticker in tickers:
             execution.knows(ticker)
-        await self.until(lambda _: self.log.has("attached", table="accounts"))
+        await self.until(lambda _: self.log.has("table_attached", table="accounts"))
         return execution
 
     def tell(self, uid: str) -> None:
@@ -169,7 +152,7 @@ class Rig:
     async def follow(self, uid: str) -> None:
         """Tell of a session until the service follows it."""
         async with asyncio.timeout(PATIENCE):
-            while not self.log.has("session", uid=uid):
+            while not self.log.has("session_followed", run_uid=uid):
                 self.tell(uid)
                 await asyncio.sleep(LOOK)
 
@@ -260,19 +243,18 @@ class Rig:
         """Publish something on the service's own socket, behind all that it published."""
         self._knocks += 1
         knock = Doorbell(stream=f"{KNOCK} {self._knocks}")
-        self.service._wires.publisher.send(KNOCK, knock)
+        self.service._publisher.send(KNOCK, knock)
         return knock
 
     async def connected(self) -> None:
         """Until every socket of the service but the collector's carries messages."""
-        wires = self.service._wires
         async with asyncio.timeout(PATIENCE):
             while not self._heard.recv_waiting():
                 self._knock()
                 await asyncio.sleep(LOOK)
-            await _connected(wires.doorbell, self._bell)
+            await _connected(self.service._bell._pusher, self._bell)
             if self._intents is not None:
-                await _connected(wires.intents, self._intents)
+                await _connected(self.service._outbox._intents, self._intents)
 
 
 async def _connected(pusher: Pusher, puller: Puller) -> None:

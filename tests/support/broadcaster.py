@@ -9,6 +9,7 @@ from pathlib import Path
 
 from processes.broadcaster.service import Broadcaster
 from processes.runtime.config import load_settings
+from processes.runtime.log import no_log
 
 __all__ = ["broadcasting", "environ_of"]
 
@@ -26,7 +27,7 @@ def environ_of(data_dir: Path, **more: str) -> dict[str, str]:
 @asynccontextmanager
 async def broadcasting(data_dir: Path, **more: str) -> AsyncIterator[tuple[Broadcaster, str]]:
     """(the broadcaster, its address) while it serves."""
-    broadcaster = Broadcaster(load_settings(environ_of(data_dir, **more)))
+    broadcaster = Broadcaster(load_settings(environ_of(data_dir, **more)), no_log())
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(broadcaster.run(stop, address.set_result))

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import zmq.asyncio
+from support.logged import Logged
 
 from ipc import book as b
 from ipc.book_table import BookTable, BookTableWriter, SharedOrderbookState
@@ -51,7 +52,7 @@ class CollectorRig:
         max_bytes: int = 1 << 24,
         throttle_ms: int = 250,
     ) -> None:
-        self.lines: list[tuple[str, dict[str, object]]] = []
+        self.log = Logged()
         self.data_dir = tmp_path
         facts = SessionFacts("20260101T000000-aabbccdd", Environment.SIMULATED, "ws://x", START_NS)
         self.table_path = shared_path(tmp_path, "books")
@@ -62,7 +63,7 @@ class CollectorRig:
         self.context = zmq.asyncio.Context()
         self.publisher = Publisher(self.context, "collector", tmp_path, {}, 1)
         self.triggers = Triggers(self.table, self.publisher)
-        self.markets = Markets(self.table, self.session, self._log)
+        self.markets = Markets(self.table, self.session, self.log)
         self.queue = WriteQueue(self.table, self.session.segments, throttle_ms * MS)
         self.recovery = Recovery()
         self.results = Results(self.session)
@@ -70,9 +71,6 @@ class CollectorRig:
         self.feed = CollectorFeed(*parts, self.results)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
-
-    def _log(self, action: str, **facts: object) -> None:
-        self.lines.append((action, facts))
 
     def follow(self, *tickers: str) -> None:
         changes = self.markets.follow([market(t) for t in tickers], self.now_ns)

@@ -10,10 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from support.actor_rig import Logged, remove_tables
+from support.actor_rig import remove_tables
 from support.between import Between, standing_between
 from support.exchange import Exchange
 from support.execution_world import START_MS, World, idle_exchange
+from support.logged import Logged
 
 from ipc.clock import Clock, ManualClock
 from ipc.journal import stream_folder

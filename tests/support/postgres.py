@@ -16,6 +16,7 @@ from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.location import embedded_dsn
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
+from processes.runtime.log import no_log
 
 from .patience import PATIENCE
 
@@ -25,8 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "rl_template"
 
 
-def quiet(action: str, **facts: object) -> None:
-    """A log that nobody reads."""
+quiet = no_log()
 
 
 class PostgresServer:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from support.leftovers import lives
+from support.logged import events
 from support.patience import PATIENCE
 from support.stack import ROOT, Stack
 
@@ -19,7 +20,7 @@ OF_THE_STACK = {"stack.lock"}  # all that a refused stack may leave in its data 
 def line_of_stack(stack: Stack, *given: str) -> str:
     """The one line of a stack that refuses to start; `given` is what the test put into its data."""
     assert stack.wait() == 2, stack.said
-    said = [line for line in stack.said.splitlines() if " CRIT " not in line]  # supervisord's own
+    said = stack.said.splitlines()
     assert len(said) == 1, stack.said
     assert said[0].startswith("stack: ")
     assert lives(stack.folder) == {}
@@ -43,6 +44,5 @@ def line_of_program(process: str, data_dir: Path, **environ: str) -> str:
     )
     assert done.returncode == 2, done.stdout
     *others, last = done.stdout.splitlines()
-    events = (f"{process} ", "dashboard ")
-    assert all(line.startswith(events) for line in others), done.stdout
+    assert len(events(done.stdout)) == len(others), done.stdout
     return last

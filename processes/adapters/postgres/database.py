@@ -15,7 +15,7 @@ import asyncpg
 from processes.adapters.postgres.location import is_embedded, shown_dsn
 from processes.adapters.postgres.migrations import known_versions, refuse_newer
 from processes.runtime.config import ConfigError
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 __all__ = [
     "FOREIGN_PATIENCE",

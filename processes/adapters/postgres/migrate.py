@@ -21,8 +21,8 @@ from processes.adapters.postgres.database import FOREIGN_PATIENCE, LOST, connect
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.migrations import Migration, load, refuse_newer
 from processes.runtime.config import ConfigError, Settings
-from processes.runtime.log import Log, StdoutLog
-from processes.runtime.run import run, unless_stopped
+from processes.runtime.log import Log
+from processes.runtime.run import EXIT_FAULT, Run, run
 
 __all__ = ["migrate"]
 
@@ -56,7 +56,7 @@ async def migrate(connection: Any, steps: Sequence[Migration], log: Log) -> int:
         missing = [step for step in steps if step.version not in applied]
         for step in missing:
             await _apply(connection, step)
-            log("applied", migration=step.name)
+            log("migration_applied", migration=step.name)
     finally:
         if not connection.is_closed():
             await connection.execute("select pg_advisory_unlock($1)", LOCK_KEY)
@@ -104,18 +104,18 @@ def _refusals(name: str) -> Iterator[None]:
         ) from None
 
 
-async def _main(settings: Settings, stop: asyncio.Event) -> None:
-    await unless_stopped(stop, _migrate_server(settings, StdoutLog("migrate")))
+async def _main(this: Run) -> None:
+    await _migrate_server(this.settings, this.log)
 
 
 async def _migrate_server(settings: Settings, log: Log) -> None:
     patience = FOREIGN_PATIENCE if settings.database_url else EMBEDDED_PATIENCE
     connection = await connect_within(dsn_of(settings), patience)
     try:
-        log("done", applied=await migrate(connection, load(), log))
+        log("migrations_done", applied=await migrate(connection, load(), log))
     except LOST as error:  # supervisord starts the next attempt
-        log("failed", error=f"{type(error).__name__}: {error}")
-        sys.exit(1)
+        log.error("migration_failed", error=f"{type(error).__name__}: {error}")
+        sys.exit(EXIT_FAULT)
     finally:
         connection.terminate()
 

@@ -27,5 +27,10 @@ async def create_session(
     facts = (session_uid, started_ns, websocket_url, environment, list(market_tickers))
     session_id: int = await connection.fetchval(_SQL["create_session"], *facts)
     await connection.execute(_SQL["open_events"], session_id)
-    log("session", session_id=session_id, environment=environment, markets=len(market_tickers))
+    log(
+        "session_created",
+        session_id=session_id,
+        environment=environment,
+        markets=len(market_tickers),
+    )
     return session_id

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT
 
 __all__ = [
@@ -29,7 +30,6 @@ MARKET_BITS: Final = 28
 PRICE_BITS: Final = 14
 MAX_EVENT_NO: Final = 2**EVENT_BITS - 1
 KINDS: Final = 6
-NS_PER_MS: Final = 1_000_000
 MAX_LAG_MS: Final = 2**15 - 1
 
 Events = npt.NDArray[np.void]

@@ -28,8 +28,8 @@ from ipc.private_files import (
 from processes.adapters.postgres.location import USER, make_password, pg_folder, socket_folder
 from processes.adapters.postgres.unprivileged import take_account, take_back
 from processes.runtime.arguments import refuse_arguments
-from processes.runtime.config import ConfigError, load_settings
-from processes.runtime.log import Log, StdoutLog
+from processes.runtime.config import ConfigError, LogSettings, load_settings
+from processes.runtime.log import Log, open_log
 from processes.runtime.run import EXIT_CONFIG, PRIVATE_UMASK, die_with_parent
 
 __all__ = ["binaries", "main", "serve"]
@@ -73,7 +73,7 @@ def serve(data_dir: Path, log: Log) -> NoReturn:
         _init(bin_dir, data, password)
     asyncio.run(_wait_for_predecessor(data, sock))
     _let_in_by_password(bin_dir, data, password)
-    log("starting", data=data, log=log_file)
+    log("server_starting", data=data, log=log_file)
     _redirect(log_file)
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
     options = ("listen_addresses=", "unix_socket_permissions=0700", _SHARED_MEMORY)
@@ -266,11 +266,12 @@ def main() -> None:
     refuse_arguments("postgres")
     die_with_parent(signal.SIGINT)
     os.umask(PRIVATE_UMASK)
-    log = StdoutLog("postgres")
+    log: Log = open_log("postgres", None, LogSettings())
     try:
         settings = load_settings(os.environ)
+        log = open_log("postgres", None, settings.log)
         if settings.database_url:
-            log("not_needed", reason="DATABASE_URL is set")
+            log("server_not_needed", reason="DATABASE_URL is set")
             return
         serve(settings.data_dir, log)
     except (ConfigError, UnsafePathError, PermissionError) as error:

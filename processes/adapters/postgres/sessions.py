@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.recorded_book import Faults, RecordedBook
@@ -38,7 +39,6 @@ __all__ = [
 ]
 
 _SQL: Final = load_queries("sessions.sql")
-_MS: Final = 1_000_000
 BLOCK: Final = 1 << 20  # events read at a time
 ALL: Final = 2**62  # beyond every number
 PATIENCE_S: Final = 600.0  # for one block of a busy server
@@ -308,7 +308,7 @@ def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> R
             f"session {session.session_id}: environment={session.environment} teaches nothing; "
             f"allowed: {', '.join(Environment)}"
         )
-    began_ms = market.open_ms or int(events["recv_ns"][0]) // _MS
+    began_ms = market.open_ms or int(events["recv_ns"][0]) // NS_PER_MS
     return RecordedSession(
         ticker=market.ticker,
         events=events,

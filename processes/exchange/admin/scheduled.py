@@ -87,7 +87,7 @@ class Scheduled:
     def listening(self) -> None:
         """From now on time counts."""
         for order in self._at_once:
-            self._log("fault", order=_text(order))
+            self._log("fault_set", fault=_text(order))
         loop = asyncio.get_running_loop()
         self._timers = [loop.call_later(t.after_s, self._carry_out, t.order) for t in self._later]
 
@@ -95,9 +95,9 @@ class Scheduled:
         try:
             carry_out(self._house, self._connections, order)
         except Rejection as refusal:
-            self._log("fault_refused", order=_text(order), reason=_why(refusal))
+            self._log.warning("fault_refused", fault=_text(order), error=_why(refusal))
             return
-        self._log("fault", order=_text(order))
+        self._log("fault_set", fault=_text(order))
 
     def close(self) -> None:
         """What is not due yet never comes."""

@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import US_PER_S
 from processes.exchange.calibration.tape import Mark, Tape
 from processes.exchange.calibration.walk import CENT, LOOK_US, Walk, walk
 
 __all__ = ["figures", "median_figures"]
 
-SECOND_US: Final = 1_000_000
 RANKS: Final = (10, 25, 50, 75, 90, 99)
 NEAR_US: Final = 5_000  # a cancel and its new order
 MOST_NEAR: Final = 50
@@ -60,7 +60,7 @@ def _counts(ts_us: Floats, bin_us: int) -> Floats:
 
 
 def _rates(ts_us: Floats) -> Figures:
-    seconds, tenths = _counts(ts_us, SECOND_US), _counts(ts_us, SECOND_US // 10)
+    seconds, tenths = _counts(ts_us, US_PER_S), _counts(ts_us, US_PER_S // 10)
     return {
         "rate mean": float(seconds.mean()),
         "rate median": float(np.median(seconds)),
@@ -159,7 +159,7 @@ def _mids(found: Walk) -> Figures:
     mid = np.where((bid > 0) & (ask > 0), (bid + ask) / 2 / CENT, np.nan)
     facts = {}
     for seconds in (1, 10):
-        step = seconds * SECOND_US // LOOK_US
+        step = seconds * US_PER_S // LOOK_US
         moves = mid[step:] - mid[:-step]
         moves = moves[~np.isnan(moves)]
         if len(moves):
@@ -170,7 +170,7 @@ def _mids(found: Walk) -> Figures:
 def _edge(found: Walk, mid: Floats) -> Figures:
     """What the sizes at the touch know of the next five seconds."""
     sizes = found.looks[:, 2:4].astype(np.float64)
-    step = 5 * SECOND_US // LOOK_US
+    step = 5 * US_PER_S // LOOK_US
     total = np.maximum(sizes.sum(axis=1), 1)
     imbalance = (sizes[:, 0] - sizes[:, 1]) / total
     moves = mid[step:] - mid[:-step]
@@ -184,7 +184,7 @@ def _trades(trades: list[Mark], rows: Floats) -> Figures:
     if len(trades) < 2:
         return {}
     sizes = np.array([t.count_e2 for t in trades], np.float64)
-    seconds = (rows[-1, 0] - rows[0, 0]) / SECOND_US
+    seconds = (rows[-1, 0] - rows[0, 0]) / US_PER_S
     runs = [
         a.ts_us // 1000 == b.ts_us // 1000 and a.leg == b.leg
         for a, b in zip(trades[1:], trades[:-1], strict=True)

@@ -10,13 +10,13 @@ import copy
 from collections.abc import Callable, Container, Iterable
 from typing import Generic, TypeVar
 
+from ipc.clock import NS_PER_MS
 from processes.exchange.core.events import Event, OrderChanged, PositionChanged
 from processes.exchange.core.ledger import Account, Position
 from processes.exchange.core.orders import Order
 
 __all__ = ["Replica"]
 
-MS = 1_000_000
 Value = TypeVar("Value", Order, Position)
 Key = TypeVar("Key")
 
@@ -64,12 +64,12 @@ class Replica:
             return
         now_ns = self._now_ns()
         if isinstance(event, OrderChanged) and self.orders_lag_ms:
-            lag_ns = self.orders_lag_ms * MS
+            lag_ns = self.orders_lag_ms * NS_PER_MS
             self._orders.note(event.order.order_id, event.order.copy(), now_ns, lag_ns)
         elif isinstance(event, PositionChanged) and self.positions_lag_ms:
             position = copy.copy(event.account.position(event.ticker))
             key = *event.account.key, event.ticker
-            self._positions.note(key, position, now_ns, self.positions_lag_ms * MS)
+            self._positions.note(key, position, now_ns, self.positions_lag_ms * NS_PER_MS)
 
     def keep(self, orders: Container[str], accounts: Iterable[Account]) -> None:
         """Forget the orders and the positions that are not there any more."""
@@ -80,12 +80,14 @@ class Replica:
         """An order as reads see it; None when they do not see it yet."""
         if not self.orders_lag_ms:
             return order
-        return self._orders.at(order.order_id, self._now_ns() - self.orders_lag_ms * MS, order)
+        return self._orders.at(
+            order.order_id, self._now_ns() - self.orders_lag_ms * NS_PER_MS, order
+        )
 
     def position(self, account: Account, ticker: str) -> Position | None:
         """A position as reads see it; None when they do not see it yet."""
         position = account.position(ticker)
         if not self.positions_lag_ms:
             return position
-        then_ns = self._now_ns() - self.positions_lag_ms * MS
+        then_ns = self._now_ns() - self.positions_lag_ms * NS_PER_MS
         return self._positions.at((*account.key, ticker), then_ns, position)

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import (
@@ -159,14 +159,14 @@ class Replay:
             return
         self._time.stand(ms)
         patience_s = PATIENCE_S if self._anyone_yet else FIRST_PATIENCE_S
-        until_ns = mono_ns() + int(patience_s * 1e9)
+        until_ns = mono_ns() + int(patience_s * NS_PER_S)
         while not self._hub.book_pairs(market.ticker) and mono_ns() < until_ns:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         if self._hub.book_pairs(market.ticker):
             self._anyone_yet = True
             await asyncio.sleep(GRACE_S)
         else:
-            self._log("nobody_follows", market=market.ticker, waited_s=patience_s)
+            self._log.warning("market_not_followed", ticker=market.ticker, waited_s=patience_s)
         if self._time.speed:
             self._time.run(ms)
             self._allowed_ms = ms

@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from processes.exchange.house import House
 from processes.exchange.stream.inbox import Inbox
 from processes.exchange.stream.session import Session
@@ -123,11 +123,11 @@ class Connections:
         """Wait until every client keeps up; one that does not read at all is given up."""
         for session, outbox, _ in list(self.open.values()):
             outbox.flush()
-            until_ns = mono_ns() + int(PATIENCE_S * 1e9)
+            until_ns = mono_ns() + int(PATIENCE_S * NS_PER_S)
             least = outbox.waiting
             while outbox.waiting > ROOM_BYTES:
                 if outbox.waiting < least:
-                    least, until_ns = outbox.waiting, mono_ns() + int(PATIENCE_S * 1e9)
+                    least, until_ns = outbox.waiting, mono_ns() + int(PATIENCE_S * NS_PER_S)
                 if mono_ns() > until_ns:
                     self._give_up(session)
                     break

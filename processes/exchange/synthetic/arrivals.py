@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import US_PER_S
 from processes.exchange.synthetic.profiles import Arrivals
 
 __all__ = ["cluster_sizes", "draw_times"]
 
-SECOND_US = 1_000_000
 MS_US = 1_000
 
 Ints = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ def draw_times(
     """
     numbers = random.poisson(intensity * step_s)
     steps = np.repeat(np.arange(len(intensity)), numbers)
-    starts = (steps + random.random(len(steps))) * (step_s * SECOND_US)
+    starts = (steps + random.random(len(steps))) * (step_s * US_PER_S)
     sizes = cluster_sizes(wanted, len(starts), random)
     total = int(sizes.sum())
     gaps = _gaps(wanted, total, random)
@@ -40,7 +40,7 @@ def draw_times(
     since = np.cumsum(gaps)
     since -= np.repeat(since[first], sizes)
     times = np.sort(np.repeat(starts, sizes) + since).astype(np.int64)
-    most = int(len(intensity) * step_s * SECOND_US) - 1
+    most = int(len(intensity) * step_s * US_PER_S) - 1
     return [t for t in times.tolist() if t <= most]
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import US_PER_S
 from processes.exchange.synthetic.arrivals import draw_times
 from processes.exchange.synthetic.latent import Latent
 from processes.exchange.synthetic.profiles import Habits, Profile
@@ -15,7 +16,6 @@ from processes.exchange.synthetic.sizes import draw_sizes
 
 __all__ = ["Draw", "draw_block", "draw_orders"]
 
-SECOND_US = 1_000_000
 
 Ints = npt.NDArray[np.int64]
 
@@ -53,8 +53,8 @@ def draw_block(
         draw_sizes(profile.takers, number, random).tolist(),
     )
     values = latent.values(block, number, random)
-    end_us = (latent.blocks - block) * profile.block_s * SECOND_US
-    ends = np.array(times, np.int64) > end_us - habits.last_s * SECOND_US
+    end_us = (latent.blocks - block) * profile.block_s * US_PER_S
+    ends = np.array(times, np.int64) > end_us - habits.last_s * US_PER_S
     hopes = np.where(ends, habits.last_hope, habits.hope).tolist()
     return map(Draw, times, values, hopes, *columns)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ipc.clock import US_PER_S
 from processes.exchange.core.books import Level
 from processes.exchange.synthetic.draws import Draw, draw_block, draw_orders
 from processes.exchange.synthetic.latent import Latent
@@ -15,7 +16,6 @@ from processes.exchange.synthetic.traders import Floor, Traders
 __all__ = ["CENT_E4", "FlowMarket"]
 
 CENT_E4 = 100
-SECOND_US = 1_000_000
 NEVER_US = 1 << 62
 FILLING, ACTING = 0, 1  # streams of chance of one block
 
@@ -35,7 +35,7 @@ class FlowMarket:
         self._profile = profile
         self._seed = seed
         self._open_us = open_us
-        self._block_us = profile.block_s * SECOND_US
+        self._block_us = profile.block_s * US_PER_S
         self._traders = Traders(profile, floor)
         self._block = max(start_us - open_us, 0) // self._block_us - 1
         self._draws: Iterator[Draw] = iter(())

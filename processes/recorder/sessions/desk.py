@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from processes.adapters.postgres.database import connect
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
 from processes.runtime.config import ConfigError
@@ -16,7 +16,7 @@ __all__ = ["ALL", "LATEST", "Desk", "Progress", "choose", "choose_one"]
 
 ALL: Final = "all"
 LATEST: Final = "latest"
-SAY_EVERY_NS: Final = 1_000_000_000
+SAY_EVERY_NS: Final = NS_PER_S
 
 
 class Desk:

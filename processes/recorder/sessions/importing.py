@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ipc.book_table import BookTableWriter
+from ipc.clock import NS_PER_MS
 from ipc.journal import FramedReader, list_streams, new_stream_uid
 from ipc.messages import Environment, MarketResult
 from ipc.private_files import private_folder
@@ -40,6 +41,7 @@ from processes.adapters.postgres.sessions import StoredSession
 from processes.recorder.sessions.desk import Desk, Progress
 from processes.recorder.stream import SESSION_PRODUCER, Stream
 from processes.runtime.config import ConfigError
+from processes.runtime.log import no_log
 
 __all__ = ["import_recordings", "merged"]
 
@@ -47,7 +49,6 @@ SEGMENT: Final = 65_536  # records
 MAX_BYTES: Final = 64 << 20  # of the journal, between two looks of the recorder
 PUMP_EVERY: Final = 20_000  # frames
 FOLDER: Final = "import"
-NS_PER_MS: Final = 1_000_000
 
 
 class Taken(NamedTuple):
@@ -277,7 +278,7 @@ async def _record(
     desk: Desk, imported: ImportedSession, uid: str, recordings: list[Recording]
 ) -> None:
     """Frames into the journal, the journal into the database, by turns."""
-    stream = Stream(SESSION_PRODUCER, uid, imported.journal.folder, Counter(), quiet)
+    stream = Stream(SESSION_PRODUCER, uid, imported.journal.folder, Counter(), no_log())
     await stream.load(desk.connection)
     progress = Progress("import")
     try:
@@ -294,10 +295,6 @@ async def _record(
         stream.close()
         imported.close()
     progress.end()
-
-
-def quiet(action: str, **facts: object) -> None:
-    """An import says what it does itself."""
 
 
 async def _undo(desk: Desk, uid: str, folder: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import NS_PER_S
 from ipc.journal import Kind
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
@@ -25,7 +26,6 @@ from processes.recorder.sessions.desk import Desk, choose_one
 __all__ = ["list_sessions", "listed", "show_session", "size_of"]
 
 _SQL: Final = load_queries("sessions.sql")
-_NS: Final = 1_000_000_000
 UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -77,7 +77,7 @@ def time_of(ns: int | None) -> str | None:
     """UTC, to the second."""
     if ns is None:
         return None
-    return datetime.fromtimestamp(ns // _NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(ns // NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def size_of(number: int) -> str:
@@ -97,7 +97,7 @@ async def listed(desk: Desk, session: StoredSession) -> Listed:
     else:
         events, deltas, trades = session.events, session.deltas, session.trades
     begun, ended = session.started_ns, session.ended_ns
-    span_s = (ended - begun) / _NS if begun is not None and ended is not None else None
+    span_s = (ended - begun) / NS_PER_S if begun is not None and ended is not None else None
     return Listed(
         session_id=session.session_id,
         session_uid=session.session_uid,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from support.logged import Logged
 
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing
 from processes.adapters.kalshi.schemas.enums import MarketStatus
@@ -71,7 +72,7 @@ async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_ha
     listing = FakeClient([market(t, status="determined" if t == "M7" else "active") for t in names])
     wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": ",".join([*names, "NONE"])}
     books = load_settings(wanted).books
-    found = await Discovery(listing, books, lambda *_, **__: None).look()  # type: ignore[arg-type]
+    found = await Discovery(listing, books, Logged()).look()  # type: ignore[arg-type]
     assert [info.ticker for info in found] == [t for t in names if t != "M7"]
     assert listing.asked == [100, 100, 51]
 
@@ -79,12 +80,12 @@ async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_ha
 async def test_a_market_that_cannot_be_read_is_left_out_and_reported_once() -> None:
     odd = msgspec.structs.replace(market("ODD", "12.345"), price_ranges=())
     client = FakeClient([market("A", "5.00"), odd, market("B", "12.345")], LeftOut(3, "close_time"))
-    lines: list[str] = []
+    log = Logged()
     books = load_settings({"RL_MARKET_MODE": "discovery"}).books
-    discovery = Discovery(client, books, lambda action, **_: lines.append(action))  # type: ignore[arg-type]
+    discovery = Discovery(client, books, log)  # type: ignore[arg-type]
     for _ in range(2):
         assert [info.ticker for info in await discovery.look()] == ["A", "B"]
-    assert lines == ["markets_left_out", "market_refused"]
+    assert log.actions() == ["markets_left_out", "market_refused"]
 
 
 @pytest.mark.parametrize(("raw", "hundredths"), [("", 0), ("250", 25_000)])

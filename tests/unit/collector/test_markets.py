@@ -101,7 +101,7 @@ def test_a_full_table_refuses_with_one_line_however_often_it_is_tried(tmp_path):
         rig.follow("A", "B")
         rig.follow("A", "B")
         assert rig.markets.tickers == ("A",)
-        reasons = [f["reason"] for action, f in rig.lines if action == "market_refused"]
+        reasons = [f["error"] for action, f in rig.log.lines if action == "market_refused"]
         assert reasons == ["B: all 1 rows of RL_BOOK_ROWS are in use"]
 
 
@@ -111,17 +111,17 @@ def test_a_grid_finer_than_the_table_is_refused_by_name(tmp_path):
         info = market("A")
         changes = rig.markets.follow([msgspec.structs.replace(info, grid=fine)], START_NS)
         assert changes.added == ()
-        ((_, facts),) = rig.lines
-        assert "RL_BOOK_LEVELS >= 999, is 99" in str(facts["reason"])
+        ((_, facts),) = rig.log.lines
+        assert "RL_BOOK_LEVELS >= 999, is 99" in str(facts["error"])
 
 
 def test_a_market_whose_listing_the_journal_refuses_gets_no_row(tmp_path):
     with CollectorRig(tmp_path) as rig:
-        rig.session._records._max_bytes = 0
+        rig.session._records._writer._max_bytes = 0
         rig.follow("A")
         assert rig.markets.tickers == ()
         assert rig.books.table.rows == {}
-        rig.session._records._max_bytes = 1 << 20
+        rig.session._records._writer._max_bytes = 1 << 20
         rig.follow("A")
         assert rig.markets.tickers == ("A",)
 
@@ -144,4 +144,4 @@ def test_a_market_whose_prices_have_become_too_fine_is_no_longer_followed(tmp_pa
         assert rig.markets.follow([info], START_NS).removed == ("A",)
         assert rig.markets.follow([info], START_NS).removed == ()
         assert rig.markets.tickers == ()
-        assert len(rig.lines) == 1
+        assert len(rig.log.lines) == 1

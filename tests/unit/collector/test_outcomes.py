@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.collector_rig import START_NS, CollectorRig
+from support.logged import Logged
 from support.scripted_rest import MARKET_ROW, FakeExchange
 
 from ipc.clock import ManualClock
@@ -34,10 +35,10 @@ class Stand:
         self.exchange = FakeExchange(*answers)
         self.rig = rig
         self.recalled = recalled
-        self.lines: list[str] = []
+        self.log = Logged()
         self.clock = ManualClock(START_NS)
         client = self.exchange.client()
-        self.outcomes = Outcomes(client, rig.results, self._recall, self.clock, self._log)
+        self.outcomes = Outcomes(client, rig.results, self._recall, self.clock, self.log)
 
     async def _recall(self) -> Sequence[OpenResult]:
         if isinstance(self.recalled, Exception):
@@ -45,8 +46,9 @@ class Stand:
         assert isinstance(self.recalled, tuple)
         return self.recalled
 
-    def _log(self, action: str, **_facts: object) -> None:
-        self.lines.append(action)
+    @property
+    def lines(self) -> list[str]:
+        return self.log.actions()
 
     async def look(self) -> list[str]:
         """One look -> the paths that were asked for."""

@@ -18,10 +18,10 @@ def test_a_session_begins_with_its_start_and_ends_with_its_end(tmp_path):
 
 def test_a_refused_mark_waits_and_keeps_its_place(tmp_path):
     with CollectorRig(tmp_path) as rig:
-        rig.session._records._max_bytes = 0
+        rig.session._records._writer._max_bytes = 0
         rig.session.mark(MarkKind.GAP, None, START_NS)
         rig.session.mark(MarkKind.DISCONNECTED, None, START_NS)
         assert rig.marks() == []
-        rig.session._records._max_bytes = 1 << 20
+        rig.session._records._writer._max_bytes = 1 << 20
         rig.session.mark(MarkKind.CONNECTED, None, START_NS)
         assert [kind for kind, _ in rig.marks()] == ["gap", "disconnected", "connected"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import zmq.asyncio
-from support.actor_rig import Logged
+from support.logged import Logged
 from support.order_manager import ManagerRig
 from support.orders import TICKER, fill, intent
 
@@ -27,7 +27,7 @@ from ipc.sockets import Pusher
 from processes.execution.account import Doubt
 from processes.execution.effects import Effects
 from processes.execution.orders import Acknowledged
-from processes.execution.records import Records
+from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(
@@ -70,7 +70,7 @@ class Standing:
         self.rig = ManagerRig().known()
         self.witness = Witness(data_dir)
         self.log = Logged()
-        self.records = Records(data_dir, STARTED, max_bytes)
+        self.records = RunJournal(data_dir, "execution", STARTED, max_bytes)
         bell = Bell(pusher, f"execution/{UID}")
         manager, witness = self.rig.manager, self.witness
         self.effects = Effects(manager, witness, self.records, witness, bell, self.log)  # type: ignore[arg-type]
@@ -127,5 +127,5 @@ async def test_a_journal_that_refuses_is_a_doubt_about_everything(tmp_path: Path
         held.witness.is_kept = False
         held.effects.act()
         assert rig.ledger.accounts[TICKER].doubts == {Doubt.JOURNAL}
-        assert not held.records.accept(intent("i1"))
-        assert held.log.actions() == ["JOURNAL_REFUSES"]
+        assert not held.records.append(intent("i1"))
+        assert held.log.actions() == ["journal_refuses"]

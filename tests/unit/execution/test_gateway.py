@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.actor_rig import Logged
+from support.logged import Logged
 from support.order_manager import ManagerRig
 from support.orders import FAR_NS, intent
 from support.patience import PATIENCE

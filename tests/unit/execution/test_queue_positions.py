@@ -14,7 +14,7 @@ from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.execution.orders import Acknowledged
 from processes.execution.outbox import SendOrder
-from processes.execution.queue_positions import GAP, QueuePositions, pause_after
+from processes.execution.queue_positions import GAP, UNANSWERED, QueuePositions
 from processes.execution.reads import CHUNK
 
 INTERVAL = 0.01  # seconds of waiting that the tests do not want to count
@@ -82,7 +82,7 @@ async def test_a_refusal_makes_the_pauses_longer_until_there_is_an_answer() -> N
     assert slept == [GAP, 2 * GAP, 4 * GAP, 8 * GAP, GAP, 2 * GAP]
     counters = rig.ledger.counters
     assert (counters["queues_not_read"], counters["queues_read"]) == (4, 2)
-    assert pause_after(1_000) == 32.0
+    assert UNANSWERED.after(1_000) == 32.0
 
 
 async def test_an_order_of_unknown_place_is_asked_for_before_the_interval_is_over() -> None:

@@ -62,8 +62,8 @@ def test_a_difference_that_stays_is_a_doubt_and_said_once() -> None:
     for _ in range(3):
         rig.compare(fills={TICKER: [fill("t1")]})  # the exchange's own fills add up to ours
     assert doubts(rig) == {Doubt.MISMATCH}
-    lines = [action for action, _ in rig.drain().lines]
-    assert lines == ["POSITION_MISMATCH"]
+    lines = [action for action, _ in rig.drain().warnings]
+    assert lines == ["position_mismatch"]
     rig.compare(positions={TICKER: 1_000})
     assert doubts(rig) == set()
 

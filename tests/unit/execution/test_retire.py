@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq.asyncio
-from support.actor_rig import Logged
+from support.logged import Logged
 from support.order_manager import START_NS, ManagerRig
 from support.orders import fill, intent
 
@@ -21,7 +21,7 @@ from ipc.units import LINEAR_CENT
 from processes.execution.effects import Effects
 from processes.execution.manager import KEEP_CLOSED_MS
 from processes.execution.orders import Reported
-from processes.execution.records import Records
+from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(
@@ -41,7 +41,7 @@ class Life:
         self.log = Logged()
         self.publisher = Publisher(context, "execution", data_dir, {}, 1)
         self.pusher = Pusher(context, "doorbell", data_dir, {}, 1)
-        records = Records(data_dir, STARTED, 1 << 22)
+        records = RunJournal(data_dir, "execution", STARTED, 1 << 22)
         bell = Bell(self.pusher, f"execution/{UID}")
         self.effects = Effects(
             self.rig.manager, self.writer, records, self.publisher, bell, self.log

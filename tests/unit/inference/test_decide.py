@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.actor_rig import Logged
+from support.logged import Logged
 from support.model_builders import book
 
 from ipc.account_table import new_account

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.actor_rig import Logged, remove_tables
+from support.actor_rig import remove_tables
+from support.logged import Logged
 
 from ipc import account_table as a
 from ipc import book as b
@@ -56,13 +57,13 @@ def buffer(books: Books) -> b.Row:
 def test_waits_for_the_table_and_says_so_once(data_dir):
     log = Logged()
     books = Books(data_dir, log)
-    assert books.refresh() is None
-    assert books.refresh() is None
+    assert books.life() is None
+    assert books.life() is None
     assert books.writer_gate() is Gate.WRITER_DEAD
     table = make_books(data_dir)
-    assert books.refresh() == (1, 1)
-    assert books.refresh() == (1, 1)
-    assert log.actions() == ["waiting", "attached"]
+    assert books.life() == (1, 1)
+    assert books.life() == (1, 1)
+    assert log.actions() == ["table_waiting", "table_attached"]
     books.close()
     table.close()
 
@@ -70,13 +71,13 @@ def test_waits_for_the_table_and_says_so_once(data_dir):
 def test_another_writer_is_another_life(data_dir):
     books = Books(data_dir, Logged())
     table = make_books(data_dir)
-    first = books.refresh()
+    first = books.life()
     table.close()
     table = make_books(data_dir)
-    assert books.refresh() == (1, 2) != first
+    assert books.life() == (1, 2) != first
     table.close()
     table = make_books(data_dir, rows=8)  # another shape is another file
-    assert books.refresh() == (2, table.generation)
+    assert books.life() == (2, table.generation)
     books.close()
     table.close()
 
@@ -94,7 +95,7 @@ def test_a_table_of_another_layout_is_refused(data_dir):
 def test_an_announced_tick_is_read(data_dir):
     books, table = Books(data_dir, Logged()), make_books(data_dir)
     trigger = ticked(table)
-    books.refresh()
+    books.life()
     out = buffer(books)
     assert books.read_tick(trigger, out) is None
     assert out[b.TICK_EVENT_NO] == 3
@@ -106,7 +107,7 @@ def test_an_announced_tick_is_read(data_dir):
 def test_a_row_that_cannot_be_had_says_why(data_dir):
     books, table = Books(data_dir, Logged()), make_books(data_dir)
     trigger = ticked(table)
-    books.refresh()
+    books.life()
     out = buffer(books)
     begin_write(table.tick_rows[trigger.row])  # a writer that stopped in mid-write
     assert books.read_tick(trigger, out) is Gate.BUSY
@@ -126,7 +127,7 @@ def test_a_row_that_cannot_be_had_says_why(data_dir):
 def test_the_live_row_is_looked_at_once_more(data_dir):
     books, table = Books(data_dir, Logged()), make_books(data_dir)
     trigger = ticked(table)
-    books.refresh()
+    books.life()
     out = buffer(books)
     assert books.read_tick(trigger, out) is None
     assert books.row_gate(trigger.row, out) is None
@@ -141,7 +142,7 @@ def test_the_live_row_is_looked_at_once_more(data_dir):
 
 def test_a_writer_that_stands_and_one_that_is_gone(data_dir):
     books, table = Books(data_dir, Logged()), make_books(data_dir)
-    books.refresh()
+    books.life()
     assert books.writer_gate() is None
     table.heartbeat(mono_ns() - HEARTBEAT_LIMIT_NS - 1)
     assert books.writer_gate() is Gate.WRITER_STOPPED
@@ -171,6 +172,6 @@ def test_an_account_is_known_while_execution_moves(data_dir):
     assert not accounts.read("A", out)
     table.heartbeat(mono_ns() - HEARTBEAT_LIMIT_NS - 1)
     assert not accounts.fresh()
-    assert log.actions() == ["waiting", "attached"]
+    assert log.actions() == ["table_waiting", "table_attached"]
     accounts.close()
     table.close()

@@ -29,7 +29,7 @@ from processes.adapters.kalshi.auth.credentials import (
 )
 from processes.adapters.kalshi.auth.environments import Purpose
 from processes.runtime.config import ConfigError, Settings, load_settings
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 KEYS = {algorithm: new_credentials("key-1", algorithm) for algorithm in Algorithm}
 PEM = KEYS[Algorithm.ED25519].private_key_pem()

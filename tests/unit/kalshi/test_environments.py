@@ -21,7 +21,7 @@ from processes.adapters.kalshi.auth.environments import (
     target_of,
 )
 from processes.runtime.config import ConfigError, Settings, load_settings
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 CONFIRMED = {"KALSHI_PRODUCTION_CONFIRMED": "true"}
 PAPER = "KALSHI_PAPER_TRADING_"

@@ -30,7 +30,7 @@ from ipc.messages import Environment
 from ipc.private_files import UnsafePathError, read_file
 from processes.adapters.kalshi.auth.environments import Purpose, data_environment_of
 from processes.runtime.config import ConfigError, Settings
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 __all__ = [
     "Account",

@@ -20,7 +20,7 @@ from ipc.clock import Clock, MarketClock, RealClock
 from ipc.messages import Environment
 from ipc.private_files import UnsafePathError
 from processes.runtime.config import FALSE, TRUE, ConfigError, Settings
-from processes.runtime.run import Stopped
+from processes.runtime.tasks import Stopped
 
 __all__ = [
     "REAL_MONEY",

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from ipc.clock import real_ns
+from ipc.clock import NS_PER_MS, real_ns
 from processes.adapters.kalshi.auth.credentials import Credentials
 
 __all__ = [
@@ -44,7 +44,7 @@ PublicKey = RSAPublicKey | Ed25519PublicKey
 
 def real_ms() -> int:
     """Milliseconds since the Unix epoch, by this machine."""
-    return real_ns() // 1_000_000
+    return real_ns() // NS_PER_MS
 
 
 def _text(timestamp_ms: str, method: str, path: str) -> bytes:

@@ -6,30 +6,27 @@ the journal refuses waits here, in order, until there is room.
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from ipc.book_table import BookTableWriter
-from ipc.journal import EventSegments, FramedWriter, stream_folder
+from ipc.journal import EventSegments
 from ipc.messages import (
     Environment,
     MarketListed,
     MarketResult,
     MarkKind,
-    Message,
-    SessionEnded,
     SessionMark,
     SessionStarted,
 )
 from ipc.units import PriceGrid
+from processes.runtime.journal import RunJournal
 
 __all__ = ["PRODUCER", "RecordsFullError", "SessionFacts", "SessionJournal", "list_market"]
 
 PRODUCER: Final = "collector"
-MAX_WAITING: Final = 10_000  # records; beyond it the oldest is dropped, counted
 
 
 class RecordsFullError(RuntimeError):
@@ -59,25 +56,26 @@ class SessionJournal:
         self, data_dir: Path, facts: SessionFacts, *, segment_records: int, max_bytes: int
     ) -> None:
         self.facts = facts
-        self.folder = stream_folder(data_dir, PRODUCER, facts.uid)
-        self._records = FramedWriter(self.folder)
-        self.segments = EventSegments(self.folder, capacity=segment_records, max_bytes=max_bytes)
-        self._waiting: deque[Message] = deque()
-        self._is_open = True
-        self.records_dropped = 0
-        self._write(
-            SessionStarted(
-                session_uid=facts.uid,
-                environment=facts.environment,
-                websocket_url=facts.websocket_url,
-                started_ns=facts.started_ns,
-            )
+        started = SessionStarted(
+            session_uid=facts.uid,
+            environment=facts.environment,
+            websocket_url=facts.websocket_url,
+            started_ns=facts.started_ns,
         )
+        self._records = RunJournal(data_dir, PRODUCER, started)
+        self.folder = self._records.folder
+        self.segments = EventSegments(self.folder, capacity=segment_records, max_bytes=max_bytes)
+        self._is_open = True
 
     @property
     def stream(self) -> str:
         """The journal's name for the recorder's doorbell."""
-        return f"{PRODUCER}/{self.facts.uid}"
+        return self._records.stream
+
+    @property
+    def records_dropped(self) -> int:
+        """Records that the journal refused for too long."""
+        return self._records.dropped
 
     @property
     def last_event_no(self) -> int:
@@ -87,11 +85,11 @@ class SessionJournal:
     @property
     def waiting(self) -> int:
         """Records that the journal has refused so far."""
-        return len(self._waiting)
+        return self._records.waiting
 
     def mark(self, kind: MarkKind, ticker: str | None, ts_ns: int, detail: str = "") -> None:
         """Note something at the present place of the event stream; `ts_ns` in market time."""
-        self._write(
+        self._records.keep(
             SessionMark(
                 kind=kind,
                 market_ticker=ticker,
@@ -107,7 +105,6 @@ class SessionJournal:
         An event whose row was never listed cannot be assigned to a market, so a market is used
         only after this.
         """
-        self.retry()
         listing = MarketListed(
             row=row,
             market_ticker=ticker,
@@ -116,27 +113,19 @@ class SessionJournal:
             open_ms=open_ms,
             close_ms=close_ms,
         )
-        return not self._waiting and self._records.append(listing)
+        return self._records.append(listing)
 
     def result(self, result: MarketResult) -> None:
         """Keep what the exchange said that a market paid."""
-        self._write(result)
+        self._records.keep(result)
 
     def retry(self) -> None:
         """Offer again what was refused."""
-        while self._waiting and self._records.append(self._waiting[0]):
-            self._waiting.popleft()
-
-    def _write(self, message: Message) -> None:
-        self._waiting.append(message)
-        if len(self._waiting) > MAX_WAITING:
-            self._waiting.popleft()
-            self.records_dropped += 1
-        self.retry()
+        self._records.flush()
 
     def end(self, ended_ns: int) -> None:
         """Write the last record of a clean run and close both journals."""
-        self._write(SessionEnded(ended_ns=ended_ns, event_no=self.last_event_no))
+        self._records.end(ended_ns, self.last_event_no)
         self.close()
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from typing import IO, Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from ipc.clock import NS_PER_MS
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import exchange_ms
@@ -212,7 +213,7 @@ def _with_times(path: Path, untimed: list[RecordedFrame]) -> Iterator[RecordedFr
         if line.event and line.recv_ms is not None:
             yield RecordedFrame(int(line.recv_ms), bytes(line.event), number, path)
         elif line.raw is not None and line.recv_ts_ns is not None:
-            yield RecordedFrame(line.recv_ts_ns // 1_000_000, line.raw.encode(), number, path)
+            yield RecordedFrame(line.recv_ts_ns // NS_PER_MS, line.raw.encode(), number, path)
         elif line.type is not None:
             frame = RecordedFrame(0, text, number, path)
             last_ms = max(last_ms, _exchange_ms(frame))

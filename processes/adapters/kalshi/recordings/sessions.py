@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT
 from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment
@@ -35,7 +36,6 @@ from processes.adapters.kalshi.recordings.reader import (
 __all__ = ["load_sessions"]
 
 CAPACITY_RECORDS: Final = 65_536
-MS: Final = 1_000_000
 
 Events = npt.NDArray[np.void]
 
@@ -130,7 +130,7 @@ def _sessions_of(recording: Recording, say: Say) -> list[RecordedSession]:
 def _session(market: RecordedMarket, events: Events) -> RecordedSession:
     events["event_no"] = np.arange(1, len(events) + 1)
     events["row"] = 0
-    began_ms = market.open_ms or int(events["recv_ns"][0]) // MS
+    began_ms = market.open_ms or int(events["recv_ns"][0]) // NS_PER_MS
     return RecordedSession(
         ticker=market.ticker,
         events=events,

@@ -6,6 +6,7 @@ Reads may be repeated; writes are sent once. A write that was sent and whose rep
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from processes.adapters.kalshi.errors import (
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
+from processes.runtime.tasks import Backoff
 
 __all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
 
@@ -55,7 +57,8 @@ PAGE: Final = 1_000  # rows asked for at once, the exchange's limit
 MAX_PAGES: Final = 1_000
 MAX_BODY: Final = 64 << 20  # bytes of a reply, decompressed; a page of 1,000 markets has 2 MB
 TRIES: Final = 4  # of a read
-FIRST_BACKOFF: Final = 0.1  # seconds, doubled at each try, plus up to as much again
+READ_AGAIN: Final = Backoff(first_s=0.2, longest_s=1.6)
+CLOSE_TIMEOUT: Final = 0.5  # seconds for connections to close
 TIMEOUT: Final = httpx.Timeout(10.0, connect=5.0)
 LIMITS: Final = httpx.Limits(
     max_connections=16, max_keepalive_connections=16, keepalive_expiry=30.0
@@ -126,7 +129,9 @@ class KalshiHttp:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._client.aclose()
 
     async def read(
         self,
@@ -161,7 +166,7 @@ class KalshiHttp:
                 if attempt == tries - 1:
                     raise
             self.retries += 1
-            await self._sleep(FIRST_BACKOFF * 2**attempt * (1 + float(self._rng.random())))
+            await self._sleep(READ_AGAIN.jittered(attempt, self._rng))
         raise ValueError(f"tries={tries}; allowed: 1 or more")
 
     async def _get(

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final
 
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_S, mono_ns
 from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.schemas.rest_public import AccountLimits
 
 __all__ = ["OWN_BUDGET", "Call", "RateBudget", "TokenBucket"]
 
-SECOND_NS: Final = 1_000_000_000
 BASIC_READ: Final = 200  # tokens a second; the bucket holds three seconds
 BASIC_WRITE: Final = 100  # tokens a second; the bucket holds one second
 CANCEL_SHARE: Final = 5  # one fifth of the write bucket is for cancels only
@@ -69,7 +68,7 @@ class TokenBucket:
         self.rate = rate
         self.capacity = capacity
         self._now_ns = now_ns
-        self._nano = capacity * SECOND_NS
+        self._nano = capacity * NS_PER_S
         self._at_ns = now_ns()
 
     @property
@@ -77,9 +76,9 @@ class TokenBucket:
         """Whole tokens in the bucket now."""
         now_ns = self._now_ns()
         gained = (now_ns - self._at_ns) * self.rate
-        self._nano = min(self.capacity * SECOND_NS, self._nano + gained)
+        self._nano = min(self.capacity * NS_PER_S, self._nano + gained)
         self._at_ns = now_ns
-        return self._nano // SECOND_NS
+        return self._nano // NS_PER_S
 
     def take(self, cost: int, keep: int = 0) -> int:
         """Take `cost` tokens, if at least `keep` remain.
@@ -88,9 +87,9 @@ class TokenBucket:
             0 when they were taken, else nanoseconds until they could be.
         """
         if self.tokens >= cost + keep:
-            self._nano -= cost * SECOND_NS
+            self._nano -= cost * NS_PER_S
             return 0
-        missing = (cost + keep) * SECOND_NS - self._nano
+        missing = (cost + keep) * NS_PER_S - self._nano
         return -(-missing // self.rate)
 
 
@@ -118,7 +117,7 @@ class RateBudget:
     ) -> None:
         self._now_ns = now_ns
         self._sleep = sleep
-        self._max_wait_ns = int(max_wait * SECOND_NS)
+        self._max_wait_ns = int(max_wait * NS_PER_S)
         self._read = TokenBucket(BASIC_READ, 3 * BASIC_READ, now_ns)
         self._write = TokenBucket(BASIC_WRITE, BASIC_WRITE, now_ns)
         self._balance = TokenBucket(1, 1, now_ns)
@@ -163,5 +162,5 @@ class RateBudget:
             if call in _WRITES - _URGENT and waited_ns + delay_ns > self._max_wait_ns:
                 self.refusals += 1
                 raise RateLimited(TOO_MANY, OWN_BUDGET, f"no room for {call}, not sent")
-            await self._sleep(delay_ns / SECOND_NS)
+            await self._sleep(delay_ns / NS_PER_S)
             waited_ns += delay_ns

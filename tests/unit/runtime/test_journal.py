@@ -8,7 +8,7 @@ from ipc.doorbell import Bell
 from ipc.journal import FramedReader, stream_folder
 from ipc.messages import Doorbell, Environment, SessionEnded, SessionStarted, Tick
 from ipc.sockets import Puller, Pusher
-from processes.inference.records import Records
+from processes.runtime.journal import RunJournal
 
 UID = "20260805T160000-00000a11"
 STARTED = SessionStarted(
@@ -25,39 +25,39 @@ def read(data_dir):
 
 
 def test_a_stream_begins_and_ends_with_its_marks(tmp_path):
-    records = Records(tmp_path, STARTED, 1 << 20)
+    journal = RunJournal(tmp_path, "inference", STARTED, 1 << 20)
     assert read(tmp_path) == [STARTED]
-    assert records.append(tick(1), tick(2))
-    records.end(9, 2)
+    assert journal.append(tick(1), tick(2))
+    journal.end(9, 2)
     assert read(tmp_path) == [STARTED, tick(1), tick(2), SessionEnded(ended_ns=9, event_no=2)]
 
 
 def test_a_refused_heading_goes_with_the_first_record_that_is_accepted(tmp_path):
-    records = Records(tmp_path, STARTED, 8)
+    journal = RunJournal(tmp_path, "inference", STARTED, 8)
     assert read(tmp_path) == []
-    assert not records.append(tick(1))
-    records._writer._max_bytes = 1 << 20  # the disk has room again
-    assert records.append(tick(2))
-    assert records.append(tick(3))
+    assert not journal.append(tick(1))
+    journal._writer._max_bytes = 1 << 20  # the disk has room again
+    assert journal.append(tick(2))
+    assert journal.append(tick(3))
     assert read(tmp_path) == [STARTED, tick(2), tick(3)]
 
 
 def test_a_full_journal_takes_all_of_a_batch_or_nothing(tmp_path):
-    records = Records(tmp_path, STARTED, 600)
+    journal = RunJournal(tmp_path, "inference", STARTED, 600)
     accepted = 0
-    while records.append(tick(accepted), tick(accepted)):
+    while journal.append(tick(accepted), tick(accepted)):
         accepted += 1
     assert read(tmp_path) == [STARTED, *(tick(i // 2) for i in range(2 * accepted))]
 
 
 def test_room_comes_back_when_the_recorder_removed_what_it_read(tmp_path):
-    records = Records(tmp_path, STARTED, 2_000)
-    while records.append(tick(1)):
+    journal = RunJournal(tmp_path, "inference", STARTED, 2_000)
+    while journal.append(tick(1)):
         pass
     reader = FramedReader(stream_folder(tmp_path, "inference", UID))
     _, position = reader.read(0)
     assert reader.remove_before(position) > 0
-    assert records.append(tick(2))
+    assert journal.append(tick(2))
 
 
 async def test_the_bell_rings_at_once_then_at_most_once_a_pause(tmp_path):

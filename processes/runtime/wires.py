@@ -1,0 +1,51 @@
+"""The sockets of one process, opened on one ZeroMQ context and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from ipc.sockets import Context, Publisher, Puller, Pusher, Subscriber
+
+__all__ = ["Wires"]
+
+Socket = TypeVar("Socket", Publisher, Puller, Pusher, Subscriber)
+EVERY_TOPIC: Final = ("",)
+
+
+class Wires:
+    """What a process hears and says. `life` tells this run's messages from an earlier one's."""
+
+    def __init__(self, data_dir: Path, environ: Mapping[str, str], life: int) -> None:
+        self._place = (data_dir, environ)
+        self._life = life
+        self._context = Context()
+        self._open: list[Publisher | Puller | Pusher | Subscriber] = []
+
+    def publisher(self, name: str) -> Publisher:
+        """Bind a PUB endpoint."""
+        return self._kept(Publisher(self._context, name, *self._place, self._life))
+
+    def subscriber(self, *names: str, topics: Iterable[str] = EVERY_TOPIC) -> Subscriber:
+        """Connect to PUB endpoints; with every topic, what did not arrive is counted."""
+        return self._kept(Subscriber(self._context, names, *self._place, topics))
+
+    def pusher(self, name: str) -> Pusher:
+        """Connect to a PULL endpoint."""
+        return self._kept(Pusher(self._context, name, *self._place, self._life))
+
+    def puller(self, name: str) -> Puller:
+        """Bind a PULL endpoint."""
+        return self._kept(Puller(self._context, name, *self._place))
+
+    def _kept(self, socket: Socket) -> Socket:
+        self._open.append(socket)
+        return socket
+
+    def close(self) -> None:
+        """Close all; what still waits has the sockets' linger (0.2 s) to leave. Safe to repeat."""
+        for socket in self._open:
+            socket.close()
+        self._open.clear()
+        self._context.term()
