@@ -34,7 +34,10 @@ COMMANDS = {
 }
 
 
-PACKAGES = ("processes.exchange.calibration", "processes.recorder.sessions", "benchmarks")
+PACKAGES = (
+    *("models.parity", "processes.exchange.calibration", "processes.recorder.sessions"),
+    "benchmarks",
+)
 
 
 def asked(module: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

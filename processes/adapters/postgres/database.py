@@ -77,7 +77,7 @@ async def connect(dsn: str) -> Connection:
 
 
 def _refusal(dsn: str, reason: object) -> str:
-    if is_embedded():
+    if is_embedded(dsn):
         return (
             f"the embedded PostgreSQL does not answer ({reason}); start the stack, whose server it "
             "is, or set DATABASE_URL to a PostgreSQL of your own"
@@ -141,7 +141,7 @@ async def connect_when_asked(dsn: str) -> Connection:
         connection.terminate()
         raise
     connection.terminate()
-    database = "the embedded PostgreSQL" if is_embedded() else f"DATABASE_URL={shown_dsn(dsn)}"
+    database = "the embedded PostgreSQL" if is_embedded(dsn) else f"DATABASE_URL={shown_dsn(dsn)}"
     raise ConfigError(
         f"{database} has an older schema than this program; allowed: start the "
         "stack once, or python -m processes.adapters.postgres.migrate"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,10 @@ USER: Final = "postgres"
 _PASSWORD_FOR: Final = f"*:*:*:{USER}:"  # a line of PGPASSFILE: any host, port and database
 _PASSWORD_BYTES: Final = 32
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
+_PASSWORD_NAME: Final = "pg.pass"
+_EMBEDDED: Final = re.compile(
+    rf"postgresql://{USER}@/postgres\?host=[^&]+&passfile=[^&]+/{re.escape(_PASSWORD_NAME)}"
+)
 _HOST: Final = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _PLAIN: Final = re.compile(  # a database URL that can be read in one way only
     r"postgres(?:ql)?://"
@@ -53,7 +56,7 @@ def socket_folder(data_dir: Path) -> Path:
 
 def password_path(data_dir: Path) -> Path:
     """The file of the embedded server's password, in the form of PGPASSFILE."""
-    return data_dir / "pg.pass"
+    return data_dir / _PASSWORD_NAME
 
 
 def make_password(data_dir: Path) -> str:
@@ -89,9 +92,9 @@ def embedded_dsn(data_dir: Path, database: str) -> str:
     return f"postgresql://{USER}@/{database}?host={host}&passfile={passfile}"
 
 
-def is_embedded() -> bool:
-    """Whether it is the embedded server that this process's environment leads to."""
-    return not os.environ.get("DATABASE_URL", "").strip()
+def is_embedded(dsn: str) -> bool:
+    """Whether a URL is what `dsn_of` answers where the user gave none."""
+    return _EMBEDDED.fullmatch(dsn) is not None
 
 
 def shown_dsn(dsn: str) -> str:
