@@ -70,6 +70,13 @@ def test_children_of_a_killed_server_are_seen_by_their_memory(
     assert not server._has_children(copy), "the block of another folder"
 
 
+def test_a_server_in_single_user_mode_is_known_by_its_pid_too(tmp_path: Path) -> None:
+    """It writes the pid with a minus; one whose launcher was killed is waited for."""
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text("-4321\n/data\n")
+    assert server._pid_in(lock) == 4321
+
+
 INITDB = """\
 2026-11-30 15:54:31.484 UTC [12899] FATAL:  could not resize shared memory segment: No space left
 2026-11-30 15:54:31.484 UTC [12899] PANIC:  cannot abort transaction 1
