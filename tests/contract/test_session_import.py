@@ -27,6 +27,7 @@ from support.postgres import ROOT, Database
 from support.recorder_process import eventually
 from support.stored_sessions import loaded
 
+from ipc import shared_file
 from ipc.journal import Kind
 from ipc.messages import Environment
 from processes.adapters.kalshi.recordings import RecordingError, read_frames
@@ -86,7 +87,7 @@ def test_a_folder_becomes_one_session_with_every_frame_in_the_order_of_time(
     said = capsys.readouterr()
     assert "session 1 (production): 1,596 events of 3 markets in 3 files; frames 1,503" in said.out
     assert "import: 1,604 events, done" in said.err  # with the marks of the session
-    assert list((folder.parent / "data" / "import").iterdir()) == []
+    assert_no_folder(folder)
 
 
 def test_frames_without_a_receive_time_take_the_exchanges(database: Database, folder: Path) -> None:
@@ -315,11 +316,17 @@ def test_two_files_of_one_market_at_once_are_refused_and_nothing_stays(
     assert_nothing_stays(database, folder)
 
 
+def assert_no_folder(folder: Path) -> None:
+    """Nothing is left of imports, on disk or in memory."""
+    assert list((folder.parent / "data" / "import").iterdir()) == []
+    assert list(shared_file._SHM.glob("*books*")) == []
+
+
 def assert_nothing_stays(database: Database, folder: Path) -> None:
     for table in ("rl_orderbook_sessions", "rl_streams", "rl_journal_offsets", "rl_book_events"):
         assert database.value(f"select count(*) from {table}") == 0
     assert database.fetch("select 1 from pg_class where relname like 'rl_packed_events_s%'") == []
-    assert list((folder.parent / "data" / "import").iterdir()) == []
+    assert_no_folder(folder)
 
 
 def test_a_broken_line_is_named_and_nothing_stays(

@@ -22,6 +22,7 @@ from processes.adapters.kalshi.recordings.lines import (
 )
 from processes.adapters.kalshi.recordings.markets import load_markets
 from processes.adapters.kalshi.recordings.sessions import load_sessions
+from processes.exchange.replay.timeline import load_recordings, timeline
 
 RECV_MS = 1_785_930_336_512
 GOOD = [
@@ -121,6 +122,15 @@ def test_a_file_that_was_cut_off_is_used_up_to_the_cut_and_said_so_once(
     assert said == cuts
     (line,) = said
     assert line.startswith(f"used up to where it breaks off: {whole}:3: ")
+
+
+def test_the_exchange_replays_a_file_up_to_its_cut(tmp_path: Path) -> None:
+    path = recording(tmp_path, *GOOD[:2], GOOD[2][:40])
+    said: list[str] = []
+    steps = list(timeline(load_recordings(path), said.append))
+    assert [step.frame.line for step in steps if step.frame] == [1, 2]
+    (line,) = said
+    assert f"{path}:3: " in line
 
 
 def test_frames_that_still_wait_for_a_time_at_the_cut_are_given_out(tmp_path: Path) -> None:
