@@ -20,11 +20,11 @@ from benchmarks.figures import Figure
 from ipc.clock import mono_ns
 from models.learning.settings import Settings
 from models.learning.splits import split_by_time
+from models.learning.training import train
 from models.simulation.dataset import World, world_of
 from models.simulation.engine import Rules
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import N_ACTIONS
-from models.train import train
 from processes.adapters.kalshi.recordings.sessions import load_sessions
 from tests.support.made_recording import START_MS, write_recording
 from tests.support.recordings import recordings_folder

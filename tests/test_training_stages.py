@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from support.training_sessions import market
 
-from models.evaluate import Worlds, compare
+from models.evaluation.comparison import compare
+from models.evaluation.outcomes import Worlds
 from models.learning.curriculum import Curriculum
 from models.learning.splits import Split, SplitError
 from models.policies.baselines import Hold
@@ -27,11 +28,10 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from models import export_onnx, train  # noqa: E402
-from models.learning import checkpoints, learner  # noqa: E402
+from models.learning import checkpoints, export, learner, training  # noqa: E402
 from models.learning.network import ActorCritic  # noqa: E402
 from models.learning.settings import ChooseBy, Settings  # noqa: E402
-from models.learning.trial import trial  # noqa: E402
+from models.learning.training import trial  # noqa: E402
 
 TINY = Settings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
 Judge = Callable[[Any], float]
@@ -87,11 +87,11 @@ def test_the_same_seed_makes_the_same_model(split: Split, tmp_path: Path, algori
     settings = msgspec.structs.replace(TINY, algorithm=algorithm, stages=2)
     files, networks = [], []
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
-        train.train(split, msgspec.structs.replace(settings, seed=seed), tmp_path / name)
+        training.train(split, msgspec.structs.replace(settings, seed=seed), tmp_path / name)
         model = learner.ALGORITHMS[algorithm].load(tmp_path / name / "model.zip")
         networks.append(weights(model))
     for name in ("one", "two"):
-        export_onnx.export(tmp_path / name / "model.zip", tmp_path / name / "export", "m")
+        export.export(tmp_path / name / "model.zip", tmp_path / name / "export", "m")
         files.append((tmp_path / name / "export" / MODEL_FILE).read_bytes())
     assert same(networks[0], networks[1])
     assert not same(networks[0], networks[2])
@@ -163,8 +163,8 @@ def test_what_is_rewarded_is_what_is_learned(split: Split, tmp_path: Path) -> No
 
 
 def test_a_policy_that_sees_history_is_exported(split: Split, tmp_path: Path) -> None:
-    run = train.train(split, msgspec.structs.replace(TINY, schema="OBSERVATION_V3"), tmp_path)
-    manifest = export_onnx.export(tmp_path / "model.zip", tmp_path / "out")
+    run = training.train(split, msgspec.structs.replace(TINY, schema="OBSERVATION_V3"), tmp_path)
+    manifest = export.export(tmp_path / "model.zip", tmp_path / "out")
     assert manifest.observation_schema == run.settings.schema == "OBSERVATION_V3"
     policy = OnnxPolicy(tmp_path / "out")
     seen = np.load(tmp_path / "observations.npy")
@@ -215,13 +215,13 @@ def test_a_curriculum_begins_with_a_part_of_the_markets(
 
 def test_normalisation_is_part_of_the_export(split: Split, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(TINY, normalise=True)
-    run = train.train(split, settings, tmp_path / "run")
+    run = training.train(split, settings, tmp_path / "run")
     assert run.hyper_parameters["normalised"] is True
-    export_onnx.export(tmp_path / "run" / "model.zip", tmp_path / "out")
+    export.export(tmp_path / "run" / "model.zip", tmp_path / "out")
     assert read_manifest(tmp_path / "out").max_difference < 1e-4
     model = learner.ALGORITHMS["ppo"].load(tmp_path / "run" / "model.zip")
     seen = np.load(tmp_path / "run" / "observations.npy")
-    session = export_onnx.ort.InferenceSession(tmp_path / "out" / MODEL_FILE)
+    session = export.ort.InferenceSession(tmp_path / "out" / MODEL_FILE)
     logits, value = session.run(None, {"obs": seen})
     with torch.no_grad():
         wanted = model.policy.get_distribution(torch.from_numpy(seen)).distribution.logits
@@ -247,7 +247,7 @@ def test_a_normalised_network_sees_deviations_from_the_mean(split: Split, tmp_pa
 def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
     split: Split, tmp_path: Path
 ) -> None:
-    run = train.train(split, TINY, tmp_path, rolling=3)
+    run = training.train(split, TINY, tmp_path, rolling=3)
     assert run.split["test"] == ("2026-08-06T08:00", "2026-08-07T08:00")
     assert run.evaluation["markets"] == 2
     assert run.evaluation["rolling_markets"] == 2
@@ -256,7 +256,7 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
         "rolling_minus_hold_low95",
     } <= run.evaluation.keys()
     with pytest.raises(SplitError, match="no 4 blocks"):
-        train.train(split, TINY, tmp_path / "never", rolling=4)
+        training.train(split, TINY, tmp_path / "never", rolling=4)
     assert (tmp_path / "rolling" / "block-3" / "checkpoints" / "state.json").exists()
     assert not (tmp_path / "never").exists()
 
@@ -264,8 +264,8 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
 def test_a_validation_that_chooses_and_judges_is_pointed_out(split: Split, tmp_path: Path) -> None:
     said: list[str] = []
     settings = msgspec.structs.replace(TINY, timesteps=1, patience=1)
-    train.train(split, settings, tmp_path / "with", say=said.append)
+    training.train(split, settings, tmp_path / "with", say=said.append)
     assert not [line for line in said if "no test markets" in line]
     without = msgspec.structs.replace(split, test=())
-    train.train(without, settings, tmp_path / "without", say=said.append)
+    training.train(without, settings, tmp_path / "without", say=said.append)
     assert "no test markets: the validation that chooses judges too, and flatters" in said

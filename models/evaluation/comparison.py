@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.outcomes import Outcome
+from models.policies.registry import LEAST_MARKETS
 
 __all__ = [
-    "LEAST_MARKETS",
     "Difference",
     "beats_all",
     "best_by_chance",
@@ -21,7 +21,6 @@ __all__ = [
 ]
 
 RESAMPLES: Final = 10_000
-LEAST_MARKETS: Final = 10  # a bootstrap over fewer has an interval that is too narrow
 
 
 class Difference(NamedTuple):

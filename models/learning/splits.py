@@ -15,12 +15,10 @@ import msgspec
 import numpy as np
 
 from models.observation.schema import ZONE
+from models.policies.onnx import TEST, TRAIN, VALIDATION
 from models.simulation.tape import RecordedSession
 
 __all__ = [
-    "TEST",
-    "TRAIN",
-    "VALIDATION",
     "Split",
     "SplitError",
     "chosen",
@@ -31,9 +29,6 @@ __all__ = [
     "split_by_time",
 ]
 
-TRAIN: Final = "train"
-VALIDATION: Final = "validation"
-TEST: Final = "test"
 _NEW_YORK: Final = ZoneInfo(ZONE)
 _NS: Final = 1_000_000_000
 

@@ -28,6 +28,9 @@ __all__ = [
     "MANIFEST_FILE",
     "MANIFEST_VERSION",
     "MODEL_FILE",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
     "Decisions",
     "Manifest",
     "ModelError",
@@ -47,6 +50,11 @@ DEFAULT_MODEL: Final = Path(__file__).parents[1] / "default"
 MODEL_FILE: Final = "policy.onnx"
 MANIFEST_FILE: Final = "manifest.json"
 MANIFEST_VERSION: Final = 1
+
+# Keys of `Manifest.split`.
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
 
 
 class ModelError(ValueError):

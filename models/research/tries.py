@@ -22,8 +22,8 @@ import numpy as np
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.settings import MODEL, RUN, Run, Settings
-from models.learning.splits import TEST, VALIDATION
 from models.policies.baselines import Hold
+from models.policies.onnx import TEST, VALIDATION
 from models.simulation.tape import RecordedSession
 
 __all__ = ["Try", "main", "play", "report"]

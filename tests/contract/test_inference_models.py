@@ -23,7 +23,7 @@ from models.observation.builder import BUILDERS
 from models.parity.rebuilding import ActorLife, LiveMarket, Report, rebuild
 from models.policies.live_model import Active, Entry, active_path, load_entry, stamp_of
 from models.policies.onnx import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
-from models.registry import Registry
+from models.policies.registry import Registry
 from models.simulation.tape import RecordedSession
 from models.trading.actions import LimitOrderActionSpace
 from models.trading.fees import FeeSchedule

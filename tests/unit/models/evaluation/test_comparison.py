@@ -8,7 +8,6 @@ import pytest
 from support.outcomes import outcome_of
 
 from models.evaluation.comparison import (
-    LEAST_MARKETS,
     beats_all,
     best_by_chance,
     compare,
@@ -16,6 +15,7 @@ from models.evaluation.comparison import (
     verdict,
 )
 from models.evaluation.outcomes import Outcome
+from models.policies.registry import LEAST_MARKETS
 
 N = LEAST_MARKETS
 HOLD = outcome_of("hold", [0.0] * N)

@@ -23,7 +23,7 @@ from models.policies.onnx import (
     read_manifest,
     write_aside,
 )
-from models.registry import Registry
+from models.policies.registry import Registry
 
 NOW_NS = 1_785_945_600_000_000_000
 

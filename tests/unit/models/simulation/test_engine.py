@@ -15,7 +15,8 @@ from support.model_sessions import MS, SessionBuilder, random_session
 
 from ipc import account_table as a
 from ipc import book as b
-from models.evaluate import compare, run_policy
+from models.evaluation.comparison import compare
+from models.evaluation.outcomes import run_policy
 from models.policies.onnx import load_strategy
 from models.simulation.dataset import WARMUP_TICKS, World, world_of
 from models.simulation.engine import Rules, Simulation

@@ -1,22 +1,29 @@
-"""A policy learned on one split and judged on its last part, beside every baseline."""
+"""A training: a policy learned on one split, judged on its last part, and what is written of it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from models.evaluate import Outcome, Worlds, compare
+from ipc.clock import real_ns
+from models.evaluation.comparison import compare
+from models.evaluation.outcomes import Outcome, Worlds
 from models.learning.checkpoints import State
-from models.learning.learner import begun, learn, policy_of
-from models.learning.settings import ChooseBy, Settings
+from models.learning.learner import begun, learn, policy_of, sample
+from models.learning.settings import MODEL, OBSERVATIONS, RUN, ChooseBy, Run, Settings
 from models.learning.splits import Split, rolling_splits
+from models.observation.builder import builder_of
 from models.policies.baselines import BASELINES, Hold
 from models.policies.interface import Policy
+from models.policies.provenance import ModelRun, revision
 
-__all__ = ["Trial", "figures", "rolling_trials", "trial"]
+__all__ = ["Trial", "figures", "model_run", "rolling_trials", "train", "trial"]
 
 Say = Callable[[str], None]
 
@@ -103,3 +110,63 @@ def figures(trials: Sequence[Trial]) -> dict[str, float]:
         told[f"minus_{name}_low95"] = low
         told[f"minus_{name}_high95"] = high
     return told
+
+
+def _libraries() -> dict[str, str]:
+    names = ("gymnasium", "numba", "numpy", "stable-baselines3", "torch")
+    return {name: version(name) for name in names}
+
+
+def train(
+    split: Split,
+    settings: Settings,
+    out: Path,
+    *,
+    rolling: int = 0,
+    resume: bool = False,
+    say: Say = lambda _: None,
+) -> Run:
+    """Learn on the earlier markets, judge on the later ones, write the three files to `out`."""
+    if rolling:
+        rolling_splits(split, rolling)  # says now what it could not do later
+    if settings.patience and not split.test:
+        say("no test markets: the validation that chooses judges too, and flatters")
+    done = trial(split, settings, out, resume=resume, say=say)
+    evaluation = figures([done])
+    evaluation["validation_net_dollars_per_market"] = done.validated.mean_dollars
+    learned = Worlds(split.train, settings.throttle_ms).run(
+        policy_of(done.learner, settings), settings.rules(random_start=False)
+    )
+    evaluation["train_net_dollars_per_market"] = learned.mean_dollars
+    if rolling:
+        place = out / "rolling"
+        trials = rolling_trials(split, settings, rolling, place, resume=resume, say=say)
+        evaluation |= {f"rolling_{name}": value for name, value in figures(trials).items()}
+    environments = {str(s.environment) for part in split.parts.values() for s in part}
+    run = Run(
+        settings=msgspec.structs.replace(settings, timesteps=int(done.learner.num_timesteps)),
+        hyper_parameters=settings.hyper_parameters() | settings.network(),
+        environments=tuple(sorted(environments)),
+        split=split.as_names(),
+        evaluation=evaluation,
+        libraries=_libraries(),
+    )
+    judged = Worlds(split.judged, settings.throttle_ms).of(builder_of(settings.schema))
+    done.learner.save(out / MODEL)
+    np.save(out / OBSERVATIONS, sample(judged, settings))
+    (out / RUN).write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
+    return run
+
+
+def model_run(run: Run, out: Path, begun_ns: int) -> ModelRun:
+    """The note that a model was made."""
+    return ModelRun(
+        kind="train",
+        model_id=out.name,
+        model_hash=hashlib.sha256((out / MODEL).read_bytes()).hexdigest()[:16],
+        code_version=revision(),
+        config=msgspec.to_builtins(run.settings) | {"split": run.split},
+        metrics=run.evaluation,
+        started_ns=begun_ns,
+        ended_ns=real_ns(),
+    )
