@@ -16,8 +16,8 @@ from benchmarks.figures import Figure
 from benchmarks.journal import SESSION
 from benchmarks.market import MARKET_NS
 from ipc.clock import mono_ns
+from ipc.event_journal import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT, EventSegments, Kind, stream_folder
-from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT
 from processes.adapters.parquet.archive import ArchiveWriter, read_events

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from numba import njit
 
 from ipc import book as b
-from ipc.atomics import store_release
-from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
+from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
+from ipc.kernels import store_release
 from ipc.seqlock import begin_write, end_write
 from ipc.units import ONE_DOLLAR_E4
 

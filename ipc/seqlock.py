@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from ipc.atomics import fence_acquire, fence_release, load_acquire, pause, store_release
+from ipc.kernels import fence_acquire, fence_release, load_acquire, pause, store_release
 
 __all__ = ["ROUNDS", "TRIES", "begin_repair", "begin_write", "end_write", "read_row", "try_read"]
 

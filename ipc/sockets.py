@@ -6,6 +6,7 @@ life and its running number, so a reader can count what it missed and refuse wha
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,9 +16,10 @@ import zmq
 import zmq.asyncio
 
 from ipc.endpoints import ENDPOINTS, address
-from ipc.messages import SCHEMA_VERSION, Message, decode, encode
+from ipc.messages import SCHEMA_VERSION, Doorbell, Message, decode, encode
 
 __all__ = [
+    "Bell",
     "Context",
     "Publisher",
     "Puller",
@@ -197,3 +199,36 @@ class Puller:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+RING_PAUSE: Final = 0.02  # seconds
+
+
+class Bell:
+    """Tells the recorder that the journal grew: at once, then at most every `RING_PAUSE`."""
+
+    def __init__(self, pusher: Pusher, stream: str) -> None:
+        self._pusher = pusher
+        self._message = Doorbell(stream=stream)
+        self._resting: asyncio.TimerHandle | None = None
+        self._asked = False
+
+    def ring(self) -> None:
+        """Ring now or when the pause is over; what a full doorbell refuses, the next ring says."""
+        if self._resting is not None:
+            self._asked = True
+            return
+        self._asked = False
+        self._pusher.send(self._message)
+        self._resting = asyncio.get_running_loop().call_later(RING_PAUSE, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        if self._asked:
+            self.ring()
+
+    def close(self) -> None:
+        """No more rings."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._pusher.close()

@@ -20,7 +20,7 @@ MAY_REACH_ADAPTERS = (
     "models.train",
     "models.evaluate",
     "models.parity.__main__",
-    "models.research.rule_search",
+    "models.research.rules",
     "models.research.tries",
 )
 BELOW = {  # what each part of the house may import of it

@@ -17,8 +17,7 @@ from support.training_sessions import market
 
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Worlds
-from models.learning.curriculum import Curriculum
-from models.learning.splits import Split, SplitError
+from models.learning.splits import Curriculum, Split, SplitError
 from models.policies.baselines import Hold
 from models.policies.onnx import MODEL_FILE, OnnxPolicy, read_manifest
 from models.simulation.rewards import Reward

@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from models.evaluation.attribution import bought_e2
-from models.evaluation.mids import UNKNOWN, mid_before
-from models.simulation.fill_log import (
+from models.evaluation.attribution import UNKNOWN, bought_e2, mid_before
+from models.simulation.order_state import (
     AHEAD_E2,
     ARRIVED,
     AT_NS,

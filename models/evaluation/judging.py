@@ -15,8 +15,15 @@ from models.evaluation.outcomes import Outcome, Worlds
 from models.evaluation.report import figures, write_report
 from models.policies.baselines import BASELINES
 from models.policies.interface import Policy
-from models.policies.onnx import TEST, TRAIN, VALIDATION, OnnxPolicy, load_strategy
-from models.policies.provenance import ModelRun, revision
+from models.policies.onnx import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    ModelRun,
+    OnnxPolicy,
+    load_strategy,
+    revision,
+)
 from models.simulation.engine import Rules
 from models.simulation.tape import RecordedSession
 from models.trading.actions import Pricing

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import account_table as a
-from models.evaluation.attribution import Attribution, attribute, ending_of, fills_of
+from models.evaluation.attribution import Attribution, attribute, ending_of, fills_of, market_mids
 from models.evaluation.executions import (
     Holding,
     Markout,
@@ -23,13 +23,11 @@ from models.evaluation.executions import (
     summed_queue_shares,
     turnover_e6,
 )
-from models.evaluation.mids import market_mids
 from models.observation.builder import Builder
 from models.policies.interface import Policy
 from models.simulation.dataset import World, usable_tapes, world_of
 from models.simulation.engine import Rules, Simulation
-from models.simulation.fill_log import EVENT, LOG_WORDS
-from models.simulation.order_state import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.simulation.order_state import EVENT, FILLED_E2, LOG_WORDS, MAKER_FILLS, TAKER_FILLS
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action
 

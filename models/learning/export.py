@@ -25,9 +25,9 @@ from models.policies.onnx import (
     MODEL_FILE,
     Manifest,
     ModelError,
+    revision,
     write_aside,
 )
-from models.policies.provenance import revision
 from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS
 
 __all__ = ["MAX_DIFFERENCE", "check_export", "export"]

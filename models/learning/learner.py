@@ -20,9 +20,9 @@ from stable_baselines3.common.logger import Logger, make_output_format
 
 from ipc.clock import mono_ns
 from models.learning.checkpoints import Checkpoints, State
-from models.learning.curriculum import markets_of_stage
 from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
 from models.learning.settings import ChooseBy, Settings
+from models.learning.splits import markets_of_stage
 from models.observation.builder import builder_of
 from models.policies.interface import Observations, Policy
 from models.simulation.dataset import World, world_of

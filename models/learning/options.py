@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from ipc.messages import Environment
-from models.learning.curriculum import Curriculum
 from models.learning.settings import ChooseBy, Settings
 from models.learning.splits import (
+    Curriculum,
     Split,
     chosen,
     moment_ns,

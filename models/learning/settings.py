@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from models.learning.curriculum import LEAST_STAGES, Curriculum
+from models.learning.splits import LEAST_STAGES, Curriculum
 from models.observation.builder import OBSERVATION_V1
 from models.simulation.engine import Rules
 from models.simulation.rewards import Reward

@@ -21,7 +21,7 @@ from models.learning.splits import Split, rolling_splits
 from models.observation.builder import builder_of
 from models.policies.baselines import BASELINES, Hold
 from models.policies.interface import Policy
-from models.policies.provenance import ModelRun, revision
+from models.policies.onnx import ModelRun, revision
 
 __all__ = ["Trial", "figures", "model_run", "rolling_trials", "train", "trial"]
 

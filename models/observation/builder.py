@@ -19,15 +19,9 @@ from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
-from models.kernel import kernel
+from ipc.kernels import kernel
 from models.observation.schema import OBSERVATION_V1, ZONE, Schema
-from models.observation.v1_account import (
-    order_features,
-    portfolio_features,
-    position_value,
-    valuation_mid_e4,
-)
-from models.observation.v1_book import (
+from models.observation.v1 import (
     BOOK_SIZE,
     HISTORY,
     activity_of,
@@ -35,7 +29,11 @@ from models.observation.v1_book import (
     market_features,
     mid_cents,
     momentum_of,
+    order_features,
+    portfolio_features,
+    position_value,
     temporal_features,
+    valuation_mid_e4,
 )
 from models.observation.v2 import OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
 from models.observation.v3 import (

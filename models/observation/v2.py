@@ -15,7 +15,7 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.units import ONE_DOLLAR_E4
 from models.observation.schema import ZONE, Feature, Schema
-from models.observation.v1_account import position_value, valuation_mid_e4
+from models.observation.v1 import position_value, valuation_mid_e4
 
 __all__ = ["FLOATS", "OBSERVATION_V2", "SIZE_V2", "TICK_SIZE_V2", "account_v2", "tick_v2"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,7 @@ __all__ = [
     "Decisions",
     "Manifest",
     "ModelError",
+    "ModelRun",
     "OnnxPolicy",
     "Override",
     "Policy",
@@ -41,6 +43,7 @@ __all__ = [
     "masked_argmax",
     "model_folder",
     "read_manifest",
+    "revision",
     "write_all_aside",
     "write_aside",
 ]
@@ -248,3 +251,35 @@ def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
         return BASELINES[rest](seed)
     allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES)])
     raise ValueError(f"strategy {name!r} is not known, allowed: {allowed}")
+
+
+class ModelRun(msgspec.Struct, frozen=True):
+    """A model that was made from sessions, or judged on them; `kind` is train or evaluate.
+
+    The hash is that of what was there: of the learner's file, or of the policy that was judged.
+    """
+
+    kind: str
+    model_id: str
+    model_hash: str
+    code_version: str
+    config: Mapping[str, object]
+    metrics: Mapping[str, object]
+    started_ns: int
+    ended_ns: int
+
+
+def revision() -> str:
+    """The code's revision, marked when the tree differs from it; 'unknown' outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip()

@@ -1,21 +1,86 @@
-"""Recorded markets end to end as one block of arrays: what a simulation steps over."""
+"""The events between ticks, as the fill rules read them, and which of them an order must look at.
+
+Most events mean nothing to a resting order: they are other levels of the book. So each event
+carries its reach: for the orders among YES bids and for those among NO bids, the range of prices at
+which it may mean something. An order walks over the rest with two comparisons.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from models.simulation.events import Flow, flow_of
+from ipc.kernels import kernel
+from ipc.units import ONE_DOLLAR_E4
 from models.simulation.fills import fee_words
 from models.simulation.order_state import FEE_WORDS
-from models.simulation.tape import Tape
+from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
-__all__ = ["WARMUP_TICKS", "World", "usable_tapes", "world_of"]
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "WARMUP_TICKS",
+    "Flow",
+    "World",
+    "ask_for_step",
+    "flow_of",
+    "usable_tapes",
+    "world_of",
+]
 
 Words = npt.NDArray[np.int64]
+
+LOWEST: Final = 0  # words of a reach; the range is empty where the lowest is above the highest
+HIGHEST: Final = 1
+
+
+class Flow(NamedTuple):
+    """N events; see `models.simulation.tape.Tape` for the first five."""
+
+    ns: Words  # [N]
+    meaning: Words  # [N]
+    leg: Words  # [N]
+    price: Words  # [N]
+    qty: Words  # [N]
+    reach: npt.NDArray[np.int32]  # [2, N, 2] per leg of an order the lowest and highest price
+
+
+@kernel
+def _fill_reach(meaning: Any, legs: Any, price: Any, qty: Any, reach: Any) -> None:
+    """Where an order among the bids of a leg must look at an event.
+
+    At its own level; where it is executed at or better than; where it is crossed from the other
+    leg; and everywhere when the book starts anew or is whole.
+    """
+    for e in range(len(meaning)):
+        for leg in range(2):
+            lowest, highest = 1, 0
+            if meaning[e] & (CLEAR | WHOLE):
+                lowest, highest = 0, ONE_DOLLAR_E4
+            elif legs[e] == leg and meaning[e] & EXECUTED:
+                lowest, highest = price[e], ONE_DOLLAR_E4
+            elif legs[e] == leg and meaning[e] & CHANGE:
+                lowest = highest = price[e]
+            elif legs[e] != leg and meaning[e] & CHANGE and qty[e] > 0:
+                lowest, highest = ONE_DOLLAR_E4 - price[e], ONE_DOLLAR_E4
+            reach[leg, e, LOWEST], reach[leg, e, HIGHEST] = lowest, highest
+
+
+def flow_of(tapes: Sequence[Tape]) -> Flow:
+    """The events of tapes, end to end."""
+    columns = zip(*((t.ns, t.meaning, t.leg, t.price, t.qty) for t in tapes), strict=True)
+    ns, meaning, leg, price, qty = (np.concatenate(column) for column in columns)
+    reach = np.empty((2, len(ns), 2), np.int32)
+    _fill_reach(meaning, leg, price, qty, reach)
+    return Flow(ns, meaning, leg, price, qty, reach)
+
+
 Floats = npt.NDArray[np.float32]
 
 WARMUP_TICKS: Final = 10  # of every market, before its first decision
@@ -82,3 +147,48 @@ def world_of(tapes: Sequence[Tape]) -> World:
         code=builder.code,
         size=builder.size,
     )
+
+
+WORDS: Final = 8  # of 8 bytes in a cache line; also [lowest, highest] pairs of a reach
+FLOATS: Final = 16
+EVENTS: Final = 24  # as many as usually come between two ticks
+HEADER_LINES: Final = (8, 16, 40)  # words of a row that a step reads: time, touch, grid
+
+
+@intrinsic
+def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
+    """Bring the cache line of an array's item, counted through all dimensions, to the caches."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), pointer)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
+            builder.module, kind, "llvm.prefetch.p0"
+        )
+        read, keep, data_cache = word(0), word(3), word(1)
+        builder.call(function, [address, read, keep, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+@kernel
+def ask_for_step(world: World, tick: int) -> None:
+    """What an environment at `tick` reads in its next step: events, and the row after them."""
+    flow, first = world.flow, world.event_after[tick]
+    for e in range(first, first + EVENTS, WORDS):
+        _prefetch(flow.ns, e)
+        _prefetch(flow.meaning, e)
+        _prefetch(flow.leg, e)
+        _prefetch(flow.price, e)
+        _prefetch(flow.qty, e)
+        _prefetch(flow.reach, 2 * e)
+        _prefetch(flow.reach, 2 * (len(flow.ns) + e))
+    row = (tick + 1) * world.rows.shape[1]
+    for word in HEADER_LINES:
+        _prefetch(world.rows, row + word)
+    features = (tick + 1) * world.features.shape[1]
+    for at in range(0, world.features.shape[1], FLOATS):
+        _prefetch(world.features, features + at)

@@ -20,15 +20,14 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
-from models.kernel import kernel
+from ipc.kernels import kernel
 from models.observation.builder import MOST, observe_with
-from models.prefetch import ask_for_step
-from models.simulation.dataset import WARMUP_TICKS, World
-from models.simulation.fill_log import LOG_WORDS
+from models.simulation.dataset import WARMUP_TICKS, World, ask_for_step
 from models.simulation.fills import advance, until_of
 from models.simulation.order_state import (
     ACTION,
     ARRIVAL_NS,
+    LOG_WORDS,
     LOGGED,
     ORDER_STATE_WORDS,
     PENDING_ACTION,

@@ -15,7 +15,7 @@ The recorded market does not react: depth taken by us is there again at the next
 traders do not see us. Kernels over an int64 vector per order, shared by one market or many.
 
 Who wants to know what became of each order hands the kernels a log: a row per order that arrived,
-rested or filled, see `models.simulation.fill_log`. An empty log costs one comparison per row.
+rested or filled, see `models.simulation.order_state`. An empty log costs one comparison per row.
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
-from models.simulation.events import HIGHEST, LOWEST, Flow, flow_of
-from models.simulation.fill_log import ARRIVED, LOG_WORDS, MAKER, RESTED, TAKER, write_log
+from models.simulation.dataset import HIGHEST, LOWEST, Flow, flow_of
 from models.simulation.order_state import (
     ACCUMULATOR,
     ACTION,
     AHEAD,
     ARRIVAL_NS,
+    ARRIVED,
     CREATED_NS,
     FILLED_E2,
     LEVEL,
+    LOG_WORDS,
     LOGGED,
+    MAKER,
     MAKER_FILLS,
     MAKER_RATE,
     ORDER_STATE_WORDS,
@@ -47,11 +49,14 @@ from models.simulation.order_state import (
     PENDING_COUNT,
     PENDING_PRICE,
     REMAINING,
+    RESTED,
     RULE,
+    TAKER,
     TAKER_FILLS,
     TAKER_RATE,
     YES_PRICE,
     publish_order,
+    write_log,
 )
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 from models.trading.actions import OrderRequest, affordable_e2, is_buy, side_of
@@ -268,7 +273,7 @@ def advance(
 
     A pending order arrives after the last event not later than its arrival; one that arrives at
     `until_ns` or later, see `until_of`, is still on its way at the end. `log` as in
-    `models.simulation.fill_log`, empty for none.
+    `models.simulation.order_state`, empty for none.
     """
     e = start
     if order[PENDING_ACTION] != 0 and order[ARRIVAL_NS] < until_ns:

@@ -10,32 +10,46 @@ from typing import Any, Final
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
 from models.trading.actions import BUY_YES, SELL_YES, is_buy
 
 __all__ = [
     "ACCUMULATOR",
     "ACTION",
     "AHEAD",
+    "AHEAD_E2",
     "ARRIVAL_NS",
+    "ARRIVED",
+    "AT_NS",
+    "COUNT_E2",
     "CREATED_NS",
+    "EVENT",
+    "FEE_E6",
     "FEE_WORDS",
     "FILLED_E2",
+    "KIND",
     "LEVEL",
     "LOGGED",
+    "LOG_WORDS",
+    "MAKER",
     "MAKER_FILLS",
     "MAKER_RATE",
+    "ORDER_ACTION",
     "ORDER_STATE_WORDS",
     "PENDING_ACTION",
     "PENDING_COUNT",
     "PENDING_PRICE",
+    "PRICE_E4",
     "REMAINING",
+    "RESTED",
     "RULE",
+    "TAKER",
     "TAKER_FILLS",
     "TAKER_RATE",
     "YES_PRICE",
     "publish_order",
+    "write_log",
 ]
 
 # Words of one market's order: resting, and on its way.
@@ -98,3 +112,40 @@ def publish_order(order: Any, account: a.AccountRow, now_ns: int) -> None:
     account[a.ORDERS + a.ORDER_PRICE_E4] = price if leg == b.YES else ONE_DOLLAR_E4 - price
     account[a.ORDERS + a.ORDER_REMAINING_E2] = order[REMAINING]
     account[a.ORDERS + a.ORDER_CREATED_NS] = order[CREATED_NS]
+
+
+# Values of KIND.
+ARRIVED: Final = 1
+RESTED: Final = 2
+TAKER: Final = 3
+MAKER: Final = 4
+
+# Words of a row.
+KIND: Final = 0
+EVENT: Final = 1  # index into the world's events; those before it had passed
+AT_NS: Final = 2  # market time
+ORDER_ACTION: Final = 3
+PRICE_E4: Final = 4  # asked for, or filled at
+COUNT_E2: Final = 5  # ordered, left to rest, or filled
+FEE_E6: Final = 6  # of TAKER and MAKER
+AHEAD_E2: Final = 6  # of RESTED: contracts that trade before ours
+LOG_WORDS: Final = 7
+
+
+@kernel
+def write_log(
+    log: Any,
+    at: int,
+    kind: int,
+    event: int,
+    at_ns: int,
+    action: int,
+    price_e4: int,
+    count_e2: int,
+    more: int,
+) -> None:
+    """Write row `at`; nothing beyond the end of the log."""
+    if at < len(log):
+        row = log[at]
+        row[KIND], row[EVENT], row[AT_NS], row[ORDER_ACTION] = kind, event, at_ns, action
+        row[PRICE_E4], row[COUNT_E2], row[FEE_E6] = price_e4, count_e2, more

@@ -11,6 +11,7 @@ Every order is a side of the one YES book: BUY_YES and SELL_NO bid, SELL_YES and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
 from typing import Any, Final
@@ -21,9 +22,9 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import kernel
 from ipc.messages import BookSide, Leg
 from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
 from models.trading.fees import FeeSchedule, trade_fee_e6
 from models.trading.portfolio import ASK, BID, cash_flow_e6
 
@@ -35,9 +36,11 @@ __all__ = [
     "SELL_YES",
     "Action",
     "LimitOrderActionSpace",
+    "MarketChoice",
     "Mask",
     "OrderRequest",
     "Pricing",
+    "TargetMarketMode",
     "affordable_e2",
     "fill_mask",
     "is_buy",
@@ -259,3 +262,27 @@ class LimitOrderActionSpace:
             book_side=BookSide.BID if side_of(int(action)) == BID else BookSide.ASK,
             count_e2=count,
         )
+
+
+class TargetMarketMode(StrEnum):
+    """`RL_ACTOR_TARGET_MARKET_MODE`."""
+
+    ALL = "all"
+    CONFIG = "config"
+
+
+class MarketChoice:
+    """Decides by ticker; `config` trades the tickers it was given and nothing else."""
+
+    def __init__(self, mode: TargetMarketMode | str, tickers: Iterable[str] = ()) -> None:
+        if mode not in list(TargetMarketMode):
+            allowed = ", ".join(TargetMarketMode)
+            raise ValueError(f"target market mode {mode!r} is not known, allowed: {allowed}")
+        self.mode = TargetMarketMode(mode)
+        self._tickers = frozenset(tickers)
+        if self.mode is TargetMarketMode.CONFIG and not self._tickers:
+            raise ValueError("target market mode 'config' needs at least one ticker")
+
+    def trades(self, ticker: str) -> bool:
+        """Whether decisions are made for this market."""
+        return self.mode is TargetMarketMode.ALL or ticker in self._tickers

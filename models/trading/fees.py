@@ -22,8 +22,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
 
 __all__ = [
     "NEWEST_RULE",

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Final
 
 from ipc import account_table as a
+from ipc.kernels import kernel
 from ipc.messages import BookSide
 from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
 
 __all__ = [
     "ASK",

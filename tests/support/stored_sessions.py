@@ -15,8 +15,8 @@ from support.journals import CENTS, START_NS
 from support.model_sessions import SessionBuilder
 from support.postgres import Database, quiet
 
+from ipc.event_journal import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT, EventSegments, FramedWriter, stream_folder
-from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import (
     Environment,
     MarketListed,

@@ -18,7 +18,7 @@ from ipc.book_table import (
     TableFullError,
     WriterActiveError,
 )
-from ipc.journal.events import CAPACITY, FIRST, HEADER_WORDS, RECORD_WORDS
+from ipc.event_journal import CAPACITY, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.seqlock import begin_write
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange
 

@@ -14,8 +14,17 @@ from models.observation.builder import DEFAULT, OBSERVATION_V2, builder_of
 from models.policies.interface import Decisions, Observations
 from models.simulation.dataset import WARMUP_TICKS, world_of
 from models.simulation.engine import Rules, Simulation
-from models.simulation.fill_log import ARRIVED, COUNT_E2, KIND, MAKER, RESTED, TAKER
-from models.simulation.order_state import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.simulation.order_state import (
+    ARRIVED,
+    COUNT_E2,
+    FILLED_E2,
+    KIND,
+    MAKER,
+    MAKER_FILLS,
+    RESTED,
+    TAKER,
+    TAKER_FILLS,
+)
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Mask, Pricing
 from models.trading.fees import NO_FEES

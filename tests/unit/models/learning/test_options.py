@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.training_sessions import market
 
-from models.learning.curriculum import Curriculum
 from models.learning.options import check, parse, select, settings_of, split_of
 from models.learning.settings import Settings
+from models.learning.splits import Curriculum
 from models.trading.actions import Pricing
 
 STANDARD = ["--recordings", "r", "--out", "o"]

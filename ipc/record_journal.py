@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from ipc.journal.events import JournalError
+from ipc.event_journal import JournalError
 from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
 
 __all__ = ["FramedReader", "FramedWriter"]

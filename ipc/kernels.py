@@ -1,7 +1,7 @@
 """Atomic loads, stores and fences for Numba kernels that share memory between processes.
 
 Plain stores are not enough: LLVM merges the version writes of two inlined kernels, and readers then
-starve for a whole batch. `tests/unit/test_atomics.py` reads the generated code, because on x86 a
+starve for a whole batch. `tests/unit/ipc/test_kernels.py` reads the generated code, because on x86 a
 hammer test cannot see a missing fence.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["fence_acquire", "fence_release", "load_acquire", "pause", "store_release"]
+__all__ = ["fence_acquire", "fence_release", "kernel", "load_acquire", "pause", "store_release"]
 
 Codegen = Callable[..., Any]
 
@@ -73,3 +73,6 @@ def pause(_typing: Any) -> tuple[Any, Codegen]:
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+kernel = njit(cache=True, _nrt=False)

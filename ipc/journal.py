@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ipc.journal.events import (
+from ipc.event_journal import (
     EVENT,
     EventReader,
     EventSegments,
@@ -22,7 +22,7 @@ from ipc.journal.events import (
     Segment,
     events_of,
 )
-from ipc.journal.framed import FramedReader, FramedWriter
+from ipc.record_journal import FramedReader, FramedWriter
 
 __all__ = [
     "EVENT",
