@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.learning.splits import split_by_time
 from models.learning.training import train
 from models.simulation.dataset import World, world_of
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import N_ACTIONS
 from processes.adapters.kalshi.recordings.sessions import load_sessions
@@ -58,7 +58,7 @@ def _stepped(name: str, world: World, actions: Actions) -> Figure:
     """Environment steps a second of CPU time."""
     from models.simulation.vec_env import BatchedVecEnv  # and with it torch
 
-    env = BatchedVecEnv(world, Rules(random_start=True), ENVS, 1)
+    env = BatchedVecEnv(world, SimulationRules(random_start=True), ENVS, 1)
     env.reset()
     env.step(actions[0])  # compiled, or read from its cache
     rates = []
@@ -72,7 +72,7 @@ def _stepped(name: str, world: World, actions: Actions) -> Figure:
 
 def _trained(sessions: Sequence[RecordedSession]) -> list[Figure]:
     """A whole training: learning, validation after every stage, judging, writing."""
-    settings = Settings(timesteps=TIMESTEPS, stages=STAGES)
+    settings = TrainingSettings(timesteps=TIMESTEPS, stages=STAGES)
     split = split_by_time(sessions)
     with tempfile.TemporaryDirectory() as out:
         cpu_ns, begun = time.process_time_ns(), mono_ns()

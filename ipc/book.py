@@ -16,19 +16,20 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from ipc.units import MAX_RANGES, ONE_DOLLAR_E4, PriceGrid, PriceRange
+from ipc.kernels import compiled, inlined
+from ipc.units import LEGS, MAX_RANGES, NO, ONE_DOLLAR_E4, YES, LegCode, PriceGrid, PriceRange
 
 __all__ = [
     "HEADER",
+    "LEGS",
     "NO",
     "YES",
     "BookFlag",
     "BookState",
+    "LegCode",
     "Row",
-    "Side",
-    "Status",
+    "UpdateStatus",
     "apply_delta",
     "apply_snapshot",
     "apply_trade",
@@ -84,8 +85,6 @@ LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journa
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 
-YES: Final = 0
-NO: Final = 1
 EMPTY: Final = 0
 LIVE: Final = 1
 STALE: Final = 2
@@ -115,14 +114,7 @@ class BookFlag(IntFlag):
     CLOSED = CLOSED  # the market's life is over
 
 
-class Side(IntEnum):
-    """The leg a level stands on."""
-
-    YES = YES
-    NO = NO
-
-
-class Status(IntEnum):
+class UpdateStatus(IntEnum):
     """What became of an update; a refused one leaves the row as it was."""
 
     OK = OK
@@ -162,7 +154,7 @@ def grid_of(row: Row) -> PriceGrid:
     return PriceGrid(PriceRange(int(a), int(b), int(s)) for a, b, s, _ in words)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def slot_of(row: Row, price_e4: int) -> int:
     """The slot of a leg's price, -1 off the grid."""
     for i in range(row[N_RANGES]):
@@ -177,7 +169,7 @@ def slot_of(row: Row, price_e4: int) -> int:
     return -1
 
 
-@njit(cache=True, inline="always")
+@inlined
 def price_of(row: Row, slot: int) -> int:
     """The price of a slot, 0 for slot -1 (no level)."""
     if slot < 0:
@@ -190,16 +182,16 @@ def price_of(row: Row, slot: int) -> int:
     return 0
 
 
-@njit(cache=True)
-def best_bid(row: Row, side: int) -> tuple[int, int]:
+@compiled
+def best_bid(row: Row, leg: LegCode) -> tuple[int, int]:
     """(price, size) of the best bid of a leg, (0, 0) when there is none."""
-    slot = row[BEST_YES + side]
+    slot = row[BEST_YES + leg]
     if slot < 0:
         return 0, 0
-    return price_of(row, slot), row[HEADER + side * row[SLOTS] + slot]
+    return price_of(row, slot), row[HEADER + leg * row[SLOTS] + slot]
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _mid2(row: Row) -> int:
     """Best bid + best ask on the YES scale; 0 without both touches."""
     if row[BEST_YES] < 0 or row[BEST_NO] < 0:
@@ -207,7 +199,7 @@ def _mid2(row: Row) -> int:
     return int(price_of(row, row[BEST_YES]) + ONE_DOLLAR_E4 - price_of(row, row[BEST_NO]))
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _note_mid(row: Row) -> None:
     mid2 = _mid2(row)
     if mid2 > 0:
@@ -216,7 +208,7 @@ def _note_mid(row: Row) -> None:
         row[LAST_MID2] = mid2
 
 
-@njit(cache=True)
+@compiled
 def clear(row: Row) -> None:
     """No levels; the flow words stay."""
     for i in range(HEADER, HEADER + 2 * row[SLOTS]):
@@ -225,10 +217,10 @@ def clear(row: Row) -> None:
     row[YES_LEVELS] = row[NO_LEVELS] = row[YES_TOTAL] = row[NO_TOTAL] = 0
 
 
-@njit(cache=True)
-def check_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
+@compiled
+def check_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
     """OK, or why this snapshot cannot be this book."""
-    for i in range(len(sides)):
+    for i in range(len(legs)):
         if slot_of(row, prices_e4[i]) < 0:
             return OFF_GRID
         if counts_e2[i] < 0:
@@ -236,81 +228,81 @@ def check_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
     return OK
 
 
-@njit(cache=True)
-def apply_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
-    """Replace all levels; `sides` u8, `prices_e4` and `counts_e2` int64, one entry a level."""
-    status = check_snapshot(row, sides, prices_e4, counts_e2)
+@compiled
+def apply_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
+    """Replace all levels; `legs` u8, `prices_e4` and `counts_e2` int64, one entry a level."""
+    status = check_snapshot(row, legs, prices_e4, counts_e2)
     if status != OK:
         return int(status)
     clear(row)
-    for i in range(len(sides)):
-        _add(row, sides[i], slot_of(row, prices_e4[i]), counts_e2[i])
+    for i in range(len(legs)):
+        _add(row, legs[i], slot_of(row, prices_e4[i]), counts_e2[i])
     _note_mid(row)
     return OK
 
 
-@njit(cache=True, inline="always")
-def _add(row: Row, side: int, slot: int, delta_e2: int) -> None:
+@inlined
+def _add(row: Row, leg: LegCode, slot: int, delta_e2: int) -> None:
     """Change one level by a checked amount and keep best, level count and total true."""
-    base = HEADER + side * row[SLOTS]
+    base = HEADER + leg * row[SLOTS]
     before = row[base + slot]
     after = before + delta_e2
     row[base + slot] = after
-    row[YES_TOTAL + side] += delta_e2
+    row[YES_TOTAL + leg] += delta_e2
     if before == 0 and after > 0:
-        row[YES_LEVELS + side] += 1
-        if slot > row[BEST_YES + side]:
-            row[BEST_YES + side] = slot
+        row[YES_LEVELS + leg] += 1
+        if slot > row[BEST_YES + leg]:
+            row[BEST_YES + leg] = slot
     elif before > 0 and after == 0:
-        row[YES_LEVELS + side] -= 1
-        if slot == row[BEST_YES + side]:
+        row[YES_LEVELS + leg] -= 1
+        if slot == row[BEST_YES + leg]:
             while slot >= 0 and row[base + slot] == 0:
                 slot -= 1
-            row[BEST_YES + side] = slot
+            row[BEST_YES + leg] = slot
 
 
-@njit(cache=True)
-def check_delta(row: Row, side: int, price_e4: int, delta_e2: int) -> int:
+@compiled
+def check_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
     """OK, or why this change cannot belong to this book."""
     slot = slot_of(row, price_e4)
     if slot < 0:
         return OFF_GRID
-    if row[HEADER + side * row[SLOTS] + slot] + delta_e2 < 0:
+    if row[HEADER + leg * row[SLOTS] + slot] + delta_e2 < 0:
         return NEGATIVE
     return OK
 
 
-@njit(cache=True)
-def apply_delta(row: Row, side: int, price_e4: int, delta_e2: int) -> int:
+@compiled
+def apply_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
     """Change one level by a signed size; a level at zero is gone."""
-    status = check_delta(row, side, price_e4, delta_e2)
+    status = check_delta(row, leg, price_e4, delta_e2)
     if status != OK:
         return int(status)
-    best_before = row[BEST_YES + side]
-    size_before = row[HEADER + side * row[SLOTS] + best_before] if best_before >= 0 else 0
-    _add(row, side, slot_of(row, price_e4), delta_e2)
-    best_after = row[BEST_YES + side]
-    size_after = row[HEADER + side * row[SLOTS] + best_after] if best_after >= 0 else 0
+    best_before = row[BEST_YES + leg]
+    size_before = row[HEADER + leg * row[SLOTS] + best_before] if best_before >= 0 else 0
+    _add(row, leg, slot_of(row, price_e4), delta_e2)
+    best_after = row[BEST_YES + leg]
+    size_after = row[HEADER + leg * row[SLOTS] + best_after] if best_after >= 0 else 0
     flow = (size_after if best_after >= best_before else 0) - (
         size_before if best_after <= best_before else 0
     )
-    row[OFI] += flow if side == YES else -flow
+    row[OFI] += flow if leg == YES else -flow
     row[N_DELTAS] += 1
     _note_mid(row)
     return OK
 
 
-@njit(cache=True)
-def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_side: int, ts_ms: int) -> None:
+@compiled
+def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_leg: LegCode, ts_ms: int) -> None:
     """Note a public trade; the levels change by deltas, not by trades."""
     row[LAST_TRADE_PRICE] = yes_price_e4
     row[LAST_TRADE_COUNT] = count_e2
     row[LAST_TRADE_MS] = ts_ms
-    row[TRADE_FLOW] += count_e2 if taker_side == YES else -count_e2
+    row[TRADE_FLOW] += count_e2 if taker_leg == YES else -count_e2
     row[N_TRADES] += 1
 
 
-@njit(cache=True)
+@compiled
 def tick_due(row: Row, throttle_ns: int) -> bool:
     """The tick rule, live and in training: LIVE, recorded, open, a throttle since the last tick."""
     if row[STATE] != LIVE or row[FLAGS] & (UNRECORDED | CLOSED):
@@ -321,8 +313,8 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
     return bool(abs(row[RECV_NS] - row[LAST_TICK_NS]) >= throttle_ns)
 
 
-def levels_of(row: Row, side: Side) -> list[tuple[int, int]]:
+def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:
     """(price_e4, count_e2) of a leg's bids, ascending, best last."""
     slots = int(row[SLOTS])
-    sizes = row[HEADER + side * slots : HEADER + (side + 1) * slots]
+    sizes = row[HEADER + leg * slots : HEADER + (leg + 1) * slots]
     return [(price_of(row, int(s)), int(sizes[s])) for s in np.flatnonzero(sizes)]

@@ -49,7 +49,7 @@ class _Areas:
         split = rows * ENTRY_WORDS
         self.directory = file.body[:split].reshape(rows, ENTRY_WORDS)
         self.live = file.body[split : split + rows * words].reshape(rows, words)
-        self.frozen = file.body[split + rows * words :].reshape(rows, words)
+        self.tick_rows = file.body[split + rows * words :].reshape(rows, words)
 
 
 class BookTable:
@@ -109,7 +109,7 @@ class BookTable:
 
     def read_tick(self, row: int, out: b.Row) -> bool:
         """Copy the row as of its last tick mark; False when BUSY."""
-        return self._copy(self._areas.frozen[row], out)
+        return self._copy(self._areas.tick_rows[row], out)
 
     def _copy(self, source: b.Row, out: b.Row) -> bool:
         for _ in range(2):  # the grid may change between looking and copying
@@ -171,7 +171,7 @@ class BookTableWriter:
         self._file = file
         self._areas = _Areas(file)
         self.live: npt.NDArray[np.int64] = self._areas.live
-        self.frozen: npt.NDArray[np.int64] = self._areas.frozen
+        self.tick_rows: npt.NDArray[np.int64] = self._areas.tick_rows
         self._next_market = 1
         self._free = list(range(self._areas.rows - 1, -1, -1))
         self._take_over()
@@ -192,7 +192,7 @@ class BookTableWriter:
         self._file.raise_generation()
 
     def _void_all(self) -> None:
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             for row in area:
                 begin_repair(row)
                 row[b.STATE] = b.STALE
@@ -227,7 +227,7 @@ class BookTableWriter:
         fresh[b.MARKET] = self._next_market
         fresh[b.GENERATION] = self.generation
         fresh[b.OPEN_MS], fresh[b.CLOSE_MS] = open_ms, close_ms
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, 1:] = fresh[1:]
             end_write(area[row])
@@ -237,7 +237,7 @@ class BookTableWriter:
 
     def move_times(self, row: int, open_ms: int, close_ms: int) -> None:
         """The market opens or closes at another time than was said."""
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, b.OPEN_MS], area[row, b.CLOSE_MS] = open_ms, close_ms
             end_write(area[row])
@@ -245,7 +245,7 @@ class BookTableWriter:
     def remove_market(self, row: int) -> None:
         """Take a market out of the directory; its row is used again last of all."""
         self._name(row, 0, b"")
-        for area in (self.live, self.frozen):
+        for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, b.STATE] = b.STALE
             area[row, b.FLAGS] |= b.CLOSED
@@ -266,5 +266,5 @@ class BookTableWriter:
     def close(self) -> None:
         """Mark everything STALE and drop the lock."""
         self._void_all()
-        del self.live, self.frozen, self._areas
+        del self.live, self.tick_rows, self._areas
         self._file.close()

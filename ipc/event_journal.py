@@ -36,12 +36,12 @@ EVENT: Final = np.dtype(
         ("event_no", "<i8"),
         ("recv_ns", "<i8"),
         ("exch_ms", "<i8"),
-        ("qty", "<i4"),
+        ("count_e2", "<i4"),
         ("seq", "<u4"),
         ("kind", "u1"),
-        ("side", "u1"),
+        ("leg", "u1"),
         ("row", "<u2"),
-        ("price", "<i4"),
+        ("price_e4", "<i4"),
     ]
 )
 RECORD_WORDS: Final = EVENT.itemsize // 8

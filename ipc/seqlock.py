@@ -11,9 +11,16 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from ipc.kernels import fence_acquire, fence_release, load_acquire, pause, store_release
+from ipc.kernels import (
+    compiled,
+    fence_acquire,
+    fence_release,
+    inlined,
+    load_acquire,
+    pause,
+    store_release,
+)
 
 __all__ = ["ROUNDS", "TRIES", "begin_repair", "begin_write", "end_write", "read_row", "try_read"]
 
@@ -23,27 +30,27 @@ TRIES: Final = 256  # spins before the reader lets another process run
 ROUNDS: Final = 8
 
 
-@njit(cache=True, inline="always")
+@inlined
 def begin_write(row: Words) -> None:
     """Make the version odd before the first store of a write."""
     store_release(row, 0, row[0] + 1)
     fence_release()
 
 
-@njit(cache=True, inline="always")
+@inlined
 def end_write(row: Words) -> None:
     """Make the version even after the last store of a write."""
     store_release(row, 0, row[0] + 1)
 
 
-@njit(cache=True)
+@compiled
 def begin_repair(row: Words) -> None:
     """Begin a write on a row that a dead writer may have left odd; `end_write` makes it even."""
     store_release(row, 0, row[0] | 1)
     fence_release()
 
 
-@njit(cache=True)
+@compiled
 def try_read(row: Words, out: Words, words: int) -> bool:
     """Copy the first `words` words of a row, or False after `TRIES` unlucky tries."""
     for _ in range(TRIES):

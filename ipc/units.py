@@ -7,21 +7,28 @@ Prices are 1e-4 dollars (`price_e4`), counts 1e-2 contracts (`count_e2`), money 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ASK",
+    "BID",
     "COUNT_SCALE",
+    "LEGS",
     "LINEAR_CENT",
     "MAX_RANGES",
     "MONEY_SCALE",
+    "NO",
     "ONE_DOLLAR_E4",
     "PRICE_SCALE",
+    "YES",
+    "LegCode",
     "PriceGrid",
     "PriceRange",
+    "SideCode",
     "format_count",
     "format_money",
     "format_price",
@@ -37,6 +44,17 @@ ONE_DOLLAR_E4: Final = PRICE_SCALE
 MOST: Final = 2**62  # of any amount, in its own unit: sums of two fit into 64 bits
 _MOST_DIGITS: Final = 30
 MAX_RANGES: Final = 8  # ranges a book row has room for
+
+# The two outcomes and the two sides of the YES book as integers, for arrays and kernels. They are
+# distinct types to mypy although the numbers agree; `ipc.messages.Leg` and `BookSide` are the same
+# two ideas in messages.
+LegCode = NewType("LegCode", int)
+SideCode = NewType("SideCode", int)
+YES: Final = LegCode(0)
+NO: Final = LegCode(1)
+LEGS: Final = (YES, NO)
+BID: Final = SideCode(0)  # buys YES or sells NO
+ASK: Final = SideCode(1)  # sells YES or buys NO
 
 
 def _parse(text: str, places: int, what: str) -> int:

@@ -55,9 +55,9 @@ def _record(folder: Path, books: BookTableWriter, row: int) -> None:
     """The collector's calls: journal, live row, tick row."""
     segments = EventSegments(folder / "events", capacity=16)
     words, stamps, change = segments.words, (1, 2, 3, 4, 5), (b.YES, 4_500, 100)
-    k.record_snapshot(books.live, books.frozen, words, True, row, _levels(), stamps, 0)
-    k.record_delta(books.live, books.frozen, words, True, row, change, stamps, 0)
-    k.record_trade(books.live, books.frozen, words, True, row, change, stamps, 0)
+    k.record_snapshot(books.live, books.tick_rows, words, True, row, _levels(), stamps, 0)
+    k.record_delta(books.live, books.tick_rows, words, True, row, change, stamps, 0)
+    k.record_trade(books.live, books.tick_rows, words, True, row, change, stamps, 0)
     segments.close()
 
 
@@ -110,7 +110,7 @@ def _plain_book() -> None:
     b.apply_delta(row, b.YES, 4_500, 100)
     b.apply_trade(row, 4_500, 100, b.YES, 1)
     b.best_bid(row, b.YES)
-    b.levels_of(row, b.Side.YES)
+    b.levels_of(row, b.YES)
     b.slot_of(row, 4_500)
 
 

@@ -29,10 +29,10 @@ pytest.importorskip("stable_baselines3")
 
 from models.learning import checkpoints, export, learner, training  # noqa: E402
 from models.learning.network import ActorCritic  # noqa: E402
-from models.learning.settings import ChooseBy, Settings  # noqa: E402
+from models.learning.settings import ChooseBy, TrainingSettings  # noqa: E402
 from models.learning.training import trial  # noqa: E402
 
-TINY = Settings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
+TINY = TrainingSettings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
 Judge = Callable[[Any], float]
 
 
@@ -54,7 +54,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def learned(
     split: Split,
     folder: Path,
-    settings: Settings = TINY,
+    settings: TrainingSettings = TINY,
     judge: Judge = lambda _: 0.0,
     **more: Any,
 ) -> tuple[Any, checkpoints.State]:

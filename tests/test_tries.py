@@ -10,7 +10,7 @@ from support.training_sessions import market
 
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Worlds
-from models.learning.settings import Run, Settings
+from models.learning.settings import Run, TrainingSettings
 from models.learning.splits import Split
 from models.policies.baselines import Hold
 from models.research import tries
@@ -23,7 +23,7 @@ pytest.importorskip("stable_baselines3")
 
 from models.learning import training  # noqa: E402
 
-TINY = Settings(timesteps=2 * 512, n_envs=4, stages=2, seed=5, schema="OBSERVATION_V2")
+TINY = TrainingSettings(timesteps=2 * 512, n_envs=4, stages=2, seed=5, schema="OBSERVATION_V2")
 ONE = msgspec.structs.replace(TINY, pricing=Pricing.MID, throttle_ms=500)
 
 

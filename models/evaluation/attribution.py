@@ -20,10 +20,10 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import book as b
-from ipc.units import ONE_DOLLAR_E4
+from ipc.kernels import compiled
+from ipc.units import BID, ONE_DOLLAR_E4
 from models.simulation.dataset import Flow, World
 from models.simulation.order_state import (
     COUNT_E2,
@@ -40,7 +40,6 @@ from models.simulation.order_state import (
 from models.simulation.tape import CHANGE, CLEAR, WHOLE
 from models.trading.actions import side_of
 from models.trading.fees import trade_fee_e6
-from models.trading.portfolio import BID
 
 __all__ = [
     "UNKNOWN",
@@ -139,30 +138,30 @@ def attribute(fills: Words, mids: Words, ending: Ending) -> Attribution:
 UNKNOWN: Final = -1  # a side of the market has had no bid so far
 
 
-@njit(cache=True)
-def _after_change(sizes: Any, side: int, best: int, price: int) -> int:
+@compiled
+def _after_change(sizes: Any, leg: b.LegCode, best: int, price: int) -> int:
     """Best bid of a leg once the size at `price` has changed."""
-    if sizes[side, price] > 0:
+    if sizes[leg, price] > 0:
         return max(best, price)
-    while best > 0 and sizes[side, best] <= 0:
+    while best > 0 and sizes[leg, best] <= 0:
         best -= 1
     return best
 
 
-@njit(cache=True)
+@compiled
 def _fill_mids(flow: Flow, start: int, stop: int, mids: Any) -> None:
     sizes = np.zeros((2, ONE_DOLLAR_E4 + 1), np.int64)
     best, known = np.zeros(2, np.int64), np.zeros(2, np.int64)
     whole = False  # before the first snapshot, and within one: its first levels are no book yet
     for e in range(start, stop):
-        meaning, leg, price = flow.meaning[e], flow.leg[e], flow.price[e]
+        meaning, leg, price = flow.meaning[e], flow.leg[e], flow.price_e4[e]
         if meaning & CLEAR:
             sizes[:], best[:], whole = 0, 0, False
         if meaning & CHANGE:
-            sizes[leg, price] += flow.qty[e]
+            sizes[leg, price] += flow.count_e2[e]
             best[leg] = _after_change(sizes, leg, best[leg], price)
         whole = whole or meaning & WHOLE != 0
-        for side in range(2):
+        for side in b.LEGS:
             if whole and best[side] > 0:
                 known[side] = best[side]
         mids[e - start] = UNKNOWN

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 
 __all__ = ["attribution_chart", "cumulative_chart", "difference_chart"]
 
@@ -63,7 +63,7 @@ def _axis(scale: _Scale, bottom: float) -> list[str]:
     return parts
 
 
-def difference_chart(ours: Outcome, others: Sequence[Outcome]) -> str:
+def difference_chart(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
     """Intervals of the paired differences against each other policy, dollars per market."""
     pairs = [(o.policy, compare(ours, o)) for o in others]
     scale = _Scale([x for _, d in pairs for x in d])
@@ -83,7 +83,7 @@ def difference_chart(ours: Outcome, others: Sequence[Outcome]) -> str:
     return _svg(bottom + 20, f"{ours.policy}: paired differences", parts)
 
 
-def attribution_chart(outcomes: Sequence[Outcome]) -> str:
+def attribution_chart(outcomes: Sequence[PolicyOutcome]) -> str:
     """Parts of the net P&L of each policy as bars, dollars per market."""
     names = [n.removesuffix("_e6") for n in type(outcomes[0].attributed).__struct_fields__]
     bars = []
@@ -126,7 +126,7 @@ def _legend_height(names: Sequence[str]) -> int:
     return 18 * (-(-len(names) // 3) - 1) + 8
 
 
-def cumulative_chart(outcomes: Sequence[Outcome]) -> str:
+def cumulative_chart(outcomes: Sequence[PolicyOutcome]) -> str:
     """Net P&L summed from market to market, in the order of the recordings."""
     sums = [np.cumsum((0, *o.net_e6)) / 1e6 for o in outcomes]
     low, high = min(float(s.min()) for s in sums), max(float(s.max()) for s in sums)

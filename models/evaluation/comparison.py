@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 from models.policies.registry import LEAST_MARKETS
 
 __all__ = [
-    "Difference",
+    "PairedDifference",
     "beats_all",
     "best_by_chance",
     "compare",
@@ -23,7 +23,7 @@ __all__ = [
 RESAMPLES: Final = 10_000
 
 
-class Difference(NamedTuple):
+class PairedDifference(NamedTuple):
     """Paired difference of two policies in dollars per market, 95 % bootstrap over markets."""
 
     mean: float
@@ -34,7 +34,7 @@ class Difference(NamedTuple):
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
-def compare(policy: Outcome, other: Outcome, seed: int = 0) -> Difference:
+def compare(policy: PolicyOutcome, other: PolicyOutcome, seed: int = 0) -> PairedDifference:
     """`policy` minus `other`; `ValueError` when they were not judged on the same markets."""
     if len(policy.net_e6) != len(other.net_e6) or policy.tickers != other.tickers:
         raise ValueError(f"{policy.policy} and {other.policy} were judged on different markets")
@@ -42,10 +42,10 @@ def compare(policy: Outcome, other: Outcome, seed: int = 0) -> Difference:
     random = np.random.Generator(np.random.PCG64(seed))
     picks = random.integers(0, len(nets), (RESAMPLES, len(nets)))
     low, high = np.quantile(nets[picks].mean(axis=1), [0.025, 0.975])
-    return Difference(float(nets.mean()), float(low), float(high))
+    return PairedDifference(float(nets.mean()), float(low), float(high))
 
 
-def differences(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Difference]]:
+def differences(outcomes: Sequence[PolicyOutcome]) -> list[tuple[str, str, PairedDifference]]:
     """(policy, other, policy minus other) of every pair."""
     return [
         (p.policy, o.policy, compare(p, o))
@@ -78,7 +78,7 @@ def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
     return float((largest >= (means / errors).max()).mean())
 
 
-def beats_all(ours: Outcome, others: Sequence[Outcome]) -> tuple[bool, list[str]]:
+def beats_all(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> tuple[bool, list[str]]:
     """Whether a policy may be promoted to trade live -> (yes or no, what speaks against it).
 
     It may when the lower end of its paired difference against every one of `others` is above zero.
@@ -98,7 +98,7 @@ def beats_all(ours: Outcome, others: Sequence[Outcome]) -> tuple[bool, list[str]
     return not against, against
 
 
-def verdict(ours: Outcome, others: Sequence[Outcome]) -> str:
+def verdict(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
     """One line: whether `ours` beats all others after fees, by the lower end of the interval."""
     short = [o.policy for o in others if compare(ours, o).low <= 0]
     markets = len(ours.net_e6)

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ipc.clock import real_ns
-from models.evaluation.outcomes import Outcome, Worlds
+from models.evaluation.outcomes import PolicyOutcome, Worlds
 from models.evaluation.report import figures, write_report
 from models.policies.baselines import BASELINES
 from models.policies.interface import Policy
@@ -24,7 +24,7 @@ from models.policies.onnx import (
     load_strategy,
     revision,
 )
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.tape import RecordedSession
 from models.trading.actions import Pricing
 
@@ -61,24 +61,24 @@ def _held_out(sessions: Sequence[RecordedSession], learned: set[str]) -> list[Re
     return held_out
 
 
-def _rules(policies: Sequence[Policy]) -> tuple[Rules, int]:
+def _rules(policies: Sequence[Policy]) -> tuple[SimulationRules, int]:
     """Rules and throttle in milliseconds that the first model was trained with, else defaults."""
     for policy in policies:
         if isinstance(policy, OnnxPolicy):
             m = policy.manifest
-            rules = Rules(
+            rules = SimulationRules(
                 pricing=m.pricing,
                 contract_size_e2=m.contract_size_e2,
                 market_cash_e6=m.market_cash_e6,
             )
             return rules, m.throttle_ms
-    return Rules(), THROTTLE_MS
+    return SimulationRules(), THROTTLE_MS
 
 
 def _setting(
     sessions: Sequence[RecordedSession],
     learned: set[str],
-    rules: Rules,
+    rules: SimulationRules,
     throttle_ms: int,
     seed: int,
 ) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _setting(
 
 def judge(
     options: argparse.Namespace, sessions: Sequence[RecordedSession]
-) -> tuple[list[Outcome], dict[str, str]]:
+) -> tuple[list[PolicyOutcome], dict[str, str]]:
     """The outcomes, in the order of the policies, and what they depend on."""
     names = options.policy or ["onnx:default", *(f"baseline:{name}" for name in BASELINES)]
     policies = [load_policy(n, seed=options.seed, data_dir=options.data_dir) for n in names]
@@ -119,7 +119,7 @@ def judge(
 
 
 def write(
-    options: argparse.Namespace, outcomes: Sequence[Outcome], setting: dict[str, str]
+    options: argparse.Namespace, outcomes: Sequence[PolicyOutcome], setting: dict[str, str]
 ) -> None:
     if options.json:
         options.json.write_text(json.dumps(figures(outcomes, setting), indent=2) + "\n")
@@ -128,7 +128,7 @@ def write(
 
 
 def model_runs(
-    outcomes: Sequence[Outcome], setting: dict[str, str], begun_ns: int
+    outcomes: Sequence[PolicyOutcome], setting: dict[str, str], begun_ns: int
 ) -> list[ModelRun]:
     """One note for each model that was judged."""
     code = revision()

@@ -26,12 +26,12 @@ from models.evaluation.executions import (
 from models.observation.builder import Builder
 from models.policies.interface import Policy
 from models.simulation.dataset import World, usable_tapes, world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.order_state import EVENT, FILLED_E2, LOG_WORDS, MAKER_FILLS, TAKER_FILLS
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action
 
-__all__ = ["Outcome", "Worlds", "run_policy"]
+__all__ = ["PolicyOutcome", "Worlds", "run_policy"]
 
 LOG_ROWS: Final = 2_048  # of one market between two ticks
 
@@ -56,13 +56,13 @@ class Worlds:
             self.tickers = tuple(t.ticker for t in usable_tapes(tapes))
         return self._known[name]
 
-    def run(self, policy: Policy, rules: Rules, seed: int = 0) -> Outcome:
+    def run(self, policy: Policy, rules: SimulationRules, seed: int = 0) -> PolicyOutcome:
         """What a policy does on them, the markets by name."""
         outcome = run_policy(self.of(policy.builder), rules, policy, seed)
         return msgspec.structs.replace(outcome, tickers=self.tickers)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class PolicyOutcome(msgspec.Struct, frozen=True):
     """One policy over every market of a world. Tuples are per market unless they say otherwise."""
 
     policy: str
@@ -144,7 +144,9 @@ class _Played:
         return np.concatenate([np.zeros((0, LOG_WORDS), np.int64), *self.logs[market]])
 
 
-def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Outcome:
+def run_policy(
+    world: World, rules: SimulationRules, policy: Policy, seed: int = 0
+) -> PolicyOutcome:
     """Play every market once, greedily, from its first decision to its end."""
     n = len(world.yes_value_e4)
     fixed = msgspec.structs.replace(rules, random_start=False)
@@ -158,7 +160,7 @@ def run_policy(world: World, rules: Rules, policy: Policy, seed: int = 0) -> Out
         simulation.step(actions, restart=False)
         played.after_step()
     shares = {x.name: float(counts[x] / counts.sum()) for x in Action}
-    outcome = Outcome(
+    outcome = PolicyOutcome(
         policy=policy.model,
         model_hash=policy.model_hash,
         net_e6=_ints(played.values_e6 - rules.market_cash_e6),
@@ -177,7 +179,7 @@ def _ints(values: Words) -> tuple[int, ...]:
     return tuple(int(v) for v in values)
 
 
-def _with_executions(outcome: Outcome, world: World, played: _Played) -> Outcome:
+def _with_executions(outcome: PolicyOutcome, world: World, played: _Played) -> PolicyOutcome:
     """What the logs of all markets say."""
     attribution, holding, markouts, queue, ordered, turnover = [], [], [], [], [], []
     for market in range(len(world.yes_value_e4)):

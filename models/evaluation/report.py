@@ -13,7 +13,7 @@ import msgspec
 
 from models.evaluation.charts import attribution_chart, cumulative_chart, difference_chart
 from models.evaluation.comparison import beats_all, differences, verdict
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 from models.evaluation.tables import Table, tables_of
 
 __all__ = ["figures", "html", "markdown", "terminal_lines", "write_report"]
@@ -23,7 +23,7 @@ HTML_FILE: Final = "report.html"
 TEMPLATE: Final = "report.html.jinja"
 
 
-def figures(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> dict[str, Any]:
+def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> dict[str, Any]:
     """Everything as plain data."""
     ours, others = outcomes[0], outcomes[1:]
     promoted, against = beats_all(ours, others)
@@ -40,7 +40,7 @@ def figures(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> dict[str
     }
 
 
-def terminal_lines(outcomes: Sequence[Outcome]) -> list[str]:
+def terminal_lines(outcomes: Sequence[PolicyOutcome]) -> list[str]:
     """The verdict, then a line per policy and per pair."""
     lines = [verdict(outcomes[0], outcomes[1:])]
     for o in outcomes:
@@ -68,14 +68,14 @@ def _markdown_table(table: Table) -> list[str]:
     return ["", f"## {_cell(table.title)}", "", *note, *lines]
 
 
-def _promotion(outcomes: Sequence[Outcome]) -> str:
+def _promotion(outcomes: Sequence[PolicyOutcome]) -> str:
     promoted, against = beats_all(outcomes[0], outcomes[1:])
     if promoted:
         return "It may be promoted to trade live, if these are markets that it did not learn from."
     return f"It may not be promoted to trade live: {'; '.join(against)}."
 
 
-def markdown(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
+def markdown(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
     """The report as Markdown; its first line is the verdict."""
     lines = [f"# {_cell(verdict(outcomes[0], outcomes[1:]))}", "", _cell(_promotion(outcomes)), ""]
     lines += [f"- {name}: {_cell(value)}" for name, value in setting.items()]
@@ -84,7 +84,7 @@ def markdown(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plots(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+def _plots(outcomes: Sequence[PolicyOutcome]) -> list[tuple[str, str]]:
     """(title, SVG)."""
     ours, others = outcomes[0], outcomes[1:]
     plots = [("Differences, dollars per market", difference_chart(ours, others))] if others else []
@@ -93,7 +93,7 @@ def _plots(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     return plots
 
 
-def html(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
+def html(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
     """The report as one HTML file; `ValueError` without jinja2."""
     try:
         import jinja2
@@ -119,7 +119,9 @@ def html(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
     )
 
 
-def write_report(folder: Path, outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> None:
+def write_report(
+    folder: Path, outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]
+) -> None:
     """`report.md` and `report.html`; both or, when one cannot be made, neither."""
     texts = {MARKDOWN_FILE: markdown(outcomes, setting), HTML_FILE: html(outcomes, setting)}
     folder.mkdir(parents=True, exist_ok=True)

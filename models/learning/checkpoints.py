@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.policies.onnx import write_aside
 
 __all__ = ["CheckpointError", "Checkpoints", "State"]
@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 class State(msgspec.Struct, frozen=True):
     """Settings and markets of a training, and how validation went after each stage, in dollars."""
 
-    settings: Settings
+    settings: TrainingSettings
     split: dict[str, tuple[str, ...]]
     validations: tuple[float, ...] = ()
 

@@ -21,7 +21,7 @@ from stable_baselines3.common.logger import Logger, make_output_format
 from ipc.clock import mono_ns
 from models.learning.checkpoints import Checkpoints, State
 from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
-from models.learning.settings import ChooseBy, Settings
+from models.learning.settings import ChooseBy, TrainingSettings
 from models.learning.splits import markets_of_stage
 from models.observation.builder import builder_of
 from models.policies.interface import Observations, Policy
@@ -51,12 +51,12 @@ def begun(folder: Path) -> bool:
     return Checkpoints(folder / CHECKPOINTS).begun
 
 
-def policy_of(model: Any, settings: Settings) -> NetworkPolicy:
+def policy_of(model: Any, settings: TrainingSettings) -> NetworkPolicy:
     """What a learner has come to."""
     return NetworkPolicy(model.policy, "trained", builder_of(settings.schema))
 
 
-def sample(world: World, settings: Settings) -> Observations:
+def sample(world: World, settings: TrainingSettings) -> Observations:
     """Observations of recorded markets, from anywhere in them, under random actions."""
     n, seed = 64, settings.seed
     simulation = Simulation(world, settings.rules(random_start=True), n, range(seed, seed + n))
@@ -72,7 +72,7 @@ def sample(world: World, settings: Settings) -> Observations:
 class _Worlds:
     """The training markets of each stage, each market walked once."""
 
-    def __init__(self, sessions: Sequence[RecordedSession], settings: Settings) -> None:
+    def __init__(self, sessions: Sequence[RecordedSession], settings: TrainingSettings) -> None:
         builder = builder_of(settings.schema)
         self._sessions, self._settings = sessions, settings
         self._stages = len(settings.stage_ends())
@@ -125,7 +125,7 @@ class _Log:
     A resumed run writes its files beside those of the earlier part.
     """
 
-    def __init__(self, folder: Path, settings: Settings, begun: int, say: Say) -> None:
+    def __init__(self, folder: Path, settings: TrainingSettings, begun: int, say: Say) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         suffix = f"-{begun}" if begun else ""
         formats = ["csv", "tensorboard"] if find_spec("tensorboard") else ["csv"]
@@ -154,11 +154,11 @@ class _Log:
         )
 
 
-def _seed_of(settings: Settings, stage: int) -> int:
+def _seed_of(settings: TrainingSettings, stage: int) -> int:
     return (settings.seed + stage * 1_000_003) % 2**31
 
 
-def _network(world: World, settings: Settings) -> dict[str, Any]:
+def _network(world: World, settings: TrainingSettings) -> dict[str, Any]:
     """How the policy's network is made."""
     network: dict[str, Any] = {"net_arch": [64, 64], "activation_fn": Tanh}
     if settings.algorithm == "ppo":  # A2C brings its own optimizer
@@ -173,7 +173,7 @@ def _network(world: World, settings: Settings) -> dict[str, Any]:
     return network
 
 
-def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
+def _new(settings: TrainingSettings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
     """A learner that has learned nothing yet."""
     return ALGORITHMS[settings.algorithm](
         LearnerPolicy,
@@ -185,7 +185,7 @@ def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
     )
 
 
-def _env(settings: Settings, worlds: _Worlds, stage: int) -> BatchedVecEnv:
+def _env(settings: TrainingSettings, worlds: _Worlds, stage: int) -> BatchedVecEnv:
     rules = settings.rules(random_start=True)
     return BatchedVecEnv(
         worlds.of(stage),

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from ipc.messages import Environment
-from models.learning.settings import ChooseBy, Settings
+from models.learning.settings import ChooseBy, TrainingSettings
 from models.learning.splits import (
     Curriculum,
     Split,
@@ -33,7 +33,7 @@ from models.trading.actions import Pricing
 __all__ = ["check", "parse", "select", "settings_of", "split_of"]
 
 CONFIG: Final = "config"
-_DEFAULT: Final = Settings()
+_DEFAULT: Final = TrainingSettings()
 _SPLITS: Final = {"markets": split_by_time, "days": split_by_days}
 
 
@@ -211,10 +211,10 @@ def check(options: argparse.Namespace) -> None:
     settings_of(options).stage_ends()
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
+def settings_of(options: argparse.Namespace) -> TrainingSettings:
     """What the learner is asked for."""
-    given = {n: v for n, v in vars(options).items() if n in Settings.__struct_fields__}
-    return msgspec.convert(given, Settings)
+    given = {n: v for n, v in vars(options).items() if n in TrainingSettings.__struct_fields__}
+    return msgspec.convert(given, TrainingSettings)
 
 
 def select(

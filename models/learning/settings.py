@@ -10,11 +10,11 @@ import msgspec
 
 from models.learning.splits import LEAST_STAGES, Curriculum
 from models.observation.builder import OBSERVATION_V1
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.rewards import Reward
 from models.trading.actions import Pricing
 
-__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "Settings"]
+__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "TrainingSettings"]
 
 MODEL: Final = "model.zip"
 RUN: Final = "run.json"
@@ -33,7 +33,7 @@ class ChooseBy(StrEnum):
     LOW = "low"  # the lower end of its 95 % interval: what is not luck with a few of the markets
 
 
-class Settings(msgspec.Struct, frozen=True):
+class TrainingSettings(msgspec.Struct, frozen=True):
     """What a run is asked for."""
 
     algorithm: str = "ppo"
@@ -101,9 +101,9 @@ class Settings(msgspec.Struct, frozen=True):
             network["risk_aversion"] = self.risk_aversion
         return network
 
-    def rules(self, *, random_start: bool) -> Rules:
+    def rules(self, *, random_start: bool) -> SimulationRules:
         """The simulation's share."""
-        return Rules(
+        return SimulationRules(
             pricing=self.pricing,
             contract_size_e2=self.contract_size_e2,
             market_cash_e6=self.market_cash_e6,
@@ -114,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True):
     """What was done, for the manifest."""
 
-    settings: Settings
+    settings: TrainingSettings
     hyper_parameters: dict[str, Number]
     environments: tuple[str, ...]
     split: dict[str, tuple[str, ...]]

@@ -13,10 +13,10 @@ import numpy as np
 
 from ipc.clock import real_ns
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import Outcome, Worlds
+from models.evaluation.outcomes import PolicyOutcome, Worlds
 from models.learning.checkpoints import State
 from models.learning.learner import begun, learn, policy_of, sample
-from models.learning.settings import MODEL, OBSERVATIONS, RUN, ChooseBy, Run, Settings
+from models.learning.settings import MODEL, OBSERVATIONS, RUN, ChooseBy, Run, TrainingSettings
 from models.learning.splits import Split, rolling_splits
 from models.observation.builder import builder_of
 from models.policies.baselines import BASELINES, Hold
@@ -33,14 +33,14 @@ class Trial(NamedTuple):
 
     learner: Any
     state: State
-    validated: Outcome  # on the markets that chose
-    ours: Outcome
-    baselines: dict[str, Outcome]
+    validated: PolicyOutcome  # on the markets that chose
+    ours: PolicyOutcome
+    baselines: dict[str, PolicyOutcome]
 
 
 def trial(
     split: Split,
-    settings: Settings,
+    settings: TrainingSettings,
     folder: Path,
     *,
     resume: bool = False,
@@ -68,7 +68,7 @@ def trial(
 
 def rolling_trials(
     split: Split,
-    settings: Settings,
+    settings: TrainingSettings,
     blocks: int,
     folder: Path,
     *,
@@ -84,7 +84,7 @@ def rolling_trials(
     return trials
 
 
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+def _joined(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
     """Outcomes of one kind of policy over different markets; fills and actions of the first."""
     return msgspec.structs.replace(
         outcomes[0],
@@ -119,7 +119,7 @@ def _libraries() -> dict[str, str]:
 
 def train(
     split: Split,
-    settings: Settings,
+    settings: TrainingSettings,
     out: Path,
     *,
     rolling: int = 0,

@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
-from ipc.kernels import kernel
+from ipc.kernels import compiled, kernel
 from models.observation.schema import OBSERVATION_V1, ZONE, Schema
 from models.observation.v1 import (
     BOOK_SIZE,
@@ -135,7 +134,7 @@ class TickHistory:
         self.ints[TOTAL] = 0
 
 
-@njit(cache=True)
+@compiled
 def _push(ints: Any, floats: Any, now_ns: int, act: float, mid: float) -> None:
     """Append a tick, forgetting the oldest of ten."""
     at = ints[TOTAL]
@@ -148,7 +147,7 @@ def _push(ints: Any, floats: Any, now_ns: int, act: float, mid: float) -> None:
     floats[at], floats[HISTORY + at] = act, mid
 
 
-@njit(cache=True)
+@compiled
 def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: Any) -> None:
     """Features 0..34 of OBSERVATION_V1, then the tick joins the history."""
     now_ns = row[b.RECV_NS]
@@ -175,7 +174,7 @@ def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: A
     _push(ints, floats, now_ns, act, mid)
 
 
-@njit(cache=True)
+@compiled
 def observe_tick(
     code: int, row: b.Row, zone_offset_s: int, ints: Any, floats: Any, out: Any
 ) -> None:
@@ -195,7 +194,7 @@ def observe_tick(
         out[i] = clean(features[i])
 
 
-@njit(cache=True)
+@compiled
 def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out: Any) -> None:
     """The whole observation into `out` (float32): a tick's features and the account's of now."""
     observe_with(code, tick, row, account, np.empty(MOST), out)

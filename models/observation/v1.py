@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
-from ipc.kernels import kernel
+from ipc.kernels import compiled, kernel
 from ipc.units import ONE_DOLLAR_E4
 
 __all__ = [
@@ -44,7 +43,7 @@ CONTRACT_E2: Final = 100.0
 MISSING: Final = -1.0  # cents, never a price
 
 
-@njit(cache=True)
+@compiled
 def clean(value: float) -> float:
     """NaN -> 0, +inf -> 1, -inf -> -1, then clipped to [-2, 2]."""
     if math.isnan(value):
@@ -54,35 +53,35 @@ def clean(value: float) -> float:
     return min(max(value, -2.0), 2.0)
 
 
-@njit(cache=True)
+@compiled
 def _log_volume(contracts: float) -> float:
     return min(1.0, math.log(1.0 + contracts) / LOG_SCALE)
 
 
-@njit(cache=True)
-def _touch_cents(row: b.Row, side: int) -> tuple[float, float]:
+@compiled
+def _touch_cents(row: b.Row, leg: b.LegCode) -> tuple[float, float]:
     """(best bid, best ask) of a leg in cents, MISSING where there is none."""
-    own, other = row[b.BEST_YES + side], row[b.BEST_YES + 1 - side]
+    own, other = row[b.BEST_YES + leg], row[b.BEST_NO - leg]
     bid = b.price_of(row, own) / CENT_E4 if own >= 0 else MISSING
     ask = (ONE_DOLLAR_E4 - b.price_of(row, other)) / CENT_E4 if other >= 0 else MISSING
     return bid, ask
 
 
-@njit(cache=True)
+@compiled
 def mid_cents(row: b.Row) -> float:
     """YES mid in cents, NaN without both touches."""
     bid, ask = _touch_cents(row, b.YES)
     return math.nan if bid == MISSING or ask == MISSING else (bid + ask) / 2.0
 
 
-@njit(cache=True)
+@compiled
 def activity_of(row: b.Row) -> float:
     """min(1, ln(1 + total volume) / 1000): a single-market view; each contract counts twice."""
     total = 2.0 * (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
     return min(1.0, math.log(1.0 + total) / 1000.0)
 
 
-@njit(cache=True)
+@compiled
 def _three_largest(row: b.Row) -> float:
     """Contracts in the three largest levels of both legs' bids (one leg's bids and asks)."""
     first = second = third = 0
@@ -98,7 +97,7 @@ def _three_largest(row: b.Row) -> float:
     return (first + second + third) / CONTRACT_E2
 
 
-@njit(cache=True)
+@compiled
 def _empty_market(out: Floats) -> None:
     out[:MARKET_SIZE] = 0.0
     out[0] = out[2] = 0.49
@@ -111,20 +110,20 @@ def _empty_market(out: Floats) -> None:
     out[19] = out[20] = 1.0
 
 
-@njit(cache=True)
-def _leg_prices(row: b.Row, side: int, out: Floats) -> None:
+@compiled
+def _leg_prices(row: b.Row, leg: b.LegCode, out: Floats) -> None:
     """Touch, spread and mid of one leg into 0..7."""
-    bid, ask = _touch_cents(row, side)
-    out[2 * side] = 0.5 if bid == MISSING else bid / 100.0
-    out[2 * side + 1] = 0.5 if ask == MISSING else ask / 100.0
+    bid, ask = _touch_cents(row, leg)
+    out[2 * leg] = 0.5 if bid == MISSING else bid / 100.0
+    out[2 * leg + 1] = 0.5 if ask == MISSING else ask / 100.0
     if bid == MISSING or ask == MISSING:
-        out[4 + side], out[6 + side] = 0.1, 0.5
+        out[4 + leg], out[6 + leg] = 0.1, 0.5
     else:
-        out[4 + side] = min(max((ask - bid) / 100.0, 0.001), 0.99)
-        out[6 + side] = min(max((bid + ask) / 200.0, 0.01), 0.99)
+        out[4 + leg] = min(max((ask - bid) / 100.0, 0.001), 0.99)
+        out[6 + leg] = min(max((bid + ask) / 200.0, 0.01), 0.99)
 
 
-@njit(cache=True)
+@compiled
 def market_features(row: b.Row, out: Floats) -> None:
     """Features 0..20 of a book as it stands."""
     if row[b.YES_LEVELS] + row[b.NO_LEVELS] == 0:
@@ -132,24 +131,24 @@ def market_features(row: b.Row, out: Floats) -> None:
         return
     largest = _three_largest(row)
     depth = min((row[b.YES_LEVELS] + row[b.NO_LEVELS]) / 20.0, 1.0)
-    for side in range(2):
-        bids = row[b.YES_TOTAL + side] / CONTRACT_E2
-        asks = row[b.YES_TOTAL + 1 - side] / CONTRACT_E2
+    for leg in b.LEGS:
+        bids = row[b.YES_TOTAL + leg] / CONTRACT_E2
+        asks = row[b.NO_TOTAL - leg] / CONTRACT_E2
         volume = bids + asks
-        _leg_prices(row, side, out)
-        out[8 + side] = _log_volume(volume)
-        out[12 + side] = (bids - asks) / volume if volume > 0.0 else 0.0
-        out[14 + side] = depth
-        out[16 + side] = largest / volume if volume > 0.0 else 0.5
-    leg = (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
-    out[10] = _log_volume(2.0 * leg)
+        _leg_prices(row, leg, out)
+        out[8 + leg] = _log_volume(volume)
+        out[12 + leg] = (bids - asks) / volume if volume > 0.0 else 0.0
+        out[14 + leg] = depth
+        out[16 + leg] = largest / volume if volume > 0.0 else 0.5
+    contracts = (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
+    out[10] = _log_volume(2.0 * contracts)
     out[11] = 0.0  # (Vy - Vn) / V: both legs hold the same resting contracts
     out[18] = abs(out[6] + out[7] - 1.0)
     out[19] = max(0.0, 1.0 - out[18])
     out[20] = max(0.0, 1.0 - 5.0 * abs(out[6] - (1.0 - out[7])))
 
 
-@njit(cache=True)
+@compiled
 def momentum_of(mids: Floats, count: int, mid: float) -> float:
     """tanh((d1 - d0) / |d0|) of the last three ticks that have a mid, the current one included."""
     last = np.empty(3)
@@ -169,7 +168,7 @@ def momentum_of(mids: Floats, count: int, mid: float) -> float:
     return math.tanh((d1 - d0) / abs(d0)) if abs(d0) > 0.001 else 0.0
 
 
-@njit(cache=True)
+@compiled
 def _mean_std(values: Floats, count: int) -> tuple[float, float]:
     """Mean and population standard deviation of the first `count`."""
     mean = 0.0
@@ -182,7 +181,7 @@ def _mean_std(values: Floats, count: int) -> tuple[float, float]:
     return mean, math.sqrt(square / count)
 
 
-@njit(cache=True)
+@compiled
 def _slope(values: Floats, count: int) -> float:
     """Least-squares slope by index of the first `count`."""
     mean, _ = _mean_std(values, count)
@@ -194,7 +193,7 @@ def _slope(values: Floats, count: int) -> float:
     return top / bottom
 
 
-@njit(cache=True)
+@compiled
 def _activity_features(acts: Floats, count: int, act: float, out: Floats) -> None:
     """25, 27, 28, 29, 32 and 34."""
     out[25] = math.tanh(act - acts[count - 1]) if count > 0 else 0.0
@@ -221,7 +220,7 @@ def _activity_features(acts: Floats, count: int, act: float, out: Floats) -> Non
         out[34] = min((1.0 + run) / 10.0, 1.0)
 
 
-@njit(cache=True)
+@compiled
 def _price_features(mids: Floats, count: int, mid: float, out: Floats) -> None:
     """31 (steps of the last 5 ticks and now) and 33 (the last 3 steps, now excluded)."""
     out[31], out[33] = 0.1, 0.5
@@ -249,7 +248,7 @@ def _price_features(mids: Floats, count: int, mid: float, out: Floats) -> None:
             out[33] = max(0.0, 1.0 - mean / 5.0)
 
 
-@njit(cache=True)
+@compiled
 def temporal_features(
     now_ns: int,
     gap_s: float,

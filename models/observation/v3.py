@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import compiled
 from models.observation.schema import Feature, Schema
 from models.observation.v2 import FLOATS, OBSERVATION_V2, SIZE_V2, TICK_SIZE_V2, account_v2, tick_v2
 
@@ -59,7 +58,7 @@ OBSERVATION_V3: Final = Schema(
 )
 
 
-@njit(cache=True)
+@compiled
 def _push(history: Any, ticks: int, out: Any) -> int:
     """Append this tick, forgetting the oldest of those kept -> its place."""
     at = min(ticks, KEPT - 1)
@@ -72,7 +71,7 @@ def _push(history: Any, ticks: int, out: Any) -> int:
     return at
 
 
-@njit(cache=True)
+@compiled
 def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
     """Features of a tick, V2's and then the lagged ones, into `out` (float64); the memory moves.
 
@@ -89,7 +88,7 @@ def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
         out[at + 2 * len(LAGS)] = (out[MID] - history[then + 2]) * FIVE_CENTS_A_DOLLAR
 
 
-@njit(cache=True)
+@compiled
 def account_v3(row: b.Row, account: a.AccountRow, out: Any) -> None:
     """V2's features of the account, behind those of the tick, into `out` (float64)."""
     account_v2(row, account, out[LAGGED:])

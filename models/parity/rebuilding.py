@@ -22,13 +22,13 @@ from models.simulation.replay import columns_of, walk_to, zone_offsets
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.actions import Action, LimitOrderActionSpace
 
-__all__ = ["ActorLife", "Difference", "LiveMarket", "Report", "rebuild"]
+__all__ = ["ActorRun", "DecisionDifference", "LiveMarket", "Report", "rebuild"]
 
 Words = npt.NDArray[np.int64]
 KEPT: Final = 20  # differences that are told; the others are counted
 
 
-class ActorLife(NamedTuple):
+class ActorRun(NamedTuple):
     """What one run of the actor recorded of one market, in order."""
 
     tick_nos: Words  # event numbers
@@ -40,11 +40,11 @@ class LiveMarket(NamedTuple):
     """One market of a live session; `accounts` are the versions that its decisions read."""
 
     session: RecordedSession
-    lives: Sequence[ActorLife]
+    lives: Sequence[ActorRun]
     accounts: Mapping[int, AccountRow]
 
 
-class Difference(msgspec.Struct, frozen=True):
+class DecisionDifference(msgspec.Struct, frozen=True):
     """Where a decision and its rebuilding part; `features` as (name, recorded, rebuilt)."""
 
     ticker: str
@@ -68,9 +68,9 @@ class Report:
         self.ticks = self.decisions = self.without_account = self.recomputed = 0
         self.different = 0
         self.max_logit_difference = 0.0
-        self.first: list[Difference] = []
+        self.first: list[DecisionDifference] = []
 
-    def differs(self, difference: Difference) -> None:
+    def differs(self, difference: DecisionDifference) -> None:
         """Note one."""
         self.different += 1
         if len(self.first) < KEPT:
@@ -119,7 +119,7 @@ def rebuild(
                 check.run(made[builder.code], places)
 
 
-def _by_builder(life: ActorLife) -> list[tuple[Builder, list[ActorAction]]]:
+def _by_builder(life: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
     """Decisions by what made their observations, told by their length; one entry at least.
 
     A switch may bring a model of another schema, a shadow may have one of its own. Who recorded no
@@ -149,18 +149,18 @@ def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
         builder.code, row, events, tick_nos, offsets, first_hour, rows, features, histories
     )
     if status != b.OK:
-        event_no, reason = int(events.event_no[found]), b.Status(status).name
+        event_no, reason = int(events.event_no[found]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
     return _Rows(rows, features, histories, found)
 
 
 def _plain(
     market: LiveMarket, event_no: int, what: str, recorded: object, rebuilt: object
-) -> Difference:
-    return Difference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
+) -> DecisionDifference:
+    return DecisionDifference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
 
 
-def _check_histories(market: LiveMarket, life: ActorLife, made: _Rows, report: Report) -> None:
+def _check_histories(market: LiveMarket, life: ActorRun, made: _Rows, report: Report) -> None:
     """A run begins with no history; later the number of ticks before must be the recorded one."""
     for i in np.flatnonzero(life.histories[: made.found] != made.histories[: made.found]):
         counts = int(life.histories[i]), int(made.histories[i])
@@ -218,7 +218,7 @@ class _Check:
         if action != decision.action:
             self._differs("action", decision.action_name, action.name)
 
-    def _named(self, observation: npt.NDArray[np.float32], hashed: str) -> Difference:
+    def _named(self, observation: npt.NDArray[np.float32], hashed: str) -> DecisionDifference:
         """An observation's difference, by the names of its features where they are recorded."""
         decision = self._decision
         seen = np.frombuffer(decision.observation, np.dtype("<f4"))
@@ -227,7 +227,7 @@ class _Check:
             numbers = np.flatnonzero(seen.view(np.int32) != observation.view(np.int32))
             names = self._builder.schema.names
             apart = tuple((names[i], float(seen[i]), float(observation[i])) for i in numbers)
-        return Difference(
+        return DecisionDifference(
             self._market.session.ticker,
             decision.event_no,
             "observation",

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from ipc.kernels import compiled
 from models.observation.builder import Builder
 from models.trading.actions import Mask
 
@@ -40,7 +40,7 @@ class Policy(Protocol):
         ...
 
 
-@njit(cache=True)
+@compiled
 def masked_argmax(logits: Logits, masks: Mask) -> npt.NDArray[np.int64]:
     """The best allowed action of each row, float[n, 5] and bool[n, 5]; the first of equals.
 

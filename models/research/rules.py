@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.evaluation.comparison import best_by_chance, compare
-from models.evaluation.outcomes import Outcome, Worlds
+from models.evaluation.outcomes import PolicyOutcome, Worlds
 from models.learning.options import check, parse, select, settings_of, split_of
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.learning.splits import Split
 from models.observation.builder import OBSERVATION_V2, builder_of
 from models.policies.baselines import Hold
@@ -172,14 +172,16 @@ CHOOSE: Final = "chosen by"
 JUDGE: Final = "judged on"
 
 
-def _played(worlds: Worlds, settings: Settings) -> tuple[Outcome, list[Outcome]]:
+def _played(
+    worlds: Worlds, settings: TrainingSettings
+) -> tuple[PolicyOutcome, list[PolicyOutcome]]:
     """What holding and every rule make."""
     rules = settings.rules(random_start=False)
     policies = [RulePolicy(name, rule) for name, rule in VARIANTS.items()]
     return worlds.run(Hold(), rules), [worlds.run(policy, rules) for policy in policies]
 
 
-def search(split: Split, settings: Settings, out: Path) -> list[str]:
+def search(split: Split, settings: TrainingSettings, out: Path) -> list[str]:
     """Play every rule, write the figures -> lines for people. `ValueError` without a test."""
     if not split.test:
         raise ValueError("no markets are left to judge on; allowed: a split with a test")

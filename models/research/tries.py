@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 
 from models.evaluation.comparison import best_by_chance, compare
-from models.evaluation.outcomes import Outcome, Worlds
-from models.learning.settings import MODEL, RUN, Run, Settings
+from models.evaluation.outcomes import PolicyOutcome, Worlds
+from models.learning.settings import MODEL, RUN, Run, TrainingSettings
 from models.policies.baselines import Hold
 from models.policies.onnx import TEST, VALIDATION
 from models.simulation.tape import RecordedSession
@@ -35,9 +35,9 @@ class Try(NamedTuple):
     """One training: what its policy and holding make of each part."""
 
     name: str
-    settings: Settings
-    ours: dict[str, Outcome]
-    idle: dict[str, Outcome]
+    settings: TrainingSettings
+    ours: dict[str, PolicyOutcome]
+    idle: dict[str, PolicyOutcome]
 
 
 def _runs(folders: Sequence[Path]) -> list[Run]:
@@ -59,7 +59,7 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
     from models.learning.learner import ALGORITHMS, policy_of
 
     known = {s.ticker: s for s in sessions}
-    places: dict[tuple[str, int], tuple[Worlds, Outcome]] = {}
+    places: dict[tuple[str, int], tuple[Worlds, PolicyOutcome]] = {}
     tries = []
     for folder, run in zip(folders, _runs(folders), strict=True):
         settings = run.settings

@@ -18,7 +18,6 @@ from numba.extending import intrinsic
 
 from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
-from models.simulation.fills import fee_words
 from models.simulation.order_state import FEE_WORDS
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
@@ -29,6 +28,7 @@ __all__ = [
     "Flow",
     "World",
     "ask_for_step",
+    "fee_words",
     "flow_of",
     "usable_tapes",
     "world_of",
@@ -46,13 +46,13 @@ class Flow(NamedTuple):
     ns: Words  # [N]
     meaning: Words  # [N]
     leg: Words  # [N]
-    price: Words  # [N]
-    qty: Words  # [N]
+    price_e4: Words  # [N]
+    count_e2: Words  # [N]
     reach: npt.NDArray[np.int32]  # [2, N, 2] per leg of an order the lowest and highest price
 
 
 @kernel
-def _fill_reach(meaning: Any, legs: Any, price: Any, qty: Any, reach: Any) -> None:
+def _fill_reach(meaning: Any, legs: Any, price_e4: Any, count_e2: Any, reach: Any) -> None:
     """Where an order among the bids of a leg must look at an event.
 
     At its own level; where it is executed at or better than; where it is crossed from the other
@@ -64,21 +64,21 @@ def _fill_reach(meaning: Any, legs: Any, price: Any, qty: Any, reach: Any) -> No
             if meaning[e] & (CLEAR | WHOLE):
                 lowest, highest = 0, ONE_DOLLAR_E4
             elif legs[e] == leg and meaning[e] & EXECUTED:
-                lowest, highest = price[e], ONE_DOLLAR_E4
+                lowest, highest = price_e4[e], ONE_DOLLAR_E4
             elif legs[e] == leg and meaning[e] & CHANGE:
-                lowest = highest = price[e]
-            elif legs[e] != leg and meaning[e] & CHANGE and qty[e] > 0:
-                lowest, highest = ONE_DOLLAR_E4 - price[e], ONE_DOLLAR_E4
+                lowest = highest = price_e4[e]
+            elif legs[e] != leg and meaning[e] & CHANGE and count_e2[e] > 0:
+                lowest, highest = ONE_DOLLAR_E4 - price_e4[e], ONE_DOLLAR_E4
             reach[leg, e, LOWEST], reach[leg, e, HIGHEST] = lowest, highest
 
 
 def flow_of(tapes: Sequence[Tape]) -> Flow:
     """The events of tapes, end to end."""
-    columns = zip(*((t.ns, t.meaning, t.leg, t.price, t.qty) for t in tapes), strict=True)
-    ns, meaning, leg, price, qty = (np.concatenate(column) for column in columns)
+    columns = zip(*((t.ns, t.meaning, t.leg, t.price_e4, t.count_e2) for t in tapes), strict=True)
+    ns, meaning, leg, price_e4, count_e2 = (np.concatenate(column) for column in columns)
     reach = np.empty((2, len(ns), 2), np.int32)
-    _fill_reach(meaning, leg, price, qty, reach)
-    return Flow(ns, meaning, leg, price, qty, reach)
+    _fill_reach(meaning, leg, price_e4, count_e2, reach)
+    return Flow(ns, meaning, leg, price_e4, count_e2, reach)
 
 
 Floats = npt.NDArray[np.float32]
@@ -115,6 +115,12 @@ def _stack_rows(tapes: Sequence[Tape]) -> Words:
 
 def _starts(lengths: list[int]) -> Words:
     return np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+
+
+def fee_words(tape: Tape) -> Words:
+    """A tape's fee schedule as the kernels read it."""
+    fees = tape.fees
+    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)
 
 
 def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
@@ -182,8 +188,8 @@ def ask_for_step(world: World, tick: int) -> None:
         _prefetch(flow.ns, e)
         _prefetch(flow.meaning, e)
         _prefetch(flow.leg, e)
-        _prefetch(flow.price, e)
-        _prefetch(flow.qty, e)
+        _prefetch(flow.price_e4, e)
+        _prefetch(flow.count_e2, e)
         _prefetch(flow.reach, 2 * e)
         _prefetch(flow.reach, 2 * (len(flow.ns) + e))
     row = (tick + 1) * world.rows.shape[1]

@@ -43,8 +43,8 @@ from models.trading.portfolio import apply_settlement, liquidation_value_e6
 
 __all__ = [
     "DEFAULT_LATENCIES_NS",
-    "Rules",
     "Simulation",
+    "SimulationRules",
 ]
 
 Words = npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ DEFAULT_LATENCIES_NS: Final = tuple(
 )
 
 
-class Rules(msgspec.Struct, frozen=True):
+class SimulationRules(msgspec.Struct, frozen=True):
     """What is the same for every market and step."""
 
     pricing: Pricing = Pricing.PASSIVE
@@ -75,7 +75,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Fixed(NamedTuple):
-    """`Rules` as the kernel reads them."""
+    """`SimulationRules` as the kernel reads them."""
 
     pricing: int
     size_e2: int
@@ -266,7 +266,13 @@ class Simulation:
     """
 
     def __init__(
-        self, world: World, rules: Rules, n: int, seeds: Sequence[int], *, log_rows: int = 0
+        self,
+        world: World,
+        rules: SimulationRules,
+        n: int,
+        seeds: Sequence[int],
+        *,
+        log_rows: int = 0,
     ) -> None:
         if len(seeds) != n:
             raise ValueError(f"{len(seeds)} seeds for {n} environments")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from models.simulation.dataset import World, world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.tape import Tape
 from models.trading.actions import N_ACTIONS
 
@@ -38,11 +38,11 @@ class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (gymnasium's own declaration)
 
-    def __init__(self, tapes: Sequence[Tape] | World, rules: Rules | None = None) -> None:
+    def __init__(self, tapes: Sequence[Tape] | World, rules: SimulationRules | None = None) -> None:
         world = tapes if isinstance(tapes, World) else world_of(tapes)
         self.observation_space = observation_space(world)
         self.action_space = action_space()
-        self._simulation = Simulation(world, rules or Rules(), 1, [0])
+        self._simulation = Simulation(world, rules or SimulationRules(), 1, [0])
 
     def reset(
         self, *, seed: int | None = None, options: Info | None = None

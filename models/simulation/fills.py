@@ -28,8 +28,8 @@ import numpy.typing as npt
 from ipc import account_table as a
 from ipc import book as b
 from ipc.kernels import kernel
-from ipc.units import ONE_DOLLAR_E4
-from models.simulation.dataset import HIGHEST, LOWEST, Flow, flow_of
+from ipc.units import ASK, BID, NO, ONE_DOLLAR_E4, YES, LegCode, SideCode
+from models.simulation.dataset import HIGHEST, LOWEST, Flow, fee_words, flow_of
 from models.simulation.order_state import (
     ACCUMULATOR,
     ACTION,
@@ -61,22 +61,33 @@ from models.simulation.order_state import (
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 from models.trading.actions import OrderRequest, affordable_e2, is_buy, side_of
 from models.trading.fees import fee_of, rebate_of
-from models.trading.portfolio import ASK, BID, apply_fill
+from models.trading.portfolio import apply_fill
 
-__all__ = ["SimulatedOrderManager", "advance", "fee_words", "until_of"]
+__all__ = ["SimulatedOrderManager", "advance", "until_of"]
 
 Words = npt.NDArray[np.int64]
 NEVER_NS: Final = 2**63 - 1
 
 
 @kernel
-def _leg_price(side: int, yes_price_e4: int) -> int:
-    """The price at which a side of the YES book rests among its leg's bids."""
-    return yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
+def _leg_of(side: SideCode) -> LegCode:
+    """The leg among whose bids an order on a side of the YES book rests."""
+    return YES if side == BID else NO
 
 
 @kernel
-def _held(account: a.AccountRow, side: int) -> int:
+def _other(leg: LegCode) -> LegCode:
+    return NO if leg == YES else YES
+
+
+@kernel
+def _leg_price(leg: LegCode, yes_price_e4: int) -> int:
+    """A YES price on the scale of a leg; a leg's price back on the YES scale."""
+    return yes_price_e4 if leg == YES else ONE_DOLLAR_E4 - yes_price_e4
+
+
+@kernel
+def _held(account: a.AccountRow, side: SideCode) -> int:
     """What a sell on a side of the YES book may reduce."""
     position_e2 = account[a.POSITION_E2]
     return int(max(position_e2 if side == ASK else -position_e2, 0))
@@ -126,7 +137,7 @@ def _book_fill(
 
 
 @kernel
-def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: LegCode, price: int) -> int:
     """Size at a leg's price: a tick's row plus the changes of events [start, stop)."""
     slot = b.slot_of(row, price)
     if slot < 0:
@@ -137,22 +148,22 @@ def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int
             continue
         if flow.meaning[e] & CLEAR:
             size = 0
-        if flow.meaning[e] & CHANGE and flow.leg[e] == leg and flow.price[e] == price:
-            size += flow.qty[e]
+        if flow.meaning[e] & CHANGE and flow.leg[e] == leg and flow.price_e4[e] == price:
+            size += flow.count_e2[e]
     return int(size)
 
 
 @kernel
-def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: LegCode, price: int) -> int:
     """The slot above which the other leg has no bids, as far as an order at a leg's price crosses.
 
     The book is a tick's row plus the changes of events [start, stop): nothing stands above both the
     row's best and what came in across the order.
     """
-    slot, reach = row[b.BEST_YES + 1 - leg], flow.reach[leg]
+    slot, reach = row[b.BEST_YES + _other(leg)], flow.reach[leg]
     for e in range(start, stop):
         if reach[e, LOWEST] <= price <= reach[e, HIGHEST] and flow.leg[e] != leg:
-            slot = max(slot, b.slot_of(row, flow.price[e]))
+            slot = max(slot, b.slot_of(row, flow.price_e4[e]))
     return int(slot)
 
 
@@ -168,16 +179,16 @@ def _take(
     log: Any,
 ) -> None:
     """Take what crosses from the other leg's bids, best first."""
-    side = side_of(order[ACTION])
-    own_price = _leg_price(side, order[YES_PRICE])
-    slot = _highest(row, flow, start, stop, side, own_price)
+    leg = _leg_of(side_of(order[ACTION]))
+    other, own_price = _other(leg), _leg_price(leg, order[YES_PRICE])
+    slot = _highest(row, flow, start, stop, leg, own_price)
     while slot >= 0 and order[ACTION] != 0:
         price = b.price_of(row, slot)  # of the other leg
         if price < ONE_DOLLAR_E4 - own_price:
             return
-        size = _size_at(row, flow, start, stop, 1 - side, price)
+        size = _size_at(row, flow, start, stop, other, price)
         if size > 0:
-            yes_price, at_ns = _leg_price(1 - side, price), order[CREATED_NS]
+            yes_price, at_ns = _leg_price(other, price), order[CREATED_NS]
             _book_fill(order, account, fees, yes_price, size, True, stop, at_ns, log)
         slot -= 1
 
@@ -210,7 +221,8 @@ def _place(
     _take(order, account, fees, row, flow, start, stop, log)
     if order[ACTION] == 0:
         return
-    level = _size_at(row, flow, start, stop, side, _leg_price(side, price))
+    leg = _leg_of(side)
+    level = _size_at(row, flow, start, stop, leg, _leg_price(leg, price))
     order[LEVEL] = order[AHEAD] = level
     _log(order, log, RESTED, stop, order[CREATED_NS], price, order[REMAINING], order[AHEAD])
 
@@ -218,26 +230,26 @@ def _place(
 @kernel
 def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log: Any) -> None:
     """One recorded event and our resting order."""
-    side = side_of(order[ACTION])
-    own_price = _leg_price(side, order[YES_PRICE])
-    meaning, qty, now = flow.meaning[e], flow.qty[e], flow.ns[e]
-    size, price = abs(qty), order[YES_PRICE]
+    leg = _leg_of(side_of(order[ACTION]))
+    own_price = _leg_price(leg, order[YES_PRICE])
+    meaning, count_e2, now = flow.meaning[e], flow.count_e2[e], flow.ns[e]
+    size, price = abs(count_e2), order[YES_PRICE]
     if meaning & CLEAR:
         order[LEVEL] = 0
     if meaning & WHOLE:
         order[AHEAD] = min(order[AHEAD], order[LEVEL])
-    if flow.leg[e] != side:
-        crossing = flow.price[e] >= ONE_DOLLAR_E4 - own_price
-        if meaning & CHANGE and qty > 0 and crossing:
+    if flow.leg[e] != leg:
+        crossing = flow.price_e4[e] >= ONE_DOLLAR_E4 - own_price
+        if meaning & CHANGE and count_e2 > 0 and crossing:
             _book_fill(order, account, fees, price, size, False, e, now, log)
         return
-    if meaning & EXECUTED and flow.price[e] <= own_price:
-        ahead = order[AHEAD] if flow.price[e] == own_price else 0
+    if meaning & EXECUTED and flow.price_e4[e] <= own_price:
+        ahead = order[AHEAD] if flow.price_e4[e] == own_price else 0
         order[AHEAD] = max(order[AHEAD] - size, 0)
         if size > ahead:
             _book_fill(order, account, fees, price, size - ahead, False, e, now, log)
-    if meaning & CHANGE and flow.price[e] == own_price:
-        order[LEVEL] += qty
+    if meaning & CHANGE and flow.price_e4[e] == own_price:
+        order[LEVEL] += count_e2
         order[AHEAD] = min(order[AHEAD], max(order[LEVEL], 0))
 
 
@@ -248,8 +260,8 @@ def _rest(
     """Events [start, stop) and our resting order, if there is one."""
     if order[ACTION] == 0:
         return
-    side = side_of(order[ACTION])
-    price, reach = _leg_price(side, order[YES_PRICE]), flow.reach[side]
+    leg = _leg_of(side_of(order[ACTION]))
+    price, reach = _leg_price(leg, order[YES_PRICE]), flow.reach[leg]
     for e in range(start, stop):
         if reach[e, LOWEST] <= price <= reach[e, HIGHEST]:
             _meet(order, account, fees, flow, e, log)
@@ -345,9 +357,3 @@ class SimulatedOrderManager:
     def fills(self) -> tuple[int, int]:
         """Executions so far as (taker, maker)."""
         return int(self._order[TAKER_FILLS]), int(self._order[MAKER_FILLS])
-
-
-def fee_words(tape: Tape) -> Words:
-    """A tape's fee schedule as the kernels read it."""
-    fees = tape.fees
-    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)

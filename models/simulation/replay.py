@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import book as b
 from ipc.journal import Kind
+from ipc.kernels import compiled
 from models.observation.builder import FLOATS, HOUR_NS, INTS, TOTAL, ZoneClock, observe_tick
 
 __all__ = ["Columns", "columns_of", "walk_by_rule", "walk_to", "zone_offsets"]
@@ -37,14 +37,14 @@ class Columns(NamedTuple):
     recv_ns: Words
     exch_ms: Words
     kind: Words
-    side: Words
-    price: Words
-    qty: Words
+    leg: Words
+    price_e4: Words
+    count_e2: Words
 
 
 def columns_of(events: Events) -> Columns:
     """The journal's records of one market, field by field."""
-    names = ("event_no", "recv_ns", "exch_ms", "kind", "side", "price", "qty")
+    names = ("event_no", "recv_ns", "exch_ms", "kind", "leg", "price_e4", "count_e2")
     return Columns(*(np.ascontiguousarray(events[name], np.int64) for name in names))
 
 
@@ -55,26 +55,26 @@ def zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
     return np.array([clock.offset_s(h * HOUR_NS) for h in hours], np.int64), first
 
 
-@njit(cache=True)
+@compiled
 def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
     """One event on the row; a snapshot counts at its END, which began at `start`."""
     kind = events.kind[i]
     if kind == DELTA:
-        return int(b.apply_delta(row, events.side[i], events.price[i], events.qty[i]))
+        return int(b.apply_delta(row, events.leg[i], events.price_e4[i], events.count_e2[i]))
     if kind == END:
-        sides, prices = events.side[start + 1 : i], events.price[start + 1 : i]
-        return int(b.apply_snapshot(row, sides, prices, events.qty[start + 1 : i]))
+        sides, prices = events.leg[start + 1 : i], events.price_e4[start + 1 : i]
+        return int(b.apply_snapshot(row, sides, prices, events.count_e2[start + 1 : i]))
     if kind == TRADE:
-        b.apply_trade(row, events.price[i], events.qty[i], events.side[i], events.exch_ms[i])
+        b.apply_trade(row, events.price_e4[i], events.count_e2[i], events.leg[i], events.exch_ms[i])
     return 0
 
 
-@njit(cache=True)
+@compiled
 def _take(row: b.Row, events: Columns, i: int, start: int, ints: Words) -> int:
     """Event `i` -> SKIPPED, OK, or the negative status of one that does not fit the book."""
     kind = events.kind[i]
     if kind == STATE:
-        row[b.STATE] = events.qty[i]
+        row[b.STATE] = events.count_e2[i]
     if kind in (BEGIN, LEVEL, STATE) or (kind != END and row[b.STATE] != b.LIVE):
         return SKIPPED
     status = _apply(row, events, i, start)
@@ -88,13 +88,13 @@ def _take(row: b.Row, events: Columns, i: int, start: int, ints: Words) -> int:
     return int(b.OK)
 
 
-@njit(cache=True)
+@compiled
 def _hour(row: b.Row, offsets_s: Words, first_hour: int) -> int:
     """The zone's offset at the row's time."""
     return int(offsets_s[min(row[b.RECV_NS] // HOUR_NS - first_hour, len(offsets_s) - 1)])
 
 
-@njit(cache=True)
+@compiled
 def walk_by_rule(
     code: int,
     row: b.Row,
@@ -129,7 +129,7 @@ def walk_by_rule(
     return ticks, b.OK
 
 
-@njit(cache=True)
+@compiled
 def walk_to(
     code: int,
     row: b.Row,

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.journal import EVENT, Kind
+from ipc.kernels import compiled
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.observation.builder import DEFAULT, Builder, Observation, observe_account
@@ -39,8 +39,8 @@ Words = npt.NDArray[np.int64]
 Events = npt.NDArray[np.void]
 
 # What an event means to a resting order; bits.
-CHANGE: Final = 1  # a level's size changed by `qty`
-EXECUTED: Final = 2  # `qty` contracts traded against the resting side
+CHANGE: Final = 1  # a level's size changed by `count_e2`
+EXECUTED: Final = 2  # `count_e2` contracts traded against the resting side
 CLEAR: Final = 4  # the book starts anew
 WHOLE: Final = 8  # and is complete
 
@@ -60,8 +60,8 @@ class SessionError(ValueError):
 class RecordedSession(msgspec.Struct, frozen=True):
     """One market's events and what is known of its life.
 
-    Events are as the journal holds them, of this market alone; a STATE event (its `qty` is the new
-    `BookState`) stands where the book was not to be believed until its next snapshot.
+    Events are as the journal holds them, of this market alone; a STATE event (its `count_e2` is the
+    new `BookState`) stands where the book was not to be believed until its next snapshot.
     `yes_value_e4` is what a YES contract paid, None when not known.
     """
 
@@ -91,18 +91,18 @@ class Tape(NamedTuple):
     ns: Words  # [N] market time
     meaning: Words  # [N] CHANGE | EXECUTED | CLEAR | WHOLE
     leg: Words  # [N] whose bids
-    price: Words  # [N] of the leg, 1e-4 dollars
-    qty: Words  # [N] signed size of a change, or size of an execution
+    price_e4: Words  # [N] of the leg, 1e-4 dollars
+    count_e2: Words  # [N] signed size of a change, or size of an execution
     yes_value_e4: int  # -1 when not known
     fees: FeeSchedule
     builder: Builder
 
 
-@njit(cache=True)
+@compiled
 def _maker_delta(events: Columns, trade: int, used: Any) -> int:
     """The delta by which the resting side gave `trade`; -1 when the recording lacks it."""
-    maker = 1 - events.side[trade]
-    price = events.price[trade] if maker == b.YES else ONE_DOLLAR_E4 - events.price[trade]
+    maker = b.NO if events.leg[trade] == b.YES else b.YES
+    price = events.price_e4[trade] if maker == b.YES else ONE_DOLLAR_E4 - events.price_e4[trade]
     for distance in range(1, PAIR_WINDOW):
         for j in (trade - distance, trade + distance):
             if j < 0 or j >= len(events.kind) or used[j] or events.kind[j] != DELTA:
@@ -111,16 +111,16 @@ def _maker_delta(events: Columns, trade: int, used: Any) -> int:
                 continue
             if (
                 events.exch_ms[j] == events.exch_ms[trade]
-                and events.side[j] == maker
-                and events.price[j] == price
-                and events.qty[j] == -events.qty[trade]
+                and events.leg[j] == maker
+                and events.price_e4[j] == price
+                and events.count_e2[j] == -events.count_e2[trade]
             ):
                 return j
     return -1
 
 
-@njit(cache=True)
-def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> int:
+@compiled
+def _meanings(events: Columns, meaning: Any, leg: Any, price_e4: Any, count_e2: Any) -> int:
     """What each event means to a resting order -> the number of trades without their delta.
 
     Trades and deltas come through two channels; the delta of a trade is marked EXECUTED and the
@@ -130,7 +130,7 @@ def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> 
     unpaired = 0
     for i in range(len(meaning)):
         kind = events.kind[i]
-        leg[i], price[i], qty[i] = events.side[i], events.price[i], events.qty[i]
+        leg[i], price_e4[i], count_e2[i] = events.leg[i], events.price_e4[i], events.count_e2[i]
         if kind in (DELTA, LEVEL):
             meaning[i] |= CHANGE
         elif kind == BEGIN:
@@ -145,22 +145,22 @@ def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> 
                 continue
             unpaired += 1
             meaning[i] = EXECUTED
-            leg[i] = 1 - events.side[i]
+            leg[i] = b.NO if events.leg[i] == b.YES else b.YES
             if leg[i] == b.NO:
-                price[i] = ONE_DOLLAR_E4 - events.price[i]
+                price_e4[i] = ONE_DOLLAR_E4 - events.price_e4[i]
     return unpaired
 
 
-@njit(cache=True)
+@compiled
 def _touches(rows: Any, touch: Any) -> None:
     """Last known best bid of each leg, as of each tick."""
-    for side in range(2):
+    for leg in b.LEGS:
         known = 0
         for t in range(len(rows)):
-            slot = rows[t, b.BEST_YES + side]
+            slot = rows[t, b.BEST_YES + leg]
             if slot >= 0:
                 known = b.price_of(rows[t], slot)
-            touch[t, side] = known
+            touch[t, leg] = known
 
 
 def _until_close(session: RecordedSession) -> Events:
@@ -191,10 +191,10 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
         builder.code, row, events, throttle_ns, offsets, first_hour, rows, features, tick_event
     )
     if status != b.OK:
-        event_no, reason = int(events.event_no[ticks]), b.Status(status).name
+        event_no, reason = int(events.event_no[ticks]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
-    meaning, leg, price, qty = (np.zeros(n, np.int64) for _ in range(4))
-    _meanings(events, meaning, leg, price, qty)
+    meaning, leg, price_e4, count_e2 = (np.zeros(n, np.int64) for _ in range(4))
+    _meanings(events, meaning, leg, price_e4, count_e2)
     touch = np.zeros((ticks, 2), np.int64)
     _touches(rows[:ticks], touch)
     value = -1 if session.yes_value_e4 is None else session.yes_value_e4
@@ -207,8 +207,8 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
         events.recv_ns,
         meaning,
         leg,
-        price,
-        qty,
+        price_e4,
+        count_e2,
         value,
         session.fees,
         builder,

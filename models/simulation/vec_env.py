@@ -9,7 +9,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from models.simulation.dataset import World
-from models.simulation.engine import Rules, Simulation
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.environment import action_space, observation_space
 from models.simulation.rewards import Reward, Rewards
 
@@ -24,7 +24,7 @@ class BatchedVecEnv(VecEnv):
     def __init__(
         self,
         world: World,
-        rules: Rules,
+        rules: SimulationRules,
         n: int,
         seed: int,
         reward: Reward = Reward.LIQUIDATION,

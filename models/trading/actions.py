@@ -24,9 +24,9 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.kernels import kernel
 from ipc.messages import BookSide, Leg
-from ipc.units import ONE_DOLLAR_E4
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 from models.trading.fees import FeeSchedule, trade_fee_e6
-from models.trading.portfolio import ASK, BID, cash_flow_e6
+from models.trading.portfolio import cash_flow_e6
 
 __all__ = [
     "ACTION_SCHEMA_HASH",
@@ -88,7 +88,7 @@ ACTION_SCHEMA_HASH: Final = blake2b(
 
 
 @kernel
-def side_of(action: int) -> int:
+def side_of(action: int) -> SideCode:
     """The side of the YES book an action works on."""
     return BID if action in (BUY_YES, SELL_NO) else ASK
 
@@ -100,7 +100,7 @@ def is_buy(action: int) -> bool:
 
 
 @kernel
-def _round_passive(row: b.Row, price_e4: int, side: int) -> int:
+def _round_passive(row: b.Row, price_e4: int, side: SideCode) -> int:
     """The grid price at or on the passive side of `price_e4`; 0 when the grid has none there."""
     best = 0
     for i in range(row[b.N_RANGES]):
@@ -135,7 +135,7 @@ def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
 
 @kernel
 def _affords(
-    account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, rule: int, rate_e6: int
+    account: a.AccountRow, side: SideCode, yes_price_e4: int, count_e2: int, rule: int, rate_e6: int
 ) -> bool:
     fee_e6 = trade_fee_e6(rule, rate_e6, yes_price_e4, count_e2, side == BID)
     flow_e6 = cash_flow_e6(account[a.POSITION_E2], side, yes_price_e4, count_e2)
@@ -145,7 +145,7 @@ def _affords(
 @kernel
 def affordable_e2(
     account: a.AccountRow,
-    side: int,
+    side: SideCode,
     yes_price_e4: int,
     count_e2: int,
     unit_e2: int,

@@ -10,16 +10,12 @@ position rises, on its ask side it falls. Always, to the micro-dollar:
 
 from __future__ import annotations
 
-from typing import Final
-
 from ipc import account_table as a
 from ipc.kernels import kernel
 from ipc.messages import BookSide
-from ipc.units import ONE_DOLLAR_E4
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 
 __all__ = [
-    "ASK",
-    "BID",
     "Portfolio",
     "apply_fill",
     "apply_settlement",
@@ -27,19 +23,16 @@ __all__ = [
     "liquidation_value_e6",
 ]
 
-BID: Final = 0  # buys YES or sells NO
-ASK: Final = 1  # sells YES or buys NO
-
 
 @kernel
-def _closing_e2(position_e2: int, side: int, count_e2: int) -> int:
+def _closing_e2(position_e2: int, side: SideCode, count_e2: int) -> int:
     """How much of a fill closes what is held; the rest opens."""
     held_e2 = -position_e2 if side == BID else position_e2
     return int(min(max(held_e2, 0), count_e2))
 
 
 @kernel
-def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) -> int:
+def cash_flow_e6(position_e2: int, side: SideCode, yes_price_e4: int, count_e2: int) -> int:
     """What a fill does to cash before fees: opening costs its leg's price, closing pays it."""
     closing_e2 = _closing_e2(position_e2, side, count_e2)
     cost_e4 = yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
@@ -48,7 +41,7 @@ def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) 
 
 @kernel
 def apply_fill(
-    account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, fee_e6: int
+    account: a.AccountRow, side: SideCode, yes_price_e4: int, count_e2: int, fee_e6: int
 ) -> None:
     """Book one fill: netting first, then what is left opens at its own cost."""
     position_e2 = account[a.POSITION_E2]

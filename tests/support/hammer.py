@@ -123,7 +123,7 @@ def _words() -> Any:
 def _write(path: Path, grid: str, seed: int, book_in: int) -> None:
     table, words = BookTableWriter.create(path, ROWS, SLOTS), _words()
     levels = fresh_levels(b.new_row(SLOTS, GRIDS[grid]), LEVELS)
-    where = table.live, table.frozen, words, ROW, levels
+    where = table.live, table.tick_rows, words, ROW, levels
     hammer(*where, seed, 0, 0, 1)  # compiles
     print("ready", flush=True)
     assert sys.stdin.readline() == "go\n"

@@ -38,7 +38,7 @@ def create(path: Path, rows: int = 4, slots: int = 120) -> BookTableWriter:
 def make_live(writer: BookTableWriter, row: int, levels: list[tuple[int, int, int]]) -> None:
     words = np.zeros(HEADER_WORDS + 50 * RECORD_WORDS, np.int64)
     words[FIRST], words[CAPACITY] = 1, 50
-    args = (writer.live, writer.frozen, words, True, row, arrays_of(levels), tuple(Stamps()), 0)
+    args = (writer.live, writer.tick_rows, words, True, row, arrays_of(levels), tuple(Stamps()), 0)
     assert record_snapshot(*args) > 0
 
 
@@ -73,8 +73,8 @@ def test_a_reader_sees_the_book_and_the_tick(path: Path) -> None:
     for copy in (state.get_snapshot("KXA"), state.get_tick("KXA")):
         assert copy is not None
         assert copy[b.STATE] == b.LIVE
-        assert b.levels_of(copy, b.Side.YES) == [(8000, 100)]
-        assert b.levels_of(copy, b.Side.NO) == [(1800, 200)]
+        assert b.levels_of(copy, b.YES) == [(8000, 100)]
+        assert b.levels_of(copy, b.NO) == [(1800, 200)]
     assert state.get_snapshot("KXB") is None
 
 
@@ -115,7 +115,7 @@ def test_a_free_row_is_used_again_last_of_all_and_as_another_market(path: Path) 
     again = read(table, first)
     assert again[b.MARKET] != number
     assert (again[b.STATE], again[b.EVENT_NO], again[b.FLAGS]) == (b.EMPTY, 0, 0)
-    assert b.levels_of(again, b.Side.YES) == []
+    assert b.levels_of(again, b.YES) == []
     assert table.row_of("KX2") == first
     assert table.row_of("KXA") is None
 

@@ -24,11 +24,11 @@ from models.evaluation.attribution import (
     market_mids,
     mid_before,
 )
-from models.evaluation.outcomes import Outcome, Worlds, run_policy
+from models.evaluation.outcomes import PolicyOutcome, Worlds, run_policy
 from models.policies.baselines import RandomChoice
 from models.policies.onnx import load_strategy
 from models.simulation.dataset import World, world_of
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.order_state import MAKER, TAKER
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Pricing
@@ -120,7 +120,7 @@ def every_kind_of_market() -> World:
     return world_of([make_tape(s) for s in (*settled, *open_ended, scalar, *lonely)])
 
 
-def assert_parts_sum_to_net(outcome: Outcome) -> None:
+def assert_parts_sum_to_net(outcome: PolicyOutcome) -> None:
     for net, fees, parts in zip(outcome.net_e6, outcome.fees_e6, outcome.attribution, strict=True):
         assert parts.net_e6 == net
         assert parts.fees_e6 == -fees
@@ -129,7 +129,7 @@ def assert_parts_sum_to_net(outcome: Outcome) -> None:
 
 @given(st.integers(0, 2**32), st.sampled_from(list(Pricing)), st.sampled_from([7, 100, 1_000]))
 def test_the_parts_sum_to_the_net_of_every_market(seed: int, pricing: Pricing, size: int) -> None:
-    rules = Rules(pricing=pricing, contract_size_e2=size, market_cash_e6=20_000_000)
+    rules = SimulationRules(pricing=pricing, contract_size_e2=size, market_cash_e6=20_000_000)
     outcome = run_policy(every_kind_of_market(), rules, RandomChoice(seed), seed)
     assert sum(outcome.filled_e2) > 0
     assert_parts_sum_to_net(outcome)
@@ -137,7 +137,7 @@ def test_the_parts_sum_to_the_net_of_every_market(seed: int, pricing: Pricing, s
 
 def test_all_that_can_be_unknown_is_met() -> None:
     """The markets above do what the property is about."""
-    rules = Rules(pricing=Pricing.AGGRESSIVE)
+    rules = SimulationRules(pricing=Pricing.AGGRESSIVE)
     outcome = run_policy(every_kind_of_market(), rules, RandomChoice(3), 3)
     assert outcome.attribution[-1].unknown_e6 != 0
     never = outcome.attribution[-2]
@@ -156,7 +156,7 @@ def test_the_parts_sum_to_the_net_on_a_real_recording(pricing: Pricing) -> None:
         pytest.skip("no gold markets among the recordings")
     worlds = Worlds([s for f in files for s in load_sessions(f)], 250)
     policy = load_strategy("baseline:random", seed=1, data_dir=Path("nowhere"))
-    outcome = worlds.run(policy, Rules(pricing=pricing))
+    outcome = worlds.run(policy, SimulationRules(pricing=pricing))
     assert sum(outcome.filled_e2) > 0
     assert_parts_sum_to_net(outcome)
 

@@ -14,7 +14,7 @@ from models.evaluation.comparison import (
     differences,
     verdict,
 )
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 from models.policies.registry import LEAST_MARKETS
 
 N = LEAST_MARKETS
@@ -94,7 +94,7 @@ def test_few_markets_are_no_proof() -> None:
     ],
 )
 def test_the_verdict_says_who_is_not_beaten(
-    ours: Outcome, others: list[Outcome], says: str
+    ours: PolicyOutcome, others: list[PolicyOutcome], says: str
 ) -> None:
     assert verdict(ours, others) == says
 

@@ -9,11 +9,11 @@ from support.model_sessions import MS, SessionBuilder, random_session
 
 from ipc import book as b
 from models.evaluation.attribution import Attribution
-from models.evaluation.outcomes import Outcome, Worlds, run_policy
+from models.evaluation.outcomes import PolicyOutcome, Worlds, run_policy
 from models.observation.builder import DEFAULT, OBSERVATION_V2, builder_of
 from models.policies.interface import Decisions, Observations
 from models.simulation.dataset import WARMUP_TICKS, world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.order_state import (
     ARRIVED,
     COUNT_E2,
@@ -29,7 +29,7 @@ from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Mask, Pricing
 from models.trading.fees import NO_FEES
 
-AGGRESSIVE = Rules(pricing=Pricing.AGGRESSIVE, latencies_ns=(20 * MS,))
+AGGRESSIVE = SimulationRules(pricing=Pricing.AGGRESSIVE, latencies_ns=(20 * MS,))
 BUY_YES, SELL_YES = Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT
 
 
@@ -63,7 +63,7 @@ def stepped(**life: object) -> RecordedSession:
     return builder.build(fees=NO_FEES, **life)  # type: ignore[arg-type]
 
 
-def played(*actions: Action, **life: object) -> Outcome:
+def played(*actions: Action, **life: object) -> PolicyOutcome:
     return run_policy(world_of([make_tape(stepped(**life))]), AGGRESSIVE, Script(*actions))
 
 

@@ -8,7 +8,7 @@ import pytest
 from support.training_sessions import market
 
 from models.learning.options import check, parse, select, settings_of, split_of
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.learning.splits import Curriculum
 from models.trading.actions import Pricing
 
@@ -32,7 +32,7 @@ def test_a_file_holds_what_flags_hold(file: Path) -> None:
     check(options)
     assert options.recordings == [Path("a"), Path("b")]
     assert options.train_until == "2026-08-08"
-    assert settings_of(options) == Settings(
+    assert settings_of(options) == TrainingSettings(
         timesteps=1_000, entropy=0.01, pricing=Pricing.MID, normalise=True
     )
 
@@ -102,20 +102,20 @@ def test_dates_come_before_shares() -> None:
 
 
 def test_stages_are_whole_rollouts_and_end_where_they_should() -> None:
-    assert Settings(timesteps=3_000_000).stage_ends()[-1] == 92 * 32_768
-    assert Settings(timesteps=40_000, n_envs=16, stages=3).stage_ends() == (
+    assert TrainingSettings(timesteps=3_000_000).stage_ends()[-1] == 92 * 32_768
+    assert TrainingSettings(timesteps=40_000, n_envs=16, stages=3).stage_ends() == (
         6 * 2_048,
         13 * 2_048,
         20 * 2_048,
     )
-    assert Settings(algorithm="a2c", n_envs=2, timesteps=1).stage_ends() == (32,)
+    assert TrainingSettings(algorithm="a2c", n_envs=2, timesteps=1).stage_ends() == (32,)
 
 
 def test_the_manifest_says_what_was_rewarded() -> None:
     asked = settings_of(parse([*STANDARD, "--reward", "risk", "--risk-aversion", "2"]))
     assert asked.network().items() >= {("reward", "risk"), ("risk_aversion", 2.0)}
-    assert Settings().network()["reward"] == "liquidation"
-    assert "risk_aversion" not in Settings().network()
+    assert TrainingSettings().network()["reward"] == "liquidation"
+    assert "risk_aversion" not in TrainingSettings().network()
 
 
 def test_the_file_of_the_shipped_model_is_a_training() -> None:

@@ -13,7 +13,7 @@ from ipc import account_table as a
 from ipc.account_table import OpenOrder, new_account, put_orders, row_of_words, words_of
 from ipc.messages import ActorAction
 from models.observation.builder import OBSERVATION_V1, LiveObservationAdapter, observation_hash
-from models.parity.rebuilding import ActorLife, LiveMarket, Report, rebuild
+from models.parity.rebuilding import ActorRun, LiveMarket, Report, rebuild
 from models.policies.baselines import JoinBest, MarketMaker
 from models.policies.interface import Policy
 from models.simulation.tape import RecordedSession, SessionError, make_tape
@@ -67,7 +67,7 @@ def decided(session: RecordedSession, policy: Policy = POLICY) -> LiveMarket:
             )
         )
     tick_nos = np.array([d.event_no for d in decisions], np.int64)
-    life = ActorLife(tick_nos, np.array(histories, np.int64), decisions)
+    life = ActorRun(tick_nos, np.array(histories, np.int64), decisions)
     return LiveMarket(session, [life], known)
 
 
@@ -218,7 +218,7 @@ def test_every_run_of_the_actor_begins_without_history(market: LiveMarket) -> No
     later = decided(market.session).lives[0]
     cut = 120
     histories = np.concatenate([np.arange(len(later.tick_nos) - cut)])
-    second = ActorLife(later.tick_nos[cut:], histories.astype(np.int64), [])
+    second = ActorRun(later.tick_nos[cut:], histories.astype(np.int64), [])
     report = report_of(market._replace(lives=[life, second]))
     assert report.different == 0
 
@@ -226,7 +226,7 @@ def test_every_run_of_the_actor_begins_without_history(market: LiveMarket) -> No
 def test_an_event_that_does_not_fit_is_an_error(market: LiveMarket) -> None:
     events = market.session.events.copy()
     deltas = np.flatnonzero(events["kind"] == 4)
-    events["qty"][deltas[50]] = -10_000_000
+    events["count_e2"][deltas[50]] = -10_000_000
     with pytest.raises(SessionError, match="does not fit the book: NEGATIVE"):
         report_of(market._replace(session=replace(market.session, events=events)))
 

@@ -15,10 +15,10 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
 from models.evaluation.outcomes import Worlds
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.learning.splits import Split
 from models.observation.builder import LiveObservationAdapter
-from models.research import rule_search
+from models.research import rules
 from models.research.rules import VARIANTS, RulePolicy, favourite, follower, maker
 from models.trading.actions import Action, LimitOrderActionSpace
 
@@ -96,9 +96,9 @@ def test_each_variant_is_another_policy() -> None:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Three rules instead of dozens."""
-    rules = {"one": maker(1), "never": favourite(2.0, 600), "two": maker(1, thick=True)}
-    monkeypatch.setattr(rule_search, "VARIANTS", rules)
-    return rules
+    chosen = {"one": maker(1), "never": favourite(2.0, 600), "two": maker(1, thick=True)}
+    monkeypatch.setattr(rules, "VARIANTS", chosen)
+    return chosen
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +111,14 @@ def split() -> Split:
 def test_earlier_markets_choose_and_later_ones_judge(
     few: dict[str, object], split: Split, tmp_path: Path
 ) -> None:
-    lines = rule_search.search(split, Settings(), tmp_path)
-    figures = json.loads((tmp_path / rule_search.FIGURES).read_text())
+    lines = rules.search(split, TrainingSettings(), tmp_path)
+    figures = json.loads((tmp_path / rules.FIGURES).read_text())
     for part, sessions in (
         ("chosen by", split.train + split.validation),
         ("judged on", split.test),
     ):
         outcome = Worlds(sessions, 250).run(
-            RulePolicy("one", maker(1)), Settings().rules(random_start=False)
+            RulePolicy("one", maker(1)), TrainingSettings().rules(random_start=False)
         )
         assert figures[part]["one"] == [v / 1e6 for v in outcome.net_e6]
         assert any(figures[part]["one"])
@@ -132,9 +132,9 @@ def test_earlier_markets_choose_and_later_ones_judge(
 
 def test_a_split_without_a_test_is_refused(split: Split, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no markets are left to judge on"):
-        rule_search.search(Split(split.train, split.validation), Settings(), tmp_path)
+        rules.search(Split(split.train, split.validation), TrainingSettings(), tmp_path)
 
 
 def test_what_means_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert rule_search.main(["--out", str(tmp_path), "--recordings", "r", "--n-envs", "0"]) == 2
+    assert rules.main(["--out", str(tmp_path), "--recordings", "r", "--n-envs", "0"]) == 2
     assert capsys.readouterr().err.startswith("rule_search: --n-envs 0 means nothing")

@@ -8,7 +8,7 @@ import pytest
 from support.model_sessions import random_session
 
 from models.simulation.dataset import WARMUP_TICKS
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.environment import MarketAgnosticKalshiEnv
 from models.simulation.tape import make_tape
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.train
 
 def env(**rules: object) -> MarketAgnosticKalshiEnv:
     tapes = [make_tape(random_session(seed, 900)) for seed in range(2)]
-    return MarketAgnosticKalshiEnv(tapes, Rules(**rules))  # type: ignore[arg-type]
+    return MarketAgnosticKalshiEnv(tapes, SimulationRules(**rules))  # type: ignore[arg-type]
 
 
 def test_gymnasium_finds_nothing_wrong() -> None:

@@ -11,12 +11,12 @@ from support.model_sessions import SessionBuilder, random_session
 from ipc import account_table as a
 from ipc import book as b
 from models.simulation.dataset import world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.rewards import Reward, Rewards
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Pricing
 
-TAKER = Rules(pricing=Pricing.AGGRESSIVE, latencies_ns=(1_000_000,))
+TAKER = SimulationRules(pricing=Pricing.AGGRESSIVE, latencies_ns=(1_000_000,))
 
 
 def play(
