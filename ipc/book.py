@@ -140,7 +140,7 @@ def set_grid(row: Row, grid: PriceGrid) -> None:
     room = (len(row) - HEADER) // 2
     if grid.size > room:
         raise ValueError(
-            f"a grid of {grid.size} prices needs RL_BOOK_LEVELS >= {grid.size}, is {room}"
+            f"a grid of {grid.size} prices needs RL_BOOK_SLOTS >= {grid.size}, is {room}"
         )
     row[GRID:HEADER] = grid.as_words().ravel()
     row[N_RANGES] = len(grid.ranges)

@@ -148,20 +148,13 @@ class SharedOrderbookState:
 
     def get_snapshot(self, market_ticker: str) -> b.Row | None:
         """A consistent copy of a market's live row; None when unknown or BUSY."""
-        return self._get(market_ticker, tick=False)
-
-    def get_tick(self, market_ticker: str) -> b.Row | None:
-        """A consistent copy of the row as of its last tick mark; None when unknown or BUSY."""
-        return self._get(market_ticker, tick=True)
-
-    def _get(self, market_ticker: str, *, tick: bool) -> b.Row | None:
         row = self.table.row_of(market_ticker)
         if row is None:
             return None
         out = np.zeros(self.table.row_words, np.int64)
-        read = self.table.read_tick if tick else self.table.read
         # The name is looked at again: the row may have gone to another market in between.
-        return out if read(row, out) and self.table.ticker_of(row) == market_ticker else None
+        read = self.table.read(row, out)
+        return out if read and self.table.ticker_of(row) == market_ticker else None
 
 
 class BookTableWriter:
@@ -215,7 +208,7 @@ class BookTableWriter:
             raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")
         if grid.size > self.slots:
             raise ValueError(
-                f"{ticker}: a grid of {grid.size} prices needs RL_BOOK_LEVELS >= {grid.size}, "
+                f"{ticker}: a grid of {grid.size} prices needs RL_BOOK_SLOTS >= {grid.size}, "
                 f"is {self.slots}"
             )
         if not self._free:

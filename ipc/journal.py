@@ -4,7 +4,7 @@ Accepted means counted: an accepted record will be in PostgreSQL exactly once, w
 at any moment after. It survives the death of processes, not loss of power. A refusal (full, disk
 error) is an answer, not an exception.
 
-Below the data folder: `journal/<producer>/<session_uid>/{events-<first event>.seg,
+Below the data folder: `journal/<producer>/<run_uid>/{events-<first event>.seg,
 marks-<first byte>.log}`.
 """
 
@@ -46,13 +46,13 @@ def new_stream_uid(started_ns: int, entropy: bytes) -> str:
     return f"{started:%Y%m%dT%H%M%S}-{entropy[:4].hex()}"
 
 
-def stream_folder(data_dir: Path, producer: str, session_uid: str) -> Path:
+def stream_folder(data_dir: Path, producer: str, run_uid: str) -> Path:
     """Where a producer's run writes."""
-    return data_dir / "journal" / producer / session_uid
+    return data_dir / "journal" / producer / run_uid
 
 
 def list_streams(data_dir: Path) -> list[tuple[str, str, Path]]:
-    """(producer, session_uid, folder) of every journal, oldest first by name."""
+    """(producer, run_uid, folder) of every journal, oldest first by name."""
     top = data_dir / "journal"
     found = [p for p in top.glob("*/*") if p.is_dir()] if top.is_dir() else []
     return [(p.parent.name, p.name, p) for p in sorted(found)]

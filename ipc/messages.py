@@ -100,11 +100,11 @@ class MarkKind(StrEnum):
     CLOSED = "market_closed"
 
 
-class _Event(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+class _WireMessage(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Base of all events; the tag is the class name."""
 
 
-class Trigger(_Event, frozen=True):
+class Trigger(_WireMessage, frozen=True):
     """A market's row changed and the change is journalled: the only thing that wakes the actor."""
 
     market_ticker: str
@@ -119,7 +119,7 @@ class Trigger(_Event, frozen=True):
     written_mono_ns: int
 
 
-class SessionInfo(_Event, frozen=True):
+class SessionInfo(_WireMessage, frozen=True):
     """The collector's present session, sent when it changes and once a second."""
 
     session_uid: str
@@ -131,7 +131,7 @@ class SessionInfo(_Event, frozen=True):
     status: str
 
 
-class ProcessStats(_Event, frozen=True):
+class ProcessStats(_WireMessage, frozen=True):
     """A process's counters, once a second."""
 
     process: str
@@ -139,7 +139,7 @@ class ProcessStats(_Event, frozen=True):
     counters: dict[str, int]
 
 
-class Tick(_Event, frozen=True):
+class Tick(_WireMessage, frozen=True):
     """One evaluation of one market; names the row that was read."""
 
     session_uid: str
@@ -149,7 +149,7 @@ class Tick(_Event, frozen=True):
     history: int
 
 
-class Intent(_Event, frozen=True):
+class Intent(_WireMessage, frozen=True):
     """What a decision wants done; worthless after its deadline.
 
     `price_e4` is the price of `leg`, `yes_price_e4` the same on the YES scale, `book_side` the side
@@ -177,7 +177,7 @@ class Intent(_Event, frozen=True):
     decided_mono_ns: int
 
 
-class ActorAction(_Event, frozen=True):
+class ActorAction(_WireMessage, frozen=True):
     """One decision, HOLD included, with all that is needed to rebuild it.
 
     A `shadow`'s is recorded and shown, never sent: it has no intent.
@@ -207,13 +207,13 @@ class ActorAction(_Event, frozen=True):
     shadow: bool = False
 
 
-class ShadowActions(_Event, frozen=True):
+class ShadowActions(_WireMessage, frozen=True):
     """What a shadow decided on one batch, told after the live model's decisions on the same."""
 
     actions: tuple[ActorAction, ...]
 
 
-class ActorModels(_Event, frozen=True):
+class ActorModels(_WireMessage, frozen=True):
     """Who decides and who shadows it, sent when it changes and once a second."""
 
     live: str
@@ -222,7 +222,7 @@ class ActorModels(_Event, frozen=True):
     shadow_hash: str | None
 
 
-class ActorOrder(_Event, frozen=True):
+class ActorOrder(_WireMessage, frozen=True):
     """An order's state after something happened to it."""
 
     order_id: str | None
@@ -245,7 +245,7 @@ class ActorOrder(_Event, frozen=True):
     acknowledged_mono_ns: int
 
 
-class ActorFill(_Event, frozen=True):
+class ActorFill(_WireMessage, frozen=True):
     """One execution of one of our orders, from the private channel or from REST."""
 
     trade_id: str
@@ -260,7 +260,7 @@ class ActorFill(_Event, frozen=True):
     ts_ms: int
 
 
-class ActorPosition(_Event, frozen=True):
+class ActorPosition(_WireMessage, frozen=True):
     """One market's sub-account after a change; `cash_e6` starts at `RL_ACTOR_MARKET_CASH`."""
 
     market_ticker: str
@@ -274,7 +274,7 @@ class ActorPosition(_Event, frozen=True):
     ts_ns: int
 
 
-class AccountVersion(_Event, frozen=True):
+class AccountVersion(_WireMessage, frozen=True):
     """A market's row of the account table as it was written: what decisions have read.
 
     `words` are the row's from `ACCOUNT_VERSION` on, without the unused order slots at the end;
@@ -287,7 +287,7 @@ class AccountVersion(_Event, frozen=True):
     layout: int = 1
 
 
-class ActorPnl(_Event, frozen=True):
+class ActorPnl(_WireMessage, frozen=True):
     """The whole account as the exchange reports it, and what we made of it since the start."""
 
     balance_e6: int
@@ -299,13 +299,13 @@ class ActorPnl(_Event, frozen=True):
     ts_ns: int
 
 
-class Doorbell(_Event, frozen=True):
+class Doorbell(_WireMessage, frozen=True):
     """A journal has grown; the journal, not this message, is the truth."""
 
     stream: str
 
 
-class SessionStarted(_Event, frozen=True):
+class SessionStarted(_WireMessage, frozen=True):
     """First record of a collector run's journal of marks."""
 
     session_uid: str
@@ -315,7 +315,7 @@ class SessionStarted(_Event, frozen=True):
     schema_version: int = SCHEMA_VERSION
 
 
-class MarketListed(_Event, frozen=True):
+class MarketListed(_WireMessage, frozen=True):
     """From event `from_event_no` on, table row `row` holds this market.
 
     `price_ranges` is the grid as (start_e4, end_e4, step_e4).
@@ -329,8 +329,8 @@ class MarketListed(_Event, frozen=True):
     close_ms: int
 
 
-class MarketResult(_Event, frozen=True):
-    """What a market paid, as its exchange says at `told_ns`; a later word replaces it, whole.
+class MarketResult(_WireMessage, frozen=True):
+    """What a market paid, as its exchange says at `reported_ns`; a later report replaces it.
 
     `result` is the exchange's word, empty when none stands; `yes_value_e4` what a YES contract
     paid. None is what the exchange did not say.
@@ -341,10 +341,10 @@ class MarketResult(_Event, frozen=True):
     yes_value_e4: int | None
     determined_ms: int | None
     settled_ms: int | None
-    told_ns: int
+    reported_ns: int = msgspec.field(name="told_ns")  # its name in every journal
 
 
-class SessionMark(_Event, frozen=True):
+class SessionMark(_WireMessage, frozen=True):
     """A reconnect, a gap, a hole in what was recorded, or its healing."""
 
     kind: MarkKind
@@ -354,7 +354,7 @@ class SessionMark(_Event, frozen=True):
     detail: str
 
 
-class SessionEnded(_Event, frozen=True):
+class SessionEnded(_WireMessage, frozen=True):
     """Last record of a clean run."""
 
     ended_ns: int

@@ -1,7 +1,7 @@
 """Publishers, subscribers, pushers and pullers over the named endpoints.
 
 A message travels as [topic, header, payload]; the header carries the schema version, the sender's
-life and its running number, so a reader can count what it missed and refuse what it cannot read.
+run and its running number, so a reader can count what it missed and refuse what it cannot read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "ready_topic",
 ]
 
-_HEADER: Final = struct.Struct("<IIQ")  # schema version, sender's life, number
+_HEADER: Final = struct.Struct("<IIQ")  # schema version, sender's run, number
 LINGER_MS: Final = 200
 
 Context = zmq.asyncio.Context
@@ -44,17 +44,17 @@ class SchemaError(RuntimeError):
     """A message of another schema version: stop, never guess."""
 
 
-def _header(life: int, number: int) -> bytes:
-    return _HEADER.pack(SCHEMA_VERSION, life, number)
+def _header(run: int, number: int) -> bytes:
+    return _HEADER.pack(SCHEMA_VERSION, run, number)
 
 
 def _parse(header: bytes, origin: str) -> tuple[int, int]:
-    version, life, number = _HEADER.unpack(header)
+    version, run, number = _HEADER.unpack(header)
     if version != SCHEMA_VERSION:
         raise SchemaError(
             f"{origin} sends messages of schema {version}, this program reads {SCHEMA_VERSION}"
         )
-    return life, number
+    return run, number
 
 
 class Publisher:
@@ -64,21 +64,21 @@ class Publisher:
     """
 
     def __init__(
-        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], life: int
+        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], run: int
     ) -> None:
         # A plain socket: it never blocks, and an awaitable per message would cost more than it.
         self._socket = zmq.Context(context).socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.bind(address(name, data_dir, environ))
-        self._life = life & 0xFFFFFFFF
+        self._run = run & 0xFFFFFFFF
         self._asked: set[bytes] = set()
         self.sent = 0
 
     def send(self, topic: str, message: Message) -> None:
         """Hand over one message; never waits."""
         self.sent += 1
-        frames = (topic.encode(), _header(self._life, self.sent), encode(message))
+        frames = (topic.encode(), _header(self._run, self.sent), encode(message))
         self._socket.send_multipart(frames)
 
     def is_asked_for(self, topic: str) -> bool:
@@ -94,7 +94,7 @@ class Publisher:
 
 
 class Subscriber:
-    """Connects to PUB endpoints; counts what did not arrive, per sender's life."""
+    """Connects to PUB endpoints; counts what did not arrive, per sender's run."""
 
     def __init__(
         self,
@@ -135,10 +135,10 @@ class Subscriber:
 
     def _take(self, frames: list[bytes]) -> tuple[str, Message]:
         topic = frames[0].decode()
-        life, number = _parse(frames[1], topic)
+        run, number = _parse(frames[1], topic)
         if self._all:  # with a filter, numbers jump by design
-            self.gaps += max(0, number - self._last.get(life, number - 1) - 1)
-            self._last[life] = number
+            self.gaps += max(0, number - self._last.get(run, number - 1) - 1)
+            self._last[run] = number
         return topic, decode(frames[2])
 
     def close(self) -> None:
@@ -150,14 +150,14 @@ class Pusher:
     """Connects a PUSH endpoint; refuses, rather than queues, while nobody pulls."""
 
     def __init__(
-        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], life: int
+        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], run: int
     ) -> None:
         self._socket = zmq.Context(context).socket(zmq.PUSH)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.SNDHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.connect(address(name, data_dir, environ))
-        self._life = life & 0xFFFFFFFF
+        self._run = run & 0xFFFFFFFF
         self._number = 0
         self.refused = 0
 
@@ -165,7 +165,7 @@ class Pusher:
         """True when ZeroMQ took it; False (counted) when its queue is full or nobody is there."""
         try:
             self._socket.send_multipart(
-                (_header(self._life, self._number + 1), encode(message)), zmq.NOBLOCK
+                (_header(self._run, self._number + 1), encode(message)), zmq.NOBLOCK
             )
         except zmq.Again:
             self.refused += 1

@@ -20,7 +20,6 @@ __all__ = [
     "LEGS",
     "LINEAR_CENT",
     "MAX_RANGES",
-    "MONEY_SCALE",
     "NO",
     "ONE_DOLLAR_E4",
     "PRICE_SCALE",
@@ -39,7 +38,6 @@ __all__ = [
 
 PRICE_SCALE: Final = 10_000
 COUNT_SCALE: Final = 100
-MONEY_SCALE: Final = 1_000_000
 ONE_DOLLAR_E4: Final = PRICE_SCALE
 MOST: Final = 2**62  # of any amount, in its own unit: sums of two fit into 64 bits
 _MOST_DIGITS: Final = 30

@@ -78,16 +78,16 @@ def _book(folder: Path) -> b.Row:
 
 def _account(folder: Path) -> a.AccountRow:
     """The account table's writer and reader, and the accounting -> a copy of a sub-account."""
-    ours = Portfolio(100_000_000)
-    ours.fill(BookSide.BID, 4_500, 1_000, 17_500)
+    portfolio = Portfolio(100_000_000)
+    portfolio.fill(BookSide.BID, 4_500, 1_000, 17_500)
     writer = AccountTableWriter.create(folder / "accounts", rows=2)
-    writer.write(TICKER, ours.row)
+    writer.write(TICKER, portfolio.row)
     reader = AccountTable.attach(folder / "accounts")
     copy = a.new_account(0)
     reader.read(TICKER, copy)
     reader.close()
     writer.close()
-    ours.settle(10_000)
+    portfolio.settle(10_000)
     return copy
 
 

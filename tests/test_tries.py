@@ -51,10 +51,10 @@ def test_each_plays_both_parts_as_it_was_trained(split: Split, folders: list[Pat
         run = msgspec.json.decode((folder / "run.json").read_bytes(), type=Run)
         assert done.name == folder.name
         told = run.evaluation
-        ours = {part: outcome.mean_dollars for part, outcome in done.ours.items()}
+        ours = {part: outcome.mean_dollars for part, outcome in done.trained.items()}
         assert ours["validation"] == told["validation_net_dollars_per_market"]
         assert ours["test"] == told["net_dollars_per_market"]
-        assert len(done.ours["validation"].net_e6) == 2
+        assert len(done.trained["validation"].net_e6) == 2
         again = Worlds(split.test, run.settings.throttle_ms).run(
             Hold(), run.settings.rules(random_start=False)
         )
@@ -64,12 +64,12 @@ def test_each_plays_both_parts_as_it_was_trained(split: Split, folders: list[Pat
 def test_the_report_names_what_differs_the_best_first(split: Split, folders: list[Path]) -> None:
     played = tries.play(folders, (*split.test, *split.validation))
     lines = tries.report(played)
-    means = {t.name: t.ours["validation"].mean_dollars for t in played}
+    means = {t.name: t.trained["validation"].mean_dollars for t in played}
     assert [line.partition(":")[0] for line in lines[:2]] == sorted(means, key=lambda n: -means[n])
     second = next(line for line in lines if line.startswith("second"))
-    judged = compare(played[1].ours["test"], played[1].idle["test"])
+    judged = compare(played[1].trained["test"], played[1].idle["test"])
     assert "second: throttle_ms=500 pricing=mid: validation " in second
-    nets = sorted(net / 1e6 for net in played[1].ours["test"].net_e6)
+    nets = sorted(net / 1e6 for net in played[1].trained["test"].net_e6)
     shape = f"median {nets[1]:+.2f}, best {nets[2]:+.2f}"
     assert f", test {judged} ({shape}), holds " in second
     assert lines[2].startswith("validation: the best of 2 tries without any edge looks as good")

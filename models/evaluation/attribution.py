@@ -51,7 +51,6 @@ __all__ = [
     "fills_of",
     "market_mids",
     "mid_before",
-    "world_mids",
 ]
 
 Words = npt.NDArray[np.int64]
@@ -179,11 +178,6 @@ def market_mids(world: World, market: int) -> Words:
     mids = np.empty(stop - start, np.int64)
     _fill_mids(world.flow, start, stop, mids)
     return mids
-
-
-def world_mids(world: World) -> list[Words]:
-    """The mids of every market."""
-    return [market_mids(world, m) for m in range(len(world.yes_value_e4))]
 
 
 def mid_before(mids: Words, event: npt.NDArray[np.int64]) -> Words:

@@ -63,9 +63,9 @@ def _axis(scale: _Scale, bottom: float) -> list[str]:
     return parts
 
 
-def difference_chart(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
+def difference_chart(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
     """Intervals of the paired differences against each other policy, dollars per market."""
-    pairs = [(o.policy, compare(ours, o)) for o in others]
+    pairs = [(o.policy, compare(candidate, o)) for o in others]
     scale = _Scale([x for _, d in pairs for x in d])
     bottom = 8 + ROW * len(pairs)
     parts = _axis(scale, bottom)
@@ -80,7 +80,7 @@ def difference_chart(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> st
             f'<circle cx="{scale(d.mean):.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[0]}">'
             f"<title>{tip}</title></circle>"
         )
-    return _svg(bottom + 20, f"{ours.policy}: paired differences", parts)
+    return _svg(bottom + 20, f"{candidate.policy}: paired differences", parts)
 
 
 def attribution_chart(outcomes: Sequence[PolicyOutcome]) -> str:

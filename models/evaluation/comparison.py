@@ -66,10 +66,10 @@ def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
     """
     markets = nets.shape[1]
     errors = nets.std(axis=1, ddof=1) / np.sqrt(markets)
-    told = (errors > 0) & (nets < 0).any(axis=1)
-    if not told.any():
+    comparable = (errors > 0) & (nets < 0).any(axis=1)
+    if not comparable.any():
         return 1.0
-    nets, errors = nets[told], errors[told]
+    nets, errors = nets[comparable], errors[comparable]
     means = nets.mean(axis=1)
     picks = np.random.Generator(np.random.PCG64(seed)).integers(0, markets, (RESAMPLES, markets))
     largest = np.full(RESAMPLES, -np.inf)
@@ -78,7 +78,7 @@ def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
     return float((largest >= (means / errors).max()).mean())
 
 
-def beats_all(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> tuple[bool, list[str]]:
+def beats_all(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) -> tuple[bool, list[str]]:
     """Whether a policy may be promoted to trade live -> (yes or no, what speaks against it).
 
     It may when the lower end of its paired difference against every one of `others` is above zero.
@@ -89,24 +89,28 @@ def beats_all(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> tuple[boo
     against = []
     if not others:
         against.append("there is nothing that it was compared with")
-    if len(ours.net_e6) < LEAST_MARKETS:
-        against.append(f"{len(ours.net_e6)} markets are too few to tell, it takes {LEAST_MARKETS}")
+    if len(candidate.net_e6) < LEAST_MARKETS:
+        against.append(
+            f"{len(candidate.net_e6)} markets are too few to tell, it takes {LEAST_MARKETS}"
+        )
     for other in others:
-        difference = compare(ours, other)
+        difference = compare(candidate, other)
         if difference.low <= 0:
             against.append(f"minus {other.policy} it made {difference} dollars per market")
     return not against, against
 
 
-def verdict(ours: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
-    """One line: whether `ours` beats all others after fees, by the lower end of the interval."""
-    short = [o.policy for o in others if compare(ours, o).low <= 0]
-    markets = len(ours.net_e6)
+def verdict(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
+    """One line: does the candidate beat all others after fees, by the interval's lower end?"""
+    short = [o.policy for o in others if compare(candidate, o).low <= 0]
+    markets = len(candidate.net_e6)
     if short:
-        return f"{ours.policy} does not beat {', '.join(short)} after fees ({markets} markets)"
+        return f"{candidate.policy} does not beat {', '.join(short)} after fees ({markets} markets)"
     if not others:
-        return f"{ours.policy} was not compared with anything ({markets} markets)"
+        return f"{candidate.policy} was not compared with anything ({markets} markets)"
     names = ", ".join(o.policy for o in others)
     if markets < LEAST_MARKETS:
-        return f"{ours.policy} made more than {names}, but {markets} markets are too few to tell"
-    return f"{ours.policy} beats {names} after fees ({markets} markets)"
+        return (
+            f"{candidate.policy} made more than {names}, but {markets} markets are too few to tell"
+        )
+    return f"{candidate.policy} beats {names} after fees ({markets} markets)"

@@ -25,10 +25,10 @@ TEMPLATE: Final = "report.html.jinja"
 
 def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> dict[str, Any]:
     """Everything as plain data."""
-    ours, others = outcomes[0], outcomes[1:]
-    promoted, against = beats_all(ours, others)
+    candidate, others = outcomes[0], outcomes[1:]
+    promoted, against = beats_all(candidate, others)
     return {
-        "verdict": verdict(ours, others),
+        "verdict": verdict(candidate, others),
         "may_be_promoted": promoted,
         "against_promotion": against,
         "setting": dict(setting),
@@ -86,8 +86,10 @@ def markdown(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> s
 
 def _plots(outcomes: Sequence[PolicyOutcome]) -> list[tuple[str, str]]:
     """(title, SVG)."""
-    ours, others = outcomes[0], outcomes[1:]
-    plots = [("Differences, dollars per market", difference_chart(ours, others))] if others else []
+    candidate, others = outcomes[0], outcomes[1:]
+    plots = (
+        [("Differences, dollars per market", difference_chart(candidate, others))] if others else []
+    )
     plots.append(("Where it comes from, dollars per market", attribution_chart(outcomes)))
     plots.append(("Net dollars, summed over markets", cumulative_chart(outcomes)))
     return plots

@@ -141,7 +141,7 @@ class _Log:
     def __exit__(self, *_: object) -> None:
         self.logger.close()
 
-    def tell(self, state: State) -> None:
+    def report(self, state: State) -> None:
         """A stage is over."""
         value = state.validations[-1]
         self.logger.record(VALIDATION_KEYS[self._choose_by], value)
@@ -249,7 +249,7 @@ def _stages(
         algorithm.save(checkpoints.path(stage))
         state = state.after(judge(policy_of(algorithm, settings)))
         checkpoints.save(state)
-        log.tell(state)
+        log.report(state)
         if state.stopped:
             break
     return state

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from ipc.messages import Environment
+from ipc.units import format_count, format_money, parse_count, parse_money
 from models.learning.settings import ChooseBy, TrainingSettings
 from models.learning.splits import (
     Curriculum,
@@ -34,6 +35,10 @@ __all__ = ["check", "parse", "select", "settings_of", "split_of"]
 
 CONFIG: Final = "config"
 _DEFAULT: Final = TrainingSettings()
+_RENAMED: Final = {  # flag of an earlier version -> flag and unit of today
+    "--contract-size-e2": "--contract-size, in contracts",
+    "--market-cash-e6": "--market-cash, in dollars",
+}
 _SPLITS: Final = {"markets": split_by_time, "days": split_by_days}
 
 
@@ -81,6 +86,39 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _contracts(text: str) -> int:
+    """Contracts as text -> 1e-2 contracts."""
+    return _amount(parse_count, text)
+
+
+def _dollars(text: str) -> int:
+    """Dollars as text -> 1e-6 dollars."""
+    return _amount(parse_money, text)
+
+
+def _amount(parse: Callable[[str], int], text: str) -> int:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+class _Renamed(argparse.Action):
+    """A flag of an earlier version, in the integer unit that it had: read, with one warning."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, new: str, **more: Any) -> None:
+        more |= {"help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
+        super().__init__(option_strings, dest, **more)
+        self._new = new
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *values: Any
+    ) -> None:
+        value, flag = values
+        print(f"{parser.prog}: {flag} is now {self._new}", file=sys.stderr)
+        setattr(namespace, self.dest, value)
+
+
 def _add_learning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--schema", choices=list(BUILDERS), default=_DEFAULT.schema)
     group.add_argument("--algorithm", choices=["ppo", "a2c"], default=_DEFAULT.algorithm)
@@ -92,17 +130,24 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--pricing", choices=list(Pricing), default=_DEFAULT.pricing)
     group.add_argument("--throttle-ms", type=int, default=_DEFAULT.throttle_ms)
     group.add_argument(
-        "--contract-size-e2",
-        type=int,
+        "--contract-size",
+        dest="contract_size_e2",
+        type=_contracts,
         default=_DEFAULT.contract_size_e2,
-        help="of an order, in hundredths of a contract",
+        metavar="CONTRACTS",
+        help="size of an order, default: 10",
     )
     group.add_argument(
-        "--market-cash-e6",
-        type=int,
+        "--market-cash",
+        dest="market_cash_e6",
+        type=_dollars,
         default=_DEFAULT.market_cash_e6,
-        help="that each market begins with, in millionths of a dollar",
+        metavar="DOLLARS",
+        help="cash that each market begins with, default: 100",
     )
+    for old, new in _RENAMED.items():
+        dest = old[2:].replace("-", "_")
+        group.add_argument(old, dest=dest, type=int, action=_Renamed, new=new)
     group.add_argument(
         "--reward",
         choices=list(Reward),
@@ -155,7 +200,7 @@ def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
         raise ValueError(f"{path}: no TOML file: {error}") from None
     flags: list[str] = []
     for name, value in entries.items():
-        if name not in allowed:
+        if name not in allowed and f"--{name}" not in _RENAMED:
             raise ValueError(f"{path}: {name} is not known; allowed: {', '.join(allowed)}")
         if isinstance(value, bool):
             flags += [f"--{name}"] if value else [f"--no-{name}"]
@@ -172,19 +217,25 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(given)
     if options.config is None:
         return options
-    names = [name.replace("_", "-") for name in vars(options) if name not in (CONFIG, "resume")]
+    names = [_flag_of(name) for name in vars(options) if name not in (CONFIG, "resume")]
     return parser.parse_args([*_from_file(options.config, names), *given])
+
+
+def _flag_of(name: str) -> str:
+    """An option's flag without its dashes: flags have no units in their names, options have."""
+    return name.removesuffix("_e2").removesuffix("_e6").replace("_", "-")
 
 
 def check(options: argparse.Namespace) -> None:
     """`ValueError` names the argument, its value and what is allowed."""
     left, size_e2 = 1 - options.train_share, options.contract_size_e2
+    cash_e6 = options.market_cash_e6
     bounds = (
         ("--timesteps", options.timesteps, options.timesteps > 0, "above 0"),
         ("--throttle-ms", options.throttle_ms, options.throttle_ms >= 0, "0 or more"),
         ("--n-envs", options.n_envs, options.n_envs > 0, "above 0"),
-        ("--contract-size-e2", size_e2, size_e2 > 0 and size_e2 % 100 == 0, "100, 200, ..."),
-        ("--market-cash-e6", options.market_cash_e6, options.market_cash_e6 > 0, "above 0"),
+        ("--contract-size", format_count(size_e2), size_e2 > 0 and not size_e2 % 100, "1, 2, ..."),
+        ("--market-cash", format_money(cash_e6), cash_e6 > 0, "above 0"),
         ("--gamma", options.gamma, 0 < options.gamma <= 1, "above 0, up to 1"),
         ("--entropy", options.entropy, options.entropy >= 0, "0 or more"),
         ("--risk-aversion", options.risk_aversion, options.risk_aversion >= 0, "0 or more"),
@@ -201,13 +252,13 @@ def check(options: argparse.Namespace) -> None:
     )
     for name, value, fits, allowed in bounds:
         if not fits:
-            raise ValueError(f"{name} {value} means nothing; allowed: {allowed}")
+            raise ValueError(f"invalid value {value} for {name}; allowed: {allowed}")
     if options.out is None:
         raise ValueError("--out is missing: the folder of the run")
     if not (options.recordings or options.archive or options.session):
         raise ValueError("no markets to learn from; allowed: --recordings, --archive, --session")
     if options.validation_until is not None and options.train_until is None:
-        raise ValueError("--validation-until means nothing without --train-until")
+        raise ValueError("--validation-until needs --train-until")
     settings_of(options).stage_ends()
 
 

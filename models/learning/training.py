@@ -34,7 +34,7 @@ class Trial(NamedTuple):
     learner: Any
     state: State
     validated: PolicyOutcome  # on the markets that chose
-    ours: PolicyOutcome
+    trained: PolicyOutcome
     baselines: dict[str, PolicyOutcome]
 
 
@@ -60,9 +60,9 @@ def trial(
     learner, state = learn(split.train, asked, judge, folder, resume=resume, say=say)
     judged = Worlds(split.judged, settings.throttle_ms) if split.test else validation
     others = {name: judged.run(make(0), rules) for name, make in BASELINES.items()}
-    ours = policy_of(learner, settings)
-    validated = validation.run(ours, rules)
-    ended = judged.run(ours, rules) if split.test else validated
+    trained = policy_of(learner, settings)
+    validated = validation.run(trained, rules)
+    ended = judged.run(trained, rules) if split.test else validated
     return Trial(learner, state, validated, ended, others)
 
 
@@ -96,20 +96,20 @@ def _joined(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
 
 def figures(trials: Sequence[Trial]) -> dict[str, float]:
     """Net dollars per judged market: the policy's, the baselines', the paired differences."""
-    ours = _joined([t.ours for t in trials])
-    decisions = sum(t.ours.decisions for t in trials)
-    held = sum(t.ours.action_shares["HOLD"] * t.ours.decisions for t in trials)
-    told = {"markets": float(len(ours.net_e6)), "net_dollars_per_market": ours.mean_dollars}
-    told["contracts_per_market"] = sum(ours.filled_e2) / 100 / len(ours.net_e6)
-    told["hold_share"] = held / decisions
+    trained = _joined([t.trained for t in trials])
+    decisions = sum(t.trained.decisions for t in trials)
+    held = sum(t.trained.action_shares["HOLD"] * t.trained.decisions for t in trials)
+    found = {"markets": float(len(trained.net_e6)), "net_dollars_per_market": trained.mean_dollars}
+    found["contracts_per_market"] = sum(trained.filled_e2) / 100 / len(trained.net_e6)
+    found["hold_share"] = held / decisions
     for name in trials[0].baselines:
         other = _joined([t.baselines[name] for t in trials])
-        mean, low, high = compare(ours, other)
-        told[f"{name}_net_dollars_per_market"] = other.mean_dollars
-        told[f"minus_{name}_mean"] = mean
-        told[f"minus_{name}_low95"] = low
-        told[f"minus_{name}_high95"] = high
-    return told
+        mean, low, high = compare(trained, other)
+        found[f"{name}_net_dollars_per_market"] = other.mean_dollars
+        found[f"minus_{name}_mean"] = mean
+        found[f"minus_{name}_low95"] = low
+        found[f"minus_{name}_high95"] = high
+    return found
 
 
 def _libraries() -> dict[str, str]:

@@ -255,7 +255,7 @@ class LiveObservationAdapter:
         self.builder = builder
         self._clock = ZoneClock()
         self._histories: dict[str, TickHistory] = {}
-        self._lives: dict[str, tuple[int, int, int]] = {}
+        self._incarnations: dict[str, tuple[int, int, int]] = {}
 
     def tick(self, ticker: str, row: b.Row) -> int:
         """Evaluate a market's tick row -> the number of its ticks before this one."""
@@ -286,11 +286,11 @@ class LiveObservationAdapter:
     def forget(self, ticker: str) -> None:
         """Drop a market's history, e.g. when it has closed."""
         self._histories.pop(ticker, None)
-        self._lives.pop(ticker, None)
+        self._incarnations.pop(ticker, None)
 
     def _history(self, ticker: str, row: b.Row) -> TickHistory:
-        life = (int(row[b.GENERATION]), int(row[b.MARKET]), int(row[b.LIVE_EVENT_NO]))
-        if self._lives.get(ticker) != life:
-            self._lives[ticker] = life
+        incarnation = (int(row[b.GENERATION]), int(row[b.MARKET]), int(row[b.LIVE_EVENT_NO]))
+        if self._incarnations.get(ticker) != incarnation:
+            self._incarnations[ticker] = incarnation
             self._histories[ticker] = TickHistory(self.builder)
         return self._histories[ticker]

@@ -12,9 +12,9 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.kernels import compiled
 from models.observation.schema import Feature, Schema
-from models.observation.v2 import FLOATS, OBSERVATION_V2, SIZE_V2, TICK_SIZE_V2, account_v2, tick_v2
+from models.observation.v2 import FLOATS, OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
 
-__all__ = ["FLOATS_V3", "OBSERVATION_V3", "SIZE_V3", "TICK_SIZE_V3", "account_v3", "tick_v3"]
+__all__ = ["FLOATS_V3", "OBSERVATION_V3", "TICK_SIZE_V3", "account_v3", "tick_v3"]
 
 LAGS: Final = (1, 4, 20)  # ticks
 KEPT: Final = 1 + max(LAGS)  # ticks in the memory, the present one included
@@ -22,7 +22,6 @@ EACH: Final = 3  # floats of a tick: touch imbalance, order flow, mid
 LAGGED: Final = EACH * len(LAGS)
 FIVE_CENTS_A_DOLLAR: Final = 20.0
 TICK_SIZE_V3: Final = TICK_SIZE_V2 + LAGGED
-SIZE_V3: Final = SIZE_V2 + LAGGED
 FLOATS_V3: Final = FLOATS + EACH * KEPT
 
 # Features of V2.

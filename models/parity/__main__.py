@@ -26,7 +26,7 @@ def _policies(markets: Iterable[LiveMarket], data_dir: Path) -> tuple[dict[str, 
     """The exported models that decided, by hash, and why others are not at hand."""
     found: dict[str, Policy] = {}
     missing: list[str] = []
-    decisions = (d for market in markets for life in market.lives for d in life.decisions)
+    decisions = (d for market in markets for run in market.runs for d in run.decisions)
     for name, wanted in sorted({(d.model, d.model_hash) for d in decisions if d.logits}):
         if not name.startswith(ONNX):
             continue  # baselines may keep a state: their recorded logits are taken

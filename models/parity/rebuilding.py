@@ -40,7 +40,7 @@ class LiveMarket(NamedTuple):
     """One market of a live session; `accounts` are the versions that its decisions read."""
 
     session: RecordedSession
-    lives: Sequence[ActorRun]
+    runs: Sequence[ActorRun]
     accounts: Mapping[int, AccountRow]
 
 
@@ -78,13 +78,13 @@ class Report:
 
     def lines(self) -> list[str]:
         """For people."""
-        told = [line for difference in self.first for line in difference.lines()]
+        lines = [line for difference in self.first for line in difference.lines()]
         counts = (
             f"{self.ticks} ticks, {self.decisions} decisions, of which {self.without_account} "
             f"without an account; actions of {self.recomputed} recomputed by their model, "
             f"largest difference of a logit {self.max_logit_difference:.3g}"
         )
-        return [*told, counts, f"{self.different} differences"]
+        return [*lines, counts, f"{self.different} differences"]
 
 
 class _Rows(NamedTuple):
@@ -103,33 +103,33 @@ def rebuild(
     report: Report,
 ) -> None:
     """Check every decision of one market; `policies` by model hash recompute logits."""
-    for life in market.lives:
-        by_builder = _by_builder(life)
-        made = {b.code: _rows(market.session, life.tick_nos, b) for b, _ in by_builder}
+    for run in market.runs:
+        by_builder = _by_builder(run)
+        made = {b.code: _rows(market.session, run.tick_nos, b) for b, _ in by_builder}
         first = made[by_builder[0][0].code]
-        report.ticks += len(life.tick_nos)
-        if first.found < len(life.tick_nos):
-            event_no = int(life.tick_nos[first.found])
+        report.ticks += len(run.tick_nos)
+        if first.found < len(run.tick_nos):
+            event_no = int(run.tick_nos[first.found])
             report.differs(_plain(market, event_no, "tick", "an event", "no such event"))
-        _check_histories(market, life, first, report)
-        places = {int(no): i for i, no in enumerate(life.tick_nos[: first.found])}
+        _check_histories(market, run, first, report)
+        places = {int(no): i for i, no in enumerate(run.tick_nos[: first.found])}
         for builder, decisions in by_builder:
             for decision in decisions:
                 check = _Check(market, space, policies, report, decision, builder)
                 check.run(made[builder.code], places)
 
 
-def _by_builder(life: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
+def _by_builder(run: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
     """Decisions by what made their observations, told by their length; one entry at least.
 
     A switch may bring a model of another schema, a shadow may have one of its own. Who recorded no
     observation is taken to have seen what the first did that recorded one.
     """
     sizes = {4 * builder.size: builder for builder in BUILDERS.values()}
-    lengths = [len(d.observation) for d in life.decisions if d.observation]
+    lengths = [len(d.observation) for d in run.decisions if d.observation]
     usual = sizes.get(lengths[0], DEFAULT) if lengths else DEFAULT
     found: dict[int, tuple[Builder, list[ActorAction]]] = {}
-    for decision in life.decisions:
+    for decision in run.decisions:
         builder = sizes.get(len(decision.observation), usual)
         found.setdefault(builder.code, (builder, []))[1].append(decision)
     return list(found.values()) or [(usual, [])]
@@ -160,11 +160,11 @@ def _plain(
     return DecisionDifference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
 
 
-def _check_histories(market: LiveMarket, life: ActorRun, made: _Rows, report: Report) -> None:
+def _check_histories(market: LiveMarket, run: ActorRun, made: _Rows, report: Report) -> None:
     """A run begins with no history; later the number of ticks before must be the recorded one."""
-    for i in np.flatnonzero(life.histories[: made.found] != made.histories[: made.found]):
-        counts = int(life.histories[i]), int(made.histories[i])
-        report.differs(_plain(market, int(life.tick_nos[i]), "ticks before", *counts))
+    for i in np.flatnonzero(run.histories[: made.found] != made.histories[: made.found]):
+        counts = int(run.histories[i]), int(made.histories[i])
+        report.differs(_plain(market, int(run.tick_nos[i]), "ticks before", *counts))
 
 
 class _Check:

@@ -26,7 +26,7 @@ from models.trading.actions import N_ACTIONS
 __all__ = [
     "Active",
     "Change",
-    "Deed",
+    "Command",
     "Entry",
     "Stamp",
     "active_path",
@@ -41,7 +41,7 @@ VERSION: Final = 1
 Stamp = tuple[int, int, int]  # (inode, mtime_ns, size): every command makes another one
 
 
-class Deed(StrEnum):
+class Command(StrEnum):
     """What a command did."""
 
     PROMOTE = "promote"
@@ -61,7 +61,7 @@ class Change(msgspec.Struct, frozen=True):
     """One command; `override` is the reason given where the comparison did not allow it."""
 
     at_ns: int
-    deed: Deed
+    command: Command = msgspec.field(name="deed")  # its name in every `active.json`
     model: Entry | None
     override: str | None = None
 
@@ -125,12 +125,12 @@ def load_entry(entry: Entry, data_dir: Path) -> OnnxPolicy:
     `ModelError` when its folder holds another by now, or when it cannot answer.
     """
     policy = OnnxPolicy(model_folder(entry.model_id, data_dir))
-    theirs, name = policy.manifest.onnx_sha256, policy.manifest.model_id
+    found, name = policy.manifest.onnx_sha256, policy.manifest.model_id
     if name != entry.model_id:  # decisions name the manifest's
         raise ModelError(f"model {entry.model_id!r}: its manifest says {name!r}")
-    if theirs != entry.onnx_sha256:
+    if found != entry.onnx_sha256:
         raise ModelError(
-            f"model {entry.model_id!r}: sha256 is {theirs}, chosen was {entry.onnx_sha256}"
+            f"model {entry.model_id!r}: sha256 is {found}, chosen was {entry.onnx_sha256}"
         )
     _ask(policy)
     return policy

@@ -135,9 +135,9 @@ def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
             aside.unlink(missing_ok=True)
 
 
-def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:
-    if theirs != ours:
-        raise ModelError(f"model {folder.name!r}: {what} is {theirs}, this code has {ours}")
+def _refuse_difference(folder: Path, what: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise ModelError(f"model {folder.name!r}: {what} is {found}, this code has {expected}")
 
 
 def _builder(folder: Path, manifest: Manifest) -> Builder:

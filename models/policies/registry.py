@@ -22,7 +22,7 @@ from models.policies.baselines import BASELINES
 from models.policies.live_model import (
     Active,
     Change,
-    Deed,
+    Command,
     Entry,
     active_path,
     load_entry,
@@ -100,10 +100,10 @@ class Registry:
         with self._alone() as active:
             entry = self._runnable(model_id)
             if entry == active.live:
-                return self._change(active, Deed.PROMOTE, entry)
+                return self._change(active, Command.PROMOTE, entry)
             why = self._overriding(model_id, override)
             before = (*active.before, active.live)
-            return self._change(active, Deed.PROMOTE, entry, why, live=entry, before=before)
+            return self._change(active, Command.PROMOTE, entry, why, live=entry, before=before)
 
     def _overriding(self, model_id: str, reason: str | None) -> Override | None:
         """What allows a model that does not beat every baseline; None for one that does."""
@@ -125,17 +125,17 @@ class Registry:
                 raise ModelError(f"model {active.live.model_id!r} has no predecessor")
             *older, entry = active.before
             load_entry(entry, self._data_dir)
-            return self._change(active, Deed.ROLLBACK, entry, live=entry, before=tuple(older))
+            return self._change(active, Command.ROLLBACK, entry, live=entry, before=tuple(older))
 
     def shadow(self, model_id: str | None) -> Active:
         """Let a model decide beside the live one without ever sending; None ends that."""
         with self._alone() as active:
             if model_id is None:
-                return self._change(active, Deed.SHADOW_OFF, None, shadow=None)
+                return self._change(active, Command.SHADOW_OFF, None, shadow=None)
             entry = self._runnable(model_id)
             if entry == active.live:
                 raise ModelError(f"model {model_id!r} is live; another one may shadow it")
-            return self._change(active, Deed.SHADOW, entry, shadow=entry)
+            return self._change(active, Command.SHADOW, entry, shadow=entry)
 
     def _runnable(self, model_id: str) -> Entry:
         """The model as it lies there, once it has answered."""
@@ -167,14 +167,14 @@ class Registry:
     def _change(
         self,
         active: Active,
-        deed: Deed,
+        command: Command,
         entry: Entry | None,
         override: Override | None = None,
         **fields: object,
     ) -> Active:
         """The next state, written together with what a manifest gets to know of it."""
         reason = None if override is None else override.reason
-        history = (*active.history, Change(self._now_ns(), deed, entry, reason))
+        history = (*active.history, Change(self._now_ns(), command, entry, reason))
         changed = msgspec.structs.replace(active, history=history, **fields)
         if changed.shadow == changed.live:
             changed = msgspec.structs.replace(changed, shadow=None)
@@ -238,7 +238,7 @@ def history_lines(active: Active) -> list[str]:
     for change in active.history:
         model = f" {change.model.model_id} {change.model.onnx_sha256[:16]}" if change.model else ""
         why = f" override: {change.override}" if change.override else ""
-        lines.append(f"{_time(change.at_ns)} {change.deed}{model}{why}")
+        lines.append(f"{_time(change.at_ns)} {change.command}{model}{why}")
     return lines
 
 

@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         split = split_of(options, select(options, sessions))
         print("\n".join([*split.describe(), *search(split, settings_of(options), options.out)]))
     except (ValueError, OSError) as error:
-        print(f"rule_search: {error}", file=sys.stderr)
+        print(f"rules: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -36,7 +36,7 @@ class Try(NamedTuple):
 
     name: str
     settings: TrainingSettings
-    ours: dict[str, PolicyOutcome]
+    trained: dict[str, PolicyOutcome]
     idle: dict[str, PolicyOutcome]
 
 
@@ -75,7 +75,7 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
                 worlds = Worlds([known[t] for t in run.split[part]], settings.throttle_ms)
                 places[key] = worlds, worlds.run(Hold(), rules)
             worlds, done.idle[part] = places[key]
-            done.ours[part] = worlds.run(policy, rules)
+            done.trained[part] = worlds.run(policy, rules)
         tries.append(done)
     return tries
 
@@ -91,18 +91,18 @@ def report(tries: Sequence[Try]) -> list[str]:
     """A line per try, the best on validation first, then what chance says of the best."""
     lines = []
     for done, settings in zip(tries, _differing(tries), strict=True):
-        made = {part: compare(done.ours[part], done.idle[part]) for part in PARTS}
-        told = " ".join(f"{k}={v}" for k, v in settings.items())
+        made = {part: compare(done.trained[part], done.idle[part]) for part in PARTS}
+        shown = " ".join(f"{k}={v}" for k, v in settings.items())
         parts = ", ".join(f"{part} {difference}" for part, difference in made.items())
-        judged = done.ours[TEST]
+        judged = done.trained[TEST]
         shape = (
             f"median {np.median(judged.net_e6) / 1e6:+.2f}, best {max(judged.net_e6) / 1e6:+.2f}"
         )
         hold = f"holds {judged.action_shares['HOLD']:.0%}"
-        lines.append((-made[VALIDATION].mean, f"{done.name}: {told}: {parts} ({shape}), {hold}"))
+        lines.append((-made[VALIDATION].mean, f"{done.name}: {shown}: {parts} ({shape}), {hold}"))
     found = [line for _, line in sorted(lines)]
     for part in PARTS:
-        nets = np.array([t.ours[part].net_e6 for t in tries]) / 1e6
+        nets = np.array([t.trained[part].net_e6 for t in tries]) / 1e6
         found.append(
             f"{part}: the best of {len(tries)} tries without any edge looks as good as the best "
             f"here, in standard errors, in {best_by_chance(nets):.0%} of cases"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -155,6 +156,13 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         return self._environ.get(name, "").strip() or default
 
+    def renamed(self, name: str, old: str) -> str:
+        """The name under which a setting is given; `old` still counts, with a warning."""
+        if self.text(name, "") or not self.text(old, ""):
+            return name
+        warnings.warn(f"{old} is now called {name}; set {name}", FutureWarning, stacklevel=2)
+        return old
+
     def flag(self, name: str, default: bool) -> bool:
         raw = self.text(name, "true" if default else "false").lower()
         if raw not in TRUE | FALSE:
@@ -251,7 +259,7 @@ def _shards(read: _Reader) -> Mapping[str, int]:
 
 
 def _books(read: _Reader) -> BookSettings:
-    slots = read.number("RL_BOOK_LEVELS", 1280, 1, 9_999)
+    slots = read.number(read.renamed("RL_BOOK_SLOTS", "RL_BOOK_LEVELS"), 1280, 1, 9_999)
     mode = read.choice("RL_MARKET_MODE", "discovery", DISCOVERY_MODES)
     tickers = read.names("RL_MARKET_TICKERS")
     if mode == "config" and not tickers:

@@ -147,7 +147,7 @@ class Feed:
                 yes_value_e4=market.yes_value_e4,
                 determined_ms=None,
                 settled_ms=market.settled_ms or None,
-                told_ns=told_ms * NS_PER_MS,
+                reported_ns=told_ms * NS_PER_MS,
             )
         )
 

@@ -117,7 +117,7 @@ def test_trades_move_no_level() -> None:
 
 def test_a_row_of_too_few_slots_is_refused() -> None:
     fine = PriceGrid([PriceRange(0, 10_000, 10)])
-    with pytest.raises(ValueError, match="999 prices needs RL_BOOK_LEVELS >= 999, is 9"):
+    with pytest.raises(ValueError, match="999 prices needs RL_BOOK_SLOTS >= 999, is 9"):
         b.new_row(980, fine)
     row = b.new_row(fine.size, fine)
     assert len(row) % 8 == 0

@@ -70,7 +70,10 @@ def test_a_reader_sees_the_book_and_the_tick(path: Path) -> None:
     row = writer.add_market("KXA", LINEAR_CENT, 0, 0)
     make_live(writer, row, LEVELS)
     state = SharedOrderbookState(BookTable.attach(path))
-    for copy in (state.get_snapshot("KXA"), state.get_tick("KXA")):
+    table = BookTable.attach(path)
+    tick_row = np.zeros(table.row_words, np.int64)
+    assert table.read_tick(row, tick_row)
+    for copy in (state.get_snapshot("KXA"), tick_row):
         assert copy is not None
         assert copy[b.STATE] == b.LIVE
         assert b.levels_of(copy, b.YES) == [(8000, 100)]
@@ -85,7 +88,7 @@ def test_a_busy_row_is_nothing(path: Path) -> None:
     begin_write(writer.live[row])
     assert not table.read(row, np.zeros(table.row_words, np.int64))
     assert SharedOrderbookState(table).get_snapshot("KXA") is None
-    assert SharedOrderbookState(table).get_tick("KXA") is not None
+    assert table.read_tick(row, np.zeros(table.row_words, np.int64))
 
 
 def test_a_removed_market_is_gone_and_nobody_trades_on_its_row(path: Path) -> None:
@@ -142,7 +145,7 @@ def test_a_row_that_changes_hands_while_it_is_read_is_nothing(
     [
         ("", LINEAR_CENT, "has 0 bytes, allowed 1 to 112"),
         ("X" * 113, LINEAR_CENT, "has 113 bytes, allowed 1 to 112"),
-        ("KXFINE", FINE, "KXFINE: a grid of 999 prices needs RL_BOOK_LEVELS >= 999, is 120"),
+        ("KXFINE", FINE, "KXFINE: a grid of 999 prices needs RL_BOOK_SLOTS >= 999, is 120"),
     ],
 )
 def test_a_market_that_does_not_fit_is_refused(

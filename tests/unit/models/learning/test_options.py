@@ -74,21 +74,50 @@ def test_a_value_of_another_kind_is_named(file: Path, capsys: pytest.CaptureFixt
     [
         (["--recordings", "r"], "--out is missing"),
         (["--out", "o"], "--recordings, --archive, --session"),
-        ([*STANDARD, "--n-envs", "0"], "--n-envs 0"),
-        ([*STANDARD, "--stages", "0"], "--stages 0"),
-        ([*STANDARD, "--patience", "-1"], "--patience -1"),
-        ([*STANDARD, "--rolling", "1"], "--rolling 1"),
-        ([*STANDARD, "--contract-size-e2", "150"], "--contract-size-e2 150 .*100, 200"),
-        ([*STANDARD, "--market-cash-e6", "0"], "--market-cash-e6 0"),
-        ([*STANDARD, "--risk-aversion", "-1"], "--risk-aversion -1.0 means nothing"),
+        ([*STANDARD, "--n-envs", "0"], "invalid value 0 for --n-envs"),
+        ([*STANDARD, "--stages", "0"], "invalid value 0 for --stages"),
+        ([*STANDARD, "--patience", "-1"], "invalid value -1 for --patience"),
+        ([*STANDARD, "--rolling", "1"], "invalid value 1 for --rolling"),
+        ([*STANDARD, "--contract-size", "1.5"], "1.50 for --contract-size; allowed: 1, 2"),
+        ([*STANDARD, "--market-cash", "0"], "invalid value 0.000000 for --market-cash"),
+        ([*STANDARD, "--risk-aversion", "-1"], "invalid value -1.0 for --risk-aversion"),
         ([*STANDARD, "--validation-share", "0.5"], "up to the 0.4 that --train-share leaves"),
-        ([*STANDARD, "--validation-until", "2026-08-08"], "without --train-until"),
+        ([*STANDARD, "--validation-until", "2026-08-08"], "needs --train-until"),
         ([*STANDARD, "--curriculum", "busy", "--timesteps", "9"], "a curriculum takes 4 stages"),
     ],
 )
 def test_what_means_nothing_is_named(arguments: list[str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         check(parse(arguments))
+
+
+def test_amounts_are_contracts_and_dollars() -> None:
+    asked = parse([*STANDARD, "--contract-size", "5", "--market-cash", "12.50"])
+    settings = settings_of(asked)
+    assert (settings.contract_size_e2, settings.market_cash_e6) == (500, 12_500_000)
+
+
+def test_an_amount_that_is_no_number_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse([*STANDARD, "--market-cash", "much"])
+    assert end.value.code == 2
+    assert "--market-cash: amount 'much' is not a decimal number" in capsys.readouterr().err
+
+
+def test_the_flags_of_an_earlier_version_are_read_with_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the command line and in a file."""
+    asked = parse([*STANDARD, "--contract-size-e2", "500"])
+    assert settings_of(asked).contract_size_e2 == 500
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[2] for line in said] == [
+        "--contract-size-e2 is now --contract-size, in contracts"
+    ]
+    file = tmp_path / "old.toml"
+    file.write_text("market-cash-e6 = 10_000_000")
+    assert settings_of(parse([*STANDARD, "--config", str(file)])).market_cash_e6 == 10_000_000
+    assert capsys.readouterr().err.count("--market-cash-e6 is now --market-cash, in dollars") == 1
 
 
 def test_dates_come_before_shares() -> None:

@@ -13,7 +13,14 @@ from support.made_models import BUYS_YES, beating, make_model
 
 from models import registry
 from models.policies.baselines import BASELINES
-from models.policies.live_model import Active, Deed, active_path, load_entry, read_active, stamp_of
+from models.policies.live_model import (
+    Active,
+    Command,
+    active_path,
+    load_entry,
+    read_active,
+    stamp_of,
+)
 from models.policies.onnx import (
     DEFAULT_MODEL,
     MANIFEST_FILE,
@@ -57,9 +64,9 @@ def test_a_model_that_beats_every_baseline_becomes_live(models: Registry, tmp_pa
     models.promote("second")
     active = read_active(tmp_path)
     assert names(active) == ("second", None, ["default", "first"])
-    assert [(c.deed, c.model.model_id, c.override) for c in active.history if c.model] == [
-        (Deed.PROMOTE, "first", None),
-        (Deed.PROMOTE, "second", None),
+    assert [(c.command, c.model.model_id, c.override) for c in active.history if c.model] == [
+        (Command.PROMOTE, "first", None),
+        (Command.PROMOTE, "second", None),
     ]
     assert load_entry(active.live, tmp_path).model == "onnx:second"
 
@@ -153,9 +160,9 @@ def test_a_rollback_brings_the_predecessor_back_and_then_its_own(models: Registr
     assert names(models.rollback()) == ("default", None, [])
     with pytest.raises(ModelError, match="'default' has no predecessor"):
         models.rollback()
-    assert [c.deed for c in models.active().history] == [
-        *[Deed.PROMOTE] * 2,
-        *[Deed.ROLLBACK] * 2,
+    assert [c.command for c in models.active().history] == [
+        *[Command.PROMOTE] * 2,
+        *[Command.ROLLBACK] * 2,
     ]
 
 

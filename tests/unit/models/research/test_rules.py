@@ -137,4 +137,4 @@ def test_a_split_without_a_test_is_refused(split: Split, tmp_path: Path) -> None
 
 def test_what_means_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert rules.main(["--out", str(tmp_path), "--recordings", "r", "--n-envs", "0"]) == 2
-    assert capsys.readouterr().err.startswith("rule_search: --n-envs 0 means nothing")
+    assert capsys.readouterr().err.startswith("rules: invalid value 0 for --n-envs")
