@@ -1,12 +1,13 @@
 """One order book as one row of int64 words: pure kernels, used live, in replay and in training.
 
-Both legs hold bids only, each priced on its own leg; asks are derived: the YES ask is one dollar
-less the best NO bid. Sizes are 1e-2 contracts in dense slots by grid index. The row also carries
-what a reader that skips updates would miss: order flow, trade flow and realised variance.
+Both legs hold bids only, each priced on its own leg's scale. Asks are derived: the YES ask is one
+dollar less the best NO bid. Sizes are 1e-2 contracts in dense slots by grid index. The row also
+carries what a reader that skips updates would miss: order flow, trade flow and realised variance.
 
     row = [header of HEADER words | YES bids by slot | NO bids by slot]
 
-`VERSION` belongs to the seqlock of `ipc.book_table`; nothing here touches it.
+`VERSION` belongs to the seqlock of `ipc.book_table`; nothing here touches it. The order-flow
+imbalance is that of Cont, Kukanov and Stoikov (2014), "The Price Impact of Order Book Events".
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ NS_PER_MS: Final = 1_000_000
 
 
 class BookState(IntEnum):
-    """Whether a book may be believed."""
+    """Whether a book may be believed: only a LIVE one is traded on."""
 
     EMPTY = EMPTY
     LIVE = LIVE
@@ -107,7 +108,7 @@ class BookState(IntEnum):
 
 
 class BookFlag(IntFlag):
-    """What else a reader must know of a row."""
+    """What else a reader must know of a row; bits of word `FLAGS`."""
 
     UNRECORDED = UNRECORDED  # holds a change that the journal refused
     WARMING = WARMING  # flow words have counted for less than a minute
@@ -115,7 +116,7 @@ class BookFlag(IntFlag):
 
 
 class UpdateStatus(IntEnum):
-    """What became of an update; a refused one leaves the row as it was."""
+    """What became of an update; one that is refused leaves the row as it was."""
 
     OK = OK
     OFF_GRID = OFF_GRID
@@ -123,12 +124,23 @@ class UpdateStatus(IntEnum):
 
 
 def row_words(slots: int) -> int:
-    """Words of a row with room for `slots` prices a leg, rounded to a cache line."""
+    """Words of a row with room for `slots` prices a leg, rounded up to whole cache lines."""
     return -(-(HEADER + 2 * slots) // 8) * 8
 
 
 def new_row(slots: int = 1280, grid: PriceGrid | None = None) -> Row:
-    """An EMPTY row outside shared memory."""
+    """Make an EMPTY row outside shared memory.
+
+    Args:
+        slots: Prices a leg that the row has room for.
+        grid: The market's price grid, set at once when given.
+
+    Returns:
+        int64[row_words(slots)], all zero but for the grid.
+
+    Raises:
+        ValueError: The grid has more prices than `slots`.
+    """
     row = np.zeros(row_words(slots), np.int64)
     if grid is not None:
         set_grid(row, grid)
@@ -136,7 +148,11 @@ def new_row(slots: int = 1280, grid: PriceGrid | None = None) -> Row:
 
 
 def set_grid(row: Row, grid: PriceGrid) -> None:
-    """Give a row its price grid and clear it; `ValueError` when the row has too few slots."""
+    """Give a row its price grid and clear its levels.
+
+    Raises:
+        ValueError: The grid has more prices than the row has slots a leg.
+    """
     room = (len(row) - HEADER) // 2
     if grid.size > room:
         raise ValueError(
@@ -149,14 +165,14 @@ def set_grid(row: Row, grid: PriceGrid) -> None:
 
 
 def grid_of(row: Row) -> PriceGrid:
-    """The price grid of a row."""
+    """The price grid of a row, rebuilt from its words."""
     words = row[GRID:HEADER].reshape(MAX_RANGES, 4)[: int(row[N_RANGES])]
     return PriceGrid(PriceRange(int(a), int(b), int(s)) for a, b, s, _ in words)
 
 
 @inlined
 def slot_of(row: Row, price_e4: int) -> int:
-    """The slot of a leg's price, -1 off the grid."""
+    """The slot of a leg's price, -1 when the price is off the grid."""
     for i in range(row[N_RANGES]):
         start = row[GRID + 4 * i]
         if start <= price_e4 <= row[GRID + 4 * i + 1]:
@@ -171,7 +187,7 @@ def slot_of(row: Row, price_e4: int) -> int:
 
 @inlined
 def price_of(row: Row, slot: int) -> int:
-    """The price of a slot, 0 for slot -1 (no level)."""
+    """The price of a slot in 1e-4 dollars of its leg, 0 for slot -1 (no level)."""
     if slot < 0:
         return 0
     for i in range(row[N_RANGES]):
@@ -184,7 +200,11 @@ def price_of(row: Row, slot: int) -> int:
 
 @compiled
 def best_bid(row: Row, leg: LegCode) -> tuple[int, int]:
-    """(price, size) of the best bid of a leg, (0, 0) when there is none."""
+    """The best bid of a leg.
+
+    Returns:
+        (price in 1e-4 dollars of the leg, size in 1e-2 contracts); (0, 0) when there is none.
+    """
     slot = row[BEST_YES + leg]
     if slot < 0:
         return 0, 0
@@ -210,7 +230,7 @@ def _note_mid(row: Row) -> None:
 
 @compiled
 def clear(row: Row) -> None:
-    """No levels; the flow words stay."""
+    """Remove all levels; what was summed of flow and variance stays."""
     for i in range(HEADER, HEADER + 2 * row[SLOTS]):
         row[i] = 0
     row[BEST_YES] = row[BEST_NO] = -1
@@ -219,7 +239,11 @@ def clear(row: Row) -> None:
 
 @compiled
 def check_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
-    """OK, or why this snapshot cannot be this book."""
+    """Check a snapshot against a row before anything changes.
+
+    Returns:
+        `OK`, or the negative `UpdateStatus` of the first level that cannot be of this book.
+    """
     for i in range(len(legs)):
         if slot_of(row, prices_e4[i]) < 0:
             return OFF_GRID
@@ -230,7 +254,17 @@ def check_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
 
 @compiled
 def apply_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
-    """Replace all levels; `legs` u8, `prices_e4` and `counts_e2` int64, one entry a level."""
+    """Replace all levels of a book.
+
+    Args:
+        row: The book; unchanged when the snapshot is refused.
+        legs: uint8[n], `YES` or `NO` of each level.
+        prices_e4: int64[n], on the scale of the level's leg.
+        counts_e2: int64[n], not negative.
+
+    Returns:
+        `OK`, or the negative `UpdateStatus` of the first level that does not fit.
+    """
     status = check_snapshot(row, legs, prices_e4, counts_e2)
     if status != OK:
         return int(status)
@@ -243,7 +277,7 @@ def apply_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
 
 @inlined
 def _add(row: Row, leg: LegCode, slot: int, delta_e2: int) -> None:
-    """Change one level by a checked amount and keep best, level count and total true."""
+    """Change one level by a checked amount; keep best, level count and total true."""
     base = HEADER + leg * row[SLOTS]
     before = row[base + slot]
     after = before + delta_e2
@@ -263,7 +297,11 @@ def _add(row: Row, leg: LegCode, slot: int, delta_e2: int) -> None:
 
 @compiled
 def check_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
-    """OK, or why this change cannot belong to this book."""
+    """Check a change of one level against a row before anything changes.
+
+    Returns:
+        `OK`, `OFF_GRID`, or `NEGATIVE` when the level would fall below zero.
+    """
     slot = slot_of(row, price_e4)
     if slot < 0:
         return OFF_GRID
@@ -274,7 +312,20 @@ def check_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
 
 @compiled
 def apply_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
-    """Change one level by a signed size; a level at zero is gone."""
+    """Change one level by a signed size; a level at zero is gone.
+
+    Adds the change to the order-flow imbalance where it is at the touch, and to the realised
+    variance where it moves the mid.
+
+    Args:
+        row: The book; unchanged when the change is refused.
+        leg: The leg whose bids change.
+        price_e4: On the scale of that leg.
+        delta_e2: Signed, in 1e-2 contracts.
+
+    Returns:
+        `OK` or a negative `UpdateStatus`.
+    """
     status = check_delta(row, leg, price_e4, delta_e2)
     if status != OK:
         return int(status)
@@ -294,7 +345,15 @@ def apply_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
 
 @compiled
 def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_leg: LegCode, ts_ms: int) -> None:
-    """Note a public trade; the levels change by deltas, not by trades."""
+    """Note a public trade. The levels stay: the exchange sends their change as a delta of its own.
+
+    Args:
+        row: The book.
+        yes_price_e4: Price on the YES scale.
+        count_e2: Contracts that traded.
+        taker_leg: The leg that the taker bought.
+        ts_ms: Exchange time of the trade.
+    """
     row[LAST_TRADE_PRICE] = yes_price_e4
     row[LAST_TRADE_COUNT] = count_e2
     row[LAST_TRADE_MS] = ts_ms
@@ -304,7 +363,16 @@ def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_leg: LegCode, 
 
 @compiled
 def tick_due(row: Row, throttle_ns: int) -> bool:
-    """The tick rule, live and in training: LIVE, recorded, open, a throttle since the last tick."""
+    """The tick rule, the same live and in training.
+
+    Args:
+        row: The book right after an update.
+        throttle_ns: Least market time between two ticks of a market.
+
+    Returns:
+        True when the book is LIVE, recorded and open, and `throttle_ns` has passed since its last
+        tick.
+    """
     if row[STATE] != LIVE or row[FLAGS] & (UNRECORDED | CLOSED):
         return False
     if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
@@ -314,7 +382,7 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
 
 
 def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:
-    """(price_e4, count_e2) of a leg's bids, ascending, best last."""
+    """List a leg's bids as (price_e4 of the leg, count_e2), ascending: the best is last."""
     slots = int(row[SLOTS])
     sizes = row[HEADER + leg * slots : HEADER + (leg + 1) * slots]
     return [(price_of(row, int(s)), int(sizes[s])) for s in np.flatnonzero(sizes)]

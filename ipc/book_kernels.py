@@ -2,6 +2,11 @@
 
 Most of a kernel's cost is the call from Python, so nothing here is split. The journal's count is
 stored before the row changes: no reader can see a change that was not offered to the journal.
+
+All three `record_*` kernels take the live rows and the tick rows of `ipc.book_table` (int64[rows,
+words]), the words of the journal segment in use (`ipc.event_journal`), whether the journal has
+room, the market's row number, what changed, and the stamps (seq, exch_ms, recv_ns, frame_mono_ns,
+written_mono_ns).
 """
 
 from __future__ import annotations
@@ -79,7 +84,7 @@ def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
 
 @inlined
 def _mark_tick(live: b.Row, tick_row: b.Row, throttle_ns: int) -> None:
-    """Freeze a copy of a row that is due; the row itself names the event of its last tick."""
+    """Copy a row that is due to its tick row; both name the event of the tick."""
     if not b.tick_due(live, throttle_ns):
         return
     begin_write(live)
@@ -111,11 +116,25 @@ def record_delta(
     stamps: Any,
     throttle_ns: int,
 ) -> int:
-    """Apply and journal one delta. -> event number, REFUSED, or a negative status (not applied).
+    """Apply and journal one change of a level.
 
-    `change` = (leg, leg price_e4, signed delta_e2); `stamps` = (seq, exch_ms, recv_ns,
-    frame_mono_ns, written_mono_ns). While a row is UNRECORDED everything but an accepted snapshot
-    is refused: what stands in the journal can always be rebuilt.
+    While a row is UNRECORDED everything but an accepted snapshot is refused: what the journal holds
+    can always be rebuilt.
+
+    Args:
+        live: The live rows.
+        tick_rows: Their copies as of the last tick.
+        words: The journal segment in use.
+        room: False makes the journal refuse.
+        row: Row number of the market.
+        change: (leg, price_e4 of the leg, signed delta_e2).
+        stamps: See the module.
+        throttle_ns: Least market time between two ticks.
+
+    Returns:
+        The event number, `REFUSED` (0) when it was applied but not journalled, or negative when it
+        was
+        neither: `NOT_LIVE`, `TOO_LARGE` or an `UpdateStatus`.
     """
     target = live[row]
     leg, price_e4, delta_e2 = change
@@ -150,9 +169,10 @@ def record_trade(
     stamps: Any,
     throttle_ns: int,
 ) -> int:
-    """Note and journal one public trade; `change` = (taker leg, YES price_e4, count_e2).
+    """Note and journal one public trade; arguments and return value as of `record_delta`.
 
-    The row's SEQ stays that of its book: trades are numbered by a subscription of their own.
+    `change` is (leg that the taker bought, YES price_e4, count_e2). The row's SEQ stays that of its
+    book: trades are numbered by a subscription of their own.
     """
     target = live[row]
     leg, price_e4, count_e2 = change
@@ -189,9 +209,15 @@ def record_snapshot(
 ) -> int:
     """Replace and journal a book: BEGIN, one LEVEL each, END, counted together.
 
-    `levels` = (legs u8, leg prices_e4 int64, counts_e2 int64), one entry a level. Only an accepted
-    snapshot clears UNRECORDED. -> the END record's event number, REFUSED, or a
-    negative status (the snapshot is not of this market's grid; nothing changed).
+    Only an accepted snapshot clears UNRECORDED and makes a book LIVE. Other arguments as of
+    `record_delta`.
+
+    Args:
+        levels: (legs uint8[n], leg prices_e4 int64[n], counts_e2 int64[n]).
+
+    Returns:
+        The event number of the END record, `REFUSED`, or negative when nothing changed because the
+        snapshot is not of this market's grid or too large.
     """
     target = live[row]
     legs, prices_e4, counts_e2 = levels
@@ -229,7 +255,7 @@ def record_snapshot(
 
 @compiled
 def set_state(live: Rows, row: int, state: int, flags: int) -> None:
-    """Change a row's state and add flags, e.g. STALE at a gap."""
+    """Change a row's `BookState` and add flags, for example STALE at a gap."""
     target = live[row]
     begin_write(target)
     target[b.STATE] = state

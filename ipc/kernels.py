@@ -35,7 +35,10 @@ def _word(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 @intrinsic
 def load_acquire(_typing: Any, words: Any, index: Any) -> tuple[Any, Codegen]:
-    """`words[index]` as an acquiring 64-bit load."""
+    """Read `words[index]` as an acquiring 64-bit load.
+
+    Later reads are not moved before it.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load_atomic(_word(context, builder, signature, args), "acquire", 8)
@@ -45,7 +48,10 @@ def load_acquire(_typing: Any, words: Any, index: Any) -> tuple[Any, Codegen]:
 
 @intrinsic
 def store_release(_typing: Any, words: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
-    """`words[index] = value` as a releasing 64-bit store."""
+    """Write `words[index] = value` as a releasing 64-bit store.
+
+    Earlier writes are not moved after it.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         builder.store_atomic(args[2], _word(context, builder, signature, args), "release", 8)
@@ -71,7 +77,7 @@ fence_release = _fence("release")
 
 @intrinsic
 def pause(_typing: Any) -> tuple[Any, Codegen]:
-    """Tell the core that this is a spin loop; nothing on machines without the instruction."""
+    """Tell the processor that this is a spin loop; no instruction where it has none."""
 
     def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
         if builder.module.triple.startswith("x86_64"):

@@ -54,9 +54,13 @@ LEAST_MARKETS: Final = 10  # a bootstrap over fewer has an interval that is too 
 
 
 def shortfalls(manifest: Manifest) -> tuple[str, ...]:
-    """What speaks against a model: baselines that it does not beat, each with its lower bound.
+    """What speaks against a model, by the figures in its manifest.
 
-    As `models.evaluation.comparison.beats_all`, by the figures in the manifest.
+    The same question as `models.evaluation.comparison.beats_all`.
+
+    Returns:
+        The baselines that it does not beat, each with the lower bound of the difference; empty when
+        it may be promoted.
     """
     markets = int(manifest.evaluation.get("markets", 0))
     found = (
@@ -72,30 +76,46 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
 
 
 class Registry:
-    """The models of one data folder; one command at a time changes which is live."""
+    """The models of one data folder; one command at a time changes which is live.
+
+    Args:
+        data_dir: Folder of the stack.
+        now_ns: Clock, nanoseconds since the Unix epoch.
+    """
 
     def __init__(self, data_dir: Path, now_ns: Callable[[], int] = real_ns) -> None:
         self._data_dir = data_dir
         self._now_ns = now_ns
 
     def active(self) -> Active:
-        """Which is live now."""
+        """Which model is live now; errors as of `read_active`."""
         return read_active(self._data_dir)
 
     def ids(self) -> list[str]:
-        """Every model at hand, the shipped one first."""
+        """The ids of every model in the folder, the shipped one first."""
         found = (self._data_dir / "models").glob(f"*/{MANIFEST_FILE}")
         return [DEFAULT_ID, *sorted({m.parent.name for m in found} - {DEFAULT_ID})]
 
     def manifest(self, model_id: str) -> Manifest:
-        """What a model says of itself."""
+        """What a model says about itself; `ModelError` when it cannot be read."""
         return read_manifest(model_folder(model_id, self._data_dir))
 
     def promote(self, model_id: str, override: str | None = None) -> Active:
-        """Make a model live; `ModelError` names every baseline that it does not beat.
+        """Make a model live.
 
-        The shipped model needs no comparison: it is live wherever nobody promoted anything. The
-        live model may be promoted again, which makes inference look again for what it refused.
+        The shipped model needs no comparison: it is live wherever none was promoted. The live model
+        may be promoted again, which makes inference try again what it refused.
+
+        Args:
+            model_id: The model.
+            override: Reason to promote it although it does not beat every baseline.
+
+        Returns:
+            The state afterwards.
+
+        Raises:
+            ModelError: It cannot run, or does not beat every baseline and no reason was given;
+                nothing has changed.
         """
         with self._alone() as active:
             entry = self._runnable(model_id)
@@ -119,7 +139,7 @@ class Registry:
         return Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
 
     def rollback(self) -> Active:
-        """Make the predecessor live again."""
+        """Make the predecessor live again; `ModelError` when there is none or it cannot run."""
         with self._alone() as active:
             if not active.before:
                 raise ModelError(f"model {active.live.model_id!r} has no predecessor")
@@ -128,7 +148,11 @@ class Registry:
             return self._change(active, Command.ROLLBACK, entry, live=entry, before=tuple(older))
 
     def shadow(self, model_id: str | None) -> Active:
-        """Let a model decide beside the live one without ever sending; None ends that."""
+        """Let a model decide beside the live one without ever sending; None ends that.
+
+        Raises:
+            ModelError: It cannot run, or is the live one.
+        """
         with self._alone() as active:
             if model_id is None:
                 return self._change(active, Command.SHADOW_OFF, None, shadow=None)
@@ -138,7 +162,7 @@ class Registry:
             return self._change(active, Command.SHADOW, entry, shadow=entry)
 
     def _runnable(self, model_id: str) -> Entry:
-        """The model as it lies there, once it has answered."""
+        """The model as it is in its folder, after it has answered once."""
         manifest = self.manifest(model_id)
         entry = shipped() if model_id == DEFAULT_ID else Entry(model_id, manifest.onnx_sha256)
         load_entry(entry, self._data_dir)
@@ -148,7 +172,7 @@ class Registry:
     def _alone(self) -> Iterator[Active]:
         """The state, while no other command may change it.
 
-        None is made in a folder without models: who mistypes it must not believe that one is back.
+        No folder is made here: in a mistyped one a command must fail, not seem to succeed.
         """
         folder = active_path(self._data_dir).parent
         try:
@@ -172,7 +196,7 @@ class Registry:
         override: Override | None = None,
         **fields: object,
     ) -> Active:
-        """The next state, written together with what a manifest gets to know of it."""
+        """Write the next state, together with the override in the model's manifest."""
         reason = None if override is None else override.reason
         history = (*active.history, Change(self._now_ns(), command, entry, reason))
         changed = msgspec.structs.replace(active, history=history, **fields)
@@ -208,6 +232,7 @@ def _overridden(override: Override) -> str:
 
 
 def line(model_id: str, registry: Registry, active: Active) -> str:
+    """One model in one line: its role, schema, hash, and how it compares with the baselines."""
     try:
         manifest = registry.manifest(model_id)
     except ModelError as error:
@@ -222,7 +247,7 @@ def line(model_id: str, registry: Registry, active: Active) -> str:
 
 
 def model_lines(model_id: str, registry: Registry, active: Active) -> list[str]:
-    """The line of `list`, then every figure of the evaluation."""
+    """The line of `list`, then every figure of the model's evaluation."""
     manifest = registry.manifest(model_id)
     made = f"{manifest.algorithm}, {manifest.timesteps} steps, seed {manifest.seed}"
     lines = [line(model_id, registry, active), f"  {made}, revision {manifest.revision}"]
@@ -234,6 +259,7 @@ def _time(at_ns: int) -> str:
 
 
 def history_lines(active: Active) -> list[str]:
+    """Every command so far, one line each."""
     lines = []
     for change in active.history:
         model = f" {change.model.model_id} {change.model.onnx_sha256[:16]}" if change.model else ""
@@ -243,6 +269,7 @@ def history_lines(active: Active) -> list[str]:
 
 
 def state(active: Active) -> str:
+    """Live, shadow and predecessor in one line."""
     shadow = active.shadow.model_id if active.shadow else "none"
     before = active.before[-1].model_id if active.before else "none"
     return f"live {active.live.model_id}, shadow {shadow}, predecessor {before}"

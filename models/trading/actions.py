@@ -1,12 +1,14 @@
-"""LimitOrderActionSpace: an action as a limit order on the market's own grid, and what is allowed.
+"""LimitOrderActionSpace: an action as a limit order on the market's own grid; which are allowed.
 
-Every order is a side of the one YES book: BUY_YES and SELL_NO bid, SELL_YES and BUY_NO ask.
+Every order is on a side of the one YES book: BUY_YES and SELL_NO bid, SELL_YES and BUY_NO ask.
 
-- `aggressive` takes the opposite touch, `passive` joins its own, `mid` stands between them; what
+- `aggressive` takes the opposite touch, `passive` joins its own, `mid` quotes between them; what
   does not fall on the grid is rounded to the passive side (bids down, asks up).
 - A missing quote means no order, never a default price.
 - Sells only reduce what is held. Buys open, or net against the other outcome, and are capped by the
   sub-account's cash, taker fee included.
+
+`MarketChoice` says in which markets the actor acts at all.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ WHOLE_E2: Final = 100  # buys are whole contracts
 
 
 class Action(IntEnum):
-    """What a policy may ask for."""
+    """What a policy may ask for; the values are those of the network's outputs."""
 
     HOLD = 0
     BUY_YES_LIMIT = 1
@@ -65,7 +67,7 @@ class Action(IntEnum):
 
 
 class Pricing(StrEnum):
-    """Where the limit stands."""
+    """Where an order's limit is placed."""
 
     AGGRESSIVE = "aggressive"
     PASSIVE = "passive"
@@ -89,7 +91,7 @@ ACTION_SCHEMA_HASH: Final = blake2b(
 
 @kernel
 def side_of(action: int) -> SideCode:
-    """The side of the YES book an action works on."""
+    """The side of the YES book on which an action works, `BID` or `ASK`."""
     return BID if action in (BUY_YES, SELL_NO) else ASK
 
 
@@ -101,7 +103,7 @@ def is_buy(action: int) -> bool:
 
 @kernel
 def _round_passive(row: b.Row, price_e4: int, side: SideCode) -> int:
-    """The grid price at or on the passive side of `price_e4`; 0 when the grid has none there."""
+    """The grid price at `price_e4` or on its passive side; 0 when the grid has none there."""
     best = 0
     for i in range(row[b.N_RANGES]):
         start, end = row[b.GRID + 4 * i], row[b.GRID + 4 * i + 1]
@@ -116,7 +118,16 @@ def _round_passive(row: b.Row, price_e4: int, side: SideCode) -> int:
 
 @kernel
 def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
-    """The limit on the YES scale, 0 when a quote that it needs is missing."""
+    """The limit price of an action.
+
+    Args:
+        row: The book, in the layout of `ipc.book`.
+        action: `Action`, not HOLD.
+        pricing: A value of `PRICING_CODE`.
+
+    Returns:
+        The limit on the YES scale in 1e-4 dollars; 0 when a quote that it needs is missing.
+    """
     side = side_of(action)
     bid = b.price_of(row, row[b.BEST_YES])
     no_bid = b.price_of(row, row[b.BEST_NO])
@@ -152,7 +163,21 @@ def affordable_e2(
     rule: int,
     rate_e6: int,
 ) -> int:
-    """`count_e2`, or as many whole `unit_e2` of it as cash and netting pay for, fee included."""
+    """How much of an order the account can pay for.
+
+    Args:
+        account: The sub-account, in the layout of `ipc.account_table`.
+        side: `BID` or `ASK`.
+        yes_price_e4: Limit on the YES scale.
+        count_e2: What is wanted.
+        unit_e2: What is bought comes in whole multiples of this.
+        rule: `FeeRule`.
+        rate_e6: Fee rate.
+
+    Returns:
+        `count_e2`, or the largest multiple of `unit_e2` below it that cash and netting pay for, the
+        fee included.
+    """
     if _affords(account, side, yes_price_e4, count_e2, rule, rate_e6):
         return count_e2
     low, high = 0, count_e2 // unit_e2 + 1  # affordable, not affordable
@@ -169,7 +194,16 @@ def affordable_e2(
 def order_count_e2(
     account: a.AccountRow, action: int, yes_price_e4: int, size_e2: int, rule: int, rate_e6: int
 ) -> int:
-    """How much an action may order, 0 when nothing."""
+    """How much an action may order, in 1e-2 contracts; 0 when nothing.
+
+    Args:
+        account: The sub-account.
+        action: `Action`, not HOLD.
+        yes_price_e4: Limit on the YES scale.
+        size_e2: Size of an order before caps.
+        rule: `FeeRule`.
+        rate_e6: Fee rate of a taker.
+    """
     position_e2 = account[a.POSITION_E2]
     if action == SELL_YES:
         return int(min(size_e2, max(position_e2, 0)))
@@ -189,7 +223,17 @@ def fill_mask(
     rate_e6: int,
     out: Any,
 ) -> None:
-    """`out[action]` = whether it would place an order now; HOLD always may."""
+    """Write which actions would place an order now.
+
+    Args:
+        row: The book.
+        account: The sub-account.
+        pricing: A value of `PRICING_CODE`.
+        size_e2: Size of an order before caps.
+        rule: `FeeRule`.
+        rate_e6: Fee rate of a taker.
+        out: bool[5], overwritten; HOLD is always allowed.
+    """
     out[HOLD] = True
     for action in range(1, 5):
         price = yes_price_of(row, action, pricing)
@@ -199,7 +243,17 @@ def fill_mask(
 
 
 class OrderRequest(msgspec.Struct, frozen=True):
-    """A limit order, said both ways: by its leg and on the one YES book."""
+    """A limit order, described both by its leg and on the YES book.
+
+    Attributes:
+        action: What was asked for.
+        leg: The outcome that is bought or sold.
+        is_buy: Whether it opens (or nets) rather than reduces.
+        price_e4: Limit on the scale of `leg`.
+        yes_price_e4: The same on the YES scale.
+        book_side: The side of the YES book on which it acts.
+        count_e2: Size in 1e-2 contracts.
+    """
 
     action: Action
     leg: Leg
@@ -211,9 +265,17 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
 
 class LimitOrderActionSpace:
-    """Five actions over one market: masks, and the order that an action means.
+    """Five actions over one market: which are allowed, and the order that each one means.
 
-    `contract_size_e2` is the size of an order before caps.
+    Live and simulated orders are both priced and sized here.
+
+    Args:
+        pricing: Where the limit is placed.
+        contract_size_e2: Size of an order before caps, whole contracts.
+        fees: What the market charges; decides what is affordable. Default: the newest schedule.
+
+    Raises:
+        ValueError: Unknown pricing, or a size that is not a positive number of whole contracts.
     """
 
     def __init__(
@@ -232,7 +294,16 @@ class LimitOrderActionSpace:
         self._code = PRICING_CODE[self.pricing]
 
     def mask(self, row: b.Row, account: a.AccountRow, out: Mask | None = None) -> Mask:
-        """Allowed actions, bool[5]."""
+        """Which actions are allowed now.
+
+        Args:
+            row: The book.
+            account: The sub-account.
+            out: bool[5] to write into; a new array when None.
+
+        Returns:
+            bool[5] in the order of `Action`; HOLD is always allowed.
+        """
         if out is None:
             out = np.empty(N_ACTIONS, np.bool_)
         rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
@@ -242,7 +313,17 @@ class LimitOrderActionSpace:
     def order_for(
         self, action: int, row: b.Row, account: a.AccountRow, size_e2: int | None = None
     ) -> OrderRequest | None:
-        """The order, or None for HOLD and whatever the mask forbids."""
+        """The order that an action means.
+
+        Args:
+            action: A value of `Action`.
+            row: The book.
+            account: The sub-account.
+            size_e2: Size before caps; default: `contract_size_e2`.
+
+        Returns:
+            The order, or None for HOLD and for whatever the mask forbids.
+        """
         action = Action(action)
         price = int(yes_price_of(row, int(action), self._code)) if action else 0
         if not price:
@@ -265,14 +346,22 @@ class LimitOrderActionSpace:
 
 
 class TargetMarketMode(StrEnum):
-    """`RL_ACTOR_TARGET_MARKET_MODE`."""
+    """Values of `RL_ACTOR_TARGET_MARKET_MODE`."""
 
     ALL = "all"
     CONFIG = "config"
 
 
 class MarketChoice:
-    """Decides by ticker; `config` trades the tickers it was given and nothing else."""
+    """In which of the LIVE markets the actor acts. All of them tick and keep their history.
+
+    Args:
+        mode: `all`, or `config` for the given tickers and no others.
+        tickers: Markets of mode `config`.
+
+    Raises:
+        ValueError: Unknown mode, or `config` without a ticker.
+    """
 
     def __init__(self, mode: TargetMarketMode | str, tickers: Iterable[str] = ()) -> None:
         if mode not in list(TargetMarketMode):
