@@ -2,7 +2,7 @@
 
 Written by execution, read by inference and broadcaster. Same rules as the book table: one writer,
 bounded reads, a new writer voids everything until it has reconciled with the exchange. A row is
-used again after its market was removed; its name stands under the seqlock with everything else, so
+used again after its market was removed; its name is under the seqlock with everything else, so
 a reader that remembers the place sees another market's name and never another market's money.
 """
 
@@ -38,7 +38,7 @@ AccountRow = npt.NDArray[np.int64]
 
 MAGIC: Final = 0x4B414C4143434F55  # "KALACCOU"
 LAYOUT: Final = 2
-LAYOUT_WITHOUT_QUEUE: Final = 1  # of earlier records: nothing stands in `ORDER_AHEAD_E2`
+LAYOUT_WITHOUT_QUEUE: Final = 1  # of earlier records: `ORDER_AHEAD_E2` holds nothing
 MAX_ORDERS: Final = 8
 
 # Words of a market's sub-account; word 0 is the seqlock's version.
@@ -58,7 +58,7 @@ ORDER_LEG: Final = 1  # 0 YES, 1 NO
 ORDER_PRICE_E4: Final = 2  # of the leg
 ORDER_REMAINING_E2: Final = 3
 ORDER_CREATED_NS: Final = 4  # market time
-ORDER_AHEAD_E2: Final = 5  # contracts that trade before ours, as last told
+ORDER_AHEAD_E2: Final = 5  # contracts that trade before it, as last reported
 UNKNOWN_AHEAD: Final = -1
 ACCOUNT_WORDS: Final = ORDERS + MAX_ORDERS * ORDER_WORDS
 

@@ -112,7 +112,7 @@ class BookFlag(IntFlag):
 
     UNRECORDED = UNRECORDED  # holds a change that the journal refused
     WARMING = WARMING  # flow words have counted for less than a minute
-    CLOSED = CLOSED  # the market's life is over
+    CLOSED = CLOSED  # the market is closed
 
 
 class UpdateStatus(IntEnum):
@@ -377,7 +377,7 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
         return False
     if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
         return False
-    # Either way: a replay that begins anew takes market time back.
+    # Either way: a replay that starts over takes market time back.
     return bool(abs(row[RECV_NS] - row[LAST_TICK_NS]) >= throttle_ns)
 
 

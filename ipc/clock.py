@@ -142,7 +142,7 @@ class MarketClock:
                 return self._last
         if self._last is None:
             raise RuntimeError(_UNREADABLE)
-        return self._last  # the exchange died while it announced: its last word stands
+        return self._last  # the exchange died while it announced: its last announcement counts
 
     def now_ns(self) -> int:
         """Market time by the last announcement, nanoseconds since the Unix epoch.

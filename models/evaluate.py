@@ -55,7 +55,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the verdict and a line per policy and per pair; 2 when an argument means nothing."""
+    """Print the verdict and a line per policy and per pair; 2 for an invalid argument."""
     from processes.adapters.kalshi.recordings.sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
     from processes.adapters.postgres.stored_markets import load_stored, note_runs

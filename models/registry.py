@@ -30,12 +30,16 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     def command(name: str, what: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=what, parents=[behind])
 
-    command("list", "every model, and how it stands against the baselines")
-    show = command("show", "one model, or which is live and how that came")
+    command("list", "every model, and how it compares with the baselines")
+    show = command("show", "one model; without ID which is live, and the history")
     show.add_argument("model", nargs="?")
     promote = command("promote", "make a model live")
     promote.add_argument("model")
-    promote.add_argument("--override", metavar="REASON", help="though it beats not all baselines")
+    promote.add_argument(
+        "--override",
+        metavar="REASON",
+        help="reason to promote it although it does not beat every baseline",
+    )
     command("rollback", "make the predecessor live again")
     shadow = command("shadow", "let a model decide without ever sending")
     which = shadow.add_mutually_exclusive_group(required=True)
@@ -63,7 +67,7 @@ def _done(options: argparse.Namespace, registry: Registry) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do one command and say how it stands then; 2 when it is refused, and nothing has changed."""
+    """Run one command and print the state after it; 2 when it was refused."""
     options = _arguments(argv)
     try:
         lines = _done(options, Registry(options.data_dir))

@@ -25,7 +25,7 @@ def _print(line: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train and print the split and the evaluation; 2 when an argument means nothing."""
+    """Train and print the split and the evaluation; 2 for an invalid argument."""
     from models.learning.training import model_run, train
     from processes.adapters.kalshi.recordings.sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive

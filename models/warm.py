@@ -122,7 +122,11 @@ def _fees() -> None:
 
 
 def compile_kernels() -> int:
-    """Run every kernel of the live path once -> kernels that are ready."""
+    """Run every kernel of the live path once.
+
+    Returns:
+        How many kernels are ready.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _decide(_book(folder), _account(folder))

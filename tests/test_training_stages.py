@@ -16,7 +16,7 @@ import pytest
 from support.training_sessions import market
 
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import Worlds
+from models.evaluation.outcomes import Datasets
 from models.learning.splits import Curriculum, Split, SplitError
 from models.policies.baselines import Hold
 from models.policies.onnx import MODEL_FILE, OnnxPolicy, read_manifest
@@ -139,7 +139,7 @@ def test_stages_are_chosen_by_what_was_asked(
     settings = msgspec.structs.replace(TINY, choose_by=choose_by, schema="OBSERVATION_V2")
     parts = Split(split.train[:2], split.train[2:] + split.validation, split.test)
     done = trial(parts, settings, tmp_path)
-    validation, rules = Worlds(parts.validation, 250), settings.rules(random_start=False)
+    validation, rules = Datasets(parts.validation, 250), settings.rules(random_start=False)
     for stage, value in enumerate(done.state.validations):
         path = tmp_path / "checkpoints" / f"stage-{stage + 1:03d}.zip"
         policy = learner.policy_of(learner.ALGORITHMS["ppo"].load(path), settings)
@@ -200,16 +200,16 @@ def test_a_terminal_sees_a_bar(
 def test_a_curriculum_begins_with_a_part_of_the_markets(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worlds: list[int] = []
+    datasets: list[int] = []
     plain = learner.BatchedVecEnv
 
-    def watched(world: Any, *rest: Any) -> Any:
-        worlds.append(len(world.yes_value_e4))
-        return plain(world, *rest)
+    def watched(dataset: Any, *rest: Any) -> Any:
+        datasets.append(len(dataset.yes_value_e4))
+        return plain(dataset, *rest)
 
     monkeypatch.setattr(learner, "BatchedVecEnv", watched)
     learned(split, tmp_path, msgspec.structs.replace(TINY, curriculum=Curriculum.CALM))
-    assert worlds == [1, 3, 4, 4]
+    assert datasets == [1, 3, 4, 4]
 
 
 def test_normalisation_is_part_of_the_export(split: Split, tmp_path: Path) -> None:
@@ -233,8 +233,8 @@ def test_normalisation_is_part_of_the_export(split: Split, tmp_path: Path) -> No
 def test_a_normalised_network_sees_deviations_from_the_mean(split: Split, tmp_path: Path) -> None:
     model, _ = learned(split, tmp_path, msgspec.structs.replace(TINY, normalise=True))
     first = ActorCritic(model.policy).policy.features_extractor
-    world = learner.world_of([learner.make_tape(s) for s in split.train])
-    seen = learner.sample(world, TINY)
+    dataset = learner.dataset_of([learner.make_tape(s) for s in split.train])
+    seen = learner.sample(dataset, TINY)
     moved = first(torch.from_numpy(seen)).numpy()
     varies = seen.std(axis=0) > 1e-2
     assert varies.sum() > 20

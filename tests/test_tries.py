@@ -9,7 +9,7 @@ import pytest
 from support.training_sessions import market
 
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import Worlds
+from models.evaluation.outcomes import Datasets
 from models.learning.settings import Run, TrainingSettings
 from models.learning.splits import Split
 from models.policies.baselines import Hold
@@ -55,7 +55,7 @@ def test_each_plays_both_parts_as_it_was_trained(split: Split, folders: list[Pat
         assert ours["validation"] == told["validation_net_dollars_per_market"]
         assert ours["test"] == told["net_dollars_per_market"]
         assert len(done.trained["validation"].net_e6) == 2
-        again = Worlds(split.test, run.settings.throttle_ms).run(
+        again = Datasets(split.test, run.settings.throttle_ms).run(
             Hold(), run.settings.rules(random_start=False)
         )
         assert done.idle["test"] == again

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: no script, no font, nothing fetched. Every text is escaped."""
+"""Plots as inline SVG: no script, no font, no request. Every text is escaped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTH: Final = 860
 LEFT: Final = 230  # of the plot itself; names stand before it
 RIGHT: Final = 840
 ROW: Final = 26
-# Okabe and Ito, "Color Universal Design" (2008): told apart by every kind of colour vision.
+# Okabe and Ito, "Color Universal Design" (2008): distinguishable with every kind of colour vision.
 COLOURS: Final = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#888888"),
 )
@@ -64,7 +64,7 @@ def _axis(scale: _Scale, bottom: float) -> list[str]:
 
 
 def difference_chart(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
-    """Intervals of the paired differences against each other policy, dollars per market."""
+    """Intervals of the candidate's paired differences to each other policy, dollars per market."""
     pairs = [(o.policy, compare(candidate, o)) for o in others]
     scale = _Scale([x for _, d in pairs for x in d])
     bottom = 8 + ROW * len(pairs)
@@ -84,7 +84,7 @@ def difference_chart(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) 
 
 
 def attribution_chart(outcomes: Sequence[PolicyOutcome]) -> str:
-    """Parts of the net P&L of each policy as bars, dollars per market."""
+    """Parts of the net of each policy as bars, dollars per market."""
     names = [n.removesuffix("_e6") for n in type(outcomes[0].attributed).__struct_fields__]
     bars = []
     for o in outcomes:
@@ -127,7 +127,7 @@ def _legend_height(names: Sequence[str]) -> int:
 
 
 def cumulative_chart(outcomes: Sequence[PolicyOutcome]) -> str:
-    """Net P&L summed from market to market, in the order of the recordings."""
+    """Net summed from market to market, in the order of the recordings, dollars."""
     sums = [np.cumsum((0, *o.net_e6)) / 1e6 for o in outcomes]
     low, high = min(float(s.min()) for s in sums), max(float(s.max()) for s in sums)
     height, span = 260, (high - low) or 1.0

@@ -1,4 +1,4 @@
-"""Policies against each other, market by market: the interval, the verdict, the gate to go live."""
+"""Policies compared market by market: the interval, the verdict, and the rule for going live."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESAMPLES: Final = 10_000
 
 
 class PairedDifference(NamedTuple):
-    """Paired difference of two policies in dollars per market, 95 % bootstrap over markets."""
+    """Paired difference of two policies in dollars per market; 95 % bootstrap over markets."""
 
     mean: float
     low: float
@@ -35,7 +35,19 @@ class PairedDifference(NamedTuple):
 
 
 def compare(policy: PolicyOutcome, other: PolicyOutcome, seed: int = 0) -> PairedDifference:
-    """`policy` minus `other`; `ValueError` when they were not judged on the same markets."""
+    """Compare two policies on the same markets.
+
+    Args:
+        policy: The one.
+        other: What is subtracted from it.
+        seed: Of the bootstrap.
+
+    Returns:
+        Mean and 95 % interval of `policy` minus `other`, dollars per market.
+
+    Raises:
+        ValueError: They were not judged on the same markets.
+    """
     if len(policy.net_e6) != len(other.net_e6) or policy.tickers != other.tickers:
         raise ValueError(f"{policy.policy} and {other.policy} were judged on different markets")
     nets = (np.array(policy.net_e6) - np.array(other.net_e6)) / 1e6
@@ -55,14 +67,22 @@ def differences(outcomes: Sequence[PolicyOutcome]) -> list[tuple[str, str, Paire
 
 
 def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
-    """How often the best of so many tries would look as good if none had any edge, 0 to 1.
+    """How often the best of so many tries would look as good if none had any edge.
 
-    `nets` is float64[tries, markets], each try's net on the same markets. The best is the one with
-    the largest mean in standard errors, which is compared with the largest that a bootstrap finds
-    when every try is moved to a mean of zero; markets are drawn for all tries together, so tries
-    that are alike count as little more than one (White 2000, "A Reality Check for Data Snooping").
-    A try that lost in no market does not count: it never traded, or the losses that would tell how
-    large its error is have not come yet, and a bootstrap cannot draw them.
+    The best is the try with the largest mean in standard errors. It is compared with the largest
+    that a bootstrap finds when every try is moved to a mean of zero. Markets are drawn for all
+    tries together, so tries that are alike count as little more than one. A try that lost in no
+    market does not count: it never traded, or the losses that would show how large its error is
+    have not happened yet, and a bootstrap cannot draw them.
+
+    Source: White 2000, "A Reality Check for Data Snooping".
+
+    Args:
+        nets: float64[tries, markets], each try's net on the same markets.
+        seed: Of the bootstrap.
+
+    Returns:
+        A share from 0 to 1; 1 when no try counts.
     """
     markets = nets.shape[1]
     errors = nets.std(axis=1, ddof=1) / np.sqrt(markets)
@@ -79,19 +99,22 @@ def best_by_chance(nets: npt.NDArray[np.float64], seed: int = 0) -> float:
 
 
 def beats_all(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) -> tuple[bool, list[str]]:
-    """Whether a policy may be promoted to trade live -> (yes or no, what speaks against it).
+    """Decide whether a policy may be promoted to trade live.
 
     It may when the lower end of its paired difference against every one of `others` is above zero.
-    All must have been judged on the same markets, and these must be the validation markets: what
-    was learned from proves nothing, and only the caller can know. With nothing to compare with, or
-    fewer than `LEAST_MARKETS` markets, the answer is no.
+    All must have been judged on the same markets, and these must not be markets that it learned
+    from; only the caller can know that.
+
+    Returns:
+        (whether it may, what speaks against it). With nothing to compare with, or fewer than
+        `LEAST_MARKETS` markets, it may not.
     """
     against = []
     if not others:
-        against.append("there is nothing that it was compared with")
+        against.append("it was not compared with anything")
     if len(candidate.net_e6) < LEAST_MARKETS:
         against.append(
-            f"{len(candidate.net_e6)} markets are too few to tell, it takes {LEAST_MARKETS}"
+            f"{len(candidate.net_e6)} markets are too few to tell; {LEAST_MARKETS} are needed"
         )
     for other in others:
         difference = compare(candidate, other)

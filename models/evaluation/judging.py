@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ipc.clock import real_ns
-from models.evaluation.outcomes import PolicyOutcome, Worlds
+from models.evaluation.outcomes import Datasets, PolicyOutcome
 from models.evaluation.report import figures, write_report
 from models.policies.baselines import BASELINES
 from models.policies.interface import Policy
@@ -34,17 +34,27 @@ THROTTLE_MS: Final = 250
 
 
 def load_policy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
-    """`onnx:<id>`, `baseline:<name>` or a folder that holds a model; `ValueError` otherwise."""
+    """Load a policy that is to be judged.
+
+    Args:
+        name: `onnx:<id>`, `baseline:<name>`, or a folder that holds a model.
+        seed: Of a baseline that draws.
+        data_dir: Folder of the stack, below which models lie.
+
+    Raises:
+        ValueError: Unknown name; says what is allowed.
+        ModelError: The model is not there or must not run.
+    """
     if Path(name).is_dir():
         return OnnxPolicy(Path(name))
     if name.partition(":")[0] in ("onnx", "baseline"):
         return load_strategy(name, seed=seed, data_dir=data_dir)
     allowed = ", ".join(["onnx:<id>", "a model's folder", *(f"baseline:{b}" for b in BASELINES)])
-    raise ValueError(f"policy {name!r} is not known, allowed: {allowed}")
+    raise ValueError(f"unknown policy {name!r}; allowed: {allowed}")
 
 
 def _learned_from(policies: Sequence[Policy]) -> set[str]:
-    """Markets that taught any model among the policies, or chose it and left others to judge."""
+    """Markets that any of the models learned from, or was chosen by when others judge."""
     learned: set[str] = set()
     for policy in policies:
         if isinstance(policy, OnnxPolicy):
@@ -57,12 +67,14 @@ def _held_out(sessions: Sequence[RecordedSession], learned: set[str]) -> list[Re
     """The markets that no model learned from; `ValueError` when none is left."""
     held_out = [s for s in sessions if s.ticker not in learned]
     if not held_out:
-        raise ValueError(f"all {len(sessions)} markets were learned from; --all judges on them too")
+        raise ValueError(
+            f"the models learned from all {len(sessions)} markets; --all judges them on these too"
+        )
     return held_out
 
 
 def _rules(policies: Sequence[Policy]) -> tuple[SimulationRules, int]:
-    """Rules and throttle in milliseconds that the first model was trained with, else defaults."""
+    """Rules and throttle (ms) that the first model was trained with, else the defaults."""
     for policy in policies:
         if isinstance(policy, OnnxPolicy):
             m = policy.manifest
@@ -82,7 +94,7 @@ def _setting(
     throttle_ms: int,
     seed: int,
 ) -> dict[str, str]:
-    """What the figures depend on besides the policies, for the reader."""
+    """What the figures depend on besides the policies, for the reader of a report."""
     judged = {s.ticker for s in sessions}
     no_result = sum(s.yes_value_e4 is None for s in sessions)
     latencies = [ns / 1e6 for ns in rules.latencies_ns]
@@ -102,7 +114,18 @@ def _setting(
 def judge(
     options: argparse.Namespace, sessions: Sequence[RecordedSession]
 ) -> tuple[list[PolicyOutcome], dict[str, str]]:
-    """The outcomes, in the order of the policies, and what they depend on."""
+    """Play policies over recorded markets.
+
+    Args:
+        options: Of the command `models.evaluate`.
+        sessions: The markets.
+
+    Returns:
+        (outcomes in the order of the policies, what they depend on).
+
+    Raises:
+        ValueError: Unknown policy, or no market that no model learned from.
+    """
     names = options.policy or ["onnx:default", *(f"baseline:{name}" for name in BASELINES)]
     policies = [load_policy(n, seed=options.seed, data_dir=options.data_dir) for n in names]
     learned = _learned_from(policies)
@@ -112,15 +135,16 @@ def judge(
         rules = msgspec.structs.replace(rules, pricing=Pricing(options.pricing))
     if options.throttle_ms is not None:
         throttle_ms = options.throttle_ms
-    worlds = Worlds(chosen, throttle_ms)
-    outcomes = [worlds.run(p, rules, options.seed) for p in policies]
-    judged = [s for s in chosen if s.ticker in worlds.tickers]
+    datasets = Datasets(chosen, throttle_ms)
+    outcomes = [datasets.run(p, rules, options.seed) for p in policies]
+    judged = [s for s in chosen if s.ticker in datasets.tickers]
     return outcomes, _setting(judged, learned, rules, throttle_ms, options.seed)
 
 
 def write(
     options: argparse.Namespace, outcomes: Sequence[PolicyOutcome], setting: dict[str, str]
 ) -> None:
+    """Write the figures and the report where the options ask for them."""
     if options.json:
         options.json.write_text(json.dumps(figures(outcomes, setting), indent=2) + "\n")
     if options.report:
@@ -130,7 +154,7 @@ def write(
 def model_runs(
     outcomes: Sequence[PolicyOutcome], setting: dict[str, str], begun_ns: int
 ) -> list[ModelRun]:
-    """One note for each model that was judged."""
+    """One record for each model that was judged, for the database."""
     code = revision()
     return [
         ModelRun(

@@ -1,6 +1,6 @@
-"""A report in words: lines for the terminal, figures for programs, Markdown, one HTML file.
+"""A report: lines for the terminal, figures for programs, Markdown, and one HTML file.
 
-The first line of each is the verdict on the first policy. The HTML needs nothing but itself.
+The first line of each is the verdict on the first policy. The HTML file needs no other file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEMPLATE: Final = "report.html.jinja"
 
 
 def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> dict[str, Any]:
-    """Everything as plain data."""
+    """Everything as plain data, for `--json`."""
     candidate, others = outcomes[0], outcomes[1:]
     promoted, against = beats_all(candidate, others)
     return {
@@ -54,7 +54,7 @@ def terminal_lines(outcomes: Sequence[PolicyOutcome]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """What a Markdown table cell may hold."""
+    """A text as a Markdown table cell may hold it."""
     escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return " ".join(escaped.split())
 
@@ -96,7 +96,11 @@ def _plots(outcomes: Sequence[PolicyOutcome]) -> list[tuple[str, str]]:
 
 
 def html(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
-    """The report as one HTML file; `ValueError` without jinja2."""
+    """The report as one HTML file.
+
+    Raises:
+        ValueError: jinja2 is not installed.
+    """
     try:
         import jinja2
         import markupsafe
@@ -124,7 +128,7 @@ def html(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
 def write_report(
     folder: Path, outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]
 ) -> None:
-    """`report.md` and `report.html`; both or, when one cannot be made, neither."""
+    """Write `report.md` and `report.html`; both or, when one cannot be made, neither."""
     texts = {MARKDOWN_FILE: markdown(outcomes, setting), HTML_FILE: html(outcomes, setting)}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

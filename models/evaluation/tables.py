@@ -1,4 +1,4 @@
-"""The tables of a report, once: Markdown and HTML show the same figures."""
+"""The tables of a report, made once: Markdown and HTML show the same figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS: Final = tuple(name.removesuffix("_e6") for name in Attribution.__struct_f
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Text in rows; the first column names the row, the others are figures."""
+    """A table of text; the first column names the row, the others are figures."""
 
     title: str
     note: str
@@ -157,7 +157,7 @@ def _markets(outcome: PolicyOutcome) -> Table:
 
 
 def tables_of(outcomes: Sequence[PolicyOutcome]) -> list[Table]:
-    """Everything that is known, the most telling first."""
+    """Every table that has rows, the most telling first."""
     makers = (_policies, _pairs, _attribution, _markouts, _queue, _actions)
     tables = [make(outcomes) for make in makers]
     return [t for t in [*tables, *(_markets(o) for o in outcomes)] if t.rows]

@@ -38,7 +38,7 @@ LEAST_OBSERVATIONS: Final = 1_024
 
 
 def _graph(network: Any, path: Path, size: int) -> None:
-    """Write the ONNX file; the older exporter where the present one fails."""
+    """Write the ONNX file, with the older exporter where the present one fails."""
     import torch
 
     example = torch.zeros(2, size)
@@ -70,7 +70,7 @@ def _graph(network: Any, path: Path, size: int) -> None:
 
 
 def _forget_origin(path: Path) -> None:
-    """Take out where the exporter ran: source paths of its machine, and what else is no graph."""
+    """Remove what says where the exporter ran (source paths), and all else but the graph."""
     import onnx
 
     model = onnx.load(path)
@@ -87,7 +87,19 @@ def _forget_origin(path: Path) -> None:
 
 
 def check_export(path: Path, network: Any, observations: Observations) -> float:
-    """Largest difference of logits and value; `ModelError` at 1e-4 or another best action."""
+    """Compare a graph with the network that it was made of.
+
+    Args:
+        path: The graph.
+        network: Maps observations to (logits, value).
+        observations: float32[n, size], 1,024 or more.
+
+    Returns:
+        The largest difference of logits and value.
+
+    Raises:
+        ModelError: Too few observations, a difference of 1e-4 or more, or another best action.
+    """
     import torch
 
     if len(observations) < LEAST_OBSERVATIONS:
@@ -143,7 +155,20 @@ def _manifest(
 
 
 def export(model_path: Path, out: Path, model_id: str | None = None) -> Manifest:
-    """Write `policy.onnx` and `manifest.json` to `out`; `ModelError` when the check fails."""
+    """Export a trained policy.
+
+    Args:
+        model_path: `model.zip` in the folder of a run.
+        out: Folder of the model: `policy.onnx` and `manifest.json`.
+        model_id: Its name; default: the name of the folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ModelError: The graph differs from the network; no manifest is left.
+        OSError: Files of the run are missing.
+    """
     import stable_baselines3 as sb3
 
     from models.learning.network import ActorCritic

@@ -1,6 +1,7 @@
 """The command line of `models.train`: flags, and a TOML file that may hold the same.
 
-A flag that is given wins over the file. What means nothing is named with what is allowed.
+A flag on the command line wins over the file. Every error names the flag, its value and what is
+allowed.
 """
 
 from __future__ import annotations
@@ -193,15 +194,15 @@ def _add_stages(group: argparse._ArgumentGroup) -> None:
 
 
 def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
-    """The file's entries as flags; `ValueError` names what is not known."""
+    """The file's entries as flags; `ValueError` names an entry that is not known."""
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no TOML file: {error}") from None
+        raise ValueError(f"{path} is not a TOML file: {error}") from None
     flags: list[str] = []
     for name, value in entries.items():
         if name not in allowed and f"--{name}" not in _RENAMED:
-            raise ValueError(f"{path}: {name} is not known; allowed: {', '.join(allowed)}")
+            raise ValueError(f"{path}: unknown name {name}; allowed: {', '.join(allowed)}")
         if isinstance(value, bool):
             flags += [f"--{name}"] if value else [f"--no-{name}"]
         else:
@@ -211,7 +212,12 @@ def _from_file(path: Path, allowed: Sequence[str]) -> list[str]:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options by flags and file; `ValueError`, or the parser's own exit with 2."""
+    """Read the flags and, with `--config`, the file.
+
+    Raises:
+        ValueError: The file cannot be read or holds unknown names.
+        SystemExit: With 2, when a flag is unknown or of another type.
+    """
     given = sys.argv[1:] if argv is None else list(argv)
     parser = _parser()
     options = parser.parse_args(given)
@@ -227,7 +233,11 @@ def _flag_of(name: str) -> str:
 
 
 def check(options: argparse.Namespace) -> None:
-    """`ValueError` names the argument, its value and what is allowed."""
+    """Check the options against each other.
+
+    Raises:
+        ValueError: Names the flag, its value and what is allowed.
+    """
     left, size_e2 = 1 - options.train_share, options.contract_size_e2
     cash_e6 = options.market_cash_e6
     bounds = (
@@ -271,7 +281,7 @@ def settings_of(options: argparse.Namespace) -> TrainingSettings:
 def select(
     options: argparse.Namespace, sessions: Sequence[RecordedSession]
 ) -> list[RecordedSession]:
-    """The markets of the asked environment and time."""
+    """The markets of the environment and time asked for."""
     return chosen(
         sessions,
         environment=options.environment,
@@ -282,7 +292,7 @@ def select(
 
 
 def split_of(options: argparse.Namespace, sessions: Sequence[RecordedSession]) -> Split:
-    """The split that was asked for: by dates where there are any, else by shares."""
+    """The split asked for: by dates where there are any, else by shares."""
     train_until_ns = _moment(options.train_until)
     if train_until_ns is None:
         shares = options.train_share, options.validation_share

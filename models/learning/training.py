@@ -1,4 +1,4 @@
-"""A training: a policy learned on one split, judged on its last part, and what is written of it."""
+"""A training: a policy learned on one split, judged on its last part, and the files it leaves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ipc.clock import real_ns
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import PolicyOutcome, Worlds
+from models.evaluation.outcomes import Datasets, PolicyOutcome
 from models.learning.checkpoints import State
 from models.learning.learner import begun, learn, policy_of, sample
 from models.learning.settings import MODEL, OBSERVATIONS, RUN, ChooseBy, Run, TrainingSettings
@@ -29,7 +29,15 @@ Say = Callable[[str], None]
 
 
 class Trial(NamedTuple):
-    """What was learned, and what it and every baseline made of the judged markets."""
+    """One policy that was learned, and its result and every baseline's on the judged markets.
+
+    Attributes:
+        learner: Of stable-baselines3.
+        state: How validation went.
+        validated: Its outcome on the markets that chose.
+        trained: Its outcome on the judged markets.
+        baselines: Their outcomes on the judged markets, by name.
+    """
 
     learner: Any
     state: State
@@ -46,9 +54,17 @@ def trial(
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> Trial:
-    """Learn on the earlier markets, choose by the next, judge on the last."""
+    """Learn on the earlier markets, choose by the next, judge on the last.
+
+    Args:
+        split: The markets.
+        settings: What is asked for.
+        folder: Of the run: checkpoints and logs.
+        resume: Whether to continue after the last checkpoint.
+        say: Gets a line for people now and then.
+    """
     rules = settings.rules(random_start=False)
-    validation = Worlds(split.validation, settings.throttle_ms)
+    validation = Datasets(split.validation, settings.throttle_ms)
     idle = validation.run(Hold(), rules)
 
     def judge(policy: Policy) -> float:
@@ -58,7 +74,7 @@ def trial(
 
     asked = State(settings, split.as_names())
     learner, state = learn(split.train, asked, judge, folder, resume=resume, say=say)
-    judged = Worlds(split.judged, settings.throttle_ms) if split.test else validation
+    judged = Datasets(split.judged, settings.throttle_ms) if split.test else validation
     others = {name: judged.run(make(0), rules) for name, make in BASELINES.items()}
     trained = policy_of(learner, settings)
     validated = validation.run(trained, rules)
@@ -75,7 +91,7 @@ def rolling_trials(
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> list[Trial]:
-    """A policy of its own for every block after the first, each taught by all markets before."""
+    """A policy of its own for every block after the first, each taught by all markets before it."""
     trials = []
     for number, part in enumerate(rolling_splits(split, blocks), 2):
         say("\n".join([f"block {number} of {blocks}", *part.describe()]))
@@ -85,7 +101,10 @@ def rolling_trials(
 
 
 def _joined(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
-    """Outcomes of one kind of policy over different markets; fills and actions of the first."""
+    """Outcomes of one kind of policy over different markets.
+
+    Fills and actions are those of the first.
+    """
     return msgspec.structs.replace(
         outcomes[0],
         net_e6=tuple(v for o in outcomes for v in o.net_e6),
@@ -95,7 +114,10 @@ def _joined(outcomes: Sequence[PolicyOutcome]) -> PolicyOutcome:
 
 
 def figures(trials: Sequence[Trial]) -> dict[str, float]:
-    """Net dollars per judged market: the policy's, the baselines', the paired differences."""
+    """Net dollars per judged market: the policy's, the baselines', and the paired differences.
+
+    The keys are those of `Manifest.evaluation`; several trials count as one over all their markets.
+    """
     trained = _joined([t.trained for t in trials])
     decisions = sum(t.trained.decisions for t in trials)
     held = sum(t.trained.action_shares["HOLD"] * t.trained.decisions for t in trials)
@@ -126,7 +148,23 @@ def train(
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> Run:
-    """Learn on the earlier markets, judge on the later ones, write the three files to `out`."""
+    """Learn, judge, and write the three files of a run.
+
+    Args:
+        split: The markets.
+        settings: What is asked for.
+        out: Folder of the run.
+        rolling: Blocks of the later markets that are judged one by one, too; 0 for none.
+        resume: Whether to continue after the last checkpoint.
+        say: Gets a line for people now and then.
+
+    Returns:
+        What was done, as in `run.json`.
+
+    Raises:
+        SplitError: Not enough markets.
+        CheckpointError: Nothing to resume, or it was begun otherwise.
+    """
     if rolling:
         rolling_splits(split, rolling)  # says now what it could not do later
     if settings.patience and not split.test:
@@ -134,7 +172,7 @@ def train(
     done = trial(split, settings, out, resume=resume, say=say)
     evaluation = figures([done])
     evaluation["validation_net_dollars_per_market"] = done.validated.mean_dollars
-    learned = Worlds(split.train, settings.throttle_ms).run(
+    learned = Datasets(split.train, settings.throttle_ms).run(
         policy_of(done.learner, settings), settings.rules(random_start=False)
     )
     evaluation["train_net_dollars_per_market"] = learned.mean_dollars
@@ -151,7 +189,7 @@ def train(
         evaluation=evaluation,
         libraries=_libraries(),
     )
-    judged = Worlds(split.judged, settings.throttle_ms).of(builder_of(settings.schema))
+    judged = Datasets(split.judged, settings.throttle_ms).of(builder_of(settings.schema))
     done.learner.save(out / MODEL)
     np.save(out / OBSERVATIONS, sample(judged, settings))
     (out / RUN).write_bytes(msgspec.json.format(msgspec.json.encode(run)) + b"\n")
@@ -159,7 +197,7 @@ def train(
 
 
 def model_run(run: Run, out: Path, begun_ns: int) -> ModelRun:
-    """The note that a model was made."""
+    """The record that a model was trained, for the database."""
     return ModelRun(
         kind="train",
         model_id=out.name,

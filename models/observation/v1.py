@@ -1,7 +1,8 @@
-"""The book's share of OBSERVATION_V1: features 0..34, from one row and its market's tick history.
+"""OBSERVATION_V1: features 0..34 of one row and its tick history, 35..51 of the sub-account.
 
 Formulas are written in cents and contracts, as in the schema; integers become floats here and
-nowhere earlier. Everything is a Numba kernel, used live and in training alike.
+nowhere earlier. Money is micro-dollars and prices 1e-4 dollars until a ratio is taken. Everything
+is a Numba kernel, used live and in training alike.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ LOG_SCALE: Final = math.log(1 + 10_000)
 CENT_E4: Final = 100.0
 CONTRACT_E2: Final = 100.0
 MISSING: Final = -1.0  # cents, never a price
+PORTFOLIO: Final = 35
+ORDER: Final = 47
+END: Final = 52
+LEAST_VALUE_E6: Final = 10_000.0  # 0.01 dollars: below, there is no portfolio to speak of
+ORDER_AGE_NS: Final = 300e9
 
 
 @compiled
@@ -125,7 +131,7 @@ def _leg_prices(row: b.Row, leg: b.LegCode, out: Floats) -> None:
 
 @compiled
 def market_features(row: b.Row, out: Floats) -> None:
-    """Features 0..20 of a book as it stands."""
+    """Features 0..20 of a book as it is, into `out` (float64)."""
     if row[b.YES_LEVELS] + row[b.NO_LEVELS] == 0:
         _empty_market(out)
         return
@@ -263,7 +269,22 @@ def temporal_features(
     count: int,
     out: Floats,
 ) -> None:
-    """Features 21..34; history arrays hold the `count` ticks before this one, oldest first."""
+    """Features 21..34, into `out` (float64).
+
+    Args:
+        now_ns: Market time of the tick.
+        gap_s: Seconds since the tick before, 0 without one.
+        hour: In the schema's zone.
+        weekday: Monday 0.
+        act: Activity score of the tick.
+        momentum: From `momentum_of`.
+        mid: Cents, NaN when unknown.
+        seen_ns: int64, times of the `count` ticks before, oldest first.
+        acts: float64, their activity scores.
+        mids: float64, their mids in cents.
+        count: Ticks in the history, at most `HISTORY`.
+        out: float64[35], overwritten from 21 on.
+    """
     out[21] = min(max(gap_s, 0.0) / 300.0, 1.0)
     out[22] = (hour - 9) / 7.0 if 9 <= hour <= 16 else 0.0
     out[23] = weekday / 6.0
@@ -278,16 +299,9 @@ def temporal_features(
     _price_features(mids, count, mid, out)
 
 
-PORTFOLIO: Final = 35
-ORDER: Final = 47
-END: Final = 52
-LEAST_VALUE_E6: Final = 10_000.0  # 0.01 dollars: below, there is no portfolio to speak of
-ORDER_AGE_NS: Final = 300e9
-
-
 @kernel
 def valuation_mid_e4(row: b.Row) -> float:
-    """YES mid in 1e-4 dollars: of now, else the last known, else 0.50."""
+    """YES mid in 1e-4 dollars: the present one, else the last known, else 0.50."""
     if row[b.BEST_YES] >= 0 and row[b.BEST_NO] >= 0:
         bid, no_bid = b.price_of(row, row[b.BEST_YES]), b.price_of(row, row[b.BEST_NO])
         return float(bid + ONE_DOLLAR_E4 - no_bid) / 2.0
@@ -311,7 +325,7 @@ def portfolio_features(
     pv_e6: float,
     out: Floats,
 ) -> None:
-    """Features 35..46 of one market's sub-account worth `pv_e6` in all."""
+    """Features 35..46 of one market's sub-account that is worth `pv_e6` in all."""
     out[PORTFOLIO:ORDER] = 0.0
     out[35] = 1.0
     if pv_e6 <= LEAST_VALUE_E6:

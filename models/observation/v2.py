@@ -1,7 +1,8 @@
-"""OBSERVATION_V2: what stands at the touch, what flowed, and our order: as data and as two kernels.
+"""OBSERVATION_V2: what is at the touch, what flowed, and the open order.
 
-What a reader that skips updates would miss is in the book's row, summed event by event; here the
-sums since the last tick fade at several rates. Memory is one market's, shifted in place.
+As data and as two kernels. What a reader that skips updates would miss is in the book's row, summed
+event by event; here the sums since the last tick fade at several rates. Memory is one market's,
+shifted in place.
 """
 
 from __future__ import annotations
@@ -182,9 +183,14 @@ def _fade(row: b.Row, ints: Any, floats: Any, first: bool, mid_cents: float) -> 
 
 @compiled
 def tick_v2(row: b.Row, first: bool, ints: Any, floats: Any, out: Any) -> None:
-    """Features 0..26 of a tick into `out` (float64); the memory moves to it.
+    """Features 0..26 of a tick.
 
-    `first` begins a new memory.
+    Args:
+        row: The book as of the tick.
+        first: Whether this begins a new memory.
+        ints: int64, the memory, moved to this tick.
+        floats: float64, likewise.
+        out: float64[27 or more], overwritten.
     """
     mid_e4 = valuation_mid_e4(row)
     mid_cents = mid_e4 / 100.0
@@ -255,7 +261,7 @@ def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
 
 @compiled
 def account_v2(row: b.Row, account: a.AccountRow, out: Any) -> None:
-    """Features 27..38 into `out` (float64)."""
+    """Features 27..38 of the account at a tick, into `out` (float64)."""
     out[TICK_SIZE_V2:SIZE_V2] = 0.0
     _portfolio(account, valuation_mid_e4(row), out)
     newest_ns = 0

@@ -1,6 +1,6 @@
 """OBSERVATION_V3: OBSERVATION_V2, and what the touch, the flow and the mid were some ticks ago.
 
-Its own features stand between those of V2's tick and those of V2's account, both made by V2's own
+Its own features are between those of V2's tick and those of V2's account, both made by V2's own
 kernels. Memory is V2's, then the last ticks, shifted in place.
 """
 
@@ -74,7 +74,7 @@ def _push(history: Any, ticks: int, out: Any) -> int:
 def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
     """Features of a tick, V2's and then the lagged ones, into `out` (float64); the memory moves.
 
-    `ticks` is how many came before; 0 begins a new memory.
+    `ticks` is how many came before; 0 begins a new memory. Other arguments as of `tick_v2`.
     """
     tick_v2(row, ticks == 0, ints, floats, out)
     history = floats[FLOATS:]

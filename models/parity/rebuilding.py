@@ -1,7 +1,8 @@
 """Decisions of a live session rebuilt from its recording, float by float.
 
-Every tick that the actor recorded is made again from the session's events, every decision's account
-from the recorded account versions; then observation, mask and action must be those of the record.
+Every tick that the actor recorded is made again from the session's events, and every decision's
+account from the recorded account versions. Observation, mask and action must then be those of the
+record.
 """
 
 from __future__ import annotations
@@ -25,11 +26,17 @@ from models.trading.actions import Action, LimitOrderActionSpace
 __all__ = ["ActorRun", "DecisionDifference", "LiveMarket", "Report", "rebuild"]
 
 Words = npt.NDArray[np.int64]
-KEPT: Final = 20  # differences that are told; the others are counted
+KEPT: Final = 20  # differences that are shown; the others are counted
 
 
 class ActorRun(NamedTuple):
-    """What one run of the actor recorded of one market, in order."""
+    """What one run of the actor recorded of one market, in order.
+
+    Attributes:
+        tick_nos: int64[ticks], event numbers.
+        histories: int64[ticks], ticks before each.
+        decisions: What it decided.
+    """
 
     tick_nos: Words  # event numbers
     histories: Words  # ticks before each
@@ -37,7 +44,13 @@ class ActorRun(NamedTuple):
 
 
 class LiveMarket(NamedTuple):
-    """One market of a live session; `accounts` are the versions that its decisions read."""
+    """One market of a live session.
+
+    Attributes:
+        session: Its events.
+        runs: What each run of the actor recorded.
+        accounts: The versions of the account that decisions read.
+    """
 
     session: RecordedSession
     runs: Sequence[ActorRun]
@@ -45,7 +58,16 @@ class LiveMarket(NamedTuple):
 
 
 class DecisionDifference(msgspec.Struct, frozen=True):
-    """Where a decision and its rebuilding part; `features` as (name, recorded, rebuilt)."""
+    """Where a decision and its rebuilding differ.
+
+    Attributes:
+        ticker: The market.
+        event_no: The tick.
+        what: What differs: tick, account, observation, mask or action.
+        recorded: As recorded.
+        rebuilt: As rebuilt.
+        features: (name, recorded, rebuilt) of every feature that differs.
+    """
 
     ticker: str
     event_no: int
@@ -55,14 +77,14 @@ class DecisionDifference(msgspec.Struct, frozen=True):
     features: tuple[tuple[str, float, float], ...] = ()
 
     def lines(self) -> list[str]:
-        """For people: the difference, then feature by feature."""
+        """The difference and, below it, feature by feature."""
         head = f"{self.ticker} event {self.event_no}: {self.what}: "
         named = [f"  {name}: recorded {r!r}, rebuilt {m!r}" for name, r, m in self.features]
         return [f"{head}recorded {self.recorded}, rebuilt {self.rebuilt}", *named]
 
 
 class Report:
-    """Counts, and the first differences."""
+    """Counts of a comparison, and its first differences."""
 
     def __init__(self) -> None:
         self.ticks = self.decisions = self.without_account = self.recomputed = 0
@@ -71,13 +93,13 @@ class Report:
         self.first: list[DecisionDifference] = []
 
     def differs(self, difference: DecisionDifference) -> None:
-        """Note one."""
+        """Add a difference; the first `KEPT` are kept whole."""
         self.different += 1
         if len(self.first) < KEPT:
             self.first.append(difference)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The differences that were kept, then the counts."""
         lines = [line for difference in self.first for line in difference.lines()]
         counts = (
             f"{self.ticks} ticks, {self.decisions} decisions, of which {self.without_account} "
@@ -102,7 +124,17 @@ def rebuild(
     policies: Mapping[str, Policy],
     report: Report,
 ) -> None:
-    """Check every decision of one market; `policies` by model hash recompute logits."""
+    """Check every decision of one market.
+
+    Args:
+        market: What was recorded.
+        space: Pricing and size of the actor.
+        policies: By model hash; their logits are recomputed, those of others are taken as recorded.
+        report: Gets the counts and the differences.
+
+    Raises:
+        SessionError: An event does not fit the book.
+    """
     for run in market.runs:
         by_builder = _by_builder(run)
         made = {b.code: _rows(market.session, run.tick_nos, b) for b, _ in by_builder}
@@ -120,10 +152,11 @@ def rebuild(
 
 
 def _by_builder(run: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
-    """Decisions by what made their observations, told by their length; one entry at least.
+    """Decisions by what made their observations, judged by their length; at least one entry.
 
-    A switch may bring a model of another schema, a shadow may have one of its own. Who recorded no
-    observation is taken to have seen what the first did that recorded one.
+    A promotion may bring a model of another schema, and a shadow may have one of its own. A
+    decision without a recorded observation is taken to have seen what the first one with an
+    observation did.
     """
     sizes = {4 * builder.size: builder for builder in BUILDERS.values()}
     lengths = [len(d.observation) for d in run.decisions if d.observation]
@@ -187,7 +220,7 @@ class _Check:
         self._builder = builder
 
     def run(self, made: _Rows, places: Mapping[int, int]) -> None:
-        """Observation, mask and action."""
+        """Compare observation, mask and action."""
         decision, report = self._decision, self._report
         report.decisions += 1
         if not decision.observation_hash:
@@ -243,7 +276,7 @@ class _Check:
         row: b.Row,
         account: AccountRow,
     ) -> Action:
-        """By the model itself where it is at hand, else by the recorded logits."""
+        """By the model itself where it is available, else by the recorded logits."""
         decision = self._decision
         if not decision.logits:
             return Action.HOLD

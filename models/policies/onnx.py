@@ -85,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     Attributes:
         version: `MANIFEST_VERSION`.
-        model_id: Its name; the folder it lies in has the same.
+        model_id: Its name; its folder has the same name.
         observation_schema: Name of the schema that it reads.
         observation_hash: Hash of that schema.
         action_hash: `ACTION_SCHEMA_HASH` at export.
@@ -272,7 +272,7 @@ def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
 
 
 def model_folder(model_id: str, data_dir: Path) -> Path:
-    """Where a model lies: the shipped one in this package, others in `<data_dir>/models/<id>`.
+    """The folder of a model: the shipped one in this package, others in `<data_dir>/models/<id>`.
 
     Raises:
         ModelError: The id is not a plain name.
@@ -312,7 +312,7 @@ def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
     if kind == "baseline" and rest in BASELINES:
         return BASELINES[rest](seed)
     allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES)])
-    raise ValueError(f"strategy {name!r} is not known, allowed: {allowed}")
+    raise ValueError(f"unknown strategy {name!r}; allowed: {allowed}")
 
 
 class ModelRun(msgspec.Struct, frozen=True):

@@ -64,7 +64,7 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
     """
     markets = int(manifest.evaluation.get("markets", 0))
     found = (
-        [] if markets >= LEAST_MARKETS else [f"any ({markets} markets, it takes {LEAST_MARKETS})"]
+        [] if markets >= LEAST_MARKETS else [f"any ({markets} markets, {LEAST_MARKETS} are needed)"]
     )
     for name in BASELINES:
         low = manifest.evaluation.get(f"minus_{name}_low95")
@@ -134,7 +134,7 @@ class Registry:
             raise ModelError(
                 f"model {model_id!r} is not promoted; the lower bound of its difference on "
                 f"validation is not above zero against {', '.join(lacking)}; "
-                "--override REASON promotes it nevertheless"
+                "--override REASON promotes it anyway"
             )
         return Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
 

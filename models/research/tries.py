@@ -1,4 +1,4 @@
-"""Trainings of the same markets beside each other, and how often the best of them is luck.
+"""Trainings of the same markets compared, and how often the best of them is luck.
 
     python -m models.research.tries RUN RUN ... --recordings DIR
 
@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from models.evaluation.comparison import best_by_chance, compare
-from models.evaluation.outcomes import PolicyOutcome, Worlds
+from models.evaluation.outcomes import Datasets, PolicyOutcome
 from models.learning.settings import MODEL, RUN, Run, TrainingSettings
 from models.policies.baselines import Hold
 from models.policies.onnx import TEST, VALIDATION
@@ -32,7 +32,7 @@ PARTS: Final = (VALIDATION, TEST)
 
 
 class Try(NamedTuple):
-    """One training: what its policy and holding make of each part."""
+    """One training, and the outcomes of its policy and of holding on each part."""
 
     name: str
     settings: TrainingSettings
@@ -41,7 +41,7 @@ class Try(NamedTuple):
 
 
 def _runs(folders: Sequence[Path]) -> list[Run]:
-    """What was trained; `ValueError` unless all of it was split alike, with markets to judge on."""
+    """What was trained; `ValueError` unless all were split alike, with markets to judge on."""
     runs = [msgspec.json.decode((f / RUN).read_bytes(), type=Run) for f in folders]
     for folder, run in zip(folders, runs, strict=True):
         if run.split != runs[0].split:
@@ -52,14 +52,17 @@ def _runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[Try]:
-    """Each training's policy on its validation and judged markets; `ValueError` names what lacks.
+    """Each training's policy on its validation and judged markets.
 
     Greedily, with the pricing, throttle, size and cash that it was trained with.
+
+    Raises:
+        ValueError: The trainings were not split alike, or a market is not among the sessions.
     """
     from models.learning.learner import ALGORITHMS, policy_of
 
     known = {s.ticker: s for s in sessions}
-    places: dict[tuple[str, int], tuple[Worlds, PolicyOutcome]] = {}
+    places: dict[tuple[str, int], tuple[Datasets, PolicyOutcome]] = {}
     tries = []
     for folder, run in zip(folders, _runs(folders), strict=True):
         settings = run.settings
@@ -72,10 +75,10 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
                 raise ValueError(f"market {lacking[0]} of {folder} is not among the recordings")
             key = part, settings.throttle_ms
             if key not in places:
-                worlds = Worlds([known[t] for t in run.split[part]], settings.throttle_ms)
-                places[key] = worlds, worlds.run(Hold(), rules)
-            worlds, done.idle[part] = places[key]
-            done.trained[part] = worlds.run(policy, rules)
+                datasets = Datasets([known[t] for t in run.split[part]], settings.throttle_ms)
+                places[key] = datasets, datasets.run(Hold(), rules)
+            datasets, done.idle[part] = places[key]
+            done.trained[part] = datasets.run(policy, rules)
         tries.append(done)
     return tries
 
@@ -88,7 +91,7 @@ def _differing(tries: Sequence[Try]) -> list[dict[str, str]]:
 
 
 def report(tries: Sequence[Try]) -> list[str]:
-    """A line per try, the best on validation first, then what chance says of the best."""
+    """A line per try, the best on validation first, then what chance says about the best."""
     lines = []
     for done, settings in zip(tries, _differing(tries), strict=True):
         made = {part: compare(done.trained[part], done.idle[part]) for part in PARTS}
@@ -111,7 +114,7 @@ def report(tries: Sequence[Try]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the report; 2 when an argument means nothing."""
+    """Print the report; 2 for an invalid argument."""
     from processes.adapters.kalshi.recordings.sessions import load_sessions
 
     parser = argparse.ArgumentParser(

@@ -1,8 +1,14 @@
-"""The events between ticks, as the fill rules read them, and which of them an order must look at.
+"""Recorded markets end to end as one block of arrays: what a simulation steps over.
 
-Most events mean nothing to a resting order: they are other levels of the book. So each event
-carries its reach: for the orders among YES bids and for those among NO bids, the range of prices at
-which it may mean something. An order walks over the rest with two comparisons.
+`Flow` is the events between ticks as the fill rules read them. Most events mean nothing to a
+resting order: they are other levels of the book. So each event carries its reach: for the orders
+among YES bids and for those among NO bids, the range of prices at which it may mean something. An
+order walks over the rest with two comparisons.
+
+`ask_for_step` asks for the memory of a coming step a little early. A dataset is far larger than the
+processor's caches and every environment is somewhere else in it, so a step would mostly wait for
+memory. Asking changes nothing, and an address beyond the end of an array is ignored; the plain form
+is `Simulation(..., ask_ahead=0)`, and `benchmarks/tricks.py` compares the two.
 """
 
 from __future__ import annotations
@@ -25,23 +31,37 @@ __all__ = [
     "HIGHEST",
     "LOWEST",
     "WARMUP_TICKS",
+    "Dataset",
     "Flow",
-    "World",
     "ask_for_step",
+    "dataset_of",
     "fee_words",
     "flow_of",
     "usable_tapes",
-    "world_of",
 ]
 
 Words = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+WARMUP_TICKS: Final = 10  # of every market, before its first decision
 
 LOWEST: Final = 0  # words of a reach; the range is empty where the lowest is above the highest
 HIGHEST: Final = 1
 
+# What is asked for ahead.
+WORDS: Final = 8  # of 8 bytes in a cache line; also [lowest, highest] pairs of a reach
+FLOATS: Final = 16
+EVENTS: Final = 24  # as many as usually come between two ticks
+HEADER_LINES: Final = (8, 16, 40)  # words of a row that a step reads: time, touch, grid
+
 
 class Flow(NamedTuple):
-    """N events; see `models.simulation.tape.Tape` for the first five."""
+    """N events; see `models.simulation.tape.Tape` for the first five.
+
+    Attributes:
+        reach: int32[2, N, 2], per leg of an order the lowest and the highest price at which the
+            event may mean something to it.
+    """
 
     ns: Words  # [N]
     meaning: Words  # [N]
@@ -55,8 +75,8 @@ class Flow(NamedTuple):
 def _fill_reach(meaning: Any, legs: Any, price_e4: Any, count_e2: Any, reach: Any) -> None:
     """Where an order among the bids of a leg must look at an event.
 
-    At its own level; where it is executed at or better than; where it is crossed from the other
-    leg; and everywhere when the book starts anew or is whole.
+    At its own level; where it is executed at its price or better; where it is crossed from the
+    other leg; and everywhere when the book is cleared or becomes whole.
     """
     for e in range(len(meaning)):
         for leg in range(2):
@@ -81,13 +101,22 @@ def flow_of(tapes: Sequence[Tape]) -> Flow:
     return Flow(ns, meaning, leg, price_e4, count_e2, reach)
 
 
-Floats = npt.NDArray[np.float32]
+class Dataset(NamedTuple):
+    """Tapes end to end. M markets, T ticks, N events in all, W words the longest row.
 
-WARMUP_TICKS: Final = 10  # of every market, before its first decision
-
-
-class World(NamedTuple):
-    """Tapes end to end. M markets, T ticks, N events in all, W words the longest row."""
+    Attributes:
+        rows: int64[T, W].
+        features: float32[T, tick size of the builder].
+        touch: int64[T, 2], last known best bids.
+        event_after: int64[T], the first event that is not part of the tick.
+        first_tick: int64[M + 1], where each market's ticks begin.
+        first_event: int64[M + 1], where each market's events begin.
+        yes_value_e4: int64[M], -1 when not known.
+        fees: int64[M, FEE_WORDS].
+        flow: The events.
+        code: Of the builder.
+        size: Floats of an observation.
+    """
 
     rows: Words  # [T, W]
     features: Floats  # [T, tick size of the builder]
@@ -124,12 +153,16 @@ def fee_words(tape: Tape) -> Words:
 
 
 def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
-    """Those that are long enough to warm up: the markets of a world, in its order."""
+    """The tapes that are long enough to warm up: the markets of a dataset, in its order."""
     return [t for t in tapes if len(t.rows) > WARMUP_TICKS + 1]
 
 
-def world_of(tapes: Sequence[Tape]) -> World:
-    """Stack tapes, those too short to warm up left out; `ValueError` if none remains."""
+def dataset_of(tapes: Sequence[Tape]) -> Dataset:
+    """Stack tapes; those too short to warm up are left out.
+
+    Raises:
+        ValueError: No tape is long enough, or they are of several observation schemas.
+    """
     usable = usable_tapes(tapes)
     if not usable:
         raise ValueError(f"none of {len(tapes)} markets has more than {WARMUP_TICKS + 1} ticks")
@@ -138,7 +171,7 @@ def world_of(tapes: Sequence[Tape]) -> World:
         raise ValueError(f"tapes of several observation schemas: {', '.join(sorted(names))}")
     builder = usable[0].builder
     first_event = _starts([len(t.ns) for t in usable])
-    return World(
+    return Dataset(
         rows=_stack_rows(usable),
         features=np.concatenate([t.features for t in usable]),
         touch=np.concatenate([t.touch for t in usable]),
@@ -153,12 +186,6 @@ def world_of(tapes: Sequence[Tape]) -> World:
         code=builder.code,
         size=builder.size,
     )
-
-
-WORDS: Final = 8  # of 8 bytes in a cache line; also [lowest, highest] pairs of a reach
-FLOATS: Final = 16
-EVENTS: Final = 24  # as many as usually come between two ticks
-HEADER_LINES: Final = (8, 16, 40)  # words of a row that a step reads: time, touch, grid
 
 
 @intrinsic
@@ -181,9 +208,9 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
 
 
 @kernel
-def ask_for_step(world: World, tick: int) -> None:
-    """What an environment at `tick` reads in its next step: events, and the row after them."""
-    flow, first = world.flow, world.event_after[tick]
+def ask_for_step(dataset: Dataset, tick: int) -> None:
+    """Ask for what an environment at `tick` reads next: events, and the row after them."""
+    flow, first = dataset.flow, dataset.event_after[tick]
     for e in range(first, first + EVENTS, WORDS):
         _prefetch(flow.ns, e)
         _prefetch(flow.meaning, e)
@@ -192,9 +219,9 @@ def ask_for_step(world: World, tick: int) -> None:
         _prefetch(flow.count_e2, e)
         _prefetch(flow.reach, 2 * e)
         _prefetch(flow.reach, 2 * (len(flow.ns) + e))
-    row = (tick + 1) * world.rows.shape[1]
+    row = (tick + 1) * dataset.rows.shape[1]
     for word in HEADER_LINES:
-        _prefetch(world.rows, row + word)
-    features = (tick + 1) * world.features.shape[1]
-    for at in range(0, world.features.shape[1], FLOATS):
-        _prefetch(world.features, features + at)
+        _prefetch(dataset.rows, row + word)
+    features = (tick + 1) * dataset.features.shape[1]
+    for at in range(0, dataset.features.shape[1], FLOATS):
+        _prefetch(dataset.features, features + at)

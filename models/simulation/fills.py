@@ -1,21 +1,20 @@
-"""SimulatedOrderManager: what a recorded market would have done with an order of ours.
+"""SimulatedOrderManager: what a recorded market would have done with an order.
 
-- An order reaches the exchange a latency after the decision and meets the book of that moment;
+- An order reaches the exchange one latency after the decision and meets the book of that moment;
   after the market's close it meets nothing.
-- What crosses takes the depth that stood there, level by level, at the taker fee.
+- What crosses takes the depth that was there, level by level, at the taker fee.
 - The rest waits behind the size that was visible at its price. Recorded executions at its price
-  first consume what stood ahead; cancels never move it back, and it is never further back than the
+  first consume what was ahead; cancels never move it back, and it is never further back than the
   level is long. An execution at a worse price, or liquidity added across it, fills it: the recorded
-  taker would have met us first.
+  taker would have met it first.
 - At most one order rests per market. The same order again keeps its place; another replaces it.
 - Its place in the queue is shown as execution learns it: after an answer, then as of once a second.
 - Cash never goes below zero: a fill is cut to what is affordable, and the rest is dropped.
 
-The recorded market does not react: depth taken by us is there again at the next arrival, and other
-traders do not see us. Kernels over an int64 vector per order, shared by one market or many.
-
-Who wants to know what became of each order hands the kernels a log: a row per order that arrived,
-rested or filled, see `models.simulation.order_state`. An empty log costs one comparison per row.
+The recorded market does not react: depth that was taken is there again at the next arrival, and
+other traders do not see the order. Kernels over an int64 vector per order, shared by one market or
+many. A caller that wants to know what became of each order hands the kernels a log
+(`models.simulation.order_state`); an empty log costs one comparison per row.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def _held(account: a.AccountRow, side: SideCode) -> int:
 def _log(
     order: Any, log: Any, kind: int, event: int, at_ns: int, price: int, count: int, more: int
 ) -> None:
-    """One row of what became of the present order."""
+    """Log one row about the present order."""
     write_log(log, order[LOGGED], kind, event, at_ns, order[ACTION], price, count, more)
     order[LOGGED] += 1
 
@@ -114,7 +113,11 @@ def _book_fill(
     at_ns: int,
     log: Any,
 ) -> int:
-    """Fill up to `count_e2` -> what was filled; less: cash or what was held ran out."""
+    """Fill up to `count_e2`.
+
+    Returns:
+        What was filled, in 1e-2 contracts; less when cash or the position ran out.
+    """
     action = order[ACTION]
     side = side_of(action)
     rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
@@ -155,10 +158,10 @@ def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: LegCode, price:
 
 @kernel
 def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: LegCode, price: int) -> int:
-    """The slot above which the other leg has no bids, as far as an order at a leg's price crosses.
+    """The slot above which the other leg has no bids that an order at a leg's price could cross.
 
-    The book is a tick's row plus the changes of events [start, stop): nothing stands above both the
-    row's best and what came in across the order.
+    The book is a tick's row plus the changes of events [start, stop): no bid is above both the
+    row's best and what was added across the order since.
     """
     slot, reach = row[b.BEST_YES + _other(leg)], flow.reach[leg]
     for e in range(start, stop):
@@ -204,7 +207,7 @@ def _place(
     stop: int,
     log: Any,
 ) -> None:
-    """The pending order arrives: keep, or cancel-replace; take, then rest."""
+    """The pending order arrives: keep the one that rests, or replace it; take, then rest."""
     action, price, count = order[PENDING_ACTION], order[PENDING_PRICE], order[PENDING_COUNT]
     order[PENDING_ACTION] = 0
     if order[ACTION] == action and order[YES_PRICE] == price:
@@ -229,7 +232,7 @@ def _place(
 
 @kernel
 def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log: Any) -> None:
-    """One recorded event and our resting order."""
+    """One recorded event and the resting order."""
     leg = _leg_of(side_of(order[ACTION]))
     own_price = _leg_price(leg, order[YES_PRICE])
     meaning, count_e2, now = flow.meaning[e], flow.count_e2[e], flow.ns[e]
@@ -257,7 +260,7 @@ def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log:
 def _rest(
     order: Any, account: a.AccountRow, fees: Any, flow: Flow, start: int, stop: int, log: Any
 ) -> None:
-    """Events [start, stop) and our resting order, if there is one."""
+    """Events [start, stop) and the resting order, if there is one."""
     if order[ACTION] == 0:
         return
     leg = _leg_of(side_of(order[ACTION]))
@@ -281,11 +284,21 @@ def advance(
     until_ns: int,
     log: Any,
 ) -> None:
-    """Let events [start, stop) pass; `row` is the tick's, right before `start`.
+    """Let events [start, stop) pass.
 
     A pending order arrives after the last event not later than its arrival; one that arrives at
-    `until_ns` or later, see `until_of`, is still on its way at the end. `log` as in
-    `models.simulation.order_state`, empty for none.
+    `until_ns` or later, see `until_of`, is still on its way at the end.
+
+    Args:
+        order: int64[ORDER_STATE_WORDS], changed in place.
+        account: The sub-account, changed in place.
+        fees: int64[FEE_WORDS] of the market.
+        row: The tick's book, right before `start`.
+        flow: The events.
+        start: First event.
+        stop: First event that does not pass.
+        until_ns: Market time at which this stretch ends.
+        log: int64[rows, LOG_WORDS]; no rows for no log.
     """
     e = start
     if order[PENDING_ACTION] != 0 and order[ARRIVAL_NS] < until_ns:
@@ -298,7 +311,7 @@ def advance(
 
 @kernel
 def until_of(rows: Any, tick: int, is_last: bool) -> int:
-    """When the time after a tick ends: at the next, or with the market; never where unknown."""
+    """When the time after a tick ends: at the next tick, or with the market; never if unknown."""
     if not is_last:
         return int(rows[tick + 1, b.RECV_NS])
     close_ms = rows[tick, b.CLOSE_MS]
@@ -306,7 +319,16 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
 
 
 class SimulatedOrderManager:
-    """One recorded market's answer to orders: the boundary that execution is when live."""
+    """One recorded market's answer to orders: the boundary that execution is when live.
+
+    Args:
+        tape: The market.
+        cash_e6: Cash of its sub-account, micro-dollars.
+        latency_ns: From decision to matching engine.
+
+    Attributes:
+        account: The sub-account, in the layout of `ipc.account_table`.
+    """
 
     def __init__(self, tape: Tape, cash_e6: int, latency_ns: int) -> None:
         self.account = a.new_account(cash_e6)
@@ -318,7 +340,7 @@ class SimulatedOrderManager:
         self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
-        """Send an order; it replaces one that is still on its way."""
+        """Send an order at market time `now_ns`; it replaces one that is still on its way."""
         words = (int(request.action), request.yes_price_e4, request.count_e2)
         self._order[PENDING_ACTION : PENDING_COUNT + 1] = words
         self._order[ARRIVAL_NS] = now_ns + self._latency_ns
@@ -344,13 +366,13 @@ class SimulatedOrderManager:
         publish_order(self._order, self.account, now)
 
     def cancel(self) -> None:
-        """Take the resting order out, and one on its way."""
+        """Cancel the resting order, and one on its way, at once."""
         self._order[ACTION] = self._order[REMAINING] = self._order[PENDING_ACTION] = 0
         self.account[a.N_ORDERS] = 0
 
     @property
     def filled_e2(self) -> int:
-        """Contracts filled so far."""
+        """Contracts filled so far, in 1e-2."""
         return int(self._order[FILLED_E2])
 
     @property

@@ -1,7 +1,7 @@
 """The walk from a market's recorded events to its ticks: rows and features as they were live.
 
-A tick is where the rule says (`walk_by_rule`) or where the actor recorded one (`walk_to`). Either
-way every accepted snapshot begins a new life of the book, and with it a new history.
+Ticks are where the rule says (`walk_by_rule`) or where the actor recorded them (`walk_to`). Either
+way every accepted snapshot makes the book LIVE again and with it begins a new tick history.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SKIPPED: Final = 1  # an event that changes no row
 
 
 class Columns(NamedTuple):
-    """Events as one int64 array per field: what kernels read."""
+    """Events as one int64 array per field of `ipc.event_journal.EVENT`: what kernels read."""
 
     event_no: Words
     recv_ns: Words
@@ -49,7 +49,11 @@ def columns_of(events: Events) -> Columns:
 
 
 def zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
-    """Offset of the schema's zone for every hour of a walk, and the number of the first hour."""
+    """The schema zone's offset from UTC for every hour of a walk.
+
+    Returns:
+        (int64 seconds per hour, number of the first hour since the Unix epoch).
+    """
     clock, first, last = ZoneClock(), first_ns // HOUR_NS, last_ns // HOUR_NS
     hours = range(first, last + 1)
     return np.array([clock.offset_s(h * HOUR_NS) for h in hours], np.int64), first
@@ -57,7 +61,7 @@ def zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
 
 @compiled
 def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
-    """One event on the row; a snapshot counts at its END, which began at `start`."""
+    """Apply one event to the row; a snapshot, which began at `start`, counts at its END."""
     kind = events.kind[i]
     if kind == DELTA:
         return int(b.apply_delta(row, events.leg[i], events.price_e4[i], events.count_e2[i]))
@@ -71,7 +75,7 @@ def _apply(row: b.Row, events: Columns, i: int, start: int) -> int:
 
 @compiled
 def _take(row: b.Row, events: Columns, i: int, start: int, ints: Words) -> int:
-    """Event `i` -> SKIPPED, OK, or the negative status of one that does not fit the book."""
+    """Take in event `i`: SKIPPED, OK, or the negative status of one that does not fit the book."""
     kind = events.kind[i]
     if kind == STATE:
         row[b.STATE] = events.count_e2[i]
@@ -82,7 +86,7 @@ def _take(row: b.Row, events: Columns, i: int, start: int, ints: Words) -> int:
         return int(status)
     if kind == END:
         row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, events.event_no[i]
-        ints[TOTAL] = 0  # the history starts anew
+        ints[TOTAL] = 0  # the history starts over
     row[b.EVENT_NO], row[b.RECV_NS] = events.event_no[i], events.recv_ns[i]
     row[b.EXCH_MS] = events.exch_ms[i]
     return int(b.OK)
@@ -106,9 +110,21 @@ def walk_by_rule(
     features: Any,
     tick_event: Any,
 ) -> tuple[int, int]:
-    """Tick by the live rule; fill the outputs, one entry a tick. `code` is the builder's.
+    """Walk all events and tick by the live rule.
 
-    -> (ticks, OK), or (index of the bad event, its negative status).
+    Args:
+        code: Of the builder.
+        row: An EMPTY row with the market's grid and close; changed in place.
+        events: All events of the market.
+        throttle_ns: Least market time between two ticks.
+        offsets_s: From `zone_offsets`.
+        first_hour: From `zone_offsets`.
+        rows: int64[T, W], written one entry a tick.
+        features: float32[T, tick_size], likewise.
+        tick_event: int64[T], the index of each tick's event.
+
+    Returns:
+        (ticks, OK), or (index of the event that does not fit, its negative status).
     """
     ints, floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
     ticks = start = 0
@@ -141,10 +157,16 @@ def walk_to(
     features: Any,
     histories: Words,
 ) -> tuple[int, int]:
-    """Tick at given event numbers, which rise; fill the outputs, one entry a tick. `code` is the
-    builder's.
+    """Walk to given ticks, such as those that the actor recorded.
 
-    -> (ticks found, OK), or (index of the bad event, its negative status).
+    Arguments as of `walk_by_rule`, and:
+
+    Args:
+        tick_nos: int64[T], event numbers in ascending order.
+        histories: int64[T], written with the number of ticks before each.
+
+    Returns:
+        (ticks found, OK), or (index of the event that does not fit, its negative status).
     """
     ints, floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
     ticks = start = 0

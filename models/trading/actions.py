@@ -285,7 +285,7 @@ class LimitOrderActionSpace:
         fees: FeeSchedule | None = None,
     ) -> None:
         if pricing not in list(Pricing):
-            raise ValueError(f"pricing {pricing!r} is not known, allowed: {', '.join(Pricing)}")
+            raise ValueError(f"unknown pricing {pricing!r}; allowed: {', '.join(Pricing)}")
         if contract_size_e2 < WHOLE_E2 or contract_size_e2 % WHOLE_E2:
             raise ValueError(f"contract size {contract_size_e2} is not a number of whole contracts")
         self.pricing = Pricing(pricing)
@@ -366,7 +366,7 @@ class MarketChoice:
     def __init__(self, mode: TargetMarketMode | str, tickers: Iterable[str] = ()) -> None:
         if mode not in list(TargetMarketMode):
             allowed = ", ".join(TargetMarketMode)
-            raise ValueError(f"target market mode {mode!r} is not known, allowed: {allowed}")
+            raise ValueError(f"unknown target market mode {mode!r}; allowed: {allowed}")
         self.mode = TargetMarketMode(mode)
         self._tickers = frozenset(tickers)
         if self.mode is TargetMarketMode.CONFIG and not self._tickers:

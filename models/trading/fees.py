@@ -221,7 +221,7 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         """
         if fee_type not in _MAKER_SHARE_E2:
             allowed = ", ".join(_MAKER_SHARE_E2)
-            raise ValueError(f"fee_type {fee_type!r} is not known, allowed: {allowed}")
+            raise ValueError(f"unknown fee_type {fee_type!r}; allowed: {allowed}")
         maker_e8 = TAKER_RATE_E6 * _MAKER_SHARE_E2[fee_type]
         taker, rest = divmod(TAKER_RATE_E6 * multiplier_e4, MULTIPLIER_SCALE)
         maker, maker_rest = divmod(maker_e8 * multiplier_e4, 100 * MULTIPLIER_SCALE)

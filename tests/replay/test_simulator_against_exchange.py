@@ -28,7 +28,7 @@ from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
 from models.simulation import order_state as log
-from models.simulation.dataset import WARMUP_TICKS, world_of
+from models.simulation.dataset import WARMUP_TICKS, dataset_of
 from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.tape import EXECUTED, RecordedSession, Tape, make_tape
 from models.trading.actions import Action, LimitOrderActionSpace, Pricing
@@ -73,7 +73,7 @@ class _Simulated:
         rules = SimulationRules(
             pricing=pricing, latencies_ns=(LATENCY_NS,), market_cash_e6=PLENTY_E6
         )
-        simulation = Simulation(world_of([tape]), rules, 1, [0], log_rows=1_024)
+        simulation = Simulation(dataset_of([tape]), rules, 1, [0], log_rows=1_024)
         simulation.reset([0])
         space = LimitOrderActionSpace(pricing, fees=tape.fees)
         random = np.random.default_rng(seed)

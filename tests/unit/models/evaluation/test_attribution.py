@@ -24,10 +24,10 @@ from models.evaluation.attribution import (
     market_mids,
     mid_before,
 )
-from models.evaluation.outcomes import PolicyOutcome, Worlds, run_policy
+from models.evaluation.outcomes import Datasets, PolicyOutcome, run_policy
 from models.policies.baselines import RandomChoice
 from models.policies.onnx import load_strategy
-from models.simulation.dataset import World, world_of
+from models.simulation.dataset import Dataset, dataset_of
 from models.simulation.engine import SimulationRules
 from models.simulation.order_state import MAKER, TAKER
 from models.simulation.tape import RecordedSession, make_tape
@@ -110,14 +110,14 @@ def one_sided(seed: int) -> RecordedSession:
 
 
 @functools.cache
-def every_kind_of_market() -> World:
+def every_kind_of_market() -> Dataset:
     """Settled and not, two-sided and not, by several fee rules."""
     rules = (FeeRule.AUGUST_2026, FeeRule.OCTOBER_2026)
     settled = [random_session(s, 500, fees=FeeSchedule.of(rules[s % 2])) for s in range(4)]
     open_ended = [msgspec.structs.replace(s, yes_value_e4=None) for s in settled]
     scalar = msgspec.structs.replace(settled[0], yes_value_e4=3_333)
     lonely = [one_sided(s) for s in range(2)]
-    return world_of([make_tape(s) for s in (*settled, *open_ended, scalar, *lonely)])
+    return dataset_of([make_tape(s) for s in (*settled, *open_ended, scalar, *lonely)])
 
 
 def assert_parts_sum_to_net(outcome: PolicyOutcome) -> None:
@@ -154,9 +154,9 @@ def test_the_parts_sum_to_the_net_on_a_real_recording(pricing: Pricing) -> None:
     files = sorted((folder / "gold15m-2026-08").glob("*.ndjson.gz"))[:2]
     if not files:
         pytest.skip("no gold markets among the recordings")
-    worlds = Worlds([s for f in files for s in load_sessions(f)], 250)
+    datasets = Datasets([s for f in files for s in load_sessions(f)], 250)
     policy = load_strategy("baseline:random", seed=1, data_dir=Path("nowhere"))
-    outcome = worlds.run(policy, SimulationRules(pricing=pricing))
+    outcome = datasets.run(policy, SimulationRules(pricing=pricing))
     assert sum(outcome.filled_e2) > 0
     assert_parts_sum_to_net(outcome)
 
@@ -165,8 +165,8 @@ YES, NO = b.YES, b.NO
 
 
 def mids_of(session: RecordedSession) -> list[int]:
-    """Of a market alone in its world."""
-    return [int(m) for m in market_mids(world_of([make_tape(session, throttle_ms=0)]), 0)]
+    """Of a market alone in its dataset."""
+    return [int(m) for m in market_mids(dataset_of([make_tape(session, throttle_ms=0)]), 0)]
 
 
 def padded(builder: SessionBuilder) -> RecordedSession:
@@ -178,12 +178,12 @@ def padded(builder: SessionBuilder) -> RecordedSession:
 
 def assert_mids_are_those_of_the_ticks(sessions: list[RecordedSession]) -> None:
     tapes = [make_tape(s) for s in sessions]
-    world = world_of(tapes)
+    dataset = dataset_of(tapes)
     for market, tape in enumerate(tapes):
         yes, no = tape.touch[:, YES], tape.touch[:, NO]
         expected = (yes + ONE_DOLLAR_E4 - no) // 2
         expected[(yes == 0) | (no == 0)] = UNKNOWN
-        mids = market_mids(world, market)
+        mids = market_mids(dataset, market)
         np.testing.assert_array_equal(mids[tape.tick_event], expected)
         assert len(mids) == len(tape.ns)
 

@@ -65,14 +65,14 @@ def test_to_equal_a_baseline_is_not_to_beat_it() -> None:
 
 
 def test_nothing_to_compare_with_is_no_proof() -> None:
-    assert beats_all(GOOD, []) == (False, ["there is nothing that it was compared with"])
+    assert beats_all(GOOD, []) == (False, ["it was not compared with anything"])
 
 
 def test_few_markets_are_no_proof() -> None:
     few = [1.0] * (N - 1)
     promoted, against = beats_all(outcome_of("few", few), [outcome_of("hold", [0.0] * (N - 1))])
     assert not promoted
-    assert against == [f"{N - 1} markets are too few to tell, it takes {N}"]
+    assert against == [f"{N - 1} markets are too few to tell; {N} are needed"]
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,10 @@ def test_an_archive_is_judged_as_the_recording_is(
     [
         (
             "nonsense",
-            "policy 'nonsense' is not known, allowed: onnx:<id>, a model's folder",
+            "unknown policy 'nonsense'; allowed: onnx:<id>, a model's folder",
         ),
-        ("no/such/folder", "policy 'no/such/folder' is not known"),
-        ("baseline:nonsense", "strategy 'baseline:nonsense' is not known"),
+        ("no/such/folder", "unknown policy 'no/such/folder'"),
+        ("baseline:nonsense", "unknown strategy 'baseline:nonsense'"),
         ("onnx:nonsense", "model 'nonsense': no manifest.json"),
     ],
 )

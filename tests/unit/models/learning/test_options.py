@@ -49,10 +49,10 @@ def test_flags_win(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("timestep = 5", r"training\.toml: timestep is not known; allowed: .*timesteps"),
-        ("[learning]\nseed = 1", r"learning is not known"),
-        ("resume = true", r"resume is not known"),
-        ("seed = ", r"training\.toml: no TOML file"),
+        ("timestep = 5", r"training\.toml: unknown name timestep; allowed: .*timesteps"),
+        ("[learning]\nseed = 1", r"unknown name learning"),
+        ("resume = true", r"unknown name resume"),
+        ("seed = ", r"training\.toml: is not a TOML file"),
     ],
 )
 def test_what_a_file_may_not_hold_is_named(file: Path, text: str, says: str) -> None:

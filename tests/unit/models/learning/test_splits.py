@@ -110,7 +110,7 @@ def test_what_cannot_be_split_is_said(markets: list[RecordedSession]) -> None:
         split_by_days(markets[:3])
     with pytest.raises(SplitError, match="leave 0 of 7 markets for train and 7 for validation"):
         split_at(markets, moment_ns("2026-08-01"), None)
-    with pytest.raises(ValueError, match=r"'August' is no date; allowed: 2026-08-08"):
+    with pytest.raises(ValueError, match=r"invalid date 'August'; allowed: 2026-08-08"):
         moment_ns("August")
 
 

@@ -94,7 +94,7 @@ def test_few_markets_are_no_proof(models: Registry, tmp_path: Path) -> None:
     make_model(tmp_path, "enough", evaluation=beating() | {"markets": 10.0})
     make_model(tmp_path, "lucky", evaluation=beating() | {"markets": 9.0})
     assert models.promote("enough").live.model_id == "enough"
-    with pytest.raises(ModelError, match=r"any \(9 markets, it takes 10\)"):
+    with pytest.raises(ModelError, match=r"any \(9 markets, 10 are needed\)"):
         models.promote("lucky")
 
 

@@ -14,7 +14,7 @@ from support.training_sessions import market
 from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
-from models.evaluation.outcomes import Worlds
+from models.evaluation.outcomes import Datasets
 from models.learning.settings import TrainingSettings
 from models.learning.splits import Split
 from models.observation.builder import LiveObservationAdapter
@@ -117,7 +117,7 @@ def test_earlier_markets_choose_and_later_ones_judge(
         ("chosen by", split.train + split.validation),
         ("judged on", split.test),
     ):
-        outcome = Worlds(sessions, 250).run(
+        outcome = Datasets(sessions, 250).run(
             RulePolicy("one", maker(1)), TrainingSettings().rules(random_start=False)
         )
         assert figures[part]["one"] == [v / 1e6 for v in outcome.net_e6]

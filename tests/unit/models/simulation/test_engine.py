@@ -18,7 +18,7 @@ from ipc import book as b
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import run_policy
 from models.policies.onnx import load_strategy
-from models.simulation.dataset import WARMUP_TICKS, World, world_of
+from models.simulation.dataset import WARMUP_TICKS, Dataset, dataset_of
 from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.fills import SimulatedOrderManager
 from models.simulation.order_state import AHEAD, FILLED_E2
@@ -41,22 +41,22 @@ def frozen_session(ticks: int = 40, **life: object) -> Tape:
 
 
 @functools.cache
-def random_world(n: int = 3) -> World:
+def random_dataset(n: int = 3) -> Dataset:
     fees = FeeSchedule.of(FeeRule.AUGUST_2026)
-    return world_of([make_tape(random_session(s, 900, fees=fees)) for s in range(n)])
+    return dataset_of([make_tape(random_session(s, 900, fees=fees)) for s in range(n)])
 
 
 @functools.cache
-def frozen_world() -> World:
+def frozen_dataset() -> Dataset:
     rules = (FeeRule.AUGUST_2026, FeeRule.OCTOBER_2026)
-    return world_of([frozen_session(fees=FeeSchedule.of(rule)) for rule in rules])
+    return dataset_of([frozen_session(fees=FeeSchedule.of(rule)) for rule in rules])
 
 
 @given(st.lists(st.integers(0, 4), max_size=25), st.sampled_from(list(Pricing)), st.integers(0, 1))
 def test_no_sequence_of_actions_earns_anything_on_a_frozen_book(
     actions: list[int], pricing: Pricing, market: int
 ) -> None:
-    simulation = Simulation(frozen_world(), SimulationRules(pricing=pricing), 1, [1])
+    simulation = Simulation(frozen_dataset(), SimulationRules(pricing=pricing), 1, [1])
     simulation.reset([market])
     for action in actions:
         simulation.step(np.array([action]), restart=False)
@@ -67,7 +67,7 @@ def test_no_sequence_of_actions_earns_anything_on_a_frozen_book(
 
 def test_the_place_in_the_queue_is_what_the_fill_rules_count_and_only_gets_better() -> None:
     """Over random markets and actions; what is shown is at most a second old."""
-    simulation = Simulation(random_world(), SimulationRules(), 3, [1, 2, 3])
+    simulation = Simulation(random_dataset(), SimulationRules(), 3, [1, 2, 3])
     simulation.reset([0, 1, 2])
     random, last, changes = np.random.Generator(np.random.PCG64(5)), {}, Counter[str]()
     for _ in range(600):
@@ -92,7 +92,7 @@ def test_the_place_in_the_queue_is_what_the_fill_rules_count_and_only_gets_bette
 @given(st.integers(0, 2**32), st.sampled_from(list(Pricing)))
 def test_books_balance_on_every_market(seed: int, pricing: Pricing) -> None:
     rules = SimulationRules(pricing=pricing, market_cash_e6=20_000_000)
-    simulation = Simulation(random_world(), rules, 3, [seed, seed + 1, seed + 2])
+    simulation = Simulation(random_dataset(), rules, 3, [seed, seed + 1, seed + 2])
     simulation.reset([0, 1, 2])
     random = np.random.Generator(np.random.PCG64(seed))
     earned = np.zeros(3, np.int64)
@@ -109,14 +109,14 @@ def test_books_balance_on_every_market(seed: int, pricing: Pricing) -> None:
 
 
 def test_the_first_decision_comes_after_the_warm_up() -> None:
-    simulation = Simulation(frozen_world(), SimulationRules(), 1, [0])
+    simulation = Simulation(frozen_dataset(), SimulationRules(), 1, [0])
     simulation.reset([0])
     assert simulation.ticks.tolist() == [WARMUP_TICKS]
 
 
 def play(tape: Tape, actions: dict[int, int], rules: SimulationRules | None = None) -> Simulation:
     """From the first decision to the end; HOLD where nothing is said."""
-    simulation = Simulation(world_of([tape]), rules or CROSSING, 1, [0])
+    simulation = Simulation(dataset_of([tape]), rules or CROSSING, 1, [0])
     simulation.reset([0])
     for i in range(len(tape.rows) - WARMUP_TICKS):
         assert not simulation.dones[0]
@@ -158,7 +158,7 @@ def test_an_order_on_its_way_at_the_end_dies_with_the_market() -> None:
 def test_observations_are_the_builders_of_tick_and_account() -> None:
     tape = frozen_session()
     simulation = Simulation(
-        world_of([tape]), msgspec.structs.replace(CROSSING, latencies_ns=(0,)), 1, [0]
+        dataset_of([tape]), msgspec.structs.replace(CROSSING, latencies_ns=(0,)), 1, [0]
     )
     simulation.reset([0])
     np.testing.assert_array_equal(simulation.observations[0, :35], tape.features[WARMUP_TICKS])
@@ -168,9 +168,9 @@ def test_observations_are_the_builders_of_tick_and_account() -> None:
 
 
 def test_masks_are_those_of_the_action_space() -> None:
-    world = random_world()
+    dataset = random_dataset()
     rules = SimulationRules(pricing=Pricing.PASSIVE)
-    simulation = Simulation(world, rules, 3, [1, 2, 3])
+    simulation = Simulation(dataset, rules, 3, [1, 2, 3])
     simulation.reset([0, 1, 2])
     space = LimitOrderActionSpace(rules.pricing, fees=FeeSchedule.of(FeeRule.AUGUST_2026))
     random = np.random.Generator(np.random.PCG64(5))
@@ -178,7 +178,7 @@ def test_masks_are_those_of_the_action_space() -> None:
     for _ in range(80):
         masks = simulation.masks()
         for i, tick in enumerate(simulation.ticks):
-            expected = space.mask(world.rows[tick], simulation.accounts[i])
+            expected = space.mask(dataset.rows[tick], simulation.accounts[i])
             np.testing.assert_array_equal(masks[i], expected)
             seen.add(tuple(expected.tolist()))
         simulation.step(random.integers(0, 5, 3), restart=False)
@@ -206,7 +206,7 @@ def test_nothing_seen_or_earned_depends_on_the_future(seed: int, pricing: Pricin
     walks = []
     for tape in tapes:
         assert (tape.tick_event[:shared] == tapes[0].tick_event[:shared]).all()
-        simulation = Simulation(world_of([tape]), SimulationRules(pricing=pricing), 1, [seed])
+        simulation = Simulation(dataset_of([tape]), SimulationRules(pricing=pricing), 1, [seed])
         walk = [simulation.reset([0]).copy()]
         random = np.random.default_rng(seed)
         for _ in range(shared - 1 - WARMUP_TICKS):
@@ -221,7 +221,7 @@ def test_nothing_seen_or_earned_depends_on_the_future(seed: int, pricing: Pricin
 
 def trajectory(seeds: list[int], steps: int, actions: np.ndarray) -> list[np.ndarray]:
     rules = SimulationRules(pricing=Pricing.PASSIVE, random_start=True)
-    simulation = Simulation(random_world(), rules, len(seeds), seeds)
+    simulation = Simulation(random_dataset(), rules, len(seeds), seeds)
     seen = [simulation.reset().copy()]
     for i in range(steps):
         simulation.step(actions[i], restart=True)
@@ -253,7 +253,7 @@ def test_the_kernel_is_the_order_manager(pricing: Pricing) -> None:
     """The batch and `SimulatedOrderManager` with `LimitOrderActionSpace`: one set of rules."""
     tape = make_tape(random_session(7, 900))
     rules = SimulationRules(pricing=pricing, latencies_ns=(35 * MS,))
-    simulation = Simulation(world_of([tape]), rules, 1, [0])
+    simulation = Simulation(dataset_of([tape]), rules, 1, [0])
     simulation.reset([0])
     manager = SimulatedOrderManager(tape, rules.market_cash_e6, 35 * MS)
     space = LimitOrderActionSpace(pricing, fees=tape.fees)
@@ -272,14 +272,14 @@ def test_the_kernel_is_the_order_manager(pricing: Pricing) -> None:
 
 def test_evaluation_counts_what_happened() -> None:
     tapes = [frozen_session(yes_value_e4=v, fees=NO_FEES) for v in (0, 10_000)]
-    world = world_of(tapes)
-    held = run_policy(world, SimulationRules(), load_strategy("baseline:hold", data_dir=NOWHERE))
+    dataset = dataset_of(tapes)
+    held = run_policy(dataset, SimulationRules(), load_strategy("baseline:hold", data_dir=NOWHERE))
     assert held.net_e6 == (0, 0)
     assert held.action_shares["HOLD"] == 1
     assert held.decisions == sum(len(t.rows) - WARMUP_TICKS for t in tapes)
     rules = msgspec.structs.replace(SimulationRules(), pricing=Pricing.AGGRESSIVE)
     random = load_strategy("baseline:random", seed=3, data_dir=NOWHERE)
-    traded = run_policy(world, rules, random)
+    traded = run_policy(dataset, rules, random)
     assert sum(traded.filled_e2) > 0
     assert traded.taker_fills > 0
     assert traded.mean_dollars == pytest.approx(sum(traded.net_e6) / 2e6)
@@ -292,6 +292,6 @@ def test_evaluation_counts_what_happened() -> None:
 def test_what_cannot_be_simulated_is_refused() -> None:
     short = frozen_session(ticks=9)
     with pytest.raises(ValueError, match="none of 1 markets has more than 11 ticks"):
-        world_of([short])
+        dataset_of([short])
     with pytest.raises(ValueError, match="1 seeds for 2 environments"):
-        Simulation(frozen_world(), SimulationRules(), 2, [0])
+        Simulation(frozen_dataset(), SimulationRules(), 2, [0])

@@ -32,7 +32,7 @@ def test_stable_baselines_finds_nothing_wrong() -> None:
 
 def test_an_episode_is_one_market_from_its_first_decision_to_its_end() -> None:
     game = env()
-    world = game._simulation.world
+    dataset = game._simulation.dataset
     for market in range(2):
         _, info = game.reset(options={"market": market})
         assert info["market"] == market
@@ -41,7 +41,7 @@ def test_an_episode_is_one_market_from_its_first_decision_to_its_end() -> None:
             _, _, done, truncated, _ = game.step(0)
             assert not truncated
             steps += 1
-        ticks = world.first_tick[market + 1] - world.first_tick[market]
+        ticks = dataset.first_tick[market + 1] - dataset.first_tick[market]
         assert steps == ticks - WARMUP_TICKS
 
 

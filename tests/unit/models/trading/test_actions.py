@@ -191,7 +191,7 @@ def test_mask_and_order_say_the_same(bid: int, width: int, pricing: Pricing) -> 
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="pricing 'market' is not known, allowed: aggressive"):
+    with pytest.raises(ValueError, match="unknown pricing 'market'; allowed: aggressive"):
         LimitOrderActionSpace("market")
     for size in (0, 50, 150):
         with pytest.raises(ValueError, match="not a number of whole contracts"):
