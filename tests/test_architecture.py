@@ -11,7 +11,7 @@ from support.sources import FLOORS, PROCESSES, ROOT, Import, Source, cycles, sou
 
 from ipc.endpoints import ENDPOINTS
 
-MAX_FILE_LINES = 400
+MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
 MAX_MAIN_LINES = 50
 

@@ -56,7 +56,7 @@ def test_every_event_is_listed_and_tagged_with_its_name() -> None:
     assert {s for s in structs if not s.__name__.startswith("_")} == set(TYPES)
     for kind in TYPES:
         assert kind.__struct_config__.tag == kind.__name__
-        assert kind.__struct_config__.tick_rows
+        assert kind.__struct_config__.frozen
 
 
 @pytest.mark.parametrize(

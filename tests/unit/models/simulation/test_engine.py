@@ -56,12 +56,12 @@ def frozen_dataset() -> Dataset:
 def test_no_sequence_of_actions_earns_anything_on_a_frozen_book(
     actions: list[int], pricing: Pricing, market: int
 ) -> None:
+    """Every step costs or leaves what was there: no pair of actions makes a cent back."""
     simulation = Simulation(frozen_dataset(), SimulationRules(pricing=pricing), 1, [1])
     simulation.reset([market])
     for action in actions:
         simulation.step(np.array([action]), restart=False)
-        assert simulation.changes_e6[0] <= 0 or simulation.values_e6[0] <= START
-        assert simulation.values_e6[0] <= START
+        assert simulation.changes_e6[0] <= 0
         assert simulation.accounts[0, a.CASH_E6] >= 0
 
 
