@@ -52,7 +52,7 @@ def test_flags_win(file: Path) -> None:
         ("timestep = 5", r"training\.toml: unknown name timestep; allowed: .*timesteps"),
         ("[learning]\nseed = 1", r"unknown name learning"),
         ("resume = true", r"unknown name resume"),
-        ("seed = ", r"training\.toml: is not a TOML file"),
+        ("seed = ", r"training\.toml is not a TOML file"),
     ],
 )
 def test_what_a_file_may_not_hold_is_named(file: Path, text: str, says: str) -> None:

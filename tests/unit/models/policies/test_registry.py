@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,9 @@ from models import registry
 from models.policies.baselines import BASELINES
 from models.policies.live_model import (
     Active,
+    Change,
     Command,
+    Entry,
     active_path,
     load_entry,
     read_active,
@@ -350,3 +353,16 @@ def test_a_broken_model_is_listed_as_such(
     listed = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in listed] == ["default", "first", "second"]
     assert listed[1].startswith("first: model 'first': ")
+
+
+def test_the_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its file calls a command a deed, and so does the next version's."""
+    path = active_path(tmp_path)
+    path.parent.mkdir(parents=True)
+    entry = {"model_id": "first", "onnx_sha256": "aa"}
+    change = {"at_ns": 5, "deed": "promote", "model": entry, "override": "why"}
+    path.write_text(json.dumps({"live": entry, "history": [change], "version": 1}))
+    active = read_active(tmp_path)
+    assert active.live == Entry("first", "aa")
+    assert active.history == (Change(5, Command.PROMOTE, active.live, "why"),)
+    assert b'"deed":"promote"' in msgspec.json.encode(active)
