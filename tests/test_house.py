@@ -54,15 +54,20 @@ def test_a_folder_and_the_one_around_it_may_import_one_way_only(tmp_path: Path) 
 
 
 def test_a_command_is_above_its_folder(tmp_path: Path) -> None:
-    """It may import what imports a neighbour of its own."""
-    more = {
-        "ipc/up.py": "import models.fees\n",
-        "models/run.py": 'import ipc.up\n\nif __name__ == "__main__":\n    print()\n',
+    """It may import what imports a neighbour of its own; a module that is imported may not."""
+    guard = 'if __name__ == "__main__":\n    print()\n'
+    stored = {
+        "models/parity/rebuilding.py": "Report = list\n",
+        "processes/stored.py": "import models.parity.rebuilding\n",
     }
-    del more["ipc/up.py"]
-    assert cycles(tree(tmp_path, more)) == []
-    as_module = {"models/run.py": "import ipc.up\n", "ipc/up.py": "import models.fees\n"}
-    assert cycles(tree(tmp_path, as_module)) == [("ipc", "models", "ipc")]
+    for name, text in (("__main__", ""), ("run", guard)):
+        command = {f"models/parity/{name}.py": "import processes.stored\n" + text}
+        folder = tree(tmp_path / name, stored | command)
+        assert measure(folder, ("models", "processes")).cycles == []
+    module = {"models/parity/run.py": "import processes.stored\n"}
+    folder = tree(tmp_path / "module", stored | module)
+    found = measure(folder, ("models", "processes")).cycles
+    assert found == [("models.parity", "processes", "models.parity")]
 
 
 def test_the_row_has_a_cell_for_every_heading(
