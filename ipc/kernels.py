@@ -93,14 +93,27 @@ def pause(_typing: Any) -> tuple[Any, Codegen]:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _cached(dispatcher: Any) -> Any:
+    """Have a stale cache recognised before anything in it is read.
+
+    Numba unpickles a cache's index, the types of the arguments included, before it compares the
+    sources, and stops with an error at a class that has been renamed since. It compares its own
+    version first, so the sources become part of that.
+    """
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._version = f"{file._version} {file._source_stamp!r}"
+    return dispatcher
+
+
 def compiled(function: F) -> F:
     """Compile a function with Numba and cache the result; its types stay visible to mypy."""
-    return cast("F", njit(cache=True)(function))
+    return cast("F", _cached(njit(cache=True)(function)))
 
 
 def inlined(function: F) -> F:
     """`compiled`, with its body put into every kernel that calls it."""
-    return cast("F", njit(cache=True, inline="always")(function))
+    return cast("F", _cached(njit(cache=True, inline="always")(function)))
 
 
 def kernel(function: F) -> F:
@@ -111,4 +124,4 @@ def kernel(function: F) -> F:
     leaves the counting out, so its caller must hold the arrays, and it can allocate none (Numba
     refuses to compile one that does).
     """
-    return cast("F", njit(cache=True, _nrt=False)(function))
+    return cast("F", _cached(njit(cache=True, _nrt=False)(function)))

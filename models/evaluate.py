@@ -44,7 +44,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
     )
-    parser.add_argument("--all", action="store_true", help="markets that were learned from too")
+    parser.add_argument(
+        "--all", action="store_true", help="judge on markets that were learned from, too"
+    )
     parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
     parser.add_argument("--throttle-ms", type=int, help="default: the first model's")
     parser.add_argument("--seed", type=int, default=0)

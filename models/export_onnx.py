@@ -20,7 +20,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Export and print what was checked; 2 when it cannot be."""
     parser = argparse.ArgumentParser(prog="python -m models.export_onnx", description="Export.")
-    parser.add_argument("model", type=Path, help="model.zip in the folder that train wrote")
+    parser.add_argument("model", type=Path, help="model.zip in the folder that models.train wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model-id", help="default: the name of the folder")
     options = parser.parse_args(argv)

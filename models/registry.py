@@ -44,7 +44,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     shadow = command("shadow", "let a model decide without ever sending")
     which = shadow.add_mutually_exclusive_group(required=True)
     which.add_argument("model", nargs="?")
-    which.add_argument("--off", action="store_true", help="no model shadows")
+    which.add_argument("--off", action="store_true", help="end shadowing")
     return parser.parse_args(argv)
 
 

@@ -47,10 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m models.train", description="Train a policy.", allow_abbrev=False
     )
-    parser.add_argument("--config", type=Path, help="TOML file of the same names; flags win")
+    parser.add_argument(
+        "--config", type=Path, help="TOML file with the same names; flags win over it"
+    )
     parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument(
-        "--resume", action="store_true", help="go on after the last checkpoint in --out"
+        "--resume", action="store_true", help="continue after the last checkpoint in --out"
     )
     _add_sources(parser.add_argument_group("markets, of any number of sources"))
     _add_split(parser.add_argument_group("split by time"))
@@ -63,27 +65,41 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--recordings", type=Path, nargs="+", default=[], help="files or folders")
     group.add_argument("--archive", type=Path, nargs="+", default=[], help="Parquet files")
     group.add_argument("--session", nargs="+", default=[], help="stored sessions: id, uid, all")
-    group.add_argument("--environment", choices=list(Environment), help="only markets of this one")
-    group.add_argument("--since", help="only markets that begin at this date or later")
+    group.add_argument(
+        "--environment", choices=list(Environment), help="only markets of this environment"
+    )
+    group.add_argument("--since", help="only markets that begin on this date or later")
     group.add_argument("--before", help="only markets that begin before this date")
     group.add_argument(
-        "--mixed", action=argparse.BooleanOptionalAction, help="of several environments at once"
+        "--mixed",
+        action=argparse.BooleanOptionalAction,
+        help="allow markets of several environments at once",
     )
 
 
 def _add_split(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--split", choices=list(_SPLITS), default="markets", help="days: whole ones kept together"
+        "--split", choices=list(_SPLITS), default="markets", help="days: keep whole days together"
     )
-    group.add_argument("--train-share", type=float, default=0.6, help="of the markets, by time")
-    group.add_argument("--validation-share", type=float, default=0.2, help="the rest is the test")
-    group.add_argument("--train-until", help="dates instead of shares; New York time")
-    group.add_argument("--validation-until", help="later markets are the test")
+    group.add_argument(
+        "--train-share",
+        type=float,
+        default=0.6,
+        help="share of the markets that train, the earliest",
+    )
+    group.add_argument(
+        "--validation-share",
+        type=float,
+        default=0.2,
+        help="share that validates; the rest is the test",
+    )
+    group.add_argument("--train-until", help="a date instead of shares; New York time")
+    group.add_argument("--validation-until", help="markets from this date on are the test")
     group.add_argument(
         "--rolling",
         type=int,
         default=0,
-        help="also: in so many blocks of the later markets, each judges what all before it taught",
+        help="also train once per block of the later markets, judged on the block; 0: do not",
     )
 
 
@@ -153,31 +169,31 @@ def _add_learning(group: argparse._ArgumentGroup) -> None:
         "--reward",
         choices=list(Reward),
         default=_DEFAULT.reward,
-        help="what a step is worth to the learner; judged is always the net P&L",
+        help="what a step is worth to the learner; judged is always the net profit or loss",
     )
     group.add_argument(
         "--risk-aversion",
         type=float,
         default=_DEFAULT.risk_aversion,
-        help="per dollar, of the reward risk",
+        help="risk aversion per dollar of --reward risk",
     )
     group.add_argument(
         "--normalise",
         action=argparse.BooleanOptionalAction,
         default=_DEFAULT.normalise,
-        help="observations, by mean and deviation on the training markets; part of the export",
+        help="normalise observations by their mean and deviation; part of the export",
     )
 
 
 def _add_stages(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--stages", type=int, default=_DEFAULT.stages, help="checkpoints and validations"
+        "--stages", type=int, default=_DEFAULT.stages, help="how many checkpoints and validations"
     )
     group.add_argument(
         "--patience",
         type=int,
         default=_DEFAULT.patience,
-        help="stop after so many stages without a better validation, keep the best; 0: never",
+        help="stages without a better validation after which to stop; 0: never stop",
     )
     group.add_argument(
         "--choose-by",
@@ -189,7 +205,7 @@ def _add_stages(group: argparse._ArgumentGroup) -> None:
         "--curriculum",
         choices=list(Curriculum),
         default=_DEFAULT.curriculum,
-        help="begin with the markets in which most, or least, happens",
+        help="begin with the busiest or the calmest markets",
     )
 
 
