@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from ipc.clock import real_ns
 from models.learning.options import check, parse, select, settings_of, split_of
+from models.learning.training import model_run, train
 
 __all__ = ["main"]
 
@@ -26,7 +27,6 @@ def _print(line: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and print the split and the evaluation; 2 for an invalid argument."""
-    from models.learning.training import model_run, train
     from processes.adapters.kalshi.recordings.sessions import load_sessions
     from processes.adapters.postgres.archives import load_archive
     from processes.adapters.postgres.stored_markets import load_stored, note_runs

@@ -1,4 +1,7 @@
-"""A training: a policy learned on one split, judged on its last part, and the files it leaves."""
+"""A training: a policy learned on one split, judged on its last part, and the files it leaves.
+
+torch is imported only once something is learned, so that arguments are checked without it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from ipc.clock import real_ns
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Datasets, PolicyOutcome
 from models.learning.checkpoints import State
-from models.learning.learner import begun, learn, policy_of, sample
 from models.learning.settings import MODEL, OBSERVATIONS, RUN, ChooseBy, Run, TrainingSettings
 from models.learning.splits import Split, rolling_splits
 from models.observation.builder import builder_of
@@ -63,6 +65,8 @@ def trial(
         resume: Whether to continue after the last checkpoint.
         say: Gets a line for people now and then.
     """
+    from models.learning.learner import learn, policy_of
+
     rules = settings.rules(random_start=False)
     validation = Datasets(split.validation, settings.throttle_ms)
     idle = validation.run(Hold(), rules)
@@ -92,6 +96,8 @@ def rolling_trials(
     say: Say = lambda _: None,
 ) -> list[Trial]:
     """A policy of its own for every block after the first, each taught by all markets before it."""
+    from models.learning.learner import begun
+
     trials = []
     for number, part in enumerate(rolling_splits(split, blocks), 2):
         say("\n".join([f"block {number} of {blocks}", *part.describe()]))
@@ -165,6 +171,8 @@ def train(
         SplitError: Not enough markets.
         CheckpointError: Nothing to resume, or it was begun otherwise.
     """
+    from models.learning.learner import policy_of, sample
+
     if rolling:
         rolling_splits(split, rolling)  # says now what it could not do later
     if settings.patience and not split.test:
