@@ -55,7 +55,7 @@ class OneMarket:
 
     def _where(self, room: bool) -> tuple[b.Row, b.Row, b.Row, bool, int]:
         table = self._table
-        return table.live, table.frozen, self._segments.words, room, self.row
+        return table.live, table.tick_rows, self._segments.words, room, self.row
 
     def delta(self) -> Any:
         """Journal and apply one delta -> its event number."""

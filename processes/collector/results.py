@@ -95,7 +95,7 @@ class Results:
                 yes_value_e4=paid_of(msg.settlement_value, msg.market_ticker),
                 determined_ms=None if at_s is None else at_s * MS_PER_S,
                 settled_ms=None,
-                told_ns=now_ns,
+                reported_ns=now_ns,
             )
         )
 
@@ -105,7 +105,7 @@ class Results:
         Reads lag: what was heard since the question was asked is newer.
         """
         awaited = self._awaited.get(market.ticker)
-        if awaited is None or (awaited.heard is not None and awaited.heard.told_ns > asked_ns):
+        if awaited is None or (awaited.heard is not None and awaited.heard.reported_ns > asked_ns):
             return
         if market.status in LIVING:  # a replay that begins anew opens it again
             awaited.close_ns = ms_of_rfc3339(market.close_time) * NS_PER_MS
@@ -120,7 +120,7 @@ class Results:
                 yes_value_e4=paid_of(market.settlement_value_dollars, market.ticker),
                 determined_ms=None,
                 settled_ms=ms_of_rfc3339(settled) if settled else None,
-                told_ns=now_ns,
+                reported_ns=now_ns,
             )
         )
         self.on_silence(market.ticker, now_ns)
@@ -143,7 +143,7 @@ class Results:
             return
         self._session.told(word)
         awaited.heard = word
-        awaited.ask_after(word.told_ns)
+        awaited.ask_after(word.reported_ns)
 
 
 def _facts(word: MarketResult) -> Facts:

@@ -71,7 +71,7 @@ class WriteQueue:
         return self._settle(
             record_delta(
                 self._table.live,
-                self._table.frozen,
+                self._table.tick_rows,
                 *self._segment(1),
                 row,
                 (side, price_e4, delta_e2),
@@ -88,7 +88,7 @@ class WriteQueue:
         return self._settle(
             record_trade(
                 self._table.live,
-                self._table.frozen,
+                self._table.tick_rows,
                 *self._segment(1),
                 row,
                 (taker_side, yes_price_e4, count_e2),
@@ -111,7 +111,7 @@ class WriteQueue:
         return self._settle(
             record_snapshot(
                 self._table.live,
-                self._table.frozen,
+                self._table.tick_rows,
                 *self._segment(records),
                 row,
                 (sides, prices_e4, counts_e2),

@@ -246,7 +246,7 @@ class Stream:
 
     async def _keep_result(self, connection: Any, m: MarketResult) -> None:
         market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
-        word = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.told_ns
+        word = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.reported_ns
         await connection.execute(_SQL["keep_result"], self._session_id, market_id, *word)
 
     async def _mark(self, connection: Any, m: SessionMark, number: int) -> None:

@@ -86,7 +86,7 @@ class LiveRow(msgspec.Struct, frozen=True):
 
 
 def _levels(row: b.Row) -> Levels:
-    legs = (("yes", b.Side.YES), ("no", b.Side.NO))
+    legs = (("yes", b.YES), ("no", b.NO))
     return {
         name: [[format_price(p), format_count(c)] for p, c in b.levels_of(row, leg)]
         for name, leg in legs

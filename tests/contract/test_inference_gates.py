@@ -75,7 +75,7 @@ async def test_a_collector_that_stands_still_decides_nothing(tmp_path):
 async def test_a_busy_row_is_read_at_its_next_trigger(tmp_path):
     async with acting(tmp_path, **BUYS) as rig:
         collector = await rig.start()
-        frozen = collector.table.frozen[collector.rows[MARKET]]
+        frozen = collector.table.tick_rows[collector.rows[MARKET]]
         frozen[b.VERSION] += 1  # stopped in mid-write
         collector.flush()
         assert (await rig.counted("busy"))["ticks"] == 0

@@ -54,7 +54,7 @@ def word(
         yes_value_e4=value,
         determined_ms=None,
         settled_ms=settled_ms,
-        told_ns=at_ns,
+        reported_ns=at_ns,
     )
 
 

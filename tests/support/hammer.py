@@ -23,7 +23,7 @@ from ipc import book as b
 from ipc import book_table, seqlock
 from ipc.book_table import BookTable, BookTableWriter
 from ipc.clock import mono_ns
-from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
+from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.units import LINEAR_CENT, ONE_DOLLAR_E4, PriceGrid, PriceRange
 from processes.runtime.run import die_with_parent
 
@@ -123,7 +123,7 @@ def _words() -> Any:
 def _write(path: Path, grid: str, seed: int, book_in: int) -> None:
     table, words = BookTableWriter.create(path, ROWS, SLOTS), _words()
     levels = fresh_levels(b.new_row(SLOTS, GRIDS[grid]), LEVELS)
-    where = table.live, table.frozen, words, ROW, levels
+    where = table.live, table.tick_rows, words, ROW, levels
     hammer(*where, seed, 0, 0, 1)  # compiles
     print("ready", flush=True)
     assert sys.stdin.readline() == "go\n"

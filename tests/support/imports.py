@@ -16,7 +16,7 @@ from processes.recorder.sessions.books import SessionReport, check_session
 
 __all__ = ["assert_archive_equal", "assert_holds_recording", "imported", "newest"]
 
-FIELDS = ["recv_ns", "exch_ms", "qty", "seq", "kind", "side", "price"]
+FIELDS = ["recv_ns", "exch_ms", "count_e2", "seq", "kind", "leg", "price_e4"]
 
 
 def newest(database: Database) -> StoredSession:

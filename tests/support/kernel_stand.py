@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
+from ipc import event_journal as j
 from ipc.book_kernels import record_delta, record_snapshot, record_trade, set_state
 from ipc.journal import EVENT
-from ipc.journal import events as j
 from ipc.units import LINEAR_CENT, PriceGrid
 
 __all__ = ["SECOND", "Stamps", "Stand", "arrays_of"]
@@ -48,7 +48,7 @@ class Stand:
         self, grid: PriceGrid = LINEAR_CENT, rows: int = 2, capacity: int = 1_000, first: int = 1
     ) -> None:
         self.live = np.zeros((rows, b.row_words(grid.size)), np.int64)
-        self.frozen = np.zeros_like(self.live)
+        self.tick_rows = np.zeros_like(self.live)
         for row in self.live:
             b.set_grid(row, grid)
         self.words = np.zeros(j.HEADER_WORDS + j.RECORD_WORDS * capacity, np.int64)
@@ -70,7 +70,7 @@ class Stand:
         set_state(self.live, row, state, flags)
 
     def _where(self, row: int) -> tuple[b.Row, b.Row, b.Row, bool, int]:
-        return self.live, self.frozen, self.words, self.room, row
+        return self.live, self.tick_rows, self.words, self.room, row
 
     @property
     def records(self) -> npt.NDArray[np.void]:

@@ -42,6 +42,6 @@ def _open(row: Any) -> OpenResult:
             yes_value_e4=row["yes_value_e4"],
             determined_ms=row["determined_ms"],
             settled_ms=None,
-            told_ns=row["told_ns"],
+            reported_ns=row["told_ns"],
         )
     return OpenResult(row["market_ticker"], heard)

@@ -350,15 +350,18 @@ class BookWalk:
             self._begin = i
         elif event["kind"] == Kind.SNAPSHOT_END:
             levels = self._events[self._begin + 1 : i]
-            prices, counts = levels["price"].astype(np.int64), levels["qty"].astype(np.int64)
-            status = b.apply_snapshot(self._row, levels["side"].copy(), prices, counts)
+            prices, counts = (
+                levels["price_e4"].astype(np.int64),
+                levels["count_e2"].astype(np.int64),
+            )
+            status = b.apply_snapshot(self._row, levels["leg"].copy(), prices, counts)
             self._whole = True
         elif event["kind"] == Kind.DELTA:
-            change = int(event["side"]), int(event["price"]), int(event["qty"])
+            change = b.LegCode(event["leg"]), int(event["price_e4"]), int(event["count_e2"])
             status = b.apply_delta(self._row, *change)
         _fits(status, int(event["event_no"]))
 
 
 def _fits(status: int, event_no: int) -> None:
     if status != b.OK:
-        raise SessionError(f"event {event_no} does not fit the book: {b.Status(status).name}")
+        raise SessionError(f"event {event_no} does not fit the book: {b.UpdateStatus(status).name}")

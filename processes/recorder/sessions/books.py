@@ -158,7 +158,9 @@ class MarketCheck:
         """The next of its events."""
         received_ms = events["recv_ns"] // NS_PER_MS
         ms = np.where(events["exch_ms"] > 0, events["exch_ms"], received_ms)
-        columns = [events[name].astype(np.int64) for name in ("kind", "side", "price", "qty")]
+        columns = [
+            events[name].astype(np.int64) for name in ("kind", "leg", "price_e4", "count_e2")
+        ]
         _check(self._row, self._state, self._levels, (*columns, ms), self._counts)
         self._kinds += np.bincount(events["kind"], minlength=STATE + 1)
 

@@ -147,7 +147,7 @@ class Feed:
                 yes_value_e4=market.yes_value_e4,
                 determined_ms=None,
                 settled_ms=market.settled_ms or None,
-                told_ns=told_ms * NS_PER_MS,
+                reported_ns=told_ms * NS_PER_MS,
             )
         )
 
@@ -209,7 +209,7 @@ class Feed:
 
     def _record(self, row: _Row, frame: Delta | Trade | Snapshot) -> int:
         table, segments = self._table, self.segments
-        target = table.live, table.frozen, segments.words, True, row.number
+        target = table.live, table.tick_rows, segments.words, True, row.number
         if isinstance(frame, Snapshot):
             stamps = self._stamps(frame.seq, 0)
             levels = levels_of_snapshot(frame.msg)

@@ -142,7 +142,11 @@ def test_a_market_whose_row_another_has_taken_still_gets_its_result(tmp_path) ->
         assert rig.markets.tickers == ("C",)  # in the only row there is
         determined("yes", "1.0000")(rig, rig.now_ns)
         (word,) = [m for m in rig.messages() if isinstance(m, MarketResult)]
-        assert (word.market_ticker, word.yes_value_e4, word.told_ns) == ("A", 10_000, rig.now_ns)
+        assert (word.market_ticker, word.yes_value_e4, word.reported_ns) == (
+            "A",
+            10_000,
+            rig.now_ns,
+        )
 
 
 def test_a_bad_amount_is_counted_and_asked_for(rig: CollectorRig) -> None:

@@ -32,7 +32,7 @@ def make_books(data_dir, rows=4, slots=1280) -> BookTableWriter:
 def ticked(table: BookTableWriter, ticker: str = "A") -> Trigger:
     """A market that ticked at its event 3, and the trigger that says so."""
     row = table.add_market(ticker, LINEAR_CENT, 0, 0)
-    for area in (table.live, table.frozen):
+    for area in (table.live, table.tick_rows):
         area[row, b.STATE] = b.LIVE
         area[row, b.EVENT_NO] = area[row, b.TICK_EVENT_NO] = 3
     return Trigger(
@@ -108,12 +108,12 @@ def test_a_row_that_cannot_be_had_says_why(data_dir):
     trigger = ticked(table)
     books.refresh()
     out = buffer(books)
-    begin_write(table.frozen[trigger.row])  # a writer that stopped in mid-write
+    begin_write(table.tick_rows[trigger.row])  # a writer that stopped in mid-write
     assert books.read_tick(trigger, out) is Gate.BUSY
-    end_write(table.frozen[trigger.row])
-    table.frozen[trigger.row, b.STATE] = b.STALE
+    end_write(table.tick_rows[trigger.row])
+    table.tick_rows[trigger.row, b.STATE] = b.STALE
     assert books.read_tick(trigger, out) is Gate.STALE
-    table.frozen[trigger.row, b.STATE] = b.LIVE
+    table.tick_rows[trigger.row, b.STATE] = b.LIVE
     table.remove_market(trigger.row)
     assert books.read_tick(trigger, out) is Gate.OTHER_MARKET
     table.close()

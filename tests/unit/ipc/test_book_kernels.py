@@ -28,7 +28,7 @@ def live_stand(**kwargs: int) -> Stand:
 
 
 def levels(stand: Stand, row: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    return b.levels_of(stand.live[row], b.Side.YES), b.levels_of(stand.live[row], b.Side.NO)
+    return b.levels_of(stand.live[row], b.YES), b.levels_of(stand.live[row], b.NO)
 
 
 # Accepting and refusing
@@ -52,10 +52,10 @@ def test_a_snapshot_is_begin_levels_end_counted_together() -> None:
     kinds = [Kind.SNAPSHOT_BEGIN, *3 * [Kind.SNAPSHOT_LEVEL], Kind.SNAPSHOT_END]
     assert stand.records["kind"].tolist() == kinds
     assert stand.records["event_no"].tolist() == [41, 42, 43, 44, 45]
-    assert stand.records[["side", "price", "qty"]].tolist()[1:4] == BOOK
+    assert stand.records[["leg", "price_e4", "count_e2"]].tolist()[1:4] == BOOK
     assert set(stand.records["seq"].tolist()) == {3}
     assert set(stand.records["row"].tolist()) == {1}
-    assert stand.records["qty"][[0, 4]].tolist() == [3, 3]
+    assert stand.records["count_e2"][[0, 4]].tolist() == [3, 3]
     assert stand.live[1][b.LIVE_EVENT_NO] == stand.live[1][b.EVENT_NO] == 45
 
 
@@ -63,7 +63,12 @@ def test_a_trade_is_journalled_and_noted() -> None:
     stand = live_stand()
     book_seq = int(stand.live[0][b.SEQ])
     assert stand.trade(0, (1, 8000, 40), Stamps(seq=book_seq + 7, exch_ms=12)) == 6
-    assert stand.records[-1][["kind", "side", "price", "qty"]].tolist() == (Kind.TRADE, 1, 8000, 40)
+    assert stand.records[-1][["kind", "leg", "price_e4", "count_e2"]].tolist() == (
+        Kind.TRADE,
+        1,
+        8000,
+        40,
+    )
     assert stand.records[-1]["seq"] == book_seq + 7
     assert stand.live[0][b.SEQ] == book_seq
     assert stand.live[0][b.TRADE_FLOW] == -40
@@ -152,10 +157,10 @@ def test_a_book_that_is_not_live_takes_only_snapshots(state: int) -> None:
 )
 def test_a_change_that_cannot_be_changes_nothing(change: tuple[int, int, int], status: int) -> None:
     stand = live_stand()
-    before = stand.live.copy(), stand.frozen.copy(), stand.words.copy()
+    before = stand.live.copy(), stand.tick_rows.copy(), stand.words.copy()
     assert stand.delta(0, change) == status
     assert stand.snapshot(0, [(0, 7900, 1), change]) < 0
-    after = stand.live, stand.frozen, stand.words
+    after = stand.live, stand.tick_rows, stand.words
     assert all((x == y).all() for x, y in zip(before, after, strict=True))
 
 
@@ -214,7 +219,7 @@ def test_the_last_row_of_the_largest_table_and_the_highest_price_fit() -> None:
     stand.snapshot(65_534, BOOK, Stamps(seq=2**31 + 5))
     stand.trade(65_534, (1, 10_000, MAX))
     assert set(stand.records["row"].tolist()) == {65_534}
-    assert stand.records[-1][["price", "qty"]].tolist() == (10_000, MAX)
+    assert stand.records[-1][["price_e4", "count_e2"]].tolist() == (10_000, MAX)
     assert stand.records["seq"][0] == 2**31 + 5
 
 
@@ -225,16 +230,16 @@ def test_a_tick_freezes_the_row_as_it_is_at_that_event() -> None:
     stand = live_stand()
     stand.throttle_ns = 250
     at = 100 * SECOND
-    assert stand.frozen[0][b.EVENT_NO] == 5
+    assert stand.tick_rows[0][b.EVENT_NO] == 5
     stand.delta(0, (0, 8000, 1), Stamps(recv_ns=at + 249))
-    assert stand.frozen[0][b.EVENT_NO] == 5
+    assert stand.tick_rows[0][b.EVENT_NO] == 5
     assert stand.live[0][b.TICK_EVENT_NO] == 5
     stand.delta(0, (0, 8000, 2), Stamps(recv_ns=at + 250))
-    assert (stand.frozen[0][1:] == stand.live[0][1:]).all()
+    assert (stand.tick_rows[0][1:] == stand.live[0][1:]).all()
     assert stand.live[0][b.TICK_EVENT_NO] == 7
     stand.delta(0, (0, 8000, 4), Stamps(recv_ns=at + 499))
-    assert stand.frozen[0][b.EVENT_NO] == 7
-    assert b.best_bid(stand.frozen[0], b.YES) == (8000, 103)
+    assert stand.tick_rows[0][b.EVENT_NO] == 7
+    assert b.best_bid(stand.tick_rows[0], b.YES) == (8000, 103)
     stand.trade(0, (0, 8200, 4), Stamps(recv_ns=at + 500))
     assert stand.live[0][b.TICK_EVENT_NO] == 9
 
@@ -251,7 +256,7 @@ def test_no_tick_while_the_book_may_not_be_traded_on(state: int, flags: int) -> 
     stand.set_state(0, state, flags)
     stand.delta(0, (0, 8000, 1))
     stand.trade(0, (0, 8000, 1))
-    assert stand.live[0][b.TICK_EVENT_NO] == stand.frozen[0][b.EVENT_NO] == 5
+    assert stand.live[0][b.TICK_EVENT_NO] == stand.tick_rows[0][b.EVENT_NO] == 5
 
 
 def test_no_tick_at_or_after_the_close_of_the_market() -> None:
@@ -305,7 +310,7 @@ class NaiveCollector:
         self.capacity, self.throttle_ns = capacity, throttle_ns
         self.state, self.hole, self.event_no = "empty", False, 0
         self.tick = (0, 0)  # event, time
-        self.frozen: dict[int, int] = {}
+        self.tick_rows: dict[int, int] = {}
 
     def _accept(self, records: list[tuple[int, ...]], now: int, *, heals: bool = False) -> int:
         accepted = (heals or not self.hole) and len(self.journal) + len(records) <= self.capacity
@@ -320,7 +325,7 @@ class NaiveCollector:
     def _tick(self, now: int) -> None:
         if abs(now - self.tick[1]) >= self.throttle_ns:
             self.tick = (self.event_no, now)
-            self.frozen = dict(self.book.legs[0])
+            self.tick_rows = dict(self.book.legs[0])
 
     def delta(self, change: tuple[int, int, int], now: int) -> int:
         if self.state != "live":
@@ -382,7 +387,7 @@ def test_any_life_of_a_collector_equals_the_naive_one(
         assert_book_equals(row, naive.book)
         assert bool(row[b.FLAGS] & b.UNRECORDED) == naive.hole
         assert row[[b.EVENT_NO, b.TICK_EVENT_NO]].tolist() == [naive.event_no, naive.tick[0]]
-        assert dict(b.levels_of(stand.frozen[0], b.Side.YES)) == naive.frozen
-    fields = stand.records[["kind", "side", "price", "qty"]].tolist()
+        assert dict(b.levels_of(stand.tick_rows[0], b.YES)) == naive.tick_rows
+    fields = stand.records[["kind", "leg", "price_e4", "count_e2"]].tolist()
     assert fields == naive.journal
     assert stand.records["event_no"].tolist() == list(range(1, len(fields) + 1))

@@ -38,7 +38,7 @@ MS: Final = 1_000_000
 
 # recv_ns, exch_ms, seq, kind, side, price, qty: the columns of EVENT that a frame fills.
 Record = tuple[int, int, int, int, int, int, int]
-_COLUMNS: Final = ("recv_ns", "exch_ms", "seq", "kind", "side", "price", "qty")
+_COLUMNS: Final = ("recv_ns", "exch_ms", "seq", "kind", "leg", "price_e4", "count_e2")
 
 
 def load_sessions(path: Path) -> list[RecordedSession]:
