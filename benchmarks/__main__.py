@@ -18,6 +18,7 @@ from benchmarks import (
     exchange_flow,
     journal,
     kernels,
+    named_fields,
     pipeline,
     recorder,
     signing,
@@ -25,6 +26,7 @@ from benchmarks import (
     stack,
     storage,
     training,
+    tricks,
     whole,
 )
 from benchmarks.figures import Figure
@@ -44,6 +46,8 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "stack": stack.run,
     "storage": storage.run,
     "training": training.run,
+    "tricks": tricks.run,
+    "fields": named_fields.run,
     "whole": whole.run,
 }
 

@@ -12,8 +12,8 @@ from benchmarks.figures import Figure
 from benchmarks.journal import SESSION, decision
 from benchmarks.market import MARKET_NS, TICKER
 from ipc.clock import mono_ns
+from ipc.event_journal import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import FramedWriter, Kind, stream_folder
-from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment, SessionStarted
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal

@@ -16,8 +16,8 @@ from benchmarks.figures import Figure
 from benchmarks.journal import SESSION
 from benchmarks.market import MARKET_NS
 from ipc.clock import mono_ns
+from ipc.event_journal import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT, EventSegments, Kind, stream_folder
-from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
@@ -55,12 +55,12 @@ def synthetic_deltas(number: int, seed: int) -> npt.NDArray[np.void]:
     events["row"] = np.minimum(chance.zipf(1.5, number) - 1, MARKETS - 1)
     touch = 20 + (events["row"].astype(np.int64) * 37) % 60
     away = np.minimum(chance.geometric(0.25, number) - 1, 19)
-    events["price"] = 100 * (touch - away)
+    events["price_e4"] = 100 * (touch - away)
     sizes = chance.choice(SIZES_E2, number, p=ODDS)
     odd = chance.random(number) < 0.2
     sizes[odd] = chance.integers(1, 100_000, odd.sum())
-    events["qty"] = sizes * chance.choice([-1, 1], number)
-    events["kind"], events["side"] = Kind.DELTA, chance.integers(0, 2, number)
+    events["count_e2"] = sizes * chance.choice([-1, 1], number)
+    events["kind"], events["leg"] = Kind.DELTA, chance.integers(0, 2, number)
     return events
 
 

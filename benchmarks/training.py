@@ -18,18 +18,18 @@ import numpy.typing as npt
 
 from benchmarks.figures import Figure
 from ipc.clock import mono_ns
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.learning.splits import split_by_time
-from models.simulation.dataset import World, world_of
-from models.simulation.engine import Rules
+from models.learning.training import train
+from models.simulation.dataset import Dataset, dataset_of
+from models.simulation.engine import SimulationRules
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import N_ACTIONS
-from models.train import train
 from processes.adapters.kalshi.recordings.sessions import load_sessions
 from tests.support.made_recording import START_MS, write_recording
 from tests.support.recordings import recordings_folder
 
-__all__ = ["run"]
+__all__ = ["ENVS", "recorded_sessions", "run"]
 
 GOLD: Final = "gold15m-2026-08"
 MADE: Final = 26  # markets
@@ -43,7 +43,8 @@ STAGES: Final = 3
 Actions = npt.NDArray[np.int64]
 
 
-def _sessions(stack: ExitStack) -> Sequence[RecordedSession]:
+def recorded_sessions(stack: ExitStack) -> Sequence[RecordedSession]:
+    """The gold markets, or made ones whose files go with `stack`."""
     folder, _ = recordings_folder()
     if folder is not None and (folder / GOLD).is_dir():
         return load_sessions(folder / GOLD)
@@ -54,11 +55,11 @@ def _sessions(stack: ExitStack) -> Sequence[RecordedSession]:
     return load_sessions(made)
 
 
-def _stepped(name: str, world: World, actions: Actions) -> Figure:
+def _stepped(name: str, dataset: Dataset, actions: Actions) -> Figure:
     """Environment steps a second of CPU time."""
     from models.simulation.vec_env import BatchedVecEnv  # and with it torch
 
-    env = BatchedVecEnv(world, Rules(random_start=True), ENVS, 1)
+    env = BatchedVecEnv(dataset, SimulationRules(random_start=True), ENVS, 1)
     env.reset()
     env.step(actions[0])  # compiled, or read from its cache
     rates = []
@@ -72,7 +73,7 @@ def _stepped(name: str, world: World, actions: Actions) -> Figure:
 
 def _trained(sessions: Sequence[RecordedSession]) -> list[Figure]:
     """A whole training: learning, validation after every stage, judging, writing."""
-    settings = Settings(timesteps=TIMESTEPS, stages=STAGES)
+    settings = TrainingSettings(timesteps=TIMESTEPS, stages=STAGES)
     split = split_by_time(sessions)
     with tempfile.TemporaryDirectory() as out:
         cpu_ns, begun = time.process_time_ns(), mono_ns()
@@ -85,11 +86,11 @@ def _trained(sessions: Sequence[RecordedSession]) -> list[Figure]:
 def run() -> list[Figure]:
     """Environment, training."""
     with ExitStack() as stack:
-        sessions = _sessions(stack)
-        world = world_of([make_tape(session) for session in sessions])
+        sessions = recorded_sessions(stack)
+        dataset = dataset_of([make_tape(session) for session in sessions])
         random = np.random.default_rng(1).integers(0, N_ACTIONS, (64, ENVS))
         return [
-            _stepped("every action HOLD", world, np.zeros_like(random)),
-            _stepped("random actions", world, random),
+            _stepped("every action HOLD", dataset, np.zeros_like(random)),
+            _stepped("random actions", dataset, random),
             *_trained(sessions),
         ]

@@ -2,7 +2,7 @@
 
 Written by execution, read by inference and broadcaster. Same rules as the book table: one writer,
 bounded reads, a new writer voids everything until it has reconciled with the exchange. A row is
-used again after its market was removed; its name stands under the seqlock with everything else, so
+used again after its market was removed; its name is under the seqlock with everything else, so
 a reader that remembers the place sees another market's name and never another market's money.
 """
 
@@ -38,7 +38,7 @@ AccountRow = npt.NDArray[np.int64]
 
 MAGIC: Final = 0x4B414C4143434F55  # "KALACCOU"
 LAYOUT: Final = 2
-LAYOUT_WITHOUT_QUEUE: Final = 1  # of earlier records: nothing stands in `ORDER_AHEAD_E2`
+LAYOUT_WITHOUT_QUEUE: Final = 1  # of earlier records: `ORDER_AHEAD_E2` holds nothing
 MAX_ORDERS: Final = 8
 
 # Words of a market's sub-account; word 0 is the seqlock's version.
@@ -58,7 +58,7 @@ ORDER_LEG: Final = 1  # 0 YES, 1 NO
 ORDER_PRICE_E4: Final = 2  # of the leg
 ORDER_REMAINING_E2: Final = 3
 ORDER_CREATED_NS: Final = 4  # market time
-ORDER_AHEAD_E2: Final = 5  # contracts that trade before ours, as last told
+ORDER_AHEAD_E2: Final = 5  # contracts that trade before it, as last reported
 UNKNOWN_AHEAD: Final = -1
 ACCOUNT_WORDS: Final = ORDERS + MAX_ORDERS * ORDER_WORDS
 
@@ -68,7 +68,16 @@ _ENTRY_WORDS: Final = ACCOUNT_WORDS + _NAME_WORDS
 
 
 class OpenOrder(msgspec.Struct, frozen=True):
-    """An order that may still fill, on its own leg's price scale; see `ORDER_AHEAD_E2`."""
+    """An order that may still fill, priced on its own leg.
+
+    Attributes:
+        is_buy: Whether it opens (or nets) rather than reduces.
+        leg: `YES` or `NO` of `ipc.units`.
+        price_e4: Limit on the scale of the leg.
+        remaining_e2: What is not filled yet.
+        created_ns: Market time.
+        ahead_e2: Contracts that trade before it, as last reported; `UNKNOWN_AHEAD` when not known.
+    """
 
     is_buy: bool
     leg: int
@@ -79,7 +88,7 @@ class OpenOrder(msgspec.Struct, frozen=True):
 
 
 def new_account(cash_e6: int) -> AccountRow:
-    """A known, flat sub-account outside shared memory."""
+    """Make a known, flat sub-account outside shared memory with `cash_e6` micro-dollars."""
     row = np.zeros(ACCOUNT_WORDS, np.int64)
     row[KNOWN] = 1
     row[CASH_E6] = cash_e6
@@ -87,7 +96,7 @@ def new_account(cash_e6: int) -> AccountRow:
 
 
 def put_orders(row: AccountRow, orders: list[OpenOrder]) -> None:
-    """Write the open orders, oldest first; `ValueError` above MAX_ORDERS."""
+    """Write the open orders into a row, oldest first; `ValueError` above `MAX_ORDERS`."""
     if len(orders) > MAX_ORDERS:
         raise ValueError(f"{len(orders)} open orders, an account row has room for {MAX_ORDERS}")
     row[N_ORDERS] = len(orders)
@@ -99,15 +108,26 @@ def put_orders(row: AccountRow, orders: list[OpenOrder]) -> None:
 
 
 def words_of(row: AccountRow) -> tuple[int, ...]:
-    """A row as its record holds it."""
+    """A row as its record in the journal holds it.
+
+    The seqlock's word and the unused order slots at the end are left out.
+    """
     end = ORDERS + int(row[N_ORDERS]) * ORDER_WORDS
     return tuple(row[ACCOUNT_VERSION:end].tolist())
 
 
 def row_of_words(words: Sequence[int], layout: int = LAYOUT) -> AccountRow:
-    """The row that `words_of` was given, but for the seqlock's word.
+    """Rebuild the row that `words_of` was given.
 
-    `ValueError` when no program of this layout can read the record's.
+    Args:
+        words: As recorded.
+        layout: Layout of the table that wrote them; layout 1 has no queue positions.
+
+    Returns:
+        int64[ACCOUNT_WORDS] with the seqlock's word at 0.
+
+    Raises:
+        ValueError: No program of this layout can read the record's.
     """
     if layout not in (LAYOUT_WITHOUT_QUEUE, LAYOUT):
         readable = f"{LAYOUT_WITHOUT_QUEUE} and {LAYOUT}"
@@ -121,7 +141,7 @@ def row_of_words(words: Sequence[int], layout: int = LAYOUT) -> AccountRow:
 
 
 class AccountTable:
-    """A reader's view."""
+    """A reader's view of the table; inference and broadcaster have one each."""
 
     def __init__(self, file: SharedFile) -> None:
         file.check_body(int(file.words[SHAPE]) * _ENTRY_WORDS)
@@ -132,11 +152,24 @@ class AccountTable:
 
     @classmethod
     def attach(cls, path: Path) -> AccountTable:
-        """Map an existing table; `FileNotFoundError` or `LayoutError` when there is none to map."""
+        """Map an existing table.
+
+        Raises:
+            FileNotFoundError: There is no table (yet).
+            LayoutError: The file is of another version, or not a table.
+        """
         return cls(SharedFile.attach(path, MAGIC, LAYOUT))
 
     def read(self, ticker: str, out: AccountRow) -> bool:
-        """Copy a market's sub-account; False when execution does not know it, or BUSY."""
+        """Copy a market's sub-account.
+
+        Args:
+            ticker: The market.
+            out: int64[ACCOUNT_WORDS], overwritten.
+
+        Returns:
+            False when execution does not know the account, or the row was BUSY: do not trade.
+        """
         row = self._known.get(ticker)
         if row is not None and self._copy(row, ticker, out):
             return True
@@ -164,25 +197,25 @@ class AccountTable:
 
     @property
     def generation(self) -> int:
-        """Changes with every new writer."""
+        """Number of the writer, raised by each new one."""
         return self._file.generation
 
     def heartbeat_age_ns(self, mono_ns: int) -> int:
-        """Age of execution's heartbeat."""
+        """Age of execution's last heartbeat."""
         return self._file.heartbeat_age_ns(mono_ns)
 
     def replaced(self) -> bool:
-        """Whether to attach anew."""
+        """Whether another file has taken the path: attach again."""
         return self._file.replaced()
 
     def close(self) -> None:
-        """Unmap."""
+        """Unmap the table; the object is unusable afterwards."""
         del self._rows
         self._file.close()
 
 
 class AccountTableWriter:
-    """Execution's view."""
+    """Execution's view; until a row is written nothing is known of its market."""
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
@@ -197,7 +230,11 @@ class AccountTableWriter:
 
     @classmethod
     def create(cls, path: Path, rows: int = 1024) -> AccountTableWriter:
-        """Become the one writer; nothing is known until it is written."""
+        """Become the one writer of a table with room for `rows` markets.
+
+        Raises:
+            WriterActiveError: Another process writes this table.
+        """
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows,), rows * _ENTRY_WORDS))
 
     @property
@@ -206,7 +243,11 @@ class AccountTableWriter:
         return self._file.on_disk
 
     def write(self, ticker: str, account: AccountRow) -> None:
-        """Publish a sub-account; `ValueError` when the table is full or the name too long."""
+        """Publish a market's sub-account under the seqlock.
+
+        Raises:
+            ValueError: The table is full, or the name is empty or longer than 128 bytes.
+        """
         name = ticker.encode()
         if not 0 < len(name) <= _MAX_TICKER:
             raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")
@@ -221,7 +262,7 @@ class AccountTableWriter:
         end_write(row)
 
     def remove(self, ticker: str) -> None:
-        """This market has no sub-account any more; its row is free for another."""
+        """Take a market out of the table; its row is free for another."""
         at = self._index.pop(ticker, None)
         if at is None:
             return
@@ -232,18 +273,18 @@ class AccountTableWriter:
         self._free.append(at)
 
     def forget_all(self) -> None:
-        """Nothing is known any more: until the next reconciliation nobody trades."""
+        """Mark every account unknown: no market is traded until the next reconciliation."""
         for row in self._rows:
             begin_write(row)
             row[KNOWN] = 0
             end_write(row)
 
     def heartbeat(self, mono_ns: int) -> None:
-        """Say that this writer moves."""
+        """Say that this writer is running."""
         self._file.heartbeat(mono_ns)
 
     def close(self) -> None:
-        """Void everything and drop the lock."""
+        """Mark every account unknown and release the lock."""
         self.forget_all()
         del self._rows
         self._file.close()

@@ -1,12 +1,13 @@
 """One order book as one row of int64 words: pure kernels, used live, in replay and in training.
 
-Both legs hold bids only, each priced on its own leg; asks are derived: the YES ask is one dollar
-less the best NO bid. Sizes are 1e-2 contracts in dense slots by grid index. The row also carries
-what a reader that skips updates would miss: order flow, trade flow and realised variance.
+Both legs hold bids only, each priced on its own leg's scale. Asks are derived: the YES ask is one
+dollar less the best NO bid. Sizes are 1e-2 contracts in dense slots by grid index. The row also
+carries what a reader that skips updates would miss: order flow, trade flow and realised variance.
 
     row = [header of HEADER words | YES bids by slot | NO bids by slot]
 
-`VERSION` belongs to the seqlock of `ipc.book_table`; nothing here touches it.
+`VERSION` belongs to the seqlock of `ipc.book_table`; nothing here touches it. The order-flow
+imbalance is that of Cont, Kukanov and Stoikov (2014), "The Price Impact of Order Book Events".
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc.clock import NS_PER_MS
-from ipc.units import MAX_RANGES, ONE_DOLLAR_E4, PriceGrid, PriceRange
+from ipc.kernels import compiled, inlined
+from ipc.units import LEGS, MAX_RANGES, NO, ONE_DOLLAR_E4, YES, LegCode, PriceGrid, PriceRange
 
 __all__ = [
     "HEADER",
+    "LEGS",
     "NO",
     "YES",
     "BookFlag",
     "BookState",
+    "LegCode",
     "Row",
-    "Side",
-    "Status",
+    "UpdateStatus",
     "apply_delta",
     "apply_snapshot",
     "apply_trade",
@@ -85,8 +87,6 @@ LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journa
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 
-YES: Final = 0
-NO: Final = 1
 EMPTY: Final = 0
 LIVE: Final = 1
 STALE: Final = 2
@@ -100,7 +100,7 @@ WARM_UP_NS: Final = 60_000_000_000
 
 
 class BookState(IntEnum):
-    """Whether a book may be believed."""
+    """Whether a book may be believed: only a LIVE one is traded on."""
 
     EMPTY = EMPTY
     LIVE = LIVE
@@ -108,22 +108,15 @@ class BookState(IntEnum):
 
 
 class BookFlag(IntFlag):
-    """What else a reader must know of a row."""
+    """What else a reader must know of a row; bits of word `FLAGS`."""
 
     UNRECORDED = UNRECORDED  # holds a change that the journal refused
     WARMING = WARMING  # flow words have counted for less than a minute
-    CLOSED = CLOSED  # the market's life is over
+    CLOSED = CLOSED  # the market is closed
 
 
-class Side(IntEnum):
-    """The leg a level stands on."""
-
-    YES = YES
-    NO = NO
-
-
-class Status(IntEnum):
-    """What became of an update; a refused one leaves the row as it was."""
+class UpdateStatus(IntEnum):
+    """What became of an update; one that is refused leaves the row as it was."""
 
     OK = OK
     OFF_GRID = OFF_GRID
@@ -131,12 +124,23 @@ class Status(IntEnum):
 
 
 def row_words(slots: int) -> int:
-    """Words of a row with room for `slots` prices a leg, rounded to a cache line."""
+    """Words of a row with room for `slots` prices a leg, rounded up to whole cache lines."""
     return -(-(HEADER + 2 * slots) // 8) * 8
 
 
 def new_row(slots: int = 1280, grid: PriceGrid | None = None) -> Row:
-    """An EMPTY row outside shared memory."""
+    """Make an EMPTY row outside shared memory.
+
+    Args:
+        slots: Prices a leg that the row has room for.
+        grid: The market's price grid, set at once when given.
+
+    Returns:
+        int64[row_words(slots)], all zero but for the grid.
+
+    Raises:
+        ValueError: The grid has more prices than `slots`.
+    """
     row = np.zeros(row_words(slots), np.int64)
     if grid is not None:
         set_grid(row, grid)
@@ -144,11 +148,15 @@ def new_row(slots: int = 1280, grid: PriceGrid | None = None) -> Row:
 
 
 def set_grid(row: Row, grid: PriceGrid) -> None:
-    """Give a row its price grid and clear it; `ValueError` when the row has too few slots."""
+    """Give a row its price grid and clear its levels.
+
+    Raises:
+        ValueError: The grid has more prices than the row has slots a leg.
+    """
     room = (len(row) - HEADER) // 2
     if grid.size > room:
         raise ValueError(
-            f"a grid of {grid.size} prices needs RL_BOOK_LEVELS >= {grid.size}, is {room}"
+            f"a grid of {grid.size} prices needs RL_BOOK_SLOTS >= {grid.size}, is {room}"
         )
     row[GRID:HEADER] = grid.as_words().ravel()
     row[N_RANGES] = len(grid.ranges)
@@ -157,14 +165,14 @@ def set_grid(row: Row, grid: PriceGrid) -> None:
 
 
 def grid_of(row: Row) -> PriceGrid:
-    """The price grid of a row."""
+    """The price grid of a row, rebuilt from its words."""
     words = row[GRID:HEADER].reshape(MAX_RANGES, 4)[: int(row[N_RANGES])]
     return PriceGrid(PriceRange(int(a), int(b), int(s)) for a, b, s, _ in words)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def slot_of(row: Row, price_e4: int) -> int:
-    """The slot of a leg's price, -1 off the grid."""
+    """The slot of a leg's price, -1 when the price is off the grid."""
     for i in range(row[N_RANGES]):
         start = row[GRID + 4 * i]
         if start <= price_e4 <= row[GRID + 4 * i + 1]:
@@ -177,9 +185,9 @@ def slot_of(row: Row, price_e4: int) -> int:
     return -1
 
 
-@njit(cache=True, inline="always")
+@inlined
 def price_of(row: Row, slot: int) -> int:
-    """The price of a slot, 0 for slot -1 (no level)."""
+    """The price of a slot in 1e-4 dollars of its leg, 0 for slot -1 (no level)."""
     if slot < 0:
         return 0
     for i in range(row[N_RANGES]):
@@ -190,16 +198,20 @@ def price_of(row: Row, slot: int) -> int:
     return 0
 
 
-@njit(cache=True)
-def best_bid(row: Row, side: int) -> tuple[int, int]:
-    """(price, size) of the best bid of a leg, (0, 0) when there is none."""
-    slot = row[BEST_YES + side]
+@compiled
+def best_bid(row: Row, leg: LegCode) -> tuple[int, int]:
+    """The best bid of a leg.
+
+    Returns:
+        (price in 1e-4 dollars of the leg, size in 1e-2 contracts); (0, 0) when there is none.
+    """
+    slot = row[BEST_YES + leg]
     if slot < 0:
         return 0, 0
-    return price_of(row, slot), row[HEADER + side * row[SLOTS] + slot]
+    return price_of(row, slot), row[HEADER + leg * row[SLOTS] + slot]
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _mid2(row: Row) -> int:
     """Best bid + best ask on the YES scale; 0 without both touches."""
     if row[BEST_YES] < 0 or row[BEST_NO] < 0:
@@ -207,7 +219,7 @@ def _mid2(row: Row) -> int:
     return int(price_of(row, row[BEST_YES]) + ONE_DOLLAR_E4 - price_of(row, row[BEST_NO]))
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _note_mid(row: Row) -> None:
     mid2 = _mid2(row)
     if mid2 > 0:
@@ -216,19 +228,23 @@ def _note_mid(row: Row) -> None:
         row[LAST_MID2] = mid2
 
 
-@njit(cache=True)
+@compiled
 def clear(row: Row) -> None:
-    """No levels; the flow words stay."""
+    """Remove all levels; what was summed of flow and variance stays."""
     for i in range(HEADER, HEADER + 2 * row[SLOTS]):
         row[i] = 0
     row[BEST_YES] = row[BEST_NO] = -1
     row[YES_LEVELS] = row[NO_LEVELS] = row[YES_TOTAL] = row[NO_TOTAL] = 0
 
 
-@njit(cache=True)
-def check_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
-    """OK, or why this snapshot cannot be this book."""
-    for i in range(len(sides)):
+@compiled
+def check_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
+    """Check a snapshot against a row before anything changes.
+
+    Returns:
+        `OK`, or the negative `UpdateStatus` of the first level that cannot be of this book.
+    """
+    for i in range(len(legs)):
         if slot_of(row, prices_e4[i]) < 0:
             return OFF_GRID
         if counts_e2[i] < 0:
@@ -236,93 +252,137 @@ def check_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
     return OK
 
 
-@njit(cache=True)
-def apply_snapshot(row: Row, sides: Any, prices_e4: Any, counts_e2: Any) -> int:
-    """Replace all levels; `sides` u8, `prices_e4` and `counts_e2` int64, one entry a level."""
-    status = check_snapshot(row, sides, prices_e4, counts_e2)
+@compiled
+def apply_snapshot(row: Row, legs: Any, prices_e4: Any, counts_e2: Any) -> int:
+    """Replace all levels of a book.
+
+    Args:
+        row: The book; unchanged when the snapshot is refused.
+        legs: uint8[n], `YES` or `NO` of each level.
+        prices_e4: int64[n], on the scale of the level's leg.
+        counts_e2: int64[n], not negative.
+
+    Returns:
+        `OK`, or the negative `UpdateStatus` of the first level that does not fit.
+    """
+    status = check_snapshot(row, legs, prices_e4, counts_e2)
     if status != OK:
         return int(status)
     clear(row)
-    for i in range(len(sides)):
-        _add(row, sides[i], slot_of(row, prices_e4[i]), counts_e2[i])
+    for i in range(len(legs)):
+        _add(row, legs[i], slot_of(row, prices_e4[i]), counts_e2[i])
     _note_mid(row)
     return OK
 
 
-@njit(cache=True, inline="always")
-def _add(row: Row, side: int, slot: int, delta_e2: int) -> None:
-    """Change one level by a checked amount and keep best, level count and total true."""
-    base = HEADER + side * row[SLOTS]
+@inlined
+def _add(row: Row, leg: LegCode, slot: int, delta_e2: int) -> None:
+    """Change one level by a checked amount; keep best, level count and total true."""
+    base = HEADER + leg * row[SLOTS]
     before = row[base + slot]
     after = before + delta_e2
     row[base + slot] = after
-    row[YES_TOTAL + side] += delta_e2
+    row[YES_TOTAL + leg] += delta_e2
     if before == 0 and after > 0:
-        row[YES_LEVELS + side] += 1
-        if slot > row[BEST_YES + side]:
-            row[BEST_YES + side] = slot
+        row[YES_LEVELS + leg] += 1
+        if slot > row[BEST_YES + leg]:
+            row[BEST_YES + leg] = slot
     elif before > 0 and after == 0:
-        row[YES_LEVELS + side] -= 1
-        if slot == row[BEST_YES + side]:
+        row[YES_LEVELS + leg] -= 1
+        if slot == row[BEST_YES + leg]:
             while slot >= 0 and row[base + slot] == 0:
                 slot -= 1
-            row[BEST_YES + side] = slot
+            row[BEST_YES + leg] = slot
 
 
-@njit(cache=True)
-def check_delta(row: Row, side: int, price_e4: int, delta_e2: int) -> int:
-    """OK, or why this change cannot belong to this book."""
+@compiled
+def check_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
+    """Check a change of one level against a row before anything changes.
+
+    Returns:
+        `OK`, `OFF_GRID`, or `NEGATIVE` when the level would fall below zero.
+    """
     slot = slot_of(row, price_e4)
     if slot < 0:
         return OFF_GRID
-    if row[HEADER + side * row[SLOTS] + slot] + delta_e2 < 0:
+    if row[HEADER + leg * row[SLOTS] + slot] + delta_e2 < 0:
         return NEGATIVE
     return OK
 
 
-@njit(cache=True)
-def apply_delta(row: Row, side: int, price_e4: int, delta_e2: int) -> int:
-    """Change one level by a signed size; a level at zero is gone."""
-    status = check_delta(row, side, price_e4, delta_e2)
+@compiled
+def apply_delta(row: Row, leg: LegCode, price_e4: int, delta_e2: int) -> int:
+    """Change one level by a signed size; a level at zero is gone.
+
+    Adds the change to the order-flow imbalance where it is at the touch, and to the realised
+    variance where it moves the mid.
+
+    Args:
+        row: The book; unchanged when the change is refused.
+        leg: The leg whose bids change.
+        price_e4: On the scale of that leg.
+        delta_e2: Signed, in 1e-2 contracts.
+
+    Returns:
+        `OK` or a negative `UpdateStatus`.
+    """
+    status = check_delta(row, leg, price_e4, delta_e2)
     if status != OK:
         return int(status)
-    best_before = row[BEST_YES + side]
-    size_before = row[HEADER + side * row[SLOTS] + best_before] if best_before >= 0 else 0
-    _add(row, side, slot_of(row, price_e4), delta_e2)
-    best_after = row[BEST_YES + side]
-    size_after = row[HEADER + side * row[SLOTS] + best_after] if best_after >= 0 else 0
+    best_before = row[BEST_YES + leg]
+    size_before = row[HEADER + leg * row[SLOTS] + best_before] if best_before >= 0 else 0
+    _add(row, leg, slot_of(row, price_e4), delta_e2)
+    best_after = row[BEST_YES + leg]
+    size_after = row[HEADER + leg * row[SLOTS] + best_after] if best_after >= 0 else 0
     flow = (size_after if best_after >= best_before else 0) - (
         size_before if best_after <= best_before else 0
     )
-    row[OFI] += flow if side == YES else -flow
+    row[OFI] += flow if leg == YES else -flow
     row[N_DELTAS] += 1
     _note_mid(row)
     return OK
 
 
-@njit(cache=True)
-def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_side: int, ts_ms: int) -> None:
-    """Note a public trade; the levels change by deltas, not by trades."""
+@compiled
+def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_leg: LegCode, ts_ms: int) -> None:
+    """Note a public trade. The levels stay: the exchange sends their change as a delta of its own.
+
+    Args:
+        row: The book.
+        yes_price_e4: Price on the YES scale.
+        count_e2: Contracts that traded.
+        taker_leg: The leg that the taker bought.
+        ts_ms: Exchange time of the trade.
+    """
     row[LAST_TRADE_PRICE] = yes_price_e4
     row[LAST_TRADE_COUNT] = count_e2
     row[LAST_TRADE_MS] = ts_ms
-    row[TRADE_FLOW] += count_e2 if taker_side == YES else -count_e2
+    row[TRADE_FLOW] += count_e2 if taker_leg == YES else -count_e2
     row[N_TRADES] += 1
 
 
-@njit(cache=True)
+@compiled
 def tick_due(row: Row, throttle_ns: int) -> bool:
-    """The tick rule, live and in training: LIVE, recorded, open, a throttle since the last tick."""
+    """The tick rule, the same live and in training.
+
+    Args:
+        row: The book right after an update.
+        throttle_ns: Least market time between two ticks of a market.
+
+    Returns:
+        True when the book is LIVE, recorded and open, and `throttle_ns` has passed since its last
+        tick.
+    """
     if row[STATE] != LIVE or row[FLAGS] & (UNRECORDED | CLOSED):
         return False
     if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
         return False
-    # Either way: a replay that begins anew takes market time back.
+    # Either way: a replay that starts over takes market time back.
     return bool(abs(row[RECV_NS] - row[LAST_TICK_NS]) >= throttle_ns)
 
 
-def levels_of(row: Row, side: Side) -> list[tuple[int, int]]:
-    """(price_e4, count_e2) of a leg's bids, ascending, best last."""
+def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:
+    """List a leg's bids as (price_e4 of the leg, count_e2), ascending: the best is last."""
     slots = int(row[SLOTS])
-    sizes = row[HEADER + side * slots : HEADER + (side + 1) * slots]
+    sizes = row[HEADER + leg * slots : HEADER + (leg + 1) * slots]
     return [(price_of(row, int(s)), int(sizes[s])) for s in np.flatnonzero(sizes)]

@@ -2,6 +2,11 @@
 
 Most of a kernel's cost is the call from Python, so nothing here is split. The journal's count is
 stored before the row changes: no reader can see a change that was not offered to the journal.
+
+All three `record_*` kernels take the live rows and the tick rows of `ipc.book_table` (int64[rows,
+words]), the words of the journal segment in use (`ipc.event_journal`), whether the journal has
+room, the market's row number, what changed, and the stamps (seq, exch_ms, recv_ns, frame_mono_ns,
+written_mono_ns).
 """
 
 from __future__ import annotations
@@ -10,13 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import book as b
-from ipc.atomics import store_release
-from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
+from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
+from ipc.kernels import compiled, inlined, store_release
 from ipc.seqlock import begin_write, end_write
-from ipc.units import ONE_DOLLAR_E4
+from ipc.units import ONE_DOLLAR_E4, LegCode
 
 __all__ = [
     "NOT_LIVE",
@@ -41,30 +45,30 @@ SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
 _LOW32: Final = 0xFFFFFFFF
-_MAX_QTY: Final = 2**31 - 1
+_MAX_COUNT_E2: Final = 2**31 - 1
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _put(
     words: Words,
     position: int,
     stamps: Any,
     kind: int,
-    side: int,
+    leg: LegCode,
     row: int,
     price_e4: int,
-    qty: int,
+    count_e2: int,
 ) -> None:
     """Write one packed record; `stamps` is (seq, exch_ms, recv_ns, ...). Not yet counted."""
     at = HEADER_WORDS + RECORD_WORDS * position
     words[at] = words[FIRST] + position
     words[at + 1] = stamps[2]
     words[at + 2] = stamps[1]
-    words[at + 3] = (qty & _LOW32) | (stamps[0] << 32)
-    words[at + 4] = kind | (side << 8) | (row << 16) | (price_e4 << 32)
+    words[at + 3] = (count_e2 & _LOW32) | (stamps[0] << 32)
+    words[at + 4] = kind | (leg << 8) | (row << 16) | (price_e4 << 32)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
     row[b.EXCH_MS] = stamps[1]
     row[b.RECV_NS] = stamps[2]
@@ -78,9 +82,9 @@ def _stamp(row: b.Row, stamps: Any, event_no: int) -> None:
         row[b.FLAGS] &= ~b.WARMING
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _mark_tick(live: b.Row, tick_row: b.Row, throttle_ns: int) -> None:
-    """Freeze a copy of a row that is due; the row itself names the event of its last tick."""
+    """Copy a row that is due to its tick row; both name the event of the tick."""
     if not b.tick_due(live, throttle_ns):
         return
     begin_write(live)
@@ -93,7 +97,7 @@ def _mark_tick(live: b.Row, tick_row: b.Row, throttle_ns: int) -> None:
     end_write(tick_row)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _accept(words: Words, room: bool, unrecorded: bool, records: int) -> int:
     """The event number of the last of `records` records if they may be journalled, else REFUSED."""
     if not room or unrecorded or words[COUNT] + records > words[CAPACITY]:
@@ -101,7 +105,7 @@ def _accept(words: Words, room: bool, unrecorded: bool, records: int) -> int:
     return int(words[FIRST] + words[COUNT] + records - 1)
 
 
-@njit(cache=True)
+@compiled
 def record_delta(
     live: Rows,
     tick_rows: Rows,
@@ -112,27 +116,41 @@ def record_delta(
     stamps: Any,
     throttle_ns: int,
 ) -> int:
-    """Apply and journal one delta. -> event number, REFUSED, or a negative status (not applied).
+    """Apply and journal one change of a level.
 
-    `change` = (side, leg price_e4, signed delta_e2); `stamps` = (seq, exch_ms, recv_ns,
-    frame_mono_ns, written_mono_ns). While a row is UNRECORDED everything but an accepted snapshot
-    is refused: what stands in the journal can always be rebuilt.
+    While a row is UNRECORDED everything but an accepted snapshot is refused: what the journal holds
+    can always be rebuilt.
+
+    Args:
+        live: The live rows.
+        tick_rows: Their copies as of the last tick.
+        words: The journal segment in use.
+        room: False makes the journal refuse.
+        row: Row number of the market.
+        change: (leg, price_e4 of the leg, signed delta_e2).
+        stamps: See the module.
+        throttle_ns: Least market time between two ticks.
+
+    Returns:
+        The event number, `REFUSED` (0) when it was applied but not journalled, or negative when it
+        was
+        neither: `NOT_LIVE`, `TOO_LARGE` or an `UpdateStatus`.
     """
     target = live[row]
-    side, price_e4, delta_e2 = change
+    leg, price_e4, delta_e2 = change
     if target[b.STATE] != b.LIVE:
         return NOT_LIVE
-    if not -_MAX_QTY <= delta_e2 <= _MAX_QTY:
+    if not -_MAX_COUNT_E2 <= delta_e2 <= _MAX_COUNT_E2:
         return TOO_LARGE
-    status = b.check_delta(target, side, price_e4, delta_e2)
+    status = b.check_delta(target, leg, price_e4, delta_e2)
     if status != b.OK:
         return int(status)
     event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
     if event_no != REFUSED:
-        _put(words, words[COUNT], stamps, DELTA, side, row, price_e4, delta_e2)
+        _put(words, words[COUNT], stamps, DELTA, leg, row, price_e4, delta_e2)
         store_release(words, COUNT, words[COUNT] + 1)
     begin_write(target)
-    b.apply_delta(target, side, price_e4, delta_e2)
+    b.apply_delta(target, leg, price_e4, delta_e2)
     target[b.SEQ] = stamps[0]
     _stamp(target, stamps, event_no)
     end_write(target)
@@ -140,7 +158,7 @@ def record_delta(
     return int(event_no)
 
 
-@njit(cache=True)
+@compiled
 def record_trade(
     live: Rows,
     tick_rows: Rows,
@@ -151,15 +169,16 @@ def record_trade(
     stamps: Any,
     throttle_ns: int,
 ) -> int:
-    """Note and journal one public trade; `change` = (taker leg, YES price_e4, count_e2).
+    """Note and journal one public trade; arguments and return value as of `record_delta`.
 
-    The row's SEQ stays that of its book: trades are numbered by a subscription of their own.
+    `change` is (leg that the taker bought, YES price_e4, count_e2). The row's SEQ stays that of its
+    book: trades are numbered by a subscription of their own.
     """
     target = live[row]
-    side, price_e4, count_e2 = change
+    leg, price_e4, count_e2 = change
     if target[b.STATE] != b.LIVE:
         return NOT_LIVE
-    if count_e2 > _MAX_QTY:
+    if count_e2 > _MAX_COUNT_E2:
         return TOO_LARGE
     if count_e2 < 0:
         return int(b.NEGATIVE)
@@ -167,17 +186,17 @@ def record_trade(
         return int(b.OFF_GRID)
     event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
     if event_no != REFUSED:
-        _put(words, words[COUNT], stamps, TRADE, side, row, price_e4, count_e2)
+        _put(words, words[COUNT], stamps, TRADE, leg, row, price_e4, count_e2)
         store_release(words, COUNT, words[COUNT] + 1)
     begin_write(target)
-    b.apply_trade(target, price_e4, count_e2, side, stamps[1])
+    b.apply_trade(target, price_e4, count_e2, leg, stamps[1])
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, tick_rows[row], throttle_ns)
     return int(event_no)
 
 
-@njit(cache=True)
+@compiled
 def record_snapshot(
     live: Rows,
     tick_rows: Rows,
@@ -190,30 +209,36 @@ def record_snapshot(
 ) -> int:
     """Replace and journal a book: BEGIN, one LEVEL each, END, counted together.
 
-    `levels` = (sides u8, leg prices_e4 int64, counts_e2 int64), one entry a level. Only an accepted
-    snapshot clears UNRECORDED. -> the END record's event number, REFUSED, or a
-    negative status (the snapshot is not of this market's grid; nothing changed).
+    Only an accepted snapshot clears UNRECORDED and makes a book LIVE. Other arguments as of
+    `record_delta`.
+
+    Args:
+        levels: (legs uint8[n], leg prices_e4 int64[n], counts_e2 int64[n]).
+
+    Returns:
+        The event number of the END record, `REFUSED`, or negative when nothing changed because the
+        snapshot is not of this market's grid or too large.
     """
     target = live[row]
-    sides, prices_e4, counts_e2 = levels
-    n = len(sides)
-    if n and counts_e2.max() > _MAX_QTY:
+    legs, prices_e4, counts_e2 = levels
+    n = len(legs)
+    if n and counts_e2.max() > _MAX_COUNT_E2:
         return TOO_LARGE
-    status = b.check_snapshot(target, sides, prices_e4, counts_e2)
+    status = b.check_snapshot(target, legs, prices_e4, counts_e2)
     if status != b.OK:
         return int(status)
     event_no = _accept(words, room, False, n + 2)
     if event_no != REFUSED:
         at = words[COUNT]
-        _put(words, at, stamps, SNAPSHOT_BEGIN, 0, row, 0, n)
+        _put(words, at, stamps, SNAPSHOT_BEGIN, b.YES, row, 0, n)
         for i in range(n):
             _put(
-                words, at + 1 + i, stamps, SNAPSHOT_LEVEL, sides[i], row, prices_e4[i], counts_e2[i]
+                words, at + 1 + i, stamps, SNAPSHOT_LEVEL, legs[i], row, prices_e4[i], counts_e2[i]
             )
-        _put(words, at + 1 + n, stamps, SNAPSHOT_END, 0, row, 0, n)
+        _put(words, at + 1 + n, stamps, SNAPSHOT_END, b.YES, row, 0, n)
         store_release(words, COUNT, at + n + 2)
     begin_write(target)
-    b.apply_snapshot(target, sides, prices_e4, counts_e2)
+    b.apply_snapshot(target, legs, prices_e4, counts_e2)
     if event_no != REFUSED:
         target[b.FLAGS] &= ~b.UNRECORDED
         target[b.LIVE_EVENT_NO] = event_no
@@ -228,9 +253,9 @@ def record_snapshot(
     return int(event_no)
 
 
-@njit(cache=True)
+@compiled
 def set_state(live: Rows, row: int, state: int, flags: int) -> None:
-    """Change a row's state and add flags, e.g. STALE at a gap."""
+    """Change a row's `BookState` and add flags, for example STALE at a gap."""
     target = live[row]
     begin_write(target)
     target[b.STATE] = state

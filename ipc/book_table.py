@@ -1,8 +1,8 @@
-"""The shared-memory table of books: a ticker directory, the live rows, and their tick copies.
+"""The shared-memory table of books: a ticker directory, the live rows, and their tick rows.
 
-One writer (the collector) holds the file's lock for life. Readers map it read-only, never wait, and
-treat BUSY as STALE. A new writer raises the generation and marks every row STALE before anything
-else; only a fresh snapshot makes a book LIVE again.
+One writer (the collector) holds the file's lock as long as it runs. Readers map it read-only, never
+wait, and treat BUSY as STALE. A new writer raises the generation and marks every row STALE before
+anything else; only a fresh snapshot makes a book LIVE again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
@@ -32,12 +33,11 @@ MAGIC: Final = 0x4B414C424F4F4B53  # "KALBOOKS"
 LAYOUT: Final = 1
 ENTRY_WORDS: Final = 16  # seqlock word, market number, ticker in 112 bytes
 _TICKER: Final = 2
-NS_PER_MS: Final = 1_000_000
 _MAX_TICKER: Final = 8 * (ENTRY_WORDS - _TICKER)
 
 
 class TableFullError(RuntimeError):
-    """No row is free."""
+    """No row is free: `RL_BOOK_ROWS` markets are in the table."""
 
 
 class _Areas:
@@ -56,7 +56,12 @@ class _Areas:
 
 
 class BookTable:
-    """A reader's view."""
+    """A reader's view of the table; any number of processes may have one.
+
+    Rows are addressed by number: `row_of` finds a market's. A row may be given to another market,
+    so a caller that must be sure compares the `MARKET` word, or asks `SharedOrderbookState`
+    instead.
+    """
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
@@ -67,22 +72,27 @@ class BookTable:
 
     @classmethod
     def attach(cls, path: Path) -> BookTable:
-        """Map an existing table; `FileNotFoundError` or `LayoutError` when there is none to map."""
+        """Map an existing table.
+
+        Raises:
+            FileNotFoundError: There is no table (yet).
+            LayoutError: The file is of another version, or not a table.
+        """
         return cls(SharedFile.attach(path, MAGIC, LAYOUT))
 
     @property
     def generation(self) -> int:
-        """Changes with every new writer; what was read before is void."""
+        """Number of the writer, raised by each new one; what was read under another is void."""
         return self._file.generation
 
     @property
     def row_words(self) -> int:
-        """Words of one row: the size of the buffer `read` wants."""
+        """Words of one row: the length of the buffer that `read` needs."""
         return int(self._areas.live.shape[1])
 
     @property
     def rows(self) -> dict[str, int]:
-        """Ticker -> row, as the directory stands now."""
+        """Ticker -> row number, as the directory is now."""
         found = {}
         for row in range(self._areas.rows):
             if ticker := self.ticker_of(row):
@@ -90,13 +100,16 @@ class BookTable:
         return found
 
     def ticker_of(self, row: int) -> str:
-        """The market a row holds, '' when free or being changed."""
+        """The market that a row holds, '' when it is free or being changed."""
         if not read_row(self._areas.directory[row], self._entry, ENTRY_WORDS):
             return ""
         return self._entry[_TICKER:].tobytes().rstrip(b"\0").decode()
 
     def row_of(self, ticker: str) -> int | None:
-        """The row of a market; remembers, and looks again when the directory changed."""
+        """The row number of a market, None when it is not in the table.
+
+        Remembers its answers, and looks again when the directory has changed.
+        """
         row = self._rows.get(ticker)
         if row is None or self.generation != self._seen or self.ticker_of(row) != ticker:
             self._rows, self._seen = self.rows, self.generation
@@ -104,14 +117,20 @@ class BookTable:
         return row
 
     def read(self, row: int, out: b.Row) -> bool:
-        """Copy a live row whole and consistent into `out`; False when BUSY.
+        """Copy a live row whole and consistent.
 
-        What an earlier writer left is STALE, whatever it says of itself.
+        Args:
+            row: Row number.
+            out: int64[row_words], overwritten.
+
+        Returns:
+            False when BUSY. What an earlier writer left is STALE in `out`, whatever it says of
+            itself.
         """
         return self._copy(self._areas.live[row], out)
 
     def read_tick(self, row: int, out: b.Row) -> bool:
-        """Copy the row as of its last tick mark; False when BUSY."""
+        """Copy the row as of its last tick; arguments and return value as of `read`."""
         return self._copy(self._areas.tick_rows[row], out)
 
     def _copy(self, source: b.Row, out: b.Row) -> bool:
@@ -126,19 +145,19 @@ class BookTable:
         return False
 
     def heartbeat_age_ns(self, mono_ns: int) -> int:
-        """Age of the writer's heartbeat: a stopped writer keeps its lock but not this."""
+        """Age of the writer's last heartbeat; a stopped writer keeps its lock but not this."""
         return self._file.heartbeat_age_ns(mono_ns)
 
     def writer_is_dead(self) -> bool:
-        """Whether the writer's lock is free."""
+        """Whether no process holds the writer's lock."""
         return self._file.writer_is_dead()
 
     def replaced(self) -> bool:
-        """Whether to attach again: the path holds another file."""
+        """Whether another file has taken the path: attach again."""
         return self._file.replaced()
 
     def close(self) -> None:
-        """Unmap."""
+        """Unmap the table; the object is unusable afterwards."""
         del self._areas
         self._file.close()
 
@@ -164,7 +183,7 @@ class OrderbookSnapshot(TypedDict):
 
 
 class SharedOrderbookState:
-    """The authoritative books in memory, by ticker."""
+    """The books in memory by ticker: the one source of truth while the stack runs."""
 
     def __init__(self, table: BookTable) -> None:
         self.table = table
@@ -175,25 +194,26 @@ class SharedOrderbookState:
         return None if row is None else _snapshot_of(market_ticker, row)
 
     def get_row(self, market_ticker: str) -> b.Row | None:
-        """The same as a copy of its row, for kernels."""
-        return self._get(market_ticker, tick=False)
+        """Copy a market's live book as its row, for kernels.
 
-    def get_tick(self, market_ticker: str) -> b.Row | None:
-        """A consistent copy of the row as of its last tick mark; None when unknown or BUSY."""
-        return self._get(market_ticker, tick=True)
+        Args:
+            market_ticker: The market.
 
-    def _get(self, market_ticker: str, *, tick: bool) -> b.Row | None:
+        Returns:
+            int64[row_words] in the layout of `ipc.book`, or None when the market is not in the
+            table, the row was BUSY, or it went to another market during the copy.
+        """
         row = self.table.row_of(market_ticker)
         if row is None:
             return None
         out = np.zeros(self.table.row_words, np.int64)
-        read = self.table.read_tick if tick else self.table.read
         # The name is looked at again: the row may have gone to another market in between.
-        return out if read(row, out) and self.table.ticker_of(row) == market_ticker else None
+        read = self.table.read(row, out)
+        return out if read and self.table.ticker_of(row) == market_ticker else None
 
 
 def _snapshot_of(ticker: str, row: b.Row) -> OrderbookSnapshot:
-    yes, no = (b.levels_of(row, leg)[::-1] for leg in (b.Side.YES, b.Side.NO))
+    yes, no = (b.levels_of(row, leg)[::-1] for leg in (b.YES, b.NO))
     return OrderbookSnapshot(
         market_ticker=ticker,
         sequence_number=int(row[b.SEQ]),
@@ -209,7 +229,12 @@ def _snapshot_of(ticker: str, row: b.Row) -> OrderbookSnapshot:
 
 
 class BookTableWriter:
-    """The collector's view: `live` and `tick_rows` are what the kernels write into."""
+    """The collector's view: what the kernels of `ipc.book_kernels` write into.
+
+    Attributes:
+        live: int64[rows, row_words], the books as they are.
+        tick_rows: The same shape, each row as of its last tick.
+    """
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
@@ -222,12 +247,21 @@ class BookTableWriter:
 
     @classmethod
     def create(cls, path: Path, rows: int = 256, slots: int = 1280) -> BookTableWriter:
-        """Become the one writer; see `SharedFile.create` for what is refused."""
+        """Become the one writer of a table.
+
+        Args:
+            path: The file; kept when its layout fits, else made again.
+            rows: Markets at once.
+            slots: Prices a leg that a row has room for.
+
+        Raises:
+            WriterActiveError: Another process writes this table.
+        """
         body = rows * (ENTRY_WORDS + 2 * b.row_words(slots))
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows, slots), body))
 
     def _take_over(self) -> None:
-        """Never trust what a dead writer left: no names, all STALE, and only then a new life."""
+        """Trust nothing that a dead writer left: no names, all rows STALE."""
         for entry in self._areas.directory:
             begin_repair(entry)
             entry[1:] = 0
@@ -249,7 +283,7 @@ class BookTableWriter:
 
     @property
     def generation(self) -> int:
-        """This writer's generation."""
+        """Number of this writer."""
         return self._file.generation
 
     @property
@@ -258,13 +292,27 @@ class BookTableWriter:
         return self._areas.slots
 
     def add_market(self, ticker: str, grid: PriceGrid, open_ms: int, close_ms: int) -> int:
-        """Give a market an EMPTY row; `TableFullError`, or `ValueError` for grid or name."""
+        """Give a market an EMPTY row.
+
+        Args:
+            ticker: Its name, 1 to 112 bytes of UTF-8.
+            grid: Its price grid.
+            open_ms: When it opens, Unix milliseconds; 0 unknown.
+            close_ms: When it closes; 0 unknown.
+
+        Returns:
+            The row number.
+
+        Raises:
+            TableFullError: No row is free.
+            ValueError: The name is too long, or the grid has more prices than a row has room for.
+        """
         name = ticker.encode()
         if not 0 < len(name) <= _MAX_TICKER:
             raise ValueError(f"ticker {ticker!r} has {len(name)} bytes, allowed 1 to {_MAX_TICKER}")
         if grid.size > self.slots:
             raise ValueError(
-                f"{ticker}: a grid of {grid.size} prices needs RL_BOOK_LEVELS >= {grid.size}, "
+                f"{ticker}: a grid of {grid.size} prices needs RL_BOOK_SLOTS >= {grid.size}, "
                 f"is {self.slots}"
             )
         if not self._free:
@@ -285,14 +333,17 @@ class BookTableWriter:
         return row
 
     def move_times(self, row: int, open_ms: int, close_ms: int) -> None:
-        """The market opens or closes at another time than was said."""
+        """Write a market's new opening and closing time into both of its rows."""
         for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, b.OPEN_MS], area[row, b.CLOSE_MS] = open_ms, close_ms
             end_write(area[row])
 
     def remove_market(self, row: int) -> None:
-        """Take a market out of the directory; its row is used again last of all."""
+        """Take a market out of the directory, its row STALE and CLOSED.
+
+        The row is the last one to be used again.
+        """
         self._name(row, 0, b"")
         for area in (self.live, self.tick_rows):
             begin_write(area[row])
@@ -309,11 +360,11 @@ class BookTableWriter:
         end_write(entry)
 
     def heartbeat(self, mono_ns: int) -> None:
-        """Say that this writer moves."""
+        """Say that this writer is running; to be called at least once a second."""
         self._file.heartbeat(mono_ns)
 
     def close(self) -> None:
-        """Mark everything STALE and drop the lock."""
+        """Mark everything STALE and release the lock."""
         self._void_all()
         del self.live, self.tick_rows, self._areas
         self._file.close()

@@ -43,7 +43,7 @@ _UNREADABLE: Final = "the exchange's market clock cannot be read: not announced 
 
 
 def real_ns() -> int:
-    """Nanoseconds since the Unix epoch, by this machine: signs requests, nothing else."""
+    """Nanoseconds since the Unix epoch by this machine's clock, for signing requests."""
     return time.time_ns()
 
 
@@ -53,7 +53,7 @@ def mono_ns() -> int:
 
 
 class Clock(Protocol):
-    """Market time."""
+    """Market time: what books, ticks, throttles, expiries and features use."""
 
     def now_ns(self) -> int:
         """Market time in nanoseconds since the Unix epoch."""
@@ -61,22 +61,22 @@ class Clock(Protocol):
 
     @property
     def replaying(self) -> bool:
-        """Whether the exchange announces the time; then frames carry their receive time."""
+        """Whether the exchange announces the time; then frames carry their own receive time."""
         ...
 
 
 class RealClock:
-    """Market time of a live exchange."""
+    """Market time of a live exchange: real time."""
 
     replaying = False
 
     def now_ns(self) -> int:
-        """Real time."""
+        """Nanoseconds since the Unix epoch."""
         return real_ns()
 
 
 class ManualClock:
-    """Market time that stands until a test moves it."""
+    """Market time that stands still until a test moves it."""
 
     def __init__(self, start_ns: int = 0, *, replaying: bool = False) -> None:
         self._now = start_ns
@@ -87,12 +87,12 @@ class ManualClock:
         return self._now
 
     def advance(self, ns: int) -> None:
-        """Move forward."""
+        """Move forward by `ns` nanoseconds."""
         self._now += ns
 
 
 class MarketClockWriter:
-    """The exchange's end: announces market time. One writer; readers retry on a torn read."""
+    """The exchange's end of the shared clock file. One writer; readers retry on a torn read."""
 
     def __init__(self, path: Path) -> None:
         private_folder(path.parent)
@@ -105,7 +105,12 @@ class MarketClockWriter:
         self._version = 0
 
     def announce(self, market_ns: int, speed_e3: int) -> None:
-        """Market time is `market_ns` now and runs at `speed_e3` / 1000 of real time (0: stands)."""
+        """Set market time.
+
+        Args:
+            market_ns: Market time now, nanoseconds since the Unix epoch.
+            speed_e3: How fast it runs, in thousandths of real time; 0 stands still.
+        """
         words = (market_ns, mono_ns(), speed_e3)
         self._put(self._version + 1, *words)
         self._version += 2
@@ -120,7 +125,12 @@ class MarketClockWriter:
 
 
 class MarketClock:
-    """A reader's end of the exchange's announcement."""
+    """A reader's end of the shared clock file.
+
+    Raises:
+        FileNotFoundError: No exchange has announced a time.
+        RuntimeError: The file is unfinished or torn.
+    """
 
     def __init__(self, path: Path) -> None:
         fd = open_file(path)
@@ -143,10 +153,13 @@ class MarketClock:
                 return self._last
         if self._last is None:
             raise RuntimeError(_UNREADABLE)
-        return self._last  # the exchange died while it announced: its last word stands
+        return self._last  # the exchange died while it announced: its last announcement counts
 
     def now_ns(self) -> int:
-        """Market time by the last announcement."""
+        """Market time by the last announcement, nanoseconds since the Unix epoch.
+
+        An announcement torn by a dying exchange leaves the one before it in force.
+        """
         market, origin, speed_e3 = self._read()
         return market + (mono_ns() - origin) * speed_e3 // 1000
 

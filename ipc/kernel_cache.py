@@ -1,6 +1,6 @@
 """Where compiled kernels are cached, and when a cached one is out of date.
 
-Numba looks at the file of a function alone: after a change in `ipc.book` it would go on running the
+Numba compares the file of a function alone: after a change in `ipc.book` it would go on running the
 old book inside a cached kernel of `ipc.book_kernels`. Here a kernel is as old as the newest of all
 files that it imports from `ipc` and `models`. `ipc/__init__.py` names these classes to Numba.
 """
@@ -47,7 +47,7 @@ def _file_of(module: str) -> Path | None:
 
 
 def sources_of(path: Path) -> list[Path]:
-    """The file and everything of the house that it imports, directly or not."""
+    """The file and everything of `ipc` and `models` that it imports, directly or not, sorted."""
     found, todo = {path}, [path]
     while todo:
         new = [p for p in _imports(todo.pop()) if p not in found]
@@ -58,7 +58,7 @@ def sources_of(path: Path) -> list[Path]:
 
 @functools.cache
 def source_stamp(path: Path) -> bytes:
-    """A digest that changes whenever anything changes that a kernel of this file is made of."""
+    """A digest that changes whenever any file changes that a kernel of this file is made of."""
     digest = hashlib.sha256()
     for source in sources_of(path):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())

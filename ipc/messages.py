@@ -1,8 +1,11 @@
-"""Every event that crosses a process border: frozen, tagged, versioned, units in the field names.
+"""Every message that crosses a process border: frozen, tagged, versioned, units in the field names.
 
 Suffixes: `_e4` 1e-4 dollars, `_e2` 1e-2 contracts, `_e6` 1e-6 dollars, `_ns` and `_ms` market
 time since the Unix epoch, `_mono_ns` this machine's monotonic clock. Prices are on the YES scale
 unless the field says otherwise; `position_e2` is signed, YES positive.
+
+The same messages are the records of `ipc.record_journal`, so a field keeps its name on the wire for
+good; one that is renamed in Python says so with `msgspec.field(name=...)`.
 """
 
 from __future__ import annotations
@@ -79,7 +82,10 @@ class Leg(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """An order's life as execution knows it. `UNKNOWN`: sent, no answer that settles it yet."""
+    """The states of an order as execution knows them.
+
+    `UNKNOWN`: sent, without a conclusive answer yet.
+    """
 
     PENDING = "pending"
     RESTING = "resting"
@@ -100,12 +106,23 @@ class MarkKind(StrEnum):
     CLOSED = "market_closed"
 
 
-class _Event(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Base of all events; the tag is the class name."""
+class _WireMessage(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Base of all messages; the tag is the class name."""
 
 
-class Trigger(_Event, frozen=True):
-    """A market's row changed and the change is journalled: the only thing that wakes the actor."""
+class Trigger(_WireMessage, frozen=True):
+    """A market's row changed and the change is in the journal: the only thing that wakes the actor.
+
+    Attributes:
+        row: Row number in the table of books.
+        generation: The table's writer.
+        sequence_number: The exchange's, of the subscription that brought the change.
+        event_no: The change's number in the session.
+        tick_event_no: Event number of the market's last tick.
+        recv_ns: Market time of receipt.
+        frame_mono_ns: When the frame was received.
+        written_mono_ns: When the row was written.
+    """
 
     market_ticker: str
     row: int
@@ -119,7 +136,7 @@ class Trigger(_Event, frozen=True):
     written_mono_ns: int
 
 
-class SessionInfo(_Event, frozen=True):
+class SessionInfo(_WireMessage, frozen=True):
     """The collector's present session, sent when it changes and once a second."""
 
     session_uid: str
@@ -131,7 +148,7 @@ class SessionInfo(_Event, frozen=True):
     status: str
 
 
-class ProcessStats(_Event, frozen=True):
+class ProcessStats(_WireMessage, frozen=True):
     """A process's counters, once a second."""
 
     process: str
@@ -139,8 +156,13 @@ class ProcessStats(_Event, frozen=True):
     counters: dict[str, int]
 
 
-class Tick(_Event, frozen=True):
-    """One evaluation of one market; names the row that was read."""
+class Tick(_WireMessage, frozen=True):
+    """One evaluation of one market; names the row that was read.
+
+    Attributes:
+        event_no: Event number of the tick row.
+        history: Ticks of the market before this one.
+    """
 
     session_uid: str
     market_ticker: str
@@ -149,11 +171,16 @@ class Tick(_Event, frozen=True):
     history: int
 
 
-class Intent(_Event, frozen=True):
-    """What a decision wants done; worthless after its deadline.
+class Intent(_WireMessage, frozen=True):
+    """What a decision wants done; void after its deadline.
 
-    `price_e4` is the price of `leg`, `yes_price_e4` the same on the YES scale, `book_side` the side
-    of the YES book on which it acts. `expire_ms` is the exchange-side expiry in market time.
+    Attributes:
+        price_e4: Limit on the scale of `leg`.
+        yes_price_e4: The same on the YES scale.
+        book_side: The side of the YES book on which it acts.
+        deadline_mono_ns: Until when it may be sent.
+        event_no: The book that was read.
+        account_version: The account that was read.
     """
 
     intent_id: str
@@ -177,10 +204,18 @@ class Intent(_Event, frozen=True):
     decided_mono_ns: int
 
 
-class ActorAction(_Event, frozen=True):
+class ActorAction(_WireMessage, frozen=True):
     """One decision, HOLD included, with all that is needed to rebuild it.
 
-    A `shadow`'s is recorded and shown, never sent: it has no intent.
+    A shadow model's decision is recorded and shown but never sent: it has no intent.
+
+    Attributes:
+        reason: Why an action became HOLD, or what was decided.
+        observation_hash: 16 hex digits over the observation, empty where no account was known.
+        logits: One per action; empty where the policy was not asked.
+        value: The policy's estimate, None where it has none.
+        mask: Allowed actions, in the order of `Action`.
+        woken_mono_ns: When the actor began to work on the batch.
     """
 
     session_uid: str
@@ -207,14 +242,14 @@ class ActorAction(_Event, frozen=True):
     shadow: bool = False
 
 
-class ShadowActions(_Event, frozen=True):
-    """What a shadow decided on one batch, told after the live model's decisions on the same."""
+class ShadowActions(_WireMessage, frozen=True):
+    """What a shadow model decided on one batch, sent after the live model's decisions on it."""
 
     actions: tuple[ActorAction, ...]
 
 
-class ActorModels(_Event, frozen=True):
-    """Who decides and who shadows it, sent when it changes and once a second."""
+class ActorModels(_WireMessage, frozen=True):
+    """Which model decides and which shadows it, sent when it changes and once a second."""
 
     live: str
     live_hash: str
@@ -222,8 +257,14 @@ class ActorModels(_Event, frozen=True):
     shadow_hash: str | None
 
 
-class ActorOrder(_Event, frozen=True):
-    """An order's state after something happened to it."""
+class ActorOrder(_WireMessage, frozen=True):
+    """An order's state after something happened to it.
+
+    Attributes:
+        order_id: The exchange's, None until it has answered.
+        client_order_id: Ours, derived from the intent.
+        expire_ms: When the exchange cancels it by itself, market time.
+    """
 
     order_id: str | None
     client_order_id: str
@@ -245,7 +286,7 @@ class ActorOrder(_Event, frozen=True):
     acknowledged_mono_ns: int
 
 
-class ActorFill(_Event, frozen=True):
+class ActorFill(_WireMessage, frozen=True):
     """One execution of one of our orders, from the private channel or from REST."""
 
     trade_id: str
@@ -260,7 +301,7 @@ class ActorFill(_Event, frozen=True):
     ts_ms: int
 
 
-class ActorPosition(_Event, frozen=True):
+class ActorPosition(_WireMessage, frozen=True):
     """One market's sub-account after a change; `cash_e6` starts at `RL_ACTOR_MARKET_CASH`."""
 
     market_ticker: str
@@ -274,7 +315,7 @@ class ActorPosition(_Event, frozen=True):
     ts_ns: int
 
 
-class AccountVersion(_Event, frozen=True):
+class AccountVersion(_WireMessage, frozen=True):
     """A market's row of the account table as it was written: what decisions have read.
 
     `words` are the row's from `ACCOUNT_VERSION` on, without the unused order slots at the end;
@@ -287,8 +328,8 @@ class AccountVersion(_Event, frozen=True):
     layout: int = 1
 
 
-class ActorPnl(_Event, frozen=True):
-    """The whole account as the exchange reports it, and what we made of it since the start."""
+class ActorPnl(_WireMessage, frozen=True):
+    """The whole account as the exchange reports it, and the profit and loss since the start."""
 
     balance_e6: int
     realized_e6: int
@@ -299,14 +340,18 @@ class ActorPnl(_Event, frozen=True):
     ts_ns: int
 
 
-class Doorbell(_Event, frozen=True):
+class Doorbell(_WireMessage, frozen=True):
     """A journal has grown; the journal, not this message, is the truth."""
 
     stream: str
 
 
-class SessionStarted(_Event, frozen=True):
-    """First record of a collector run's journal of marks."""
+class SessionStarted(_WireMessage, frozen=True):
+    """First record of a run's journal.
+
+    Attributes:
+        session_uid: The run's own name, of whichever producer wrote the journal.
+    """
 
     session_uid: str
     environment: Environment
@@ -315,10 +360,14 @@ class SessionStarted(_Event, frozen=True):
     schema_version: int = SCHEMA_VERSION
 
 
-class MarketListed(_Event, frozen=True):
-    """From event `from_event_no` on, table row `row` holds this market.
+class MarketListed(_WireMessage, frozen=True):
+    """From event `from_event_no` on, a row of the table holds this market.
 
-    `price_ranges` is the grid as (start_e4, end_e4, step_e4).
+    Attributes:
+        row: Row number.
+        price_ranges: The grid as (start_e4, end_e4, step_e4).
+        open_ms: When it opens, 0 unknown.
+        close_ms: When it closes, 0 unknown.
     """
 
     row: int
@@ -329,11 +378,14 @@ class MarketListed(_Event, frozen=True):
     close_ms: int
 
 
-class MarketResult(_Event, frozen=True):
+class MarketResult(_WireMessage, frozen=True):
     """What a market paid, as its exchange says at `reported_ns`; a later report replaces it.
 
-    `result` is the exchange's word, empty when none stands; `yes_value_e4` what a YES contract
-    paid. None is what the exchange did not say.
+    Attributes:
+        result: The exchange's word, empty when there is none.
+        yes_value_e4: What a YES contract paid; None when the exchange did not say.
+        determined_ms: When the result was determined; None when the exchange did not say.
+        settled_ms: When it was paid; None when the exchange did not say.
     """
 
     market_ticker: str
@@ -344,7 +396,7 @@ class MarketResult(_Event, frozen=True):
     reported_ns: int = msgspec.field(name="told_ns")  # its name in every journal
 
 
-class SessionMark(_Event, frozen=True):
+class SessionMark(_WireMessage, frozen=True):
     """A reconnect, a gap, a hole in what was recorded, or its healing."""
 
     kind: MarkKind
@@ -354,8 +406,8 @@ class SessionMark(_Event, frozen=True):
     detail: str
 
 
-class SessionEnded(_Event, frozen=True):
-    """Last record of a clean run."""
+class SessionEnded(_WireMessage, frozen=True):
+    """Last record of a run that ended cleanly."""
 
     ended_ns: int
     event_no: int
@@ -388,10 +440,15 @@ _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def encode(message: Message) -> bytes:
-    """One event as msgpack."""
+    """Encode one message as msgpack."""
     return _encoder.encode(message)
 
 
 def decode(data: bytes | memoryview) -> Message:
-    """msgpack -> event; `msgspec.ValidationError` names the field that does not fit."""
+    """Decode msgpack.
+
+    Raises:
+        msgspec.ValidationError: Unknown message, or a field that is missing or of another type.
+        msgspec.DecodeError: Not msgpack.
+    """
     return _decoder.decode(data)

@@ -13,10 +13,11 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.journal import Kind
+from ipc.kernels import compiled
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 
 __all__ = ["Faults", "RecordedBook"]
@@ -25,7 +26,6 @@ BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
-NS_PER_MS: Final = 1_000_000
 # Places in the kernel's state: levels since a snapshot's begin or -1, whether the book is whole,
 # exchange time since when it is crossed or -1.
 BEGUN: Final = 0
@@ -62,7 +62,7 @@ class Faults(msgspec.Struct, frozen=True):
         return wrong + self.without_book + self.broken_snapshots
 
 
-@njit(cache=True)
+@compiled
 def _is_crossed(row: b.Row) -> bool:
     yes, no = row[b.BEST_YES], row[b.BEST_NO]
     if yes < 0 or no < 0:
@@ -70,15 +70,15 @@ def _is_crossed(row: b.Row) -> bool:
     return bool(b.price_of(row, yes) + b.price_of(row, no) > ONE_DOLLAR_E4)
 
 
-@njit(cache=True)
+@compiled
 def _walk(
     row: b.Row, state: Words, levels: tuple[Words, Words, Words], columns: Any, counts: Words
 ) -> None:
-    """Walk some of a market's events; `columns` is kind, side, price, qty, exchange or receive ms.
+    """Walk some of a market's events; `columns`: kind, leg, price, count, exchange or receive ms.
 
     `state` and `levels` (those of the snapshot that has begun) carry over to the next events.
     """
-    kinds, sides, prices, sizes, times = columns
+    kinds, legs, prices, counts_e2, times = columns
     for i in range(len(kinds)):
         kind, status = kinds[i], b.OK
         if kind == BEGIN:
@@ -88,20 +88,20 @@ def _walk(
         if kind == LEVEL:
             n = state[BEGUN]
             if 0 <= n < len(levels[0]):
-                levels[0][n], levels[1][n], levels[2][n] = sides[i], prices[i], sizes[i]
+                levels[0][n], levels[1][n], levels[2][n] = legs[i], prices[i], counts_e2[i]
                 state[BEGUN] += 1
             else:
                 counts[BROKEN] += 1
             continue
         if kind == END:
             n = state[BEGUN]
-            state[IS_WHOLE], state[BEGUN] = n == sizes[i], -1
+            state[IS_WHOLE], state[BEGUN] = n == counts_e2[i], -1
             if state[IS_WHOLE]:
                 status = b.apply_snapshot(row, levels[0][:n], levels[1][:n], levels[2][:n])
             else:
                 counts[BROKEN] += 1
         elif kind == DELTA and state[IS_WHOLE]:
-            status = b.apply_delta(row, sides[i], prices[i], sizes[i])
+            status = b.apply_delta(row, legs[i], prices[i], counts_e2[i])
         else:
             counts[WITHOUT_BOOK] += kind == DELTA
             continue
@@ -127,8 +127,8 @@ class RecordedBook:
     def __init__(self, grid: PriceGrid) -> None:
         self.row = b.new_row(grid.size, grid)
         self._state = np.array([-1, 0, -1], np.int64)
-        sides, prices, sizes = (np.zeros(2 * grid.size, np.int64) for _ in range(3))
-        self._levels = sides, prices, sizes
+        legs, prices, counts_e2 = (np.zeros(2 * grid.size, np.int64) for _ in range(3))
+        self._levels = legs, prices, counts_e2
         self._counts = np.zeros(BROKEN + 1, np.int64)
 
     @property
@@ -145,5 +145,6 @@ class RecordedBook:
         """Apply the next of its events, an array of `ipc.journal.EVENT`."""
         received_ms = events["recv_ns"] // NS_PER_MS
         ms = np.where(events["exch_ms"] > 0, events["exch_ms"], received_ms)
-        columns = [events[name].astype(np.int64) for name in ("kind", "side", "price", "qty")]
+        names = "kind", "leg", "price_e4", "count_e2"
+        columns = [events[name].astype(np.int64) for name in names]
         _walk(self.row, self._state, self._levels, (*columns, ms), self._counts)

@@ -1,11 +1,13 @@
-"""Publishers, subscribers, pushers and pullers over the named endpoints.
+"""Publishers, subscribers, pushers and pullers over the named endpoints; the recorder's doorbell.
 
-A message travels as [topic, header, payload]; the header carries the schema version, the sender's
-life and its running number, so a reader can count what it missed and refuse what it cannot read.
+A message travels as [topic, header, payload]. The header carries the schema version, a number that
+tells one run of the sender from another, and the message's running number within that run, so a
+reader can count what it missed and refuse what it cannot read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,9 +17,10 @@ import zmq
 import zmq.asyncio
 
 from ipc.endpoints import ENDPOINTS, address
-from ipc.messages import SCHEMA_VERSION, Message, decode, encode
+from ipc.messages import SCHEMA_VERSION, Doorbell, Message, decode, encode
 
 __all__ = [
+    "Bell",
     "Context",
     "Publisher",
     "Puller",
@@ -27,14 +30,14 @@ __all__ = [
     "ready_topic",
 ]
 
-_HEADER: Final = struct.Struct("<IIQ")  # schema version, sender's life, number
+_HEADER: Final = struct.Struct("<IIQ")  # schema version, sender's run, number
 LINGER_MS: Final = 200
 
 Context = zmq.asyncio.Context
 
 
 def ready_topic(session_uid: str) -> str:
-    """What a reader asks for, besides the rest, once it is ready to act on a session's triggers."""
+    """The topic that a reader subscribes to once it is ready to act on a session's triggers."""
     return f"ready/{session_uid}"
 
 
@@ -42,17 +45,17 @@ class SchemaError(RuntimeError):
     """A message of another schema version: stop, never guess."""
 
 
-def _header(life: int, number: int) -> bytes:
-    return _HEADER.pack(SCHEMA_VERSION, life, number)
+def _header(run: int, number: int) -> bytes:
+    return _HEADER.pack(SCHEMA_VERSION, run, number)
 
 
 def _parse(header: bytes, origin: str) -> tuple[int, int]:
-    version, life, number = _HEADER.unpack(header)
+    version, run, number = _HEADER.unpack(header)
     if version != SCHEMA_VERSION:
         raise SchemaError(
             f"{origin} sends messages of schema {version}, this program reads {SCHEMA_VERSION}"
         )
-    return life, number
+    return run, number
 
 
 def _bind(socket: zmq.Socket[Any], where: str) -> None:
@@ -65,41 +68,63 @@ def _bind(socket: zmq.Socket[Any], where: str) -> None:
 class Publisher:
     """Binds a PUB endpoint. A slow subscriber loses messages beyond the high-water mark.
 
-    The socket is an XPUB: the same, but it hears what its subscribers ask for.
+    The socket is an XPUB: the same, but it learns what its subscribers ask for.
+
+    Args:
+        context: The process's ZeroMQ context.
+        name: Endpoint, a key of `ipc.endpoints.ENDPOINTS`.
+        data_dir: Folder of the stack; the socket lies below it.
+        environ: May replace the address by `RL_ENDPOINT_<NAME>`.
+        run: Number that tells this run of the process from others.
+
+    Attributes:
+        sent: Messages so far.
     """
 
     def __init__(
-        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], life: int
+        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], run: int
     ) -> None:
         # A plain socket: it never blocks, and an awaitable per message would cost more than it.
         self._socket = zmq.Context(context).socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         _bind(self._socket, address(name, data_dir, environ))
-        self._life = life & 0xFFFFFFFF
+        self._run = run & 0xFFFFFFFF
         self._asked: set[bytes] = set()
         self.sent = 0
 
     def send(self, topic: str, message: Message) -> None:
-        """Hand over one message; never waits."""
+        """Publish one message under a topic; never waits."""
         self.sent += 1
-        frames = (topic.encode(), _header(self._life, self.sent), encode(message))
+        frames = (topic.encode(), _header(self._run, self.sent), encode(message))
         self._socket.send_multipart(frames)
 
     def is_asked_for(self, topic: str) -> bool:
-        """Whether a subscriber that is there now has asked for exactly this topic."""
+        """Whether a subscriber that is connected now has subscribed to exactly this topic."""
         while self._socket.poll(0):
             word = self._socket.recv(zmq.NOBLOCK)
             (self._asked.add if word[:1] == b"\x01" else self._asked.discard)(word[1:])
         return topic.encode() in self._asked
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; unsent messages get `LINGER_MS`."""
         self._socket.close()
 
 
 class Subscriber:
-    """Connects to PUB endpoints; counts what did not arrive, per sender's life."""
+    """Connects to PUB endpoints, and counts the messages that did not arrive.
+
+    Args:
+        context: The process's ZeroMQ context.
+        names: Endpoints to listen to.
+        data_dir: Folder of the stack.
+        environ: May replace addresses.
+        topics: Prefixes to subscribe to; the default takes everything. With a filter nothing is
+            counted as missed, because numbers then jump by design.
+
+    Attributes:
+        gaps: Messages missed so far, over all runs of all senders.
+    """
 
     def __init__(
         self,
@@ -123,15 +148,23 @@ class Subscriber:
             self._socket.connect(address(name, data_dir, environ))
 
     def ask_for(self, topic: str) -> None:
-        """Subscribe to one more topic; its publisher learns of it."""
+        """Subscribe to one more topic; its publisher can see that with `is_asked_for`."""
         self._socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
 
     async def recv(self) -> tuple[str, Message]:
-        """The next message; waits for it."""
+        """Wait for the next message.
+
+        Returns:
+            (topic, message).
+
+        Raises:
+            SchemaError: The sender is of another version.
+            msgspec.ValidationError: The payload is no message.
+        """
         return self._take(await self._socket.recv_multipart())
 
     def recv_waiting(self) -> list[tuple[str, Message]]:
-        """All messages that already wait, without waiting."""
+        """All messages that have already arrived, without waiting; errors as of `recv`."""
         found = []
         while self._plain.poll(0):
             frames = self._plain.recv_multipart(zmq.NOBLOCK)
@@ -140,10 +173,10 @@ class Subscriber:
 
     def _take(self, frames: list[bytes]) -> tuple[str, Message]:
         topic = frames[0].decode()
-        life, number = _parse(frames[1], topic)
+        run, number = _parse(frames[1], topic)
         if self._all:  # with a filter, numbers jump by design
-            self.gaps += max(0, number - self._last.get(life, number - 1) - 1)
-            self._last[life] = number
+            self.gaps += max(0, number - self._last.get(run, number - 1) - 1)
+            self._last[run] = number
         return topic, decode(frames[2])
 
     def close(self) -> None:
@@ -152,25 +185,36 @@ class Subscriber:
 
 
 class Pusher:
-    """Connects a PUSH endpoint; refuses, rather than queues, while nobody pulls."""
+    """Connects a PUSH endpoint; refuses, rather than queues, while no process pulls.
+
+    Arguments as of `Publisher`.
+
+    Attributes:
+        refused: Messages that were not taken.
+    """
 
     def __init__(
-        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], life: int
+        self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str], run: int
     ) -> None:
         self._socket = zmq.Context(context).socket(zmq.PUSH)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.SNDHWM, ENDPOINTS[name].high_water_mark)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.connect(address(name, data_dir, environ))
-        self._life = life & 0xFFFFFFFF
+        self._run = run & 0xFFFFFFFF
         self._number = 0
         self.refused = 0
 
     def send(self, message: Message) -> bool:
-        """True when ZeroMQ took it; False (counted) when its queue is full or nobody is there."""
+        """Hand one message to the puller without waiting.
+
+        Returns:
+            True when ZeroMQ took it; False, counted in `refused`, when the queue is full or no
+            process pulls.
+        """
         try:
             self._socket.send_multipart(
-                (_header(self._life, self._number + 1), encode(message)), zmq.NOBLOCK
+                (_header(self._run, self._number + 1), encode(message)), zmq.NOBLOCK
             )
         except zmq.Again:
             self.refused += 1
@@ -179,12 +223,12 @@ class Pusher:
         return True
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; unsent messages get `LINGER_MS`."""
         self._socket.close()
 
 
 class Puller:
-    """Binds a PULL endpoint."""
+    """Binds a PULL endpoint. Arguments as of `Publisher`, without a run."""
 
     def __init__(
         self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str]
@@ -196,7 +240,7 @@ class Puller:
         _bind(self._socket, address(name, data_dir, environ))
 
     async def recv(self) -> Message:
-        """The next message; waits for it."""
+        """Wait for the next message; errors as of `Subscriber.recv`."""
         frames = await self._socket.recv_multipart()
         _parse(frames[0], self._name)
         return decode(frames[1])
@@ -204,3 +248,39 @@ class Puller:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+RING_PAUSE: Final = 0.02  # seconds
+
+
+class Bell:
+    """Tells the recorder that a journal has grown: at once, then at most every `RING_PAUSE`.
+
+    The journal is the truth; a ring that is lost costs the recorder a little time, nothing else.
+    """
+
+    def __init__(self, pusher: Pusher, stream: str) -> None:
+        self._pusher = pusher
+        self._message = Doorbell(stream=stream)
+        self._resting: asyncio.TimerHandle | None = None
+        self._asked = False
+
+    def ring(self) -> None:
+        """Ring now, or when the pause is over; the next ring makes up for one that was refused."""
+        if self._resting is not None:
+            self._asked = True
+            return
+        self._asked = False
+        self._pusher.send(self._message)
+        self._resting = asyncio.get_running_loop().call_later(RING_PAUSE, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        if self._asked:
+            self.ring()
+
+    def close(self) -> None:
+        """Stop ringing and close the pusher."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._pusher.close()

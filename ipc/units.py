@@ -1,27 +1,34 @@
 """Integers for prices, counts and money, and the price grids they live on.
 
 Prices are 1e-4 dollars (`price_e4`), counts 1e-2 contracts (`count_e2`), money 1e-6 dollars
-(`money_e6`); so price times count is money, exactly. Text on the wire is a decimal string.
+(`money_e6`), so price times count is money, exactly. The exchange sends all three as decimal
+strings; `parse_*` and `format_*` are the only way in and out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ASK",
+    "BID",
     "COUNT_SCALE",
+    "LEGS",
     "LINEAR_CENT",
     "MAX_RANGES",
-    "MONEY_SCALE",
+    "NO",
     "ONE_DOLLAR_E4",
     "PRICE_SCALE",
+    "YES",
+    "LegCode",
     "PriceGrid",
     "PriceRange",
+    "SideCode",
     "format_count",
     "format_money",
     "format_price",
@@ -32,11 +39,21 @@ __all__ = [
 
 PRICE_SCALE: Final = 10_000
 COUNT_SCALE: Final = 100
-MONEY_SCALE: Final = 1_000_000
 ONE_DOLLAR_E4: Final = PRICE_SCALE
 MOST: Final = 2**62  # of any amount, in its own unit: sums of two fit into 64 bits
 _MOST_DIGITS: Final = 30
 MAX_RANGES: Final = 8  # ranges a book row has room for
+
+# The two outcomes and the two sides of the YES book as integers, for arrays and kernels. They are
+# distinct types to mypy although the numbers agree; `ipc.messages.Leg` and `BookSide` are the same
+# two ideas in messages.
+LegCode = NewType("LegCode", int)
+SideCode = NewType("SideCode", int)
+YES: Final = LegCode(0)
+NO: Final = LegCode(1)
+LEGS: Final = (YES, NO)
+BID: Final = SideCode(0)  # buys YES or sells NO
+ASK: Final = SideCode(1)  # sells YES or buys NO
 
 
 def _parse(text: str, places: int, what: str) -> int:
@@ -64,37 +81,73 @@ def _format(value: int, places: int) -> str:
 
 
 def parse_price(text: str) -> int:
-    """Dollars as text -> 1e-4 dollars; `ValueError` names the text."""
+    """Parse a price as the exchange writes it.
+
+    Args:
+        text: Plain decimal dollars such as `"0.4700"`; no exponent, no `+`, no spaces.
+
+    Returns:
+        The price in 1e-4 dollars, negative if the text is.
+
+    Raises:
+        ValueError: Not a decimal number, more than 4 decimals that are not zero, or out of range.
+    """
     return _parse(text, 4, "price")
 
 
 def parse_count(text: str) -> int:
-    """Contracts as text -> 1e-2 contracts; `ValueError` names the text."""
+    """Parse a number of contracts.
+
+    Args:
+        text: Plain decimal contracts such as `"10.00"`.
+
+    Returns:
+        The count in 1e-2 contracts.
+
+    Raises:
+        ValueError: Not a decimal number, more than 2 decimals that are not zero, or out of range.
+    """
     return _parse(text, 2, "count")
 
 
 def parse_money(text: str) -> int:
-    """Dollars as text -> 1e-6 dollars; `ValueError` names the text."""
+    """Parse an amount of money.
+
+    Args:
+        text: Plain decimal dollars such as `"0.017500"`.
+
+    Returns:
+        The amount in 1e-6 dollars.
+
+    Raises:
+        ValueError: Not a decimal number, more than 6 decimals that are not zero, or out of range.
+    """
     return _parse(text, 6, "amount")
 
 
 def format_price(price_e4: int) -> str:
-    """4700 -> '0.4700'."""
+    """Write a price as the exchange does: 4700 -> `'0.4700'`."""
     return _format(price_e4, 4)
 
 
 def format_count(count_e2: int) -> str:
-    """1000 -> '10.00'."""
+    """Write a count as the exchange does: 1000 -> `'10.00'`."""
     return _format(count_e2, 2)
 
 
 def format_money(money_e6: int) -> str:
-    """17500 -> '0.017500'."""
+    """Write an amount of money as the exchange does: 17500 -> `'0.017500'`."""
     return _format(money_e6, 6)
 
 
 class PriceRange(msgspec.Struct, frozen=True):
-    """One stretch of a price grid, ends included, in 1e-4 dollars."""
+    """One stretch of a price grid.
+
+    Attributes:
+        start_e4: First price, in 1e-4 dollars, included.
+        end_e4: Last price, included.
+        step_e4: Distance between two prices.
+    """
 
     start_e4: int
     end_e4: int
@@ -102,9 +155,21 @@ class PriceRange(msgspec.Struct, frozen=True):
 
 
 class PriceGrid:
-    """The prices a market allows, strictly between 0 and 1 dollar, numbered from 0 (its *slots*).
+    """The prices at which a market trades, strictly between 0 and 1 dollar.
 
-    A grid is what the exchange calls `price_ranges`; labels such as `linear_cent` carry no promise.
+    A grid is what the exchange calls `price_ranges`. Its prices are numbered from 0; the number is
+    the price's *slot*, and a row of the book holds one size per slot. Labels such as `linear_cent`
+    carry no promise, so a grid is always built from the ranges themselves.
+
+    Args:
+        ranges: 1 to `MAX_RANGES` ranges that cover 0 to 1 dollar without gaps.
+
+    Attributes:
+        ranges: The ranges as given.
+        prices: int64[size], ascending, in 1e-4 dollars; read-only.
+
+    Raises:
+        ValueError: The ranges leave a gap, overlap, do not end at 1 dollar, or hold no price.
     """
 
     def __init__(self, ranges: Iterable[PriceRange]) -> None:
@@ -138,14 +203,22 @@ class PriceGrid:
 
     @classmethod
     def from_wire(cls, ranges: Iterable[Mapping[str, Any]]) -> PriceGrid:
-        """From the exchange's `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`."""
+        """Build a grid from the exchange's form.
+
+        Args:
+            ranges: Such as `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`.
+
+        Raises:
+            ValueError: A price cannot be parsed, or the ranges are no grid.
+            KeyError: A range lacks `start`, `end` or `step`.
+        """
         return cls(
             PriceRange(parse_price(r["start"]), parse_price(r["end"]), parse_price(r["step"]))
             for r in ranges
         )
 
     def to_wire(self) -> list[dict[str, str]]:
-        """The exchange's form of this grid."""
+        """The grid in the exchange's form, the inverse of `from_wire`."""
         return [
             {
                 "start": format_price(r.start_e4),
@@ -165,21 +238,26 @@ class PriceGrid:
         return self._index.get(price_e4, -1)
 
     def price(self, slot: int) -> int:
-        """The price of a slot."""
+        """The price of a slot, in 1e-4 dollars; `IndexError` beyond the last one."""
         return int(self.prices[slot])
 
     def floor(self, price_e4: int) -> int:
-        """The highest grid price not above `price_e4`, else the lowest of the grid."""
+        """The highest grid price not above `price_e4`, the grid's lowest when there is none."""
         slot = int(np.searchsorted(self.prices, price_e4, "right")) - 1
         return self.price(max(slot, 0))
 
     def ceil(self, price_e4: int) -> int:
-        """The lowest grid price not below `price_e4`, else the highest of the grid."""
+        """The lowest grid price not below `price_e4`, the grid's highest when there is none."""
         slot = int(np.searchsorted(self.prices, price_e4, "left"))
         return self.price(min(slot, self.size - 1))
 
     def as_words(self) -> npt.NDArray[np.int64]:
-        """`MAX_RANGES` x (start, end, step, base): slot of p = base + (p - start) // step."""
+        """The grid as a book row holds it.
+
+        Returns:
+            int64[MAX_RANGES, 4] of (start, end, step, base); the slot of a price p in a range is
+            `base + (p - start) // step`. Unused ranges are zero.
+        """
         words = np.zeros((MAX_RANGES, 4), np.int64)
         base = -1  # price 0 has no slot
         for i, r in enumerate(self.ranges):

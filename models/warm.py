@@ -78,16 +78,16 @@ def _book(folder: Path) -> b.Row:
 
 def _account(folder: Path) -> a.AccountRow:
     """The account table's writer and reader, and the accounting -> a copy of a sub-account."""
-    ours = Portfolio(100_000_000)
-    ours.fill(BookSide.BID, 4_500, 1_000, 17_500)
+    portfolio = Portfolio(100_000_000)
+    portfolio.fill(BookSide.BID, 4_500, 1_000, 17_500)
     writer = AccountTableWriter.create(folder / "accounts", rows=2)
-    writer.write(TICKER, ours.row)
+    writer.write(TICKER, portfolio.row)
     reader = AccountTable.attach(folder / "accounts")
     copy = a.new_account(0)
     reader.read(TICKER, copy)
     reader.close()
     writer.close()
-    ours.settle(10_000)
+    portfolio.settle(10_000)
     return copy
 
 
@@ -110,7 +110,7 @@ def _plain_book() -> None:
     b.apply_delta(row, b.YES, 4_500, 100)
     b.apply_trade(row, 4_500, 100, b.YES, 1)
     b.best_bid(row, b.YES)
-    b.levels_of(row, b.Side.YES)
+    b.levels_of(row, b.YES)
     b.slot_of(row, 4_500)
 
 
@@ -122,7 +122,11 @@ def _fees() -> None:
 
 
 def compile_kernels() -> int:
-    """Run every kernel of the live path once -> kernels that are ready."""
+    """Run every kernel of the live path once.
+
+    Returns:
+        How many kernels are ready.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _decide(_book(folder), _account(folder))

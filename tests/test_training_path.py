@@ -12,6 +12,7 @@ from support.made_models import linear_graph
 from support.made_recording import write_recording
 
 from models import evaluate, export_onnx, train
+from models.learning import export
 from models.observation.schema import OBSERVATION_V1
 from models.policies.onnx import (
     DEFAULT_MODEL,
@@ -71,7 +72,7 @@ def test_an_exported_run_decides_and_says_what_it_was_made_of(
     assert manifest.split["validation"] == ("KXMADE-2",)
     assert manifest.environments == ("production",)
     assert manifest.timesteps >= STEPS
-    assert manifest.max_difference < export_onnx.MAX_DIFFERENCE
+    assert manifest.max_difference < export.MAX_DIFFERENCE
     assert manifest.evaluation["markets"] == 1
     seen = np.load(run / "observations.npy")
     decided = policy.decide(seen, np.ones((len(seen), 5), np.bool_))
@@ -109,7 +110,7 @@ def test_a_model_is_judged_on_what_it_did_not_learn_from(
 def test_an_export_that_differs_leaves_no_model(
     run: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(export_onnx, "MAX_DIFFERENCE", 0.0)
+    monkeypatch.setattr(export, "MAX_DIFFERENCE", 0.0)
     assert export_onnx.main([str(run / "model.zip"), "--out", str(model)]) == 2
     assert "differs by" in capsys.readouterr().err
     assert not (model / MANIFEST_FILE).exists()
@@ -120,12 +121,12 @@ def test_an_export_that_prefers_another_action_is_refused(tmp_path: Path) -> Non
     """However small the difference: two logits that are all but the same."""
     graph, size = tmp_path / "graph.onnx", OBSERVATION_V1.size
     graph.write_bytes(linear_graph(size, (5e-5, 0, 0, 0, 0)))
-    observations = np.zeros((export_onnx.LEAST_OBSERVATIONS, size), np.float32)
+    observations = np.zeros((export.LEAST_OBSERVATIONS, size), np.float32)
     for logits, refused in (((5e-5, 2e-5, 0, 0, 0), False), ((0, 5e-5, 0, 0, 0), True)):
         rows = torch.tensor(logits).repeat(len(observations), 1)
         trained = (rows, torch.zeros(len(observations), 1))
         with pytest.raises(ModelError, match="prefers other") if refused else nullcontext():
-            export_onnx.check_export(graph, lambda _, told=trained: told, observations)
+            export.check_export(graph, lambda _, told=trained: told, observations)
 
 
 @pytest.mark.parametrize(

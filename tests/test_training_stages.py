@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from support.training_sessions import market
 
-from models.evaluate import Worlds, compare
-from models.learning.curriculum import Curriculum
-from models.learning.splits import Split, SplitError
+from models.evaluation.comparison import compare
+from models.evaluation.outcomes import Datasets
+from models.learning.splits import Curriculum, Split, SplitError
 from models.policies.baselines import Hold
 from models.policies.onnx import MODEL_FILE, OnnxPolicy, read_manifest
 from models.simulation.rewards import Reward
@@ -27,13 +27,12 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from models import export_onnx, train  # noqa: E402
-from models.learning import checkpoints, learner  # noqa: E402
+from models.learning import checkpoints, export, learner, training  # noqa: E402
 from models.learning.network import ActorCritic  # noqa: E402
-from models.learning.settings import ChooseBy, Settings  # noqa: E402
-from models.learning.trial import trial  # noqa: E402
+from models.learning.settings import ChooseBy, TrainingSettings  # noqa: E402
+from models.learning.training import trial  # noqa: E402
 
-TINY = Settings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
+TINY = TrainingSettings(timesteps=4 * 512, n_envs=4, stages=4, seed=5)
 Judge = Callable[[Any], float]
 
 
@@ -55,7 +54,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def learned(
     split: Split,
     folder: Path,
-    settings: Settings = TINY,
+    settings: TrainingSettings = TINY,
     judge: Judge = lambda _: 0.0,
     **more: Any,
 ) -> tuple[Any, checkpoints.State]:
@@ -87,11 +86,11 @@ def test_the_same_seed_makes_the_same_model(split: Split, tmp_path: Path, algori
     settings = msgspec.structs.replace(TINY, algorithm=algorithm, stages=2)
     files, networks = [], []
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
-        train.train(split, msgspec.structs.replace(settings, seed=seed), tmp_path / name)
+        training.train(split, msgspec.structs.replace(settings, seed=seed), tmp_path / name)
         model = learner.ALGORITHMS[algorithm].load(tmp_path / name / "model.zip")
         networks.append(weights(model))
     for name in ("one", "two"):
-        export_onnx.export(tmp_path / name / "model.zip", tmp_path / name / "export", "m")
+        export.export(tmp_path / name / "model.zip", tmp_path / name / "export", "m")
         files.append((tmp_path / name / "export" / MODEL_FILE).read_bytes())
     assert same(networks[0], networks[1])
     assert not same(networks[0], networks[2])
@@ -140,7 +139,7 @@ def test_stages_are_chosen_by_what_was_asked(
     settings = msgspec.structs.replace(TINY, choose_by=choose_by, schema="OBSERVATION_V2")
     parts = Split(split.train[:2], split.train[2:] + split.validation, split.test)
     done = trial(parts, settings, tmp_path)
-    validation, rules = Worlds(parts.validation, 250), settings.rules(random_start=False)
+    validation, rules = Datasets(parts.validation, 250), settings.rules(random_start=False)
     for stage, value in enumerate(done.state.validations):
         path = tmp_path / "checkpoints" / f"stage-{stage + 1:03d}.zip"
         policy = learner.policy_of(learner.ALGORITHMS["ppo"].load(path), settings)
@@ -163,8 +162,8 @@ def test_what_is_rewarded_is_what_is_learned(split: Split, tmp_path: Path) -> No
 
 
 def test_a_policy_that_sees_history_is_exported(split: Split, tmp_path: Path) -> None:
-    run = train.train(split, msgspec.structs.replace(TINY, schema="OBSERVATION_V3"), tmp_path)
-    manifest = export_onnx.export(tmp_path / "model.zip", tmp_path / "out")
+    run = training.train(split, msgspec.structs.replace(TINY, schema="OBSERVATION_V3"), tmp_path)
+    manifest = export.export(tmp_path / "model.zip", tmp_path / "out")
     assert manifest.observation_schema == run.settings.schema == "OBSERVATION_V3"
     policy = OnnxPolicy(tmp_path / "out")
     seen = np.load(tmp_path / "observations.npy")
@@ -201,27 +200,27 @@ def test_a_terminal_sees_a_bar(
 def test_a_curriculum_begins_with_a_part_of_the_markets(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worlds: list[int] = []
+    datasets: list[int] = []
     plain = learner.BatchedVecEnv
 
-    def watched(world: Any, *rest: Any) -> Any:
-        worlds.append(len(world.yes_value_e4))
-        return plain(world, *rest)
+    def watched(dataset: Any, *rest: Any) -> Any:
+        datasets.append(len(dataset.yes_value_e4))
+        return plain(dataset, *rest)
 
     monkeypatch.setattr(learner, "BatchedVecEnv", watched)
     learned(split, tmp_path, msgspec.structs.replace(TINY, curriculum=Curriculum.CALM))
-    assert worlds == [1, 3, 4, 4]
+    assert datasets == [1, 3, 4, 4]
 
 
 def test_normalisation_is_part_of_the_export(split: Split, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(TINY, normalise=True)
-    run = train.train(split, settings, tmp_path / "run")
+    run = training.train(split, settings, tmp_path / "run")
     assert run.hyper_parameters["normalised"] is True
-    export_onnx.export(tmp_path / "run" / "model.zip", tmp_path / "out")
+    export.export(tmp_path / "run" / "model.zip", tmp_path / "out")
     assert read_manifest(tmp_path / "out").max_difference < 1e-4
     model = learner.ALGORITHMS["ppo"].load(tmp_path / "run" / "model.zip")
     seen = np.load(tmp_path / "run" / "observations.npy")
-    session = export_onnx.ort.InferenceSession(tmp_path / "out" / MODEL_FILE)
+    session = export.ort.InferenceSession(tmp_path / "out" / MODEL_FILE)
     logits, value = session.run(None, {"obs": seen})
     with torch.no_grad():
         wanted = model.policy.get_distribution(torch.from_numpy(seen)).distribution.logits
@@ -234,8 +233,8 @@ def test_normalisation_is_part_of_the_export(split: Split, tmp_path: Path) -> No
 def test_a_normalised_network_sees_deviations_from_the_mean(split: Split, tmp_path: Path) -> None:
     model, _ = learned(split, tmp_path, msgspec.structs.replace(TINY, normalise=True))
     first = ActorCritic(model.policy).policy.features_extractor
-    world = learner.world_of([learner.make_tape(s) for s in split.train])
-    seen = learner.sample(world, TINY)
+    dataset = learner.dataset_of([learner.make_tape(s) for s in split.train])
+    seen = learner.sample(dataset, TINY)
     moved = first(torch.from_numpy(seen)).numpy()
     varies = seen.std(axis=0) > 1e-2
     assert varies.sum() > 20
@@ -247,7 +246,7 @@ def test_a_normalised_network_sees_deviations_from_the_mean(split: Split, tmp_pa
 def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
     split: Split, tmp_path: Path
 ) -> None:
-    run = train.train(split, TINY, tmp_path, rolling=3)
+    run = training.train(split, TINY, tmp_path, rolling=3)
     assert run.split["test"] == ("2026-08-06T08:00", "2026-08-07T08:00")
     assert run.evaluation["markets"] == 2
     assert run.evaluation["rolling_markets"] == 2
@@ -256,7 +255,7 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
         "rolling_minus_hold_low95",
     } <= run.evaluation.keys()
     with pytest.raises(SplitError, match="no 4 blocks"):
-        train.train(split, TINY, tmp_path / "never", rolling=4)
+        training.train(split, TINY, tmp_path / "never", rolling=4)
     assert (tmp_path / "rolling" / "block-3" / "checkpoints" / "state.json").exists()
     assert not (tmp_path / "never").exists()
 
@@ -264,8 +263,8 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
 def test_a_validation_that_chooses_and_judges_is_pointed_out(split: Split, tmp_path: Path) -> None:
     said: list[str] = []
     settings = msgspec.structs.replace(TINY, timesteps=1, patience=1)
-    train.train(split, settings, tmp_path / "with", say=said.append)
+    training.train(split, settings, tmp_path / "with", say=said.append)
     assert not [line for line in said if "no test markets" in line]
     without = msgspec.structs.replace(split, test=())
-    train.train(without, settings, tmp_path / "without", say=said.append)
+    training.train(without, settings, tmp_path / "without", say=said.append)
     assert "no test markets: the validation that chooses judges too, and flatters" in said

@@ -9,8 +9,8 @@ import pytest
 from support.training_sessions import market
 
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import Worlds
-from models.learning.settings import Settings
+from models.evaluation.outcomes import Datasets
+from models.learning.settings import Run, TrainingSettings
 from models.learning.splits import Split
 from models.policies.baselines import Hold
 from models.research import tries
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.train
 pytest.importorskip("torch")
 pytest.importorskip("stable_baselines3")
 
-from models import train  # noqa: E402
+from models.learning import training  # noqa: E402
 
-TINY = Settings(timesteps=2 * 512, n_envs=4, stages=2, seed=5, schema="OBSERVATION_V2")
+TINY = TrainingSettings(timesteps=2 * 512, n_envs=4, stages=2, seed=5, schema="OBSERVATION_V2")
 ONE = msgspec.structs.replace(TINY, pricing=Pricing.MID, throttle_ms=500)
 
 
@@ -40,7 +40,7 @@ def folders(split: Split, tmp_path_factory: pytest.TempPathFactory) -> list[Path
     place = tmp_path_factory.mktemp("runs")
     found = []
     for name, settings in (("first", TINY), ("second", ONE)):
-        train.train(split, settings, place / name)
+        training.train(split, settings, place / name)
         found.append(place / name)
     return found
 
@@ -48,14 +48,14 @@ def folders(split: Split, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 def test_each_plays_both_parts_as_it_was_trained(split: Split, folders: list[Path]) -> None:
     sessions = (*split.test, *split.validation)
     for done, folder in zip(tries.play(folders, sessions), folders, strict=True):
-        run = msgspec.json.decode((folder / "run.json").read_bytes(), type=train.Run)
+        run = msgspec.json.decode((folder / "run.json").read_bytes(), type=Run)
         assert done.name == folder.name
         told = run.evaluation
-        ours = {part: outcome.mean_dollars for part, outcome in done.ours.items()}
+        ours = {part: outcome.mean_dollars for part, outcome in done.trained.items()}
         assert ours["validation"] == told["validation_net_dollars_per_market"]
         assert ours["test"] == told["net_dollars_per_market"]
-        assert len(done.ours["validation"].net_e6) == 2
-        again = Worlds(split.test, run.settings.throttle_ms).run(
+        assert len(done.trained["validation"].net_e6) == 2
+        again = Datasets(split.test, run.settings.throttle_ms).run(
             Hold(), run.settings.rules(random_start=False)
         )
         assert done.idle["test"] == again
@@ -64,12 +64,12 @@ def test_each_plays_both_parts_as_it_was_trained(split: Split, folders: list[Pat
 def test_the_report_names_what_differs_the_best_first(split: Split, folders: list[Path]) -> None:
     played = tries.play(folders, (*split.test, *split.validation))
     lines = tries.report(played)
-    means = {t.name: t.ours["validation"].mean_dollars for t in played}
+    means = {t.name: t.trained["validation"].mean_dollars for t in played}
     assert [line.partition(":")[0] for line in lines[:2]] == sorted(means, key=lambda n: -means[n])
     second = next(line for line in lines if line.startswith("second"))
-    judged = compare(played[1].ours["test"], played[1].idle["test"])
+    judged = compare(played[1].trained["test"], played[1].idle["test"])
     assert "second: throttle_ms=500 pricing=mid: validation " in second
-    nets = sorted(net / 1e6 for net in played[1].ours["test"].net_e6)
+    nets = sorted(net / 1e6 for net in played[1].trained["test"].net_e6)
     shape = f"median {nets[1]:+.2f}, best {nets[2]:+.2f}"
     assert f", test {judged} ({shape}), holds " in second
     assert lines[2].startswith("validation: the best of 2 tries without any edge looks as good")
@@ -80,10 +80,10 @@ def test_what_cannot_be_compared_is_said(split: Split, folders: list[Path], tmp_
     with pytest.raises(ValueError, match=r"market 2026-08-05T08:00 of .*first is not among"):
         tries.play(folders, split.validation)
     other = Split(split.train, split.validation, split.test[:1])
-    train.train(other, TINY, tmp_path / "other")
+    training.train(other, TINY, tmp_path / "other")
     with pytest.raises(ValueError, match=r"first and .*other were not trained on the same split"):
         tries.play([folders[0], tmp_path / "other"], ())
-    train.train(Split(split.train, split.validation), TINY, tmp_path / "none")
+    training.train(Split(split.train, split.validation), TINY, tmp_path / "none")
     with pytest.raises(ValueError, match="none left no markets to judge on"):
         tries.play([tmp_path / "none"], ())
 

@@ -1,1 +1,1 @@
-"""How well policies do on recorded markets, and how that is told."""
+"""How well policies do on recorded markets, and how that is reported."""

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: no script, no font, nothing fetched. Every text is escaped."""
+"""Plots as inline SVG: no script, no font, no request. Every text is escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from models.evaluation.comparison import compare
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 
 __all__ = ["attribution_chart", "cumulative_chart", "difference_chart"]
 
@@ -18,7 +18,7 @@ WIDTH: Final = 860
 LEFT: Final = 230  # of the plot itself; names stand before it
 RIGHT: Final = 840
 ROW: Final = 26
-# Okabe and Ito, "Color Universal Design" (2008): told apart by every kind of colour vision.
+# Okabe and Ito, "Color Universal Design" (2008): distinguishable with every kind of colour vision.
 COLOURS: Final = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#888888"),
 )
@@ -63,9 +63,9 @@ def _axis(scale: _Scale, bottom: float) -> list[str]:
     return parts
 
 
-def difference_chart(ours: Outcome, others: Sequence[Outcome]) -> str:
-    """Intervals of the paired differences against each other policy, dollars per market."""
-    pairs = [(o.policy, compare(ours, o)) for o in others]
+def difference_chart(candidate: PolicyOutcome, others: Sequence[PolicyOutcome]) -> str:
+    """Intervals of the candidate's paired differences to each other policy, dollars per market."""
+    pairs = [(o.policy, compare(candidate, o)) for o in others]
     scale = _Scale([x for _, d in pairs for x in d])
     bottom = 8 + ROW * len(pairs)
     parts = _axis(scale, bottom)
@@ -80,11 +80,11 @@ def difference_chart(ours: Outcome, others: Sequence[Outcome]) -> str:
             f'<circle cx="{scale(d.mean):.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[0]}">'
             f"<title>{tip}</title></circle>"
         )
-    return _svg(bottom + 20, f"{ours.policy}: paired differences", parts)
+    return _svg(bottom + 20, f"{candidate.policy}: paired differences", parts)
 
 
-def attribution_chart(outcomes: Sequence[Outcome]) -> str:
-    """Parts of the net P&L of each policy as bars, dollars per market."""
+def attribution_chart(outcomes: Sequence[PolicyOutcome]) -> str:
+    """Parts of the net of each policy as bars, dollars per market."""
     names = [n.removesuffix("_e6") for n in type(outcomes[0].attributed).__struct_fields__]
     bars = []
     for o in outcomes:
@@ -126,8 +126,8 @@ def _legend_height(names: Sequence[str]) -> int:
     return 18 * (-(-len(names) // 3) - 1) + 8
 
 
-def cumulative_chart(outcomes: Sequence[Outcome]) -> str:
-    """Net P&L summed from market to market, in the order of the recordings."""
+def cumulative_chart(outcomes: Sequence[PolicyOutcome]) -> str:
+    """Net summed from market to market, in the order of the recordings, dollars."""
     sums = [np.cumsum((0, *o.net_e6)) / 1e6 for o in outcomes]
     low, high = min(float(s.min()) for s in sums), max(float(s.max()) for s in sums)
     height, span = 260, (high - low) or 1.0

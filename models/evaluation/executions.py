@@ -1,13 +1,13 @@
 """What became of orders: how much was filled, how long it was held, what the market did then.
 
 **Markout** is the move of the mid from a fill to some seconds later, in the direction of the fill:
-for a purchase of YES up is positive. A maker whose markout is negative was filled by those who knew
-better (adverse selection); it earns only if its spread is larger than that. Fills whose moment
-later lies beyond the market's last event, or whose mid is not known, are left out.
+for a purchase of YES up is positive. A maker whose markout is negative was filled by traders who
+knew better (adverse selection); it earns only if its spread is larger than that. A fill is left out
+when the later moment lies beyond the market's last event, or when a mid is not known.
 
-**Queue** says how much of what was left to rest was filled, by the contracts that stood ahead at
-arrival: where a better place in the queue does not fill more often, the fill model or the policy is
-not to be believed.
+**Queue** says how much of what was left to rest was filled, by the contracts that were ahead at
+arrival: where a better place in the queue does not fill more often, either the fill model or the
+policy is wrong.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ import numpy.typing as npt
 
 from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.units import ONE_DOLLAR_E4
-from models.evaluation.attribution import bought_e2
-from models.evaluation.mids import UNKNOWN, mid_before
-from models.simulation.fill_log import (
+from models.evaluation.attribution import UNKNOWN, bought_e2, mid_before
+from models.simulation.order_state import (
     AHEAD_E2,
     ARRIVED,
     AT_NS,
@@ -60,7 +59,14 @@ _NO_ACTIONS: Final = (int(Action.BUY_NO_LIMIT), int(Action.SELL_NO_LIMIT))
 
 
 class Markout(msgspec.Struct, frozen=True):
-    """The mid's move after fills of one kind, summed over contracts."""
+    """The mid's move after fills of one kind, summed over contracts.
+
+    Attributes:
+        liquidity: `maker` or `taker`.
+        horizon_s: Seconds after the fill.
+        filled_e2: Contracts that count.
+        moved_e6: Sum of the moves, micro-dollars.
+    """
 
     liquidity: str  # maker or taker
     horizon_s: int
@@ -69,12 +75,19 @@ class Markout(msgspec.Struct, frozen=True):
 
     @property
     def cents(self) -> float | None:
-        """Per contract; None without any."""
+        """Mean move per contract; None without any."""
         return self.moved_e6 / self.filled_e2 / 100 if self.filled_e2 else None
 
 
 class QueueShare(msgspec.Struct, frozen=True):
-    """Orders that were left to rest behind so many contracts, and how much of them was filled."""
+    """Orders that were left to rest behind so many contracts, and how much of them was filled.
+
+    Attributes:
+        ahead_up_to_e2: Upper edge of the contracts ahead; None for more than the row before.
+        orders: How many orders.
+        rested_e2: Contracts left to rest.
+        filled_e2: Contracts of these that were filled.
+    """
 
     ahead_up_to_e2: int | None  # None: behind more than the row before
     orders: int
@@ -83,7 +96,12 @@ class QueueShare(msgspec.Struct, frozen=True):
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """Positions over time."""
+    """Positions over time.
+
+    Attributes:
+        opened_e2: Contracts that opened a position or added to it.
+        held_e2_ms: Hundredths of a contract times milliseconds.
+    """
 
     opened_e2: int  # contracts that opened a position or added to it
     held_e2_ms: int  # hundredths of a contract times milliseconds
@@ -95,7 +113,7 @@ class Holding(msgspec.Struct, frozen=True):
 
 
 def ordered_e2(log: Words) -> int:
-    """Contracts of every order that reached the exchange; one that replaces another counts anew."""
+    """Contracts of every order that reached the exchange; a replacement counts again."""
     return int(log[log[:, KIND] == ARRIVED, COUNT_E2].sum())
 
 
@@ -118,7 +136,13 @@ def holding_of(fills: Words, end_ns: int) -> Holding:
 
 
 def markouts_of(fills: Words, mids: Words, ns: Words) -> list[Markout]:
-    """One market's markouts; events count from the market's first, `ns` is the time of each."""
+    """One market's markouts.
+
+    Args:
+        fills: Log rows of its executions; their events count from the market's first.
+        mids: int64[events], the mid after each event.
+        ns: int64[events], market time of each event.
+    """
     bought, met = bought_e2(fills), mid_before(mids, fills[:, EVENT])
     found = []
     for kind, liquidity in ((MAKER, "maker"), (TAKER, "taker")):
@@ -134,7 +158,10 @@ def markouts_of(fills: Words, mids: Words, ns: Words) -> list[Markout]:
 
 
 def queue_shares_of(log: Words) -> list[QueueShare]:
-    """One market's resting orders by what stood ahead of them when they arrived."""
+    """One market's resting orders by what was ahead of them when they arrived.
+
+    `log` is all rows of the market.
+    """
     rested = log[log[:, KIND] == RESTED]
     owner = np.cumsum(log[:, KIND] == RESTED) - 1
     filled = np.zeros(len(rested), np.int64)
@@ -150,7 +177,7 @@ def queue_shares_of(log: Words) -> list[QueueShare]:
 
 
 def summed_markouts(markets: Sequence[Sequence[Markout]]) -> tuple[Markout, ...]:
-    """Over markets, row by row."""
+    """Sum over markets, row by row."""
     return tuple(
         Markout(
             rows[0].liquidity,
@@ -163,7 +190,7 @@ def summed_markouts(markets: Sequence[Sequence[Markout]]) -> tuple[Markout, ...]
 
 
 def summed_queue_shares(markets: Sequence[Sequence[QueueShare]]) -> tuple[QueueShare, ...]:
-    """Over markets, row by row."""
+    """Sum over markets, row by row."""
     return tuple(
         QueueShare(
             rows[0].ahead_up_to_e2,

@@ -1,6 +1,6 @@
-"""A report in words: lines for the terminal, figures for programs, Markdown, one HTML file.
+"""A report: lines for the terminal, figures for programs, Markdown, and one HTML file.
 
-The first line of each is the verdict on the first policy. The HTML needs nothing but itself.
+The first line of each is the verdict on the first policy. The HTML file needs no other file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from models.evaluation.charts import attribution_chart, cumulative_chart, difference_chart
 from models.evaluation.comparison import beats_all, differences, verdict
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 from models.evaluation.tables import Table, tables_of
 
 __all__ = ["figures", "html", "markdown", "terminal_lines", "write_report"]
@@ -23,12 +23,12 @@ HTML_FILE: Final = "report.html"
 TEMPLATE: Final = "report.html.jinja"
 
 
-def figures(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> dict[str, Any]:
-    """Everything as plain data."""
-    ours, others = outcomes[0], outcomes[1:]
-    promoted, against = beats_all(ours, others)
+def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> dict[str, Any]:
+    """Everything as plain data, for `--json`."""
+    candidate, others = outcomes[0], outcomes[1:]
+    promoted, against = beats_all(candidate, others)
     return {
-        "verdict": verdict(ours, others),
+        "verdict": verdict(candidate, others),
         "may_be_promoted": promoted,
         "against_promotion": against,
         "setting": dict(setting),
@@ -40,7 +40,7 @@ def figures(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> dict[str
     }
 
 
-def terminal_lines(outcomes: Sequence[Outcome]) -> list[str]:
+def terminal_lines(outcomes: Sequence[PolicyOutcome]) -> list[str]:
     """The verdict, then a line per policy and per pair."""
     lines = [verdict(outcomes[0], outcomes[1:])]
     for o in outcomes:
@@ -54,7 +54,7 @@ def terminal_lines(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """What a Markdown table cell may hold."""
+    """A text as a Markdown table cell may hold it."""
     escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
     return " ".join(escaped.split())
 
@@ -68,14 +68,14 @@ def _markdown_table(table: Table) -> list[str]:
     return ["", f"## {_cell(table.title)}", "", *note, *lines]
 
 
-def _promotion(outcomes: Sequence[Outcome]) -> str:
+def _promotion(outcomes: Sequence[PolicyOutcome]) -> str:
     promoted, against = beats_all(outcomes[0], outcomes[1:])
     if promoted:
         return "It may be promoted to trade live, if these are markets that it did not learn from."
     return f"It may not be promoted to trade live: {'; '.join(against)}."
 
 
-def markdown(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
+def markdown(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
     """The report as Markdown; its first line is the verdict."""
     lines = [f"# {_cell(verdict(outcomes[0], outcomes[1:]))}", "", _cell(_promotion(outcomes)), ""]
     lines += [f"- {name}: {_cell(value)}" for name, value in setting.items()]
@@ -84,17 +84,23 @@ def markdown(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plots(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+def _plots(outcomes: Sequence[PolicyOutcome]) -> list[tuple[str, str]]:
     """(title, SVG)."""
-    ours, others = outcomes[0], outcomes[1:]
-    plots = [("Differences, dollars per market", difference_chart(ours, others))] if others else []
+    candidate, others = outcomes[0], outcomes[1:]
+    plots = (
+        [("Differences, dollars per market", difference_chart(candidate, others))] if others else []
+    )
     plots.append(("Where it comes from, dollars per market", attribution_chart(outcomes)))
     plots.append(("Net dollars, summed over markets", cumulative_chart(outcomes)))
     return plots
 
 
-def html(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
-    """The report as one HTML file; `ValueError` without jinja2."""
+def html(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
+    """The report as one HTML file.
+
+    Raises:
+        ValueError: jinja2 is not installed.
+    """
     try:
         import jinja2
         import markupsafe
@@ -119,8 +125,10 @@ def html(outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> str:
     )
 
 
-def write_report(folder: Path, outcomes: Sequence[Outcome], setting: Mapping[str, str]) -> None:
-    """`report.md` and `report.html`; both or, when one cannot be made, neither."""
+def write_report(
+    folder: Path, outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]
+) -> None:
+    """Write `report.md` and `report.html`; both or, when one cannot be made, neither."""
     texts = {MARKDOWN_FILE: markdown(outcomes, setting), HTML_FILE: html(outcomes, setting)}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

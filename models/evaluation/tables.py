@@ -1,4 +1,4 @@
-"""The tables of a report, once: Markdown and HTML show the same figures."""
+"""The tables of a report, made once: Markdown and HTML show the same figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from models.evaluation.attribution import Attribution
 from models.evaluation.comparison import differences
 from models.evaluation.executions import HORIZONS_S, Markout
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 
 __all__ = ["Table", "tables_of"]
 
@@ -19,7 +19,7 @@ PARTS: Final = tuple(name.removesuffix("_e6") for name in Attribution.__struct_f
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Text in rows; the first column names the row, the others are figures."""
+    """A table of text; the first column names the row, the others are figures."""
 
     title: str
     note: str
@@ -35,7 +35,7 @@ def _known(value: float | None, form: str) -> str:
     return UNKNOWN if value is None else format(value, form)
 
 
-def _policies(outcomes: Sequence[Outcome]) -> Table:
+def _policies(outcomes: Sequence[PolicyOutcome]) -> Table:
     header = (
         *("policy", "net $ per market", "fees $", "traded $", "mean drawdown $", "contracts"),
         *("filled of ordered", "taker fills", "maker fills", "held s"),
@@ -63,7 +63,7 @@ def _policies(outcomes: Sequence[Outcome]) -> Table:
     return Table("Policies", note, header, tuple(rows))
 
 
-def _pairs(outcomes: Sequence[Outcome]) -> Table:
+def _pairs(outcomes: Sequence[PolicyOutcome]) -> Table:
     rows = [
         (policy, other, f"{d.mean:+.4f}", f"{d.low:+.4f}", f"{d.high:+.4f}")
         for policy, other, d in differences(outcomes)
@@ -76,7 +76,7 @@ def _parts(attribution: Attribution, markets: int = 1) -> tuple[str, ...]:
     return tuple(_dollars(part / markets) for part in msgspec.structs.astuple(attribution))
 
 
-def _attribution(outcomes: Sequence[Outcome]) -> Table:
+def _attribution(outcomes: Sequence[PolicyOutcome]) -> Table:
     rows = [
         (o.policy, *_parts(o.attributed, len(o.net_e6)), f"{o.mean_dollars:+.4f}") for o in outcomes
     ]
@@ -89,7 +89,7 @@ def _attribution(outcomes: Sequence[Outcome]) -> Table:
     return Table("Where it comes from", note, ("policy", *PARTS, "net"), tuple(rows))
 
 
-def _actions(outcomes: Sequence[Outcome]) -> Table:
+def _actions(outcomes: Sequence[PolicyOutcome]) -> Table:
     names = tuple(outcomes[0].action_shares)
     rows = [
         (o.policy, str(o.decisions), *(f"{o.action_shares[n]:.1%}" for n in names))
@@ -98,7 +98,7 @@ def _actions(outcomes: Sequence[Outcome]) -> Table:
     return Table("Actions", "", ("policy", "decisions", *names), tuple(rows))
 
 
-def _markout_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+def _markout_rows(outcome: PolicyOutcome) -> list[tuple[str, ...]]:
     rows = []
     for liquidity in ("maker", "taker"):
         own: list[Markout] = [m for m in outcome.markouts if m.liquidity == liquidity]
@@ -108,7 +108,7 @@ def _markout_rows(outcome: Outcome) -> list[tuple[str, ...]]:
     return rows
 
 
-def _markouts(outcomes: Sequence[Outcome]) -> Table:
+def _markouts(outcomes: Sequence[PolicyOutcome]) -> Table:
     header = (
         *("policy", "fills", "contracts"),
         *(f"{s} s later, cents" for s in HORIZONS_S),
@@ -121,7 +121,7 @@ def _markouts(outcomes: Sequence[Outcome]) -> Table:
     return Table("What the market did after fills", note, header, tuple(rows))
 
 
-def _queue(outcomes: Sequence[Outcome]) -> Table:
+def _queue(outcomes: Sequence[PolicyOutcome]) -> Table:
     rows = []
     for o in outcomes:
         for share in o.queue:
@@ -135,7 +135,7 @@ def _queue(outcomes: Sequence[Outcome]) -> Table:
     return Table("Fills by place in the queue", note, header, tuple(rows))
 
 
-def _markets(outcome: Outcome) -> Table:
+def _markets(outcome: PolicyOutcome) -> Table:
     header = (
         *("market", "net $", *(f"{p} $" for p in PARTS), "drawdown $"),
         *("traded $", "contracts", "ordered", "held s"),
@@ -156,8 +156,8 @@ def _markets(outcome: Outcome) -> Table:
     return Table(f"Markets: {outcome.policy}", "", header, tuple(rows))
 
 
-def tables_of(outcomes: Sequence[Outcome]) -> list[Table]:
-    """Everything that is known, the most telling first."""
+def tables_of(outcomes: Sequence[PolicyOutcome]) -> list[Table]:
+    """Every table that has rows, the most telling first."""
     makers = (_policies, _pairs, _attribution, _markouts, _queue, _actions)
     tables = [make(outcomes) for make in makers]
     return [t for t in [*tables, *(_markets(o) for o in outcomes)] if t.rows]

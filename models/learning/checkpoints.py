@@ -1,6 +1,7 @@
-"""What a training has come to after each stage: the learner's files, and how validation went.
+"""The progress of a training after each stage: the learner's files, and how validation went.
 
-A stage is whole once `state.json` names it; a training that was cut off goes on after the last.
+A stage is complete once `state.json` names it; a training that was cut off continues after the
+last complete one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Final, Self
 
 import msgspec
 
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 from models.policies.onnx import write_aside
 
 __all__ = ["CheckpointError", "Checkpoints", "State"]
@@ -25,7 +26,7 @@ class CheckpointError(ValueError):
 class State(msgspec.Struct, frozen=True):
     """Settings and markets of a training, and how validation went after each stage, in dollars."""
 
-    settings: Settings
+    settings: TrainingSettings
     split: dict[str, tuple[str, ...]]
     validations: tuple[float, ...] = ()
 
@@ -36,37 +37,41 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def stopped(self) -> bool:
-        """Whether validation has not become better for as many stages as patience allows."""
+        """Whether validation has not improved for as many stages as patience allows."""
         stale = len(self.validations) - 1 - self.best if self.validations else 0
         return 0 < self.settings.patience <= stale
 
     @property
     def kept(self) -> int:
-        """The stage whose policy is the result: the best where validation chooses, or the last."""
+        """The stage whose policy is the result: the best when validation chooses, else the last."""
         return self.best if self.settings.patience else len(self.validations) - 1
 
     def after(self, validation: float) -> Self:
-        """A stage later."""
+        """The state one stage later."""
         return msgspec.structs.replace(self, validations=(*self.validations, validation))
 
 
 class Checkpoints:
-    """The folder of a run's checkpoints."""
+    """The checkpoints of a run.
+
+    Args:
+        folder: Holds `state.json` and one zip file per stage.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @property
     def begun(self) -> bool:
-        """Whether a stage is whole."""
+        """Whether a stage is complete."""
         return (self._folder / STATE).exists()
 
     def path(self, stage: int) -> Path:
-        """The learner after a stage, from 0."""
+        """File of the learner after a stage, counted from 0."""
         return self._folder / f"stage-{stage + 1:03d}.zip"
 
     def begin(self, state: State) -> State:
-        """Nothing of an earlier run is left."""
+        """Begin a run; nothing of an earlier one is left."""
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / STATE).unlink(missing_ok=True)
         for path in self._folder.glob("stage-*.zip"):
@@ -74,7 +79,11 @@ class Checkpoints:
         return state
 
     def resume(self, state: State) -> State:
-        """How far a training of the same settings and markets got; `CheckpointError`."""
+        """Read the progress of a training with the same settings and markets.
+
+        Raises:
+            CheckpointError: There is none, it cannot be read, or it was begun otherwise.
+        """
         path = self._folder / STATE
         try:
             found = msgspec.json.decode(path.read_bytes(), type=State)

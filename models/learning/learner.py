@@ -1,7 +1,7 @@
 """Learning in stages: after each one a checkpoint, and the validation markets are played.
 
-Every stage begins with its own seed and fresh environments, so that a training which goes on after
-a checkpoint ends with the same weights as one that was never cut off.
+Every stage begins with its own seed and fresh environments, so that a training which continues
+after a checkpoint ends with the same weights as one that was never cut off.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from stable_baselines3.common.logger import Logger, make_output_format
 
 from ipc.clock import mono_ns
 from models.learning.checkpoints import Checkpoints, State
-from models.learning.curriculum import markets_of_stage
 from models.learning.learner_file import ALGORITHMS, load_learner, network_of
 from models.learning.network import LearnerPolicy, NetworkPolicy
-from models.learning.settings import ChooseBy, Settings
+from models.learning.settings import ChooseBy, TrainingSettings
+from models.learning.splits import markets_of_stage
 from models.observation.builder import builder_of
 from models.policies.interface import Observations, Policy
-from models.simulation.dataset import World, world_of
+from models.simulation.dataset import Dataset, dataset_of
 from models.simulation.engine import Simulation
 from models.simulation.tape import RecordedSession, Tape, make_tape
 from models.simulation.vec_env import BatchedVecEnv
@@ -46,19 +46,23 @@ Judge = Callable[[Policy], float]
 
 
 def begun(folder: Path) -> bool:
-    """Whether there is a training to go on with."""
+    """Whether a folder holds a training to continue."""
     return Checkpoints(folder / CHECKPOINTS).begun
 
 
-def policy_of(model: Any, settings: Settings) -> NetworkPolicy:
-    """What a learner has come to."""
+def policy_of(model: Any, settings: TrainingSettings) -> NetworkPolicy:
+    """The policy that a learner has arrived at."""
     return NetworkPolicy(model.policy, "trained", builder_of(settings.schema))
 
 
-def sample(world: World, settings: Settings) -> Observations:
-    """Observations of recorded markets, from anywhere in them, under random actions."""
+def sample(dataset: Dataset, settings: TrainingSettings) -> Observations:
+    """Observations of recorded markets, from anywhere in them, under random actions.
+
+    Returns:
+        float32[`SAMPLE`, size].
+    """
     n, seed = 64, settings.seed
-    simulation = Simulation(world, settings.rules(random_start=True), n, range(seed, seed + n))
+    simulation = Simulation(dataset, settings.rules(random_start=True), n, range(seed, seed + n))
     random = np.random.Generator(np.random.PCG64(seed))
     simulation.reset()
     blocks = []
@@ -68,27 +72,27 @@ def sample(world: World, settings: Settings) -> Observations:
     return np.concatenate(blocks)
 
 
-class _Worlds:
+class _StageDatasets:
     """The training markets of each stage, each market walked once."""
 
-    def __init__(self, sessions: Sequence[RecordedSession], settings: Settings) -> None:
+    def __init__(self, sessions: Sequence[RecordedSession], settings: TrainingSettings) -> None:
         builder = builder_of(settings.schema)
         self._sessions, self._settings = sessions, settings
         self._stages = len(settings.stage_ends())
         self._tapes: list[Tape] = [make_tape(s, settings.throttle_ms, builder) for s in sessions]
-        self._known: tuple[tuple[int, ...], World] | None = None
+        self._known: tuple[tuple[int, ...], Dataset] | None = None
 
-    def of(self, stage: int) -> World:
-        """What a stage draws from."""
+    def of(self, stage: int) -> Dataset:
+        """The markets that a stage draws from."""
         curriculum = self._settings.curriculum
         markets = markets_of_stage(curriculum, self._sessions, stage, self._stages)
         if self._known is None or self._known[0] != markets:
-            self._known = markets, world_of([self._tapes[i] for i in markets])
+            self._known = markets, dataset_of([self._tapes[i] for i in markets])
         return self._known[1]
 
 
 class _Progress(BaseCallback):
-    """A bar on a terminal: how far, how fast, how validation went."""
+    """A progress bar on a terminal: how far, how fast, how validation went."""
 
     def __init__(self, total: int, begun: int) -> None:
         super().__init__()
@@ -113,18 +117,18 @@ class _Progress(BaseCallback):
         return f"{self.num_timesteps:,} of {self._total:,} steps, {rate:,.0f} steps/s"
 
     def clear(self) -> None:
-        """Room for a line of its own."""
+        """Clear the bar's line."""
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
 
 
 class _Log:
-    """Where a training tells of itself: a line a stage, the bar, CSV, TensorBoard where installed.
+    """Where a training reports: a line a stage, the bar, CSV, TensorBoard where installed.
 
     A resumed run writes its files beside those of the earlier part.
     """
 
-    def __init__(self, folder: Path, settings: Settings, begun: int, say: Say) -> None:
+    def __init__(self, folder: Path, settings: TrainingSettings, begun: int, say: Say) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         suffix = f"-{begun}" if begun else ""
         formats = ["csv", "tensorboard"] if find_spec("tensorboard") else ["csv"]
@@ -140,8 +144,8 @@ class _Log:
     def __exit__(self, *_: object) -> None:
         self.logger.close()
 
-    def tell(self, state: State) -> None:
-        """A stage is over."""
+    def report(self, state: State) -> None:
+        """Report a stage that has ended."""
         value = state.validations[-1]
         self.logger.record(VALIDATION_KEYS[self._choose_by], value)
         self.logger.dump(self.progress.num_timesteps)
@@ -153,34 +157,34 @@ class _Log:
         )
 
 
-def _seed_of(settings: Settings, stage: int) -> int:
+def _seed_of(settings: TrainingSettings, stage: int) -> int:
     return (settings.seed + stage * 1_000_003) % 2**31
 
 
-def _network(world: World, settings: Settings) -> dict[str, Any]:
+def _network(dataset: Dataset, settings: TrainingSettings) -> dict[str, Any]:
     """How the policy's network is made."""
     if not settings.normalise:
         return network_of(settings)
-    seen = sample(world, settings)
+    seen = sample(dataset, settings)
     return network_of(settings, seen.mean(axis=0), seen.std(axis=0))
 
 
-def _new(settings: Settings, worlds: _Worlds, env: BatchedVecEnv) -> Any:
-    """A learner that has learned nothing yet."""
+def _new(settings: TrainingSettings, datasets: _StageDatasets, env: BatchedVecEnv) -> Any:
+    """A learner that has not learned anything yet."""
     return ALGORITHMS[settings.algorithm](
         LearnerPolicy,
         env,
         seed=settings.seed,
         device="cpu",
-        policy_kwargs=_network(worlds.of(len(settings.stage_ends()) - 1), settings),
+        policy_kwargs=_network(datasets.of(len(settings.stage_ends()) - 1), settings),
         **settings.hyper_parameters(),
     )
 
 
-def _env(settings: Settings, worlds: _Worlds, stage: int) -> BatchedVecEnv:
+def _env(settings: TrainingSettings, datasets: _StageDatasets, stage: int) -> BatchedVecEnv:
     rules = settings.rules(random_start=True)
     return BatchedVecEnv(
-        worlds.of(stage),
+        datasets.of(stage),
         rules,
         settings.n_envs,
         _seed_of(settings, stage),
@@ -198,7 +202,22 @@ def learn(
     resume: bool = False,
     say: Say = lambda _: None,
 ) -> tuple[Any, State]:
-    """Learn on the markets -> the learner of the stage that is kept, and how validation went."""
+    """Learn on the markets.
+
+    Args:
+        sessions: The training markets.
+        state: Settings and markets.
+        judge: Scores a policy on the validation markets; higher is better.
+        folder: Of the run: checkpoints and logs.
+        resume: Whether to continue after the last checkpoint.
+        say: Gets a line for people now and then.
+
+    Returns:
+        (the learner of the stage that is kept, how validation went).
+
+    Raises:
+        CheckpointError: Nothing to resume, or it was begun otherwise.
+    """
     torch.set_num_threads(1)  # small batches: a second thread only waits
     settings, checkpoints = state.settings, Checkpoints(folder / CHECKPOINTS)
     state = (checkpoints.resume if resume else checkpoints.begin)(state)
@@ -216,7 +235,7 @@ def learn(
     return _after(state.kept, settings, checkpoints), state
 
 
-def _after(stage: int, settings: Settings, checkpoints: Checkpoints) -> Any:
+def _after(stage: int, settings: TrainingSettings, checkpoints: Checkpoints) -> Any:
     """The learner as it was after a stage."""
     return load_learner(checkpoints.path(stage), settings, settings.stage_ends()[stage])
 
@@ -229,12 +248,12 @@ def _stages(
     checkpoints: Checkpoints,
     log: _Log,
 ) -> State:
-    """The stages that are left, until validation says stop."""
+    """Learn the stages that are left, until validation says stop."""
     settings = state.settings
-    worlds, ends = _Worlds(sessions, settings), settings.stage_ends()
+    datasets, ends = _StageDatasets(sessions, settings), settings.stage_ends()
     for stage in range(len(state.validations), len(ends)):
-        env = _env(settings, worlds, stage)
-        algorithm = algorithm or _new(settings, worlds, env)  # which seeds the first stage
+        env = _env(settings, datasets, stage)
+        algorithm = algorithm or _new(settings, datasets, env)  # which seeds the first stage
         algorithm.set_env(env)
         algorithm.set_logger(log.logger)
         if stage:
@@ -244,7 +263,7 @@ def _stages(
         algorithm.save(checkpoints.path(stage))
         state = state.after(judge(policy_of(algorithm, settings)))
         checkpoints.save(state)
-        log.tell(state)
+        log.report(state)
         if state.stopped:
             break
     return state

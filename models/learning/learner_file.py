@@ -22,7 +22,7 @@ import stable_baselines3 as sb3
 import torch
 
 from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
-from models.learning.settings import Run, Settings
+from models.learning.settings import Run, TrainingSettings
 from models.observation.builder import builder_of
 from models.simulation.environment import action_space, observation_space
 
@@ -81,7 +81,7 @@ def read_observations(path: Path, size: int) -> npt.NDArray[np.float32]:
 
 
 def network_of(
-    settings: Settings,
+    settings: TrainingSettings,
     mean: npt.NDArray[np.float32] | None = None,
     deviation: npt.NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def network_of(
     return network
 
 
-def load_network(path: Path, settings: Settings) -> LearnerPolicy:
+def load_network(path: Path, settings: TrainingSettings) -> LearnerPolicy:
     """The network of a learner's file, without its optimizer; `LearnerFileError`."""
     space = observation_space(builder_of(settings.schema).size)
     with torch.random.fork_rng(devices=[]):  # what a new network is filled with is thrown away
@@ -108,12 +108,12 @@ def load_network(path: Path, settings: Settings) -> LearnerPolicy:
     return network
 
 
-def load_policy(path: Path, settings: Settings) -> NetworkPolicy:
+def load_policy(path: Path, settings: TrainingSettings) -> NetworkPolicy:
     """What a learner's file decides; `LearnerFileError`."""
     return NetworkPolicy(load_network(path, settings), "trained", builder_of(settings.schema))
 
 
-def load_learner(path: Path, settings: Settings, timesteps: int) -> Any:
+def load_learner(path: Path, settings: TrainingSettings, timesteps: int) -> Any:
     """The learner itself, to go on with: weights, optimizer and steps; `LearnerFileError`."""
     learner = ALGORITHMS[settings.algorithm](
         LearnerPolicy,
@@ -135,7 +135,7 @@ def load_learner(path: Path, settings: Settings, timesteps: int) -> Any:
     return learner
 
 
-def _put_weights(network: torch.nn.Module, path: Path, settings: Settings) -> None:
+def _put_weights(network: torch.nn.Module, path: Path, settings: TrainingSettings) -> None:
     what = f"{path}: {_WEIGHTS} does not fit {settings.algorithm} on {settings.schema}"
     found = _read(path, _WEIGHTS)
     network.load_state_dict(_fitting(found, dict(network.state_dict()), what))
@@ -149,13 +149,13 @@ def _put_optimizer(network: Any, path: Path) -> None:
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    ours = optimizer.state_dict()
+    expected = optimizer.state_dict()
     found = _read(path, _OPTIMIZER)
     kept = found.get("state") if isinstance(found, dict) else None
-    if not isinstance(kept, dict) or kept.keys() != ours["state"].keys():
+    if not isinstance(kept, dict) or kept.keys() != expected["state"].keys():
         raise LearnerFileError(f"{what}; {_ALLOWED}")
-    state = {index: _fitting(kept[index], mine, what) for index, mine in ours["state"].items()}
-    optimizer.load_state_dict({"state": state, "param_groups": ours["param_groups"]})
+    state = {index: _fitting(kept[index], mine, what) for index, mine in expected["state"].items()}
+    optimizer.load_state_dict({"state": state, "param_groups": expected["param_groups"]})
 
 
 def _fitting(found: object, wanted: dict[str, Any], what: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a training run is asked for, and what it tells the exporter."""
+"""What a training run is asked for, and what it hands to the exporter."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from models.learning.curriculum import LEAST_STAGES, Curriculum
+from models.learning.splits import LEAST_STAGES, Curriculum
 from models.observation.builder import OBSERVATION_V1
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.rewards import Reward
 from models.trading.actions import Pricing
 
-__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "Settings"]
+__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "TrainingSettings"]
 
 MODEL: Final = "model.zip"
 RUN: Final = "run.json"
@@ -33,8 +33,29 @@ class ChooseBy(StrEnum):
     LOW = "low"  # the lower end of its 95 % interval: what is not luck with a few of the markets
 
 
-class Settings(msgspec.Struct, frozen=True):
-    """What a run is asked for."""
+class TrainingSettings(msgspec.Struct, frozen=True):
+    """What a run is asked for; the defaults are those of the shipped model.
+
+    Attributes:
+        algorithm: `ppo` or `a2c`.
+        schema: Observation schema.
+        timesteps: Steps of all environments together.
+        seed: Of everything that draws.
+        n_envs: Environments stepped at once.
+        throttle_ms: Least market time between two ticks.
+        pricing: Where an order's limit is placed.
+        gamma: Discount per step.
+        entropy: Weight of the entropy in the loss.
+        contract_size_e2: Size of an order before caps.
+        market_cash_e6: Cash that each market begins with.
+        stages: After each there is a checkpoint, and the validation markets are played.
+        patience: Stages without a better validation after which to stop; 0: never, keep the last.
+        curriculum: Which markets to learn from first.
+        normalise: Whether the network begins with a normalisation of its inputs.
+        reward: What a step is worth.
+        risk_aversion: Per dollar, of the reward `risk`.
+        choose_by: What makes a stage the best.
+    """
 
     algorithm: str = "ppo"
     schema: str = OBSERVATION_V1.name
@@ -61,7 +82,11 @@ class Settings(msgspec.Struct, frozen=True):
         return self.n_envs * (_A2C_STEPS if self.algorithm == "a2c" else _PPO_STEPS)
 
     def stage_ends(self) -> tuple[int, ...]:
-        """Timesteps at which each stage is over: whole rollouts, in stages as equal as can be."""
+        """Timesteps at which each stage ends: whole rollouts, in stages as equal as possible.
+
+        Raises:
+            ValueError: Fewer stages than the curriculum needs.
+        """
         rollouts = ceil(self.timesteps / self.rollout)
         stages = min(self.stages, rollouts)
         if self.curriculum is not Curriculum.NONE and stages < LEAST_STAGES:
@@ -88,7 +113,7 @@ class Settings(msgspec.Struct, frozen=True):
         }
 
     def network(self) -> dict[str, Number]:
-        """What else the manifest says of how it was trained."""
+        """What else the manifest says about how the model was trained."""
         network: dict[str, Number] = {
             "net_arch": "64-64",
             "normalised": self.normalise,
@@ -101,9 +126,9 @@ class Settings(msgspec.Struct, frozen=True):
             network["risk_aversion"] = self.risk_aversion
         return network
 
-    def rules(self, *, random_start: bool) -> Rules:
-        """The simulation's share."""
-        return Rules(
+    def rules(self, *, random_start: bool) -> SimulationRules:
+        """The simulation's share of the settings."""
+        return SimulationRules(
             pricing=self.pricing,
             contract_size_e2=self.contract_size_e2,
             market_cash_e6=self.market_cash_e6,
@@ -112,9 +137,9 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What was done, for the manifest."""
+    """What was done, for the manifest; `run.json` in the folder of the run."""
 
-    settings: Settings
+    settings: TrainingSettings
     hyper_parameters: dict[str, Number]
     environments: tuple[str, ...]
     split: dict[str, tuple[str, ...]]

@@ -1,12 +1,15 @@
-"""Which markets a policy learns from, is chosen by and is judged on: parts that follow in time.
+"""Which markets a policy learns from, is chosen by and is judged on, and in which order.
 
-A market belongs to the day in New York on which it begins, by the exchange's own time zone.
+The parts follow each other in time. A market belongs to the day in New York on which it begins: the
+exchange's own time zone. A curriculum begins with the busier or the calmer markets of the training
+part, by events a minute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,15 +19,17 @@ import numpy as np
 
 from ipc.clock import NS_PER_S
 from models.observation.schema import ZONE
+from models.policies.onnx import TEST, TRAIN, VALIDATION
 from models.simulation.tape import RecordedSession
 
 __all__ = [
-    "TEST",
-    "TRAIN",
-    "VALIDATION",
+    "LEAST_STAGES",
+    "Curriculum",
     "Split",
     "SplitError",
+    "activity",
     "chosen",
+    "markets_of_stage",
     "moment_ns",
     "rolling_splits",
     "split_at",
@@ -32,16 +37,17 @@ __all__ = [
     "split_by_time",
 ]
 
-TRAIN: Final = "train"
-VALIDATION: Final = "validation"
-TEST: Final = "test"
 _NEW_YORK: Final = ZoneInfo(ZONE)
 
 Sessions = tuple[RecordedSession, ...]
+# Up to that part of the training, that share of the markets; later all.
+_STEPS: Final = ((1 / 4, 1 / 3), (1 / 2, 2 / 3))
+LEAST_STAGES: Final = 4  # fewer would leave out a step
+_MINUTE_NS: Final = 60_000_000_000
 
 
 class SplitError(ValueError):
-    """Sessions that cannot be split: how many there are, and how many it takes."""
+    """Sessions that cannot be split: how many there are, and how many are needed."""
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -66,7 +72,7 @@ class Split(msgspec.Struct, frozen=True):
         return {name: tuple(s.ticker for s in part) for name, part in self.parts.items()}
 
     def describe(self) -> list[str]:
-        """A line per part, and one where markets of two parts were open at the same time."""
+        """A line per part, and one for markets of two parts that were open at the same time."""
         lines = [_line(name, part) for name, part in self.parts.items()]
         for (name, part), (later, after) in pairwise(self.parts.items()):
             end_ns = max(int(s.events["recv_ns"][-1]) for s in part) if part else 0
@@ -92,12 +98,19 @@ def _new_york(session: RecordedSession) -> datetime:
 
 
 def moment_ns(text: str) -> int:
-    """`2026-08-08` or `2026-08-10T20:00[-04:00]`; without an offset, in New York. `ValueError`."""
+    """Parse a date or time, in New York if no offset is given, to nanoseconds since the Unix epoch.
+
+    Args:
+        text: Such as `2026-08-08`, `2026-08-10T20:00` or `2026-08-10T20:00-04:00`.
+
+    Raises:
+        ValueError: Not a date.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no date; allowed: 2026-08-08, 2026-08-10T20:00, 2026-08-10T20:00-04:00"
+            f"invalid date {text!r}; allowed: 2026-08-08, 2026-08-10T20:00, 2026-08-10T20:00-04:00"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=_NEW_YORK)
@@ -112,7 +125,18 @@ def chosen(
     before_ns: int | None = None,
     mixed: bool = False,
 ) -> list[RecordedSession]:
-    """Those of an environment that begin within a time; `ValueError` if none, or a mix of them."""
+    """The sessions of an environment that begin within a time.
+
+    Args:
+        sessions: Recorded markets.
+        environment: Only markets of this one; None for any.
+        since_ns: Only markets that begin then or later.
+        before_ns: Only markets that begin earlier.
+        mixed: Whether several environments at once are allowed.
+
+    Raises:
+        ValueError: None is left, or they are of several environments.
+    """
     found = [
         s
         for s in sessions
@@ -121,7 +145,7 @@ def chosen(
         and (before_ns is None or s.first_ns < before_ns)
     ]
     if not found:
-        raise ValueError(f"none of {len(sessions)} markets is of that environment and time")
+        raise ValueError(f"none of {len(sessions)} markets is of this environment and time")
     environments = sorted({str(s.environment) for s in found})
     if len(environments) > 1 and not mixed:
         raise ValueError(
@@ -133,7 +157,7 @@ def chosen(
 
 def _ordered(sessions: Sequence[RecordedSession]) -> Sessions:
     if len(sessions) < 2:
-        raise SplitError(f"{len(sessions)} markets cannot be split by time, it takes at least 2")
+        raise SplitError(f"{len(sessions)} markets cannot be split by time; at least 2 are needed")
     return tuple(sorted(sessions, key=lambda s: (s.first_ns, s.ticker)))
 
 
@@ -149,7 +173,11 @@ def _cuts(weights: Sequence[int], shares: tuple[float, float]) -> tuple[int, int
 def split_by_time(
     sessions: Sequence[RecordedSession], share: float = 0.6, validation_share: float = 0.2
 ) -> Split:
-    """By shares of the markets: the earlier to learn from, then to choose by, then to judge by."""
+    """Split by shares of the markets: the earliest to learn from, the latest to judge by.
+
+    Raises:
+        SplitError: Fewer than 2 markets.
+    """
     ordered = _ordered(sessions)
     first, second = _cuts([1] * len(ordered), (share, validation_share))
     return Split(ordered[:first], ordered[first:second], ordered[second:])
@@ -158,7 +186,11 @@ def split_by_time(
 def split_by_days(
     sessions: Sequence[RecordedSession], share: float = 0.6, validation_share: float = 0.2
 ) -> Split:
-    """The same with whole days kept together; what is left for the test may be nothing."""
+    """The same with whole days kept together; the test may then be empty.
+
+    Raises:
+        SplitError: All markets are of one day.
+    """
     days: dict[date, list[RecordedSession]] = {}
     for session in _ordered(sessions):
         days.setdefault(_new_york(session).date(), []).append(session)
@@ -173,7 +205,16 @@ def split_by_days(
 def split_at(
     sessions: Sequence[RecordedSession], train_until_ns: int, validation_until_ns: int | None
 ) -> Split:
-    """By moments: a market belongs to the part in which it begins; without the second, no test."""
+    """Split at moments: a market belongs to the part in which it begins.
+
+    Args:
+        sessions: Recorded markets.
+        train_until_ns: Where the validation begins.
+        validation_until_ns: Where the test begins; None for no test.
+
+    Raises:
+        SplitError: A part would be empty.
+    """
     ordered = _ordered(sessions)
     end_ns = ordered[-1].first_ns + 1 if validation_until_ns is None else validation_until_ns
     train = tuple(s for s in ordered if s.first_ns < train_until_ns)
@@ -181,7 +222,7 @@ def split_at(
     if not train or not validation:
         raise SplitError(
             f"these dates leave {len(train)} of {len(ordered)} markets for train and "
-            f"{len(validation)} for validation, it takes at least 1 each"
+            f"{len(validation)} for validation; each needs at least 1"
         )
     return Split(train, validation, ordered[len(train) + len(validation) :])
 
@@ -190,6 +231,9 @@ def rolling_splits(split: Split, blocks: int) -> list[Split]:
     """The later markets in `blocks` that follow each other: learn from all before, judge on one.
 
     The block before the judged one chooses, so the first block is never judged on.
+
+    Raises:
+        SplitError: There are fewer later markets than blocks.
     """
     later = split.validation + split.test
     if not 2 <= blocks <= len(later):
@@ -203,3 +247,36 @@ def rolling_splits(split: Split, blocks: int) -> list[Split]:
     return [
         Split(sum(pieces[: n - 1], split.train), pieces[n - 1], pieces[n]) for n in range(1, blocks)
     ]
+
+
+class Curriculum(StrEnum):
+    """Which markets a training begins with."""
+
+    NONE = "none"  # all markets, always
+    BUSY = "busy"
+    CALM = "calm"
+
+
+def activity(session: RecordedSession) -> float:
+    """Changes of the book and executions a minute, from the first recorded event to the last."""
+    at_ns = session.events["recv_ns"]
+    duration_ns = max(int(at_ns[-1]) - int(at_ns[0]), 1) if len(at_ns) else 1
+    return len(at_ns) * _MINUTE_NS / duration_ns
+
+
+def markets_of_stage(
+    curriculum: Curriculum, sessions: Sequence[RecordedSession], stage: int, stages: int
+) -> tuple[int, ...]:
+    """The markets that a stage of the training draws from.
+
+    The first quarter of the stages draws from a third of the markets, the second from two thirds.
+
+    Returns:
+        Their indices in `sessions`, ascending.
+    """
+    if curriculum is Curriculum.NONE:
+        return tuple(range(len(sessions)))
+    sign = -1 if curriculum is Curriculum.BUSY else 1
+    ranked = sorted(range(len(sessions)), key=lambda i: (sign * activity(sessions[i]), i))
+    share = next((s for until, s in _STEPS if stage < until * stages), 1.0)
+    return tuple(sorted(ranked[: max(round(share * len(ranked)), 1)]))

@@ -3,7 +3,7 @@
 Two kernels: `observe_tick` makes the book's share of one tick and moves the market's history to it;
 `observe_account` joins it with the account's share. The first runs once per tick of a session,
 whatever is decided there; the second once per decision. Which schema they build is the builder's
-code: a new schema is one file beside `observation_v3` and a line in `BUILDERS`.
+code: a new schema is one file beside `models.observation.v3` and a line in `BUILDERS`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_S
-from models.kernel import kernel
+from ipc.kernels import compiled, kernel
 from models.observation.schema import OBSERVATION_V1, ZONE, Schema
-from models.observation.v1_account import (
-    order_features,
-    portfolio_features,
-    position_value,
-    valuation_mid_e4,
-)
-from models.observation.v1_book import (
+from models.observation.v1 import (
     BOOK_SIZE,
     HISTORY,
     activity_of,
@@ -36,7 +29,11 @@ from models.observation.v1_book import (
     market_features,
     mid_cents,
     momentum_of,
+    order_features,
+    portfolio_features,
+    position_value,
     temporal_features,
+    valuation_mid_e4,
 )
 from models.observation.v2 import OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
 from models.observation.v3 import (
@@ -87,7 +84,13 @@ _THURSDAY: Final = 3  # 1 January 1970, Monday = 0
 
 
 class Builder(NamedTuple):
-    """One schema and what its kernels make: `tick_size` floats of a tick, then the account's."""
+    """One schema and the code by which the kernels know it.
+
+    Attributes:
+        schema: Names, formulas and hash.
+        code: V1, V2 or V3.
+        tick_size: Floats of a tick; the account's follow.
+    """
 
     schema: Schema
     code: int
@@ -111,16 +114,24 @@ DEFAULT: Final = BUILDERS[OBSERVATION_V1.name]
 
 
 def builder_of(name: str) -> Builder:
-    """The builder of a schema; `ValueError` names those that there are."""
+    """The builder of a schema by its name.
+
+    Raises:
+        ValueError: Unknown; names those that there are.
+    """
     if name not in BUILDERS:
-        raise ValueError(
-            f"observation schema {name!r} is not known, allowed: {', '.join(BUILDERS)}"
-        )
+        raise ValueError(f"unknown observation schema {name!r}; allowed: {', '.join(BUILDERS)}")
     return BUILDERS[name]
 
 
 class TickHistory:
-    """What one market's ticks before the current one left; arrays that kernels change in place."""
+    """What one market's ticks before the current one left; arrays that kernels change in place.
+
+    Attributes:
+        ints: int64[INTS].
+        floats: float64[FLOATS].
+        features: float32[tick_size], of the last tick.
+    """
 
     def __init__(self, builder: Builder = DEFAULT) -> None:
         self.ints = np.zeros(INTS, np.int64)
@@ -129,15 +140,15 @@ class TickHistory:
 
     @property
     def ticks(self) -> int:
-        """Since the start, those forgotten included."""
+        """Ticks since the start, forgotten ones included."""
         return int(self.ints[TOTAL])
 
     def clear(self) -> None:
-        """Start anew: the next tick is the first."""
+        """Start over: the next tick is the first."""
         self.ints[TOTAL] = 0
 
 
-@njit(cache=True)
+@compiled
 def _push(ints: Any, floats: Any, now_ns: int, act: float, mid: float) -> None:
     """Append a tick, forgetting the oldest of ten."""
     at = ints[TOTAL]
@@ -150,7 +161,7 @@ def _push(ints: Any, floats: Any, now_ns: int, act: float, mid: float) -> None:
     floats[at], floats[HISTORY + at] = act, mid
 
 
-@njit(cache=True)
+@compiled
 def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: Any) -> None:
     """Features 0..34 of OBSERVATION_V1, then the tick joins the history."""
     now_ns = row[b.RECV_NS]
@@ -177,13 +188,19 @@ def _tick_v1(row: b.Row, zone_offset_s: int, ints: Any, floats: Any, features: A
     _push(ints, floats, now_ns, act, mid)
 
 
-@njit(cache=True)
+@compiled
 def observe_tick(
     code: int, row: b.Row, zone_offset_s: int, ints: Any, floats: Any, out: Any
 ) -> None:
-    """A tick's features into `out` (float32), by the builder's code; the history moves to it.
+    """Make a tick's features; the history moves to it.
 
-    Market time is the row's receive time; `zone_offset_s` is the schema's zone at that moment.
+    Args:
+        code: Of the builder.
+        row: The book as of the tick; market time is its receive time.
+        zone_offset_s: The schema zone's offset from UTC at that moment.
+        ints: int64[INTS] of the market's history, changed in place.
+        floats: float64[FLOATS], likewise.
+        out: float32[tick_size], overwritten.
     """
     features = np.empty(MOST_TICK)
     if code == V1:
@@ -197,9 +214,17 @@ def observe_tick(
         out[i] = clean(features[i])
 
 
-@njit(cache=True)
+@compiled
 def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out: Any) -> None:
-    """The whole observation into `out` (float32): a tick's features and the account's of now."""
+    """Make a whole observation of a tick and the present account.
+
+    Args:
+        code: Of the builder.
+        tick: float32[tick_size], from `observe_tick`.
+        row: The book as of the tick.
+        account: The sub-account, in the layout of `ipc.account_table`.
+        out: float32[size], overwritten.
+    """
     observe_with(code, tick, row, account, np.empty(MOST), out)
 
 
@@ -207,7 +232,7 @@ def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out
 def observe_with(
     code: int, tick: Any, row: b.Row, account: a.AccountRow, features: Any, out: Any
 ) -> None:
-    """`observe_account` with scratch of its caller: float64[MOST] whose content means nothing."""
+    """`observe_account` with the caller's scratch: float64[MOST], overwritten."""
     if code == V1:
         mid_e4 = valuation_mid_e4(row)
         cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]
@@ -234,7 +259,7 @@ class ZoneClock:
         self._offsets: dict[int, int] = {}
 
     def offset_s(self, ts_ns: int) -> int:
-        """Seconds to add to UTC."""
+        """Seconds to add to UTC at a moment, nanoseconds since the Unix epoch."""
         hour = ts_ns // HOUR_NS
         if hour not in self._offsets:
             delta = datetime.fromtimestamp(3600 * hour, UTC).astimezone(self._zone).utcoffset()
@@ -250,18 +275,29 @@ def observation_hash(observation: Observation) -> str:
 class LiveObservationAdapter:
     """The live book and account as the training observation: keeps each market's tick history.
 
-    A history starts anew with every accepted snapshot (without one no book is LIVE again), and when
-    the row is another market's or another writer's.
+    A history starts over with every accepted snapshot (without one no book becomes LIVE again), and
+    when the row is another market's or another writer's.
+
+    Args:
+        builder: Makes the observations.
     """
 
     def __init__(self, builder: Builder = DEFAULT) -> None:
         self.builder = builder
         self._clock = ZoneClock()
         self._histories: dict[str, TickHistory] = {}
-        self._lives: dict[str, tuple[int, int, int]] = {}
+        self._incarnations: dict[str, tuple[int, int, int]] = {}
 
     def tick(self, ticker: str, row: b.Row) -> int:
-        """Evaluate a market's tick row -> the number of its ticks before this one."""
+        """Evaluate a market's tick row.
+
+        Args:
+            ticker: The market.
+            row: The book as of the tick.
+
+        Returns:
+            The number of the market's ticks before this one.
+        """
         history = self._history(ticker, row)
         before = history.ticks
         observe_tick(
@@ -277,9 +313,19 @@ class LiveObservationAdapter:
     def observe(
         self, ticker: str, row: b.Row, account: a.AccountRow, out: Observation | None = None
     ) -> Observation:
-        """The observation of the tick just evaluated, float32[size]; `out` saves the allocation.
+        """The observation of the tick just evaluated.
 
-        `KeyError` for a market that never ticked.
+        Args:
+            ticker: The market.
+            row: The row that `tick` was given.
+            account: The sub-account.
+            out: float32[size] to write into; a new array when None.
+
+        Returns:
+            float32[size].
+
+        Raises:
+            KeyError: The market never ticked.
         """
         if out is None:
             out = np.empty(self.builder.size, np.float32)
@@ -287,13 +333,13 @@ class LiveObservationAdapter:
         return out
 
     def forget(self, ticker: str) -> None:
-        """Drop a market's history, e.g. when it has closed."""
+        """Drop a market's history, for example when it has closed."""
         self._histories.pop(ticker, None)
-        self._lives.pop(ticker, None)
+        self._incarnations.pop(ticker, None)
 
     def _history(self, ticker: str, row: b.Row) -> TickHistory:
-        life = (int(row[b.GENERATION]), int(row[b.MARKET]), int(row[b.LIVE_EVENT_NO]))
-        if self._lives.get(ticker) != life:
-            self._lives[ticker] = life
+        incarnation = (int(row[b.GENERATION]), int(row[b.MARKET]), int(row[b.LIVE_EVENT_NO]))
+        if self._incarnations.get(ticker) != incarnation:
+            self._incarnations[ticker] = incarnation
             self._histories[ticker] = TickHistory(self.builder)
         return self._histories[ticker]

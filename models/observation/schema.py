@@ -19,8 +19,13 @@ ZONE: Final = "America/New_York"
 class Feature(msgspec.Struct, frozen=True):
     """One float of an observation.
 
-    `formula` is part of the contract: a changed meaning is a changed hash. `empty` is the value
-    without any book or position, `part` the one when only this input is missing.
+    Attributes:
+        name: Its label.
+        group: Heading under which it is shown.
+        unit: What 1.0 means.
+        formula: Part of the contract: a changed meaning is a changed hash.
+        empty: Its value without any book or position.
+        part: Its value when only this input is missing.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""OBSERVATION_V2: what stands at the touch, what flowed, and our order: as data and as two kernels.
+"""OBSERVATION_V2: what is at the touch, what flowed, and the open order.
 
-What a reader that skips updates would miss is in the book's row, summed event by event; here the
-sums since the last tick fade at several rates. Memory is one market's, shifted in place.
+As data and as two kernels. What a reader that skips updates would miss is in the book's row, summed
+event by event; here the sums since the last tick fade at several rates. Memory is one market's,
+shifted in place.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from numba import njit
-
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import compiled
 from ipc.units import ONE_DOLLAR_E4
 from models.observation.schema import ZONE, Feature, Schema
-from models.observation.v1_account import position_value, valuation_mid_e4
+from models.observation.v1 import position_value, valuation_mid_e4
 
 __all__ = ["FLOATS", "OBSERVATION_V2", "SIZE_V2", "TICK_SIZE_V2", "account_v2", "tick_v2"]
 
@@ -106,16 +106,16 @@ OBSERVATION_V2: Final = Schema(
 )
 
 
-@njit(cache=True)
+@compiled
 def _signed_log(contracts: float) -> float:
     size = math.log(1.0 + abs(contracts)) / LOG_SCALE
     return size if contracts >= 0 else -size
 
 
-@njit(cache=True)
-def _best_sizes(row: b.Row, side: int) -> tuple[float, float]:
+@compiled
+def _best_sizes(row: b.Row, leg: b.LegCode) -> tuple[float, float]:
     """(contracts at the touch, contracts in the best `DEPTH` levels) of a leg's bids."""
-    slot, base, found = row[b.BEST_YES + side], b.HEADER + side * row[b.SLOTS], 0
+    slot, base, found = row[b.BEST_YES + leg], b.HEADER + leg * row[b.SLOTS], 0
     touch = total = 0.0
     while slot >= 0 and found < DEPTH:
         size = row[base + slot] / 100.0
@@ -127,12 +127,12 @@ def _best_sizes(row: b.Row, side: int) -> tuple[float, float]:
     return touch, total
 
 
-@njit(cache=True)
+@compiled
 def _imbalance(bids: float, asks: float) -> float:
     return (bids - asks) / (bids + asks) if bids + asks > 0.0 else 0.0
 
 
-@njit(cache=True)
+@compiled
 def _book(row: b.Row, out: Any) -> None:
     """1..6, 21 and 22."""
     bid, no_bid = b.price_of(row, row[b.BEST_YES]), b.price_of(row, row[b.BEST_NO])
@@ -154,7 +154,7 @@ def _book(row: b.Row, out: Any) -> None:
     out[21], out[22] = _signed_log(bids), _signed_log(asks)
 
 
-@njit(cache=True)
+@compiled
 def _fade(row: b.Row, ints: Any, floats: Any, first: bool, mid_cents: float) -> None:
     """Bring the memory to this tick."""
     dt = 0.0 if first else max(row[b.RECV_NS] - ints[AT_NS], 0) / 1e9
@@ -181,11 +181,16 @@ def _fade(row: b.Row, ints: Any, floats: Any, first: bool, mid_cents: float) -> 
     ints[SUM_REALISED], ints[SUM_DELTAS] = row[b.REALISED], row[b.N_DELTAS]
 
 
-@njit(cache=True)
+@compiled
 def tick_v2(row: b.Row, first: bool, ints: Any, floats: Any, out: Any) -> None:
-    """Features 0..26 of a tick into `out` (float64); the memory moves to it.
+    """Features 0..26 of a tick.
 
-    `first` begins a new memory.
+    Args:
+        row: The book as of the tick.
+        first: Whether this begins a new memory.
+        ints: int64, the memory, moved to this tick.
+        floats: float64, likewise.
+        out: float64[27 or more], overwritten.
     """
     mid_e4 = valuation_mid_e4(row)
     mid_cents = mid_e4 / 100.0
@@ -212,7 +217,7 @@ def tick_v2(row: b.Row, first: bool, ints: Any, floats: Any, out: Any) -> None:
         out[26] = min(max(age_s, 0.0) / 60.0, 1.0)
 
 
-@njit(cache=True)
+@compiled
 def _portfolio(account: a.AccountRow, mid_e4: float, out: Any) -> None:
     """27..30."""
     position_e2, cash_e6 = account[a.POSITION_E2], float(account[a.CASH_E6])
@@ -227,7 +232,7 @@ def _portfolio(account: a.AccountRow, mid_e4: float, out: Any) -> None:
     out[30] = min(max(cash_e6 / pv_e6, 0.0), 1.0)
 
 
-@njit(cache=True)
+@compiled
 def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
     """31..34 and 36..38 of one open order; the first of a side counts."""
     leg, price = account[at + a.ORDER_LEG], account[at + a.ORDER_PRICE_E4]
@@ -242,8 +247,8 @@ def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
     if touch > 0:
         out[flag + 2] = min(max((touch - own_leg_price) / 1_000.0, -1.0), 1.0)
     slot = b.slot_of(row, own_leg_price)
-    side = b.YES if buys_yes else b.NO
-    level_e2 = row[b.HEADER + side * row[b.SLOTS] + slot] if slot >= 0 else 0
+    resting = b.YES if buys_yes else b.NO
+    level_e2 = row[b.HEADER + resting * row[b.SLOTS] + slot] if slot >= 0 else 0
     remaining_e2 = account[at + a.ORDER_REMAINING_E2]
     share = min(remaining_e2 / level_e2, 1.0) if level_e2 > 0 else 1.0
     out[36] = max(out[36], share)
@@ -254,9 +259,9 @@ def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
         out[38] = 1.0
 
 
-@njit(cache=True)
+@compiled
 def account_v2(row: b.Row, account: a.AccountRow, out: Any) -> None:
-    """Features 27..38 into `out` (float64)."""
+    """Features 27..38 of the account at a tick, into `out` (float64)."""
     out[TICK_SIZE_V2:SIZE_V2] = 0.0
     _portfolio(account, valuation_mid_e4(row), out)
     newest_ns = 0

@@ -1,6 +1,6 @@
 """OBSERVATION_V3: OBSERVATION_V2, and what the touch, the flow and the mid were some ticks ago.
 
-Its own features stand between those of V2's tick and those of V2's account, both made by V2's own
+Its own features are between those of V2's tick and those of V2's account, both made by V2's own
 kernels. Memory is V2's, then the last ticks, shifted in place.
 """
 
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import compiled
 from models.observation.schema import Feature, Schema
-from models.observation.v2 import FLOATS, OBSERVATION_V2, SIZE_V2, TICK_SIZE_V2, account_v2, tick_v2
+from models.observation.v2 import FLOATS, OBSERVATION_V2, TICK_SIZE_V2, account_v2, tick_v2
 
-__all__ = ["FLOATS_V3", "OBSERVATION_V3", "SIZE_V3", "TICK_SIZE_V3", "account_v3", "tick_v3"]
+__all__ = ["FLOATS_V3", "OBSERVATION_V3", "TICK_SIZE_V3", "account_v3", "tick_v3"]
 
 LAGS: Final = (1, 4, 20)  # ticks
 KEPT: Final = 1 + max(LAGS)  # ticks in the memory, the present one included
@@ -23,7 +22,6 @@ EACH: Final = 3  # floats of a tick: touch imbalance, order flow, mid
 LAGGED: Final = EACH * len(LAGS)
 FIVE_CENTS_A_DOLLAR: Final = 20.0
 TICK_SIZE_V3: Final = TICK_SIZE_V2 + LAGGED
-SIZE_V3: Final = SIZE_V2 + LAGGED
 FLOATS_V3: Final = FLOATS + EACH * KEPT
 
 # Features of V2.
@@ -59,7 +57,7 @@ OBSERVATION_V3: Final = Schema(
 )
 
 
-@njit(cache=True)
+@compiled
 def _push(history: Any, ticks: int, out: Any) -> int:
     """Append this tick, forgetting the oldest of those kept -> its place."""
     at = min(ticks, KEPT - 1)
@@ -72,11 +70,11 @@ def _push(history: Any, ticks: int, out: Any) -> int:
     return at
 
 
-@njit(cache=True)
+@compiled
 def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
     """Features of a tick, V2's and then the lagged ones, into `out` (float64); the memory moves.
 
-    `ticks` is how many came before; 0 begins a new memory.
+    `ticks` is how many came before; 0 begins a new memory. Other arguments as of `tick_v2`.
     """
     tick_v2(row, ticks == 0, ints, floats, out)
     history = floats[FLOATS:]
@@ -89,7 +87,7 @@ def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
         out[at + 2 * len(LAGS)] = (out[MID] - history[then + 2]) * FIVE_CENTS_A_DOLLAR
 
 
-@njit(cache=True)
+@compiled
 def account_v3(row: b.Row, account: a.AccountRow, out: Any) -> None:
     """V2's features of the account, behind those of the tick, into `out` (float64)."""
     account_v2(row, account, out[LAGGED:])

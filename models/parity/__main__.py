@@ -1,7 +1,8 @@
-"""Was every live decision what the recording makes of it? `python -m models.parity <session>`.
+"""Does replaying the recording reproduce every live decision? `python -m models.parity <session>`.
 
 Rebuilds every decision of a recorded live session: byte equality of observations, equality of masks
-and actions. The first differences are told feature by feature; exit code 1 when there is any.
+and actions. The first differences are shown feature by feature. Exit code 0 when nothing differs, 1
+when something does, 2 when there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ ONNX = "onnx:"
 
 
 def _policies(markets: Iterable[LiveMarket], data_dir: Path) -> tuple[dict[str, Policy], list[str]]:
-    """The exported models that decided, by hash, and why others are not at hand."""
+    """The exported models that decided, by hash, and why others are not available."""
     found: dict[str, Policy] = {}
     missing: list[str] = []
-    decisions = (d for market in markets for life in market.lives for d in life.decisions)
+    decisions = (d for market in markets for run in market.runs for d in run.decisions)
     for name, wanted in sorted({(d.model, d.model_hash) for d in decisions if d.logits}):
         if not name.startswith(ONNX):
             continue  # baselines may keep a state: their recorded logits are taken

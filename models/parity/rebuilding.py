@@ -1,7 +1,8 @@
 """Decisions of a live session rebuilt from its recording, float by float.
 
-Every tick that the actor recorded is made again from the session's events, every decision's account
-from the recorded account versions; then observation, mask and action must be those of the record.
+Every tick that the actor recorded is made again from the session's events, and every decision's
+account from the recorded account versions. Observation, mask and action must then be those of the
+record.
 """
 
 from __future__ import annotations
@@ -22,14 +23,20 @@ from models.simulation.replay import columns_of, walk_to, zone_offsets
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.actions import Action, LimitOrderActionSpace
 
-__all__ = ["ActorLife", "Difference", "LiveMarket", "Report", "rebuild"]
+__all__ = ["ActorRun", "DecisionDifference", "LiveMarket", "Report", "rebuild"]
 
 Words = npt.NDArray[np.int64]
-KEPT: Final = 20  # differences that are told; the others are counted
+KEPT: Final = 20  # differences that are shown; the others are counted
 
 
-class ActorLife(NamedTuple):
-    """What one run of the actor recorded of one market, in order."""
+class ActorRun(NamedTuple):
+    """What one run of the actor recorded of one market, in order.
+
+    Attributes:
+        tick_nos: int64[ticks], event numbers.
+        histories: int64[ticks], ticks before each.
+        decisions: What it decided.
+    """
 
     tick_nos: Words  # event numbers
     histories: Words  # ticks before each
@@ -37,15 +44,30 @@ class ActorLife(NamedTuple):
 
 
 class LiveMarket(NamedTuple):
-    """One market of a live session; `accounts` are the versions that its decisions read."""
+    """One market of a live session.
+
+    Attributes:
+        session: Its events.
+        runs: What each run of the actor recorded.
+        accounts: The versions of the account that decisions read.
+    """
 
     session: RecordedSession
-    lives: Sequence[ActorLife]
+    runs: Sequence[ActorRun]
     accounts: Mapping[int, AccountRow]
 
 
-class Difference(msgspec.Struct, frozen=True):
-    """Where a decision and its rebuilding part; `features` as (name, recorded, rebuilt)."""
+class DecisionDifference(msgspec.Struct, frozen=True):
+    """Where a decision and its rebuilding differ.
+
+    Attributes:
+        ticker: The market.
+        event_no: The tick.
+        what: What differs: tick, account, observation, mask or action.
+        recorded: As recorded.
+        rebuilt: As rebuilt.
+        features: (name, recorded, rebuilt) of every feature that differs.
+    """
 
     ticker: str
     event_no: int
@@ -55,36 +77,36 @@ class Difference(msgspec.Struct, frozen=True):
     features: tuple[tuple[str, float, float], ...] = ()
 
     def lines(self) -> list[str]:
-        """For people: the difference, then feature by feature."""
+        """The difference and, below it, feature by feature."""
         head = f"{self.ticker} event {self.event_no}: {self.what}: "
         named = [f"  {name}: recorded {r!r}, rebuilt {m!r}" for name, r, m in self.features]
         return [f"{head}recorded {self.recorded}, rebuilt {self.rebuilt}", *named]
 
 
 class Report:
-    """Counts, and the first differences."""
+    """Counts of a comparison, and its first differences."""
 
     def __init__(self) -> None:
         self.ticks = self.decisions = self.without_account = self.recomputed = 0
         self.different = 0
         self.max_logit_difference = 0.0
-        self.first: list[Difference] = []
+        self.first: list[DecisionDifference] = []
 
-    def differs(self, difference: Difference) -> None:
-        """Note one."""
+    def differs(self, difference: DecisionDifference) -> None:
+        """Add a difference; the first `KEPT` are kept whole."""
         self.different += 1
         if len(self.first) < KEPT:
             self.first.append(difference)
 
     def lines(self) -> list[str]:
-        """For people."""
-        told = [line for difference in self.first for line in difference.lines()]
+        """The differences that were kept, then the counts."""
+        lines = [line for difference in self.first for line in difference.lines()]
         counts = (
             f"{self.ticks} ticks, {self.decisions} decisions, of which {self.without_account} "
             f"without an account; actions of {self.recomputed} recomputed by their model, "
             f"largest difference of a logit {self.max_logit_difference:.3g}"
         )
-        return [*told, counts, f"{self.different} differences"]
+        return [*lines, counts, f"{self.different} differences"]
 
 
 class _Rows(NamedTuple):
@@ -102,34 +124,45 @@ def rebuild(
     policies: Mapping[str, Policy],
     report: Report,
 ) -> None:
-    """Check every decision of one market; `policies` by model hash recompute logits."""
-    for life in market.lives:
-        by_builder = _by_builder(life)
-        made = {b.code: _rows(market.session, life.tick_nos, b) for b, _ in by_builder}
+    """Check every decision of one market.
+
+    Args:
+        market: What was recorded.
+        space: Pricing and size of the actor.
+        policies: By model hash; their logits are recomputed, those of others are taken as recorded.
+        report: Gets the counts and the differences.
+
+    Raises:
+        SessionError: An event does not fit the book.
+    """
+    for run in market.runs:
+        by_builder = _by_builder(run)
+        made = {b.code: _rows(market.session, run.tick_nos, b) for b, _ in by_builder}
         first = made[by_builder[0][0].code]
-        report.ticks += len(life.tick_nos)
-        if first.found < len(life.tick_nos):
-            event_no = int(life.tick_nos[first.found])
+        report.ticks += len(run.tick_nos)
+        if first.found < len(run.tick_nos):
+            event_no = int(run.tick_nos[first.found])
             report.differs(_plain(market, event_no, "tick", "an event", "no such event"))
-        _check_histories(market, life, first, report)
-        places = {int(no): i for i, no in enumerate(life.tick_nos[: first.found])}
+        _check_histories(market, run, first, report)
+        places = {int(no): i for i, no in enumerate(run.tick_nos[: first.found])}
         for builder, decisions in by_builder:
             for decision in decisions:
                 check = _Check(market, space, policies, report, decision, builder)
                 check.run(made[builder.code], places)
 
 
-def _by_builder(life: ActorLife) -> list[tuple[Builder, list[ActorAction]]]:
-    """Decisions by what made their observations, told by their length; one entry at least.
+def _by_builder(run: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
+    """Decisions by what made their observations, judged by their length; at least one entry.
 
-    A switch may bring a model of another schema, a shadow may have one of its own. Who recorded no
-    observation is taken to have seen what the first did that recorded one.
+    A promotion may bring a model of another schema, and a shadow may have one of its own. A
+    decision without a recorded observation is taken to have seen what the first one with an
+    observation did.
     """
     sizes = {4 * builder.size: builder for builder in BUILDERS.values()}
-    lengths = [len(d.observation) for d in life.decisions if d.observation]
+    lengths = [len(d.observation) for d in run.decisions if d.observation]
     usual = sizes.get(lengths[0], DEFAULT) if lengths else DEFAULT
     found: dict[int, tuple[Builder, list[ActorAction]]] = {}
-    for decision in life.decisions:
+    for decision in run.decisions:
         builder = sizes.get(len(decision.observation), usual)
         found.setdefault(builder.code, (builder, []))[1].append(decision)
     return list(found.values()) or [(usual, [])]
@@ -149,22 +182,22 @@ def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
         builder.code, row, events, tick_nos, offsets, first_hour, rows, features, histories
     )
     if status != b.OK:
-        event_no, reason = int(events.event_no[found]), b.Status(status).name
+        event_no, reason = int(events.event_no[found]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
     return _Rows(rows, features, histories, found)
 
 
 def _plain(
     market: LiveMarket, event_no: int, what: str, recorded: object, rebuilt: object
-) -> Difference:
-    return Difference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
+) -> DecisionDifference:
+    return DecisionDifference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
 
 
-def _check_histories(market: LiveMarket, life: ActorLife, made: _Rows, report: Report) -> None:
+def _check_histories(market: LiveMarket, run: ActorRun, made: _Rows, report: Report) -> None:
     """A run begins with no history; later the number of ticks before must be the recorded one."""
-    for i in np.flatnonzero(life.histories[: made.found] != made.histories[: made.found]):
-        counts = int(life.histories[i]), int(made.histories[i])
-        report.differs(_plain(market, int(life.tick_nos[i]), "ticks before", *counts))
+    for i in np.flatnonzero(run.histories[: made.found] != made.histories[: made.found]):
+        counts = int(run.histories[i]), int(made.histories[i])
+        report.differs(_plain(market, int(run.tick_nos[i]), "ticks before", *counts))
 
 
 class _Check:
@@ -187,7 +220,7 @@ class _Check:
         self._builder = builder
 
     def run(self, made: _Rows, places: Mapping[int, int]) -> None:
-        """Observation, mask and action."""
+        """Compare observation, mask and action."""
         decision, report = self._decision, self._report
         report.decisions += 1
         if not decision.observation_hash:
@@ -218,7 +251,7 @@ class _Check:
         if action != decision.action:
             self._differs("action", decision.action_name, action.name)
 
-    def _named(self, observation: npt.NDArray[np.float32], hashed: str) -> Difference:
+    def _named(self, observation: npt.NDArray[np.float32], hashed: str) -> DecisionDifference:
         """An observation's difference, by the names of its features where they are recorded."""
         decision = self._decision
         seen = np.frombuffer(decision.observation, np.dtype("<f4"))
@@ -227,7 +260,7 @@ class _Check:
             numbers = np.flatnonzero(seen.view(np.int32) != observation.view(np.int32))
             names = self._builder.schema.names
             apart = tuple((names[i], float(seen[i]), float(observation[i])) for i in numbers)
-        return Difference(
+        return DecisionDifference(
             self._market.session.ticker,
             decision.event_no,
             "observation",
@@ -243,7 +276,7 @@ class _Check:
         row: b.Row,
         account: AccountRow,
     ) -> Action:
-        """By the model itself where it is at hand, else by the recorded logits."""
+        """By the model itself where it is available, else by the recorded logits."""
         decision = self._decision
         if not decision.logits:
             return Action.HOLD

@@ -1,4 +1,8 @@
-"""Rules behind the interface of a policy: what a learned one has to beat, and demonstrations."""
+"""Rules behind the interface of a policy: what a learned one must beat, and demonstrations.
+
+`BASELINES` maps a name to a factory that takes a seed. All are deterministic given their seed, and
+their logits are enough to rebuild their actions.
+"""
 
 from __future__ import annotations
 
@@ -67,13 +71,13 @@ class RandomChoice:
         self._random = np.random.Generator(np.random.PCG64(seed))
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
-        """One independent draw per action, the largest allowed one wins."""
+        """One independent draw per action; the largest allowed one wins."""
         draws = self._random.random((len(observations), N_ACTIONS), np.float32)
         return Decisions(masked_argmax(draws, masks), draws, None)
 
 
 class JoinBest:
-    """Buys below an even price and closes what it holds, to be run with passive pricing.
+    """Buys below an even price and closes what it holds; meant for passive pricing.
 
     Flat: joins the bid of the cheaper outcome. Holding: offers it at its own touch.
     """
@@ -83,7 +87,10 @@ class JoinBest:
     builder = DEFAULT
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
-        """Feature 6 is the YES mid; a sell is allowed only when there is something to sell."""
+        """Buy the cheaper outcome by the YES mid (feature 6).
+
+        A sell is allowed, and then preferred, only with a position.
+        """
         logits = np.zeros((len(observations), N_ACTIONS), np.float32)
         cheap_yes = observations[:, 6] <= 0.5
         logits[:, Action.BUY_YES_LIMIT] = np.where(cheap_yes, 1.0, -1.0)
@@ -95,9 +102,9 @@ class JoinBest:
 class TouchImbalance:
     """Takes when the sizes at the touch lean far enough to pay for the spread and the fee.
 
-    The forecast is a straight line through zero in the log ratio of the touch sizes, its slope a
-    choice (CENTS_PER_LEAN), not a fit. To be run with aggressive pricing; closes what it holds when
-    the book leans back.
+    The forecast is a straight line through zero in the log ratio of the touch sizes; its slope is a
+    choice (CENTS_PER_LEAN), not a fit. Meant for aggressive pricing; closes what it holds when the
+    book leans back.
     """
 
     model = "baseline:touch_imbalance"
@@ -113,9 +120,10 @@ class TouchImbalance:
 
 
 class Microprice:
-    """Takes when the price weighted by the sizes at the touch leaves more than the fee of the mid.
+    """Takes when the size-weighted price of the touch leaves more than the fee over the mid.
 
-    To be run with aggressive pricing; closes when it lies on the other side of the mid.
+    Meant for aggressive pricing; closes when it lies on the other side of the mid. Source: Stoikov
+    2018, "The micro-price: a high-frequency estimator of future prices", in its simplest form.
     """
 
     model = "baseline:microprice"
@@ -131,7 +139,7 @@ class Microprice:
 def _taker(
     observations: Observations, masks: Mask, forecast: Observations, cost: Observations
 ) -> Decisions:
-    """Buys what the forecast favours by more than its cost, sells what it no longer favours."""
+    """Buy what the forecast favours by more than its cost; sell what it no longer favours."""
     held = observations[:, INVENTORY]
     logits = np.zeros((len(observations), N_ACTIONS), np.float32)
     logits[:, Action.BUY_YES_LIMIT] = forecast - cost
@@ -142,10 +150,10 @@ def _taker(
 
 
 class MarketMaker:
-    """Quotes the side that brings its inventory back to nothing; flat, the side that is thinner.
+    """Quotes the side that brings its inventory back to zero; when flat, the thinner side.
 
-    To be run with passive pricing: one resting order at a time, at the touch. It quotes only where
-    the spread is at least two prices, and never against a book that leans hard.
+    Meant for passive pricing: one resting order at a time, at the touch. It quotes only where the
+    spread is at least two prices, and never against a book that leans hard.
     """
 
     model = "baseline:market_maker"
@@ -153,7 +161,7 @@ class MarketMaker:
     builder = builder_of(OBSERVATION_V2.name)
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
-        """Sells what it holds; flat, buys the outcome whose queue is shorter."""
+        """Sell what it holds; when flat, buy the outcome with the shorter queue."""
         lean, spread = observations[:, TOUCH_IMBALANCE], observations[:, SPREAD]
         quotes = (spread >= 2 * ONE_PRICE) & (np.abs(lean) < HARD_LEAN)
         held = observations[:, INVENTORY]

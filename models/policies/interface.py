@@ -1,4 +1,8 @@
-"""What deciding means: the interface of every policy and baseline."""
+"""What a policy is: observations and masks in, decisions out.
+
+Everything that decides has this interface: exported models, baselines, a network while it is
+trained, rules under research. Inference, evaluation and parity know no other.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from ipc.kernels import compiled
 from models.observation.builder import Builder
 from models.trading.actions import Mask
 
@@ -18,7 +22,14 @@ Logits = npt.NDArray[np.float32]
 
 
 class Decisions(NamedTuple):
-    """One row per observation: action int64[n], logits float32[n, 5], value float32[n] or None."""
+    """What a policy decides, one row per observation.
+
+    Attributes:
+        actions: int64[n], values of `models.trading.actions.Action`.
+        logits: float32[n, 5], the preference for each action before the mask; recorded, so that
+            parity can rebuild the choice.
+        values: float32[n], the policy's estimate of what follows; None when it has none.
+    """
 
     actions: npt.NDArray[np.int64]
     logits: Logits
@@ -26,9 +37,12 @@ class Decisions(NamedTuple):
 
 
 class Policy(Protocol):
-    """Anything that decides. `model` names it, `model_hash` tells two of the same name apart.
+    """Anything that decides.
 
-    `builder` makes the observations that it reads.
+    Attributes:
+        model: Its name, such as `onnx:default` or `baseline:hold`; recorded with every decision.
+        model_hash: Tells two policies of the same name apart; recorded too.
+        builder: Makes the observations that it reads.
     """
 
     model: str
@@ -36,15 +50,30 @@ class Policy(Protocol):
     builder: Builder
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
-        """float32[n, size] and bool[n, 5] -> decisions; never an action that its mask forbids."""
+        """Decide for a batch of markets.
+
+        Args:
+            observations: float32[n, builder.size], one row per market, each by `builder`.
+            masks: bool[n, 5], the allowed actions of each; HOLD is always allowed.
+
+        Returns:
+            One row per observation, never an action that its mask forbids. A policy may keep state
+            between calls only if its logits are enough to rebuild its actions.
+        """
         ...
 
 
-@njit(cache=True)
+@compiled
 def masked_argmax(logits: Logits, masks: Mask) -> npt.NDArray[np.int64]:
-    """The best allowed action of each row, float[n, 5] and bool[n, 5]; the first of equals.
+    """The best allowed action of each row.
 
-    A logit that is no number never wins; where nothing can, action 0 (HOLD) does.
+    Args:
+        logits: float32[n, 5].
+        masks: bool[n, 5].
+
+    Returns:
+        int64[n]: the first of equals. A logit that is not a number never wins; where none can,
+        action 0 (HOLD) does.
     """
     chosen = np.zeros(len(logits), np.int64)
     for i in range(len(logits)):

@@ -1,7 +1,7 @@
 """Which model is live and which shadows it: one small file that inference follows.
 
-`<data_dir>/models/active.json` is written by `models.registry` alone, aside and then renamed: half
-of it is never read. Where there is none, the shipped model is live.
+`<data_dir>/models/active.json` is written by `models.policies.registry` alone, aside and then
+renamed, so half of it is never read. Without the file the shipped model is live.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from models.trading.actions import N_ACTIONS
 __all__ = [
     "Active",
     "Change",
-    "Deed",
+    "Command",
     "Entry",
     "Stamp",
     "active_path",
@@ -41,8 +41,8 @@ VERSION: Final = 1
 Stamp = tuple[int, int, int]  # (inode, mtime_ns, size): every command makes another one
 
 
-class Deed(StrEnum):
-    """What a command did."""
+class Command(StrEnum):
+    """What a command of the registry did."""
 
     PROMOTE = "promote"
     ROLLBACK = "rollback"
@@ -51,23 +51,38 @@ class Deed(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One model, by name and by the bytes that were looked at when it was chosen."""
+    """One model, by name and by the bytes that were checked when it was chosen."""
 
     model_id: str
     onnx_sha256: str
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One command; `override` is the reason given where the comparison did not allow it."""
+    """One command of the registry.
+
+    Attributes:
+        at_ns: When, nanoseconds since the Unix epoch.
+        command: What it did.
+        model: The model it did that to; None for `shadow off`.
+        override: The reason given where the comparison did not allow it.
+    """
 
     at_ns: int
-    deed: Deed
+    command: Command = msgspec.field(name="deed")  # its name in every `active.json`
     model: Entry | None
     override: str | None = None
 
 
 class Active(msgspec.Struct, frozen=True):
-    """What inference runs; `before` are those that a rollback brings back, the newest last."""
+    """What inference runs.
+
+    Attributes:
+        live: Decides and sends.
+        shadow: Decides beside it and never sends.
+        before: What a rollback brings back, the newest last.
+        history: Every command so far.
+        version: Of this file's format.
+    """
 
     live: Entry
     shadow: Entry | None = None
@@ -77,12 +92,12 @@ class Active(msgspec.Struct, frozen=True):
 
 
 def active_path(data_dir: Path) -> Path:
-    """Where the state lies."""
+    """Where the state is kept."""
     return data_dir / "models" / "active.json"
 
 
 def stamp_of(data_dir: Path) -> Stamp | None:
-    """Tells one state's file from the next without reading it; None while there is none."""
+    """Tell one state's file from the next without reading it; None while there is none."""
     try:
         found = active_path(data_dir).stat()
     except OSError:
@@ -96,12 +111,16 @@ def shipped() -> Entry:
 
 
 def _present(entry: Entry) -> Entry:
-    """The shipped model is whichever this code ships; every other one is bound to its bytes."""
+    """The entry as it is now: the shipped model's bytes change with the code."""
     return shipped() if entry.model_id == DEFAULT_ID else entry
 
 
 def read_active(data_dir: Path) -> Active:
-    """The state; `ModelError` when its file means nothing."""
+    """Read the state; the shipped model is live when there is none.
+
+    Raises:
+        ModelError: The file cannot be read, or is of another version.
+    """
     path = active_path(data_dir)
     try:
         active = msgspec.json.decode(path.read_bytes(), type=Active)
@@ -120,24 +139,25 @@ def read_active(data_dir: Path) -> Active:
 
 
 def load_entry(entry: Entry, data_dir: Path) -> OnnxPolicy:
-    """The very model that was chosen, once it has answered.
+    """Load exactly the model that was chosen, and have it answer once.
 
-    `ModelError` when its folder holds another by now, or when it cannot answer.
+    Raises:
+        ModelError: Its folder holds another model by now, or it cannot answer.
     """
     policy = OnnxPolicy(model_folder(entry.model_id, data_dir))
-    theirs, name = policy.manifest.onnx_sha256, policy.manifest.model_id
+    found, name = policy.manifest.onnx_sha256, policy.manifest.model_id
     if name != entry.model_id:  # decisions name the manifest's
         raise ModelError(f"model {entry.model_id!r}: its manifest says {name!r}")
-    if theirs != entry.onnx_sha256:
+    if found != entry.onnx_sha256:
         raise ModelError(
-            f"model {entry.model_id!r}: sha256 is {theirs}, chosen was {entry.onnx_sha256}"
+            f"model {entry.model_id!r}: sha256 is {found}, chosen was {entry.onnx_sha256}"
         )
     _ask(policy)
     return policy
 
 
 def _ask(policy: OnnxPolicy) -> None:
-    """One market and several go different ways through ONNX Runtime: both must answer."""
+    """Have it decide for one market and for several: ONNX Runtime treats them differently."""
     for markets in (1, 2):
         nothing = np.zeros((markets, policy.builder.size), np.float32)
         try:

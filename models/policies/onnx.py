@@ -1,4 +1,4 @@
-"""Strategies behind one interface: observations and masks in, actions out.
+"""Exported models: their manifest on disk, and the policy that runs them.
 
 `load_strategy` reads `RL_ACTOR_STRATEGY`: `onnx:<model>` is an exported policy with its manifest,
 `baseline:<name>` a rule of `models.policies.baselines`. A model runs only when its manifest names
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -29,9 +30,13 @@ __all__ = [
     "MANIFEST_FILE",
     "MANIFEST_VERSION",
     "MODEL_FILE",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
     "Decisions",
     "Manifest",
     "ModelError",
+    "ModelRun",
     "OnnxPolicy",
     "Override",
     "Policy",
@@ -39,6 +44,7 @@ __all__ = [
     "masked_argmax",
     "model_folder",
     "read_manifest",
+    "revision",
     "write_all_aside",
     "write_aside",
 ]
@@ -49,13 +55,24 @@ MODEL_FILE: Final = "policy.onnx"
 MANIFEST_FILE: Final = "manifest.json"
 MANIFEST_VERSION: Final = 1
 
+# Keys of `Manifest.split`.
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
+
 
 class ModelError(ValueError):
     """A model that must not run: which, and why."""
 
 
 class Override(msgspec.Struct, frozen=True):
-    """Why a model became live although it does not beat `not_beaten`."""
+    """Why a model became live although it does not beat every baseline.
+
+    Attributes:
+        reason: As given on the command line.
+        not_beaten: The baselines, each with its lower bound.
+        at_ns: When, nanoseconds since the Unix epoch.
+    """
 
     reason: str
     not_beaten: tuple[str, ...]
@@ -63,9 +80,32 @@ class Override(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What an exported model says of itself; written by the exporter, never by hand.
+    """What an exported model says about itself; written by the exporter, never by hand.
 
-    `override` alone is the registry's.
+    The registry alone adds `override`.
+
+    Attributes:
+        version: `MANIFEST_VERSION`.
+        model_id: Its name; its folder has the same name.
+        observation_schema: Name of the schema that it reads.
+        observation_hash: Hash of that schema.
+        action_hash: `ACTION_SCHEMA_HASH` at export.
+        onnx_sha256: Hash of the graph beside it.
+        pricing: Where its orders' limits are placed.
+        contract_size_e2: Size of an order before caps.
+        market_cash_e6: Cash of a market's sub-account.
+        throttle_ms: Least time between two ticks.
+        algorithm: `ppo` or `a2c`.
+        timesteps: Steps it learned for.
+        seed: Of the training.
+        hyper_parameters: Of the learner and the network.
+        environments: Where its markets were recorded.
+        split: Tickers of `TRAIN`, `VALIDATION` and `TEST`.
+        max_difference: Between graph and trained network, on the checked observations.
+        checked_observations: How many were compared.
+        libraries: Versions that made it.
+        revision: Of this code.
+        evaluation: Figures on the judged markets; see `models.learning.training.figures`.
     """
 
     version: int
@@ -93,7 +133,11 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """A model's manifest; `ModelError` names the file and what is wrong with it."""
+    """Read the manifest in a model's folder.
+
+    Raises:
+        ModelError: It is missing, cannot be read, or is no manifest.
+    """
     path = folder / MANIFEST_FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
@@ -104,7 +148,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_aside(path: Path, content: msgspec.Struct) -> None:
-    """Write JSON aside, then rename: whoever reads meanwhile has the old file whole, or the new."""
+    """Write JSON aside, then rename: a reader has either the old file whole or the new one."""
     write_all_aside({path: content})
 
 
@@ -131,13 +175,13 @@ def _mode_of(path: Path) -> int:
     return path.stat().st_mode & 0o644 if path.exists() else 0o600
 
 
-def _refuse_difference(folder: Path, what: str, theirs: str, ours: str) -> None:
-    if theirs != ours:
-        raise ModelError(f"model {folder.name!r}: {what} is {theirs}, this code has {ours}")
+def _refuse_difference(folder: Path, what: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise ModelError(f"model {folder.name!r}: {what} is {found}, this code has {expected}")
 
 
 def _builder(folder: Path, manifest: Manifest) -> Builder:
-    """What makes the observations that the model was trained on."""
+    """The builder of the observations that the model was trained on."""
     try:
         return builder_of(manifest.observation_schema)
     except ValueError as error:
@@ -145,7 +189,7 @@ def _builder(folder: Path, manifest: Manifest) -> Builder:
 
 
 def _check(folder: Path, manifest: Manifest, builder: Builder) -> bytes:
-    """The model's bytes, once everything that the manifest claims holds."""
+    """The model's bytes, after every claim of its manifest has been checked."""
     schema = builder.schema
     _refuse_difference(folder, "manifest version", str(manifest.version), str(MANIFEST_VERSION))
     _refuse_difference(folder, "observation schema hash", manifest.observation_hash, schema.hash)
@@ -165,7 +209,22 @@ def _check(folder: Path, manifest: Manifest, builder: Builder) -> bytes:
 
 
 class OnnxPolicy:
-    """ONNX Runtime on one thread; a single observation goes through buffers bound in advance."""
+    """An exported model in ONNX Runtime, on one thread.
+
+    A single observation goes through buffers that were bound in advance; several at once do not.
+
+    Args:
+        folder: Holds `manifest.json` and `policy.onnx`.
+
+    Attributes:
+        manifest: What the model says about itself.
+        builder: Makes its observations.
+        model: `onnx:<id>`.
+        model_hash: First 16 digits of the graph's sha256.
+
+    Raises:
+        ModelError: Manifest, graph or schema do not fit each other or this code.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.manifest = read_manifest(folder)
@@ -190,7 +249,7 @@ class OnnxPolicy:
         return binding
 
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
-        """Logits and value of every observation, and the best allowed action."""
+        """Run the graph and choose; see `Policy.decide`."""
         if len(observations) == 1:
             self._observation[:] = observations
             self._session.run_with_iobinding(self._binding)
@@ -220,7 +279,11 @@ def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
 
 
 def model_folder(model_id: str, data_dir: Path) -> Path:
-    """Where a model lives: the shipped one in this package, others in `<data_dir>/models/<id>`."""
+    """The folder of a model: the shipped one in this package, others in `<data_dir>/models/<id>`.
+
+    Raises:
+        ModelError: The id is not a plain name.
+    """
     if model_id == DEFAULT_ID:
         return DEFAULT_MODEL
     if not model_id or not all(c.isalnum() or c in "._-" for c in model_id) or model_id[0] == ".":
@@ -239,11 +302,64 @@ def _existing(folder: Path, data_dir: Path) -> Path:
 
 
 def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
-    """The strategy that `name` means; `ValueError` names what is not known and what is allowed."""
+    """Load the policy that a strategy's name means.
+
+    Args:
+        name: `onnx:<model>` or `baseline:<name>`.
+        seed: Of a baseline that draws.
+        data_dir: Folder of the stack, below which models lie.
+
+    Raises:
+        ModelError: The model is not there or must not run.
+        ValueError: Unknown kind or baseline; names what is allowed.
+    """
     kind, _, rest = name.partition(":")
     if kind == "onnx" and rest:
         return OnnxPolicy(_existing(model_folder(rest, data_dir), data_dir))
     if kind == "baseline" and rest in BASELINES:
         return BASELINES[rest](seed)
     allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES)])
-    raise ValueError(f"strategy {name!r} is not known, allowed: {allowed}")
+    raise ValueError(f"unknown strategy {name!r}; allowed: {allowed}")
+
+
+class ModelRun(msgspec.Struct, frozen=True):
+    """The record that a model was trained on sessions, or judged on them.
+
+    Attributes:
+        kind: `train` or `evaluate`.
+        model_id: Its name.
+        model_hash: Of the learner's file, or of the policy that was judged.
+        code_version: `revision()`.
+        config: Settings, as plain data.
+        metrics: Figures, as plain data.
+        started_ns: Nanoseconds since the Unix epoch.
+        ended_ns: The same.
+    """
+
+    kind: str
+    model_id: str
+    model_hash: str
+    code_version: str
+    config: Mapping[str, object]
+    metrics: Mapping[str, object]
+    started_ns: int
+    ended_ns: int
+
+
+def revision() -> str:
+    """This code's git revision, marked when the tree differs from it.
+
+    `unknown` outside a checkout.
+    """
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip()

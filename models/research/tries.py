@@ -1,4 +1,4 @@
-"""Trainings of the same markets beside each other, and how often the best of them is luck.
+"""Trainings of the same markets compared, and how often the best of them is luck.
 
     python -m models.research.tries RUN RUN ... --recordings DIR
 
@@ -20,10 +20,10 @@ import numpy as np
 
 from models.command_line import Parser
 from models.evaluation.comparison import best_by_chance, compare
-from models.evaluation.outcomes import Outcome, Worlds
-from models.learning.settings import MODEL, RUN, Run, Settings
-from models.learning.splits import TEST, VALIDATION
+from models.evaluation.outcomes import Datasets, PolicyOutcome
+from models.learning.settings import MODEL, RUN, Run, TrainingSettings
 from models.policies.baselines import Hold
+from models.policies.onnx import TEST, VALIDATION
 from models.simulation.tape import RecordedSession
 
 __all__ = ["Try", "main", "play", "report"]
@@ -32,16 +32,16 @@ PARTS: Final = (VALIDATION, TEST)
 
 
 class Try(NamedTuple):
-    """One training: what its policy and holding make of each part."""
+    """One training, and the outcomes of its policy and of holding on each part."""
 
     name: str
-    settings: Settings
-    ours: dict[str, Outcome]
-    idle: dict[str, Outcome]
+    settings: TrainingSettings
+    trained: dict[str, PolicyOutcome]
+    idle: dict[str, PolicyOutcome]
 
 
 def _runs(folders: Sequence[Path]) -> list[Run]:
-    """What was trained; `ValueError` unless all of it was split alike, with markets to judge on."""
+    """What was trained; `ValueError` unless all were split alike, with markets to judge on."""
     from models.learning.learner_file import read_run
 
     runs = [read_run(f / RUN) for f in folders]
@@ -54,14 +54,17 @@ def _runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[Try]:
-    """Each training's policy on its validation and judged markets; `ValueError` names what lacks.
+    """Each training's policy on its validation and judged markets.
 
     Greedily, with the pricing, throttle, size and cash that it was trained with.
+
+    Raises:
+        ValueError: The trainings were not split alike, or a market is not among the sessions.
     """
     from models.learning.learner_file import load_policy
 
     known = {s.ticker: s for s in sessions}
-    places: dict[tuple[str, int], tuple[Worlds, Outcome]] = {}
+    places: dict[tuple[str, int], tuple[Datasets, PolicyOutcome]] = {}
     tries = []
     for folder, run in zip(folders, _runs(folders), strict=True):
         settings = run.settings
@@ -74,10 +77,10 @@ def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[T
                 raise ValueError(f"market {lacking[0]} of {folder} is not among the recordings")
             key = part, settings.throttle_ms
             if key not in places:
-                worlds = Worlds([known[t] for t in run.split[part]], settings.throttle_ms)
-                places[key] = worlds, worlds.run(Hold(), rules)
-            worlds, done.idle[part] = places[key]
-            done.ours[part] = worlds.run(policy, rules)
+                datasets = Datasets([known[t] for t in run.split[part]], settings.throttle_ms)
+                places[key] = datasets, datasets.run(Hold(), rules)
+            datasets, done.idle[part] = places[key]
+            done.trained[part] = datasets.run(policy, rules)
         tries.append(done)
     return tries
 
@@ -90,21 +93,21 @@ def _differing(tries: Sequence[Try]) -> list[dict[str, str]]:
 
 
 def report(tries: Sequence[Try]) -> list[str]:
-    """A line per try, the best on validation first, then what chance says of the best."""
+    """A line per try, the best on validation first, then what chance says about the best."""
     lines = []
     for done, settings in zip(tries, _differing(tries), strict=True):
-        made = {part: compare(done.ours[part], done.idle[part]) for part in PARTS}
-        told = " ".join(f"{k}={v}" for k, v in settings.items())
+        made = {part: compare(done.trained[part], done.idle[part]) for part in PARTS}
+        shown = " ".join(f"{k}={v}" for k, v in settings.items())
         parts = ", ".join(f"{part} {difference}" for part, difference in made.items())
-        judged = done.ours[TEST]
+        judged = done.trained[TEST]
         shape = (
             f"median {np.median(judged.net_e6) / 1e6:+.2f}, best {max(judged.net_e6) / 1e6:+.2f}"
         )
         hold = f"holds {judged.action_shares['HOLD']:.0%}"
-        lines.append((-made[VALIDATION].mean, f"{done.name}: {told}: {parts} ({shape}), {hold}"))
+        lines.append((-made[VALIDATION].mean, f"{done.name}: {shown}: {parts} ({shape}), {hold}"))
     found = [line for _, line in sorted(lines)]
     for part in PARTS:
-        nets = np.array([t.ours[part].net_e6 for t in tries]) / 1e6
+        nets = np.array([t.trained[part].net_e6 for t in tries]) / 1e6
         found.append(
             f"{part}: the best of {len(tries)} tries without any edge looks as good as the best "
             f"here, in standard errors, in {best_by_chance(nets):.0%} of cases"
@@ -113,7 +116,7 @@ def report(tries: Sequence[Try]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the report; 2 when an argument means nothing."""
+    """Print the report; 2 for an invalid argument."""
     from processes.adapters.kalshi.recordings.sessions import load_sessions
 
     parser = Parser(prog="python -m models.research.tries", description="Compare tries.")

@@ -1,28 +1,122 @@
-"""Recorded markets end to end as one block of arrays: what a simulation steps over."""
+"""Recorded markets end to end as one block of arrays: what a simulation steps over.
+
+`Flow` is the events between ticks as the fill rules read them. Most events mean nothing to a
+resting order: they are other levels of the book. So each event carries its reach: for the orders
+among YES bids and for those among NO bids, the range of prices at which it may mean something. An
+order walks over the rest with two comparisons.
+
+`ask_for_step` asks for the memory of a coming step a little early. A dataset is far larger than the
+processor's caches and every environment is somewhere else in it, so a step would mostly wait for
+memory. Asking changes nothing, and an address beyond the end of an array is ignored; the plain form
+is `Simulation(..., ask_ahead=0)`, and `benchmarks/tricks.py` compares the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from models.simulation.events import Flow, flow_of
-from models.simulation.fills import fee_words
+from ipc.kernels import kernel
+from ipc.units import ONE_DOLLAR_E4
 from models.simulation.order_state import FEE_WORDS
-from models.simulation.tape import Tape
+from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 
-__all__ = ["WARMUP_TICKS", "World", "usable_tapes", "world_of"]
+__all__ = [
+    "HIGHEST",
+    "LOWEST",
+    "WARMUP_TICKS",
+    "Dataset",
+    "Flow",
+    "ask_for_step",
+    "dataset_of",
+    "fee_words",
+    "flow_of",
+    "usable_tapes",
+]
 
 Words = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 WARMUP_TICKS: Final = 10  # of every market, before its first decision
 
+LOWEST: Final = 0  # words of a reach; the range is empty where the lowest is above the highest
+HIGHEST: Final = 1
 
-class World(NamedTuple):
-    """Tapes end to end. M markets, T ticks, N events in all, W words the longest row."""
+# What is asked for ahead.
+WORDS: Final = 8  # of 8 bytes in a cache line; also [lowest, highest] pairs of a reach
+FLOATS: Final = 16
+EVENTS: Final = 24  # as many as usually come between two ticks
+HEADER_LINES: Final = (8, 16, 40)  # words of a row that a step reads: time, touch, grid
+
+
+class Flow(NamedTuple):
+    """N events; see `models.simulation.tape.Tape` for the first five.
+
+    Attributes:
+        reach: int32[2, N, 2], per leg of an order the lowest and the highest price at which the
+            event may mean something to it.
+    """
+
+    ns: Words  # [N]
+    meaning: Words  # [N]
+    leg: Words  # [N]
+    price_e4: Words  # [N]
+    count_e2: Words  # [N]
+    reach: npt.NDArray[np.int32]  # [2, N, 2] per leg of an order the lowest and highest price
+
+
+@kernel
+def _fill_reach(meaning: Any, legs: Any, price_e4: Any, count_e2: Any, reach: Any) -> None:
+    """Where an order among the bids of a leg must look at an event.
+
+    At its own level; where it is executed at its price or better; where it is crossed from the
+    other leg; and everywhere when the book is cleared or becomes whole.
+    """
+    for e in range(len(meaning)):
+        for leg in range(2):
+            lowest, highest = 1, 0
+            if meaning[e] & (CLEAR | WHOLE):
+                lowest, highest = 0, ONE_DOLLAR_E4
+            elif legs[e] == leg and meaning[e] & EXECUTED:
+                lowest, highest = price_e4[e], ONE_DOLLAR_E4
+            elif legs[e] == leg and meaning[e] & CHANGE:
+                lowest = highest = price_e4[e]
+            elif legs[e] != leg and meaning[e] & CHANGE and count_e2[e] > 0:
+                lowest, highest = ONE_DOLLAR_E4 - price_e4[e], ONE_DOLLAR_E4
+            reach[leg, e, LOWEST], reach[leg, e, HIGHEST] = lowest, highest
+
+
+def flow_of(tapes: Sequence[Tape]) -> Flow:
+    """The events of tapes, end to end."""
+    columns = zip(*((t.ns, t.meaning, t.leg, t.price_e4, t.count_e2) for t in tapes), strict=True)
+    ns, meaning, leg, price_e4, count_e2 = (np.concatenate(column) for column in columns)
+    reach = np.empty((2, len(ns), 2), np.int32)
+    _fill_reach(meaning, leg, price_e4, count_e2, reach)
+    return Flow(ns, meaning, leg, price_e4, count_e2, reach)
+
+
+class Dataset(NamedTuple):
+    """Tapes end to end. M markets, T ticks, N events in all, W words the longest row.
+
+    Attributes:
+        rows: int64[T, W].
+        features: float32[T, tick size of the builder].
+        touch: int64[T, 2], last known best bids.
+        event_after: int64[T], the first event that is not part of the tick.
+        first_tick: int64[M + 1], where each market's ticks begin.
+        first_event: int64[M + 1], where each market's events begin.
+        yes_value_e4: int64[M], -1 when not known.
+        fees: int64[M, FEE_WORDS].
+        flow: The events.
+        code: Of the builder.
+        size: Floats of an observation.
+    """
 
     rows: Words  # [T, W]
     features: Floats  # [T, tick size of the builder]
@@ -52,13 +146,23 @@ def _starts(lengths: list[int]) -> Words:
     return np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
 
 
+def fee_words(tape: Tape) -> Words:
+    """A tape's fee schedule as the kernels read it."""
+    fees = tape.fees
+    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)
+
+
 def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
-    """Those that are long enough to warm up: the markets of a world, in its order."""
+    """The tapes that are long enough to warm up: the markets of a dataset, in its order."""
     return [t for t in tapes if len(t.rows) > WARMUP_TICKS + 1]
 
 
-def world_of(tapes: Sequence[Tape]) -> World:
-    """Stack tapes, those too short to warm up left out; `ValueError` if none remains."""
+def dataset_of(tapes: Sequence[Tape]) -> Dataset:
+    """Stack tapes; those too short to warm up are left out.
+
+    Raises:
+        ValueError: No tape is long enough, or they are of several observation schemas.
+    """
     usable = usable_tapes(tapes)
     if not usable:
         raise ValueError(f"none of {len(tapes)} markets has more than {WARMUP_TICKS + 1} ticks")
@@ -67,7 +171,7 @@ def world_of(tapes: Sequence[Tape]) -> World:
         raise ValueError(f"tapes of several observation schemas: {', '.join(sorted(names))}")
     builder = usable[0].builder
     first_event = _starts([len(t.ns) for t in usable])
-    return World(
+    return Dataset(
         rows=_stack_rows(usable),
         features=np.concatenate([t.features for t in usable]),
         touch=np.concatenate([t.touch for t in usable]),
@@ -82,3 +186,42 @@ def world_of(tapes: Sequence[Tape]) -> World:
         code=builder.code,
         size=builder.size,
     )
+
+
+@intrinsic
+def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
+    """Bring the cache line of an array's item, counted through all dimensions, to the caches."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), pointer)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        function = builder.module.globals.get("llvm.prefetch.p0") or ir.Function(
+            builder.module, kind, "llvm.prefetch.p0"
+        )
+        read, keep, data_cache = word(0), word(3), word(1)
+        builder.call(function, [address, read, keep, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+@kernel
+def ask_for_step(dataset: Dataset, tick: int) -> None:
+    """Ask for what an environment at `tick` reads next: events, and the row after them."""
+    flow, first = dataset.flow, dataset.event_after[tick]
+    for e in range(first, first + EVENTS, WORDS):
+        _prefetch(flow.ns, e)
+        _prefetch(flow.meaning, e)
+        _prefetch(flow.leg, e)
+        _prefetch(flow.price_e4, e)
+        _prefetch(flow.count_e2, e)
+        _prefetch(flow.reach, 2 * e)
+        _prefetch(flow.reach, 2 * (len(flow.ns) + e))
+    row = (tick + 1) * dataset.rows.shape[1]
+    for word in HEADER_LINES:
+        _prefetch(dataset.rows, row + word)
+    features = (tick + 1) * dataset.features.shape[1]
+    for at in range(0, dataset.features.shape[1], FLOATS):
+        _prefetch(dataset.features, features + at)

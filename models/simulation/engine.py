@@ -1,7 +1,7 @@
 """Many sub-accounts stepping over recorded markets at once: the kernel behind every environment.
 
-One step is one tick: the action of each environment becomes an order on its way, the events up to
-the next tick pass, and the observation is that of the next tick. The reward is the change of the
+One step is one tick: each environment's action becomes an order on its way, the events up to the
+next tick pass, and the observation is that of the next tick. The reward is the change of the
 liquidation value in dollars: each position at the last known touch it could be closed at, less the
 taker fee; at the end of the market the position settles at its result.
 
@@ -21,15 +21,14 @@ import numpy.typing as npt
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
-from models.kernel import kernel
+from ipc.kernels import kernel
 from models.observation.builder import MOST, observe_with
-from models.prefetch import ask_for_step
-from models.simulation.dataset import WARMUP_TICKS, World
-from models.simulation.fill_log import LOG_WORDS
+from models.simulation.dataset import WARMUP_TICKS, Dataset, ask_for_step
 from models.simulation.fills import advance, until_of
 from models.simulation.order_state import (
     ACTION,
     ARRIVAL_NS,
+    LOG_WORDS,
     LOGGED,
     ORDER_STATE_WORDS,
     PENDING_ACTION,
@@ -44,9 +43,10 @@ from models.trading.fees import trade_fee_e6
 from models.trading.portfolio import apply_settlement, liquidation_value_e6
 
 __all__ = [
+    "ASK_AHEAD",
     "DEFAULT_LATENCIES_NS",
-    "Rules",
     "Simulation",
+    "SimulationRules",
 ]
 
 Words = npt.NDArray[np.int64]
@@ -54,11 +54,11 @@ Floats = npt.NDArray[np.float32]
 
 # State words of one environment.
 MARKET: Final = 0
-TICK: Final = 1  # index into the world's ticks
+TICK: Final = 1  # index into the dataset's ticks
 VALUE_E6: Final = 2  # liquidation value at TICK
 _STATE_WORDS: Final = 3
 
-_ASKED_AHEAD: Final = 4  # environments between asking for memory and reading it
+ASK_AHEAD: Final = 4  # environments between asking for memory and reading it; 0: never ask
 
 # Decision to matching engine, loopback to a home line; equally likely.
 DEFAULT_LATENCIES_NS: Final = tuple(
@@ -66,8 +66,16 @@ DEFAULT_LATENCIES_NS: Final = tuple(
 )
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """What is the same for every market and step."""
+class SimulationRules(msgspec.Struct, frozen=True):
+    """What is the same for every market and step.
+
+    Attributes:
+        pricing: Where an order's limit is placed.
+        contract_size_e2: Size of an order before caps.
+        market_cash_e6: Cash that each market begins with.
+        latencies_ns: From decision to matching engine; each order draws one.
+        random_start: Begin anywhere in a market instead of at its first decision.
+    """
 
     pricing: Pricing = Pricing.PASSIVE
     contract_size_e2: int = 1_000
@@ -77,13 +85,14 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Fixed(NamedTuple):
-    """`Rules` as the kernel reads them."""
+    """`SimulationRules` as the kernel reads them."""
 
     pricing: int
     size_e2: int
     cash_e6: int
     latencies_ns: Words
     random_start: bool
+    ask_ahead: int
 
 
 @kernel
@@ -97,21 +106,21 @@ def _draw(states: Any, i: int) -> int:
 
 
 @kernel
-def _value(world: World, state: Any, account: a.AccountRow) -> int:
+def _value(dataset: Dataset, state: Any, account: a.AccountRow) -> int:
     """Liquidation value at the environment's tick."""
     market, tick = state[MARKET], state[TICK]
     position = account[a.POSITION_E2]
     fee = 0
-    bid = world.touch[tick, b.YES if position > 0 else b.NO]
+    bid = dataset.touch[tick, b.YES if position > 0 else b.NO]
     if position != 0 and bid > 0:
-        rule, rate = world.fees[market, RULE], world.fees[market, TAKER_RATE]
+        rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
         fee = trade_fee_e6(rule, rate, bid, abs(position), False)
-    return int(liquidation_value_e6(account, world.touch[tick, 0], world.touch[tick, 1], fee))
+    return int(liquidation_value_e6(account, dataset.touch[tick, 0], dataset.touch[tick, 1], fee))
 
 
 @kernel
 def _reset(
-    world: World,
+    dataset: Dataset,
     fixed: Fixed,
     state: Any,
     order: Any,
@@ -120,10 +129,10 @@ def _reset(
     i: int,
     market: int,
 ) -> None:
-    """A flat account at the first decision of a market (-1: any), or anywhere in it."""
+    """Put a flat account at the first decision of a market (-1: any market), or anywhere in it."""
     if market < 0:
-        market = _draw(draws, i) % len(world.yes_value_e4)
-    first, last = world.first_tick[market] + WARMUP_TICKS, world.first_tick[market + 1] - 1
+        market = _draw(draws, i) % len(dataset.yes_value_e4)
+    first, last = dataset.first_tick[market] + WARMUP_TICKS, dataset.first_tick[market + 1] - 1
     state[MARKET], state[TICK] = market, first
     if fixed.random_start:
         state[TICK] += _draw(draws, i) % (last - first)
@@ -136,7 +145,7 @@ def _reset(
 
 @kernel
 def _submit(
-    world: World,
+    dataset: Dataset,
     fixed: Fixed,
     state: Any,
     order: Any,
@@ -145,16 +154,16 @@ def _submit(
     i: int,
     action: int,
 ) -> None:
-    """Send the order that an action means; a forbidden one means HOLD."""
+    """Send the order that an action means; a forbidden action means HOLD."""
     latency = fixed.latencies_ns[_draw(draws, i) % len(fixed.latencies_ns)]
     if action == 0:
         return
-    row = world.rows[state[TICK]]
+    row = dataset.rows[state[TICK]]
     price = yes_price_of(row, action, fixed.pricing)
     if price == 0:
         return
     market = state[MARKET]
-    rule, rate = world.fees[market, RULE], world.fees[market, TAKER_RATE]
+    rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
     count = order_count_e2(account, action, price, fixed.size_e2, rule, rate)
     if count == 0:
         return
@@ -164,7 +173,7 @@ def _submit(
 
 @kernel
 def _step(
-    world: World,
+    dataset: Dataset,
     fixed: Fixed,
     state: Any,
     order: Any,
@@ -174,37 +183,41 @@ def _step(
     action: int,
     log: Any,
 ) -> tuple[int, bool]:
-    """One tick -> (change of the liquidation value, micro-dollars; whether the market is over)."""
+    """Step one environment by a tick.
+
+    Returns:
+        (change of the liquidation value in micro-dollars, whether the market is over).
+    """
     market, tick = state[MARKET], state[TICK]
-    done = tick + 1 == world.first_tick[market + 1]
-    _submit(world, fixed, state, order, account, draws, i, action)
-    start = world.event_after[tick]
-    stop = world.first_event[market + 1] if done else world.event_after[tick + 1]
-    fees, row = world.fees[market], world.rows[tick]
-    until_ns = until_of(world.rows, tick, done)
-    advance(order, account, fees, row, world.flow, start, stop, until_ns, log)
+    done = tick + 1 == dataset.first_tick[market + 1]
+    _submit(dataset, fixed, state, order, account, draws, i, action)
+    start = dataset.event_after[tick]
+    stop = dataset.first_event[market + 1] if done else dataset.event_after[tick + 1]
+    fees, row = dataset.fees[market], dataset.rows[tick]
+    until_ns = until_of(dataset.rows, tick, done)
+    advance(order, account, fees, row, dataset.flow, start, stop, until_ns, log)
     if done:
         order[ACTION] = 0
-        if world.yes_value_e4[market] >= 0:
-            apply_settlement(account, world.yes_value_e4[market])
+        if dataset.yes_value_e4[market] >= 0:
+            apply_settlement(account, dataset.yes_value_e4[market])
     else:
         state[TICK] = tick + 1
-    publish_order(order, account, world.rows[state[TICK], b.RECV_NS])
-    value = _value(world, state, account)
+    publish_order(order, account, dataset.rows[state[TICK], b.RECV_NS])
+    value = _value(dataset, state, account)
     change = value - state[VALUE_E6]
     state[VALUE_E6] = value
     return int(change), bool(done)
 
 
 @kernel
-def _observe(world: World, state: Any, account: Any, scratch: Any, out: Any) -> None:
+def _observe(dataset: Dataset, state: Any, account: Any, scratch: Any, out: Any) -> None:
     tick = state[TICK]
-    observe_with(world.code, world.features[tick], world.rows[tick], account, scratch, out)
+    observe_with(dataset.code, dataset.features[tick], dataset.rows[tick], account, scratch, out)
 
 
 @kernel
 def _reset_all(
-    world: World,
+    dataset: Dataset,
     fixed: Fixed,
     states: Any,
     orders: Any,
@@ -215,13 +228,13 @@ def _reset_all(
     obs: Any,
 ) -> None:
     for i in range(len(states)):
-        _reset(world, fixed, states[i], orders[i], accounts[i], draws, i, markets[i])
-        _observe(world, states[i], accounts[i], scratch, obs[i])
+        _reset(dataset, fixed, states[i], orders[i], accounts[i], draws, i, markets[i])
+        _observe(dataset, states[i], accounts[i], scratch, obs[i])
 
 
 @kernel
 def _step_all(
-    world: World,
+    dataset: Dataset,
     fixed: Fixed,
     states: Any,
     orders: Any,
@@ -236,49 +249,75 @@ def _step_all(
     changes_e6: Any,
     dones: Any,
 ) -> None:
-    """Step every environment; those that end show their last observation and begin anew."""
+    """Step every environment; one that ends shows its last observation and starts again."""
     for i in range(len(states)):
-        if i + _ASKED_AHEAD < len(states):
-            ask_for_step(world, states[i + _ASKED_AHEAD, TICK])
+        if 0 < fixed.ask_ahead < len(states) - i:
+            ask_for_step(dataset, states[i + fixed.ask_ahead, TICK])
         changes_e6[i], dones[i] = _step(
-            world, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], logs[i]
+            dataset, fixed, states[i], orders[i], accounts[i], draws, i, actions[i], logs[i]
         )
-        _observe(world, states[i], accounts[i], scratch, obs[i])
+        _observe(dataset, states[i], accounts[i], scratch, obs[i])
         if dones[i] and restart:
             for k in range(obs.shape[1]):
                 last_obs[i, k] = obs[i, k]
-            _reset(world, fixed, states[i], orders[i], accounts[i], draws, i, -1)
-            _observe(world, states[i], accounts[i], scratch, obs[i])
+            _reset(dataset, fixed, states[i], orders[i], accounts[i], draws, i, -1)
+            _observe(dataset, states[i], accounts[i], scratch, obs[i])
 
 
 @kernel
-def _mask_all(world: World, fixed: Fixed, states: Any, accounts: Any, out: Any) -> None:
+def _mask_all(dataset: Dataset, fixed: Fixed, states: Any, accounts: Any, out: Any) -> None:
     for i in range(len(states)):
-        fees = world.fees[states[i, MARKET]]
-        row = world.rows[states[i, TICK]]
+        fees = dataset.fees[states[i, MARKET]]
+        row = dataset.rows[states[i, TICK]]
         fill_mask(
             row, accounts[i], fixed.pricing, fixed.size_e2, fees[RULE], fees[TAKER_RATE], out[i]
         )
 
 
 class Simulation:
-    """`n` environments over one world. Arrays are reused: copy what must outlive the next step.
+    """`n` environments over one dataset; one kernel call steps all of them.
 
-    With `log_rows`, each keeps what became of its orders until `take_log` collects it.
+    Arrays are reused: copy what must outlive the next step.
+
+    Args:
+        dataset: The markets.
+        rules: What is the same for every market.
+        n: How many environments.
+        seeds: One per environment: of its choice of markets, starts and latencies.
+        log_rows: Rows of each environment's order log, to be collected with `take_log`; 0 for none.
+        ask_ahead: How many environments ahead memory is asked for; 0 is the plain form.
+
+    Attributes:
+        accounts: int64[n, ACCOUNT_WORDS], the sub-accounts.
+        observations: float32[n, size], after the last reset or step.
+        last_observations: float32[n, size], the last one of each market that ended in this step.
+        changes_e6: int64[n], change of the liquidation value in the last step.
+        dones: bool[n], whether the market ended in the last step.
+
+    Raises:
+        ValueError: Not as many seeds as environments.
     """
 
     def __init__(
-        self, world: World, rules: Rules, n: int, seeds: Sequence[int], *, log_rows: int = 0
+        self,
+        dataset: Dataset,
+        rules: SimulationRules,
+        n: int,
+        seeds: Sequence[int],
+        *,
+        log_rows: int = 0,
+        ask_ahead: int = ASK_AHEAD,
     ) -> None:
         if len(seeds) != n:
             raise ValueError(f"{len(seeds)} seeds for {n} environments")
-        self.world, self.rules, self.n = world, rules, n
+        self.dataset, self.rules, self.n = dataset, rules, n
         self._fixed = Fixed(
             PRICING_CODE[rules.pricing],
             rules.contract_size_e2,
             rules.market_cash_e6,
             np.array(rules.latencies_ns, np.int64),
             rules.random_start,
+            ask_ahead,
         )
         self._draws = np.array(seeds, np.uint64)
         self._states = np.zeros((n, _STATE_WORDS), np.int64)
@@ -286,20 +325,27 @@ class Simulation:
         self._logs = np.zeros((n, log_rows, LOG_WORDS), np.int64)
         self._scratch = np.zeros(MOST)
         self.accounts = np.zeros((n, a.ACCOUNT_WORDS), np.int64)
-        self.observations = np.zeros((n, world.size), np.float32)
-        self.last_observations = np.zeros((n, world.size), np.float32)
+        self.observations = np.zeros((n, dataset.size), np.float32)
+        self.last_observations = np.zeros((n, dataset.size), np.float32)
         self.changes_e6 = np.zeros(n, np.int64)
         self.dones = np.zeros(n, np.bool_)
 
     def seed(self, seeds: Sequence[int]) -> None:
-        """Start the streams of draws anew."""
+        """Set the random state of every environment."""
         self._draws[:] = np.array(seeds, np.uint64)
 
     def reset(self, markets: Sequence[int] | None = None) -> Floats:
-        """All environments to a market's first decision; without `markets` each draws its own."""
+        """Put all environments at a market's first decision.
+
+        Args:
+            markets: Index of the market of each; None lets each draw its own.
+
+        Returns:
+            `observations`, float32[n, size].
+        """
         chosen = np.full(self.n, -1, np.int64) if markets is None else np.array(markets, np.int64)
         _reset_all(
-            self.world,
+            self.dataset,
             self._fixed,
             self._states,
             self._orders,
@@ -312,9 +358,14 @@ class Simulation:
         return self.observations
 
     def step(self, actions: npt.NDArray[np.int64], *, restart: bool) -> None:
-        """One tick each; results in `observations`, `changes_e6`, `dones`, `last_observations`."""
+        """Step every environment by one tick; results are in the attributes.
+
+        Args:
+            actions: int64[n], values of `Action`; a forbidden one means HOLD.
+            restart: Whether an environment whose market ended starts again in another.
+        """
         _step_all(
-            self.world,
+            self.dataset,
             self._fixed,
             self._states,
             self._orders,
@@ -333,14 +384,17 @@ class Simulation:
     def masks(self) -> npt.NDArray[np.bool_]:
         """Allowed actions of the present observations, bool[n, 5]."""
         out = np.zeros((self.n, 5), np.bool_)
-        _mask_all(self.world, self._fixed, self._states, self.accounts, out)
+        _mask_all(self.dataset, self._fixed, self._states, self.accounts, out)
         return out
 
     def take_log(self) -> dict[int, Words]:
-        """The rows of the fill log since the last call, of the environments that have any.
+        """Collect the rows of the order log since the last call; to be called after every step.
 
-        To be called after every step: a restart forgets them.
-        `ValueError` when a log was too short for them.
+        Returns:
+            int64[rows, LOG_WORDS] of every environment that has any.
+
+        Raises:
+            ValueError: A log had too few rows for one step.
         """
         logged = self._orders[:, LOGGED]
         if logged.max() > self._logs.shape[1]:
@@ -351,20 +405,20 @@ class Simulation:
 
     @property
     def orders(self) -> Words:
-        """Order words of every environment; see `models.simulation.fills`."""
+        """Order words of every environment, int64[n, ORDER_STATE_WORDS]; see `order_state`."""
         return self._orders
 
     @property
     def values_e6(self) -> Words:
-        """Liquidation value of every environment; after a market's end, what it came to."""
+        """Liquidation value of every environment; after a market's end, its final value."""
         return self._states[:, VALUE_E6]
 
     @property
     def ticks(self) -> Words:
-        """The tick each environment is at, as an index into the world's."""
+        """The tick that each environment is at, an index into the dataset's."""
         return self._states[:, TICK]
 
     @property
     def markets(self) -> Words:
-        """The market each environment is in."""
+        """The market that each environment is in."""
         return self._states[:, MARKET]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import account_table as a
-from models.simulation.dataset import World, world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation.dataset import Dataset, dataset_of
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.tape import Tape
 from models.trading.actions import N_ACTIONS
 
@@ -21,7 +21,7 @@ Info = dict[str, Any]
 
 
 def observation_space(size: int) -> gymnasium.spaces.Box:
-    """Of a schema's size; every float of every schema is clipped to [-2, 2]."""
+    """Box of float32[size]; every float of every schema is clipped to [-2, 2]."""
     return gymnasium.spaces.Box(-2.0, 2.0, (size,), np.float32)
 
 
@@ -31,23 +31,37 @@ def action_space() -> gymnasium.spaces.Discrete:
 
 
 class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
-    """An episode is one market, from its first decision to its settlement.
+    """A gymnasium environment; an episode is one market, from its first decision to its settlement.
 
-    `reset(options={"market": i})` chooses the market; otherwise the seed does.
+    `reset(options={"market": i})` chooses the market; otherwise the seed does. The info of `reset`
+    and `step` holds `market`, `cash_e6`, `position_e2` and `fees_e6`.
+
+    Args:
+        tapes: The markets, or a dataset of them.
+        rules: What is the same for every market; default: `SimulationRules()`.
+
+    Raises:
+        ValueError: No market is long enough.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (gymnasium's own declaration)
 
-    def __init__(self, tapes: Sequence[Tape] | World, rules: Rules | None = None) -> None:
-        world = tapes if isinstance(tapes, World) else world_of(tapes)
-        self.observation_space = observation_space(world.size)
+    def __init__(
+        self, tapes: Sequence[Tape] | Dataset, rules: SimulationRules | None = None
+    ) -> None:
+        dataset = tapes if isinstance(tapes, Dataset) else dataset_of(tapes)
+        self.observation_space = observation_space(dataset.size)
         self.action_space = action_space()
-        self._simulation = Simulation(world, rules or Rules(), 1, [0])
+        self._simulation = Simulation(dataset, rules or SimulationRules(), 1, [0])
 
     def reset(
         self, *, seed: int | None = None, options: Info | None = None
     ) -> tuple[npt.NDArray[np.float32], Info]:
-        """The first decision of a market."""
+        """Begin an episode; see the class for `options`.
+
+        Returns:
+            (float32[size], info).
+        """
         super().reset(seed=seed)
         if seed is not None:
             self._simulation.seed([seed])
@@ -58,7 +72,11 @@ class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
     def step(
         self, action: np.int64 | int
     ) -> tuple[npt.NDArray[np.float32], float, bool, bool, Info]:
-        """One tick; the reward is dollars."""
+        """Step by one tick.
+
+        Returns:
+            (float32[size], reward in dollars, whether the market is over, False, info).
+        """
         simulation = self._simulation
         simulation.step(np.array([action], np.int64), restart=False)
         reward = float(simulation.changes_e6[0]) / 1e6

@@ -1,21 +1,20 @@
-"""SimulatedOrderManager: what a recorded market would have done with an order of ours.
+"""SimulatedOrderManager: what a recorded market would have done with an order.
 
-- An order reaches the exchange a latency after the decision and meets the book of that moment;
+- An order reaches the exchange one latency after the decision and meets the book of that moment;
   after the market's close it meets nothing.
-- What crosses takes the depth that stood there, level by level, at the taker fee.
+- What crosses takes the depth that was there, level by level, at the taker fee.
 - The rest waits behind the size that was visible at its price. Recorded executions at its price
-  first consume what stood ahead; cancels never move it back, and it is never further back than the
+  first consume what was ahead; cancels never move it back, and it is never further back than the
   level is long. An execution at a worse price, or liquidity added across it, fills it: the recorded
-  taker would have met us first.
+  taker would have met it first.
 - At most one order rests per market. The same order again keeps its place; another replaces it.
 - Its place in the queue is shown as execution learns it: after an answer, then as of once a second.
 - Cash never goes below zero: a fill is cut to what is affordable, and the rest is dropped.
 
-The recorded market does not react: depth taken by us is there again at the next arrival, and other
-traders do not see us. Kernels over an int64 vector per order, shared by one market or many.
-
-Who wants to know what became of each order hands the kernels a log: a row per order that arrived,
-rested or filled, see `models.simulation.fill_log`. An empty log costs one comparison per row.
+The recorded market does not react: depth that was taken is there again at the next arrival, and
+other traders do not see the order. Kernels over an int64 vector per order, shared by one market or
+many. A caller that wants to know what became of each order hands the kernels a log
+(`models.simulation.order_state`); an empty log costs one comparison per row.
 """
 
 from __future__ import annotations
@@ -28,19 +27,21 @@ import numpy.typing as npt
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
-from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
-from models.simulation.events import HIGHEST, LOWEST, Flow, flow_of
-from models.simulation.fill_log import ARRIVED, LOG_WORDS, MAKER, RESTED, TAKER, write_log
+from ipc.kernels import kernel
+from ipc.units import ASK, BID, NO, ONE_DOLLAR_E4, YES, LegCode, SideCode
+from models.simulation.dataset import HIGHEST, LOWEST, Flow, fee_words, flow_of
 from models.simulation.order_state import (
     ACCUMULATOR,
     ACTION,
     AHEAD,
     ARRIVAL_NS,
+    ARRIVED,
     CREATED_NS,
     FILLED_E2,
     LEVEL,
+    LOG_WORDS,
     LOGGED,
+    MAKER,
     MAKER_FILLS,
     MAKER_RATE,
     ORDER_STATE_WORDS,
@@ -48,31 +49,45 @@ from models.simulation.order_state import (
     PENDING_COUNT,
     PENDING_PRICE,
     REMAINING,
+    RESTED,
     RULE,
+    TAKER,
     TAKER_FILLS,
     TAKER_RATE,
     YES_PRICE,
     publish_order,
+    write_log,
 )
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 from models.trading.actions import OrderRequest, affordable_e2, is_buy, side_of
 from models.trading.fees import fee_of, rebate_of
-from models.trading.portfolio import ASK, BID, apply_fill
+from models.trading.portfolio import apply_fill
 
-__all__ = ["SimulatedOrderManager", "advance", "fee_words", "until_of"]
+__all__ = ["SimulatedOrderManager", "advance", "until_of"]
 
 Words = npt.NDArray[np.int64]
 NEVER_NS: Final = 2**63 - 1
 
 
 @kernel
-def _leg_price(side: int, yes_price_e4: int) -> int:
-    """The price at which a side of the YES book rests among its leg's bids."""
-    return yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
+def _leg_of(side: SideCode) -> LegCode:
+    """The leg among whose bids an order on a side of the YES book rests."""
+    return YES if side == BID else NO
 
 
 @kernel
-def _held(account: a.AccountRow, side: int) -> int:
+def _other(leg: LegCode) -> LegCode:
+    return NO if leg == YES else YES
+
+
+@kernel
+def _leg_price(leg: LegCode, yes_price_e4: int) -> int:
+    """A YES price on the scale of a leg; a leg's price back on the YES scale."""
+    return yes_price_e4 if leg == YES else ONE_DOLLAR_E4 - yes_price_e4
+
+
+@kernel
+def _held(account: a.AccountRow, side: SideCode) -> int:
     """What a sell on a side of the YES book may reduce."""
     position_e2 = account[a.POSITION_E2]
     return int(max(position_e2 if side == ASK else -position_e2, 0))
@@ -82,7 +97,7 @@ def _held(account: a.AccountRow, side: int) -> int:
 def _log(
     order: Any, log: Any, kind: int, event: int, at_ns: int, price: int, count: int, more: int
 ) -> None:
-    """One row of what became of the present order."""
+    """Log one row about the present order."""
     write_log(log, order[LOGGED], kind, event, at_ns, order[ACTION], price, count, more)
     order[LOGGED] += 1
 
@@ -99,7 +114,11 @@ def _book_fill(
     at_ns: int,
     log: Any,
 ) -> int:
-    """Fill up to `count_e2` -> what was filled; less: cash or what was held ran out."""
+    """Fill up to `count_e2`.
+
+    Returns:
+        What was filled, in 1e-2 contracts; less when cash or the position ran out.
+    """
     action = order[ACTION]
     side = side_of(action)
     rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
@@ -122,7 +141,7 @@ def _book_fill(
 
 
 @kernel
-def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
+def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: LegCode, price: int) -> int:
     """Size at a leg's price: a tick's row plus the changes of events [start, stop)."""
     slot = b.slot_of(row, price)
     if slot < 0:
@@ -133,22 +152,22 @@ def _size_at(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int
             continue
         if flow.meaning[e] & CLEAR:
             size = 0
-        if flow.meaning[e] & CHANGE and flow.leg[e] == leg and flow.price[e] == price:
-            size += flow.qty[e]
+        if flow.meaning[e] & CHANGE and flow.leg[e] == leg and flow.price_e4[e] == price:
+            size += flow.count_e2[e]
     return int(size)
 
 
 @kernel
-def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: int, price: int) -> int:
-    """The slot above which the other leg has no bids, as far as an order at a leg's price crosses.
+def _highest(row: b.Row, flow: Flow, start: int, stop: int, leg: LegCode, price: int) -> int:
+    """The slot above which the other leg has no bids that an order at a leg's price could cross.
 
-    The book is a tick's row plus the changes of events [start, stop): nothing stands above both the
-    row's best and what came in across the order.
+    The book is a tick's row plus the changes of events [start, stop): no bid is above both the
+    row's best and what was added across the order since.
     """
-    slot, reach = row[b.BEST_YES + 1 - leg], flow.reach[leg]
+    slot, reach = row[b.BEST_YES + _other(leg)], flow.reach[leg]
     for e in range(start, stop):
         if reach[e, LOWEST] <= price <= reach[e, HIGHEST] and flow.leg[e] != leg:
-            slot = max(slot, b.slot_of(row, flow.price[e]))
+            slot = max(slot, b.slot_of(row, flow.price_e4[e]))
     return int(slot)
 
 
@@ -164,16 +183,16 @@ def _take(
     log: Any,
 ) -> None:
     """Take what crosses from the other leg's bids, best first."""
-    side = side_of(order[ACTION])
-    own_price = _leg_price(side, order[YES_PRICE])
-    slot = _highest(row, flow, start, stop, side, own_price)
+    leg = _leg_of(side_of(order[ACTION]))
+    other, own_price = _other(leg), _leg_price(leg, order[YES_PRICE])
+    slot = _highest(row, flow, start, stop, leg, own_price)
     while slot >= 0 and order[ACTION] != 0:
         price = b.price_of(row, slot)  # of the other leg
         if price < ONE_DOLLAR_E4 - own_price:
             return
-        size = _size_at(row, flow, start, stop, 1 - side, price)
+        size = _size_at(row, flow, start, stop, other, price)
         if size > 0:
-            yes_price, at_ns = _leg_price(1 - side, price), order[CREATED_NS]
+            yes_price, at_ns = _leg_price(other, price), order[CREATED_NS]
             _book_fill(order, account, fees, yes_price, size, True, stop, at_ns, log)
         slot -= 1
 
@@ -189,7 +208,7 @@ def _place(
     stop: int,
     log: Any,
 ) -> None:
-    """The pending order arrives: keep, or cancel-replace; take, then rest."""
+    """The pending order arrives: keep the one that rests, or replace it; take, then rest."""
     action, price, count = order[PENDING_ACTION], order[PENDING_PRICE], order[PENDING_COUNT]
     order[PENDING_ACTION] = 0
     if order[ACTION] == action and order[YES_PRICE] == price:
@@ -206,34 +225,35 @@ def _place(
     _take(order, account, fees, row, flow, start, stop, log)
     if order[ACTION] == 0:
         return
-    level = _size_at(row, flow, start, stop, side, _leg_price(side, price))
+    leg = _leg_of(side)
+    level = _size_at(row, flow, start, stop, leg, _leg_price(leg, price))
     order[LEVEL] = order[AHEAD] = level
     _log(order, log, RESTED, stop, order[CREATED_NS], price, order[REMAINING], order[AHEAD])
 
 
 @kernel
 def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log: Any) -> None:
-    """One recorded event and our resting order."""
-    side = side_of(order[ACTION])
-    own_price = _leg_price(side, order[YES_PRICE])
-    meaning, qty, now = flow.meaning[e], flow.qty[e], flow.ns[e]
-    size, price = abs(qty), order[YES_PRICE]
+    """One recorded event and the resting order."""
+    leg = _leg_of(side_of(order[ACTION]))
+    own_price = _leg_price(leg, order[YES_PRICE])
+    meaning, count_e2, now = flow.meaning[e], flow.count_e2[e], flow.ns[e]
+    size, price = abs(count_e2), order[YES_PRICE]
     if meaning & CLEAR:
         order[LEVEL] = 0
     if meaning & WHOLE:
         order[AHEAD] = min(order[AHEAD], order[LEVEL])
-    if flow.leg[e] != side:
-        crossing = flow.price[e] >= ONE_DOLLAR_E4 - own_price
-        if meaning & CHANGE and qty > 0 and crossing:
+    if flow.leg[e] != leg:
+        crossing = flow.price_e4[e] >= ONE_DOLLAR_E4 - own_price
+        if meaning & CHANGE and count_e2 > 0 and crossing:
             _book_fill(order, account, fees, price, size, False, e, now, log)
         return
-    if meaning & EXECUTED and flow.price[e] <= own_price:
-        ahead = order[AHEAD] if flow.price[e] == own_price else 0
+    if meaning & EXECUTED and flow.price_e4[e] <= own_price:
+        ahead = order[AHEAD] if flow.price_e4[e] == own_price else 0
         order[AHEAD] = max(order[AHEAD] - size, 0)
         if size > ahead:
             _book_fill(order, account, fees, price, size - ahead, False, e, now, log)
-    if meaning & CHANGE and flow.price[e] == own_price:
-        order[LEVEL] += qty
+    if meaning & CHANGE and flow.price_e4[e] == own_price:
+        order[LEVEL] += count_e2
         order[AHEAD] = min(order[AHEAD], max(order[LEVEL], 0))
 
 
@@ -241,11 +261,11 @@ def _meet(order: Any, account: a.AccountRow, fees: Any, flow: Flow, e: int, log:
 def _rest(
     order: Any, account: a.AccountRow, fees: Any, flow: Flow, start: int, stop: int, log: Any
 ) -> None:
-    """Events [start, stop) and our resting order, if there is one."""
+    """Events [start, stop) and the resting order, if there is one."""
     if order[ACTION] == 0:
         return
-    side = side_of(order[ACTION])
-    price, reach = _leg_price(side, order[YES_PRICE]), flow.reach[side]
+    leg = _leg_of(side_of(order[ACTION]))
+    price, reach = _leg_price(leg, order[YES_PRICE]), flow.reach[leg]
     for e in range(start, stop):
         if reach[e, LOWEST] <= price <= reach[e, HIGHEST]:
             _meet(order, account, fees, flow, e, log)
@@ -265,11 +285,21 @@ def advance(
     until_ns: int,
     log: Any,
 ) -> None:
-    """Let events [start, stop) pass; `row` is the tick's, right before `start`.
+    """Let events [start, stop) pass.
 
     A pending order arrives after the last event not later than its arrival; one that arrives at
-    `until_ns` or later, see `until_of`, is still on its way at the end. `log` as in
-    `models.simulation.fill_log`, empty for none.
+    `until_ns` or later, see `until_of`, is still on its way at the end.
+
+    Args:
+        order: int64[ORDER_STATE_WORDS], changed in place.
+        account: The sub-account, changed in place.
+        fees: int64[FEE_WORDS] of the market.
+        row: The tick's book, right before `start`.
+        flow: The events.
+        start: First event.
+        stop: First event that does not pass.
+        until_ns: Market time at which this stretch ends.
+        log: int64[rows, LOG_WORDS]; no rows for no log.
     """
     e = start
     if order[PENDING_ACTION] != 0 and order[ARRIVAL_NS] < until_ns:
@@ -282,7 +312,7 @@ def advance(
 
 @kernel
 def until_of(rows: Any, tick: int, is_last: bool) -> int:
-    """When the time after a tick ends: at the next, or with the market; never where unknown."""
+    """When the time after a tick ends: at the next tick, or with the market; never if unknown."""
     if not is_last:
         return int(rows[tick + 1, b.RECV_NS])
     close_ms = rows[tick, b.CLOSE_MS]
@@ -290,7 +320,16 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
 
 
 class SimulatedOrderManager:
-    """One recorded market's answer to orders: the boundary that execution is when live."""
+    """One recorded market's answer to orders: the boundary that execution is when live.
+
+    Args:
+        tape: The market.
+        cash_e6: Cash of its sub-account, micro-dollars.
+        latency_ns: From decision to matching engine.
+
+    Attributes:
+        account: The sub-account, in the layout of `ipc.account_table`.
+    """
 
     def __init__(self, tape: Tape, cash_e6: int, latency_ns: int) -> None:
         self.account = a.new_account(cash_e6)
@@ -302,7 +341,7 @@ class SimulatedOrderManager:
         self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
-        """Send an order; it replaces one that is still on its way."""
+        """Send an order at market time `now_ns`; it replaces one that is still on its way."""
         words = (int(request.action), request.yes_price_e4, request.count_e2)
         self._order[PENDING_ACTION : PENDING_COUNT + 1] = words
         self._order[ARRIVAL_NS] = now_ns + self._latency_ns
@@ -328,22 +367,16 @@ class SimulatedOrderManager:
         publish_order(self._order, self.account, now)
 
     def cancel(self) -> None:
-        """Take the resting order out, and one on its way."""
+        """Cancel the resting order, and one on its way, at once."""
         self._order[ACTION] = self._order[REMAINING] = self._order[PENDING_ACTION] = 0
         self.account[a.N_ORDERS] = 0
 
     @property
     def filled_e2(self) -> int:
-        """Contracts filled so far."""
+        """Contracts filled so far, in 1e-2."""
         return int(self._order[FILLED_E2])
 
     @property
     def fills(self) -> tuple[int, int]:
         """Executions so far as (taker, maker)."""
         return int(self._order[TAKER_FILLS]), int(self._order[MAKER_FILLS])
-
-
-def fee_words(tape: Tape) -> Words:
-    """A tape's fee schedule as the kernels read it."""
-    fees = tape.fees
-    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)

@@ -1,6 +1,7 @@
-"""What a step is worth to a learner, which need not be what it makes: the rewards of training.
+"""What a step is worth to a learner: the rewards of training.
 
-Judging never asks here: the net P&L of a policy is that of its account, whatever taught it.
+They need not be what the step earned. Evaluation never uses them: the net profit and loss of a
+policy is that of its account, whatever it was trained on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _UNITS: Final = 2e6  # of 1/100 contracts times half a 1/10000 dollar: in a doll
 
 
 class Reward(StrEnum):
-    """What a step is worth, in dollars; a market's last step ends with what it paid."""
+    """What a step is worth, in dollars; a market's last step includes what it paid."""
 
     LIQUIDATION = "liquidation"  # change of the value at the touch, less the fee of closing
     MID = "mid"  # change of the value at the mid
@@ -35,9 +36,14 @@ class Reward(StrEnum):
 class Rewards:
     """The rewards of a batch of environments, step by step.
 
-    `risk_aversion` is per dollar. The variance of a step is the position it began with, squared,
-    times the mid's squared moves until the next tick; that of a market's last step is the square of
-    what the step made, the settlement in.
+    The variance of a step is the position it began with, squared, times the mid's squared moves
+    until the next tick; that of a market's last step is the square of what the step earned, the
+    settlement included.
+
+    Args:
+        reward: What a step is worth.
+        risk_aversion: Per dollar, of the reward `risk`.
+        simulation: The batch.
     """
 
     def __init__(self, reward: Reward, risk_aversion: float, simulation: Simulation) -> None:
@@ -46,7 +52,7 @@ class Rewards:
         self.begin()
 
     def begin(self) -> None:
-        """Where a step begins, as after a reset of the simulation."""
+        """Note where a step begins; to be called after a reset of the simulation."""
         simulation = self._simulation
         self._values_e6 = simulation.values_e6.copy()
         self._mid_values_e6 = self._at_mid()
@@ -54,7 +60,7 @@ class Rewards:
         self._realised = self._row_words(b.REALISED)
 
     def after_step(self) -> Floats:
-        """What the step just made was worth, float32[n] dollars."""
+        """What the step just taken was worth, float32[n] dollars."""
         simulation = self._simulation
         if self._reward is Reward.LIQUIDATION:
             return (simulation.changes_e6 / 1e6).astype(np.float32)
@@ -73,11 +79,11 @@ class Rewards:
 
     def _row_words(self, word: int) -> Words:
         """A word of the row that each environment is at."""
-        words: Words = self._simulation.world.rows[self._simulation.ticks, word]
+        words: Words = self._simulation.dataset.rows[self._simulation.ticks, word]
         return words
 
     def _at_mid(self) -> Words:
-        """Micro-dollars: cash, and the position at the last known mid, 0.50 if never known."""
+        """Cash plus the position at the last known mid (0.50 if never known), micro-dollars."""
         accounts, mid2 = self._simulation.accounts, self._row_words(b.LAST_MID2)
         yes_mid2 = np.where(mid2 > 0, mid2, ONE_DOLLAR_E4)
         position_e2 = accounts[:, a.POSITION_E2]

@@ -1,8 +1,8 @@
 """A recorded market as arrays, and the walk from its events to its ticks.
 
 `RecordedSession` is one market of one session in the journal's own event layout. `Tape` is what the
-learner steps over: at every tick the frozen row and its features, made by the same kernels and by
-the same tick rule as live; between ticks the changes of levels and the executions.
+learner steps over: at every tick the row and its features, made by the same kernels and by the same
+tick rule as live; between ticks the changes of levels and the executions.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
+from ipc.kernels import compiled
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.observation.builder import DEFAULT, Builder, Observation, observe_account
@@ -40,10 +40,10 @@ Words = npt.NDArray[np.int64]
 Events = npt.NDArray[np.void]
 
 # What an event means to a resting order; bits.
-CHANGE: Final = 1  # a level's size changed by `qty`
-EXECUTED: Final = 2  # `qty` contracts traded against the resting side
-CLEAR: Final = 4  # the book starts anew
-WHOLE: Final = 8  # and is complete
+CHANGE: Final = 1  # a level's size changed by `count_e2`
+EXECUTED: Final = 2  # `count_e2` contracts traded against the resting side
+CLEAR: Final = 4  # the book is cleared
+WHOLE: Final = 8  # the book is complete
 
 BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
@@ -59,11 +59,19 @@ class SessionError(ValueError):
 
 
 class RecordedSession(msgspec.Struct, frozen=True):
-    """One market's events and what is known of its life.
+    """One market's events and what is known of the market.
 
-    Events are as the journal holds them, of this market alone; a STATE event (its `qty` is the new
-    `BookState`) stands where the book was not to be believed until its next snapshot.
-    `yes_value_e4` is what a YES contract paid, None when not known.
+    Attributes:
+        ticker: The market.
+        events: Array of `ipc.event_journal.EVENT`, of this market alone. A STATE event (its
+            `count_e2` is the new `BookState`) marks where the book was not to be believed until its
+            next snapshot.
+        grid: Its price grid.
+        open_ms: When it opened, Unix milliseconds; 0 unknown.
+        close_ms: When it closed; 0 unknown.
+        yes_value_e4: What a YES contract paid; None when not known.
+        environment: Where it was recorded.
+        fees: What it charged.
     """
 
     ticker: str
@@ -77,12 +85,25 @@ class RecordedSession(msgspec.Struct, frozen=True):
 
     @property
     def first_ns(self) -> int:
-        """Market time of the first event, 0 without any."""
+        """Market time of the first event, 0 when there is none."""
         return int(self.events["recv_ns"][0]) if len(self.events) else 0
 
 
 class Tape(NamedTuple):
-    """One market, ready to be stepped over. T ticks, N events, W words a row."""
+    """One market, ready to be stepped over. T ticks, N events, W words a row.
+
+    Attributes:
+        rows: int64[T, W], the book as of each tick.
+        features: float32[T, builder.tick_size], the book's share of each tick's observation.
+        touch: int64[T, 2], last known best bid of each leg in 1e-4 dollars; 0 never known.
+        tick_event: int64[T], index of each tick's event.
+        ns: int64[N], market time.
+        meaning: int64[N], bits CHANGE, EXECUTED, CLEAR, WHOLE.
+        leg: int64[N], whose bids change or trade.
+        price_e4: int64[N], on the scale of the leg.
+        count_e2: int64[N], signed size of a change, or size of an execution.
+        yes_value_e4: -1 when not known.
+    """
 
     ticker: str
     rows: Words  # [T, W] the row as of each tick
@@ -92,18 +113,18 @@ class Tape(NamedTuple):
     ns: Words  # [N] market time
     meaning: Words  # [N] CHANGE | EXECUTED | CLEAR | WHOLE
     leg: Words  # [N] whose bids
-    price: Words  # [N] of the leg, 1e-4 dollars
-    qty: Words  # [N] signed size of a change, or size of an execution
+    price_e4: Words  # [N] of the leg, 1e-4 dollars
+    count_e2: Words  # [N] signed size of a change, or size of an execution
     yes_value_e4: int  # -1 when not known
     fees: FeeSchedule
     builder: Builder
 
 
-@njit(cache=True)
+@compiled
 def _maker_delta(events: Columns, trade: int, used: Any) -> int:
-    """The delta by which the resting side gave `trade`; -1 when the recording lacks it."""
-    maker = 1 - events.side[trade]
-    price = events.price[trade] if maker == b.YES else ONE_DOLLAR_E4 - events.price[trade]
+    """The delta by which the resting side filled `trade`; -1 when the recording lacks it."""
+    maker = b.NO if events.leg[trade] == b.YES else b.YES
+    price = events.price_e4[trade] if maker == b.YES else ONE_DOLLAR_E4 - events.price_e4[trade]
     for distance in range(1, PAIR_WINDOW):
         for j in (trade - distance, trade + distance):
             if j < 0 or j >= len(events.kind) or used[j] or events.kind[j] != DELTA:
@@ -112,26 +133,29 @@ def _maker_delta(events: Columns, trade: int, used: Any) -> int:
                 continue
             if (
                 events.exch_ms[j] == events.exch_ms[trade]
-                and events.side[j] == maker
-                and events.price[j] == price
-                and events.qty[j] == -events.qty[trade]
+                and events.leg[j] == maker
+                and events.price_e4[j] == price
+                and events.count_e2[j] == -events.count_e2[trade]
             ):
                 return j
     return -1
 
 
-@njit(cache=True)
-def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> int:
-    """What each event means to a resting order -> the number of trades without their delta.
+@compiled
+def _meanings(events: Columns, meaning: Any, leg: Any, price_e4: Any, count_e2: Any) -> int:
+    """Write what each event means to a resting order.
 
-    Trades and deltas come through two channels; the delta of a trade is marked EXECUTED and the
-    trade itself then means nothing, so nothing counts twice.
+    Trades and deltas come through two channels. The delta of a trade is marked EXECUTED and the
+    trade itself then has no meaning, so nothing counts twice.
+
+    Returns:
+        The number of trades whose delta is missing.
     """
     used = np.zeros(len(meaning), np.bool_)
     unpaired = 0
     for i in range(len(meaning)):
         kind = events.kind[i]
-        leg[i], price[i], qty[i] = events.side[i], events.price[i], events.qty[i]
+        leg[i], price_e4[i], count_e2[i] = events.leg[i], events.price_e4[i], events.count_e2[i]
         if kind in (DELTA, LEVEL):
             meaning[i] |= CHANGE
         elif kind == BEGIN:
@@ -146,26 +170,26 @@ def _meanings(events: Columns, meaning: Any, leg: Any, price: Any, qty: Any) -> 
                 continue
             unpaired += 1
             meaning[i] = EXECUTED
-            leg[i] = 1 - events.side[i]
+            leg[i] = b.NO if events.leg[i] == b.YES else b.YES
             if leg[i] == b.NO:
-                price[i] = ONE_DOLLAR_E4 - events.price[i]
+                price_e4[i] = ONE_DOLLAR_E4 - events.price_e4[i]
     return unpaired
 
 
-@njit(cache=True)
+@compiled
 def _touches(rows: Any, touch: Any) -> None:
     """Last known best bid of each leg, as of each tick."""
-    for side in range(2):
+    for leg in b.LEGS:
         known = 0
         for t in range(len(rows)):
-            slot = rows[t, b.BEST_YES + side]
+            slot = rows[t, b.BEST_YES + leg]
             if slot >= 0:
                 known = b.price_of(rows[t], slot)
-            touch[t, side] = known
+            touch[t, leg] = known
 
 
 def _until_close(session: RecordedSession) -> Events:
-    """What came in while the market was open: later nothing ticks and nothing fills."""
+    """The events while the market was open: later nothing ticks and nothing fills."""
     if session.events.dtype != EVENT:
         raise SessionError(f"{session.ticker}: events of another layout: {session.events.dtype}")
     late = session.events["recv_ns"] >= session.close_ms * NS_PER_MS
@@ -174,7 +198,20 @@ def _until_close(session: RecordedSession) -> Events:
 
 
 def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder = DEFAULT) -> Tape:
-    """Walk a session by the live tick rule; `SessionError` names the event that does not fit."""
+    """Walk a session by the live tick rule.
+
+    Args:
+        session: One recorded market.
+        throttle_ms: Least market time between two ticks; 0 ticks at every event.
+        builder: Makes the features.
+
+    Returns:
+        The market as arrays; it may have no ticks.
+
+    Raises:
+        SessionError: No events before the close, events of another layout, or one that does not fit
+            the book.
+    """
     events = columns_of(_until_close(session))
     n = len(events.kind)
     if n == 0:
@@ -192,10 +229,10 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
         builder.code, row, events, throttle_ns, offsets, first_hour, rows, features, tick_event
     )
     if status != b.OK:
-        event_no, reason = int(events.event_no[ticks]), b.Status(status).name
+        event_no, reason = int(events.event_no[ticks]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
-    meaning, leg, price, qty = (np.zeros(n, np.int64) for _ in range(4))
-    _meanings(events, meaning, leg, price, qty)
+    meaning, leg, price_e4, count_e2 = (np.zeros(n, np.int64) for _ in range(4))
+    _meanings(events, meaning, leg, price_e4, count_e2)
     touch = np.zeros((ticks, 2), np.int64)
     _touches(rows[:ticks], touch)
     value = -1 if session.yes_value_e4 is None else session.yes_value_e4
@@ -208,8 +245,8 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
         events.recv_ns,
         meaning,
         leg,
-        price,
-        qty,
+        price_e4,
+        count_e2,
         value,
         session.fees,
         builder,
@@ -219,7 +256,16 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
 def build_observation_from_session_data(
     tape: Tape, tick: int, account: a.AccountRow
 ) -> Observation:
-    """The observation of a recorded tick under an account, as live at that moment."""
+    """The observation of a recorded tick under an account, as it was live at that moment.
+
+    Args:
+        tape: The market.
+        tick: Index of the tick.
+        account: The sub-account.
+
+    Returns:
+        float32[tape.builder.size].
+    """
     out = np.empty(tape.builder.size, np.float32)
     observe_account(tape.builder.code, tape.features[tick], tape.rows[tick], account, out)
     return out

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
-from models.simulation.dataset import World
-from models.simulation.engine import Rules, Simulation
+from models.simulation.dataset import Dataset
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.environment import action_space, observation_space
 from models.simulation.rewards import Reward, Rewards
 
@@ -17,28 +17,40 @@ __all__ = ["BatchedVecEnv"]
 
 
 class BatchedVecEnv(VecEnv):
-    """`n` markets at once; one that ends shows its last observation and begins anew elsewhere."""
+    """`n` markets at once, as stable-baselines3 wants them.
+
+    One that ends shows its last observation in `terminal_observation` and starts again in another
+    market.
+
+    Args:
+        dataset: The markets.
+        rules: What is the same for every market.
+        n: How many environments.
+        seed: Of the first environment; each next one has the next number.
+        reward: What a step is worth.
+        risk_aversion: Per dollar, of the reward `risk`.
+    """
 
     render_mode = None
 
     def __init__(
         self,
-        world: World,
-        rules: Rules,
+        dataset: Dataset,
+        rules: SimulationRules,
         n: int,
         seed: int,
         reward: Reward = Reward.LIQUIDATION,
         risk_aversion: float = 0.0,
     ) -> None:
-        super().__init__(n, observation_space(world.size), action_space())
-        self.simulation = Simulation(world, rules, n, range(seed, seed + n))
+        super().__init__(n, observation_space(dataset.size), action_space())
+        self.simulation = Simulation(dataset, rules, n, range(seed, seed + n))
         self._rewards = Rewards(reward, risk_aversion, self.simulation)
         self._actions = np.zeros(n, np.int64)
         self._values = np.zeros(n)
         self._lengths = np.zeros(n, np.int64)
 
     def reset(self) -> np.ndarray:
-        """First observations; later ends restart by themselves."""
+        """First observations, float32[n, size]; later ends restart by themselves."""
         self._values[:] = 0.0
         self._lengths[:] = 0
         observations = self.simulation.reset().copy()
@@ -50,7 +62,12 @@ class BatchedVecEnv(VecEnv):
         self._actions = np.asarray(actions, np.int64)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """One tick each; rewards in dollars, the sum of an episode's in its last info."""
+        """Step every environment by one tick.
+
+        Returns:
+            (observations float32[n, size], rewards float32[n] in dollars, dones bool[n], infos). An
+            ended episode's info holds the sum of its rewards and its length.
+        """
         simulation = self.simulation
         simulation.step(self._actions, restart=True)
         rewards = self._rewards.after_step()
@@ -70,7 +87,7 @@ class BatchedVecEnv(VecEnv):
         """Nothing to close."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same for every environment."""
+        """The attribute of the batch, once per environment asked for."""
         return [getattr(self, attr_name)] * len(self._chosen(indices))
 
     def set_attr(self, attr_name: str, _value: Any, _indices: Any = None) -> None:
@@ -80,7 +97,7 @@ class BatchedVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *_args: Any, indices: Any = None, **_kwargs: Any
     ) -> list[Any]:
-        """Only `action_masks`."""
+        """`action_masks` of each environment asked for; there is no other method."""
         if method_name != "action_masks":
             raise AttributeError(f"a batch has no method {method_name}")
         masks = self.simulation.masks()

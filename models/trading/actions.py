@@ -1,16 +1,19 @@
-"""LimitOrderActionSpace: an action as a limit order on the market's own grid, and what is allowed.
+"""LimitOrderActionSpace: an action as a limit order on the market's own grid; which are allowed.
 
-Every order is a side of the one YES book: BUY_YES and SELL_NO bid, SELL_YES and BUY_NO ask.
+Every order is on a side of the one YES book: BUY_YES and SELL_NO bid, SELL_YES and BUY_NO ask.
 
-- `aggressive` takes the opposite touch, `passive` joins its own, `mid` stands between them; what
+- `aggressive` takes the opposite touch, `passive` joins its own, `mid` quotes between them; what
   does not fall on the grid is rounded to the passive side (bids down, asks up).
 - A missing quote means no order, never a default price.
 - Sells only reduce what is held. Buys open, or net against the other outcome, and are capped by the
   sub-account's cash, taker fee included.
+
+`MarketChoice` says in which markets the actor acts at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
 from typing import Any, Final
@@ -21,11 +24,11 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import kernel
 from ipc.messages import BookSide, Leg
-from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 from models.trading.fees import FeeSchedule, trade_fee_e6
-from models.trading.portfolio import ASK, BID, cash_flow_e6
+from models.trading.portfolio import cash_flow_e6
 
 __all__ = [
     "ACTION_SCHEMA_HASH",
@@ -35,9 +38,11 @@ __all__ = [
     "SELL_YES",
     "Action",
     "LimitOrderActionSpace",
+    "MarketChoice",
     "Mask",
     "OrderRequest",
     "Pricing",
+    "TargetMarketMode",
     "affordable_e2",
     "fill_mask",
     "is_buy",
@@ -52,7 +57,7 @@ WHOLE_E2: Final = 100  # buys are whole contracts
 
 
 class Action(IntEnum):
-    """What a policy may ask for."""
+    """What a policy may ask for; the values are those of the network's outputs."""
 
     HOLD = 0
     BUY_YES_LIMIT = 1
@@ -62,7 +67,7 @@ class Action(IntEnum):
 
 
 class Pricing(StrEnum):
-    """Where the limit stands."""
+    """Where an order's limit is placed."""
 
     AGGRESSIVE = "aggressive"
     PASSIVE = "passive"
@@ -85,8 +90,8 @@ ACTION_SCHEMA_HASH: Final = blake2b(
 
 
 @kernel
-def side_of(action: int) -> int:
-    """The side of the YES book an action works on."""
+def side_of(action: int) -> SideCode:
+    """The side of the YES book on which an action works, `BID` or `ASK`."""
     return BID if action in (BUY_YES, SELL_NO) else ASK
 
 
@@ -97,8 +102,8 @@ def is_buy(action: int) -> bool:
 
 
 @kernel
-def _round_passive(row: b.Row, price_e4: int, side: int) -> int:
-    """The grid price at or on the passive side of `price_e4`; 0 when the grid has none there."""
+def _round_passive(row: b.Row, price_e4: int, side: SideCode) -> int:
+    """The grid price at `price_e4` or on its passive side; 0 when the grid has none there."""
     best = 0
     for i in range(row[b.N_RANGES]):
         start, end = row[b.GRID + 4 * i], row[b.GRID + 4 * i + 1]
@@ -113,7 +118,16 @@ def _round_passive(row: b.Row, price_e4: int, side: int) -> int:
 
 @kernel
 def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
-    """The limit on the YES scale, 0 when a quote that it needs is missing."""
+    """The limit price of an action.
+
+    Args:
+        row: The book, in the layout of `ipc.book`.
+        action: `Action`, not HOLD.
+        pricing: A value of `PRICING_CODE`.
+
+    Returns:
+        The limit on the YES scale in 1e-4 dollars; 0 when a quote that it needs is missing.
+    """
     side = side_of(action)
     bid = b.price_of(row, row[b.BEST_YES])
     no_bid = b.price_of(row, row[b.BEST_NO])
@@ -132,7 +146,7 @@ def yes_price_of(row: b.Row, action: int, pricing: int) -> int:
 
 @kernel
 def _affords(
-    account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, rule: int, rate_e6: int
+    account: a.AccountRow, side: SideCode, yes_price_e4: int, count_e2: int, rule: int, rate_e6: int
 ) -> bool:
     fee_e6 = trade_fee_e6(rule, rate_e6, yes_price_e4, count_e2, side == BID)
     flow_e6 = cash_flow_e6(account[a.POSITION_E2], side, yes_price_e4, count_e2)
@@ -142,14 +156,28 @@ def _affords(
 @kernel
 def affordable_e2(
     account: a.AccountRow,
-    side: int,
+    side: SideCode,
     yes_price_e4: int,
     count_e2: int,
     unit_e2: int,
     rule: int,
     rate_e6: int,
 ) -> int:
-    """`count_e2`, or as many whole `unit_e2` of it as cash and netting pay for, fee included."""
+    """How much of an order the account can pay for.
+
+    Args:
+        account: The sub-account, in the layout of `ipc.account_table`.
+        side: `BID` or `ASK`.
+        yes_price_e4: Limit on the YES scale.
+        count_e2: What is wanted.
+        unit_e2: What is bought comes in whole multiples of this.
+        rule: `FeeRule`.
+        rate_e6: Fee rate.
+
+    Returns:
+        `count_e2`, or the largest multiple of `unit_e2` below it that cash and netting pay for, the
+        fee included.
+    """
     if _affords(account, side, yes_price_e4, count_e2, rule, rate_e6):
         return count_e2
     low, high = 0, count_e2 // unit_e2 + 1  # affordable, not affordable
@@ -166,7 +194,16 @@ def affordable_e2(
 def order_count_e2(
     account: a.AccountRow, action: int, yes_price_e4: int, size_e2: int, rule: int, rate_e6: int
 ) -> int:
-    """How much an action may order, 0 when nothing."""
+    """How much an action may order, in 1e-2 contracts; 0 when nothing.
+
+    Args:
+        account: The sub-account.
+        action: `Action`, not HOLD.
+        yes_price_e4: Limit on the YES scale.
+        size_e2: Size of an order before caps.
+        rule: `FeeRule`.
+        rate_e6: Fee rate of a taker.
+    """
     position_e2 = account[a.POSITION_E2]
     if action == SELL_YES:
         return int(min(size_e2, max(position_e2, 0)))
@@ -186,7 +223,17 @@ def fill_mask(
     rate_e6: int,
     out: Any,
 ) -> None:
-    """`out[action]` = whether it would place an order now; HOLD always may."""
+    """Write which actions would place an order now.
+
+    Args:
+        row: The book.
+        account: The sub-account.
+        pricing: A value of `PRICING_CODE`.
+        size_e2: Size of an order before caps.
+        rule: `FeeRule`.
+        rate_e6: Fee rate of a taker.
+        out: bool[5], overwritten; HOLD is always allowed.
+    """
     out[HOLD] = True
     for action in range(1, 5):
         price = yes_price_of(row, action, pricing)
@@ -196,7 +243,17 @@ def fill_mask(
 
 
 class OrderRequest(msgspec.Struct, frozen=True):
-    """A limit order, said both ways: by its leg and on the one YES book."""
+    """A limit order, described both by its leg and on the YES book.
+
+    Attributes:
+        action: What was asked for.
+        leg: The outcome that is bought or sold.
+        is_buy: Whether it opens (or nets) rather than reduces.
+        price_e4: Limit on the scale of `leg`.
+        yes_price_e4: The same on the YES scale.
+        book_side: The side of the YES book on which it acts.
+        count_e2: Size in 1e-2 contracts.
+    """
 
     action: Action
     leg: Leg
@@ -208,9 +265,17 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
 
 class LimitOrderActionSpace:
-    """Five actions over one market: masks, and the order that an action means.
+    """Five actions over one market: which are allowed, and the order that each one means.
 
-    `contract_size_e2` is the size of an order before caps.
+    Live and simulated orders are both priced and sized here.
+
+    Args:
+        pricing: Where the limit is placed.
+        contract_size_e2: Size of an order before caps, whole contracts.
+        fees: What the market charges; decides what is affordable. Default: the newest schedule.
+
+    Raises:
+        ValueError: Unknown pricing, or a size that is not a positive number of whole contracts.
     """
 
     def __init__(
@@ -220,7 +285,7 @@ class LimitOrderActionSpace:
         fees: FeeSchedule | None = None,
     ) -> None:
         if pricing not in list(Pricing):
-            raise ValueError(f"pricing {pricing!r} is not known, allowed: {', '.join(Pricing)}")
+            raise ValueError(f"unknown pricing {pricing!r}; allowed: {', '.join(Pricing)}")
         if contract_size_e2 < WHOLE_E2 or contract_size_e2 % WHOLE_E2:
             raise ValueError(f"contract size {contract_size_e2} is not a number of whole contracts")
         self.pricing = Pricing(pricing)
@@ -229,7 +294,16 @@ class LimitOrderActionSpace:
         self._code = PRICING_CODE[self.pricing]
 
     def mask(self, row: b.Row, account: a.AccountRow, out: Mask | None = None) -> Mask:
-        """Allowed actions, bool[5]."""
+        """Which actions are allowed now.
+
+        Args:
+            row: The book.
+            account: The sub-account.
+            out: bool[5] to write into; a new array when None.
+
+        Returns:
+            bool[5] in the order of `Action`; HOLD is always allowed.
+        """
         if out is None:
             out = np.empty(N_ACTIONS, np.bool_)
         rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
@@ -239,7 +313,17 @@ class LimitOrderActionSpace:
     def order_for(
         self, action: int, row: b.Row, account: a.AccountRow, size_e2: int | None = None
     ) -> OrderRequest | None:
-        """The order, or None for HOLD and whatever the mask forbids."""
+        """The order that an action means.
+
+        Args:
+            action: A value of `Action`.
+            row: The book.
+            account: The sub-account.
+            size_e2: Size before caps; default: `contract_size_e2`.
+
+        Returns:
+            The order, or None for HOLD and for whatever the mask forbids.
+        """
         action = Action(action)
         price = int(yes_price_of(row, int(action), self._code)) if action else 0
         if not price:
@@ -259,3 +343,35 @@ class LimitOrderActionSpace:
             book_side=BookSide.BID if side_of(int(action)) == BID else BookSide.ASK,
             count_e2=count,
         )
+
+
+class TargetMarketMode(StrEnum):
+    """Values of `RL_ACTOR_TARGET_MARKET_MODE`."""
+
+    ALL = "all"
+    CONFIG = "config"
+
+
+class MarketChoice:
+    """In which of the LIVE markets the actor acts. All of them tick and keep their history.
+
+    Args:
+        mode: `all`, or `config` for the given tickers and no others.
+        tickers: Markets of mode `config`.
+
+    Raises:
+        ValueError: Unknown mode, or `config` without a ticker.
+    """
+
+    def __init__(self, mode: TargetMarketMode | str, tickers: Iterable[str] = ()) -> None:
+        if mode not in list(TargetMarketMode):
+            allowed = ", ".join(TargetMarketMode)
+            raise ValueError(f"unknown target market mode {mode!r}; allowed: {allowed}")
+        self.mode = TargetMarketMode(mode)
+        self._tickers = frozenset(tickers)
+        if self.mode is TargetMarketMode.CONFIG and not self._tickers:
+            raise ValueError("target market mode 'config' needs at least one ticker")
+
+    def trades(self, ticker: str) -> bool:
+        """Whether decisions are made for this market."""
+        return self.mode is TargetMarketMode.ALL or ticker in self._tickers

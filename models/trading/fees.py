@@ -22,8 +22,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
 
 __all__ = [
     "NEWEST_RULE",
@@ -54,7 +54,7 @@ _MAKER_SHARE_E2: Final = {
 
 
 class FeeRule(IntEnum):
-    """How fractions are rounded; named by the month in which the rule was the exchange's."""
+    """How fractions of a cent are rounded; named by the month in which the rule came into force."""
 
     AUGUST_2026 = 0
     OCTOBER_2026 = 1
@@ -82,7 +82,7 @@ def _ceil_to(value: int, unit: int) -> int:
 
 @kernel
 def _raw_fee_e6(rate_e6: int, price_e4: int, count_e2: int) -> int:
-    """rate * C * p * (1 - p), rounded up to 1e-6 dollars; exact, and safe from overflow."""
+    """rate * C * p * (1 - p), rounded up to 1e-6 dollars; exact, without overflow."""
     volume = count_e2 * price_e4 * (ONE_DOLLAR_E4 - price_e4)
     whole = volume // RATE_DENOMINATOR
     rest = volume % RATE_DENOMINATOR
@@ -91,10 +91,17 @@ def _raw_fee_e6(rate_e6: int, price_e4: int, count_e2: int) -> int:
 
 @kernel
 def fee_of(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) -> tuple[int, int]:
-    """(trade fee, rounding fee) of one fill in micro-dollars; what is charged is their sum.
+    """The fee of one fill, before any rebate.
 
-    `price_e4` is the price of the leg that is bought or sold. Without an order's accumulator
-    (`rebate_of`) this is the whole fee.
+    Args:
+        rule: `FeeRule`.
+        rate_e6: `FeeSchedule.taker_rate_e6` or `.maker_rate_e6`.
+        price_e4: Price of the leg that is bought or sold.
+        count_e2: Contracts filled.
+        is_buy: Whether the leg is bought.
+
+    Returns:
+        (trade fee, rounding fee) in micro-dollars; what is charged is their sum.
     """
     fee = _raw_fee_e6(rate_e6, price_e4, count_e2)
     if rule != _OCTOBER:
@@ -105,7 +112,17 @@ def fee_of(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) 
 
 @kernel
 def rebate_of(rule: int, accumulator_e6: int, trade_e6: int, rounding_e6: int) -> tuple[int, int]:
-    """(rebate of this fill, the order's accumulator after it); no rebates before October 2026."""
+    """What an order gets back of its rounding fees.
+
+    Args:
+        rule: `FeeRule`; no rebates before October 2026.
+        accumulator_e6: Rounding fees of the order's earlier fills, less what was paid back.
+        trade_e6: Trade fee of this fill.
+        rounding_e6: Rounding fee of this fill.
+
+    Returns:
+        (rebate of this fill, accumulator after it), micro-dollars.
+    """
     if rule != _OCTOBER:
         return 0, 0
     total = accumulator_e6 + rounding_e6
@@ -117,7 +134,7 @@ def rebate_of(rule: int, accumulator_e6: int, trade_e6: int, rounding_e6: int) -
 def trade_fee_e6(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) -> int:
     """What one fill is charged when its order has no other: trade fee + rounding fee - rebate.
 
-    `rate_e6` is `FeeSchedule.taker_rate_e6` or `.maker_rate_e6`.
+    Arguments as of `fee_of`; micro-dollars.
     """
     trade, rounding = fee_of(rule, rate_e6, price_e4, count_e2, is_buy)
     return int(trade + rounding - rebate_of(rule, 0, trade, rounding)[0])
@@ -137,7 +154,15 @@ class FillFee(NamedTuple):
 
 
 class OrderFees:
-    """One order's fees over all its fills, taker and maker: keeps the accumulator of the rule."""
+    """One order's fees over all its fills, taker and maker; keeps the accumulator of the rule.
+
+    Args:
+        schedule: What the market charges.
+
+    Attributes:
+        accumulator_e6: Rounding fees not paid back yet.
+        charged_e6: Net fees so far.
+    """
 
     def __init__(self, schedule: FeeSchedule) -> None:
         self._schedule = schedule
@@ -145,7 +170,17 @@ class OrderFees:
         self.charged_e6 = 0
 
     def charge(self, price_e4: int, count_e2: int, *, is_buy: bool, is_taker: bool) -> FillFee:
-        """The next fill's fee."""
+        """Charge the next fill.
+
+        Args:
+            price_e4: Price of the leg that is bought or sold.
+            count_e2: Contracts filled.
+            is_buy: Whether the leg is bought.
+            is_taker: Whether the fill took liquidity.
+
+        Returns:
+            The three parts of its fee.
+        """
         rule = int(self._schedule.rule)
         rate = self._schedule.rate_e6(is_taker=is_taker)
         trade, rounding = fee_of(rule, rate, price_e4, count_e2, is_buy)
@@ -156,7 +191,15 @@ class OrderFees:
 
 
 class FeeSchedule(msgspec.Struct, frozen=True):
-    """What a market charges: a rounding rule and the two rates, multiplier included."""
+    """What a market charges: a rounding rule and the two rates, the series' multiplier included.
+
+    Source: the exchange's fee schedule; see the module for its two rounding rules.
+
+    Attributes:
+        rule: How fractions are rounded.
+        taker_rate_e6: Rate of a taker, 0.07 for most series.
+        maker_rate_e6: Rate of a maker, 0 for most series.
+    """
 
     rule: FeeRule = NEWEST_RULE
     taker_rate_e6: int = TAKER_RATE_E6
@@ -166,10 +209,19 @@ class FeeSchedule(msgspec.Struct, frozen=True):
     def of(
         cls, rule: FeeRule, fee_type: str = "quadratic", multiplier_e4: int = 10_000
     ) -> FeeSchedule:
-        """From a series' `fee_type` and `fee_multiplier`; `ValueError` names what is not known."""
+        """The schedule of a series.
+
+        Args:
+            rule: The rule in force at the time of the data.
+            fee_type: The series' `fee_type`.
+            multiplier_e4: The series' `fee_multiplier`, in 1e-4.
+
+        Raises:
+            ValueError: Unknown fee type, or a multiplier that gives a rate finer than 1e-6.
+        """
         if fee_type not in _MAKER_SHARE_E2:
             allowed = ", ".join(_MAKER_SHARE_E2)
-            raise ValueError(f"fee_type {fee_type!r} is not known, allowed: {allowed}")
+            raise ValueError(f"unknown fee_type {fee_type!r}; allowed: {allowed}")
         maker_e8 = TAKER_RATE_E6 * _MAKER_SHARE_E2[fee_type]
         taker, rest = divmod(TAKER_RATE_E6 * multiplier_e4, MULTIPLIER_SCALE)
         maker, maker_rest = divmod(maker_e8 * multiplier_e4, 100 * MULTIPLIER_SCALE)
@@ -178,11 +230,14 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         return cls(rule, taker, maker)
 
     def rate_e6(self, *, is_taker: bool) -> int:
-        """The rate of one side of a fill."""
+        """The rate of a taker or a maker."""
         return self.taker_rate_e6 if is_taker else self.maker_rate_e6
 
     def fee_e6(self, price_e4: int, count_e2: int, *, is_buy: bool, is_taker: bool) -> int:
-        """What a lone fill is charged, micro-dollars."""
+        """What a fill is charged when its order has no other, in micro-dollars.
+
+        Arguments as of `OrderFees.charge`.
+        """
         rate = self.rate_e6(is_taker=is_taker)
         return int(trade_fee_e6(int(self.rule), rate, price_e4, count_e2, is_buy))
 

@@ -10,16 +10,12 @@ position rises, on its ask side it falls. Always, to the micro-dollar:
 
 from __future__ import annotations
 
-from typing import Final
-
 from ipc import account_table as a
+from ipc.kernels import kernel
 from ipc.messages import BookSide
-from ipc.units import ONE_DOLLAR_E4
-from models.kernel import kernel
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 
 __all__ = [
-    "ASK",
-    "BID",
     "Portfolio",
     "apply_fill",
     "apply_settlement",
@@ -27,20 +23,27 @@ __all__ = [
     "liquidation_value_e6",
 ]
 
-BID: Final = 0  # buys YES or sells NO
-ASK: Final = 1  # sells YES or buys NO
-
 
 @kernel
-def _closing_e2(position_e2: int, side: int, count_e2: int) -> int:
+def _closing_e2(position_e2: int, side: SideCode, count_e2: int) -> int:
     """How much of a fill closes what is held; the rest opens."""
     held_e2 = -position_e2 if side == BID else position_e2
     return int(min(max(held_e2, 0), count_e2))
 
 
 @kernel
-def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) -> int:
-    """What a fill does to cash before fees: opening costs its leg's price, closing pays it."""
+def cash_flow_e6(position_e2: int, side: SideCode, yes_price_e4: int, count_e2: int) -> int:
+    """What a fill does to cash before fees.
+
+    Args:
+        position_e2: Position before it, YES positive.
+        side: `BID` raises the position, `ASK` lowers it.
+        yes_price_e4: Price on the YES scale.
+        count_e2: Contracts filled.
+
+    Returns:
+        Micro-dollars: opening costs its leg's price, closing pays it.
+    """
     closing_e2 = _closing_e2(position_e2, side, count_e2)
     cost_e4 = yes_price_e4 if side == BID else ONE_DOLLAR_E4 - yes_price_e4
     return int(closing_e2 * (ONE_DOLLAR_E4 - cost_e4) - (count_e2 - closing_e2) * cost_e4)
@@ -48,9 +51,17 @@ def cash_flow_e6(position_e2: int, side: int, yes_price_e4: int, count_e2: int) 
 
 @kernel
 def apply_fill(
-    account: a.AccountRow, side: int, yes_price_e4: int, count_e2: int, fee_e6: int
+    account: a.AccountRow, side: SideCode, yes_price_e4: int, count_e2: int, fee_e6: int
 ) -> None:
-    """Book one fill: netting first, then what is left opens at its own cost."""
+    """Book one fill: it nets first, and what is left opens at its own cost.
+
+    Args:
+        account: The sub-account, changed in place.
+        side: `BID` raises the position, `ASK` lowers it.
+        yes_price_e4: Price on the YES scale.
+        count_e2: Contracts filled.
+        fee_e6: What was charged, micro-dollars.
+    """
     position_e2 = account[a.POSITION_E2]
     closing_e2 = _closing_e2(position_e2, side, count_e2)
     account[a.CASH_E6] += cash_flow_e6(position_e2, side, yes_price_e4, count_e2) - fee_e6
@@ -66,7 +77,15 @@ def apply_fill(
 
 @kernel
 def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
-    """Pay out the position at the market's result, without a fee -> the payout."""
+    """Pay out the position at the market's result, without a fee.
+
+    Args:
+        account: The sub-account, changed in place: flat afterwards.
+        yes_value_e4: What a YES contract paid, 0 to 10000.
+
+    Returns:
+        The payout in micro-dollars.
+    """
     position_e2 = account[a.POSITION_E2]
     value_e4 = yes_value_e4 if position_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
     payout_e6 = abs(position_e2) * value_e4
@@ -80,47 +99,67 @@ def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
 def liquidation_value_e6(
     account: a.AccountRow, yes_bid_e4: int, no_bid_e4: int, fee_e6: int
 ) -> int:
-    """Cash plus the position at the touch it could be closed at (0: no bid), less `fee_e6`."""
+    """Cash plus what the position would bring now.
+
+    Args:
+        account: The sub-account.
+        yes_bid_e4: Best bid of YES, 0 when there is none.
+        no_bid_e4: Best bid of NO, 0 when there is none.
+        fee_e6: Fee of closing the position.
+
+    Returns:
+        Micro-dollars; a position without a bid is worth nothing.
+    """
     position_e2 = account[a.POSITION_E2]
     bid_e4 = yes_bid_e4 if position_e2 > 0 else no_bid_e4
     return int(account[a.CASH_E6] + abs(position_e2) * bid_e4 - fee_e6)
 
 
 class Portfolio:
-    """One market's sub-account; `row` is what the account table and the observation read."""
+    """One market's sub-account: cash, position, cost basis, profit and loss.
+
+    Args:
+        start_cash_e6: Cash it begins with, micro-dollars.
+
+    Attributes:
+        row: int64 in the layout of `ipc.account_table`; what the table and the observation read.
+    """
 
     def __init__(self, start_cash_e6: int) -> None:
         self.row = a.new_account(start_cash_e6)
 
     def fill(self, side: BookSide, yes_price_e4: int, count_e2: int, fee_e6: int) -> None:
-        """Book one execution on the YES book."""
+        """Book one execution on the YES book; see `apply_fill`."""
         apply_fill(self.row, BID if side is BookSide.BID else ASK, yes_price_e4, count_e2, fee_e6)
 
     def settle(self, yes_value_e4: int) -> int:
-        """Pay out at the market's result (10000 YES, 0 NO, between for a scalar) -> the payout."""
+        """Pay out at the market's result and return the payout in micro-dollars.
+
+        `yes_value_e4` is 10000 for YES, 0 for NO, between for a scalar market.
+        """
         return int(apply_settlement(self.row, yes_value_e4))
 
     @property
     def cash_e6(self) -> int:
-        """Cash before any hold for resting orders."""
+        """Cash before any hold for resting orders, micro-dollars."""
         return int(self.row[a.CASH_E6])
 
     @property
     def position_e2(self) -> int:
-        """Signed, YES positive."""
+        """Signed position in 1e-2 contracts, YES positive."""
         return int(self.row[a.POSITION_E2])
 
     @property
     def cost_basis_e6(self) -> int:
-        """What the present position cost, fees apart."""
+        """What the present position cost without fees, micro-dollars."""
         return int(self.row[a.COST_BASIS_E6])
 
     @property
     def realized_e6(self) -> int:
-        """Closed profit and loss, fees apart."""
+        """Closed profit and loss without fees, micro-dollars."""
         return int(self.row[a.REALIZED_E6])
 
     @property
     def fees_e6(self) -> int:
-        """Fees paid."""
+        """Fees paid, micro-dollars."""
         return int(self.row[a.FEES_E6])

@@ -26,7 +26,7 @@ def signature_of(row: b.Row, *, stale: bool) -> Signature:
 def book_data(ticker: str, row: b.Row, depth: int, *, stale: bool) -> OrderbookData:
     """The best `depth` levels a side (0: all); `stale` when the row's writer does not move."""
     state = b.BookState.STALE if stale else b.BookState(int(row[b.STATE]))
-    yes, no = _best(row, b.Side.YES), _best(row, b.Side.NO)
+    yes, no = _best(row, b.YES), _best(row, b.NO)
     mid, spread = _mid_and_spread(yes, no)
     return OrderbookData(
         ticker=ticker,
@@ -45,8 +45,8 @@ def book_data(ticker: str, row: b.Row, depth: int, *, stale: bool) -> OrderbookD
         best_no_ask=_price(ONE_DOLLAR_E4 - yes if yes else 0),
         mid=mid,
         spread=spread,
-        yes=_levels(row, b.Side.YES, depth),
-        no=_levels(row, b.Side.NO, depth),
+        yes=_levels(row, b.YES, depth),
+        no=_levels(row, b.NO, depth),
         yes_levels=int(row[b.YES_LEVELS]),
         no_levels=int(row[b.NO_LEVELS]),
         yes_total=format_count(int(row[b.YES_TOTAL])),
@@ -61,8 +61,8 @@ def _flags(row: b.Row) -> tuple[str, ...]:
     return tuple(str(f.name).lower() for f in b.BookFlag if int(row[b.FLAGS]) & f)
 
 
-def _best(row: b.Row, side: b.Side) -> int:
-    return int(b.best_bid(row, int(side))[0])
+def _best(row: b.Row, leg: b.LegCode) -> int:
+    return int(b.best_bid(row, leg)[0])
 
 
 def _price(price_e4: int) -> str | None:
@@ -78,10 +78,10 @@ def _mid_and_spread(yes_bid: int, no_bid: int) -> tuple[str | None, str | None]:
     return format_price(whole) + ("5" if half else ""), format_price(ask - yes_bid)
 
 
-def _levels(row: b.Row, side: b.Side, depth: int) -> tuple[tuple[str, str], ...]:
+def _levels(row: b.Row, leg: b.LegCode, depth: int) -> tuple[tuple[str, str], ...]:
     """(price, count) of a leg's bids, best first."""
     slots = int(row[b.SLOTS])
-    sizes = row[b.HEADER + side * slots : b.HEADER + (side + 1) * slots]
+    sizes = row[b.HEADER + leg * slots : b.HEADER + (leg + 1) * slots]
     best_first = np.flatnonzero(sizes)[::-1]
     chosen = best_first[:depth] if depth else best_first
     return tuple(

@@ -10,7 +10,6 @@ from typing import Final
 
 from ipc import account_table as a
 from ipc.account_table import LAYOUT, AccountTableWriter, words_of
-from ipc.doorbell import Bell
 from ipc.messages import (
     AccountVersion,
     ActorFill,
@@ -20,7 +19,7 @@ from ipc.messages import (
     Message,
     ProcessStats,
 )
-from ipc.sockets import Publisher
+from ipc.sockets import Bell, Publisher
 from processes.execution.account import Doubt
 from processes.execution.gateway import Gateway
 from processes.execution.manager import KalshiOrderManager

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from ipc.messages import BookSide, Intent, Leg
-from ipc.units import ONE_DOLLAR_E4, PriceGrid
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
 from models.trading.fees import FeeSchedule
-from models.trading.portfolio import ASK, BID, cash_flow_e6
+from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import Order, valid_intent_id
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from ipc.account_table import AccountTableWriter
 from ipc.clock import NS_PER_S, Clock, mono_ns
-from ipc.doorbell import Bell
 from ipc.journal import life_of
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
+from ipc.sockets import Bell
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.auth.signing import Signer

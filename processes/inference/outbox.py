@@ -8,9 +8,8 @@ from typing import Final
 
 import msgspec
 
-from ipc.doorbell import Bell
 from ipc.messages import ActorAction, Intent, ShadowActions, Tick
-from ipc.sockets import Publisher, Pusher
+from ipc.sockets import Bell, Publisher, Pusher
 from models.trading.actions import Action
 from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
-from ipc.doorbell import Bell
 from ipc.journal import life_of
 from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
-from ipc.sockets import ready_topic
+from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
-from models.trading.market_choice import MarketChoice
+from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, Decider, Decision, Question
 from processes.inference.due import Due
 from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of

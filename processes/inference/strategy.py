@@ -7,8 +7,7 @@ from typing import Final
 from models.policies.interface import Policy
 from models.policies.live_model import load_entry, read_active
 from models.policies.onnx import Manifest, ModelError, OnnxPolicy, load_strategy
-from models.trading.actions import LimitOrderActionSpace
-from models.trading.market_choice import MarketChoice
+from models.trading.actions import LimitOrderActionSpace, MarketChoice
 from processes.runtime.config import ActorSettings, ConfigError, Settings
 
 __all__ = ["REGISTRY", "choice_of", "differences", "strategy_of"]

@@ -11,7 +11,7 @@ import numpy as np
 from ipc import account_table as a
 from ipc import book as b
 from ipc.messages import Trigger
-from models.trading.market_choice import MarketChoice
+from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, Question
 from processes.inference.due import Due
 from processes.inference.gates import Gate

@@ -91,7 +91,7 @@ def _texts(levels: list[tuple[int, int]]) -> list[list[str]]:
 
 
 def _levels(row: b.Row) -> Levels:
-    legs = (("yes", b.Side.YES), ("no", b.Side.NO))
+    legs = (("yes", b.YES), ("no", b.NO))
     return {name: _texts(b.levels_of(row, leg)) for name, leg in legs}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from ipc.units import parse_money
 
 __all__ = [
     "FALSE",
+    "RENAMED",
     "TRUE",
     "ActorSettings",
     "BookSettings",
@@ -40,6 +42,7 @@ MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
+RENAMED: Final = {"RL_BOOK_SLOTS": "RL_BOOK_LEVELS"}  # name -> what it was called before
 PRICINGS: Final = ("aggressive", "passive", "mid")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
@@ -175,6 +178,14 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         return self._environ.get(name, "").strip() or default
 
+    def name_of(self, name: str) -> str:
+        """The name under which a setting is given; its old one still counts, with a warning."""
+        old = RENAMED[name]
+        if self.text(name, "") or not self.text(old, ""):
+            return name
+        warnings.warn(f"{old} is now called {name}; set {name}", FutureWarning, stacklevel=2)
+        return old
+
     def flag(self, name: str, default: bool) -> bool:
         raw = self.text(name, "true" if default else "false").lower()
         if raw not in TRUE | FALSE:
@@ -271,7 +282,7 @@ def _shards(read: _Reader) -> Mapping[str, int]:
 
 
 def _books(read: _Reader) -> BookSettings:
-    slots = read.number("RL_BOOK_LEVELS", 1280, 1, 9_999)
+    slots = read.number(read.name_of("RL_BOOK_SLOTS"), 1280, 1, 9_999)
     mode = read.choice("RL_MARKET_MODE", "discovery", DISCOVERY_MODES)
     tickers = read.names("RL_MARKET_TICKERS")
     if mode == "config" and not tickers:

@@ -196,8 +196,8 @@ def _open_servers(options: Any, supervisord: Any) -> Any:
         _refuse(str(error))
     except OSError as error:  # supervisord would take it for one of its sockets
         _refuse(f"{error.filename or 'the start'}: {error.strerror}")
-    ours = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join((ours, os.environ.get("PATH") or os.defpath))
+    programs = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join((programs, os.environ.get("PATH") or os.defpath))
     return make_http_servers(options, supervisord)
 
 

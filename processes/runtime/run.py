@@ -86,11 +86,11 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
         return
     if parent == str(os.getppid()):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
-    if not _lives(parent):  # it died before the kernel was asked
+    if not _is_running(parent):  # it died before the kernel was asked
         os.kill(os.getpid(), signum)
 
 
-def _lives(pid: str) -> bool:
+def _is_running(pid: str) -> bool:
     try:
         facts = Path("/proc", pid, "stat").read_text()
     except OSError:

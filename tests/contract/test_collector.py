@@ -193,7 +193,7 @@ async def test_a_market_that_closes_is_no_gap_and_stops_none_of_the_others(
         assert_row_equals_exchange(collector.row(other), synthetic, other)
         row = collector.row(closing)
         assert row is not None
-        assert [b.levels_of(row, side) for side in (b.Side.YES, b.Side.NO)] == [[], []]
+        assert [b.levels_of(row, side) for side in (b.YES, b.NO)] == [[], []]
         assert "gap" not in collector.marks()
 
 
@@ -217,7 +217,7 @@ async def test_finer_prices_and_another_close_are_in_the_row(tmp_path, synthetic
 
         def shown() -> bool:
             row = collector.row(ticker)
-            return row is not None and (110, 100) in b.levels_of(row, b.Side.YES)
+            return row is not None and (110, 100) in b.levels_of(row, b.YES)
 
         await collector.until(shown, "a level between the cents")
         row = collector.row(ticker)

@@ -27,7 +27,7 @@ PROGRAMS = {
 }
 COMMANDS = {
     *("models.evaluate", "models.export_onnx", "models.parity", "models.registry", "models.train"),
-    *("models.research.rule_search", "models.research.tries"),
+    *("models.research.rules", "models.research.tries"),
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
     *("benchmarks", "benchmarks.exchange_flow", "benchmarks.sender", "benchmarks.sockets"),
     "benchmarks.whole",

@@ -94,13 +94,13 @@ def rebuilt_rows(events: np.ndarray, grid_row: b.Row, wanted: set[int]) -> dict[
             begin = i + 1
         elif kind == Kind.SNAPSHOT_END:
             levels = events[begin:i]
-            columns = (levels["side"], levels["price"], levels["qty"])
+            columns = (levels["leg"], levels["price_e4"], levels["count_e2"])
             kinds = (np.uint8, np.int64, np.int64)
             arrays = [np.ascontiguousarray(c, k) for c, k in zip(columns, kinds, strict=True)]
             assert b.apply_snapshot(row, *arrays) == b.OK
             row[b.STATE], row[b.LIVE_EVENT_NO] = b.LIVE, event["event_no"]
         elif kind == Kind.DELTA:
-            change = (int(event["side"]), int(event["price"]), int(event["qty"]))
+            change = (int(event["leg"]), int(event["price_e4"]), int(event["count_e2"]))
             assert b.apply_delta(row, *change) == b.OK
         row[b.RECV_NS] = event["recv_ns"]
         if event["event_no"] in wanted:

@@ -21,10 +21,10 @@ from ipc.journal import events_of, stream_folder
 from ipc.messages import ActorAction, Environment
 from ipc.units import LINEAR_CENT
 from models.observation.builder import BUILDERS
-from models.parity.rebuilding import ActorLife, LiveMarket, Report, rebuild
+from models.parity.rebuilding import ActorRun, LiveMarket, Report, rebuild
 from models.policies.live_model import Active, Entry, active_path, load_entry, stamp_of
 from models.policies.onnx import MODEL_FILE, OnnxPolicy, load_strategy, write_aside
-from models.registry import Registry
+from models.policies.registry import Registry
 from models.simulation.tape import RecordedSession
 from models.trading.actions import LimitOrderActionSpace
 from models.trading.fees import FeeSchedule
@@ -348,7 +348,7 @@ def recorded(rig: Rig) -> LiveMarket:
         fees=FeeSchedule(),
     )
     ticks = rig.ticks()
-    life = ActorLife(
+    life = ActorRun(
         np.array([tick.event_no for tick in ticks], np.int64),
         np.array([tick.history for tick in ticks], np.int64),
         rig.decisions(),

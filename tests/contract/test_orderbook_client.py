@@ -145,5 +145,5 @@ async def test_no_levels_come_at_yes_prices_and_are_kept_at_their_own(rig: Colle
         asyncio.timeout(PATIENCE),
     ):
         await script.all_again.wait()  # so its first snapshot has been taken
-    assert b.levels_of(rig.row("A"), b.Side.YES) == [(4_700, 300)]
-    assert b.levels_of(rig.row("A"), b.Side.NO) == [(4_800, 200)]
+    assert b.levels_of(rig.row("A"), b.YES) == [(4_700, 300)]
+    assert b.levels_of(rig.row("A"), b.NO) == [(4_800, 200)]

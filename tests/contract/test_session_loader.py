@@ -58,7 +58,7 @@ def test_every_value_that_a_journal_holds_comes_back(database: Database, stored:
 
 def test_the_view_says_the_same_as_the_arrays(database: Database, stored: Path) -> None:
     wanted = wild_events(NUMBER, seed=1)
-    names = ("event_no", "recv_ns", "exch_ms", "seq", "price", "qty", "kind", "side")
+    names = ("event_no", "recv_ns", "exch_ms", "seq", "price_e4", "count_e2", "kind", "leg")
     rows = database.fetch(
         "select event_no, recv_ns, exch_ms, seq, price_e4, qty_e2, kind, side "
         "from rl_book_events where session_id = 1 order by event_no"
@@ -152,9 +152,9 @@ def test_rows_that_lie_out_of_order_come_back_in_order(database: Database, store
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
-        ("price", -1, "price=-1 allowed: 0 to 16383"),
-        ("price", 16_384, "price=16384 allowed: 0 to 16383"),
-        ("side", 2, "side=2 allowed: 0, 1"),
+        ("price_e4", -1, "price_e4=-1 allowed: 0 to 16383"),
+        ("price_e4", 16_384, "price_e4=16384 allowed: 0 to 16383"),
+        ("leg", 2, "leg=2 allowed: 0, 1"),
         ("kind", 0, "kind=0 allowed: 1 to 6"),
         ("kind", 7, "kind=7 allowed: 1 to 6"),
         ("recv_ns", -1, "recv_ns=-1 allowed: 0 and more"),

@@ -201,7 +201,7 @@ def test_an_archive_that_differs_is_refused_and_nothing_dropped(
     def other(path: Path) -> Any:  # a disk that does not keep what was written
         for events, markets in true(path):
             changed = events.copy(), markets.copy()
-            changed[0]["qty"][5] += column == "events"
+            changed[0]["count_e2"][5] += column == "events"
             changed[1][5] += column == "markets"
             yield changed
 

@@ -15,7 +15,7 @@ from support.ws_client import WsClient, connected
 from ipc import book as b
 from ipc.messages import ActorAction, ActorModels, ShadowActions
 from ipc.sockets import Subscriber
-from models.registry import Registry
+from models.policies.registry import Registry
 from processes.inference import service
 from processes.inference.decide import BATCH
 

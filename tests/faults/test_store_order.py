@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from ipc import book as b
+from ipc import event_journal as j
 from ipc.journal import EVENT
-from ipc.journal import events as j
 
 PAGE = mmap.PAGESIZE
 JOURNAL, RECORDS, ROW = 0, 1, 2  # pages of the shared file
@@ -71,7 +71,7 @@ def die_at(path: Path, page: int, kind: str) -> tuple[int, int, list[int]]:
     count = int(memory[j.COUNT])
     records = memory[j.HEADER_WORDS : 2 * PAGE // 8].copy()
     records = records[: len(records) // j.RECORD_WORDS * j.RECORD_WORDS].view(EVENT)
-    behind = records["qty"][count : count + 3].tolist()
+    behind = records["count_e2"][count : count + 3].tolist()
     return count, int(row[b.HEADER + 49]), behind
 
 

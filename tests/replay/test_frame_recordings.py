@@ -266,7 +266,7 @@ def _right(exchange: Exchange, collector: RunningCollector, final: dict[str, Jso
 def _as_admin(row: b.Row) -> dict[str, list[list[str]]]:
     return {
         name: [[format_price(p), format_count(c)] for p, c in b.levels_of(row, side)]
-        for side, name in ((b.Side.YES, "yes"), (b.Side.NO, "no"))
+        for side, name in ((b.YES, "yes"), (b.NO, "no"))
     }
 
 

@@ -27,9 +27,9 @@ from support.session_frames import write_frames
 from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
-from models.simulation import fill_log as log
-from models.simulation.dataset import WARMUP_TICKS, world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation import order_state as log
+from models.simulation.dataset import WARMUP_TICKS, dataset_of
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.tape import EXECUTED, RecordedSession, Tape, make_tape
 from models.trading.actions import Action, LimitOrderActionSpace, Pricing
 from processes.adapters.kalshi.recordings.sessions import load_sessions
@@ -49,9 +49,9 @@ def _torn(session: RecordedSession, tape: Tape) -> list[tuple[int, int]]:
         is_trade = kind == Kind.TRADE
         if not is_trade and not tape.meaning[e] & EXECUTED:
             continue
-        side, price = int(session.events["side"][e]), int(session.events["price"][e])
+        side, price = int(session.events["leg"][e]), int(session.events["price_e4"][e])
         maker = (1 - side, price if side == b.NO else ONE_DOLLAR_E4 - price)
-        key = (*(maker if is_trade else (side, price)), abs(int(session.events["qty"][e])))
+        key = (*(maker if is_trade else (side, price)), abs(int(session.events["count_e2"][e])))
         opposite = [w for w in waiting[key] if w[1] != is_trade]
         if opposite:
             waiting[key].remove(opposite[0])
@@ -70,8 +70,10 @@ class _Simulated:
         self._orders = 0
         tape = make_tape(session)
         torn = np.array(_torn(session, tape) or [(0, 0)])
-        rules = Rules(pricing=pricing, latencies_ns=(LATENCY_NS,), market_cash_e6=PLENTY_E6)
-        simulation = Simulation(world_of([tape]), rules, 1, [0], log_rows=1_024)
+        rules = SimulationRules(
+            pricing=pricing, latencies_ns=(LATENCY_NS,), market_cash_e6=PLENTY_E6
+        )
+        simulation = Simulation(dataset_of([tape]), rules, 1, [0], log_rows=1_024)
         simulation.reset([0])
         space = LimitOrderActionSpace(pricing, fees=tape.fees)
         random = np.random.default_rng(seed)

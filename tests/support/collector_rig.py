@@ -91,7 +91,7 @@ class CollectorRig:
 
     def events(self) -> list[tuple[int, ...]]:
         """(event_no, kind, side, price, qty) of all that was accepted."""
-        names = ("event_no", "kind", "side", "price", "qty")
+        names = ("event_no", "kind", "leg", "price_e4", "count_e2")
         assert set(names) <= set(EVENT.names or ())
         blocks = events_of(stream_folder(self.data_dir, "collector", self.session.facts.uid))
         return [tuple(int(e[n]) for n in names) for block in blocks for e in block]

@@ -23,7 +23,7 @@ from ipc import book as b
 from ipc import book_table, seqlock
 from ipc.book_table import BookTable, BookTableWriter
 from ipc.clock import mono_ns
-from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
+from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.units import LINEAR_CENT, ONE_DOLLAR_E4, PriceGrid, PriceRange
 from processes.runtime.run import die_with_parent
 

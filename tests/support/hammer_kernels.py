@@ -12,9 +12,9 @@ import numpy as np
 from numba import njit
 
 from ipc import book as b
-from ipc.atomics import pause
 from ipc.book_kernels import record_delta, record_snapshot, record_trade
-from ipc.journal.events import COUNT, FIRST
+from ipc.event_journal import COUNT, FIRST
+from ipc.kernels import pause
 
 __all__ = ["STEP_NS", "fresh_levels", "hammer", "read_without_check", "whole"]
 

@@ -32,7 +32,7 @@ __all__ = [
     "newest",
 ]
 
-FIELDS = ["recv_ns", "exch_ms", "qty", "seq", "kind", "side", "price"]
+FIELDS = ["recv_ns", "exch_ms", "count_e2", "seq", "kind", "leg", "price_e4"]
 Record = tuple[int, ...]  # in the order of FIELDS
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
+from ipc import event_journal as j
 from ipc.book_kernels import record_delta, record_snapshot, record_trade, set_state
 from ipc.journal import EVENT
-from ipc.journal import events as j
 from ipc.units import LINEAR_CENT, PriceGrid
 
 __all__ = ["SECOND", "Stamps", "Stand", "arrays_of"]

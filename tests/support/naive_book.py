@@ -76,7 +76,7 @@ class NaiveBook:
 
 def assert_book_equals(row: b.Row, naive: NaiveBook) -> None:
     """Every word of a row that the naive book can name."""
-    for side in b.Side:
+    for side in b.LEGS:
         leg = naive.legs[side]
         assert b.levels_of(row, side) == sorted(leg.items())
         assert b.best_bid(row, side) == naive.touch(side)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ipc import account_table as a
 from ipc import book as b
-from ipc.units import ONE_DOLLAR_E4
+from ipc.units import ASK, BID, ONE_DOLLAR_E4
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
 from models.trading.actions import OrderRequest, affordable_e2, is_buy, side_of
 from models.trading.fees import OrderFees
-from models.trading.portfolio import ASK, BID, apply_fill
+from models.trading.portfolio import apply_fill
 
 Books = tuple[dict[int, int], dict[int, int]]
 
@@ -48,7 +48,7 @@ class NaiveOrderManager:
         """Let the market pass to the next tick, or to its end."""
         tape, ticks = self._tape, self._tape.tick_event
         stop = int(ticks[tick + 1]) + 1 if tick + 1 < len(ticks) else len(tape.ns)
-        books = tuple(dict(b.levels_of(tape.rows[tick], side)) for side in b.Side)
+        books = tuple(dict(b.levels_of(tape.rows[tick], side)) for side in b.LEGS)
         for e in range(int(ticks[tick]) + 1, stop):
             if self._pending and tape.ns[e] > self._pending[1]:
                 self._arrive(books)
@@ -102,7 +102,7 @@ class NaiveOrderManager:
     def _event(self, books: Books, e: int) -> None:
         tape = self._tape
         meaning, leg = int(tape.meaning[e]), int(tape.leg[e])
-        price, qty = int(tape.price[e]), int(tape.qty[e])
+        price, qty = int(tape.price_e4[e]), int(tape.count_e2[e])
         if self.resting:
             self._meet(self.resting, meaning, leg, price, qty)
         if meaning & CLEAR:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from models.simulation.fill_log import LOG_WORDS
+from models.simulation.order_state import LOG_WORDS
 from models.trading.actions import Action
 
 __all__ = ["SECOND", "log_of", "log_row"]
@@ -30,5 +30,5 @@ def log_row(
 
 
 def log_of(*rows: Row) -> npt.NDArray[np.int64]:
-    """In the layout of `models.simulation.fill_log`."""
+    """In the layout of `models.simulation.order_state`."""
     return np.array(rows, np.int64).reshape(-1, LOG_WORDS)

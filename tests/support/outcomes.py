@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from models.evaluation.attribution import Attribution
 from models.evaluation.executions import HORIZONS_S, Holding, Markout, QueueShare
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 
 __all__ = ["outcome_of"]
 
@@ -15,10 +15,10 @@ KINDS = ("maker", "taker")
 
 def outcome_of(
     policy: str, dollars: Sequence[float], tickers: Sequence[str] | None = None
-) -> Outcome:
+) -> PolicyOutcome:
     """Net dollars per market, all of it from the move of the mid."""
     n, nets = len(dollars), tuple(round(d * 1_000_000) for d in dollars)
-    return Outcome(
+    return PolicyOutcome(
         policy=policy,
         net_e6=nets,
         fees_e6=(0,) * n,

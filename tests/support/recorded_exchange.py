@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ipc.units import ASK, BID
 from models.trading.actions import Action, is_buy, side_of
-from models.trading.portfolio import ASK, BID
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import OrderFilled

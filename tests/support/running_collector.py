@@ -103,7 +103,7 @@ class RunningCollector:
 def assert_row_equals_exchange(row: b.Row, exchange: Exchange, ticker: str) -> None:
     """Level for level, at the very `seq` that the row names."""
     theirs = exchange.admin("book", ticker=ticker, seq=int(row[b.SEQ]))
-    for side, name in ((b.Side.YES, "yes"), (b.Side.NO, "no")):
+    for side, name in ((b.YES, "yes"), (b.NO, "no")):
         ours = [[format_price(p), format_count(c)] for p, c in b.levels_of(row, side)]
         assert ours == theirs[name], (ticker, name, int(row[b.SEQ]))
 

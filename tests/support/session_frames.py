@@ -39,8 +39,8 @@ def _messages(session: RecordedSession) -> Iterator[tuple[int, Kind, dict[str, A
     levels: dict[str, list[list[str]]] = {}
     named = {"market_ticker": session.ticker, "market_id": "00000000-0000-4000-8000-000000000001"}
     for event in session.events:
-        kind, side = Kind(event["kind"]), SIDES[int(event["side"])]
-        price, count = format_price(int(event["price"])), format_count(int(event["qty"]))
+        kind, side = Kind(event["kind"]), SIDES[int(event["leg"])]
+        price, count = format_price(int(event["price_e4"])), format_count(int(event["count_e2"]))
         ms = int(event["recv_ns"]) // MS
         if kind is Kind.SNAPSHOT_BEGIN:
             levels = {"yes_dollars_fp": [], "no_dollars_fp": []}
@@ -52,7 +52,7 @@ def _messages(session: RecordedSession) -> Iterator[tuple[int, Kind, dict[str, A
             change = {"price_dollars": price, "delta_fp": count, "side": side}
             yield ms, kind, named | change | {"ts_ms": int(event["exch_ms"])}
         else:
-            no_price = format_price(10_000 - int(event["price"]))
+            no_price = format_price(10_000 - int(event["price_e4"]))
             prices = {"yes_price_dollars": price, "no_price_dollars": no_price}
             trade = {"trade_id": f"t{event['event_no']}", "count_fp": count, "taker_side": side}
             yield ms, kind, named | prices | trade | {"ts_ms": int(event["exch_ms"])}

@@ -15,8 +15,8 @@ from support.journals import CENTS, START_NS
 from support.model_sessions import SessionBuilder
 from support.postgres import Database, quiet
 
+from ipc.event_journal import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT, EventSegments, FramedWriter, stream_folder
-from ipc.journal.events import COUNT, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import (
     Environment,
     MarketListed,
@@ -55,11 +55,11 @@ def wild_events(number: int, seed: int) -> Events:
     exact = events["recv_ns"] // 1_000_000
     lags = chance.choice([0, 5, -7, 32_767, -32_767, 32_768, -32_768], number)
     events["exch_ms"] = np.where(chance.random(number) < 0.3, 0, np.maximum(exact - lags, 0))
-    events["qty"] = chance.choice([-(2**31), -1, 0, 2**31 - 1], number)
+    events["count_e2"] = chance.choice([-(2**31), -1, 0, 2**31 - 1], number)
     events["seq"] = chance.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1], number)
     events["kind"] = chance.integers(1, 7, number)
-    events["side"] = chance.integers(0, 2, number)
-    events["price"] = chance.choice([0, 1, 9_999, 10_000, 16_383], number)
+    events["leg"] = chance.integers(0, 2, number)
+    events["price_e4"] = chance.choice([0, 1, 9_999, 10_000, 16_383], number)
     return events
 
 

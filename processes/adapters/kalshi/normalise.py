@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ipc.book import NO, YES
 from ipc.messages import ActorFill, BookSide, OrderStatus
-from ipc.units import ONE_DOLLAR_E4, PriceGrid, parse_count, parse_money, parse_price
+from ipc.units import ONE_DOLLAR_E4, LegCode, PriceGrid, parse_count, parse_money, parse_price
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.schemas.enums import (
     BookSideText,
@@ -147,21 +147,21 @@ def _levels(yes: Iterable[Text] | None, no: Iterable[Text] | None, owner: str) -
         raise WireError(f"{owner}: {error}") from None
     if any(len(set(leg)) < len(leg) for leg in prices):
         raise WireError(f"{owner}: a level is listed twice")
-    sides = np.full(len(counts), NO, np.uint8)
-    sides[: len(yes)] = YES
-    return sides, np.array(prices[YES] + prices[NO], np.int64), np.array(counts, np.int64)
+    legs = np.full(len(counts), NO, np.uint8)
+    legs[: len(yes)] = YES
+    return legs, np.array(prices[YES] + prices[NO], np.int64), np.array(counts, np.int64)
 
 
 def levels_of_snapshot(msg: SnapshotMsg, *, on_yes_scale: bool = False) -> Levels:
-    """(sides, prices_e4, counts_e2), YES levels first, as `ipc.book.apply_snapshot` takes them."""
-    sides, prices, counts = _levels(msg.yes_dollars_fp, msg.no_dollars_fp, msg.market_ticker)
+    """(legs, prices_e4, counts_e2), YES levels first, as `ipc.book.apply_snapshot` takes them."""
+    legs, prices, counts = _levels(msg.yes_dollars_fp, msg.no_dollars_fp, msg.market_ticker)
     if on_yes_scale:
-        prices = np.where(sides == NO, ONE_DOLLAR_E4 - prices, prices)
-    return sides, prices, counts
+        prices = np.where(legs == NO, ONE_DOLLAR_E4 - prices, prices)
+    return legs, prices, counts
 
 
-def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[int, int, int]:
-    """(side, leg price_e4, signed delta_e2)."""
+def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[LegCode, int, int]:
+    """(leg, leg price_e4, signed delta_e2)."""
     try:
         price_e4, delta_e2 = _price(msg.price_dollars), _count(msg.delta_fp)
     except ValueError as error:
@@ -173,14 +173,14 @@ def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[int, 
     raise WireError(f"{msg.market_ticker}: side is neither yes nor no")
 
 
-def trade_of(msg: TradeMsg) -> tuple[int, int, int]:
-    """(side of the taker, yes_price_e4, count_e2)."""
-    leg = msg.taker_outcome_side or msg.taker_side
-    side = _LEGS.get(leg) if leg else _TAKERS.get(msg.taker_book_side or BookSideText.UNKNOWN)
-    if side is None:
+def trade_of(msg: TradeMsg) -> tuple[LegCode, int, int]:
+    """(leg that the taker bought, yes_price_e4, count_e2)."""
+    text = msg.taker_outcome_side or msg.taker_side
+    leg = _LEGS.get(text) if text else _TAKERS.get(msg.taker_book_side or BookSideText.UNKNOWN)
+    if leg is None:
         raise WireError(f"{msg.market_ticker}: trade {msg.trade_id} has no taker's side")
     try:
-        return side, _price(msg.yes_price_dollars), _count(msg.count_fp)
+        return leg, _price(msg.yes_price_dollars), _count(msg.count_fp)
     except ValueError as error:
         raise WireError(f"{msg.market_ticker}: {error}") from None
 

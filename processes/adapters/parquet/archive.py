@@ -29,10 +29,10 @@ _NAMES: Final = {  # column -> field of EVENT; `market_id` is beside it
     "recv_ns": "recv_ns",
     "exch_ms": "exch_ms",
     "seq": "seq",
-    "qty_e2": "qty",
-    "price_e4": "price",
+    "qty_e2": "count_e2",
+    "price_e4": "price_e4",
     "kind": "kind",
-    "side": "side",
+    "side": "leg",
 }
 MARKET: Final = "market_id"
 

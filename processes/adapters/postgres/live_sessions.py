@@ -12,7 +12,7 @@ import numpy as np
 
 from ipc.account_table import row_of_words
 from ipc.messages import ActorAction
-from models.parity.rebuilding import ActorLife, LiveMarket
+from models.parity.rebuilding import ActorRun, LiveMarket
 from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of
@@ -90,12 +90,12 @@ async def _live(
         stream: [_decision(row) for row in group]
         for stream, group in groupby(rows, key=lambda row: row["stream_id"])
     }
-    lives = []
+    runs = []
     for stream, group in groupby(ticks, key=lambda row: row["stream_id"]):
         pairs = np.array([(row["event_no"], row["history"]) for row in group], np.int64)
-        lives.append(ActorLife(pairs[:, 0].copy(), pairs[:, 1].copy(), by_run.get(stream, [])))
+        runs.append(ActorRun(pairs[:, 0].copy(), pairs[:, 1].copy(), by_run.get(stream, [])))
     versions = {r["account_version"]: row_of_words(r["words"], r["layout"]) for r in accounts}
-    return LiveMarket(market, lives, versions)
+    return LiveMarket(market, runs, versions)
 
 
 def _is_in(row: Any, limit: _Recorded) -> bool:

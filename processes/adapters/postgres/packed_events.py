@@ -79,13 +79,17 @@ def key_of(session_id: int, event_no: int) -> int:
 
 def unfit(events: Events, market_ids: Markets) -> list[tuple[int, str]]:
     """(index, reason) of every event that has no place in the table."""
-    price, number = events["price"], events["event_no"]
+    price, number = events["price_e4"], events["event_no"]
     checks = (
         (market_ids == 0, "row", "was not listed"),
         (market_ids >= 1 << MARKET_BITS, "row", f"is of a market beyond {1 << MARKET_BITS}"),
         ((number < 1) | (number > MAX_EVENT_NO), "event_no", f"allowed: 1 to {MAX_EVENT_NO}"),
-        ((price < 0) | (price >= 1 << PRICE_BITS), "price", f"allowed: 0 to {2**PRICE_BITS - 1}"),
-        (events["side"] > 1, "side", "allowed: 0, 1"),
+        (
+            (price < 0) | (price >= 1 << PRICE_BITS),
+            "price_e4",
+            f"allowed: 0 to {2**PRICE_BITS - 1}",
+        ),
+        (events["leg"] > 1, "leg", "allowed: 0, 1"),
         ((events["kind"] < 1) | (events["kind"] > KINDS), "kind", f"allowed: 1 to {KINDS}"),
         (events["recv_ns"] < 0, "recv_ns", "allowed: 0 and more"),
     )
@@ -107,9 +111,9 @@ def encode_events(events: Events, session_id: int, market_ids: Markets) -> bytes
     out["event_key"] = events["event_no"] | session_id << EVENT_BITS
     out["recv_ns"] = events["recv_ns"]
     out["seq"] = events["seq"].view(np.int32)
-    out["qty_e2"] = events["qty"]
+    out["qty_e2"] = events["count_e2"]
     out["market_kind"] = events["kind"].astype(np.int32) << MARKET_BITS | market_ids
-    out["price_side"] = events["side"].astype(np.int16) << PRICE_BITS | events["price"]
+    out["price_side"] = events["leg"].astype(np.int16) << PRICE_BITS | events["price_e4"]
     lag = events["recv_ns"] // NS_PER_MS - events["exch_ms"]
     known, near = events["exch_ms"] != 0, np.abs(lag) <= MAX_LAG_MS
     out["exch_lag_ms"] = np.where(near, lag, 0)
@@ -138,11 +142,11 @@ def decode_events(data: bytes | bytearray) -> tuple[Events, Markets]:
     for name in ("recv_ns", "exch_ms"):
         events[name] = rows[name]
     events["seq"] = rows["seq"].astype(np.int32).view(np.uint32)
-    events["qty"] = rows["qty_e2"]
+    events["count_e2"] = rows["qty_e2"]
     market_kind, price_side = rows["market_kind"].astype(np.int32), rows["price_side"]
     events["kind"] = market_kind >> MARKET_BITS
-    events["price"] = price_side & (1 << PRICE_BITS) - 1
-    events["side"] = price_side >> PRICE_BITS
+    events["price_e4"] = price_side & (1 << PRICE_BITS) - 1
+    events["leg"] = price_side >> PRICE_BITS
     return events, market_kind & (1 << MARKET_BITS) - 1
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from models.policies.provenance import ModelRun
+from models.policies.onnx import ModelRun
 from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.database import FOREIGN_PATIENCE, connect_within
 from processes.adapters.postgres.location import dsn_of

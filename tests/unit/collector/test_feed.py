@@ -25,8 +25,8 @@ def rig(tmp_path):
 
 
 def assert_book_equals(row: b.Row, yes: list[tuple[int, int]], no: list[tuple[int, int]]) -> None:
-    assert b.levels_of(row, b.Side.YES) == yes
-    assert b.levels_of(row, b.Side.NO) == no
+    assert b.levels_of(row, b.YES) == yes
+    assert b.levels_of(row, b.NO) == no
 
 
 def test_a_delta_is_a_signed_change_of_one_level(rig):

@@ -140,7 +140,7 @@ class Fuzz:
             self._same(ticker, b"")
             if book is not None:
                 row = self.rig.row(ticker)
-                legs = [b.levels_of(row, side) for side in b.Side]
+                legs = [b.levels_of(row, side) for side in b.LEGS]
                 assert legs == [sorted(leg.items()) for leg in book.legs]
 
     def _phases(self) -> dict[str, Phase]:

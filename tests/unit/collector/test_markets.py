@@ -112,7 +112,7 @@ def test_a_grid_finer_than_the_table_is_refused_by_name(tmp_path):
         changes = rig.markets.follow([msgspec.structs.replace(info, grid=fine)], START_NS)
         assert changes.added == ()
         ((_, facts),) = rig.log.lines
-        assert "RL_BOOK_LEVELS >= 999, is 99" in str(facts["error"])
+        assert "RL_BOOK_SLOTS >= 999, is 99" in str(facts["error"])
 
 
 def test_a_market_whose_listing_the_journal_refuses_gets_no_row(tmp_path):

@@ -13,7 +13,6 @@ from support.order_manager import ManagerRig
 from support.orders import TICKER, fill, intent
 
 from ipc.account_table import ACCOUNT_VERSION, AccountRow
-from ipc.doorbell import Bell
 from ipc.journal import FramedReader, stream_folder
 from ipc.messages import (
     ActorOrder,
@@ -23,7 +22,7 @@ from ipc.messages import (
     OrderStatus,
     SessionStarted,
 )
-from ipc.sockets import Pusher
+from ipc.sockets import Bell, Pusher
 from processes.execution.account import Doubt
 from processes.execution.effects import Effects
 from processes.execution.orders import Acknowledged

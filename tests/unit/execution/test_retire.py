@@ -14,9 +14,8 @@ from support.orders import fill, intent
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter
-from ipc.doorbell import Bell
 from ipc.messages import Environment, OrderStatus, SessionStarted
-from ipc.sockets import Publisher, Pusher
+from ipc.sockets import Bell, Publisher, Pusher
 from ipc.units import LINEAR_CENT
 from processes.execution.effects import Effects
 from processes.execution.manager import KEEP_CLOSED_MS

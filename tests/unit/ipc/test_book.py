@@ -57,10 +57,10 @@ def test_a_delta_is_a_signed_change() -> None:
     snapshot(row, [(0, 7000, 70_00), (1, 1000, 10_00)])
     b.apply_delta(row, b.YES, 7000, 5_00)
     b.apply_delta(row, b.NO, 1000, -3_00)
-    assert b.levels_of(row, b.Side.YES) == [(7000, 75_00)]
-    assert b.levels_of(row, b.Side.NO) == [(1000, 7_00)]
+    assert b.levels_of(row, b.YES) == [(7000, 75_00)]
+    assert b.levels_of(row, b.NO) == [(1000, 7_00)]
     b.apply_delta(row, b.NO, 1000, -7_00)
-    assert b.levels_of(row, b.Side.NO) == []
+    assert b.levels_of(row, b.NO) == []
     assert b.best_bid(row, b.NO) == (0, 0)
 
 
@@ -106,23 +106,23 @@ def test_order_flow_imbalance_at_the_touch(side: int, price: int, change: int, f
 def test_trades_move_no_level() -> None:
     row = b.new_row(99, LINEAR_CENT)
     snapshot(row, [(0, 8000, 100), (1, 1800, 200)])
-    before = (b.levels_of(row, b.Side.YES), b.levels_of(row, b.Side.NO))
+    before = (b.levels_of(row, b.YES), b.levels_of(row, b.NO))
     b.apply_trade(row, 8200, 30, b.YES, 5)
     b.apply_trade(row, 8000, 70, b.NO, 6)
     assert row[b.TRADE_FLOW] == -40
     assert row[b.N_TRADES] == 2
     assert row[[b.LAST_TRADE_PRICE, b.LAST_TRADE_COUNT, b.LAST_TRADE_MS]].tolist() == [8000, 70, 6]
-    assert before == (b.levels_of(row, b.Side.YES), b.levels_of(row, b.Side.NO))
+    assert before == (b.levels_of(row, b.YES), b.levels_of(row, b.NO))
 
 
 def test_a_row_of_too_few_slots_is_refused() -> None:
     fine = PriceGrid([PriceRange(0, 10_000, 10)])
-    with pytest.raises(ValueError, match="999 prices needs RL_BOOK_LEVELS >= 999, is 9"):
+    with pytest.raises(ValueError, match="999 prices needs RL_BOOK_SLOTS >= 999, is 9"):
         b.new_row(980, fine)
     row = b.new_row(fine.size, fine)
     assert len(row) % 8 == 0
     assert b.apply_delta(row, b.NO, 9990, 1) == b.OK
-    assert b.levels_of(row, b.Side.NO) == [(9990, 1)]
+    assert b.levels_of(row, b.NO) == [(9990, 1)]
 
 
 @pytest.mark.parametrize(

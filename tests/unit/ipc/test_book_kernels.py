@@ -28,7 +28,7 @@ def live_stand(**kwargs: int) -> Stand:
 
 
 def levels(stand: Stand, row: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    return b.levels_of(stand.live[row], b.Side.YES), b.levels_of(stand.live[row], b.Side.NO)
+    return b.levels_of(stand.live[row], b.YES), b.levels_of(stand.live[row], b.NO)
 
 
 # Accepting and refusing
@@ -52,10 +52,10 @@ def test_a_snapshot_is_begin_levels_end_counted_together() -> None:
     kinds = [Kind.SNAPSHOT_BEGIN, *3 * [Kind.SNAPSHOT_LEVEL], Kind.SNAPSHOT_END]
     assert stand.records["kind"].tolist() == kinds
     assert stand.records["event_no"].tolist() == [41, 42, 43, 44, 45]
-    assert stand.records[["side", "price", "qty"]].tolist()[1:4] == BOOK
+    assert stand.records[["leg", "price_e4", "count_e2"]].tolist()[1:4] == BOOK
     assert set(stand.records["seq"].tolist()) == {3}
     assert set(stand.records["row"].tolist()) == {1}
-    assert stand.records["qty"][[0, 4]].tolist() == [3, 3]
+    assert stand.records["count_e2"][[0, 4]].tolist() == [3, 3]
     assert stand.live[1][b.LIVE_EVENT_NO] == stand.live[1][b.EVENT_NO] == 45
 
 
@@ -63,7 +63,12 @@ def test_a_trade_is_journalled_and_noted() -> None:
     stand = live_stand()
     book_seq = int(stand.live[0][b.SEQ])
     assert stand.trade(0, (1, 8000, 40), Stamps(seq=book_seq + 7, exch_ms=12)) == 6
-    assert stand.records[-1][["kind", "side", "price", "qty"]].tolist() == (Kind.TRADE, 1, 8000, 40)
+    assert stand.records[-1][["kind", "leg", "price_e4", "count_e2"]].tolist() == (
+        Kind.TRADE,
+        1,
+        8000,
+        40,
+    )
     assert stand.records[-1]["seq"] == book_seq + 7
     assert stand.live[0][b.SEQ] == book_seq
     assert stand.live[0][b.TRADE_FLOW] == -40
@@ -214,7 +219,7 @@ def test_the_last_row_of_the_largest_table_and_the_highest_price_fit() -> None:
     stand.snapshot(65_534, BOOK, Stamps(seq=2**31 + 5))
     stand.trade(65_534, (1, 10_000, MAX))
     assert set(stand.records["row"].tolist()) == {65_534}
-    assert stand.records[-1][["price", "qty"]].tolist() == (10_000, MAX)
+    assert stand.records[-1][["price_e4", "count_e2"]].tolist() == (10_000, MAX)
     assert stand.records["seq"][0] == 2**31 + 5
 
 
@@ -382,7 +387,7 @@ def test_any_life_of_a_collector_equals_the_naive_one(
         assert_book_equals(row, naive.book)
         assert bool(row[b.FLAGS] & b.UNRECORDED) == naive.hole
         assert row[[b.EVENT_NO, b.TICK_EVENT_NO]].tolist() == [naive.event_no, naive.tick[0]]
-        assert dict(b.levels_of(stand.tick_rows[0], b.Side.YES)) == naive.tick_rows
-    fields = stand.records[["kind", "side", "price", "qty"]].tolist()
+        assert dict(b.levels_of(stand.tick_rows[0], b.YES)) == naive.tick_rows
+    fields = stand.records[["kind", "leg", "price_e4", "count_e2"]].tolist()
     assert fields == naive.journal
     assert stand.records["event_no"].tolist() == list(range(1, len(fields) + 1))

@@ -18,7 +18,7 @@ from ipc.book_table import (
     TableFullError,
     WriterActiveError,
 )
-from ipc.journal.events import CAPACITY, FIRST, HEADER_WORDS, RECORD_WORDS
+from ipc.event_journal import CAPACITY, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.seqlock import begin_write
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange
 
@@ -70,11 +70,14 @@ def test_a_reader_sees_the_book_and_the_tick(path: Path) -> None:
     row = writer.add_market("KXA", LINEAR_CENT, 0, 0)
     make_live(writer, row, LEVELS)
     state = SharedOrderbookState(BookTable.attach(path))
-    for copy in (state.get_row("KXA"), state.get_tick("KXA")):
+    table = BookTable.attach(path)
+    tick_row = np.zeros(table.row_words, np.int64)
+    assert table.read_tick(row, tick_row)
+    for copy in (state.get_row("KXA"), tick_row):
         assert copy is not None
         assert copy[b.STATE] == b.LIVE
-        assert b.levels_of(copy, b.Side.YES) == [(8000, 100)]
-        assert b.levels_of(copy, b.Side.NO) == [(1800, 200)]
+        assert b.levels_of(copy, b.YES) == [(8000, 100)]
+        assert b.levels_of(copy, b.NO) == [(1800, 200)]
     assert state.get_row("KXB") is None
 
 
@@ -104,7 +107,7 @@ def test_a_busy_row_is_nothing(path: Path) -> None:
     begin_write(writer.live[row])
     assert not table.read(row, np.zeros(table.row_words, np.int64))
     assert SharedOrderbookState(table).get_row("KXA") is None
-    assert SharedOrderbookState(table).get_tick("KXA") is not None
+    assert table.read_tick(row, np.zeros(table.row_words, np.int64))
 
 
 def test_a_removed_market_is_gone_and_nobody_trades_on_its_row(path: Path) -> None:
@@ -134,7 +137,7 @@ def test_a_free_row_is_used_again_last_of_all_and_as_another_market(path: Path) 
     again = read(table, first)
     assert again[b.MARKET] != number
     assert (again[b.STATE], again[b.EVENT_NO], again[b.FLAGS]) == (b.EMPTY, 0, 0)
-    assert b.levels_of(again, b.Side.YES) == []
+    assert b.levels_of(again, b.YES) == []
     assert table.row_of("KX2") == first
     assert table.row_of("KXA") is None
 
@@ -161,7 +164,7 @@ def test_a_row_that_changes_hands_while_it_is_read_is_nothing(
     [
         ("", LINEAR_CENT, "has 0 bytes, allowed 1 to 112"),
         ("X" * 113, LINEAR_CENT, "has 113 bytes, allowed 1 to 112"),
-        ("KXFINE", FINE, "KXFINE: a grid of 999 prices needs RL_BOOK_LEVELS >= 999, is 120"),
+        ("KXFINE", FINE, "KXFINE: a grid of 999 prices needs RL_BOOK_SLOTS >= 999, is 120"),
     ],
 )
 def test_a_market_that_does_not_fit_is_refused(

@@ -67,6 +67,34 @@ def test_a_change_in_an_imported_kernel_recompiles_the_importer(tmp_path: Path) 
 
 def test_the_sources_of_a_fused_kernel_are_all_files_that_it_is_made_of() -> None:
     names = {p.name for p in kernel_cache.sources_of(kernel_cache.ROOT / "ipc/book_kernels.py")}
-    assert {"book_kernels.py", "book.py", "seqlock.py", "atomics.py", "units.py"} <= names
-    assert "events.py" in names  # word numbers of the journal are compiled in
+    assert {"book_kernels.py", "book.py", "seqlock.py", "kernels.py", "units.py"} <= names
+    assert "event_journal.py" in names  # word numbers of the journal are compiled in
     assert "sockets.py" not in names
+
+
+TYPED = """
+import ipc
+from typing import NamedTuple
+from ipc.kernels import compiled
+
+class {name}(NamedTuple):
+    x: int
+
+@compiled
+def outer(given):
+    return given.x + 1
+
+if __name__ == "__main__":
+    from models import outer as module
+    given = module.{name}(1)
+    print(module.outer(given), sum(module.outer.stats.cache_hits.values()))
+"""
+
+
+def test_a_type_that_a_cached_kernel_took_may_be_renamed(tmp_path: Path) -> None:
+    """Numba would read the old index, and stop at a class that is not there any more."""
+    root = house(tmp_path)
+    shutil.copy(kernel_cache.ROOT / "ipc" / "kernels.py", root / "ipc" / "kernels.py")
+    for name, hits in (("World", 0), ("World", 1), ("Dataset", 0), ("Dataset", 1)):
+        (root / "models/outer.py").write_text(TYPED.format(name=name))
+        assert run(root, step=1) == (2, hits)

@@ -12,7 +12,7 @@ from ipc.endpoints import ENDPOINTS
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import target_of
-from processes.runtime.config import ConfigError, load_settings
+from processes.runtime.config import RENAMED, ConfigError, load_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 VARIABLE = re.compile(r"\"((?:RL|KALSHI|ORDERBOOK|DATABASE)_[A-Z0-9_]+)\"")
@@ -46,7 +46,7 @@ def read_by_the_code() -> set[str]:
     for file in files:
         found.update(VARIABLE.findall(file.read_text(encoding="utf-8")))
     endpoints = {f"RL_ENDPOINT_{name.upper()}" for name in ENDPOINTS}
-    return found | endpoints
+    return (found | endpoints) - set(RENAMED.values())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -90,3 +90,15 @@ def test_the_production_example_confirms_nothing() -> None:
 def test_the_defaults_shown_are_the_defaults() -> None:
     shown, unset = load_settings(example()), load_settings({})
     assert msgspec.structs.replace(shown, environ={}) == msgspec.structs.replace(unset, environ={})
+
+
+def test_a_setting_s_old_name_is_read_with_a_warning_and_its_new_one_wins() -> None:
+    with pytest.warns(FutureWarning, match="RL_BOOK_LEVELS is now called RL_BOOK_SLOTS"):
+        assert load_settings({"RL_BOOK_LEVELS": "99"}).books.slots == 99
+    with (
+        pytest.warns(FutureWarning),
+        pytest.raises(ConfigError, match=r"RL_BOOK_LEVELS=0 is out of range"),
+    ):
+        load_settings({"RL_BOOK_LEVELS": "0"})
+    both = {"RL_BOOK_LEVELS": "99", "RL_BOOK_SLOTS": "100"}
+    assert load_settings(both).books.slots == 100

@@ -92,12 +92,12 @@ def test_a_snapshot_is_the_book_that_was_sent(yes: dict[int, int], no: dict[int,
     assert isinstance(frame, Snapshot)
     row = book.new_row(99, LINEAR_CENT)
     assert book.apply_snapshot(row, *levels_of_snapshot(frame.msg)) == book.OK
-    assert book.levels_of(row, book.Side.YES) == sorted(yes.items())
-    assert book.levels_of(row, book.Side.NO) == sorted(no.items())
+    assert book.levels_of(row, book.YES) == sorted(yes.items())
+    assert book.levels_of(row, book.NO) == sorted(no.items())
     levels = levels_of_snapshot(frame.msg, on_yes_scale=True)
     assert book.apply_snapshot(row, *levels) == book.OK
-    assert book.levels_of(row, book.Side.YES) == sorted(yes.items())
-    assert book.levels_of(row, book.Side.NO) == sorted((10_000 - p, c) for p, c in no.items())
+    assert book.levels_of(row, book.YES) == sorted(yes.items())
+    assert book.levels_of(row, book.NO) == sorted((10_000 - p, c) for p, c in no.items())
 
 
 def test_levels_have_the_types_that_the_kernels_take() -> None:

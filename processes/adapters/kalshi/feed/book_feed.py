@@ -206,18 +206,18 @@ class BookFeed:
         msg = frame.msg
         if msg.clock is not None and msg.clock <= book.snapshot_clock:
             return Outcome(Effect.IN_SNAPSHOT, _DELTA, book)
-        side, price_e4, delta_e2 = change_of_delta(msg, on_yes_scale=on_yes_scale)
+        leg, price_e4, delta_e2 = change_of_delta(msg, on_yes_scale=on_yes_scale)
         stamps = frame.seq, exchange_ms(msg.ts_ms, msg.ts), *times
-        written = self._queue.enqueue_delta(book.row, side, price_e4, delta_e2, stamps)
+        written = self._queue.enqueue_delta(book.row, leg, price_e4, delta_e2, stamps)
         if written is _ACCEPTED:
             return Outcome(_RECORDED, _DELTA, book)
         return self._refused(frame, book, written)
 
     def _on_trade(self, frame: Trade, book: Book, times: Times) -> Outcome:
         msg = frame.msg
-        taker_side, yes_price_e4, count_e2 = trade_of(msg)
+        taker_leg, yes_price_e4, count_e2 = trade_of(msg)
         stamps = frame.seq, exchange_ms(msg.ts_ms, msg.ts), *times
-        written = self._queue.enqueue_trade(book.row, taker_side, yes_price_e4, count_e2, stamps)
+        written = self._queue.enqueue_trade(book.row, taker_leg, yes_price_e4, count_e2, stamps)
         if written is _ACCEPTED:
             return Outcome(_RECORDED, UpdateType.TRADE, book)
         return self._refused(frame, book, written)

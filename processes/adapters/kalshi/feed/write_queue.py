@@ -104,7 +104,7 @@ class WriteQueue:
         self._left = 0  # records that the segment in use has room for, at least
 
     def enqueue_delta(
-        self, row: int, side: int, price_e4: int, delta_e2: int, stamps: Stamps
+        self, row: int, leg: b.LegCode, price_e4: int, delta_e2: int, stamps: Stamps
     ) -> Written:
         """Offer and apply a signed change of one level, at the price of its own leg."""
         return self._conclude(
@@ -113,7 +113,7 @@ class WriteQueue:
                 self._books.tick_rows,
                 *self._segment(1),
                 row,
-                (side, price_e4, delta_e2),
+                (leg, price_e4, delta_e2),
                 stamps,
                 self._throttle_ns,
             ),
@@ -121,7 +121,7 @@ class WriteQueue:
         )
 
     def enqueue_trade(
-        self, row: int, taker_side: int, yes_price_e4: int, count_e2: int, stamps: Stamps
+        self, row: int, taker_leg: b.LegCode, yes_price_e4: int, count_e2: int, stamps: Stamps
     ) -> Written:
         """Offer and note a public trade; no level changes."""
         return self._conclude(
@@ -130,7 +130,7 @@ class WriteQueue:
                 self._books.tick_rows,
                 *self._segment(1),
                 row,
-                (taker_side, yes_price_e4, count_e2),
+                (taker_leg, yes_price_e4, count_e2),
                 stamps,
                 self._throttle_ns,
             ),
@@ -140,20 +140,20 @@ class WriteQueue:
     def enqueue_snapshot(
         self,
         row: int,
-        sides: npt.NDArray[np.uint8],
+        legs: npt.NDArray[np.uint8],
         prices_e4: npt.NDArray[np.int64],
         counts_e2: npt.NDArray[np.int64],
         stamps: Stamps,
     ) -> Written:
         """Offer and apply a whole book, one entry per level; the row is LIVE unless it misfits."""
-        records = len(sides) + 2
+        records = len(legs) + 2
         return self._conclude(
             record_snapshot(
                 self._books.live,
                 self._books.tick_rows,
                 *self._segment(records),
                 row,
-                (sides, prices_e4, counts_e2),
+                (legs, prices_e4, counts_e2),
                 stamps,
                 self._throttle_ns,
             ),

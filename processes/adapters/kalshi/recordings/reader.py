@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from ipc.clock import NS_PER_MS
 from ipc.messages import Environment, MarkKind
 from processes.adapters.kalshi.feed.book_feed import (
     DATA,
@@ -56,7 +57,6 @@ SEQS: Final = (AUTO, WHOLE, PART)
 SAMPLE: Final = 2_000  # sequenced frames that tell a part of a subscription from all of it
 MANY: Final = 0.05  # of them jump: a recording that lost so much would not be worth keeping
 NEVER_TICKS_NS: Final = 1 << 62  # a throttle: no process reads the rows of a recording
-NS_PER_MS: Final = 1_000_000
 SNAPSHOT: Final = b'"orderbook_snapshot"'
 
 Loss = Distrust | Note

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ipc import book as b
 from ipc.clock import NS_PER_MS
+from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT
-from ipc.journal.events import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
 from models.trading.fees import FeeSchedule, rule_at_ms

@@ -15,14 +15,21 @@ from support.order_logs import log_of, log_row
 from support.recordings import needs_recordings, recordings_folder
 
 from ipc import book as b
-from models.evaluation.attribution import Attribution, Ending, attribute
-from models.evaluation.mids import UNKNOWN
-from models.evaluation.outcomes import Outcome, Worlds, run_policy
+from ipc.units import ONE_DOLLAR_E4
+from models.evaluation.attribution import (
+    UNKNOWN,
+    Attribution,
+    Ending,
+    attribute,
+    market_mids,
+    mid_before,
+)
+from models.evaluation.outcomes import Datasets, PolicyOutcome, run_policy
 from models.policies.baselines import RandomChoice
 from models.policies.onnx import load_strategy
-from models.simulation.dataset import World, world_of
-from models.simulation.engine import Rules
-from models.simulation.fill_log import MAKER, TAKER
+from models.simulation.dataset import Dataset, dataset_of
+from models.simulation.engine import SimulationRules
+from models.simulation.order_state import MAKER, TAKER
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Pricing
 from models.trading.fees import FeeRule, FeeSchedule
@@ -103,17 +110,17 @@ def one_sided(seed: int) -> RecordedSession:
 
 
 @functools.cache
-def every_kind_of_market() -> World:
+def every_kind_of_market() -> Dataset:
     """Settled and not, two-sided and not, by several fee rules."""
     rules = (FeeRule.AUGUST_2026, FeeRule.OCTOBER_2026)
     settled = [random_session(s, 500, fees=FeeSchedule.of(rules[s % 2])) for s in range(4)]
     open_ended = [msgspec.structs.replace(s, yes_value_e4=None) for s in settled]
     scalar = msgspec.structs.replace(settled[0], yes_value_e4=3_333)
     lonely = [one_sided(s) for s in range(2)]
-    return world_of([make_tape(s) for s in (*settled, *open_ended, scalar, *lonely)])
+    return dataset_of([make_tape(s) for s in (*settled, *open_ended, scalar, *lonely)])
 
 
-def assert_parts_sum_to_net(outcome: Outcome) -> None:
+def assert_parts_sum_to_net(outcome: PolicyOutcome) -> None:
     for net, fees, parts in zip(outcome.net_e6, outcome.fees_e6, outcome.attribution, strict=True):
         assert parts.net_e6 == net
         assert parts.fees_e6 == -fees
@@ -122,7 +129,7 @@ def assert_parts_sum_to_net(outcome: Outcome) -> None:
 
 @given(st.integers(0, 2**32), st.sampled_from(list(Pricing)), st.sampled_from([7, 100, 1_000]))
 def test_the_parts_sum_to_the_net_of_every_market(seed: int, pricing: Pricing, size: int) -> None:
-    rules = Rules(pricing=pricing, contract_size_e2=size, market_cash_e6=20_000_000)
+    rules = SimulationRules(pricing=pricing, contract_size_e2=size, market_cash_e6=20_000_000)
     outcome = run_policy(every_kind_of_market(), rules, RandomChoice(seed), seed)
     assert sum(outcome.filled_e2) > 0
     assert_parts_sum_to_net(outcome)
@@ -130,7 +137,7 @@ def test_the_parts_sum_to_the_net_of_every_market(seed: int, pricing: Pricing, s
 
 def test_all_that_can_be_unknown_is_met() -> None:
     """The markets above do what the property is about."""
-    rules = Rules(pricing=Pricing.AGGRESSIVE)
+    rules = SimulationRules(pricing=Pricing.AGGRESSIVE)
     outcome = run_policy(every_kind_of_market(), rules, RandomChoice(3), 3)
     assert outcome.attribution[-1].unknown_e6 != 0
     never = outcome.attribution[-2]
@@ -147,8 +154,77 @@ def test_the_parts_sum_to_the_net_on_a_real_recording(pricing: Pricing) -> None:
     files = sorted((folder / "gold15m-2026-08").glob("*.ndjson.gz"))[:2]
     if not files:
         pytest.skip("no gold markets among the recordings")
-    worlds = Worlds([s for f in files for s in load_sessions(f)], 250)
+    datasets = Datasets([s for f in files for s in load_sessions(f)], 250)
     policy = load_strategy("baseline:random", seed=1, data_dir=Path("nowhere"))
-    outcome = worlds.run(policy, Rules(pricing=pricing))
+    outcome = datasets.run(policy, SimulationRules(pricing=pricing))
     assert sum(outcome.filled_e2) > 0
     assert_parts_sum_to_net(outcome)
+
+
+YES, NO = b.YES, b.NO
+
+
+def mids_of(session: RecordedSession) -> list[int]:
+    """Of a market alone in its dataset."""
+    return [int(m) for m in market_mids(dataset_of([make_tape(session, throttle_ms=0)]), 0)]
+
+
+def padded(builder: SessionBuilder) -> RecordedSession:
+    """Long enough to be simulated: what is added is far from any touch."""
+    for i in range(20):
+        builder.at(10_000 + i).delta(YES, 1, 1)
+    return builder.build()
+
+
+def assert_mids_are_those_of_the_ticks(sessions: list[RecordedSession]) -> None:
+    tapes = [make_tape(s) for s in sessions]
+    dataset = dataset_of(tapes)
+    for market, tape in enumerate(tapes):
+        yes, no = tape.touch[:, YES], tape.touch[:, NO]
+        expected = (yes + ONE_DOLLAR_E4 - no) // 2
+        expected[(yes == 0) | (no == 0)] = UNKNOWN
+        mids = market_mids(dataset, market)
+        np.testing.assert_array_equal(mids[tape.tick_event], expected)
+        assert len(mids) == len(tape.ns)
+
+
+def test_at_every_tick_it_is_the_mid_of_the_touch() -> None:
+    assert_mids_are_those_of_the_ticks([random_session(s, 900) for s in range(5)])
+
+
+@needs_recordings
+def test_at_every_tick_of_a_real_recording_too() -> None:
+    folder, _ = recordings_folder()
+    assert folder is not None
+    files = sorted((folder / "gold15m-2026-08").glob("*.ndjson.gz"))[:2]
+    if not files:
+        pytest.skip("no gold markets among the recordings")
+    assert_mids_are_those_of_the_ticks([s for f in files for s in load_sessions(f)])
+
+
+def test_it_follows_both_sides_event_by_event() -> None:
+    builder = SessionBuilder().snapshot({45: 100, 44: 200}, {52: 50, 51: 30}).at(10)
+    builder.delta(YES, 46, 5).delta(YES, 46, -5).delta(NO, 52, -50).delta(NO, 40, 1)
+    assert mids_of(padded(builder))[5:10] == [4_650, 4_700, 4_650, 4_700, 4_700]
+
+
+def test_a_side_that_is_empty_counts_at_its_last_known_bid() -> None:
+    builder = SessionBuilder().snapshot({45: 100}, {52: 50}).at(10).delta(NO, 52, -50)
+    assert mids_of(padded(builder))[3:5] == [4_650, 4_650]
+
+
+def test_half_a_snapshot_is_no_book() -> None:
+    builder = SessionBuilder().snapshot({45: 100}, {52: 50}).at(10).snapshot({30: 1}, {60: 1})
+    mids = mids_of(padded(builder))
+    assert mids[:4] == [UNKNOWN, UNKNOWN, UNKNOWN, 4_650]
+    assert mids[4:8] == [4_650, 4_650, 4_650, 3_500]
+
+
+def test_there_is_none_before_both_sides_have_had_a_bid() -> None:
+    builder = SessionBuilder().snapshot({45: 100}, {}).at(10).delta(NO, 52, 50)
+    assert mids_of(padded(builder))[2:4] == [UNKNOWN, 4_650]
+
+
+def test_an_event_meets_the_mid_before_it() -> None:
+    mids = np.array([4_000, 4_100, 4_200], np.int64)
+    assert mid_before(mids, np.array([0, 1, 3])).tolist() == [UNKNOWN, 4_000, 4_200]

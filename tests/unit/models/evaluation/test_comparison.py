@@ -8,14 +8,14 @@ import pytest
 from support.outcomes import outcome_of
 
 from models.evaluation.comparison import (
-    LEAST_MARKETS,
     beats_all,
     best_by_chance,
     compare,
     differences,
     verdict,
 )
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
+from models.policies.registry import LEAST_MARKETS
 
 N = LEAST_MARKETS
 HOLD = outcome_of("hold", [0.0] * N)
@@ -65,14 +65,14 @@ def test_to_equal_a_baseline_is_not_to_beat_it() -> None:
 
 
 def test_nothing_to_compare_with_is_no_proof() -> None:
-    assert beats_all(GOOD, []) == (False, ["there is nothing that it was compared with"])
+    assert beats_all(GOOD, []) == (False, ["it was not compared with anything"])
 
 
 def test_few_markets_are_no_proof() -> None:
     few = [1.0] * (N - 1)
     promoted, against = beats_all(outcome_of("few", few), [outcome_of("hold", [0.0] * (N - 1))])
     assert not promoted
-    assert against == [f"{N - 1} markets are too few to tell, it takes {N}"]
+    assert against == [f"{N - 1} markets are too few to tell; {N} are needed"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_few_markets_are_no_proof() -> None:
     ],
 )
 def test_the_verdict_says_who_is_not_beaten(
-    ours: Outcome, others: list[Outcome], says: str
+    ours: PolicyOutcome, others: list[PolicyOutcome], says: str
 ) -> None:
     assert verdict(ours, others) == says
 

@@ -137,10 +137,10 @@ def test_an_archive_is_judged_as_the_recording_is(
     [
         (
             "nonsense",
-            "policy 'nonsense' is not known, allowed: onnx:<id>, a model's folder",
+            "unknown policy 'nonsense'; allowed: onnx:<id>, a model's folder",
         ),
-        ("no/such/folder", "policy 'no/such/folder' is not known"),
-        ("baseline:nonsense", "strategy 'baseline:nonsense' is not known"),
+        ("no/such/folder", "unknown policy 'no/such/folder'"),
+        ("baseline:nonsense", "unknown strategy 'baseline:nonsense'"),
         ("onnx:nonsense", "model 'nonsense': no manifest.json"),
     ],
 )
@@ -188,7 +188,7 @@ def test_what_was_learned_from_is_left_out_or_told(
     manifest["split"] |= {"train": ["KXMADE-0"], "test": ["KXMADE-9"]}
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
     assert evaluate.main(arguments) == 2
-    assert "all 2 markets were learned from" in capsys.readouterr().err
+    assert "the models learned from all 2 markets" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sources", [[], ["--recordings", "x", "--archive", "y"]])

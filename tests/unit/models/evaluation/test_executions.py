@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.order_logs import SECOND, log_of, log_row
 
+from models.evaluation.attribution import UNKNOWN
 from models.evaluation.executions import (
     Holding,
     Markout,
@@ -18,8 +19,7 @@ from models.evaluation.executions import (
     summed_queue_shares,
     turnover_e6,
 )
-from models.evaluation.mids import UNKNOWN
-from models.simulation.fill_log import ARRIVED, MAKER, RESTED, TAKER
+from models.simulation.order_state import ARRIVED, MAKER, RESTED, TAKER
 from models.trading.actions import Action
 
 SELL_YES, BUY_NO, SELL_NO = list(Action)[2:]

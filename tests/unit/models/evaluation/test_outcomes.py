@@ -9,18 +9,27 @@ from support.model_sessions import MS, SessionBuilder, random_session
 
 from ipc import book as b
 from models.evaluation.attribution import Attribution
-from models.evaluation.outcomes import Outcome, Worlds, run_policy
+from models.evaluation.outcomes import Datasets, PolicyOutcome, run_policy
 from models.observation.builder import DEFAULT, OBSERVATION_V2, builder_of
 from models.policies.interface import Decisions, Observations
-from models.simulation.dataset import WARMUP_TICKS, world_of
-from models.simulation.engine import Rules, Simulation
-from models.simulation.fill_log import ARRIVED, COUNT_E2, KIND, MAKER, RESTED, TAKER
-from models.simulation.order_state import FILLED_E2, MAKER_FILLS, TAKER_FILLS
+from models.simulation.dataset import WARMUP_TICKS, dataset_of
+from models.simulation.engine import Simulation, SimulationRules
+from models.simulation.order_state import (
+    ARRIVED,
+    COUNT_E2,
+    FILLED_E2,
+    KIND,
+    MAKER,
+    MAKER_FILLS,
+    RESTED,
+    TAKER,
+    TAKER_FILLS,
+)
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Mask, Pricing
 from models.trading.fees import NO_FEES
 
-AGGRESSIVE = Rules(pricing=Pricing.AGGRESSIVE, latencies_ns=(20 * MS,))
+AGGRESSIVE = SimulationRules(pricing=Pricing.AGGRESSIVE, latencies_ns=(20 * MS,))
 BUY_YES, SELL_YES = Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT
 
 
@@ -54,8 +63,8 @@ def stepped(**life: object) -> RecordedSession:
     return builder.build(fees=NO_FEES, **life)  # type: ignore[arg-type]
 
 
-def played(*actions: Action, **life: object) -> Outcome:
-    return run_policy(world_of([make_tape(stepped(**life))]), AGGRESSIVE, Script(*actions))
+def played(*actions: Action, **life: object) -> PolicyOutcome:
+    return run_policy(dataset_of([make_tape(stepped(**life))]), AGGRESSIVE, Script(*actions))
 
 
 def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
@@ -83,11 +92,11 @@ def test_a_round_trip_is_counted() -> None:
 def test_a_market_that_is_over_is_not_looked_at_again() -> None:
     """Two markets of different length: the shorter does as it does alone."""
     short, long = random_session(1, 300), random_session(2, 900)
-    policy_of = {n: Worlds(s, 250) for n, s in (("both", [short, long]), ("alone", [short]))}
+    policy_of = {n: Datasets(s, 250) for n, s in (("both", [short, long]), ("alone", [short]))}
     outcomes = {}
-    for name, worlds in policy_of.items():
+    for name, datasets in policy_of.items():
         script = Script(*[BUY_YES, SELL_YES, Action.BUY_NO_LIMIT, Action.HOLD] * 500)
-        outcomes[name] = worlds.run(script, AGGRESSIVE, seed=4)
+        outcomes[name] = datasets.run(script, AGGRESSIVE, seed=4)
     for field in ("net_e6", "drawdown_e6", "filled_e2", "attribution", "turnover_e6", "holding"):
         both, alone = (getattr(outcomes[name], field) for name in ("both", "alone"))
         assert both[0] == alone[0], field
@@ -97,12 +106,12 @@ def test_a_market_that_is_over_is_not_looked_at_again() -> None:
 
 def test_markets_keep_their_names_and_those_too_short_are_left_out() -> None:
     brief = SessionBuilder().snapshot({45: 100}, {52: 50}).build(ticker="BRIEF")
-    worlds = Worlds([random_session(1, 300), brief, random_session(2, 300)], 250)
-    outcome = worlds.run(Script(), AGGRESSIVE)
+    datasets = Datasets([random_session(1, 300), brief, random_session(2, 300)], 250)
+    outcome = datasets.run(Script(), AGGRESSIVE)
     assert outcome.tickers == ("R1", "R2")
     assert len(outcome.net_e6) == 2
-    worlds.of(builder_of(OBSERVATION_V2.name))
-    assert worlds.tickers == ("R1", "R2")
+    datasets.of(builder_of(OBSERVATION_V2.name))
+    assert datasets.tickers == ("R1", "R2")
 
 
 def test_without_an_order_there_is_no_ratio_and_no_time() -> None:
@@ -113,10 +122,10 @@ def test_without_an_order_there_is_no_ratio_and_no_time() -> None:
 
 @pytest.mark.parametrize("pricing", list(Pricing))
 def test_the_log_holds_every_fill(pricing: Pricing) -> None:
-    world = world_of([make_tape(random_session(s, 900)) for s in range(3)])
+    dataset = dataset_of([make_tape(random_session(s, 900)) for s in range(3)])
     rules = msgspec.structs.replace(AGGRESSIVE, pricing=pricing)
-    simulation = Simulation(world, rules, 3, [1, 2, 3], log_rows=200)
-    silent = Simulation(world, rules, 3, [1, 2, 3])
+    simulation = Simulation(dataset, rules, 3, [1, 2, 3], log_rows=200)
+    silent = Simulation(dataset, rules, 3, [1, 2, 3])
     simulation.reset([0, 1, 2])
     silent.reset([0, 1, 2])
     random = np.random.Generator(np.random.PCG64(5))
@@ -148,8 +157,8 @@ def test_a_fill_while_resting_meets_the_mid_before_it() -> None:
     for i in range(8):
         builder.at(taken_ms + 250 * (i + 1)).delta(b.YES, 10, 1)
     rules = msgspec.structs.replace(AGGRESSIVE, pricing=Pricing.PASSIVE)
-    world = world_of([make_tape(builder.build(fees=NO_FEES))])
-    outcome = run_policy(world, rules, Script(BUY_YES))
+    dataset = dataset_of([make_tape(builder.build(fees=NO_FEES))])
+    outcome = run_policy(dataset, rules, Script(BUY_YES))
     assert outcome.filled_e2 == (500,)
     assert outcome.fill_ratio == 0.5
     assert outcome.maker_fills == 1
@@ -163,8 +172,8 @@ def test_a_fill_while_resting_meets_the_mid_before_it() -> None:
 
 
 def test_a_log_that_is_too_short_is_said() -> None:
-    world = world_of([make_tape(stepped())])
-    simulation = Simulation(world, AGGRESSIVE, 1, [0], log_rows=1)
+    dataset = dataset_of([make_tape(stepped())])
+    simulation = Simulation(dataset, AGGRESSIVE, 1, [0], log_rows=1)
     simulation.reset([0])
     simulation.step(np.array([int(BUY_YES)]), restart=False)
     with pytest.raises(ValueError, match="2 rows in an order log of 1"):

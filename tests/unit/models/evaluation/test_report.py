@@ -14,7 +14,7 @@ from support.outcomes import outcome_of
 
 from models.evaluation.charts import attribution_chart, cumulative_chart, difference_chart
 from models.evaluation.comparison import verdict
-from models.evaluation.outcomes import Outcome
+from models.evaluation.outcomes import PolicyOutcome
 from models.evaluation.report import figures, html, markdown, terminal_lines, write_report
 from models.evaluation.tables import tables_of
 
@@ -153,7 +153,7 @@ def test_names_are_text_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("outcomes", [ALL, EVIL_ALL, ALL[:2], [OTHERS[0], OTHERS[0]]])
-def test_plots_are_well_formed_and_stay_in_their_frame(outcomes: list[Outcome]) -> None:
+def test_plots_are_well_formed_and_stay_in_their_frame(outcomes: list[PolicyOutcome]) -> None:
     plots = [difference_chart(outcomes[0], outcomes[1:]), attribution_chart(outcomes)]
     for svg in [*plots, cumulative_chart(outcomes)]:
         root = ElementTree.fromstring(svg)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from models.learning.checkpoints import CheckpointError, Checkpoints, State
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
 
 SPLIT = {"train": ("A",), "validation": ("B",), "test": ()}
 
 
 def after(*values: float, patience: int) -> State:
-    state = State(Settings(patience=patience), SPLIT)
+    state = State(TrainingSettings(patience=patience), SPLIT)
     for value in values:
         state = state.after(value)
     return state
@@ -51,7 +51,7 @@ def test_only_the_same_training_goes_on(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="begun with patience 2, not 3"):
         checkpoints.resume(after(patience=3))
     with pytest.raises(CheckpointError, match="other markets, or another split"):
-        checkpoints.resume(State(Settings(patience=2), {**SPLIT, "train": ("C",)}))
+        checkpoints.resume(State(TrainingSettings(patience=2), {**SPLIT, "train": ("C",)}))
     (tmp_path / "c" / "state.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"state\.json cannot be read"):
         checkpoints.resume(state)

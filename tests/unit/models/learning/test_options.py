@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.training_sessions import market
 
-from models.learning.curriculum import Curriculum
 from models.learning.options import check, parse, select, settings_of, split_of
-from models.learning.settings import Settings
+from models.learning.settings import TrainingSettings
+from models.learning.splits import Curriculum
 from models.trading.actions import Pricing
 
 STANDARD = ["--recordings", "r", "--out", "o"]
@@ -32,7 +32,7 @@ def test_a_file_holds_what_flags_hold(file: Path) -> None:
     check(options)
     assert options.recordings == [Path("a"), Path("b")]
     assert options.train_until == "2026-08-08"
-    assert settings_of(options) == Settings(
+    assert settings_of(options) == TrainingSettings(
         timesteps=1_000, entropy=0.01, pricing=Pricing.MID, normalise=True
     )
 
@@ -55,10 +55,10 @@ def test_a_source_that_is_given_again_is_added(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("timestep = 5", r"training\.toml: timestep is not known; allowed: .*timesteps"),
-        ("[learning]\nseed = 1", r"learning is not known"),
-        ("resume = true", r"resume is not known"),
-        ("seed = ", r"training\.toml: no TOML file"),
+        ("timestep = 5", r"training\.toml: unknown name timestep; allowed: .*timesteps"),
+        ("[learning]\nseed = 1", r"unknown name learning"),
+        ("resume = true", r"unknown name resume"),
+        ("seed = ", r"training\.toml is not a TOML file"),
     ],
 )
 def test_what_a_file_may_not_hold_is_named(file: Path, text: str, says: str) -> None:
@@ -80,21 +80,50 @@ def test_a_value_of_another_kind_is_named(file: Path, capsys: pytest.CaptureFixt
     [
         (["--recordings", "r"], "--out is missing"),
         (["--out", "o"], "--recordings, --archive, --session"),
-        ([*STANDARD, "--n-envs", "0"], "--n-envs 0"),
-        ([*STANDARD, "--stages", "0"], "--stages 0"),
-        ([*STANDARD, "--patience", "-1"], "--patience -1"),
-        ([*STANDARD, "--rolling", "1"], "--rolling 1"),
-        ([*STANDARD, "--contract-size-e2", "150"], "--contract-size-e2 150 .*100, 200"),
-        ([*STANDARD, "--market-cash-e6", "0"], "--market-cash-e6 0"),
-        ([*STANDARD, "--risk-aversion", "-1"], "--risk-aversion -1.0 means nothing"),
+        ([*STANDARD, "--n-envs", "0"], "invalid value 0 for --n-envs"),
+        ([*STANDARD, "--stages", "0"], "invalid value 0 for --stages"),
+        ([*STANDARD, "--patience", "-1"], "invalid value -1 for --patience"),
+        ([*STANDARD, "--rolling", "1"], "invalid value 1 for --rolling"),
+        ([*STANDARD, "--contract-size", "1.5"], "1.50 for --contract-size; allowed: 1, 2"),
+        ([*STANDARD, "--market-cash", "0"], "invalid value 0.000000 for --market-cash"),
+        ([*STANDARD, "--risk-aversion", "-1"], "invalid value -1.0 for --risk-aversion"),
         ([*STANDARD, "--validation-share", "0.5"], "up to the 0.4 that --train-share leaves"),
-        ([*STANDARD, "--validation-until", "2026-08-08"], "without --train-until"),
+        ([*STANDARD, "--validation-until", "2026-08-08"], "needs --train-until"),
         ([*STANDARD, "--curriculum", "busy", "--timesteps", "9"], "a curriculum takes 4 stages"),
     ],
 )
 def test_what_means_nothing_is_named(arguments: list[str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         check(parse(arguments))
+
+
+def test_amounts_are_contracts_and_dollars() -> None:
+    asked = parse([*STANDARD, "--contract-size", "5", "--market-cash", "12.50"])
+    settings = settings_of(asked)
+    assert (settings.contract_size_e2, settings.market_cash_e6) == (500, 12_500_000)
+
+
+def test_an_amount_that_is_no_number_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse([*STANDARD, "--market-cash", "much"])
+    assert end.value.code == 2
+    assert "--market-cash: amount 'much' is not a decimal number" in capsys.readouterr().err
+
+
+def test_the_flags_of_an_earlier_version_are_read_with_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the command line and in a file."""
+    asked = parse([*STANDARD, "--contract-size-e2", "500"])
+    assert settings_of(asked).contract_size_e2 == 500
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[2] for line in said] == [
+        "--contract-size-e2 is now --contract-size, in contracts"
+    ]
+    file = tmp_path / "old.toml"
+    file.write_text("market-cash-e6 = 10_000_000")
+    assert settings_of(parse([*STANDARD, "--config", str(file)])).market_cash_e6 == 10_000_000
+    assert capsys.readouterr().err.count("--market-cash-e6 is now --market-cash, in dollars") == 1
 
 
 def test_dates_come_before_shares() -> None:
@@ -108,20 +137,20 @@ def test_dates_come_before_shares() -> None:
 
 
 def test_stages_are_whole_rollouts_and_end_where_they_should() -> None:
-    assert Settings(timesteps=3_000_000).stage_ends()[-1] == 92 * 32_768
-    assert Settings(timesteps=40_000, n_envs=16, stages=3).stage_ends() == (
+    assert TrainingSettings(timesteps=3_000_000).stage_ends()[-1] == 92 * 32_768
+    assert TrainingSettings(timesteps=40_000, n_envs=16, stages=3).stage_ends() == (
         6 * 2_048,
         13 * 2_048,
         20 * 2_048,
     )
-    assert Settings(algorithm="a2c", n_envs=2, timesteps=1).stage_ends() == (32,)
+    assert TrainingSettings(algorithm="a2c", n_envs=2, timesteps=1).stage_ends() == (32,)
 
 
 def test_the_manifest_says_what_was_rewarded() -> None:
     asked = settings_of(parse([*STANDARD, "--reward", "risk", "--risk-aversion", "2"]))
     assert asked.network().items() >= {("reward", "risk"), ("risk_aversion", 2.0)}
-    assert Settings().network()["reward"] == "liquidation"
-    assert "risk_aversion" not in Settings().network()
+    assert TrainingSettings().network()["reward"] == "liquidation"
+    assert "risk_aversion" not in TrainingSettings().network()
 
 
 def test_the_file_of_the_shipped_model_is_a_training() -> None:

@@ -11,8 +11,11 @@ from support.training_sessions import market, nanoseconds
 
 from ipc.messages import Environment
 from models.learning.splits import (
+    Curriculum,
     SplitError,
+    activity,
     chosen,
+    markets_of_stage,
     moment_ns,
     rolling_splits,
     split_at,
@@ -107,7 +110,7 @@ def test_what_cannot_be_split_is_said(markets: list[RecordedSession]) -> None:
         split_by_days(markets[:3])
     with pytest.raises(SplitError, match="leave 0 of 7 markets for train and 7 for validation"):
         split_at(markets, moment_ns("2026-08-01"), None)
-    with pytest.raises(ValueError, match=r"'August' is no date; allowed: 2026-08-08"):
+    with pytest.raises(ValueError, match=r"invalid date 'August'; allowed: 2026-08-08"):
         moment_ns("August")
 
 
@@ -135,3 +138,36 @@ def test_the_days_of_the_gold_markets_are_kept_together() -> None:
     parts = split_by_days(sessions)
     assert (len(parts.train), len(parts.validation), len(parts.test)) == (7, 19, 0)
     assert split_at(sessions, moment_ns("2026-08-08"), None).as_names() == parts.as_names()
+
+
+@pytest.fixture(scope="module")
+def six_markets() -> list[RecordedSession]:
+    """Six six_markets, the third the busiest, then the fifth."""
+    made = [market(f"2026-08-05T0{n}:00", events=60) for n in range(6)]
+    for session, pace in zip(made, (1, 2, 6, 3, 5, 4), strict=True):
+        first = session.first_ns
+        session.events["recv_ns"] = first + (session.events["recv_ns"] - first) // pace
+    return made
+
+
+def test_activity_is_events_a_minute(six_markets: list[RecordedSession]) -> None:
+    session = six_markets[0]
+    minutes = (int(session.events["recv_ns"][-1]) - session.first_ns) / 60e9
+    assert activity(session) == pytest.approx(len(session.events) / minutes)
+    assert activity(six_markets[2]) == pytest.approx(6 * activity(session), rel=1e-6)
+
+
+def test_the_busier_come_first_and_in_the_end_all_do(six_markets: list[RecordedSession]) -> None:
+    stages = [markets_of_stage(Curriculum.BUSY, six_markets, n, 8) for n in range(8)]
+    assert stages[:2] == [(2, 4)] * 2
+    assert stages[2:4] == [(2, 3, 4, 5)] * 2
+    assert stages[4:] == [tuple(range(6))] * 4
+
+
+def test_or_the_calmer(six_markets: list[RecordedSession]) -> None:
+    assert markets_of_stage(Curriculum.CALM, six_markets, 0, 8) == (0, 1)
+    assert markets_of_stage(Curriculum.CALM, six_markets, 3, 8) == (0, 1, 3, 5)
+
+
+def test_without_one_all_do_from_the_start(six_markets: list[RecordedSession]) -> None:
+    assert markets_of_stage(Curriculum.NONE, six_markets, 0, 8) == tuple(range(6))

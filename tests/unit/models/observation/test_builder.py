@@ -18,12 +18,12 @@ from models.observation.builder import (
     ZoneClock,
     observation_hash,
 )
-from models.observation.v1_account import portfolio_features
-from models.observation.v1_book import (
+from models.observation.v1 import (
     BOOK_SIZE,
     clean,
     market_features,
     momentum_of,
+    portfolio_features,
     temporal_features,
 )
 

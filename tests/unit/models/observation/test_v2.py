@@ -69,8 +69,8 @@ class Naive:
 
 def standing(row: b.Row) -> dict[str, float]:
     """What the book itself says, by its levels."""
-    bids = b.levels_of(row, b.Side.YES)[::-1]
-    asks = [(10_000 - p, c) for p, c in b.levels_of(row, b.Side.NO)[::-1]]
+    bids = b.levels_of(row, b.YES)[::-1]
+    asks = [(10_000 - p, c) for p, c in b.levels_of(row, b.NO)[::-1]]
     five = [sum(c for _, c in side[:5]) for side in (bids, asks)]
     named = {
         "depth_bids": signed_log(five[0] / 100),

@@ -13,7 +13,7 @@ from ipc import account_table as a
 from ipc.account_table import OpenOrder, new_account, put_orders, row_of_words, words_of
 from ipc.messages import ActorAction
 from models.observation.builder import OBSERVATION_V1, LiveObservationAdapter, observation_hash
-from models.parity.rebuilding import ActorLife, LiveMarket, Report, rebuild
+from models.parity.rebuilding import ActorRun, LiveMarket, Report, rebuild
 from models.policies.baselines import JoinBest, MarketMaker
 from models.policies.interface import Policy
 from models.simulation.tape import RecordedSession, SessionError, make_tape
@@ -67,7 +67,7 @@ def decided(session: RecordedSession, policy: Policy = POLICY) -> LiveMarket:
             )
         )
     tick_nos = np.array([d.event_no for d in decisions], np.int64)
-    life = ActorLife(tick_nos, np.array(histories, np.int64), decisions)
+    life = ActorRun(tick_nos, np.array(histories, np.int64), decisions)
     return LiveMarket(session, [life], known)
 
 
@@ -96,10 +96,10 @@ def report_of(market: LiveMarket, policies: bool = True) -> Report:
 
 def changed(market: LiveMarket, at: int, **facts: Any) -> LiveMarket:
     """One decision recorded otherwise."""
-    life = market.lives[0]
+    life = market.runs[0]
     decisions = list(life.decisions)
     decisions[at] = replace(decisions[at], **facts)
-    return market._replace(lives=[life._replace(decisions=decisions)])
+    return market._replace(runs=[life._replace(decisions=decisions)])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_everything_is_the_same(market: LiveMarket) -> None:
     assert report.decisions == report.ticks > 200
     assert report.recomputed > 190
     assert report.max_logit_difference == 0.0
-    actions = {d.action for d in market.lives[0].decisions}
+    actions = {d.action for d in market.runs[0].decisions}
     assert actions == {0, 1, 2, 3, 4} - {0} | {0}, "every action was checked"
 
 
@@ -125,7 +125,7 @@ def test_without_the_model_the_recorded_logits_decide(market: LiveMarket) -> Non
 @pytest.mark.parametrize("number", [0, 6, 30, 43, 49])
 def test_a_feature_that_differs_is_named(market: LiveMarket, number: int) -> None:
     at = 40
-    seen = np.frombuffer(market.lives[0].decisions[at].observation, np.float32).copy()
+    seen = np.frombuffer(market.runs[0].decisions[at].observation, np.float32).copy()
     seen[number] = np.nextafter(seen[number], np.float32(2))
     facts = {"observation": seen.tobytes(), "observation_hash": observation_hash(seen)}
     report = report_of(changed(market, at, **facts))
@@ -147,7 +147,7 @@ def test_a_place_in_the_queue_that_is_not_the_recorded_one_is_named(
     account = market.accounts[2].copy()
     account[a.ORDERS + a.ORDER_AHEAD_E2] = ahead_e2
     report = report_of(market._replace(accounts={**market.accounts, 2: account}))
-    read = sum(d.account_version == 2 for d in market.lives[0].decisions)
+    read = sum(d.account_version == 2 for d in market.runs[0].decisions)
     assert report.different == read > 50
     for difference in report.first:
         assert [name for name, _, _ in difference.features] == named
@@ -156,7 +156,7 @@ def test_a_place_in_the_queue_that_is_not_the_recorded_one_is_named(
 def test_an_observation_of_a_schema_that_is_no_more_is_said() -> None:
     market = decided(random_session(5), SEES_QUEUES)
     report = report_of(
-        changed(market, 40, observation=market.lives[0].decisions[40].observation[8:])
+        changed(market, 40, observation=market.runs[0].decisions[40].observation[8:])
     )
     (difference,) = report.first
     said = difference.lines()
@@ -178,7 +178,7 @@ def test_an_observation_of_a_schema_that_is_no_more_is_said() -> None:
     ids=str,
 )
 def test_whatever_else_differs_is_told(market: LiveMarket, facts: Any, what: str) -> None:
-    chosen = [d.action != 0 and d.mask[4] for d in market.lives[0].decisions]
+    chosen = [d.action != 0 and d.mask[4] for d in market.runs[0].decisions]
     report = report_of(changed(market, chosen.index(True, WARMUP), **facts))
     assert what in {difference.what for difference in report.first}
 
@@ -190,10 +190,10 @@ def test_a_tick_without_its_event(market: LiveMarket) -> None:
 
 
 def test_another_number_of_ticks_before(market: LiveMarket) -> None:
-    life = market.lives[0]
+    life = market.runs[0]
     histories = life.histories.copy()
     histories[17] += 1
-    report = report_of(market._replace(lives=[life._replace(histories=histories)]))
+    report = report_of(market._replace(runs=[life._replace(histories=histories)]))
     assert [d.what for d in report.first] == ["ticks before"]
 
 
@@ -209,24 +209,24 @@ def test_a_snapshot_between_begins_a_new_history() -> None:
     builder.at(3_000).snapshot({41: 10}, {50: 10})
     builder.at(3_400).delta(0, 41, 1)
     market = decided(builder.build())
-    assert market.lives[0].histories.tolist() == [*range(9), 0, 1]
+    assert market.runs[0].histories.tolist() == [*range(9), 0, 1]
     assert report_of(market).different == 0
 
 
 def test_every_run_of_the_actor_begins_without_history(market: LiveMarket) -> None:
-    life = market.lives[0]
-    later = decided(market.session).lives[0]
+    life = market.runs[0]
+    later = decided(market.session).runs[0]
     cut = 120
     histories = np.concatenate([np.arange(len(later.tick_nos) - cut)])
-    second = ActorLife(later.tick_nos[cut:], histories.astype(np.int64), [])
-    report = report_of(market._replace(lives=[life, second]))
+    second = ActorRun(later.tick_nos[cut:], histories.astype(np.int64), [])
+    report = report_of(market._replace(runs=[life, second]))
     assert report.different == 0
 
 
 def test_an_event_that_does_not_fit_is_an_error(market: LiveMarket) -> None:
     events = market.session.events.copy()
     deltas = np.flatnonzero(events["kind"] == 4)
-    events["qty"][deltas[50]] = -10_000_000
+    events["count_e2"][deltas[50]] = -10_000_000
     with pytest.raises(SessionError, match="does not fit the book: NEGATIVE"):
         report_of(market._replace(session=replace(market.session, events=events)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from itertools import count
 from pathlib import Path
@@ -13,7 +14,16 @@ from support.made_models import BUYS_YES, beating, make_model
 
 from models import registry
 from models.policies.baselines import BASELINES
-from models.policies.live_model import Active, Deed, active_path, load_entry, read_active, stamp_of
+from models.policies.live_model import (
+    Active,
+    Change,
+    Command,
+    Entry,
+    active_path,
+    load_entry,
+    read_active,
+    stamp_of,
+)
 from models.policies.onnx import (
     DEFAULT_MODEL,
     MANIFEST_FILE,
@@ -23,7 +33,7 @@ from models.policies.onnx import (
     read_manifest,
     write_aside,
 )
-from models.registry import Registry
+from models.policies.registry import Registry
 
 NOW_NS = 1_785_945_600_000_000_000
 
@@ -57,9 +67,9 @@ def test_a_model_that_beats_every_baseline_becomes_live(models: Registry, tmp_pa
     models.promote("second")
     active = read_active(tmp_path)
     assert names(active) == ("second", None, ["default", "first"])
-    assert [(c.deed, c.model.model_id, c.override) for c in active.history if c.model] == [
-        (Deed.PROMOTE, "first", None),
-        (Deed.PROMOTE, "second", None),
+    assert [(c.command, c.model.model_id, c.override) for c in active.history if c.model] == [
+        (Command.PROMOTE, "first", None),
+        (Command.PROMOTE, "second", None),
     ]
     assert load_entry(active.live, tmp_path).model == "onnx:second"
 
@@ -87,7 +97,7 @@ def test_few_markets_are_no_proof(models: Registry, tmp_path: Path) -> None:
     make_model(tmp_path, "enough", evaluation=beating() | {"markets": 10.0})
     make_model(tmp_path, "lucky", evaluation=beating() | {"markets": 9.0})
     assert models.promote("enough").live.model_id == "enough"
-    with pytest.raises(ModelError, match=r"any \(9 markets, it takes 10\)"):
+    with pytest.raises(ModelError, match=r"any \(9 markets, 10 are needed\)"):
         models.promote("lucky")
 
 
@@ -153,9 +163,9 @@ def test_a_rollback_brings_the_predecessor_back_and_then_its_own(models: Registr
     assert names(models.rollback()) == ("default", None, [])
     with pytest.raises(ModelError, match="'default' has no predecessor"):
         models.rollback()
-    assert [c.deed for c in models.active().history] == [
-        *[Deed.PROMOTE] * 2,
-        *[Deed.ROLLBACK] * 2,
+    assert [c.command for c in models.active().history] == [
+        *[Command.PROMOTE] * 2,
+        *[Command.ROLLBACK] * 2,
     ]
 
 
@@ -344,3 +354,16 @@ def test_a_broken_model_is_listed_as_such(
     listed = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in listed] == ["default", "first", "second"]
     assert listed[1].startswith("first: model 'first': ")
+
+
+def test_the_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its file calls a command a deed, and so does the next version's."""
+    path = active_path(tmp_path)
+    path.parent.mkdir(parents=True)
+    entry = {"model_id": "first", "onnx_sha256": "aa"}
+    change = {"at_ns": 5, "deed": "promote", "model": entry, "override": "why"}
+    path.write_text(json.dumps({"live": entry, "history": [change], "version": 1}))
+    active = read_active(tmp_path)
+    assert active.live == Entry("first", "aa")
+    assert active.history == (Change(5, Command.PROMOTE, active.live, "why"),)
+    assert b'"deed":"promote"' in msgspec.json.encode(active)

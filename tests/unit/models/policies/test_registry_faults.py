@@ -14,7 +14,8 @@ from support.made_models import BUYS_YES, HOLDS, linear_graph, make_model
 
 from models.policies.live_model import active_path, load_entry, stamp_of
 from models.policies.onnx import MODEL_FILE, ModelError
-from models.registry import Registry, main
+from models.policies.registry import Registry
+from models.registry import main
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from support.model_sessions import random_session
 
 from models.simulation.dataset import WARMUP_TICKS
-from models.simulation.engine import Rules
+from models.simulation.engine import SimulationRules
 from models.simulation.environment import MarketAgnosticKalshiEnv
 from models.simulation.tape import make_tape
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.train
 
 def env(**rules: object) -> MarketAgnosticKalshiEnv:
     tapes = [make_tape(random_session(seed, 900)) for seed in range(2)]
-    return MarketAgnosticKalshiEnv(tapes, Rules(**rules))  # type: ignore[arg-type]
+    return MarketAgnosticKalshiEnv(tapes, SimulationRules(**rules))  # type: ignore[arg-type]
 
 
 def test_gymnasium_finds_nothing_wrong() -> None:
@@ -32,7 +32,7 @@ def test_stable_baselines_finds_nothing_wrong() -> None:
 
 def test_an_episode_is_one_market_from_its_first_decision_to_its_end() -> None:
     game = env()
-    world = game._simulation.world
+    dataset = game._simulation.dataset
     for market in range(2):
         _, info = game.reset(options={"market": market})
         assert info["market"] == market
@@ -41,7 +41,7 @@ def test_an_episode_is_one_market_from_its_first_decision_to_its_end() -> None:
             _, _, done, truncated, _ = game.step(0)
             assert not truncated
             steps += 1
-        ticks = world.first_tick[market + 1] - world.first_tick[market]
+        ticks = dataset.first_tick[market + 1] - dataset.first_tick[market]
         assert steps == ticks - WARMUP_TICKS
 
 

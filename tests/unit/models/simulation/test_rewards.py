@@ -10,25 +10,25 @@ from support.model_sessions import SessionBuilder, random_session
 
 from ipc import account_table as a
 from ipc import book as b
-from models.simulation.dataset import world_of
-from models.simulation.engine import Rules, Simulation
+from models.simulation.dataset import dataset_of
+from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.rewards import Reward, Rewards
 from models.simulation.tape import RecordedSession, make_tape
 from models.trading.actions import Action, Pricing
 
-TAKER = Rules(pricing=Pricing.AGGRESSIVE, latencies_ns=(1_000_000,))
+TAKER = SimulationRules(pricing=Pricing.AGGRESSIVE, latencies_ns=(1_000_000,))
 
 
 def play(
     session: RecordedSession, actions: Any, reward: Reward, risk_aversion: float = 0.0
 ) -> tuple[list[float], list[tuple[float, int]], int]:
     """One market to its end -> (rewards, (mid in dollars, contracts) before each step, net)."""
-    simulation = Simulation(world_of([make_tape(session)]), TAKER, 1, [3])
+    simulation = Simulation(dataset_of([make_tape(session)]), TAKER, 1, [3])
     simulation.reset([0])
     rewards = Rewards(reward, risk_aversion, simulation)
     got, stood = [], []
     while not simulation.dones[0]:
-        row = simulation.world.rows[simulation.ticks[0]]
+        row = simulation.dataset.rows[simulation.ticks[0]]
         stood.append((int(row[b.LAST_MID2]) / 2e4, int(simulation.accounts[0, a.POSITION_E2])))
         simulation.step(np.array([actions(len(got))]), restart=False)
         got.append(float(rewards.after_step()[0]))
@@ -104,8 +104,8 @@ def test_a_batch_that_restarts_is_rewarded_as_its_markets_alone(reward: Reward) 
     from models.simulation.vec_env import BatchedVecEnv
 
     session = random_session(5, 600)
-    world = world_of([make_tape(session)])
-    env = BatchedVecEnv(world, TAKER, 1, 3, reward, 0.5)
+    dataset = dataset_of([make_tape(session)])
+    env = BatchedVecEnv(dataset, TAKER, 1, 3, reward, 0.5)
     env.reset()
     alone, _, _ = play(session, lambda step: step % 5, reward, 0.5)
     for episode in range(2):

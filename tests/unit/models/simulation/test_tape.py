@@ -42,7 +42,7 @@ def test_ticks_are_a_throttle_apart() -> None:
 
 def test_the_row_of_a_tick_is_the_book_of_its_event() -> None:
     tape = make_tape(steady(250, 300, 500).build())
-    assert [b.levels_of(row, b.Side.YES)[0] for row in tape.rows] == [
+    assert [b.levels_of(row, b.YES)[0] for row in tape.rows] == [
         (4_500, 10_000),
         (4_000, 100),
         (4_000, 300),
@@ -85,8 +85,8 @@ def test_a_trade_and_its_delta_count_once() -> None:
     assert tape.meaning.tolist() == [
         CLEAR, CHANGE, CHANGE, WHOLE, 0, CHANGE | EXECUTED, EXECUTED, CHANGE,
     ]  # fmt: skip
-    assert (tape.leg[5], tape.price[5], tape.qty[5]) == (NO, 5_200, -2_000)
-    assert (tape.leg[6], tape.price[6], tape.qty[6]) == (YES, 4_500, 500)
+    assert (tape.leg[5], tape.price_e4[5], tape.count_e2[5]) == (NO, 5_200, -2_000)
+    assert (tape.leg[6], tape.price_e4[6], tape.count_e2[6]) == (YES, 4_500, 500)
 
 
 def test_a_trade_whose_delta_came_first() -> None:
@@ -96,7 +96,7 @@ def test_a_trade_whose_delta_came_first() -> None:
 
 def test_an_unpaired_trade_on_the_no_leg_has_its_price() -> None:
     tape = make_tape(steady().trade(YES, 48, 7).build())
-    assert (tape.meaning[-1], tape.leg[-1], tape.price[-1]) == (EXECUTED, NO, 5_200)
+    assert (tape.meaning[-1], tape.leg[-1], tape.price_e4[-1]) == (EXECUTED, NO, 5_200)
 
 
 def test_what_does_not_fit_names_market_and_event() -> None:

@@ -11,7 +11,7 @@ from support.model_builders import book
 from ipc import account_table as a
 from ipc import book as b
 from ipc.messages import BookSide, Leg
-from ipc.units import ONE_DOLLAR_E4, PriceGrid, PriceRange
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, PriceRange
 from models.trading.actions import (
     ACTION_SCHEMA_HASH,
     Action,
@@ -21,7 +21,7 @@ from models.trading.actions import (
     order_count_e2,
 )
 from models.trading.fees import NO_FEES, FeeRule, FeeSchedule, trade_fee_e6
-from models.trading.portfolio import ASK, BID, apply_fill, cash_flow_e6
+from models.trading.portfolio import apply_fill, cash_flow_e6
 
 BUY_YES, SELL_YES = Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT
 BUY_NO, SELL_NO = Action.BUY_NO_LIMIT, Action.SELL_NO_LIMIT
@@ -191,7 +191,7 @@ def test_mask_and_order_say_the_same(bid: int, width: int, pricing: Pricing) -> 
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="pricing 'market' is not known, allowed: aggressive"):
+    with pytest.raises(ValueError, match="unknown pricing 'market'; allowed: aggressive"):
         LimitOrderActionSpace("market")
     for size in (0, 50, 150):
         with pytest.raises(ValueError, match="not a number of whole contracts"):

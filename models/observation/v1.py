@@ -1,7 +1,8 @@
-"""The book's share of OBSERVATION_V1: features 0..34, from one row and its market's tick history.
+"""OBSERVATION_V1: features 0..34 of one row and its tick history, 35..51 of the sub-account.
 
 Formulas are written in cents and contracts, as in the schema; integers become floats here and
-nowhere earlier. Everything is a Numba kernel, used live and in training alike.
+nowhere earlier. Money is micro-dollars and prices 1e-4 dollars until a ratio is taken. Everything
+is a Numba kernel, used live and in training alike.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from ipc import account_table as a
 from ipc import book as b
+from ipc.kernels import compiled, kernel
 from ipc.units import ONE_DOLLAR_E4
 
 __all__ = [
@@ -24,7 +26,11 @@ __all__ = [
     "market_features",
     "mid_cents",
     "momentum_of",
+    "order_features",
+    "portfolio_features",
+    "position_value",
     "temporal_features",
+    "valuation_mid_e4",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -36,9 +42,14 @@ LOG_SCALE: Final = math.log(1 + 10_000)
 CENT_E4: Final = 100.0
 CONTRACT_E2: Final = 100.0
 MISSING: Final = -1.0  # cents, never a price
+PORTFOLIO: Final = 35
+ORDER: Final = 47
+END: Final = 52
+LEAST_VALUE_E6: Final = 10_000.0  # 0.01 dollars: below, there is no portfolio to speak of
+ORDER_AGE_NS: Final = 300e9
 
 
-@njit(cache=True)
+@compiled
 def clean(value: float) -> float:
     """NaN -> 0, +inf -> 1, -inf -> -1, then clipped to [-2, 2]."""
     if math.isnan(value):
@@ -48,35 +59,35 @@ def clean(value: float) -> float:
     return min(max(value, -2.0), 2.0)
 
 
-@njit(cache=True)
+@compiled
 def _log_volume(contracts: float) -> float:
     return min(1.0, math.log(1.0 + contracts) / LOG_SCALE)
 
 
-@njit(cache=True)
-def _touch_cents(row: b.Row, side: int) -> tuple[float, float]:
+@compiled
+def _touch_cents(row: b.Row, leg: b.LegCode) -> tuple[float, float]:
     """(best bid, best ask) of a leg in cents, MISSING where there is none."""
-    own, other = row[b.BEST_YES + side], row[b.BEST_YES + 1 - side]
+    own, other = row[b.BEST_YES + leg], row[b.BEST_NO - leg]
     bid = b.price_of(row, own) / CENT_E4 if own >= 0 else MISSING
     ask = (ONE_DOLLAR_E4 - b.price_of(row, other)) / CENT_E4 if other >= 0 else MISSING
     return bid, ask
 
 
-@njit(cache=True)
+@compiled
 def mid_cents(row: b.Row) -> float:
     """YES mid in cents, NaN without both touches."""
     bid, ask = _touch_cents(row, b.YES)
     return math.nan if bid == MISSING or ask == MISSING else (bid + ask) / 2.0
 
 
-@njit(cache=True)
+@compiled
 def activity_of(row: b.Row) -> float:
     """min(1, ln(1 + total volume) / 1000): a single-market view; each contract counts twice."""
     total = 2.0 * (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
     return min(1.0, math.log(1.0 + total) / 1000.0)
 
 
-@njit(cache=True)
+@compiled
 def _three_largest(row: b.Row) -> float:
     """Contracts in the three largest levels of both legs' bids (one leg's bids and asks)."""
     first = second = third = 0
@@ -92,7 +103,7 @@ def _three_largest(row: b.Row) -> float:
     return (first + second + third) / CONTRACT_E2
 
 
-@njit(cache=True)
+@compiled
 def _empty_market(out: Floats) -> None:
     out[:MARKET_SIZE] = 0.0
     out[0] = out[2] = 0.49
@@ -105,45 +116,45 @@ def _empty_market(out: Floats) -> None:
     out[19] = out[20] = 1.0
 
 
-@njit(cache=True)
-def _leg_prices(row: b.Row, side: int, out: Floats) -> None:
+@compiled
+def _leg_prices(row: b.Row, leg: b.LegCode, out: Floats) -> None:
     """Touch, spread and mid of one leg into 0..7."""
-    bid, ask = _touch_cents(row, side)
-    out[2 * side] = 0.5 if bid == MISSING else bid / 100.0
-    out[2 * side + 1] = 0.5 if ask == MISSING else ask / 100.0
+    bid, ask = _touch_cents(row, leg)
+    out[2 * leg] = 0.5 if bid == MISSING else bid / 100.0
+    out[2 * leg + 1] = 0.5 if ask == MISSING else ask / 100.0
     if bid == MISSING or ask == MISSING:
-        out[4 + side], out[6 + side] = 0.1, 0.5
+        out[4 + leg], out[6 + leg] = 0.1, 0.5
     else:
-        out[4 + side] = min(max((ask - bid) / 100.0, 0.001), 0.99)
-        out[6 + side] = min(max((bid + ask) / 200.0, 0.01), 0.99)
+        out[4 + leg] = min(max((ask - bid) / 100.0, 0.001), 0.99)
+        out[6 + leg] = min(max((bid + ask) / 200.0, 0.01), 0.99)
 
 
-@njit(cache=True)
+@compiled
 def market_features(row: b.Row, out: Floats) -> None:
-    """Features 0..20 of a book as it stands."""
+    """Features 0..20 of a book as it is, into `out` (float64)."""
     if row[b.YES_LEVELS] + row[b.NO_LEVELS] == 0:
         _empty_market(out)
         return
     largest = _three_largest(row)
     depth = min((row[b.YES_LEVELS] + row[b.NO_LEVELS]) / 20.0, 1.0)
-    for side in range(2):
-        bids = row[b.YES_TOTAL + side] / CONTRACT_E2
-        asks = row[b.YES_TOTAL + 1 - side] / CONTRACT_E2
+    for leg in b.LEGS:
+        bids = row[b.YES_TOTAL + leg] / CONTRACT_E2
+        asks = row[b.NO_TOTAL - leg] / CONTRACT_E2
         volume = bids + asks
-        _leg_prices(row, side, out)
-        out[8 + side] = _log_volume(volume)
-        out[12 + side] = (bids - asks) / volume if volume > 0.0 else 0.0
-        out[14 + side] = depth
-        out[16 + side] = largest / volume if volume > 0.0 else 0.5
-    leg = (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
-    out[10] = _log_volume(2.0 * leg)
+        _leg_prices(row, leg, out)
+        out[8 + leg] = _log_volume(volume)
+        out[12 + leg] = (bids - asks) / volume if volume > 0.0 else 0.0
+        out[14 + leg] = depth
+        out[16 + leg] = largest / volume if volume > 0.0 else 0.5
+    contracts = (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
+    out[10] = _log_volume(2.0 * contracts)
     out[11] = 0.0  # (Vy - Vn) / V: both legs hold the same resting contracts
     out[18] = abs(out[6] + out[7] - 1.0)
     out[19] = max(0.0, 1.0 - out[18])
     out[20] = max(0.0, 1.0 - 5.0 * abs(out[6] - (1.0 - out[7])))
 
 
-@njit(cache=True)
+@compiled
 def momentum_of(mids: Floats, count: int, mid: float) -> float:
     """tanh((d1 - d0) / |d0|) of the last three ticks that have a mid, the current one included."""
     last = np.empty(3)
@@ -163,7 +174,7 @@ def momentum_of(mids: Floats, count: int, mid: float) -> float:
     return math.tanh((d1 - d0) / abs(d0)) if abs(d0) > 0.001 else 0.0
 
 
-@njit(cache=True)
+@compiled
 def _mean_std(values: Floats, count: int) -> tuple[float, float]:
     """Mean and population standard deviation of the first `count`."""
     mean = 0.0
@@ -176,7 +187,7 @@ def _mean_std(values: Floats, count: int) -> tuple[float, float]:
     return mean, math.sqrt(square / count)
 
 
-@njit(cache=True)
+@compiled
 def _slope(values: Floats, count: int) -> float:
     """Least-squares slope by index of the first `count`."""
     mean, _ = _mean_std(values, count)
@@ -188,7 +199,7 @@ def _slope(values: Floats, count: int) -> float:
     return top / bottom
 
 
-@njit(cache=True)
+@compiled
 def _activity_features(acts: Floats, count: int, act: float, out: Floats) -> None:
     """25, 27, 28, 29, 32 and 34."""
     out[25] = math.tanh(act - acts[count - 1]) if count > 0 else 0.0
@@ -215,7 +226,7 @@ def _activity_features(acts: Floats, count: int, act: float, out: Floats) -> Non
         out[34] = min((1.0 + run) / 10.0, 1.0)
 
 
-@njit(cache=True)
+@compiled
 def _price_features(mids: Floats, count: int, mid: float, out: Floats) -> None:
     """31 (steps of the last 5 ticks and now) and 33 (the last 3 steps, now excluded)."""
     out[31], out[33] = 0.1, 0.5
@@ -243,7 +254,7 @@ def _price_features(mids: Floats, count: int, mid: float, out: Floats) -> None:
             out[33] = max(0.0, 1.0 - mean / 5.0)
 
 
-@njit(cache=True)
+@compiled
 def temporal_features(
     now_ns: int,
     gap_s: float,
@@ -258,7 +269,22 @@ def temporal_features(
     count: int,
     out: Floats,
 ) -> None:
-    """Features 21..34; history arrays hold the `count` ticks before this one, oldest first."""
+    """Features 21..34, into `out` (float64).
+
+    Args:
+        now_ns: Market time of the tick.
+        gap_s: Seconds since the tick before, 0 without one.
+        hour: In the schema's zone.
+        weekday: Monday 0.
+        act: Activity score of the tick.
+        momentum: From `momentum_of`.
+        mid: Cents, NaN when unknown.
+        seen_ns: int64, times of the `count` ticks before, oldest first.
+        acts: float64, their activity scores.
+        mids: float64, their mids in cents.
+        count: Ticks in the history, at most `HISTORY`.
+        out: float64[35], overwritten from 21 on.
+    """
     out[21] = min(max(gap_s, 0.0) / 300.0, 1.0)
     out[22] = (hour - 9) / 7.0 if 9 <= hour <= 16 else 0.0
     out[23] = weekday / 6.0
@@ -271,3 +297,70 @@ def temporal_features(
     out[30] = momentum
     _activity_features(acts, count, act, out)
     _price_features(mids, count, mid, out)
+
+
+@kernel
+def valuation_mid_e4(row: b.Row) -> float:
+    """YES mid in 1e-4 dollars: the present one, else the last known, else 0.50."""
+    if row[b.BEST_YES] >= 0 and row[b.BEST_NO] >= 0:
+        bid, no_bid = b.price_of(row, row[b.BEST_YES]), b.price_of(row, row[b.BEST_NO])
+        return float(bid + ONE_DOLLAR_E4 - no_bid) / 2.0
+    if row[b.LAST_MID2] > 0:
+        return float(row[b.LAST_MID2]) / 2.0
+    return ONE_DOLLAR_E4 / 2.0
+
+
+@kernel
+def position_value(position_e2: int, mid_e4: float) -> float:
+    """Micro-dollars at the mid: YES contracts at the YES mid, NO contracts at its complement."""
+    return position_e2 * mid_e4 if position_e2 >= 0 else -position_e2 * (ONE_DOLLAR_E4 - mid_e4)
+
+
+@kernel
+def portfolio_features(
+    cash_e6: float,
+    position_e2: int,
+    cost_basis_e6: float,
+    value_e6: float,
+    pv_e6: float,
+    out: Floats,
+) -> None:
+    """Features 35..46 of one market's sub-account that is worth `pv_e6` in all."""
+    out[PORTFOLIO:ORDER] = 0.0
+    out[35] = 1.0
+    if pv_e6 <= LEAST_VALUE_E6:
+        return
+    out[35] = min(max(cash_e6 / pv_e6, 0.0), 1.0)
+    out[36] = min(max((pv_e6 - cash_e6) / pv_e6, 0.0), 1.0)
+    if position_e2 == 0:
+        return
+    contracts = position_e2 / 100.0
+    out[37] = 0.1
+    out[38] = min(abs(contracts) / 1000.0, 1.0)
+    out[39] = 1.0 if position_e2 > 0 else 0.0
+    out[40] = 1.0 if position_e2 < 0 else 0.0
+    out[41] = math.tanh(1.0 if position_e2 > 0 else -1.0)
+    out[42] = min(value_e6 / pv_e6, 1.0)
+    out[43] = min(contracts / 1000.0, 1.0)
+    out[44] = math.tanh((value_e6 - cost_basis_e6) / pv_e6)
+    out[45] = 1.0
+    out[46] = min(value_e6 / pv_e6, 2.0) / 2.0
+
+
+@kernel
+def order_features(account: a.AccountRow, mid_e4: float, now_ns: int, out: Floats) -> None:
+    """Features 47..51: the first (oldest) open buy and sell, NO orders against the NO mid."""
+    out[ORDER:END] = 0.0
+    newest_ns = 0
+    for i in range(account[a.N_ORDERS]):
+        at = a.ORDERS + i * a.ORDER_WORDS
+        newest_ns = max(newest_ns, account[at + a.ORDER_CREATED_NS])
+        flag = 47 if account[at + a.ORDER_IS_BUY] else 48
+        if out[flag] == 1.0:
+            continue
+        out[flag] = 1.0
+        mid = mid_e4 if account[at + a.ORDER_LEG] == b.YES else ONE_DOLLAR_E4 - mid_e4
+        distance = abs(mid - account[at + a.ORDER_PRICE_E4]) / ONE_DOLLAR_E4
+        out[flag + 2] = min(distance, 1.0)
+    if account[a.N_ORDERS] > 0:
+        out[51] = min(max((now_ns - newest_ns) / ORDER_AGE_NS, 0.0), 1.0)

@@ -1,7 +1,8 @@
-"""Everything that is not a book event: framed msgpack messages in append-only files.
+"""The journal of everything that is not a book event: framed msgpack messages in append-only files.
 
 A frame is `length, crc32, payload`, appended by one `write`. Positions are byte offsets over all
-files of a stream, so a reader's place survives rotation.
+files of a stream, so a reader's place survives rotation. The files are named `marks-<first
+byte>.log`; the name is older than the other records that they hold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from ipc.journal.events import JournalError, open_journal
+from ipc.event_journal import JournalError, open_journal
 from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
 from ipc.private_files import create_file, private_folder
 
@@ -63,7 +64,13 @@ def _message(payload: memoryview) -> Message:
 
 
 class FramedWriter:
-    """The producer's end; bounded by bytes, `False` is the refusal."""
+    """The producer's end, bounded by bytes; False is the refusal.
+
+    Args:
+        folder: Of the run; made when missing.
+        file_bytes: Size at which the next file is begun.
+        max_bytes: Of all files that the recorder has not removed yet.
+    """
 
     def __init__(
         self, folder: Path, *, file_bytes: int = 16 << 20, max_bytes: int = 1 << 30
@@ -78,7 +85,7 @@ class FramedWriter:
         self._fd = self._create(0)
 
     def _create(self, first: int) -> int:
-        """A new file, locked for as long as it is written: the kernel drops the lock at death."""
+        """Make a file and lock it; the kernel releases the lock when the writer dies."""
         path = self._folder / NAME.format(f"{first:015d}")
         fd = create_file(path, os.O_WRONLY | os.O_APPEND)
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -86,11 +93,19 @@ class FramedWriter:
 
     @property
     def position(self) -> int:
-        """The offset behind the last accepted frame."""
+        """The byte offset behind the last accepted frame."""
         return self._first + self._size
 
     def append(self, *messages: Message) -> bool:
-        """Accept all of them, in order and in one write, or none."""
+        """Append messages in order and in one write.
+
+        Returns:
+            True when all were accepted; False when none was, because the journal is full or the
+            disk failed.
+
+        Raises:
+            ValueError: A message is larger than 16 MiB.
+        """
         data = b"".join(_frame(m) for m in messages)
         if not self._room(len(data)):
             return False
@@ -107,7 +122,7 @@ class FramedWriter:
         return True
 
     def _room(self, wanted: int) -> bool:
-        """Whether `wanted` more bytes stay within bounds; looks at the disk only when in doubt."""
+        """Whether `wanted` more bytes are within bounds; looks at the disk only when in doubt."""
         end = self.position + wanted
         if end - self._oldest > self._max_bytes:
             self._oldest = next((first for first, _ in _files(self._folder)), self._first)
@@ -119,21 +134,34 @@ class FramedWriter:
         self._fd, self._first, self._size = following, self.position, 0
 
     def close(self) -> None:
-        """Close the file in use."""
+        """Close the file in use, which releases its lock."""
         os.close(self._fd)
 
 
 class FramedReader:
-    """Any process's view of a stream; a torn last frame is not there yet, a broken one an error.
+    """Any process's view of a stream.
 
-    What stands before a broken frame can still be read; the error comes when it is the first.
+    A torn last frame has not been written yet; a broken one is an error. What precedes a broken
+    frame can still be read: the error comes when the broken frame is the first.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, offset: int, limit: int = 10_000) -> tuple[list[Message], int]:
-        """Up to `limit` messages from byte `offset` on, and the offset behind them."""
+        """Read messages.
+
+        Args:
+            offset: Byte offset at which to begin, 0 or what an earlier `read` returned.
+            limit: Most messages to read.
+
+        Returns:
+            (messages, the byte offset behind them).
+
+        Raises:
+            JournalError: The bytes have been removed, a frame is broken, or a message cannot be
+                decoded.
+        """
         messages: list[Message] = []
         files = _files(self._folder)
         for (first, path), end in zip(files, [f for f, _ in files[1:]] + [None], strict=True):
@@ -170,7 +198,7 @@ class FramedReader:
         return at
 
     def writer_is_dead(self) -> bool:
-        """True when the lock of the newest file is free; what is there now is all there is."""
+        """Whether no process holds the lock of the newest file: then nothing will be added."""
         while files := _files(self._folder):
             path = files[-1][1]
             with os.fdopen(open_journal(path), "rb") as file:
@@ -183,7 +211,11 @@ class FramedReader:
         return False
 
     def remove_before(self, offset: int) -> int:
-        """Delete files that end at or before `offset`; the last file always stays."""
+        """Delete files that end at or before a byte offset; the last file always stays.
+
+        Returns:
+            How many files were deleted.
+        """
         files = _files(self._folder)
         removed = 0
         for (_, path), (end, _) in itertools.pairwise(files):

@@ -11,7 +11,7 @@ from support.naive_fills import NaiveOrderManager
 
 from ipc import account_table as a
 from ipc import book as b
-from models.simulation.events import flow_of
+from models.simulation.dataset import flow_of
 from models.simulation.fills import SimulatedOrderManager
 from models.simulation.tape import Tape, make_tape
 from models.trading.actions import LimitOrderActionSpace, Pricing

@@ -1,7 +1,10 @@
-"""Book events: mmapped segments of packed 40-byte records.
+"""The journal of book events: mapped segments of packed 40-byte records.
 
-A record is accepted when the segment's count covers it; the kernel that writes the book stores
-record and count (`ipc.book_table`), so accepting costs nothing.
+A record is accepted when the segment's count covers it. The kernel that writes the book stores
+record and count (`ipc.book_kernels`), so accepting costs nothing.
+
+`EVENT` is the layout of a record. `leg` is `YES` or `NO`; `price_e4` is on that leg's scale, of a
+trade on the YES scale; `count_e2` is a signed change, a size, or for STATE the new `BookState`.
 """
 
 from __future__ import annotations
@@ -39,12 +42,12 @@ EVENT: Final = np.dtype(
         ("event_no", "<i8"),
         ("recv_ns", "<i8"),
         ("exch_ms", "<i8"),
-        ("qty", "<i4"),
+        ("count_e2", "<i4"),
         ("seq", "<u4"),
         ("kind", "u1"),
-        ("side", "u1"),
+        ("leg", "u1"),
         ("row", "<u2"),
-        ("price", "<i4"),
+        ("price_e4", "<i4"),
     ]
 )
 RECORD_WORDS: Final = EVENT.itemsize // 8
@@ -79,7 +82,7 @@ class Kind(IntEnum):
 
 
 class Segment:
-    """One mmapped file of packed records; `words` is what the kernels write into."""
+    """One mapped file of packed records; `words` is what the kernels write into."""
 
     def __init__(self, path: Path, words: npt.NDArray[np.int64], mapping: mmap.mmap) -> None:
         self.path = path
@@ -88,7 +91,18 @@ class Segment:
 
     @classmethod
     def create(cls, path: Path, first_event_no: int, capacity: int) -> Segment:
-        """Allocate on disk (a store into a hole of a full disk is SIGBUS) and in memory."""
+        """Make a segment, allocated on disk and in memory.
+
+        A store into a hole of a full disk would be a SIGBUS.
+
+        Args:
+            path: The file; must not exist.
+            first_event_no: Number of its first record.
+            capacity: Records it has room for.
+
+        Raises:
+            OSError: No room on disk, or the file exists.
+        """
         size = 8 * (HEADER_WORDS + RECORD_WORDS * capacity)
         fd = create_file(path)
         try:
@@ -107,7 +121,12 @@ class Segment:
 
     @classmethod
     def open(cls, path: Path) -> Segment:
-        """Attach for reading; `JournalError` for a file of another layout."""
+        """Attach to a segment for reading.
+
+        Raises:
+            JournalError: The file is not this user's alone, of another layout, shorter than it
+                says, or has an impossible count.
+        """
         fd = open_journal(path)
         try:
             size = os.fstat(fd).st_size
@@ -142,11 +161,11 @@ class Segment:
 
     @property
     def count(self) -> int:
-        """Records accepted."""
+        """Records accepted so far."""
         return int(self.words[COUNT])
 
     def records(self, start: int, stop: int) -> npt.NDArray[np.void]:
-        """A copy of records [start, stop) by position in the segment."""
+        """Copy records [start, stop), by position in the segment, as an array of `EVENT`."""
         base = HEADER_WORDS + RECORD_WORDS * start
         end = HEADER_WORDS + RECORD_WORDS * stop
         return self.words[base:end].view(EVENT).copy()
@@ -164,8 +183,16 @@ def _segment_files(folder: Path) -> list[Path]:
 class EventSegments:
     """The producer's end: a chain of segments bounded by bytes.
 
-    `words` is the segment in use. `room(n)` makes sure that n more records fit, moving on to the
-    next segment when they do not; False is the refusal.
+    `room(n)` makes sure that n more records fit, moving on to the next segment when they do not;
+    False is the refusal.
+
+    Args:
+        folder: Of the run; made when missing.
+        capacity: Records of one segment.
+        max_bytes: Of all segments that the recorder has not removed yet.
+
+    Attributes:
+        words: int64, the segment in use as the kernels write it.
     """
 
     def __init__(self, folder: Path, *, capacity: int = 65_536, max_bytes: int = 1 << 30) -> None:
@@ -187,7 +214,7 @@ class EventSegments:
         return int(self.words[CAPACITY] - self.words[COUNT])
 
     def room(self, records: int) -> bool:
-        """Whether `records` more will be accepted."""
+        """Whether `records` more will be accepted; may start the next segment."""
         if self.words[COUNT] + records <= self.words[CAPACITY]:
             return True
         return records <= self._capacity and self._roll()
@@ -223,7 +250,7 @@ class EventSegments:
 
 
 class EventReader:
-    """Any process's view of a session's book events, in order and without gaps."""
+    """Any process's view of one run's book events, in order and without gaps."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -249,7 +276,7 @@ class EventReader:
             return None
 
     def count(self) -> int:
-        """Records accepted so far = the number of the last event."""
+        """Records accepted so far, which is the number of the last event."""
         segments = self._segments()
         return segments[-1].first_event_no + segments[-1].count - 1 if segments else 0
 
@@ -259,7 +286,18 @@ class EventReader:
         return segments[0].first_event_no if segments else 1
 
     def read(self, first_event_no: int, limit: int) -> npt.NDArray[np.void]:
-        """Up to `limit` records from `first_event_no` on; `JournalError` when they are gone."""
+        """Read a stretch of events.
+
+        Args:
+            first_event_no: Where to begin.
+            limit: Most events to read.
+
+        Returns:
+            An array of `EVENT`, shorter than `limit` at the end of the journal, empty beyond it.
+
+        Raises:
+            JournalError: The recorder has removed these events already.
+        """
         parts: list[npt.NDArray[np.void]] = []
         wanted = first_event_no
         for segment in self._segments():
@@ -276,9 +314,12 @@ class EventReader:
         return np.concatenate(parts) if parts else np.zeros(0, EVENT)
 
     def remove_before(self, event_no: int) -> int:
-        """Delete full segments whose every record is below `event_no`; how many went.
+        """Delete full segments all of whose records are below `event_no`.
 
-        The last segment always stays: its writer may still be in it.
+        The last segment always stays: its writer may still be using it.
+
+        Returns:
+            How many segments were deleted.
         """
         removed = 0
         for segment in self._segments()[:-1]:

@@ -1,23 +1,49 @@
-"""Variants of the simple rules: what to quote, where, when and until when.
+r"""A search over variants of simple rules: what to quote, where, when and until when.
+
+    python -m models.research.rules --config models/learning/default.toml \
+        --recordings DIR --out DIR
 
 A rule says of each observation of OBSERVATION_V2 what it wants; the rest is the same for all. None
-of them is shipped as a baseline: they are what a search tries.
+of them is shipped as a baseline. Sources, split, pricing, throttle, size and cash are flags of
+`models.train`; a rule learns nothing, so its train and validation markets choose together. Prints a
+line per rule, the best first, and how often the best of so many would look as good by chance;
+`rules.json` in `--out` holds the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from models.command_line import try_folder
+from models.evaluation.comparison import best_by_chance, compare
+from models.evaluation.outcomes import Datasets, PolicyOutcome
+from models.learning.options import check, parse, select, settings_of, split_of
+from models.learning.settings import TrainingSettings
+from models.learning.splits import Split
 from models.observation.builder import OBSERVATION_V2, builder_of
+from models.policies.baselines import Hold
 from models.policies.interface import Decisions, Observations, masked_argmax
 from models.trading.actions import N_ACTIONS, Action, Mask
 
-__all__ = ["VARIANTS", "RulePolicy", "Wishes", "favourite", "follower", "maker"]
+__all__ = [
+    "FIGURES",
+    "VARIANTS",
+    "RulePolicy",
+    "Wishes",
+    "favourite",
+    "follower",
+    "main",
+    "maker",
+    "search",
+]
 
 Flags = npt.NDArray[np.bool_]
 
@@ -25,6 +51,9 @@ _CLOSE_S: Final = 900.0  # unit of time_to_close
 _LAST_S: Final = 5.0  # before the close nothing new is bought
 _PRICES: Final = 10.0  # of spread_ticks
 _HALF: Final = 0.5  # of a price: between one number of prices and the next
+FIGURES: Final = "rules.json"
+CHOOSE: Final = "chosen by"
+JUDGE: Final = "judged on"
 
 
 class Wishes(NamedTuple):
@@ -75,9 +104,9 @@ def _quotes(observations: Observations, prices: int, seconds: int) -> Flags:
 def maker(
     prices: int, *, most_lean: float = 0.8, thick: bool = False, seconds: int = 0, calm: float = 9.0
 ) -> Rule:
-    """Quotes one side at a time, the thinner or the `thick` one, and sells what it holds.
+    """Quote one side at a time, the thinner or the `thick` one, and sell what is held.
 
-    Only where the spread has so many prices, neither side of the touch outweighs the other by
+    Only where the spread has `prices` or more, neither side of the touch outweighs the other by
     `most_lean`, the close is `seconds` away and the volatility of 15 s is at most `calm`.
     """
 
@@ -92,7 +121,7 @@ def maker(
 
 
 def follower(feature: str, least: float, prices: int, *, seconds: int = 0) -> Rule:
-    """Buys, once, what a signed feature favours by `least`; sells when it favours the other."""
+    """Buy, once, what a signed feature favours by `least`; sell when it favours the other."""
 
     def rule(seen: Observations) -> Wishes:
         lean, held = _of(seen, feature), _of(seen, "inventory")
@@ -104,7 +133,7 @@ def follower(feature: str, least: float, prices: int, *, seconds: int = 0) -> Ru
 
 
 def favourite(least: float, seconds: int) -> Rule:
-    """Buys, once, the outcome whose mid is `least` or more near the close; holds it to the end."""
+    """Buy, once, the outcome whose mid is `least` or more near the close; hold it to the end."""
 
     def rule(seen: Observations) -> Wishes:
         mid, left_s = _of(seen, "yes_mid"), _of(seen, "time_to_close") * _CLOSE_S
@@ -146,3 +175,63 @@ def _variants() -> dict[str, Rule]:
 
 
 VARIANTS: Final = _variants()
+
+
+def _played(
+    datasets: Datasets, settings: TrainingSettings
+) -> tuple[PolicyOutcome, list[PolicyOutcome]]:
+    """What holding and every rule make."""
+    rules = settings.rules(random_start=False)
+    policies = [RulePolicy(name, rule) for name, rule in VARIANTS.items()]
+    return datasets.run(Hold(), rules), [datasets.run(policy, rules) for policy in policies]
+
+
+def search(split: Split, settings: TrainingSettings, out: Path) -> list[str]:
+    """Play every rule and write the figures.
+
+    Returns:
+        Lines for people.
+
+    Raises:
+        ValueError: The split leaves no markets to judge on.
+    """
+    if not split.test:
+        raise ValueError("no markets are left to judge on; allowed: a split with a test")
+    parts = {CHOOSE: split.train + split.validation, JUDGE: split.test}
+    played = {n: _played(Datasets(p, settings.throttle_ms), settings) for n, p in parts.items()}
+    made = {n: [compare(rule, idle) for rule in rules] for n, (idle, rules) in played.items()}
+    order = sorted(range(len(VARIANTS)), key=lambda rule: -made[CHOOSE][rule].mean)
+    names = list(VARIANTS)
+    lines = [f"{names[r]}: {CHOOSE} {made[CHOOSE][r]}, {JUDGE} {made[JUDGE][r]}" for r in order]
+    figures = {}
+    for name, (_, rules) in played.items():
+        nets = np.array([rule.net_e6 for rule in rules]) / 1e6
+        figures[name] = dict(zip(names, nets.tolist(), strict=True))
+        lines.append(
+            f"{name} {nets.shape[1]} markets: the best of {len(nets)} without any edge looks as "
+            f"good as the best here, in standard errors, in {best_by_chance(nets):.0%} of cases"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / FIGURES).write_text(json.dumps(figures, indent=1) + "\n")
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Search and print; 2 for an invalid argument."""
+    from processes.adapters.kalshi.recordings.sessions import load_sessions
+
+    try:
+        options = parse(argv, "models.research.rules", "Search variants of simple rules.")
+        check(options)
+        try_folder("--out", options.out)
+        sessions = [s for path in options.recordings for s in load_sessions(path)]
+        split = split_of(options, select(options, sessions))
+        print("\n".join([*split.describe(), *search(split, settings_of(options), options.out)]))
+    except (ValueError, OSError) as error:
+        print(f"rules: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

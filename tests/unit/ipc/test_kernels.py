@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 from support.kernel_stand import Stand
 
-from ipc import atomics, book_kernels, seqlock
+from ipc import book_kernels, kernels, seqlock
 
 LEVEL = [(0, 5000, 100)]
 ARRAYS = (np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64))
@@ -131,11 +131,11 @@ def test_a_fused_kernel_releases_the_count_and_three_writes(kernel: Any, change:
 
 def test_loads_and_stores_hit_the_word_they_name() -> None:
     def exchange(words: Any) -> int:
-        value = atomics.load_acquire(words, 3)
-        atomics.store_release(words, 5, value + 1)
-        atomics.pause()
-        atomics.fence_acquire()
-        atomics.fence_release()
+        value = kernels.load_acquire(words, 3)
+        kernels.store_release(words, 5, value + 1)
+        kernels.pause()
+        kernels.fence_acquire()
+        kernels.fence_release()
         return int(value)
 
     words = np.arange(8)

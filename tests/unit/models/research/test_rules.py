@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.model_builders import book
+from support.training_sessions import market
 
 from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
+from models.evaluation.outcomes import Datasets
+from models.learning.settings import TrainingSettings
+from models.learning.splits import Split
 from models.observation.builder import LiveObservationAdapter
-from models.research.rule_variants import VARIANTS, RulePolicy, favourite, follower, maker
+from models.research import rules
+from models.research.rules import VARIANTS, RulePolicy, favourite, follower, maker
 from models.trading.actions import Action, LimitOrderActionSpace
 
 WIDE = ({47: 100}, {48: 120})  # 47 to 52 cents, a little heavier on the ask side
@@ -84,3 +91,50 @@ def test_no_rule_does_what_its_mask_forbids() -> None:
 def test_each_variant_is_another_policy() -> None:
     hashes = {RulePolicy(name, rule).model_hash for name, rule in VARIANTS.items()}
     assert len(hashes) == len(VARIANTS)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Three rules instead of dozens."""
+    chosen = {"one": maker(1), "never": favourite(2.0, 600), "two": maker(1, thick=True)}
+    monkeypatch.setattr(rules, "VARIANTS", chosen)
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Two markets to learn from, one to choose by, two to judge by."""
+    made = [market(f"2026-08-0{n}T08:00", seed=n, events=600) for n in range(1, 6)]
+    return Split(tuple(made[:2]), tuple(made[2:3]), tuple(made[3:]))
+
+
+def test_earlier_markets_choose_and_later_ones_judge(
+    few: dict[str, object], split: Split, tmp_path: Path
+) -> None:
+    lines = rules.search(split, TrainingSettings(), tmp_path)
+    figures = json.loads((tmp_path / rules.FIGURES).read_text())
+    for part, sessions in (
+        ("chosen by", split.train + split.validation),
+        ("judged on", split.test),
+    ):
+        outcome = Datasets(sessions, 250).run(
+            RulePolicy("one", maker(1)), TrainingSettings().rules(random_start=False)
+        )
+        assert figures[part]["one"] == [v / 1e6 for v in outcome.net_e6]
+        assert any(figures[part]["one"])
+        assert figures[part]["never"] == [0.0] * len(sessions)
+    means = {name: sum(nets) for name, nets in figures["chosen by"].items()}
+    best_first = sorted(means, key=lambda name: -means[name])
+    assert [line.partition(":")[0] for line in lines[:3]] == best_first
+    assert lines[3].startswith("chosen by 3 markets: the best of 3 without any edge looks as good")
+    assert lines[4].startswith("judged on 2 markets: the best of 3 ")
+
+
+def test_a_split_without_a_test_is_refused(split: Split, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no markets are left to judge on"):
+        rules.search(Split(split.train, split.validation), TrainingSettings(), tmp_path)
+
+
+def test_what_means_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert rules.main(["--out", str(tmp_path), "--recordings", "r", "--n-envs", "0"]) == 2
+    assert capsys.readouterr().err.startswith("rules: invalid value 0 for --n-envs")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ipc import event_journal as e
 from ipc.journal import EventReader, EventSegments, JournalError, Segment, events_of
-from ipc.journal import events as e
 
 CAPACITY = 8
 SEGMENT_BYTES = 8 * (e.HEADER_WORDS + e.RECORD_WORDS * CAPACITY)
