@@ -63,7 +63,7 @@ def assemble(
     """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table."""
     table = _table(settings)  # first: a run that may not write it leaves no journal behind
     if table.on_disk:
-        log("table_on_disk", table="books", reason=NO_ROOM)
+        log.warning("table_on_disk", table="books", reason=NO_ROOM)
     session = _session(settings, facts)
     wires = Wires(settings.data_dir, settings.environ, life_of(facts.uid))
     publisher = wires.publisher(PRODUCER)

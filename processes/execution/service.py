@@ -74,7 +74,7 @@ class ExecutionService:
         self._environment = data_environment_of(settings)
         self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
         if self._table.on_disk:
-            log("table_on_disk", table="accounts", reason=NO_ROOM)
+            log.warning("table_on_disk", table="accounts", reason=NO_ROOM)
         self._table.heartbeat(mono_ns())
         max_bytes = settings.books.journal_max_bytes
         self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
@@ -203,7 +203,7 @@ class ExecutionService:
             for market in markets:
                 self._learn_market(market)
             if left_out:
-                self._log("markets_left_out", count=left_out.count, error=left_out.reason)
+                self._log.warning("markets_left_out", count=left_out.count, error=left_out.reason)
             self._unlearned -= set(tickers)
         self._effects.act()
         self._news.set()
@@ -213,7 +213,7 @@ class ExecutionService:
         try:
             info = market_of(market)
         except WireError as error:
-            self._log("market_refused", ticker=market.ticker, error=error)
+            self._log.warning("market_refused", ticker=market.ticker, error=error)
             return
         self._manager.follow(info.ticker, info.grid, info.close_ms)
 
@@ -344,7 +344,7 @@ class ExecutionService:
         """Once for each change: rows of the account that cannot be read."""
         if left_out != self._left_out:
             self._left_out = left_out
-            self._log("rows_left_out", count=left_out.count, error=left_out.reason)
+            self._log.warning("rows_left_out", count=left_out.count, error=left_out.reason)
 
     async def _balance(self) -> None:
         """The account as the exchange reports it: once a second while it changes, else less."""

@@ -35,7 +35,7 @@ from ipc.clock import NS_PER_S, mono_ns
 from ipc.private_files import UnsafePathError, private_folder
 from ipc.shared_file import LayoutError, remove_tables
 from processes.runtime.config import ConfigError
-from processes.runtime.log import take_over_supervisord
+from processes.runtime.log import error_in, take_over_supervisord
 from processes.runtime.preflight import (
     check_folders,
     check_free,
@@ -95,7 +95,8 @@ class StackWatch:
     def _on_output(self, event: Any) -> None:
         lines = event.data.decode(errors="replace").strip().splitlines()
         if lines:
-            self._last_line[event.process.config.name] = lines[-1][:_LAST_LINE_BYTES]
+            reason = error_in(lines[-1]) or lines[-1]  # a line's time and run are its own
+            self._last_line[event.process.config.name] = reason[:_LAST_LINE_BYTES]
 
     def _on_exit(self, event: Any) -> None:
         name, status = event.process.config.name, event.process.exitstatus

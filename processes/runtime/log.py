@@ -13,6 +13,7 @@ import io
 import json
 import logging
 import math
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -24,13 +25,16 @@ import msgspec
 from ipc.clock import NS_PER_S, real_ns
 from processes.runtime.config import LogSettings
 
-__all__ = ["Log", "ProcessLog", "no_log", "open_log", "take_over_supervisord"]
+__all__ = ["Log", "ProcessLog", "error_in", "no_log", "open_log", "take_over_supervisord"]
 
 LONGEST_VALUE: Final = 4_000  # characters of one fact; what peers say may be of any length
 OWN: Final = "kalshi_actor"  # the logger of our own events
 _OWN_KEYS: Final = frozenset({"time", "level", "process", "action", "run"})
 # supervisord's control socket is this user's alone (chmod 0700), as a password beside it would be.
 _NO_NEWS: Final = "Server 'unix_http_server' running without any HTTP authentication checking"
+_ERROR: Final = re.compile(  # of a line in either format
+    r'(?:\S+Z \w+ .*? error=|\{"time": .*?"error": )(?:"((?:[^"\\]|\\.)*)"|(\S+))'
+)
 _SUPERVISORD: Final = {50: "error", 40: "error", 30: "warning", 20: "info"}
 
 
@@ -191,6 +195,12 @@ def open_log(
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a terminal that was closed ends no process
     return ProcessLog(logging.getLogger(OWN))
+
+
+def error_in(line: str) -> str | None:
+    """The fact `error` of a line of either format, still escaped; None in a line without one."""
+    found = _ERROR.match(line)
+    return found and (found[1] or found[2])
 
 
 class _SupervisordHandler:

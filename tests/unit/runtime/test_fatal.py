@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import traceback
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -9,7 +11,10 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
-from processes.runtime.fatal import EXIT_FAULT, MAX_DEATHS, MAX_SAME, RAN_WELL_NS, StackWatch
+from processes.runtime.config import LogSettings
+from processes.runtime.fatal import MAX_DEATHS, MAX_SAME, RAN_WELL_NS, StackWatch
+from processes.runtime.log import open_log
+from processes.runtime.run import EXIT_FAULT
 
 SECOND_NS = 1_000_000_000
 
@@ -63,6 +68,23 @@ def test_the_same_cause_three_times_in_a_row_ends_the_stack_and_is_named(watched
         )
     ]
     assert watched.options.mood == SupervisorStates.SHUTDOWN
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_the_cause_in_a_line_of_the_log_is_its_error(watched: Watched, form: str) -> None:
+    """Every run writes it with another time, another name of the run, and a long traceback."""
+    for attempt in range(MAX_SAME):
+        said = io.StringIO()
+        log = open_log("exchange", f"abc{attempt}def{attempt}", LogSettings("info", form), said)
+        try:
+            raise OSError(24, "Too many open files")
+        except OSError as error:
+            trace = traceback.format_exc()
+            log.error("task_failed", task="flow", error=f"OSError: {error}", traceback=trace)
+        watched.life(said.getvalue())
+    cause = "OSError: [Errno 24] Too many open files"
+    line = f"stack: ended by exchange: ended 3 times of the same cause: {cause}"
+    assert watched.ended == [(EXIT_FAULT, line)]
 
 
 def test_another_cause_or_another_program_in_between_begins_anew(watched: Watched) -> None:

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from supervisor.loggers import getLogger
@@ -17,16 +17,6 @@ from processes.runtime.config import ConfigError, LogSettings, load_log
 from processes.runtime.log import ProcessLog, no_log, open_log, take_over_supervisord
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root, raises = logging.getLogger(), logging.raiseExceptions
-    handlers, level = list(root.handlers), root.level
-    yield
-    logging.captureWarnings(False)
-    root.handlers[:], logging.raiseExceptions = handlers, raises
-    root.setLevel(level)
 
 
 def opened(**settings: str) -> tuple[ProcessLog, io.StringIO]:
