@@ -11,7 +11,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
-from support.refusals import lives
+from support.leftovers import lives
 from support.sources import PROCESSES, sources
 from support.stack import ROOT
 
@@ -35,8 +35,12 @@ COMMANDS = {
 
 
 PACKAGES = (
-    *("models.parity", "processes.exchange.calibration", "processes.recorder.sessions"),
-    "benchmarks",
+    *(
+        "benchmarks",
+        "models.parity",
+        "processes.exchange.calibration",
+        "processes.recorder.sessions",
+    ),
 )
 
 
@@ -57,7 +61,7 @@ def asked(module: str, folder: Path, *arguments: str) -> subprocess.CompletedPro
 
 def assert_nothing_started(folder: Path) -> None:
     assert [*folder.iterdir()] == []
-    assert lives(folder) == []
+    assert lives(folder) == {}
 
 
 def test_every_program_is_known() -> None:

@@ -135,9 +135,10 @@ def assert_nothing_of_it(said: str, *secrets: str) -> None:
 
 @pytest.mark.parametrize("form", DATABASE_URLS)
 async def test_a_database_url_that_is_refused(
-    form: str, heard: Callable[[BaseException], str]
+    form: str, heard: Callable[[BaseException], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = DATABASE_URLS[form]
+    monkeypatch.setenv("DATABASE_URL", url)
     settings = load_settings({"DATABASE_URL": url})
     with pytest.raises(ConfigError, match=r"^DATABASE_URL=.* cannot be used: .*allowed: ") as error:
         await check_server(settings.database_url or "", patience_s=0.0)
