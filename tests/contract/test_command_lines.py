@@ -30,17 +30,13 @@ COMMANDS = {
     *("models.research.rules", "models.research.tries"),
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
     *("benchmarks", "benchmarks.exchange_flow", "benchmarks.sender", "benchmarks.sockets"),
-    "benchmarks.whole",
+    *("benchmarks.house", "benchmarks.whole"),
 }
 
 
 PACKAGES = (
-    *(
-        "benchmarks",
-        "models.parity",
-        "processes.exchange.calibration",
-        "processes.recorder.sessions",
-    ),
+    *("models.parity", "processes.exchange.calibration", "processes.recorder.sessions"),
+    "benchmarks",
 )
 
 
@@ -131,11 +127,23 @@ def test_an_unknown_argument_is_one_line(
         ("processes.recorder.verify", "--live -1", "'-1'; allowed: whole numbers from 0"),
         ("processes.exchange.calibration", "--seconds 0", "'0'; allowed: whole numbers from 1"),
         ("benchmarks", "--runs 0", "'0'; allowed: whole numbers from 1"),
-        ("models.train", "--recordings r --out o --throttle-ms -5", "--throttle-ms -5 means"),
-        ("models.train", "--recordings r --out o --seed -5", "--seed -5 means"),
-        ("models.train", "--recordings r --out o --entropy inf", "--entropy inf means"),
-        ("models.train", "--recordings r --out o --gamma nan", "--gamma nan means"),
-        ("models.train", "--recordings r --out o --n-envs 9999999", "--n-envs 9999999 means"),
+        (
+            "models.train",
+            "--recordings r --out o --throttle-ms -5",
+            "invalid value -5 for --throttle-ms;",
+        ),
+        ("models.train", "--recordings r --out o --seed -5", "invalid value -5 for --seed;"),
+        (
+            "models.train",
+            "--recordings r --out o --entropy inf",
+            "invalid value inf for --entropy;",
+        ),
+        ("models.train", "--recordings r --out o --gamma nan", "invalid value nan for --gamma;"),
+        (
+            "models.train",
+            "--recordings r --out o --n-envs 9999999",
+            "invalid value 9999999 for --n-envs;",
+        ),
     ],
 )
 def test_a_number_out_of_bounds_is_one_line(
