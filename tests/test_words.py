@@ -37,11 +37,10 @@ NOT_YET: dict[str, set[str]] = {
     "processes.adapters": {"ours"},
     "processes.broadcaster": {"life"},
     "processes.check": {"ours"},
-    "processes.collector": {"hear", "life", "tell", "told"},
+    "processes.collector": {"life", "tell"},
     "processes.exchange": {"life", "ours", "tell", "told"},
-    "processes.execution": {"life", "ours", "tell", "told"},
+    "processes.execution": {"ours", "tell", "told"},
     "processes.inference": {"anew", "frozen", "life", "ours", "theirs", "told"},
-    "processes.recorder": {"anew", "life", "tell", "told"},
 }
 
 

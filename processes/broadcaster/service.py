@@ -102,7 +102,7 @@ class Broadcaster:
         return metrics_page(self._health, mono_ns())
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        wires = Wires(self._settings.data_dir, self._settings.environ, life=0)  # it only listens
+        wires = Wires(self._settings.data_dir, self._settings.environ, run=0)  # it only listens
         # Triggers are not for us: the table itself is read, so a burst costs nothing here.
         collector = wires.subscriber("collector", topics=("session", "stats"))
         others = wires.subscriber("inference", "execution", "recorder")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ipc.account_table import AccountTableWriter
 from ipc.clock import NS_PER_S, Clock, mono_ns
-from ipc.journal import life_of
+from ipc.journal import run_number
 from ipc.messages import Intent, ProcessStats, SessionInfo, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
@@ -78,9 +78,9 @@ class ExecutionService:
         self._table.heartbeat(mono_ns())
         max_bytes = settings.books.journal_max_bytes
         self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
-        self._life = life = life_of(stream.session_uid)
-        self._rng = np.random.default_rng(life)
-        self._wires = Wires(settings.data_dir, settings.environ, life)
+        self._run_number = run_number(stream.session_uid)
+        self._rng = np.random.default_rng(self._run_number)
+        self._wires = Wires(settings.data_dir, settings.environ, self._run_number)
         self._collector = self._wires.subscriber("collector", topics=("session",))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
@@ -255,7 +255,7 @@ class ExecutionService:
                 signer,
                 self._budget,
                 subaccount=self._settings.execution.subaccount,
-                seed=self._life,
+                seed=self._run_number,
             )
             async with AsyncExitStack() as unless_taken:
                 unless_taken.push_async_callback(client.close)

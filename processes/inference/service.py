@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
-from ipc.journal import life_of
+from ipc.journal import run_number
 from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
@@ -69,7 +69,7 @@ class ActorService:
         self._journal = RunJournal(
             settings.data_dir, PRODUCER, stream, settings.books.journal_max_bytes
         )
-        self._wires = Wires(settings.data_dir, settings.environ, life_of(stream.session_uid))
+        self._wires = Wires(settings.data_dir, settings.environ, run_number(stream.session_uid))
         # Every topic: only so are the sender's numbers gapless and a lost trigger is counted.
         self._collector = self._wires.subscriber("collector")
         self._publisher = self._wires.publisher(PRODUCER)
