@@ -381,7 +381,7 @@ async def test_a_session_of_two_models_and_a_shadow_is_rebuilt(tmp_path, schema)
     report = Report()
     rebuild(found, space, {p.model_hash: p for p in policies}, report)
     assert report.lines()[-1] == "0 differences", report.lines()
-    assert report.decisions == report.recomputed == len(found.lives[0].decisions) > 60
+    assert report.decisions == report.recomputed == len(found.runs[0].decisions) > 60
     assert report.ticks == len(market.actions)
 
 
