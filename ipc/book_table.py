@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc import book as b
+from ipc.errors import KalshiActorError
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
 from ipc.units import PriceGrid
@@ -34,7 +35,7 @@ _TICKER: Final = 2
 _MAX_TICKER: Final = 8 * (ENTRY_WORDS - _TICKER)
 
 
-class TableFullError(RuntimeError):
+class TableFullError(KalshiActorError, RuntimeError):
     """No row is free."""
 
 

@@ -21,9 +21,17 @@ from pathlib import Path
 import msgspec
 
 from ipc.clock import real_ns
+from ipc.places import default_data_dir
 from models.command_line import Parser
 from models.evaluation.comparison import LEAST_MARKETS
 from models.policies.baselines import BASELINES
+from models.policies.listing import (
+    ListedModel,
+    UnreadableModel,
+    active_models,
+    as_json,
+    listed,
+)
 from models.policies.live_model import (
     Active,
     Change,
@@ -249,7 +257,7 @@ def _state(active: Active) -> str:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m models.registry", description="Which model is live.")
-    data_dir = Path(os.environ.get("RL_DATA_DIR") or "var")
+    data_dir = Path(os.environ.get("RL_DATA_DIR") or default_data_dir())
     parser.add_argument("--data-dir", type=Path, default=data_dir)
     behind = Parser(add_help=False)  # the same, after the command
     behind.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS)
@@ -258,9 +266,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     def command(name: str, what: str) -> Parser:
         return commands.add_parser(name, help=what, parents=[behind])
 
-    command("list", "every model, and how it stands against the baselines")
+    listing = command("list", "every model, and how it stands against the baselines")
     show = command("show", "one model, or which is live and how that came")
     show.add_argument("model", nargs="?")
+    for with_json in (listing, show):
+        with_json.add_argument("--json", action="store_true", help="for programs")
     promote = command("promote", "make a model live")
     promote.add_argument("model")
     promote.add_argument("--override", metavar="REASON", help="though it beats not all baselines")
@@ -272,8 +282,30 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _facts(options: argparse.Namespace, registry: Registry) -> object:
+    """What `list` or `show` says, for programs."""
+    active = registry.active()
+    if options.command == "list":
+        return [_listed(model_id, registry, active) for model_id in registry.ids()]
+    if options.model:
+        registry.manifest(options.model)  # `ModelError` for one that is not there
+        return _listed(options.model, registry, active)
+    return active_models(active)
+
+
+def _listed(model_id: str, registry: Registry, active: Active) -> ListedModel | UnreadableModel:
+    try:
+        manifest = registry.manifest(model_id)
+    except ModelError as error:
+        return UnreadableModel(model_id, str(error))
+    role = _role(Entry(model_id, manifest.onnx_sha256), active)
+    return listed(manifest, role, shortfalls(manifest))
+
+
 def _done(options: argparse.Namespace, registry: Registry) -> list[str]:
     match options.command:
+        case "list" | "show" if options.json:
+            return [as_json(_facts(options, registry))]
         case "list":
             active = registry.active()
             return [_line(model_id, registry, active) for model_id in registry.ids()]

@@ -57,7 +57,9 @@ def _parser(module: str, about: str) -> Parser:
 def _add_sources(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--recordings", type=Path, nargs="+", default=[], help="files or folders")
     group.add_argument("--archive", type=Path, nargs="+", default=[], help="Parquet files")
-    group.add_argument("--session", nargs="+", default=[], help="stored sessions: id, uid, all")
+    group.add_argument(
+        "--session", nargs="+", default=[], help="stored sessions: id, uid, latest, all"
+    )
     group.add_argument("--environment", choices=list(Environment), help="only markets of this one")
     group.add_argument("--since", help="only markets that begin at this date or later")
     group.add_argument("--before", help="only markets that begin before this date")

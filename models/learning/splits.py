@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
+from ipc.errors import KalshiActorError
 from models.observation.schema import ZONE
 from models.simulation.tape import RecordedSession
 
@@ -40,7 +41,7 @@ _NS: Final = 1_000_000_000
 Sessions = tuple[RecordedSession, ...]
 
 
-class SplitError(ValueError):
+class SplitError(KalshiActorError, ValueError):
     """Sessions that cannot be split: how many there are, and how many it takes."""
 
 

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from ipc.errors import KalshiActorError
 from ipc.private_files import create_file, random_word
 from models.observation.builder import Builder, builder_of
 from models.policies.baselines import BASELINES
@@ -50,7 +51,7 @@ MANIFEST_FILE: Final = "manifest.json"
 MANIFEST_VERSION: Final = 1
 
 
-class ModelError(ValueError):
+class ModelError(KalshiActorError, ValueError):
     """A model that must not run: which, and why."""
 
 

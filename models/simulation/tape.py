@@ -16,6 +16,7 @@ from numba import njit
 
 from ipc import account_table as a
 from ipc import book as b
+from ipc.errors import KalshiActorError
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
@@ -53,7 +54,7 @@ PAIR_WINDOW: Final = 2_000  # events either way
 PAIR_NS: Final = 5_000_000_000
 
 
-class SessionError(ValueError):
+class SessionError(KalshiActorError, ValueError):
     """A session that cannot be walked: which market, which event, and why."""
 
 

@@ -11,7 +11,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from ipc.endpoints import ENDPOINTS
+from ipc.errors import KalshiActorError
 from ipc.messages import Environment
+from ipc.places import default_data_dir
 from ipc.units import parse_money
 
 __all__ = [
@@ -41,7 +43,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 PRICINGS: Final = ("aggressive", "passive", "mid")
 
 
-class ConfigError(ValueError):
+class ConfigError(KalshiActorError, ValueError):
     """A setting that cannot be used: which, its value, what is allowed."""
 
 
@@ -339,7 +341,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     )
     _check_endpoints(read)
     return Settings(
-        data_dir=Path(read.text("RL_DATA_DIR", "var")).expanduser().absolute(),
+        data_dir=Path(read.text("RL_DATA_DIR", str(default_data_dir()))).expanduser().absolute(),
         environment=environment,
         database_url=read.text("DATABASE_URL", "") or None,
         exchange=_exchange(read),

@@ -16,6 +16,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
+from ipc.errors import KalshiActorError
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import exchange_ms
@@ -37,7 +38,7 @@ CENT_E4: Final = 100
 CONTRACT_E2: Final = 100
 
 
-class RecordingError(ValueError):
+class RecordingError(KalshiActorError, ValueError):
     """A recording that cannot be read: which file, which line, what is wrong."""
 
     def __init__(self, path: Path, line: int, what: str) -> None:
