@@ -8,6 +8,7 @@ each may be started alone.
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
@@ -21,12 +22,17 @@ from processes.exchange.replay.timeline import recordings_of
 from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.run import run, unless_stopped
+from processes.settings_notes import notes_of, refuse_misspelt
 
 __all__ = ["check"]
 
 
 async def check(settings: Settings) -> None:
-    """`ConfigError` or `LayoutError` for the first thing that cannot be used."""
+    """Warn of settings that do nothing; `ConfigError` or `LayoutError` for what cannot be used."""
+    notes = notes_of(settings)
+    for note in notes:
+        sys.stderr.write(f"stack: warning: {note.text}\n")
+    refuse_misspelt(settings, notes)
     _check_exchange(settings)
     choice_of(settings.actor)
     strategy_of(settings)

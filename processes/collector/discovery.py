@@ -68,8 +68,17 @@ class Discovery:
         tickers = self._settings.tickers
         for at in range(0, len(tickers), MOST_TICKERS):
             page = await self._client.markets(tickers=tickers[at : at + MOST_TICKERS])
+            self._say_unknown(tickers[at : at + MOST_TICKERS], {m.ticker for m in page})
             found.update({m.ticker: m for m in page if m.status in LIVING})
         return [found[ticker] for ticker in tickers if ticker in found]
+
+    def _say_unknown(self, asked: Iterable[str], answered: Collection[str]) -> None:
+        """One line for each market that was asked for by name and does not exist."""
+        for ticker in asked:
+            if ticker not in answered and ticker not in self._refused:
+                self._refused.add(ticker)
+                reason = "the exchange knows no such market; RL_MARKET_TICKERS names it"
+                self._log("market_refused", ticker=ticker, reason=reason)
 
     async def _open(self) -> list[Market]:
         if not self._settings.series:
