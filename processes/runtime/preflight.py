@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from ipc.messages import Environment
-from ipc.places import default_data_dir
 from ipc.private_files import UnsafePathError, data_folder, open_or_create
 from ipc.shared_file import has_writer, shared_path
 from processes.runtime.config import ConfigError, Settings, load_settings
@@ -28,7 +27,7 @@ _held: dict[Path, int] = {}  # supervisord runs its start again on SIGHUP, in th
 
 def settings_below(root: Path, environ: Mapping[str, str]) -> Settings:
     """The settings that programs started in `root` will see; `ConfigError`."""
-    data_dir = Path(environ.get("RL_DATA_DIR", "").strip() or default_data_dir()).expanduser()
+    data_dir = Path(environ.get("RL_DATA_DIR", "").strip() or "var").expanduser()
     return load_settings({**environ, "RL_DATA_DIR": str(root / data_dir)})
 
 

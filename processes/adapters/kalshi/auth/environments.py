@@ -127,9 +127,8 @@ def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiT
 
 def _require_confirmation(settings: Settings) -> None:
     name = "KALSHI_PRODUCTION_CONFIRMED"
-    value = settings.environ.get(name, "")
-    # money: only the word itself, none of the other ways to say yes
-    if settings.environment is Environment.PRODUCTION and value.strip().lower() != "true":
+    if settings.environment is Environment.PRODUCTION and not _flag(settings, name):
+        value = settings.environ.get(name, "")
         raise ConfigError(
             f"{name}={value!r}: a safety check against accidental production trades; "
             "KALSHI_TRADING_ENVIRONMENT=production sends real orders and puts real money at risk; "
