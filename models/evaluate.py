@@ -125,7 +125,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _of_environment(
     sessions: Sequence[RecordedSession], environment: str | None
-) -> Sequence[RecordedSession]:
+) -> list[RecordedSession]:
     """Those recorded in one environment; `ValueError` when there are none."""
     found = [s for s in sessions if environment in (None, s.environment)]
     if environment is not None and not found:

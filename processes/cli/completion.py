@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import argcomplete
+from argcomplete.shell_integration import shellcode
 
 from models.command_line import Parser
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the shell's own code; 2 for a shell that is not known."""
     parser = Parser(prog="python -m processes.cli.completion", description=__doc__)
     parser.add_argument("shell", choices=SHELLS)
-    print(argcomplete.shellcode(["kalshi-actor"], shell=parser.parse_args(argv).shell))
+    print(shellcode(["kalshi-actor"], shell=parser.parse_args(argv).shell))
     return 0
 
 

@@ -69,6 +69,20 @@ async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_ha
     assert listing.asked == [100, 100, 51]
 
 
+async def test_a_named_market_that_does_not_exist_is_said_once() -> None:
+    """One that is over exists: nobody misspelt it."""
+    said: list[str] = []
+    listing = Listing([market("A"), market("OVER", status="determined")])
+    wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": "A,TYPO,OVER"}
+    log = lambda action, **facts: said.append(f"{action} {facts['ticker']}: {facts['reason']}")  # noqa: E731
+    discovery = Discovery(listing, load_settings(wanted).books, log)  # type: ignore[arg-type]
+    for _ in range(3):
+        assert [info.ticker for info in await discovery.look()] == ["A"]
+    assert said == [
+        "market_refused TYPO: the exchange knows no such market; RL_MARKET_TICKERS names it"
+    ]
+
+
 @pytest.mark.parametrize(("raw", "hundredths"), [("", 0), ("250", 25_000)])
 def test_the_least_volume_is_set_in_contracts(raw: str, hundredths: int) -> None:
     assert load_settings({"RL_MARKET_MIN_VOLUME": raw}).books.min_volume_e2 == hundredths
