@@ -19,7 +19,7 @@ from processes.runtime.config import ConfigError, Settings
 __all__ = ["Note", "known_settings", "notes_of", "refuse_misspelt"]
 
 _SHOWN: Final = re.compile(r"#?([A-Z][A-Z_]+)=.*")  # a line of .env.example
-_OURS: Final = ("RL_", "KALSHI_", "ORDERBOOK_")
+_PREFIXES: Final = ("RL_", "KALSHI_", "ORDERBOOK_")
 _NEAR: Final = 0.8  # of difflib's 0 to 1: one or two letters of a long name
 _KEYS: Final = ("API_KEY_ID", "PRIVATE_KEY_PATH", "PRIVATE_KEY_CONTENT")
 _OF_ENVIRONMENT: Final = {
@@ -74,7 +74,7 @@ def _set(settings: Settings, *names: str) -> list[str]:
 def _unknown(settings: Settings) -> Iterator[Note]:
     known = known_settings()
     for name in sorted(settings.environ):
-        if name in known or not name.upper().startswith(_OURS):
+        if name in known or not name.upper().startswith(_PREFIXES):
             continue
         near = difflib.get_close_matches(name.upper(), known, 1, _NEAR)
         if near:
