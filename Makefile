@@ -23,7 +23,8 @@ BASELINES := from models.policies.baselines import BASELINES as b; print(*(f"--p
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 TEST_WORKERS ?= $(shell echo $$(($(CORES) < 4 ? 2 * $(CORES) : 8)))
 
-.PHONY: install install-test run test test-faults bench lint frontend train-default recordings
+.PHONY: install install-test run test test-faults coverage wheel bench lint frontend train-default \
+	recordings
 
 install: $(VENV)/.installed
 
@@ -57,6 +58,20 @@ test-faults: install-test
 	$(BIN)/python -m pytest tests/faults/test_recording.py -k random --rounds 50 -s
 	$(BIN)/python -m pytest tests/faults/test_stops.py -k often --rounds 100 -s
 
+# Which lines the tests of single parts and single processes run. Costs half as much again as those
+# tests alone; whole stacks, browser and training are left out.
+coverage: install-test
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report= \
+		-m "not slow and not stack and not train" tests/unit tests/contract
+	@$(BIN)/coverage report --sort=cover | awk '/%$$/ { share = $$NF + 0 } \
+		/^TOTAL/ { total = share } !/^TOTAL/ && share < 80 && /%$$/ { low = low "\n  " $$0 } \
+		END { print "lines covered: " total " %; files under 80 %:" (low ? low : " none") }'
+
+wheel: install-test
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps \
+		--no-build-isolation --wheel-dir dist .
+
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,7 +81,7 @@ bench: install-test
 	$(BIN)/python -m benchmarks
 
 frontend:
-	cd frontend && npm ci --no-audit --no-fund && npm run build
+	cd frontend && npm ci --no-audit --no-fund && npm run lint && npm test && npm run build
 
 recordings:
 	@test -d "$(RECORDINGS)" || \

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ipc import book as b
 from ipc.clock import NS_PER_MS
+from ipc.errors import KalshiActorError
 from ipc.seqlock import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
@@ -36,7 +37,7 @@ _TICKER: Final = 2
 _MAX_TICKER: Final = 8 * (ENTRY_WORDS - _TICKER)
 
 
-class TableFullError(RuntimeError):
+class TableFullError(KalshiActorError, RuntimeError):
     """No row is free: `RL_BOOK_ROWS` markets are in the table."""
 
 

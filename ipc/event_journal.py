@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ipc.errors import KalshiActorError
 from ipc.private_files import UnsafePathError, create_file, open_file, private_folder
 
 __all__ = [
@@ -58,7 +59,7 @@ CAPACITY: Final = 3
 COUNT: Final = 4
 
 
-class JournalError(ValueError):
+class JournalError(KalshiActorError, ValueError):
     """A journal that cannot be read: which file, where, and why."""
 
 

@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from ipc.errors import KalshiActorError
+
 __all__ = [
     "UnsafePathError",
     "create_file",
@@ -49,7 +51,7 @@ _PARTS: Final = frozenset(  # what a data folder of ours holds; any of them tell
 )
 
 
-class UnsafePathError(ValueError):
+class UnsafePathError(KalshiActorError, ValueError):
     """A path that another user made or may change: what is wrong with it, and the way out."""
 
 

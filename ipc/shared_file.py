@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ipc.errors import KalshiActorError
 from ipc.private_files import (
     UnsafePathError,
     create_file,
@@ -55,11 +56,11 @@ _LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock fo
 _LOCK_PAUSE: Final = 0.005  # seconds
 
 
-class LayoutError(ValueError):
+class LayoutError(KalshiActorError, ValueError):
     """A table file that this program does not understand."""
 
 
-class WriterActiveError(RuntimeError):
+class WriterActiveError(KalshiActorError, RuntimeError):
     """Another process holds the writer's lock."""
 
 

@@ -17,6 +17,7 @@ import zmq
 import zmq.asyncio
 
 from ipc.endpoints import ENDPOINTS, address
+from ipc.errors import KalshiActorError
 from ipc.messages import SCHEMA_VERSION, Doorbell, Message, decode, encode
 
 __all__ = [
@@ -41,7 +42,7 @@ def ready_topic(session_uid: str) -> str:
     return f"ready/{session_uid}"
 
 
-class SchemaError(RuntimeError):
+class SchemaError(KalshiActorError, RuntimeError):
     """A message of another schema version: stop, never guess."""
 
 

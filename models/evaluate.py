@@ -22,9 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipc.clock import real_ns
+from ipc.messages import Environment
+from ipc.places import default_data_dir
 from models.command_line import SEEDS, Parser, try_file, try_folder, whole
 from models.evaluation.judging import judge, model_runs, write
 from models.evaluation.report import terminal_lines
+from models.simulation.tape import RecordedSession
 from models.trading.actions import Pricing
 
 __all__ = ["main"]
@@ -40,7 +43,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--archive", type=Path, action="append", help="an archived session (Parquet); repeat"
     )
     source.add_argument(
-        "--session", action="append", help="number or uid of a stored session; repeat"
+        "--session",
+        action="append",
+        help="id or uid of a stored session, `latest` or `all`; repeat",
     )
     parser.add_argument(
         "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
@@ -56,10 +61,26 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--throttle-ms", type=whole(0, 3_600_000), help="default: the first model's"
     )
     parser.add_argument("--seed", type=whole(*SEEDS), default=0)
-    parser.add_argument("--data-dir", type=Path, default=Path("var"))
+    parser.add_argument("--environment", choices=list(Environment), help="only markets of this one")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("RL_DATA_DIR") or default_data_dir()),
+        help="the data folder of the stack (default: RL_DATA_DIR)",
+    )
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--report", type=Path, help="folder for report.md and report.html")
     return parser.parse_args(argv)
+
+
+def _of_environment(
+    sessions: Sequence[RecordedSession], environment: str | None
+) -> list[RecordedSession]:
+    """Those recorded in one environment; `ValueError` when there are none."""
+    found = [s for s in sessions if environment in (None, s.environment)]
+    if environment is not None and not found:
+        raise ValueError(f"--environment {environment}: none of {len(sessions)} markets is of it")
+    return found
 
 
 def _try_outputs(options: argparse.Namespace) -> None:
@@ -77,10 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from processes.adapters.postgres.stored_markets import load_stored, note_runs
 
     options, begun_ns = _arguments(argv), real_ns()
+    environ = {**os.environ, "RL_DATA_DIR": str(options.data_dir)}
     try:
         _try_outputs(options)
         if options.session:
-            sessions = load_stored(os.environ, options.session, mixed=False)
+            sessions = load_stored(environ, options.session, options.environment, mixed=False)
         elif options.archive:
             sessions = [market for path in options.archive for market in load_archive(path)]
         else:
@@ -89,11 +111,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 for path in options.recordings
                 for market in load_sessions(path, skip_damaged=options.skip_damaged)
             ]
+        sessions = _of_environment(sessions, options.environment)
         outcomes, setting = judge(options, sessions)
         print("\n".join(terminal_lines(outcomes)), flush=True)  # first: writing may still fail
         write(options, outcomes, setting)
         if options.session:
-            note_runs(os.environ, options.session, model_runs(outcomes, setting, begun_ns))
+            note_runs(environ, options.session, model_runs(outcomes, setting, begun_ns))
     except (ValueError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2

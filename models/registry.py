@@ -14,7 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ipc.places import default_data_dir
 from models.command_line import Parser
+from models.policies.listing import all_facts, as_json, facts
 from models.policies.registry import Registry, history_lines, line, model_lines, state
 
 __all__ = ["main"]
@@ -22,7 +24,7 @@ __all__ = ["main"]
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m models.registry", description="Which model is live.")
-    data_dir = Path(os.environ.get("RL_DATA_DIR") or "var")
+    data_dir = Path(os.environ.get("RL_DATA_DIR") or default_data_dir())
     parser.add_argument("--data-dir", type=Path, default=data_dir)
     behind = Parser(add_help=False)  # the same, after the command
     behind.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS)
@@ -31,9 +33,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     def command(name: str, what: str) -> Parser:
         return commands.add_parser(name, help=what, parents=[behind])
 
-    command("list", "every model, and how it compares with the baselines")
+    listing = command("list", "every model, and how it compares with the baselines")
     show = command("show", "one model; without ID which is live, and the history")
     show.add_argument("model", nargs="?")
+    for with_json in (listing, show):
+        with_json.add_argument("--json", action="store_true", help="for programs")
     promote = command("promote", "make a model live")
     promote.add_argument("model")
     promote.add_argument(
@@ -51,6 +55,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _done(options: argparse.Namespace, registry: Registry) -> list[str]:
     match options.command:
+        case "list" if options.json:
+            return [as_json(all_facts(registry))]
+        case "show" if options.json:
+            return [as_json(facts(options.model, registry))]
         case "list":
             active = registry.active()
             return [line(model_id, registry, active) for model_id in registry.ids()]

@@ -7,6 +7,8 @@ each may be started alone. Beside a running stack it says what is in use.
 
 from __future__ import annotations
 
+import sys
+
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.messages import Environment
@@ -20,12 +22,17 @@ from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.preflight import check_folders, check_free, check_idle
 from processes.runtime.run import Run, run
+from processes.settings_notes import notes_of, refuse_misspelt
 
 __all__ = ["check"]
 
 
 async def check(settings: Settings) -> None:
-    """`ConfigError` or `LayoutError` for the first thing that cannot be used."""
+    """Warn of settings that do nothing; `ConfigError` or `LayoutError` for what cannot be used."""
+    notes = notes_of(settings)
+    for note in notes:
+        sys.stderr.write(f"stack: warning: {note.text}\n")
+    refuse_misspelt(settings, notes)
     check_idle(settings.data_dir)
     check_folders(settings.data_dir)
     check_free(settings, patience_s=0.0)

@@ -10,6 +10,8 @@ import pytest
 from support.sources import FLOORS, PROCESSES, ROOT, Import, Source, cycles, sources
 
 from ipc.endpoints import ENDPOINTS
+from ipc.errors import KalshiActorError
+from processes.cli.commands import COMMANDS
 
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
@@ -28,6 +30,7 @@ BELOW = {  # what each part of the house may import of it
     "models": ("ipc", "models"),
     "processes.runtime": ("ipc", "models", "processes.runtime"),
     "processes.adapters": ("ipc", "models", "processes.runtime", "processes.adapters"),
+    "processes.cli": ("ipc", "models", "processes.runtime", "processes.cli"),
     "processes.check": ("ipc", "models", "processes"),  # asks all of them whether they could start
 }
 NETWORK = {
@@ -151,7 +154,25 @@ def test_a_process_has_the_rooms_that_all_have(process: str) -> None:
 
 def test_every_folder_of_processes_is_known() -> None:
     folders = {f.parent.name for f in (ROOT / "processes").glob("*/__init__.py")}
-    assert folders == {*PROCESSES, "adapters", "runtime"}
+    assert folders == {*PROCESSES, "adapters", "cli", "runtime"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_names_a_module_that_is_there(name: str) -> None:
+    """By its name only: nothing is imported before its command is used."""
+    module = COMMANDS[name].module
+    assert module in OURS or f"{module}.__main__" in OURS
+    assert '__name__ == "__main__"' in OURS.get(f"{module}.__main__", OURS[module]).text
+
+
+@each_source
+def test_every_error_of_ours_has_one_base(source: Source) -> None:
+    module = importlib.import_module(source.module) if "Error(" in source.text else None
+    for node in source.tree.body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
+            found = getattr(module, node.name)
+            if issubclass(found, Exception) and not node.name.startswith("_"):
+                assert issubclass(found, KalshiActorError), f"{source.place(node)} {node.name}"
 
 
 @each_source

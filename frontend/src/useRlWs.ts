@@ -81,6 +81,8 @@ export function useActorEvents(model: Model, version: number, ticker: string | n
       fills: model.fills.filter((fill) => fill.ticker === ticker),
       open: [...model.orders.values()].filter((o) => o.ticker === ticker && isOpen(o)),
     }),
+    // the model changes in place: its version says when
+    // eslint-disable-next-line react-hooks/exhaustive-deps
     [model, version, ticker],
   )
 }

@@ -11,6 +11,7 @@ from typing import Final, Self
 
 import msgspec
 
+from ipc.errors import KalshiActorError
 from models.learning.settings import TrainingSettings
 from models.policies.onnx import write_aside
 
@@ -19,7 +20,7 @@ __all__ = ["CheckpointError", "Checkpoints", "State"]
 STATE: Final = "state.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(KalshiActorError, ValueError):
     """A run that cannot be resumed: where, and why."""
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import stable_baselines3 as sb3
 import torch
 
+from ipc.errors import KalshiActorError
 from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
 from models.learning.settings import Run, TrainingSettings
 from models.observation.builder import builder_of
@@ -50,7 +51,7 @@ _ALLOWED: Final = "allowed: a zip that models.train wrote, beside its own run.js
 Tensors = dict[str, torch.Tensor]
 
 
-class LearnerFileError(ValueError):
+class LearnerFileError(KalshiActorError, ValueError):
     """A file of a training that cannot be used: which, and why."""
 
 

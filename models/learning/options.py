@@ -85,7 +85,7 @@ def _add_sources(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="stored sessions: id, uid, all; may be given again",
+        help="stored sessions: id, uid, latest, all; may be given again",
     )
     group.add_argument(
         "--environment", choices=list(Environment), help="only markets of this environment"

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from ipc.clock import NS_PER_S
+from ipc.errors import KalshiActorError
 from models.observation.schema import ZONE
 from models.policies.onnx import TEST, TRAIN, VALIDATION
 from models.simulation.tape import RecordedSession
@@ -46,7 +47,7 @@ LEAST_STAGES: Final = 4  # fewer would leave out a step
 _MINUTE_NS: Final = 60_000_000_000
 
 
-class SplitError(ValueError):
+class SplitError(KalshiActorError, ValueError):
     """Sessions that cannot be split: how many there are, and how many are needed."""
 
 

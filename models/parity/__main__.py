@@ -51,7 +51,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m models.parity", description="Rebuild the decisions of a live session."
     )
-    parser.add_argument("session", help="number or uid of a collector session")
+    parser.add_argument("session", help="id or uid of a session, or `latest`")
     parser.add_argument("--pricing", choices=list(Pricing), help="default: that of the settings")
     parser.add_argument(
         "--contract-size",

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from ipc.errors import KalshiActorError
 from ipc.private_files import create_file, random_word
 from models.observation.builder import Builder, builder_of
 from models.policies.baselines import BASELINES
@@ -61,7 +62,7 @@ VALIDATION: Final = "validation"
 TEST: Final = "test"
 
 
-class ModelError(ValueError):
+class ModelError(KalshiActorError, ValueError):
     """A model that must not run: which, and why."""
 
 

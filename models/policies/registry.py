@@ -46,6 +46,7 @@ __all__ = [
     "history_lines",
     "line",
     "model_lines",
+    "role_of",
     "shortfalls",
     "state",
 ]
@@ -225,8 +226,8 @@ class Registry:
 # For people
 
 
-def _role(entry: Entry, active: Active) -> str:
-    """live, shadow, predecessor or nothing."""
+def role_of(entry: Entry, active: Active) -> str:
+    """How a model is used: live, shadow, predecessor, or "" for not at all."""
     if entry == active.live:
         return "live"
     if entry == active.shadow:
@@ -249,7 +250,7 @@ def line(model_id: str, registry: Registry, active: Active) -> str:
         manifest = registry.manifest(model_id)
     except ModelError as error:
         return f"{model_id}: {error}"
-    role = _role(Entry(model_id, manifest.onnx_sha256), active)
+    role = role_of(Entry(model_id, manifest.onnx_sha256), active)
     facts = [role] if role else []
     facts += [manifest.observation_schema, f"sha256 {manifest.onnx_sha256[:16]}"]
     facts.append(_verdict(manifest))

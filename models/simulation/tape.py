@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
+from ipc.errors import KalshiActorError
 from ipc.journal import EVENT, Kind
 from ipc.kernels import compiled
 from ipc.messages import Environment
@@ -54,7 +55,7 @@ PAIR_WINDOW: Final = 2_000  # events either way
 PAIR_NS: Final = 5_000_000_000
 
 
-class SessionError(ValueError):
+class SessionError(KalshiActorError, ValueError):
     """A session that cannot be walked: which market, which event, and why."""
 
 

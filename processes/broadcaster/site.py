@@ -17,9 +17,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from ipc.places import resource
+
 __all__ = ["DIST", "WEBSOCKET_PATH", "Access", "Page", "Site", "load_pages"]
 
-DIST: Final = Path(__file__).resolve().parents[2] / "frontend" / "dist"
+DIST: Final = resource("frontend/dist")
 _COOKIE: Final = "rl_token"
 WEBSOCKET_PATH: Final = "/rl/ws"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"  # assets carry a hash in their name

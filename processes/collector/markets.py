@@ -214,11 +214,21 @@ class Discovery:
         found: dict[str, Market] = {}
         tickers = self._settings.tickers
         for at in range(0, len(tickers), MOST_TICKERS):
-            page = self._readable(
-                await self._client.markets(tickers=tickers[at : at + MOST_TICKERS])
-            )
+            asked = tickers[at : at + MOST_TICKERS]
+            listing = await self._client.markets(tickers=asked)
+            page = self._readable(listing)
+            if not listing.left_out:
+                self._report_unknown(asked, {m.ticker for m in page})
             found.update({m.ticker: m for m in page if m.status in LIVING})
         return [found[ticker] for ticker in tickers if ticker in found]
+
+    def _report_unknown(self, asked: Iterable[str], answered: Collection[str]) -> None:
+        """One line for each market that was asked for by name and does not exist."""
+        for ticker in asked:
+            if ticker not in answered and ticker not in self._refused:
+                self._refused.add(ticker)
+                error = "the exchange knows no such market; RL_MARKET_TICKERS names it"
+                self._log.warning("market_refused", ticker=ticker, error=error)
 
     async def _open(self) -> list[Market]:
         if not self._settings.series:

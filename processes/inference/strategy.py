@@ -24,10 +24,17 @@ def strategy_of(settings: Settings) -> Policy:
             return load_entry(read_active(settings.data_dir).live, settings.data_dir)
         return load_strategy(actor.strategy, seed=actor.seed, data_dir=settings.data_dir)
     except ModelError as error:
-        raise ConfigError(f"RL_ACTOR_STRATEGY={actor.strategy!r}: {error}") from None
+        raise ConfigError(f"{_chosen_by(settings)}: {error}") from None
     except ValueError as error:
-        known = f"RL_ACTOR_STRATEGY={actor.strategy!r}: {error}"
-        raise ConfigError(f"{known}, {REGISTRY}") from None
+        raise ConfigError(f"{_chosen_by(settings)}: {error}, {REGISTRY}") from None
+
+
+def _chosen_by(settings: Settings) -> str:
+    """The variable that named the policy, with its value."""
+    model = settings.environ.get("RL_ACTOR_MODEL_ID", "").strip()
+    if model and not settings.environ.get("RL_ACTOR_STRATEGY", "").strip():
+        return f"RL_ACTOR_MODEL_ID={model!r}"
+    return f"RL_ACTOR_STRATEGY={settings.actor.strategy!r}"
 
 
 def choice_of(actor: ActorSettings) -> MarketChoice:
@@ -35,8 +42,9 @@ def choice_of(actor: ActorSettings) -> MarketChoice:
     try:
         return MarketChoice(actor.target_market_mode, actor.target_markets)
     except ValueError as error:
-        tickers = ",".join(actor.target_markets)
-        raise ConfigError(f"RL_ACTOR_MARKET_TICKERS={tickers!r}: {error}") from None
+        raise ConfigError(
+            f"RL_ACTOR_MARKET_TICKERS is empty, and so is RL_MARKET_TICKERS: {error}"
+        ) from None
 
 
 def differences(policy: Policy, actor: ActorSettings) -> dict[str, str]:

@@ -207,7 +207,7 @@ async def read_live(table: BookTable, number: int, patience_s: float) -> list[Li
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m processes.recorder.verify", description=__doc__)
-    parser.add_argument("--session", default="latest", help="session id, or `latest`")
+    parser.add_argument("--session", default="latest", help="id or uid of a session, or `latest`")
     parser.add_argument("--exchange", help="URL of its admin port (default: by the environment)")
     parser.add_argument(
         "--samples", type=whole(1, 1_000_000), default=200, help="random seqs per market"

@@ -12,7 +12,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from ipc.endpoints import ENDPOINTS
+from ipc.errors import KalshiActorError
 from ipc.messages import Environment
+from ipc.places import default_data_dir
 from ipc.units import parse_money
 
 __all__ = [
@@ -36,6 +38,7 @@ FALSE: Final = frozenset({"false", "0", "no", "off"})
 EXCHANGE_TIERS: Final = (
     *("unmetered", "basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"),
 )
+MOST_PORT: Final = 65_535
 MOST_SHARD: Final = 100
 HOUR_MS: Final = 3_600_000
 MARKET_MODES: Final = ("all", "config")
@@ -48,7 +51,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("console", "json")
 
 
-class ConfigError(ValueError):
+class ConfigError(KalshiActorError, ValueError):
     """A setting that cannot be used: which, its value, what is allowed."""
 
 
@@ -243,6 +246,11 @@ class _Reader:
 
 def _exchange(read: _Reader) -> ExchangeSettings:
     port = read.number("RL_EXCHANGE_PORT", 8070, 0, 65_535)
+    if port == MOST_PORT and not read.text("RL_EXCHANGE_ADMIN_PORT", ""):
+        raise ConfigError(
+            f"RL_EXCHANGE_PORT={port} leaves no port after it for the admin calls; choose another "
+            "port or set RL_EXCHANGE_ADMIN_PORT"
+        )
     replay = read.text("RL_EXCHANGE_REPLAY", "")
     return ExchangeSettings(
         port=port,
@@ -301,7 +309,8 @@ def _books(read: _Reader) -> BookSettings:
     )
 
 
-def _actor(read: _Reader, environment: Environment) -> ActorSettings:
+def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -> ActorSettings:
+    """The actor; where it trades a list and has none of its own, that of the collector."""
     model = read.text("RL_ACTOR_MODEL_ID", "default")
     throttle = read.number("RL_ACTOR_TICK_THROTTLE_MS", 250, 0, 3_600_000)
     return ActorSettings(
@@ -309,7 +318,7 @@ def _actor(read: _Reader, environment: Environment) -> ActorSettings:
         strategy=read.text("RL_ACTOR_STRATEGY", f"onnx:{model}"),
         throttle_ms=throttle,
         target_market_mode=read.choice("RL_ACTOR_TARGET_MARKET_MODE", "all", MARKET_MODES),
-        target_markets=read.names("RL_ACTOR_MARKET_TICKERS"),
+        target_markets=read.names("RL_ACTOR_MARKET_TICKERS") or followed,
         contract_size_e2=100 * read.number("RL_ACTOR_CONTRACT_SIZE", 10, 1, 1_000_000),
         market_cash_e6=read.money("RL_ACTOR_MARKET_CASH", "100.00"),
         warmup_ticks=read.number("RL_ACTOR_WARMUP_TICKS", 10, 0, 10_000),
@@ -371,13 +380,13 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     )
     _check_endpoints(read)
     return Settings(
-        data_dir=Path(read.text("RL_DATA_DIR", "var")).expanduser().absolute(),
+        data_dir=Path(read.text("RL_DATA_DIR", str(default_data_dir()))).expanduser().absolute(),
         log=load_log(environ),
         environment=environment,
         database_url=read.text("DATABASE_URL", "") or None,
         exchange=_exchange(read),
         books=_books(read),
-        actor=_actor(read, environment),
+        actor=_actor(read, environment, read.names("RL_MARKET_TICKERS")),
         execution=ExecutionSettings(
             subaccount=_subaccount(read),
             order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),

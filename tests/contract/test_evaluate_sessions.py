@@ -37,6 +37,9 @@ def stored(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path
 
 
+SOURCE_OF_NONE = ["--environment", "production"]
+
+
 def judged(folder: Path, *source: str) -> dict[str, Any]:
     path = folder / "figures.json"
     assert evaluate.main([*source, *TRADES, "--json", str(path)]) == 0
@@ -53,7 +56,9 @@ def test_sessions_and_their_archives_are_judged_the_same(stored: Path) -> None:
     archives = sorted((stored / "archive").glob("*.parquet"))
     assert len(archives) == 2
     assert judged(stored, *(x for path in archives for x in ("--archive", str(path)))) == told
-    assert judged(stored, "--session", "s1", "--session", "2") == told
+    assert judged(stored, "--session", "s1", "--session", "latest") == told
+    assert judged(stored, "--session", "all", "--environment", "simulated") == told
+    assert evaluate.main([*SOURCE_OF_NONE, "--session", "all"]) == 2
 
 
 async def test_what_was_judged_is_noted_beside_the_sessions(
@@ -80,7 +85,7 @@ def test_a_session_that_is_not_stored_is_named(
     assert evaluate.main(["--session", "9"]) == 2
     assert (
         capsys.readouterr().err
-        == "evaluate: session '9' is not stored; allowed: all, newest: 2, 1\n"
+        == "evaluate: session '9' is not stored; allowed: latest, all, id, uid (newest ids: 2, 1)\n"
     )
 
 

@@ -54,6 +54,14 @@ def test_two_runners_at_once_both_succeed_and_apply_each_step_once(
     assert sum(output.count("migration_applied migration=") for output in outputs) == len(load())
 
 
+def test_no_migrations_at_all_are_an_error(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ConfigError, match=f"{folder}: there are no migrations; install"):
+            load(folder)
+        with pytest.raises(ConfigError, match="no migrations"):
+            known_versions(folder)
+
+
 def test_a_second_run_changes_nothing(database: Database, tmp_path: Path) -> None:
     runner = start(database.dsn, tmp_path)
     output = runner.communicate(timeout=PATIENCE)[0]

@@ -286,7 +286,10 @@ def test_a_session_that_is_being_recorded_is_not_deleted(
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        (("show", "9"), "session 9 is unknown; allowed: latest, all, 1, 2, 3"),
+        (
+            ("show", "9"),
+            "session '9' is not stored; allowed: latest, all, id, uid (newest ids: 3, 2, 1)",
+        ),
         (("show", "all"), "session all are many; allowed: latest or one id"),
         (("list", "--status", "lost"), "--status: invalid choice: 'lost' (choose from"),
         (("list", "--environment", "paper"), "--environment: invalid choice: 'paper' (choose"),

@@ -56,7 +56,9 @@ def test_sessions_are_chosen_by_number_uid_and_environment(stored: dict[str, str
     assert tickers(load_stored(stored, ["1", "uid-1"])) == ["KXMADE-1"]
     assert tickers(load_stored(stored, ["all"])) == ["KXMADE-1", "KXMADE-2", "KXMADE-3"]
     assert tickers(load_stored(stored, ["all"], "simulated")) == ["KXMADE-1", "KXMADE-2"]
-    with pytest.raises(SessionError, match="session 'x' is not stored; allowed: all, newest: 4, 3"):
+    assert tickers(load_stored(stored, ["latest"])) == ["KXMADE-4"]
+    said = r"session 'x' is not stored; allowed: latest, all, id, uid \(newest ids: 4, 3"
+    with pytest.raises(SessionError, match=said):
         load_stored(stored, ["x"])
 
 

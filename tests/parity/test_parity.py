@@ -187,5 +187,6 @@ def test_what_cannot_be_rebuilt_is_said(trading: Callable[..., Stack]) -> None:
     eventually(lambda: ask(stack, SESSION), "a session is recorded")
     unknown = parity(stack, "nothing")
     assert unknown.returncode == 2
-    assert unknown.stderr.startswith("parity: session 'nothing' is not stored; allowed: newest: ")
+    said = "parity: session 'nothing' is not stored; allowed: latest, id, uid (newest ids: "
+    assert unknown.stderr.startswith(said)
     assert unknown.stderr.count("\n") == 1

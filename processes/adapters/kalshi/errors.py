@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
+from ipc.errors import KalshiActorError
+
 __all__ = [
     "ORDER_ALREADY_EXISTS",
     "ApiError",
@@ -39,7 +41,7 @@ MAX_SHOWN: Final = 200  # characters of each part that are kept
 ORDER_ALREADY_EXISTS: Final = "order_already_exists"  # ids never free up
 
 
-class KalshiError(Exception):
+class KalshiError(KalshiActorError):
     """The exchange, or the connection to it, failed."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from ipc.errors import KalshiActorError
 from ipc.journal import EVENT
 from ipc.private_files import create_file, private_folder
 from processes.runtime.config import ConfigError
@@ -40,7 +41,7 @@ Events = npt.NDArray[np.void]
 Markets = npt.NDArray[np.int32]
 
 
-class ArchiveError(ValueError):
+class ArchiveError(KalshiActorError, ValueError):
     """A file that is not a session's archive, or not a whole one."""
 
 

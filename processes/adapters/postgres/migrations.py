@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 
+from ipc.places import resource
 from processes.runtime.config import ConfigError
 
 __all__ = ["FOLDER", "Migration", "known_versions", "load", "refuse_newer"]
 
-FOLDER: Final = Path(__file__).resolve().parents[3] / "migrations"
+FOLDER: Final = resource("migrations")
 _UP: Final = re.compile(
     r"^-- migrate:up(?P<options>.*?)$(?P<sql>.*?)(?=^-- migrate:down|\Z)", re.M | re.S
 )
@@ -29,8 +30,10 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def load(folder: Path = FOLDER) -> list[Migration]:
-    """All steps in order; `ConfigError` names a file that is none."""
+    """All steps in order; `ConfigError` names a file that is none, or a folder without any."""
     steps = [_parse(path) for path in sorted(folder.glob("*.sql"))]
+    if not steps:
+        raise ConfigError(f"{folder}: there are no migrations; install kalshi-actor again")
     versions = [s.version for s in steps]
     if len(set(versions)) < len(versions):
         raise ConfigError(f"{folder}: two migrations share a version")

@@ -28,6 +28,7 @@ from processes.adapters.postgres.queries import load_queries
 
 __all__ = [
     "ALL",
+    "LATEST",
     "BookWalk",
     "SessionDataLoader",
     "StoredMark",
@@ -41,6 +42,7 @@ __all__ = [
 _SQL: Final = load_queries("sessions.sql")
 BLOCK: Final = 1 << 20  # events read at a time
 ALL: Final = 2**62  # beyond every number
+LATEST: Final = "latest"
 PATIENCE_S: Final = 600.0  # for one block of a busy server
 
 Events = npt.NDArray[np.void]
@@ -264,12 +266,17 @@ def _joined(blocks: list[tuple[Events, Markets]]) -> tuple[Events, Markets]:
 
 
 def named_session(stored: Sequence[StoredSession], name: str, *words: str) -> StoredSession:
-    """The session with that number or uid; `SessionError` names what is allowed, `words` too."""
+    """The session with that id or uid, or the `latest`; `stored` has the newest first.
+
+    `SessionError` names what is allowed, `words` too.
+    """
+    if name == LATEST and stored:
+        return stored[0]
     for session in stored:
         if name in (str(session.session_id), session.session_uid):
             return session
     newest = ", ".join(str(s.session_id) for s in stored[:5]) or "none"
-    allowed = ", ".join([*words, f"newest: {newest}"])
+    allowed = ", ".join([LATEST, *words, f"id, uid (newest ids: {newest})"])
     raise SessionError(f"session {name!r} is not stored; allowed: {allowed}")
 
 

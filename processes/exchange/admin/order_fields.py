@@ -8,12 +8,13 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import inspect
 
+from ipc.errors import KalshiActorError
 from processes.exchange.admin.orders import KINDS, Order
 
 __all__ = ["OrderError", "order_of"]
 
 
-class OrderError(ValueError):
+class OrderError(KalshiActorError, ValueError):
     """An order that cannot be understood: which field, its value, what is allowed."""
 
 

@@ -16,7 +16,7 @@ __all__ = ["parse"]
 
 ENVIRONMENTS: Final = (*map(str, Environment), "unknown")
 STATUSES: Final = ("active", "closed", "error")
-SESSIONS: Final = "ids of sessions, `latest` or `all`"
+SESSIONS: Final = "ids or uids of sessions, `latest` or `all`"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -30,7 +30,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     listed.set_defaults(command=listing.list_sessions)
 
     shown = commands.add_parser("show", help="a session with its markets and marks")
-    shown.add_argument("session", help="id of a session, or `latest`")
+    shown.add_argument("session", help="id or uid of a session, or `latest`")
     shown.set_defaults(command=listing.show_session)
 
     verified = commands.add_parser("verify", help="rebuild every book and say what is wrong")

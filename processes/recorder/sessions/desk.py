@@ -9,13 +9,17 @@ from typing import Any, Final
 
 from ipc.clock import NS_PER_S, mono_ns
 from processes.adapters.postgres.database import connect
-from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
+from processes.adapters.postgres.sessions import (
+    LATEST,
+    SessionDataLoader,
+    StoredSession,
+    named_session,
+)
 from processes.runtime.config import ConfigError
 
 __all__ = ["ALL", "LATEST", "Desk", "Progress", "choose", "choose_one"]
 
 ALL: Final = "all"
-LATEST: Final = "latest"
 SAY_EVERY_NS: Final = NS_PER_S
 
 
@@ -37,22 +41,16 @@ class Desk:
 
 
 async def choose(loader: SessionDataLoader, wanted: Sequence[str]) -> list[StoredSession]:
-    """Sessions by id, `latest` or `all`; `ConfigError` names what is allowed."""
+    """Sessions by id or uid, `latest` or `all`; `SessionError` names what is allowed."""
     stored = await loader.sessions()
-    known = {str(s.session_id): s for s in stored}
     if ALL in wanted:
-        return list(known.values())
-    if LATEST in wanted and stored:
-        known[LATEST] = stored[0]
-    for word in wanted:
-        if word not in known:
-            ids = ", ".join(sorted(known.keys() - {LATEST}, key=int)) or "no session is stored"
-            raise ConfigError(f"session {word} is unknown; allowed: {LATEST}, {ALL}, {ids}")
-    return list({known[word].session_id: known[word] for word in wanted}.values())
+        return list(stored)
+    named = [named_session(stored, word, ALL) for word in wanted]
+    return list({session.session_id: session for session in named}.values())
 
 
 async def choose_one(loader: SessionDataLoader, wanted: str) -> StoredSession:
-    """A session by id or `latest`; `ConfigError` names what is allowed."""
+    """A session by id or uid, or `latest`; `ConfigError` for `all`, `SessionError` otherwise."""
     if wanted == ALL:
         raise ConfigError(f"session {ALL} are many; allowed: {LATEST} or one id")
     return (await choose(loader, [wanted]))[0]

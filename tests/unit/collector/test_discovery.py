@@ -88,6 +88,18 @@ async def test_a_market_that_cannot_be_read_is_left_out_and_reported_once() -> N
     assert log.actions() == ["markets_left_out", "market_refused"]
 
 
+async def test_a_named_market_that_does_not_exist_is_reported_once() -> None:
+    """One that has ended exists: nobody misspelt it."""
+    client = FakeClient([market("A"), market("OVER", status="determined")])
+    wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": "A,TYPO,OVER"}
+    log = Logged()
+    discovery = Discovery(client, load_settings(wanted).books, log)  # type: ignore[arg-type]
+    for _ in range(3):
+        assert [info.ticker for info in await discovery.look()] == ["A"]
+    assert log.actions() == ["market_refused"]
+    assert log.has("market_refused", ticker="TYPO")
+
+
 @pytest.mark.parametrize(("raw", "hundredths"), [("", 0), ("250", 25_000)])
 def test_the_least_volume_is_set_in_contracts(raw: str, hundredths: int) -> None:
     assert load_settings({"RL_MARKET_MIN_VOLUME": raw}).books.min_volume_e2 == hundredths

@@ -9,7 +9,7 @@ from models.policies.baselines import Hold
 from models.policies.onnx import DEFAULT_MODEL, OnnxPolicy
 from models.policies.registry import Registry
 from processes.inference.strategy import choice_of, differences, strategy_of
-from processes.runtime.config import ConfigError
+from processes.runtime.config import ConfigError, load_settings
 
 needs_model = pytest.mark.skipif(
     not (DEFAULT_MODEL / "policy.onnx").exists(), reason="no model is shipped yet"
@@ -55,11 +55,37 @@ def test_a_promoted_model_that_is_not_what_it_was_does_not_start(tmp_path):
 
 
 def test_configured_markets_are_required_by_their_mode(tmp_path):
-    with pytest.raises(ConfigError, match="RL_ACTOR_MARKET_TICKERS=''"):
+    with pytest.raises(ConfigError, match="RL_ACTOR_MARKET_TICKERS is empty, and so is RL_MARKET"):
         choice_of(settings_of(tmp_path, RL_ACTOR_TARGET_MARKET_MODE="config").actor)
     both = {"RL_ACTOR_TARGET_MARKET_MODE": "config", "RL_ACTOR_MARKET_TICKERS": "A,B"}
     choice = choice_of(settings_of(tmp_path, **both).actor)
     assert (choice.trades("B"), choice.trades("C")) == (True, False)
+
+
+def test_the_actor_s_list_of_markets_is_the_collector_s_where_it_has_none_of_its_own(tmp_path):
+    config = {"RL_ACTOR_TARGET_MARKET_MODE": "config", "RL_MARKET_TICKERS": "A,B"}
+    choice = choice_of(settings_of(tmp_path, **config).actor)
+    assert [choice.trades(ticker) for ticker in "ABC"] == [True, True, False]
+    narrower = choice_of(settings_of(tmp_path, **config, RL_ACTOR_MARKET_TICKERS="B").actor)
+    assert [narrower.trades(ticker) for ticker in "ABC"] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "blamed"),
+    [
+        ({"RL_ACTOR_MODEL_ID": "nomodel"}, "RL_ACTOR_MODEL_ID='nomodel': "),
+        ({"RL_ACTOR_STRATEGY": "onnx:nomodel"}, "RL_ACTOR_STRATEGY='onnx:nomodel': "),
+        (
+            {"RL_ACTOR_STRATEGY": "onnx:nomodel", "RL_ACTOR_MODEL_ID": "default"},
+            "RL_ACTOR_STRATEGY='onnx:nomodel': ",
+        ),
+        ({"RL_ACTOR_MODEL_ID": "../x"}, "RL_ACTOR_MODEL_ID='../x': "),
+    ],
+)
+def test_the_variable_that_was_set_is_blamed(tmp_path, given, blamed):
+    with pytest.raises(ConfigError) as refused:
+        strategy_of(load_settings({"RL_DATA_DIR": str(tmp_path), **given}))
+    assert str(refused.value).startswith(blamed)
 
 
 def test_a_baseline_was_trained_with_nothing(tmp_path):

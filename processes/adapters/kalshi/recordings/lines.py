@@ -21,6 +21,7 @@ from typing import IO, Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from ipc.clock import NS_PER_MS
+from ipc.errors import KalshiActorError
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import exchange_ms
@@ -48,7 +49,7 @@ CENT_E4: Final = 100
 CONTRACT_E2: Final = 100
 
 
-class RecordingError(ValueError):
+class RecordingError(KalshiActorError, ValueError):
     """A recording that cannot be read: which file, which line, what is wrong."""
 
     def __init__(self, path: Path, line: int, what: str) -> None:

@@ -1,0 +1,1 @@
+"""`kalshi-actor`: one command for everything that a user does."""

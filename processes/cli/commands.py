@@ -1,0 +1,100 @@
+"""The commands of `kalshi-actor`: what each is for, an example, and the module that does it.
+
+`kalshi-actor evaluate ...` is `python -m models.evaluate ...`: a module is named, and is imported
+when its command is used. So asking for help is quick, and a command changes in one place.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    """One command.
+
+    `module` is what `python -m` would run. `is_program`: it takes no arguments and goes on until it
+    is stopped, so it must not be started to find out how a word may go on.
+    """
+
+    what: str
+    module: str
+    examples: tuple[str, ...]
+    is_program: bool = False
+
+
+COMMANDS: Final = {
+    "run": Command(
+        "start the whole stack in the foreground; Ctrl-C stops it",
+        "processes.cli.run",
+        ("kalshi-actor run", "RL_ACTOR_STRATEGY=baseline:random kalshi-actor run --data-dir /data"),
+    ),
+    "check": Command(
+        "could the stack run with these settings? Starts nothing",
+        "processes.check",
+        ("kalshi-actor check", "kalshi-actor check --environment demo"),
+        is_program=True,
+    ),
+    "exchange": Command(
+        "the local exchange alone, in the foreground",
+        "processes.exchange",
+        ("kalshi-actor exchange", "RL_EXCHANGE_REPLAY=FOLDER kalshi-actor exchange"),
+        is_program=True,
+    ),
+    "sessions": Command(
+        "list, show, verify, archive, import or delete recorded sessions",
+        "processes.recorder.sessions",
+        ("kalshi-actor sessions list --json", "kalshi-actor sessions verify latest"),
+    ),
+    "verify": Command(
+        "is what was recorded what the local exchange sent?",
+        "processes.recorder.verify",
+        ("kalshi-actor verify --session latest",),
+    ),
+    "train": Command(
+        "train a policy on recordings, archives or stored sessions",
+        "models.train",
+        (
+            "kalshi-actor train --recordings FOLDER --timesteps 3000000 --out runs/mine",
+            "kalshi-actor train --session all --environment production --out runs/mine",
+        ),
+    ),
+    "export": Command(
+        "turn a trained policy into a model that the actor can run",
+        "models.export_onnx",
+        ("kalshi-actor export runs/mine/model.zip --out var/models/mine",),
+    ),
+    "evaluate": Command(
+        "how policies do on recorded markets: net dollars, fees and settlement in",
+        "models.evaluate",
+        (
+            "kalshi-actor evaluate --recordings FOLDER --policy onnx:mine --policy baseline:hold",
+            "kalshi-actor evaluate --session latest --report runs/mine/report",
+        ),
+    ),
+    "models": Command(
+        "list models; make one live, or let it decide beside the live one",
+        "models.registry",
+        (
+            "kalshi-actor models list --json",
+            "kalshi-actor models promote mine",
+            "kalshi-actor models rollback",
+        ),
+    ),
+    "parity": Command(
+        "does replaying the recording reproduce every live decision?",
+        "models.parity",
+        ("kalshi-actor parity latest",),
+    ),
+    "settings": Command(
+        "print every variable of the environment that is read, with its default",
+        "processes.cli.settings",
+        ("kalshi-actor settings", "kalshi-actor settings --environment demo > .env"),
+    ),
+    "completion": Command(
+        "print what makes a shell complete these commands",
+        "processes.cli.completion",
+        ('eval "$(kalshi-actor completion bash)"',),
+    ),
+}
