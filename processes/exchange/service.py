@@ -11,17 +11,16 @@ from ipc.clock import real_ns
 from processes.adapters.kalshi.auth.credentials import admin_token_path, credentials_path
 from processes.adapters.kalshi.auth.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
-from processes.exchange.accounts import load_accounts
-from processes.exchange.admin.scheduled import Scheduled, scheduled_of
+from processes.exchange.admin.fault_handlers import FaultSchedule, fault_schedule_of
 from processes.exchange.admin.token import load_token
-from processes.exchange.assembly import Rules, assemble
-from processes.exchange.core.retention import Limits
-from processes.exchange.house import House
-from processes.exchange.market_time import MarketTime
+from processes.exchange.core.history import RetentionLimits
 from processes.exchange.replay.flow import Replay
 from processes.exchange.replay.timeline import Recording, recordings_of
 from processes.exchange.servers import Server, admin_app, exchange_app
-from processes.exchange.stream.sockets import Connections
+from processes.exchange.shared.accounts import load_accounts
+from processes.exchange.shared.connections import Connections
+from processes.exchange.shared.market_time import MarketTime
+from processes.exchange.shared.state import ExchangeRules, ExchangeState, assemble
 from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
@@ -40,12 +39,14 @@ def _ids(life: uuid.UUID) -> Callable[[], str]:
     return lambda: str(uuid.uuid5(life, str(next(numbers))))
 
 
-def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> House:
+def _exchange_state(
+    settings: Settings, recordings: list[Recording], life: uuid.UUID
+) -> ExchangeState:
     """Accounts, markets and order entry."""
     wanted = settings.exchange
     keys = load_accounts(credentials_path(settings.data_dir), wanted.accounts, wanted.cash_e6)
     time = MarketTime(clock_path(settings.data_dir), _start_ms(settings, recordings), wanted.speed)
-    rules = Rules(
+    rules = ExchangeRules(
         tier=wanted.tier,
         orders_lag_ms=wanted.orders_lag_ms,
         positions_lag_ms=wanted.positions_lag_ms,
@@ -53,7 +54,7 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
         oldest_ms=wanted.oldest_ms,
         newest_ms=wanted.newest_ms,
         weekly_pause=wanted.weekly_pause,
-        limits=Limits(keep_ms=wanted.keep_ms),
+        limits=RetentionLimits(keep_ms=wanted.keep_ms),
     )
     return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
 
@@ -68,7 +69,7 @@ def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
 
 def _flow(
     settings: Settings,
-    house: House,
+    state: ExchangeState,
     connections: Connections,
     recordings: list[Recording],
     log: Log,
@@ -77,13 +78,13 @@ def _flow(
     if not recordings:
         wanted = settings.exchange
         profiles = profiles_of(wanted.markets)
-        flow = SyntheticFlow(house.venue, house.desk, wanted.seed, profiles)
-        house.time.run(_start_ms(settings, recordings))
+        flow = SyntheticFlow(state.venue, state.order_entry, wanted.seed, profiles)
+        state.time.run(_start_ms(settings, recordings))
         if wanted.speed:
-            return flow.run(house.time, connections.shed)
-        return flow.race(house.time, house.hub.has_book_followers, connections.room)
+            return flow.run(state.time, connections.shed)
+        return flow.race(state.time, state.hub.has_book_followers, connections.room)
     replay = Replay(
-        recordings, house.venue, house.desk, house.hub, house.time, connections.room, log
+        recordings, state.venue, state.order_entry, state.hub, state.time, connections.room, log
     )
     return replay.run(loop=settings.exchange.loop)
 
@@ -93,18 +94,18 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
 
     Ids are derived from `life`, which no other run may have had.
     """
-    recordings, ordered = recordings_of(settings), scheduled_of(settings)
-    house = _house(settings, recordings, life)
-    connections = Connections(house)
+    recordings, ordered = recordings_of(settings), fault_schedule_of(settings)
+    state = _exchange_state(settings, recordings, life)
+    connections = Connections(state)
     token = load_token(admin_token_path(settings.data_dir))
     wanted = settings.exchange
     servers = [
-        Server(exchange_app(house, connections), "RL_EXCHANGE_PORT", wanted.port),
-        Server(admin_app(house, connections, token), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
+        Server(exchange_app(state, connections), "RL_EXCHANGE_PORT", wanted.port),
+        Server(admin_app(state, connections, token), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
     ]
-    flow = asyncio.create_task(_flow(settings, house, connections, recordings, log))
+    flow = asyncio.create_task(_flow(settings, state, connections, recordings, log))
     started: list[Server] = []
-    faults = Scheduled(house, connections, ordered, log)
+    faults = FaultSchedule(state, connections, ordered, log)
     try:
         await asyncio.sleep(0)  # the flow's first step: its markets are known
         faults.begin()
@@ -113,7 +114,7 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
             started.append(server)
         log("listening", port=servers[0].port, admin_port=servers[1].port)
         faults.listening()
-        await _until_stopped(flow, house, connections, stop)
+        await _until_stopped(flow, state, connections, stop)
     except RecordingError as error:
         path = settings.exchange.replay
         raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
@@ -122,14 +123,14 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
         faults.close()
         await connections.close()
         await asyncio.gather(flow, *(server.stop() for server in started), return_exceptions=True)
-        house.time.close()
+        state.time.close()
 
 
 async def _until_stopped(
-    flow: asyncio.Task[None], house: House, connections: Connections, stop: asyncio.Event
+    flow: asyncio.Task[None], state: ExchangeState, connections: Connections, stop: asyncio.Event
 ) -> None:
     """Until asked to stop, or until the flow or the watch fails."""
-    watch = asyncio.create_task(_keep(house, connections))
+    watch = asyncio.create_task(_keep(state, connections))
     stopped = asyncio.create_task(_wait(stop))
     try:
         pending: set[asyncio.Task[None]] = {flow, watch, stopped}
@@ -143,18 +144,18 @@ async def _until_stopped(
         await asyncio.gather(watch, stopped, return_exceptions=True)
 
 
-async def _keep(house: House, connections: Connections) -> None:
+async def _keep(state: ExchangeState, connections: Connections) -> None:
     """What must happen even when no market moves: expiries, and clients that do not read."""
     for turn in count(1):
         await asyncio.sleep(KEEP_S)
-        house.keep()
+        state.keep()
         if not turn % FORGET_TURNS:
-            house.forget()
+            state.forget()
         if not turn % LOOK_TURNS:
-            house.look()
+            state.look()
         if not turn % REBALANCE_TURNS:
-            house.rebalance()
-        if house.time.speed:
+            state.rebalance()
+        if state.time.speed:
             connections.shed()
 
 

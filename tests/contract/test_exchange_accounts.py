@@ -168,10 +168,10 @@ class TestSubaccounts:
             await exchange.call("POST", ORDERS, order("0.5200", "4.00", subaccount=number))
             before = exchange.venue.members[exchange.accounts[0].user_id].account(number).cash_e6
             market, now_ms = exchange.venue.markets[TICKER], exchange.venue.now_ms()
-            exchange.desk.close(market)
+            exchange.order_entry.close(market)
             exchange.venue.close_market(market, now_ms)
             exchange.venue.determine_market(market, "yes", 10_000, now_ms)
-            exchange.desk.settle(market, now_ms)
+            exchange.order_entry.settle(market, now_ms)
             after = exchange.venue.members[exchange.accounts[0].user_id].account(number).cash_e6
             assert after - before == 4_000_000
             for query, paid in (

@@ -21,9 +21,9 @@ import httpx
 import pytest
 from support.stack import BOUND_S, ROOT, Stack
 
-from processes.exchange.admin import calls, looks
-from processes.exchange.house import BASE
+from processes.exchange.admin import fault_handlers, inspection
 from processes.exchange.servers import REST, WEBSOCKET
+from processes.exchange.shared.state import BASE
 
 pytestmark = [
     pytest.mark.stack,
@@ -175,7 +175,7 @@ def allowed() -> list[tuple[str, str]]:
 def asked_over_http() -> list[tuple[str, str, str]]:
     """(variable of the port, method, path) of every call that there is."""
     exchange = [route for part in REST for route in part.routes(BASE)]
-    admin = [*looks.routes(), *calls.routes()]
+    admin = [*inspection.routes(), *fault_handlers.routes()]
     site = [("GET", path) for path in ("/", "/rl/health", "/rl/ws", "/metrics", "/nothing")]
     return [
         *(("RL_EXCHANGE_PORT", route.method, route.path) for route in exchange),

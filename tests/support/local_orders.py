@@ -10,7 +10,7 @@ import httpx
 from support.local_exchange import LocalExchange
 
 from processes.adapters.kalshi.auth.signing import real_ms
-from processes.exchange.assembly import Rules
+from processes.exchange.shared.state import ExchangeRules
 
 __all__ = ["CRYPTO", "ORDERS", "TICKER", "answer", "order", "two_markets"]
 
@@ -20,7 +20,7 @@ ORDERS = "/portfolio/events/orders"
 
 def two_markets(folder: Path, **rules: Any) -> LocalExchange:
     """A market on shard 0 and one on shard 2, both of 47 to 52 cents."""
-    known = Rules(**({"shards": {"KXCRYPTO": 2}} | rules))
+    known = ExchangeRules(**({"shards": {"KXCRYPTO": 2}} | rules))
     exchange = LocalExchange(folder, real_ms(), rules=known)
     for ticker in (TICKER, CRYPTO):
         exchange.market(ticker)

@@ -8,8 +8,15 @@ from pathlib import Path
 
 from models.command_line import SEEDS, Parser, whole
 from processes.adapters.kalshi.recordings import RecordingError
-from processes.exchange.calibration.compare import BUSY_RATE, PLANS, Plan, measure, read_recordings
-from processes.exchange.calibration.report import lines, missed
+from processes.exchange.calibration.compare import (
+    BUSY_RATE,
+    PLANS,
+    Plan,
+    lines,
+    measure,
+    missed,
+    read_recordings,
+)
 
 
 def _print(plan: Plan, seed: int, seconds: int | None, recorded: dict[str, float]) -> None:

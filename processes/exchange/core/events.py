@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from processes.exchange.core.books import Level
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market
-from processes.exchange.core.orders import Order
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket
+from processes.exchange.core.orders import ExchangeOrder
 
 __all__ = [
     "BookChanged",
@@ -24,7 +24,7 @@ __all__ = [
     "OrderChanged",
     "OrderFilled",
     "PositionChanged",
-    "Traded",
+    "TradePrinted",
 ]
 
 
@@ -34,28 +34,28 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     `ts_us` is `ts_ms` to the microsecond, 0 where only the millisecond is known.
     """
 
-    market: Market
+    market: ListedMarket
     leg: int
     price_e4: int
     delta_e2: int
     ts_ms: int
     sent_ms: int
-    order: Order | None = None
+    order: ExchangeOrder | None = None
     ts_us: int = 0
 
 
 class BookReplaced(msgspec.Struct, frozen=True):
     """The book is a new snapshot."""
 
-    market: Market
+    market: ListedMarket
     levels: tuple[Level, ...]
     sent_ms: int
 
 
-class Traded(msgspec.Struct, frozen=True):
+class TradePrinted(msgspec.Struct, frozen=True):
     """A public trade; the taker bought `taker_leg`."""
 
-    market: Market
+    market: ListedMarket
     trade_id: str
     yes_price_e4: int
     count_e2: int
@@ -67,8 +67,8 @@ class Traded(msgspec.Struct, frozen=True):
 class OrderFilled(msgspec.Struct, frozen=True):
     """One execution of an order of ours."""
 
-    account: Account
-    order: Order
+    account: TradingAccount
+    order: ExchangeOrder
     trade_id: str
     yes_price_e4: int
     count_e2: int
@@ -81,15 +81,15 @@ class OrderFilled(msgspec.Struct, frozen=True):
 class OrderChanged(msgspec.Struct, frozen=True):
     """An order of ours is new, or changed."""
 
-    account: Account
-    order: Order
+    account: TradingAccount
+    order: ExchangeOrder
     ts_ms: int
 
 
 class PositionChanged(msgspec.Struct, frozen=True):
     """A position of ours changed."""
 
-    account: Account
+    account: TradingAccount
     ticker: str
     ts_ms: int
 
@@ -107,7 +107,7 @@ class GroupEvent(StrEnum):
 class GroupChanged(msgspec.Struct, frozen=True):
     """An order group of ours; `limit_e2` when it is new."""
 
-    account: Account
+    account: TradingAccount
     group_id: str
     event_type: GroupEvent
     limit_e2: int | None
@@ -117,7 +117,7 @@ class GroupChanged(msgspec.Struct, frozen=True):
 class EventCreated(msgspec.Struct, frozen=True):
     """The first market of an event opens."""
 
-    market: Market
+    market: ListedMarket
     sent_ms: int
 
 
@@ -133,7 +133,7 @@ class EventFeeChanged(msgspec.Struct, frozen=True):
 class LifecycleChanged(msgspec.Struct, frozen=True):
     """A market was created, determined or settled; `facts` are the event's own fields."""
 
-    market: Market
+    market: ListedMarket
     event_type: str
     facts: dict[str, Any]
     sent_ms: int
@@ -142,7 +142,7 @@ class LifecycleChanged(msgspec.Struct, frozen=True):
 Event = (
     BookChanged
     | BookReplaced
-    | Traded
+    | TradePrinted
     | OrderFilled
     | OrderChanged
     | PositionChanged

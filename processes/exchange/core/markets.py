@@ -12,10 +12,10 @@ from ipc.units import LINEAR_CENT, PriceGrid
 from models.trading.fees import FeeSchedule
 from processes.exchange.core.books import BookLog, PublishedBook
 
-__all__ = ["Closing", "Market", "MarketFacts", "MarketStatus", "market_id_of"]
+__all__ = ["Closing", "ListedMarket", "MarketFacts", "MarketPhase", "market_id_of"]
 
 
-class MarketStatus(StrEnum):
+class MarketPhase(StrEnum):
     """A market's state, as `GET /markets` reports it."""
 
     INITIALIZED = "initialized"
@@ -32,12 +32,12 @@ class MarketStatus(StrEnum):
 
 
 _FILTERS = {
-    MarketStatus.INITIALIZED: "unopened",
-    MarketStatus.ACTIVE: "open",
-    MarketStatus.INACTIVE: "paused",
-    MarketStatus.CLOSED: "closed",
-    MarketStatus.DETERMINED: "closed",
-    MarketStatus.FINALIZED: "settled",
+    MarketPhase.INITIALIZED: "unopened",
+    MarketPhase.ACTIVE: "open",
+    MarketPhase.INACTIVE: "paused",
+    MarketPhase.CLOSED: "closed",
+    MarketPhase.DETERMINED: "closed",
+    MarketPhase.FINALIZED: "settled",
 }
 
 
@@ -80,7 +80,7 @@ class Closing(msgspec.Struct, frozen=True):
     snapshots: int = 1
 
 
-class Market:
+class ListedMarket:
     """One market: facts, life, published book with its log, and what has traded."""
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
@@ -89,7 +89,7 @@ class Market:
         self.fees = facts.fees  # what it charges now
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
-        self.status = MarketStatus.INITIALIZED
+        self.status = MarketPhase.INITIALIZED
         self.is_cut_short = False  # closed by order: what its recording says after that is not said
         self.book = PublishedBook()
         self.log = BookLog()
@@ -106,12 +106,12 @@ class Market:
     @property
     def is_open(self) -> bool:
         """Whether orders are taken."""
-        return self.status is MarketStatus.ACTIVE
+        return self.status is MarketPhase.ACTIVE
 
     @property
     def is_running(self) -> bool:
         """Whether it has opened and not closed; it may be paused."""
-        return self.status in (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+        return self.status in (MarketPhase.ACTIVE, MarketPhase.INACTIVE)
 
     def top(self) -> tuple[int, int, int, int]:
         """Best YES bid, its size, best NO bid, its size; 0 where there is none."""

@@ -1,10 +1,15 @@
-"""Hands what the core says to every connection that subscribed to it."""
+"""Between the core and the hub: private fills that a test wants twice, late, or before their trade.
+
+The exchange tells a private fill and the public trade that it is of in either order. The core's own
+order is trade, then fill.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Set
-from typing import Final
+from typing import Any, Final
 
 from processes.adapters.kalshi.schemas.commands import Channel
 from processes.exchange.core.events import (
@@ -18,34 +23,122 @@ from processes.exchange.core.events import (
     OrderChanged,
     OrderFilled,
     PositionChanged,
-    Traded,
+    TradePrinted,
 )
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket
 from processes.exchange.stream.frames import (
     Frame,
     delta_frame,
+    event_fee_frame,
+    event_frame,
     fill_frame,
+    group_frame,
+    lifecycle_frame,
     order_frame,
     position_frame,
     snapshot_frame,
     ticker_frame,
     trade_frame,
 )
-from processes.exchange.stream.life_frames import (
-    event_fee_frame,
-    event_frame,
-    group_frame,
-    lifecycle_frame,
-)
-from processes.exchange.stream.session import Session
-from processes.exchange.stream.subscriptions import Subscription
+from processes.exchange.stream.session import StreamSession, Subscription
 
-__all__ = ["Hub", "SentCounters"]
+__all__ = ["Delivery", "Hub", "SentCounters"]
+
+Tell = Callable[[Event], None]
+OF_THE_EXECUTION: Final = (OrderFilled, OrderChanged, PositionChanged)
+UNTIL_CLEARED: Final = -1
+
+
+class Delivery:
+    """`publish` is `tell` itself while nothing is ordered."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.publish: Tell = tell
+        self._tell = tell
+        self._late: deque[OrderFilled] = deque()
+        self._trades: deque[TradePrinted] = deque()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._twice = self._delayed = 0
+        self._delay_s = 0.0
+        self._fills_first = False
+
+    def duplicate(self, fills: int) -> None:
+        """Tell the next fills twice."""
+        self._twice += fills
+        self.publish = self._publish
+
+    def delay(self, ms: int, fills: int) -> None:
+        """Tell the next fills late, 0 for all until cleared."""
+        self._delay_s, self._delayed = ms / 1000, fills or UNTIL_CLEARED
+        self.publish = self._publish
+
+    def fills_first(self, *, on: bool) -> None:
+        """Tell fills before the trades that they are of."""
+        self._fills_first = on
+        self.publish = self._publish
+
+    def clear(self) -> None:
+        """All as it comes; what was held is told now."""
+        self._reset()
+        while self._late:
+            self._tell_late()
+        self._tell_trades()
+        self.publish = self._tell
+
+    def state(self) -> dict[str, Any]:
+        """For the admin port."""
+        return {
+            "fills_duplicated": self._twice,
+            "fills_delayed": self._delayed,
+            "fills_held": len(self._late),
+            "fills_first": self._fills_first,
+        }
+
+    def _publish(self, event: Event) -> None:
+        if isinstance(event, TradePrinted) and self._fills_first:
+            self._tell_trades()
+            self._trades.append(event)
+            asyncio.get_running_loop().call_soon(self._tell_trades)
+        elif isinstance(event, OrderFilled):
+            for _ in range(self._times()):
+                self._fill(event)
+        else:
+            if not isinstance(event, OF_THE_EXECUTION):
+                self._tell_trades()
+            self._tell(event)
+
+    def _tell_trades(self) -> None:
+        """The execution is over: its trade follows."""
+        while self._trades:
+            self._tell(self._trades.popleft())
+
+    def _times(self) -> int:
+        if not self._twice:
+            return 1
+        self._twice -= 1
+        return 2
+
+    def _fill(self, fill: OrderFilled) -> None:
+        if not self._delayed:
+            self._tell(fill)
+            return
+        if self._delayed != UNTIL_CLEARED:
+            self._delayed -= 1
+        self._late.append(fill)
+        asyncio.get_running_loop().call_later(self._delay_s, self._tell_late)
+
+    def _tell_late(self) -> None:
+        """The oldest that is held; what was cleared meanwhile is told already."""
+        if self._late:
+            self._tell(self._late.popleft())
+
 
 OVERFLOW: Final = 25  # the client does not read
 
-Pair = tuple[Session, Subscription]
+Pair = tuple[StreamSession, Subscription]
 
 KEPT_SESSIONS: Final = 128  # of those that have gone
 KEPT_FRAMES: Final = 8_000_000  # of all of them: eight bytes each
@@ -71,8 +164,8 @@ class Hub:
     """The sink of the core's events."""
 
     def __init__(self) -> None:
-        self.sessions: dict[int, Session] = {}
-        self.known: dict[int, Session] = {}  # those that have gone, too: the admin port asks
+        self.sessions: dict[int, StreamSession] = {}
+        self.known: dict[int, StreamSession] = {}  # those that have gone, too: the admin port asks
         self.sent = SentCounters()
         self._tops: dict[str, tuple[int, ...]] = {}
         self._book_pairs: dict[str, list[Pair]] = {}
@@ -80,7 +173,7 @@ class Hub:
         self._handlers: dict[type[Event], Callable[..., None]] = {
             BookChanged: self._on_change,
             BookReplaced: self._on_replaced,
-            Traded: self._on_trade,
+            TradePrinted: self._on_trade,
             OrderFilled: self._on_fill,
             OrderChanged: self._on_order,
             PositionChanged: self._on_position,
@@ -90,11 +183,11 @@ class Hub:
             GroupChanged: self._on_group,
         }
 
-    def add(self, session: Session) -> None:
+    def add(self, session: StreamSession) -> None:
         """A client connected."""
         self.sessions[session.number] = self.known[session.number] = session
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: StreamSession) -> None:
         """A client is gone."""
         self.sessions.pop(session.number, None)
         self._subscriptions_changed()
@@ -112,12 +205,12 @@ class Hub:
             self._book_pairs.pop(ticker, None)
         self.sent.forget(tickers)
 
-    def command(self, session: Session, data: str | bytes) -> None:
+    def command(self, session: StreamSession, data: str | bytes) -> None:
         """A client said something; its subscriptions may have changed."""
         session.handle(data)
         self._subscriptions_changed()
 
-    def end(self, session: Session, subscription: Subscription, code: int = OVERFLOW) -> None:
+    def end(self, session: StreamSession, subscription: Subscription, code: int = OVERFLOW) -> None:
         """A subscription is over: its client is told why, and that is its last frame."""
         session.end(subscription, code)
         self._subscriptions_changed()
@@ -167,7 +260,7 @@ class Hub:
         frames: dict[tuple[bool, bool], Frame] = {}
         sent = 0
         for session, subscription in pairs:
-            own = order is not None and session.asker.sees(order.account)
+            own = order is not None and session.caller.sees(order.account)
             form = subscription.on_yes_scale, own
             frame = frames.get(form)
             if frame is None:
@@ -187,7 +280,7 @@ class Hub:
             self.sent.snapshots[market.ticker] += session.push(subscription, frame, market)
         self._tick(market)
 
-    def _on_trade(self, trade: Traded) -> None:
+    def _on_trade(self, trade: TradePrinted) -> None:
         ticker = trade.market.ticker
         pairs = self.pairs(Channel.TRADE, ticker)
         if pairs:
@@ -203,7 +296,7 @@ class Hub:
             if subscription is not None:
                 session.push(subscription, frame)
 
-    def _tick(self, market: Market) -> None:
+    def _tick(self, market: ListedMarket) -> None:
         """The ticker channel: any change of quotes, last trade or volume."""
         if not self._has_ticker:
             return
@@ -217,9 +310,11 @@ class Hub:
 
     # Private
 
-    def _private(self, channel: Channel, account: Account, ticker: str, frame: Frame) -> None:
+    def _private(
+        self, channel: Channel, account: TradingAccount, ticker: str, frame: Frame
+    ) -> None:
         for session, subscription in self.pairs(channel, ticker):
-            if session.asker.sees(account):
+            if session.caller.sees(account):
                 session.push(subscription, frame)
 
     def _on_fill(self, fill: OrderFilled) -> None:
@@ -237,5 +332,5 @@ class Hub:
         frame = group_frame(change)
         for session in self.sessions.values():
             subscription = session.of(Channel.ORDER_GROUPS)
-            if subscription is not None and session.asker.sees(change.account):
+            if subscription is not None and session.caller.sees(change.account):
                 session.push(subscription, frame)

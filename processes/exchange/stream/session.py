@@ -1,19 +1,107 @@
-"""One WebSocket connection without its socket: commands in, frames out."""
+"""One subscription of a connection: its channel, markets, `seq`, and what each `seq` stood for."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from processes.adapters.kalshi.schemas.commands import Channel
-from processes.exchange.core.markets import Market, MarketStatus
-from processes.exchange.keys import Asker
+from processes.exchange.core.access import Caller
+from processes.exchange.core.markets import ListedMarket, MarketPhase
 from processes.exchange.stream.frames import Frame, encode_json, snapshot_frame, ticker_frame
-from processes.exchange.stream.subscriptions import ALL_MARKETS, Subscription
 
-__all__ = ["ERRORS", "Session"]
+__all__ = ["ALL_MARKETS", "ERRORS", "NO_STATE", "UNSEQUENCED", "StreamSession", "Subscription"]
+
+UNSEQUENCED: Final = frozenset(
+    {Channel.TICKER, Channel.FILL, Channel.USER_ORDERS, Channel.MARKET_POSITIONS}
+)
+ALL_MARKETS: Final = None
+NO_STATE: Final = -1
+_STATE_BITS: Final = 40
+_DELTA: Final = 1 << 39  # in a state: the frame was its last event, not the whole book
+_EVENTS: Final = _DELTA - 1
+DELTA_FRAME: Final = "orderbook_delta"
+MOST_STATES: Final = 4_000_000  # then the older half goes
+
+
+class Subscription:
+    """`tickers` is `ALL_MARKETS` or the set of markets it covers."""
+
+    def __init__(
+        self, sid: int, channel: Channel, tickers: Iterable[str] | None, *, on_yes_scale: bool
+    ) -> None:
+        self.sid = sid
+        self.channel = channel
+        self.tickers = ALL_MARKETS if tickers is None else set(tickers)
+        self.on_yes_scale = on_yes_scale
+        self.is_sequenced = channel not in UNSEQUENCED  # whether its frames carry `seq`
+        self._shows_books = channel is Channel.BOOK
+        self.seq = 0
+        self.frames = 0
+        self.drop_next = 0  # frames to lose, for tests of gap recovery
+        self._heads: dict[str, bytes] = {}
+        self._states = array("q", [NO_STATE])  # by seq: which market's book, after which event
+        self._first = 0  # the `seq` of the first of them
+
+    @property
+    def kept(self) -> int:
+        """Frames of books whose past it remembers."""
+        return len(self._states)
+
+    def covers(self, ticker: str) -> bool:
+        """Whether a market's frames belong here."""
+        return self.tickers is ALL_MARKETS or ticker in self.tickers
+
+    def listed(self) -> list[str] | None:
+        """Its tickers, sorted, as an `ok` lists them."""
+        return ALL_MARKETS if self.tickers is ALL_MARKETS else sorted(self.tickers)
+
+    def stamp(self, frame: Frame, market: ListedMarket | None = None) -> bytes:
+        """The frame for this subscription; a sequenced one takes the next `seq`."""
+        frame_type, tail = frame
+        head = self._heads.get(frame_type)
+        if head is None:
+            head = self._heads[frame_type] = self._head(frame_type)
+        self.frames += 1
+        if not self.is_sequenced:
+            return head + tail
+        is_delta = frame_type == DELTA_FRAME
+        return b"%b%d%b" % (head, self.next_seq(market, is_delta=is_delta), tail)
+
+    def _head(self, frame_type: str) -> bytes:
+        seq = ',"seq":' if self.is_sequenced else ""
+        return f'{{"type":"{frame_type}","sid":{self.sid}{seq}'.encode()
+
+    def next_seq(self, market: ListedMarket | None = None, *, is_delta: bool = False) -> int:
+        """Take the next `seq`; with a market, the frame shows its book as it is now."""
+        self.seq += 1
+        if self._shows_books:
+            state = NO_STATE
+            if market is not None:
+                state = (market.number << _STATE_BITS) | market.log.events | _DELTA * is_delta
+            self._states.append(state)
+            if len(self._states) > MOST_STATES:
+                del self._states[: MOST_STATES // 2]
+                self._first += MOST_STATES // 2
+        return self.seq
+
+    def states_before(self, seq: int) -> Iterable[tuple[int, int]]:
+        """(market number, events in its book) of the frames up to `seq`, newest first."""
+        for n in range(min(seq, self.seq), self._first - 1, -1):
+            word = self._states[n - self._first]
+            if word != NO_STATE:
+                yield word >> _STATE_BITS, word & _EVENTS
+
+    def frames_between(self, first: int, last: int) -> Iterable[tuple[int, int, int, bool]]:
+        """(seq, market number, events in its book, whether it is the last of them) of books."""
+        for seq in range(max(first, 1, self._first), min(last, self.seq) + 1):
+            word = self._states[seq - self._first]
+            if word != NO_STATE:
+                yield seq, word >> _STATE_BITS, word & _EVENTS, bool(word & _DELTA)
+
 
 ERRORS: Final = {
     1: "Unable to process message",
@@ -34,10 +122,10 @@ ERRORS: Final = {
     27: "Too many requests",
 }
 KEPT_ENDED: Final = 16  # subscriptions that have ended, whose past can still be asked for
-ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
+UPDATE_ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
 
 
-class Refusal(Protocol):
+class CommandRefusal(Protocol):
     """Asks for the error code that a command is to be answered with."""
 
     def __call__(self, *, adds_markets: bool) -> int | None:
@@ -64,22 +152,22 @@ class _CommandError(Exception):
         self.code = code
 
 
-class Session:
+class StreamSession:
     """Subscriptions of one connection; `send` takes encoded frames, `market` looks one up."""
 
     def __init__(
         self,
         number: int,
-        asker: Asker,
+        caller: Caller,
         send: Callable[[bytes], None],
-        market: Callable[[str], Market | None],
+        market: Callable[[str], ListedMarket | None],
     ) -> None:
         self.number = number
-        self.asker = asker
+        self.caller = caller
         self.send = send
         self.by_sid: dict[int, Subscription] = {}
         self.history: dict[int, Subscription] = {}
-        self.refusal: Refusal = _none  # the error that is ordered for a command
+        self.refusal: CommandRefusal = _none  # the error that is ordered for a command
         self._market = market
         self._last_sid = 0
 
@@ -209,7 +297,7 @@ class Session:
         action = params.get("action")
         if action is None:
             raise _CommandError(15)
-        if action not in ACTIONS:
+        if action not in UPDATE_ACTIONS:
             raise _CommandError(13)
         tickers = _tickers(params)
         if not tickers:
@@ -243,7 +331,9 @@ class Session:
 
     # Frames
 
-    def push(self, subscription: Subscription, frame: Frame, market: Market | None = None) -> int:
+    def push(
+        self, subscription: Subscription, frame: Frame, market: ListedMarket | None = None
+    ) -> int:
         """Send a data frame, unless a test wants it lost -> how many were sent."""
         data = subscription.stamp(frame, market)
         if subscription.drop_next:
@@ -260,7 +350,7 @@ class Session:
             return
         for ticker in tickers:
             market = self._market(ticker)
-            if market is None or market.status is MarketStatus.INITIALIZED:
+            if market is None or market.status is MarketPhase.INITIALIZED:
                 continue
             frame = snapshot_frame(
                 market,

@@ -11,7 +11,7 @@ from support.exchange_core import TICKER, Core, bid
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import BookChanged
 from processes.exchange.stream.hub import Hub
-from processes.exchange.stream.session import Session
+from processes.exchange.stream.session import StreamSession
 
 
 class Client:
@@ -19,9 +19,9 @@ class Client:
 
     def __init__(self, core: Core, hub: Hub, account: int = 0) -> None:
         self.frames: list[dict[str, Any]] = []
-        owner = core.asker(account)
+        owner = core.caller(account)
         number = len(hub.known) + 1
-        self.session = Session(number, owner, self._take, core.venue.markets.get)
+        self.session = StreamSession(number, owner, self._take, core.venue.markets.get)
         self._hub = hub
         hub.add(self.session)
 
@@ -171,7 +171,7 @@ def test_private_frames_carry_no_seq_and_reach_their_owner_only(core):
     owner, other = Client(core, core.hub), Client(core, core.hub, 1)
     for client in (owner, other):
         client.say("subscribe", channels=["fill", "user_orders", "market_positions"])
-    core.desk.create(core.accounts[0], bid(5_200, 500))
+    core.order_entry.create(core.accounts[0], bid(5_200, 500))
     frames = owner.frames[3:]
     assert [f["type"] for f in frames] == ["fill", "user_order", "market_position", "user_order"]
     assert not any("seq" in f for f in frames)
@@ -192,7 +192,7 @@ def test_only_the_one_who_caused_a_delta_sees_its_order_id():
     book(owner)
     book(other)
     asked = bid(5_200, 500)
-    core.desk.create(core.accounts[0], asked)
+    core.order_entry.create(core.accounts[0], asked)
     assert owner.frames[-1]["msg"]["client_order_id"] == asked.client_order_id
     assert "client_order_id" not in other.frames[-1]["msg"]
 
