@@ -97,6 +97,7 @@ OFF_GRID: Final = -1
 NEGATIVE: Final = -2
 WARM_UP_NS: Final = 60_000_000_000
 NS_PER_MS: Final = 1_000_000
+RESTART_NS: Final = 5_000_000_000  # so far back no late frame goes: a replay has started again
 
 
 class BookState(IntEnum):
@@ -317,8 +318,11 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
         return False
     if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
         return False
-    # Either way: a replay that begins anew takes market time back.
-    return bool(abs(row[RECV_NS] - row[LAST_TICK_NS]) >= throttle_ns)
+    elapsed_ns = row[RECV_NS] - row[LAST_TICK_NS]
+    if elapsed_ns >= throttle_ns:
+        return True
+    # A step back is no step forward, unless it is so far that a replay has started again.
+    return bool(elapsed_ns <= -max(RESTART_NS, throttle_ns))
 
 
 def levels_of(row: Row, side: Side) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from processes.runtime.run import run
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until stopped; end at once where nobody would come."""
+    """Serve until stopped; end at once where no process would connect to it."""
     log = StdoutLog("exchange")
     if not needs_local_exchange(settings):
         log("not_needed", environment=settings.environment)

@@ -26,7 +26,7 @@ __all__ = ["LOOPBACK", "Server", "admin_app", "exchange_app"]
 
 LOOPBACK: Final = "127.0.0.1"
 WEBSOCKET: Final = "/trade-api/ws/v2"
-GOODBYE_S: Final = 0.3
+SHUTDOWN_S: Final = 0.3
 REST: Final = (  # fixed paths before those with a parameter in their place
     exchange_info,
     account,
@@ -53,7 +53,7 @@ def exchange_app(state: ExchangeState, connections: Connections) -> web.Applicat
 
 
 def admin_app(state: ExchangeState, connections: Connections, token: str) -> web.Application:
-    """For tests; whoever asks must know the token."""
+    """The admin port; every call needs the token."""
     app = _app(state, connections, refusals, token_required(token))
     app.add_routes(inspection.routes())
     app.add_routes(fault_handlers.routes())
@@ -64,7 +64,7 @@ class Server:
     """One application on one port of the loopback interface."""
 
     def __init__(self, app: web.Application, variable: str, port: int) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         self._variable = variable
         self.port = port
 

@@ -1,4 +1,4 @@
-"""The local exchange: builds the house, serves it, and runs its flow until it is stopped."""
+"""The local exchange: builds it, serves it, and runs its order flow until stopped."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["serve"]
 KEEP_S = 0.05
 FORGET_TURNS = 20  # every second
 REBALANCE_TURNS = 200  # every ten seconds
-LOOK_TURNS = 5  # four times a second
+QUOTE_TURNS = 5  # four times a second
 
 
-def _ids(life: uuid.UUID) -> Callable[[], str]:
-    """Ids that no other life of this exchange has used."""
+def _ids(run_uid: uuid.UUID) -> Callable[[], str]:
+    """Ids unique over all runs of the exchange: UUID version 5 of the run's uid and a counter."""
     numbers: Iterator[int] = count(1)
-    return lambda: str(uuid.uuid5(life, str(next(numbers))))
+    return lambda: str(uuid.uuid5(run_uid, str(next(numbers))))
 
 
 def _exchange_state(
-    settings: Settings, recordings: list[Recording], life: uuid.UUID
+    settings: Settings, recordings: list[Recording], run_uid: uuid.UUID
 ) -> ExchangeState:
     """Accounts, markets and order entry."""
     wanted = settings.exchange
@@ -56,11 +56,11 @@ def _exchange_state(
         weekly_pause=wanted.weekly_pause,
         limits=RetentionLimits(keep_ms=wanted.keep_ms),
     )
-    return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
+    return assemble(keys, time, _ids(run_uid), rules, shadow=bool(recordings))
 
 
 def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
-    """Where market time begins: with the recordings, as wanted, or now."""
+    """Where market time begins: with the recordings, at RL_EXCHANGE_START, or now (Unix ms)."""
     if recordings:
         return recordings[0].starts_ms
     wanted_ms = settings.exchange.start_ms
@@ -89,13 +89,13 @@ def _flow(
     return replay.run(loop=settings.exchange.loop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UUID) -> None:
+async def serve(settings: Settings, stop: asyncio.Event, log: Log, run_uid: uuid.UUID) -> None:
     """Run until `stop`; a flow that ends leaves the exchange up and idle.
 
-    Ids are derived from `life`, which no other run may have had.
+    Every id is derived from `run_uid`, so no other run may have had it.
     """
     recordings, ordered = recordings_of(settings), fault_schedule_of(settings)
-    state = _exchange_state(settings, recordings, life)
+    state = _exchange_state(settings, recordings, run_uid)
     connections = Connections(state)
     token = load_token(admin_token_path(settings.data_dir))
     wanted = settings.exchange
@@ -107,7 +107,7 @@ async def serve(settings: Settings, stop: asyncio.Event, log: Log, life: uuid.UU
     started: list[Server] = []
     faults = FaultSchedule(state, connections, ordered, log)
     try:
-        await asyncio.sleep(0)  # the flow's first step: its markets are known
+        await asyncio.sleep(0)  # the flow's first step lists its markets
         faults.begin()
         for server in servers:  # by then the first market is open
             await server.start()
@@ -130,7 +130,7 @@ async def _until_stopped(
     flow: asyncio.Task[None], state: ExchangeState, connections: Connections, stop: asyncio.Event
 ) -> None:
     """Until asked to stop, or until the flow or the watch fails."""
-    watch = asyncio.create_task(_keep(state, connections))
+    watch = asyncio.create_task(_housekeeping(state, connections))
     stopped = asyncio.create_task(_wait(stop))
     try:
         pending: set[asyncio.Task[None]] = {flow, watch, stopped}
@@ -144,15 +144,15 @@ async def _until_stopped(
         await asyncio.gather(watch, stopped, return_exceptions=True)
 
 
-async def _keep(state: ExchangeState, connections: Connections) -> None:
-    """What must happen even when no market moves: expiries, and clients that do not read."""
+async def _housekeeping(state: ExchangeState, connections: Connections) -> None:
+    """What is due even when no market moves: expiries, retention, slow clients."""
     for turn in count(1):
         await asyncio.sleep(KEEP_S)
-        state.keep()
+        state.apply_due()
         if not turn % FORGET_TURNS:
-            state.forget()
-        if not turn % LOOK_TURNS:
-            state.look()
+            state.apply_retention()
+        if not turn % QUOTE_TURNS:
+            state.sample_quotes()
         if not turn % REBALANCE_TURNS:
             state.rebalance()
         if state.time.speed:

@@ -26,7 +26,7 @@ def make(tmp_path: Path) -> Callable[..., LocalExchange]:
 def at(exchange: LocalExchange, ms: int) -> None:
     """Market time is now so many milliseconds after the start, and somebody looks."""
     exchange.time.run(START_MS + ms)
-    exchange.state.look()
+    exchange.state.sample_quotes()
 
 
 async def candles(exchange: LocalExchange, period: int = 1, **more: Any) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ async def test_minutes_add_up_to_an_hour(make: Callable[..., LocalExchange]) -> 
             if minute in (1, 3):
                 await exchange.call("POST", ORDERS, order("0.5200", f"{minute}.00"))
                 exchange.add(TICKER, YES, 4_700 + 100 * minute, 1_000)
-                exchange.state.look()
+                exchange.state.sample_quotes()
         minutes = await candles(exchange)
         assert [m["volume_fp"] for m in minutes] == ["0.00", "1.00", "0.00", "3.00"]
         assert [m["price"]["close_dollars"] for m in minutes] == [None, "0.5200", None, "0.5200"]

@@ -107,7 +107,7 @@ class TestSubscriptions:
             did = await exchange.order(
                 "fault", kind="end_subscription", code=code, channel="orderbook_delta"
             )
-            assert did["struck"] == 1
+            assert did["affected"] == 1
             over = await stream.until("error", code=code)
             assert (over["sid"], over["seq"]) == (book["sid"], book["seq"] + 1)
             exchange.add(TICKER, YES, 4_600, 100)

@@ -44,11 +44,11 @@ class Run:
             session = self._client()
             for _ in range(12):
                 self._now_ms += 5_000
-                self.exchange.time.stand(self._now_ms)
+                self.exchange.time.pause(self._now_ms)
                 self._flow.step(self._now_ms)
             self._trade()
-            self.state.keep()
-            self.state.forget()
+            self.state.apply_due()
+            self.state.apply_retention()
             self.state.hub.remove(session)
 
     def _client(self) -> StreamSession:

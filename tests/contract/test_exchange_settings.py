@@ -41,7 +41,8 @@ def test_faults_of_the_settings_are_carried_out_at_the_start_and_in_their_time(t
         exchange.process.terminate()
         assert exchange.process.stdout is not None
         told = exchange.process.stdout.read()  # to its end, what readline had taken included
-    kinds = [re.fullmatch(r'exchange fault order={"kind":"(\w+)".*', x) for x in told.splitlines()]
+    line = r'exchange fault_applied command={"kind":"(\w+)".*'
+    kinds = [re.fullmatch(line, x) for x in told.splitlines()]
     assert [k and k[1] for k in kinds] == ["error_next", "closing", "maintenance"]
 
 
@@ -50,7 +51,7 @@ def test_a_fault_that_cannot_be_carried_out_in_its_time_is_told(tmp_path):
     with running_exchange(tmp_path, RL_EXCHANGE_FAULTS=late) as exchange:
         assert exchange.process.stdout is not None
         line = exchange.process.stdout.readline()
-        assert line.startswith("exchange fault_refused order=")
+        assert line.startswith("exchange fault_refused command=")
         assert "KXNONE" in line
         assert exchange.get("/exchange/status")["trading_active"]
 

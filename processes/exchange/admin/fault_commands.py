@@ -1,7 +1,7 @@
-"""What a test may order of this exchange: one frozen struct an order, told apart by its `kind`.
+"""Fault commands: one frozen struct each, told apart by its `kind`; and their decoding.
 
-The same orders come over the admin port and from RL_EXCHANGE_FAULTS. A call is one REST request; an
-empty `method` means any. A market is named by its ticker or by its series, "" means all that trade.
+The same commands come over the admin port and from RL_EXCHANGE_FAULTS. A call is one REST request;
+an empty `method` means any. A market is named by its ticker or its series, "" means all that trade.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ Method = Literal["", "GET", "POST", "PUT", "DELETE"]
 
 
 class FaultCommand(msgspec.Struct, frozen=True, tag_field="kind"):
-    """One order."""
+    """One fault command."""
 
 
 class ClearFaults(FaultCommand, frozen=True, tag="clear"):
-    """All is well again: faults and ordered maintenance end, what was held is let go."""
+    """End all faults and announced maintenance; send what was held."""
 
 
 # Answers over REST
@@ -109,7 +109,7 @@ class DelayAcks(FaultCommand, frozen=True, tag="delay_acks"):
 
 
 class HaltAcks(FaultCommand, frozen=True, tag="halt_acks"):
-    """Commands are not heard."""
+    """Commands are ignored: no answer comes."""
 
     on: bool = True
 
@@ -154,20 +154,20 @@ class Disconnect(FaultCommand, frozen=True, tag="disconnect"):
 
 
 class DuplicateFills(FaultCommand, frozen=True, tag="duplicate_fills"):
-    """The next fills are told twice."""
+    """The next fills are sent twice."""
 
     fills: Count = 1
 
 
 class DelayFills(FaultCommand, frozen=True, tag="delay_fills"):
-    """Fills are told late, in their order."""
+    """Fills are sent late, in their order."""
 
     ms: Ms
     fills: CountOrAll = 0
 
 
 class FillsFirst(FaultCommand, frozen=True, tag="fills_first"):
-    """A fill is told before the public trade that it is of; off: after it."""
+    """A fill is sent before its public trade; off: after it."""
 
     on: bool = True
 
@@ -243,12 +243,12 @@ FAULT_KINDS: Final[dict[str, type[FaultCommand]]] = {
 
 
 class FaultCommandError(ValueError):
-    """An order that cannot be understood: which field, its value, what is allowed."""
+    """A command that is not valid: which field, its value, what is allowed."""
 
 
 @cache
 def _hints(kind: type[FaultCommand]) -> dict[str, Any]:
-    """The fields of a kind of order, with their types."""
+    """The fields of a kind of command, with their types."""
     return {
         name: get_type_hints(kind, include_extras=True)[name] for name in kind.__struct_fields__
     }
@@ -276,7 +276,7 @@ def _allowed(kind: inspect.Type) -> str:
 
 
 def fault_command_of(body: dict[str, Any]) -> FaultCommand:
-    """The order that an object is; `OrderError` for the first thing in it that is not right."""
+    """Decode a JSON object; `FaultCommandError` names the first field that is not valid."""
     name = body.get("kind")
     kind = FAULT_KINDS.get(name) if isinstance(name, str) else None
     if kind is None:

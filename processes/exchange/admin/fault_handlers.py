@@ -1,4 +1,8 @@
-"""Carries orders out: what is ordered, on the house and its connections."""
+"""Applies fault commands: over the admin port, or from RL_EXCHANGE_FAULTS, each in its time.
+
+`POST /admin/fault` takes a command with its `kind`, `POST /admin/<kind>` one without it.
+RL_EXCHANGE_FAULTS is a JSON list of commands, each with an optional `after_s` in real seconds.
+"""
 
 from __future__ import annotations
 
@@ -45,22 +49,22 @@ __all__ = [
 
 
 def fault_state(state: ExchangeState) -> dict[str, Any]:
-    """What is wrong right now."""
+    """The faults that are active now."""
     return state.faults.state() | state.delivery.state()
 
 
 def apply_fault(
-    state: ExchangeState, connections: Connections, order: fault_commands.FaultCommand
+    state: ExchangeState, connections: Connections, command: fault_commands.FaultCommand
 ) -> dict[str, Any]:
-    """Do what is ordered -> what it did; `Rejection` when it cannot be done."""
-    match order:
+    """Apply one command -> what it did; `Rejection` when it cannot be applied."""
+    match command:
         case fault_commands.Disconnect(connection=number):
             _sessions(state, number)
             return {"cut": connections.disconnect(number)}
         case fault_commands.DropFrame():
-            return _drop_frames(state, order)
+            return _drop_frames(state, command)
         case fault_commands.EndSubscription():
-            return _end_subscriptions(state, order)
+            return _end_subscriptions(state, command)
         case fault_commands.DuplicateFills(fills=fills):
             state.delivery.duplicate(fills)
         case fault_commands.DelayFills(ms=ms, fills=fills):
@@ -72,14 +76,14 @@ def apply_fault(
             state.delivery.clear()
             state.maintenance.clear(state.venue.now_ms())
         case _:
-            return _of_calls(state, order)
+            return _of_calls(state, command)
     return {}
 
 
-def _of_calls(state: ExchangeState, order: fault_commands.FaultCommand) -> dict[str, Any]:
-    """Orders about calls and commands."""
+def _of_calls(state: ExchangeState, command: fault_commands.FaultCommand) -> dict[str, Any]:
+    """Commands about REST calls and WebSocket commands."""
     answers, commands = state.faults.answers, state.faults.commands
-    match order:
+    match command:
         case fault_commands.ErrorNext(status=status, code=code, calls=calls, method=method):
             answers.refuse_next(status, code, calls, method)
         case fault_commands.RateLimitNext(calls=calls, method=method):
@@ -97,30 +101,30 @@ def _of_calls(state: ExchangeState, order: fault_commands.FaultCommand) -> dict[
         case fault_commands.RefuseCommands(code=code, calls=calls):
             commands.refuse_next(code, calls)
         case _:
-            return _of_the_exchange(state, order)
+            return _of_the_exchange(state, command)
     return {}
 
 
-def _of_the_exchange(state: ExchangeState, order: fault_commands.FaultCommand) -> dict[str, Any]:
-    """Orders about what an exchange decides by itself."""
-    match order:
+def _of_the_exchange(state: ExchangeState, command: fault_commands.FaultCommand) -> dict[str, Any]:
+    """Commands about what an exchange decides by itself."""
+    match command:
         case fault_commands.SetPause():
-            return pause(state, order)
+            return pause(state, command)
         case fault_commands.AnnounceMaintenance():
-            return maintenance(state, order)
+            return maintenance(state, command)
         case fault_commands.ChangeFees():
-            return fees(state, order)
+            return fees(state, command)
         case fault_commands.ChangeGrid():
-            return grid(state, order)
+            return grid(state, command)
         case fault_commands.MoveCloseTime():
-            return close_time(state, order)
+            return close_time(state, command)
         case fault_commands.CloseMarket():
-            return close_market(state, order)
+            return close_market(state, command)
         case fault_commands.SetClosing():
-            return closing(state, order)
+            return closing(state, command)
         case fault_commands.SetReadLag():
-            return lag(state, order)
-    raise TypeError(f"nobody carries out {order}")
+            return lag(state, command)
+    raise TypeError(f"no handler for {command}")
 
 
 # Chosen connections and subscriptions
@@ -154,23 +158,25 @@ def _chosen(
     return chosen
 
 
-def _drop_frames(state: ExchangeState, order: fault_commands.DropFrame) -> dict[str, Any]:
-    """Their `seq` is taken, nothing is sent."""
-    chosen = _chosen(state, order.connection, order.sid, None)
-    struck = [s for _, s in chosen if order.sid is not None or s.channel is Channel.BOOK]
-    for subscription in struck:
-        subscription.drop_next += order.frames
-    return {"struck": len(struck)}
+def _drop_frames(state: ExchangeState, command: fault_commands.DropFrame) -> dict[str, Any]:
+    """The next frames take their `seq` and are not sent."""
+    chosen = _chosen(state, command.connection, command.sid, None)
+    chosen_subscriptions = [
+        s for _, s in chosen if command.sid is not None or s.channel is Channel.BOOK
+    ]
+    for subscription in chosen_subscriptions:
+        subscription.drop_next += command.frames
+    return {"affected": len(chosen_subscriptions)}
 
 
 def _end_subscriptions(
-    state: ExchangeState, order: fault_commands.EndSubscription
+    state: ExchangeState, command: fault_commands.EndSubscription
 ) -> dict[str, Any]:
-    """Each is told its error, and hears no more."""
-    chosen = _chosen(state, order.connection, order.sid, order.channel)
+    """Each receives its terminal error and nothing after it."""
+    chosen = _chosen(state, command.connection, command.sid, command.channel)
     for session, subscription in chosen:
-        state.hub.end(session, subscription, order.code)
-    return {"struck": len(chosen)}
+        state.hub.end(session, subscription, command.code)
+    return {"affected": len(chosen)}
 
 
 SECOND_MS = 1_000
@@ -187,74 +193,76 @@ def _running_markets(state: ExchangeState, name: str) -> list[ListedMarket]:
     return found
 
 
-def pause(state: ExchangeState, order: fault_commands.SetPause) -> dict[str, Any]:
+def pause(state: ExchangeState, command: fault_commands.SetPause) -> dict[str, Any]:
     """Begin or end a pause."""
-    if order.what == "trading":
-        state.pauses.trading(on=order.on)
-    elif order.what == "exchange":
-        state.pauses.exchange(on=order.on)
+    if command.what == "trading":
+        state.pauses.trading(on=command.on)
+    elif command.what == "exchange":
+        state.pauses.exchange(on=command.on)
     else:
-        for market in _running_markets(state, order.ticker):
-            state.pauses.market(market, on=order.on)
+        for market in _running_markets(state, command.ticker):
+            state.pauses.market(market, on=command.on)
     halts = state.order_entry.halts
     return {"trading": halts.trading, "exchange": halts.exchange}
 
 
-def maintenance(state: ExchangeState, order: fault_commands.AnnounceMaintenance) -> dict[str, Any]:
+def maintenance(
+    state: ExchangeState, command: fault_commands.AnnounceMaintenance
+) -> dict[str, Any]:
     """Announce a window; one that begins now begins now."""
     now_ms = state.venue.now_ms()
-    start_ms = now_ms + order.in_s * SECOND_MS
-    state.maintenance.announce(start_ms, start_ms + order.for_s * SECOND_MS)
+    start_ms = now_ms + command.in_s * SECOND_MS
+    state.maintenance.announce(start_ms, start_ms + command.for_s * SECOND_MS)
     state.maintenance.apply(now_ms)
     return {"windows": [[w.start_ms, w.end_ms] for w in state.maintenance.windows(now_ms)]}
 
 
-def fees(state: ExchangeState, order: fault_commands.ChangeFees) -> dict[str, Any]:
+def fees(state: ExchangeState, command: fault_commands.ChangeFees) -> dict[str, Any]:
     """Schedule other fees."""
     asked = ScheduledFeeChange(
         change_id="",
-        series_ticker=order.series_ticker,
-        event_ticker=order.event_ticker,
-        fee_type=order.fee_type or None,
-        multiplier_e4=order.fee_multiplier_e4,
-        scheduled_ms=order.scheduled_ms or state.venue.now_ms(),
+        series_ticker=command.series_ticker,
+        event_ticker=command.event_ticker,
+        fee_type=command.fee_type or None,
+        multiplier_e4=command.fee_multiplier_e4,
+        scheduled_ms=command.scheduled_ms or state.venue.now_ms(),
     )
     try:
         change = state.fees.schedule(asked)
     except ValueError as error:
         raise bad_request(str(error)) from None
-    state.keep()
+    state.apply_due()
     return {"id": change.change_id}
 
 
-def grid(state: ExchangeState, order: fault_commands.ChangeGrid) -> dict[str, Any]:
+def grid(state: ExchangeState, command: fault_commands.ChangeGrid) -> dict[str, Any]:
     """Change the prices of markets."""
     try:
-        prices = PriceGrid.from_wire(order.price_ranges)
+        prices = PriceGrid.from_wire(command.price_ranges)
     except (ValueError, KeyError, TypeError) as error:
-        text = f"price_ranges={order.price_ranges!r}: {error!r}; allowed: start, end, step each"
+        text = f"price_ranges={command.price_ranges!r}: {error!r}; allowed: start, end, step each"
         raise bad_request(text) from None
-    markets = _running_markets(state, order.ticker)
+    markets = _running_markets(state, command.ticker)
     for market in markets:
-        state.venue.change_grid(market, prices, order.structure, state.venue.now_ms())
-    return {"tickers": [m.ticker for m in markets], "structure": order.structure}
+        state.venue.change_grid(market, prices, command.structure, state.venue.now_ms())
+    return {"tickers": [m.ticker for m in markets], "structure": command.structure}
 
 
-def close_time(state: ExchangeState, order: fault_commands.MoveCloseTime) -> dict[str, Any]:
+def close_time(state: ExchangeState, command: fault_commands.MoveCloseTime) -> dict[str, Any]:
     """Say that a market closes at another time."""
-    (market, *_) = _running_markets(state, order.ticker)
-    state.venue.move_close(market, order.close_ms, state.venue.now_ms())
-    return {"ticker": market.ticker, "close_ms": order.close_ms}
+    (market, *_) = _running_markets(state, command.ticker)
+    state.venue.move_close(market, command.close_ms, state.venue.now_ms())
+    return {"ticker": market.ticker, "close_ms": command.close_ms}
 
 
-def close_market(state: ExchangeState, order: fault_commands.CloseMarket) -> dict[str, Any]:
+def close_market(state: ExchangeState, command: fault_commands.CloseMarket) -> dict[str, Any]:
     """Close markets now: they are said to close now, and do."""
     how, now_ms = state.venue.closing, state.venue.now_ms()
-    if order.burst is not None:
-        how = msgspec.structs.replace(how, burst=order.burst)
-    if order.snapshots is not None:
-        how = msgspec.structs.replace(how, snapshots=order.snapshots)
-    markets = _running_markets(state, order.ticker)
+    if command.burst is not None:
+        how = msgspec.structs.replace(how, burst=command.burst)
+    if command.snapshots is not None:
+        how = msgspec.structs.replace(how, snapshots=command.snapshots)
+    markets = _running_markets(state, command.ticker)
     for market in markets:
         market.is_cut_short = True
         if market.facts.close_ms > now_ms:
@@ -263,19 +271,19 @@ def close_market(state: ExchangeState, order: fault_commands.CloseMarket) -> dic
     return {"tickers": [m.ticker for m in markets]}
 
 
-def closing(state: ExchangeState, order: fault_commands.SetClosing) -> dict[str, Any]:
+def closing(state: ExchangeState, command: fault_commands.SetClosing) -> dict[str, Any]:
     """Set how markets close from now on."""
-    state.venue.closing = Closing(burst=order.burst, snapshots=order.snapshots)
-    return {"burst": order.burst, "snapshots": order.snapshots}
+    state.venue.closing = Closing(burst=command.burst, snapshots=command.snapshots)
+    return {"burst": command.burst, "snapshots": command.snapshots}
 
 
-def lag(state: ExchangeState, order: fault_commands.SetReadLag) -> dict[str, Any]:
+def lag(state: ExchangeState, command: fault_commands.SetReadLag) -> dict[str, Any]:
     """Set how far reads lie behind."""
     replica = state.replica
-    if order.orders_ms is not None:
-        replica.orders_lag_ms = order.orders_ms
-    if order.positions_ms is not None:
-        replica.positions_lag_ms = order.positions_ms
+    if command.orders_ms is not None:
+        replica.orders_lag_ms = command.orders_ms
+    if command.positions_ms is not None:
+        replica.positions_lag_ms = command.positions_ms
     return {"orders_ms": replica.orders_lag_ms, "positions_ms": replica.positions_lag_ms}
 
 
@@ -286,20 +294,20 @@ async def _apply_request(request: web.Request, named: dict[str, Any]) -> dict[st
     data = await request.read()
     body = (json_object(data) if data else {}) | named
     try:
-        order = fault_command_of(body)
+        command = fault_command_of(body)
     except FaultCommandError as error:
         raise bad_request(str(error)) from None
-    return apply_fault(request.app[STATE], request.app[CONNECTIONS], order)
+    return apply_fault(request.app[STATE], request.app[CONNECTIONS], command)
 
 
 async def fault(request: web.Request) -> web.Response:
-    """Carry out an order of any kind -> what is wrong now, and what it did."""
+    """Apply a command of any kind -> the active faults, and what it did."""
     did = await _apply_request(request, {})
     return answer(fault_state(request.app[STATE]) | did)
 
 
 async def fault_by_path(request: web.Request) -> web.Response:
-    """Carry out an order of the kind that the path names -> what it did."""
+    """Apply a command of the kind that the path names -> what it did."""
     return answer(await _apply_request(request, {"kind": request.path.rpartition("/")[2]}))
 
 
@@ -315,14 +323,14 @@ AfterS = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)]
 
 
 class TimedFault(msgspec.Struct, frozen=True):
-    """An order, and how long after the start it is carried out, in real seconds."""
+    """A command, and how many real seconds after the start it applies."""
 
     after_s: float
-    order: FaultCommand
+    command: FaultCommand
 
 
 def fault_schedule_of(settings: Settings) -> list[TimedFault]:
-    """What is ordered, by time; `ConfigError` for what cannot be ordered."""
+    """The commands of RL_EXCHANGE_FAULTS by time; `ConfigError` for one that is not valid."""
     raw = settings.exchange.faults
     if not raw:
         return []
@@ -346,8 +354,8 @@ def _timed(body: dict[str, Any]) -> TimedFault:
     return TimedFault(after_s, fault_command_of({k: v for k, v in body.items() if k != "after_s"}))
 
 
-def _command_text(order: FaultCommand) -> str:
-    return msgspec.json.encode(order).decode()
+def _command_text(command: FaultCommand) -> str:
+    return msgspec.json.encode(command).decode()
 
 
 def _reason(refusal: Rejection) -> str:
@@ -355,44 +363,44 @@ def _reason(refusal: Rejection) -> str:
 
 
 class FaultSchedule:
-    """Carries the orders out, each in its time."""
+    """Applies the commands, each in its time."""
 
     def __init__(
-        self, state: ExchangeState, connections: Connections, ordered: list[TimedFault], log: Log
+        self, state: ExchangeState, connections: Connections, commands: list[TimedFault], log: Log
     ) -> None:
         self._state = state
         self._connections = connections
-        self._at_once = [t.order for t in ordered if not t.after_s]
-        self._later = [t for t in ordered if t.after_s]
+        self._at_once = [t.command for t in commands if not t.after_s]
+        self._later = [t for t in commands if t.after_s]
         self._log = log
         self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self) -> None:
-        """Those that hold from the start; `ConfigError` when one cannot be carried out."""
-        for order in self._at_once:
+        """Apply those without a delay; `ConfigError` when one cannot be applied."""
+        for command in self._at_once:
             try:
-                apply_fault(self._state, self._connections, order)
+                apply_fault(self._state, self._connections, command)
             except Rejection as refusal:
                 raise ConfigError(
-                    f"{VARIABLE}={_command_text(order)}: {_reason(refusal)}"
+                    f"{VARIABLE}={_command_text(command)}: {_reason(refusal)}"
                 ) from None
 
     def listening(self) -> None:
-        """From now on time counts."""
-        for order in self._at_once:
-            self._log("fault", order=_command_text(order))
+        """The exchange listens: start the delays."""
+        for command in self._at_once:
+            self._log("fault_applied", command=_command_text(command))
         loop = asyncio.get_running_loop()
-        self._timers = [loop.call_later(t.after_s, self._carry_out, t.order) for t in self._later]
+        self._timers = [loop.call_later(t.after_s, self._carry_out, t.command) for t in self._later]
 
-    def _carry_out(self, order: FaultCommand) -> None:
+    def _carry_out(self, command: FaultCommand) -> None:
         try:
-            apply_fault(self._state, self._connections, order)
+            apply_fault(self._state, self._connections, command)
         except Rejection as refusal:
-            self._log("fault_refused", order=_command_text(order), reason=_reason(refusal))
+            self._log("fault_refused", command=_command_text(command), error=_reason(refusal))
             return
-        self._log("fault", order=_command_text(order))
+        self._log("fault_applied", command=_command_text(command))
 
     def close(self) -> None:
-        """What is not due yet never comes."""
+        """Cancel what is not due yet."""
         for timer in self._timers:
             timer.cancel()

@@ -1,4 +1,4 @@
-"""Who may use the admin port: whoever can read a file of the data folder."""
+"""Access to the admin port: a bearer token that lies in the data folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of the synthetic flow without clock or sockets: what the exchange's core says of them."""
+"""Samples of the synthetic flow, their statistics beside recordings, and the report of both."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Figures = Mapping[str, float]
 
 
 def lines(
-    targets: tuple[Target, ...], ours: Figures, recorded: Figures | None = None
+    targets: tuple[Target, ...], synthetic: Figures, recorded: Figures | None = None
 ) -> Iterator[str]:
     """A table; `recorded` is one more column, of recordings that were read just now."""
     heads = ["", "figure", "synthetic", "real", *(["recorded"] if recorded else []), "ratio", ""]
@@ -72,7 +72,7 @@ def lines(
     yield "|" + " --- |" * len(heads)
     group = ""
     for target in targets:
-        value = ours.get(target.name)
+        value = synthetic.get(target.name)
         cells = [target.group if target.group != group else "", target.name]
         cells += [_shown(value), _real(target)]
         if recorded:
@@ -82,9 +82,9 @@ def lines(
         yield f"| {' | '.join(cells)} |"
 
 
-def missed(targets: tuple[Target, ...], ours: Figures) -> list[str]:
+def missed(targets: tuple[Target, ...], synthetic: Figures) -> list[str]:
     """The names of figures that are not near."""
-    return [t.name for t in targets if t.name not in ours or not t.is_near(ours[t.name])]
+    return [t.name for t in targets if t.name not in synthetic or not t.is_near(synthetic[t.name])]
 
 
 def _verdict(target: Target, value: float | None) -> list[str]:

@@ -1,4 +1,10 @@
-"""API keys: whose they are, what they allow, which of their user's accounts they are locked to."""
+"""Who may call, for what, and how often: keys, scopes, signatures, rate limits (PROTOCOL 2, 3.3).
+
+Token buckets refill continuously by real time. Writes have a bucket on every shard: a write that
+names a shard from 1 on is billed there, one that leaves the shard to its ticker is billed
+everywhere, batches and everything else on the first. `GET /portfolio/balance` has a bucket of its
+own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money for one market's executions: who pays, who is told, and what resting orders hold."""
+"""Clearing of one market's executions: cash, positions, fees, and what resting orders hold."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FillRecord(msgspec.Struct, frozen=True):
 
 
 class Bookkeeper(Protocol):
-    """Who is told what was executed."""
+    """Receives what was executed."""
 
     def record(self, fill: FillRecord, user_id: str) -> None:
         """Keep a fill."""
@@ -121,7 +121,7 @@ class MarketClearing:
         price_e4: int,
         count_e2: int,
     ) -> None:
-        """Book both sides of an execution, as far as they are ours; print it if synthetic."""
+        """Book an execution for each side that is an account's; print the trade if synthetic."""
         trade_id, now_ms = self._new_id(), self._venue.now_ms()  # of the trade and of its fills
         if not self._shadow:
             self._print(trade_id, leg, price_e4, count_e2, now_ms)

@@ -1,4 +1,8 @@
-"""What the core tells the world, as frozen facts; the hub turns them into frames."""
+"""What the core reports, as frozen facts; `stream.hub` turns them into frames (PROTOCOL 4.5, 4.6).
+
+Prices are 1e-4 dollars (`_e4`), counts 1e-2 contracts (`_e2`), money 1e-6 dollars (`_e6`), times
+Unix milliseconds of market time (`_ms`).
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,7 @@ class TradePrinted(msgspec.Struct, frozen=True):
 
 
 class OrderFilled(msgspec.Struct, frozen=True):
-    """One execution of an order of ours."""
+    """One execution of an account's order; `position_e2` is the signed position after it."""
 
     account: TradingAccount
     order: ExchangeOrder
@@ -79,7 +83,7 @@ class OrderFilled(msgspec.Struct, frozen=True):
 
 
 class OrderChanged(msgspec.Struct, frozen=True):
-    """An order of ours is new, or changed."""
+    """An account's order was created or changed."""
 
     account: TradingAccount
     order: ExchangeOrder
@@ -87,7 +91,7 @@ class OrderChanged(msgspec.Struct, frozen=True):
 
 
 class PositionChanged(msgspec.Struct, frozen=True):
-    """A position of ours changed."""
+    """An account's position in one market changed."""
 
     account: TradingAccount
     ticker: str
@@ -105,7 +109,7 @@ class GroupEvent(StrEnum):
 
 
 class GroupChanged(msgspec.Struct, frozen=True):
-    """An order group of ours; `limit_e2` when it is new."""
+    """An account's order group changed; `limit_e2` where the limit is new."""
 
     account: TradingAccount
     group_id: str
@@ -122,7 +126,7 @@ class EventCreated(msgspec.Struct, frozen=True):
 
 
 class EventFeeChanged(msgspec.Struct, frozen=True):
-    """An event charges otherwise than its series; None is back to the series' fees."""
+    """An event's own fees; None means that its series' fees apply again."""
 
     event_ticker: str
     fee_type: str | None

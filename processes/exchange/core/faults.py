@@ -1,4 +1,4 @@
-"""What is wrong right now with answers and commands by order of a test; nothing at first."""
+"""Faults that are active now in REST answers and WebSocket commands; none at the start."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class _PendingFaults(Generic[What]):
         self._ordered: list[tuple[str, int, What]] = []
 
     def add(self, method: str, calls: int, what: What) -> None:
-        """Strike the next calls, or all until cleared."""
+        """Apply to the next calls, or to all until cleared."""
         self._ordered.append((method, calls, what))
 
     def take(self, method: str) -> What | None:
-        """What strikes a call of this method, the oldest order first."""
+        """The fault for a call of this method, the oldest command first."""
         for at, (named, calls, what) in enumerate(self._ordered):
             if named in (ANY, method):
                 if calls == 1:
@@ -42,7 +42,7 @@ class _PendingFaults(Generic[What]):
 
     @property
     def calls(self) -> int:
-        """How many calls will be struck; what lasts until it is cleared is one."""
+        """How many calls will fail; a fault that lasts until cleared counts as one."""
         return sum(max(calls, 1) for _, calls, _ in self._ordered)
 
 
@@ -55,7 +55,7 @@ class AnswerFaults:
         self._lost: _PendingFaults[bool] = _PendingFaults()
 
     def clear(self) -> None:
-        """All is well again."""
+        """End all faults."""
         for waiting in (self._refused, self._slow, self._lost):
             waiting.clear()
 
@@ -102,7 +102,7 @@ class CommandFaults:
         self.clear()
 
     def clear(self) -> None:
-        """All is well again."""
+        """End all faults."""
         self.delay_s = 0.0
         self.halted = False
         self.shuffled = False
@@ -130,14 +130,14 @@ class CommandFaults:
 
 
 class Faults:
-    """Both, as the house keeps them."""
+    """Both, as `ExchangeState` holds them."""
 
     def __init__(self) -> None:
         self.answers = AnswerFaults()
         self.commands = CommandFaults()
 
     def clear(self) -> None:
-        """All is well again."""
+        """End all faults."""
         self.answers.clear()
         self.commands.clear()
 

@@ -1,7 +1,7 @@
-"""What markets were quoted and traded at, minute by minute: what candlesticks are made of.
+"""What the exchange remembers: quoted minutes (candlesticks), lagging copies for reads, retention.
 
-Quotes are looked at many times a second, so a minute's high and low are those that were seen;
-trades are all counted. A minute that nobody looked at has no candle.
+Candles: quotes are sampled four times a second, so a minute's high and low are those of the
+samples; every trade is counted. A minute without a sample has no candle.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Candles:
     def __init__(self) -> None:
         self._minutes: dict[str, dict[int, Candle]] = {}
 
-    def look(self, markets: Iterable[ListedMarket], now_ms: int) -> None:
-        """See what markets are quoted at now."""
+    def sample(self, markets: Iterable[ListedMarket], now_ms: int) -> None:
+        """Sample the best quotes of `markets` at `now_ms` (market time, Unix milliseconds)."""
         end_s = _end_s(now_ms, MINUTE_S)
         for market in markets:
             best_no = market.book.best(NO)
@@ -236,7 +236,7 @@ class RetentionLimits(msgspec.Struct, frozen=True):
 
 
 class Retention:
-    """Looks through the house now and then."""
+    """Drops what exceeds the limits; called once a second."""
 
     def __init__(self, venue: Venue, order_entry: OrderEntry, limits: RetentionLimits) -> None:
         self._venue = venue

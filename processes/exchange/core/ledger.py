@@ -1,7 +1,7 @@
 """The money of the exchange's accounts: cash, positions, holds for resting orders, settlement.
 
-Every shard of the exchange has collateral of its own: an account has a purse on each, and a market
-takes from and pays into the purse of its shard only.
+Every shard of the exchange has collateral of its own: an account has cash on each, and a market
+takes from and pays into the collateral of its shard only (PROTOCOL 6.5).
 
 One signed position per market: contracts of the other outcome net against what is held and every
 pair pays its dollar at once. Always, to the micro-dollar:
@@ -90,7 +90,7 @@ class LedgerPosition:
 
     def buy(self, leg: int, price_e4: int, count_e2: int, fee_e6: int, now_ms: int) -> int:
         """Book a purchase of a leg -> the change of cash, fee included."""
-        self.settled = False  # a market that begins anew will settle anew
+        self.settled = False  # a market listed again under its ticker settles again
         flow_e6 = self.cash_flow_e6(leg, price_e4, count_e2)
         netting = min(self.held_e2(1 - leg), count_e2)
         if netting:
@@ -150,7 +150,7 @@ class ShardCollateral:
 
 
 class TradingAccount:
-    """Purses by shard, positions by market. It starts with all its cash on shard 0.
+    """Collateral by shard, positions by market. It starts with all its cash on shard 0.
 
     A user's primary account has number 0, its subaccounts those from 1.
     """
@@ -170,11 +170,11 @@ class TradingAccount:
         return self.user_id, self.number
 
     def collateral(self, shard: int) -> ShardCollateral:
-        """The money on a shard, nothing at the first look."""
+        """The collateral on a shard; an empty one is created on first use."""
         return self.collaterals.setdefault(shard, ShardCollateral())
 
     def position(self, ticker: str) -> LedgerPosition:
-        """The position in a market, made at the first look."""
+        """The position in a market; an empty one is created on first use."""
         return self.positions.setdefault(ticker, LedgerPosition())
 
     @property

@@ -1,4 +1,4 @@
-"""A market's facts and life: initialized, active or paused, closed, determined, finalized."""
+"""A market: facts, phase (initialized, active, paused, closed, determined, finalized) and book."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _FILTERS = {
 
 
 def market_id_of(ticker: str) -> str:
-    """A stable id for a market whose recording does not tell it."""
+    """A stable UUID for a market whose recording has none."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"market:{ticker}"))
 
 
@@ -81,7 +81,7 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class ListedMarket:
-    """One market: facts, life, published book with its log, and what has traded."""
+    """One market: facts, phase, published book with its log, and what has traded."""
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts

@@ -1,14 +1,14 @@
-"""Matching in one market: our accounts' orders against the published book and each other.
+"""Matching in one market: the accounts' orders against the published book and each other.
 
 Two kinds of market share these rules.
 
-- A *recorded* market (`shadow`): the published book is exactly the recording's, whatever we do. Our
-  orders are not in it. They queue behind the size that is visible at their price when they arrive;
-  recorded trades at their price use up what is ahead, then fill them in order of time; a trade at a
-  worse price, or liquidity added across them, fills them at once. Cancels never move an order back,
-  and it is never further back than its level is long. What we take stays taken until the recording
-  changes that level.
-- A *synthetic* market: our orders are in the book and the flow trades with them.
+- A *recorded* market (`shadow`): the published book is exactly the recording's, whatever the
+  accounts do. Their orders are not in it. They queue behind the size that is visible at their price
+  when they arrive; recorded trades at their price use up what is ahead, then fill them in order of
+  time; a trade at a worse price, or liquidity added across them, fills them at once. Cancels never
+  move an order back, and it is never further back than its level is long. What we take stays taken
+  until the recording changes that level.
+- A *synthetic* market: the accounts' orders are in the book and the flow trades with them.
 
 Prices here are of the leg that an order buys (bids of YES, bids of NO); two legs meet when their
 prices add up to a dollar or more. The maker's price is the price of the trade. No I/O, no clock.
@@ -64,7 +64,7 @@ def _priority(order: ExchangeOrder) -> tuple[int, int]:
 
 
 class Matcher:
-    """One market's resting orders of our accounts, and the rules by which they fill."""
+    """One market's resting orders of the accounts, and the rules by which they fill."""
 
     def __init__(self, book: PublishedBook, clearing: Clearing, *, shadow: bool) -> None:
         self.book = book
@@ -76,7 +76,7 @@ class Matcher:
     # What stands in the market
 
     def anonymous(self, leg: int, price_e4: int) -> int:
-        """Contracts at a price that are not our accounts' and still to be had."""
+        """Contracts at a price that belong to no account and are still available."""
         count = self.book.count(leg, price_e4)
         if self.shadow:
             return max(count - self._taken.get((leg, price_e4), 0), 0)
@@ -104,7 +104,7 @@ class Matcher:
             for p in self._crossed(leg, limit_e4)
         )
 
-    # Our orders
+    # The accounts' orders
 
     def take(self, taker: ExchangeOrder) -> None:
         """Fill an arriving order with what it crosses, best price first, then first come."""
@@ -120,7 +120,7 @@ class Matcher:
         return count_e2
 
     def rest(self, order: ExchangeOrder) -> None:
-        """Put an order at the end of its queue."""
+        """Put an order at the end of its price's queue."""
         order.ahead_e2 = self.anonymous(order.leg, order.leg_price_e4)
         insort(self.resting[order.leg], order, key=_priority)
         self._show(order, order.remaining_e2)
@@ -181,7 +181,7 @@ class Matcher:
             order.ahead_e2 = max(order.ahead_e2 - count_e2, 0)
 
     def _meet(self, maker: ExchangeOrder, taker: ExchangeOrder) -> bool:
-        """Two orders of our accounts -> whether the taker may go on."""
+        """Two accounts' orders meet -> whether the taker may go on."""
         if maker.status is not OrderStatus.RESTING:  # gone with its group by an earlier execution
             return True
         if maker.user_id == taker.user_id:
@@ -211,7 +211,7 @@ class Matcher:
             self.resting[maker.leg].remove(maker)
 
     def _give(self, maker: ExchangeOrder, count_e2: int) -> int:
-        """A resting order of ours trades with somebody else -> what it took."""
+        """An account's resting order trades with the anonymous flow -> contracts filled."""
         count_e2 = min(count_e2, maker.remaining_e2)
         if count_e2 <= 0:  # nothing to give, or gone with its group by an earlier execution
             return 0
@@ -275,7 +275,7 @@ class Matcher:
         """
         for order in [o for o in self.resting[maker_leg] if o.leg_price_e4 > price_e4]:
             count_e2 -= self._give(order, count_e2)
-        passed = 0  # what earlier orders of ours at this price took of the trade
+        passed = 0  # what earlier account orders at this price took of the trade
         for order in self._at(maker_leg, price_e4):
             known = order.explained_e2 if order.explained_ms == ts_ms else 0
             use = min(known, count_e2)
@@ -285,7 +285,7 @@ class Matcher:
             passed += self._give(order, count_e2 - use - ahead - passed)
 
     def _across(self, leg: int, price_e4: int, count_e2: int) -> None:
-        """New bids of `leg` that cross resting orders of ours fill them, best first."""
+        """New bids of `leg` that cross resting account orders fill them, best first."""
         lowest = ONE_DOLLAR_E4 - price_e4
         for order in [o for o in self.resting[1 - leg] if o.leg_price_e4 >= lowest]:
             given = self._give(order, count_e2)

@@ -1,4 +1,10 @@
-"""Pauses: of the exchange, of trading on it, of one market; each with what it does to orders."""
+"""What the exchange decides by itself: pauses, maintenance, the close of a market, fee changes.
+
+Maintenance windows and fee changes take effect by market time. A market's close: until May 2026 the
+exchange removed every level in one burst and then sent a snapshot without levels; since then there
+is only the snapshot, once or twice, and the book is full until it. Fees (PROTOCOL 7): a market's
+fee waiver goes before its event's override, that before its series.
+"""
 
 from __future__ import annotations
 

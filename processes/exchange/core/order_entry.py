@@ -1,4 +1,6 @@
-"""Order entry of our accounts: create, amend, decrease, cancel, expire, close, settle. Pure."""
+"""Order entry: create, amend, decrease, cancel, expire, close, settle; and order groups. No I/O.
+
+Rules and error codes: PROTOCOL 3.2 and 6.1 (orders), 6.4 (order groups), 6.5 (shards)."""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ class OrderEntry:
         self.clearings[market.ticker] = clearing
         return clearing
 
-    # What the clearing tells
+    # Reports of the clearing
 
     def record(self, fill: FillRecord, user_id: str) -> None:
         """Keep a fill."""
@@ -264,7 +266,10 @@ class OrderEntry:
         self.venue.emit(OrderChanged(account, order, order.updated_ms))
 
     def amend(self, account: TradingAccount, order_id: str, asked: Amendment) -> OrderResult:
-        """Change price, size, expiry or client id; a better size or another price queues anew."""
+        """Change price, size, expiry or client id.
+
+        A larger size or another price loses the place in the queue (PROTOCOL 6.1).
+        """
         order = self.resting(account, order_id)
         if asked.ticker != order.ticker:
             raise Rejection.nested(400, "order_ticker_mismatch")
@@ -401,7 +406,7 @@ class OrderEntry:
 
 
 class GroupCommands:
-    """The desk's other counter."""
+    """Commands of an account on its order groups; each is reported as an event."""
 
     def __init__(self, order_entry: OrderEntry, new_id: Callable[[], str]) -> None:
         self._order_entry = order_entry
@@ -413,13 +418,13 @@ class GroupCommands:
         """A new group; `Rejection` when the account has too many."""
         group = ExchangeOrderGroup(self._new_id(), account, limit_e2, exchange_index)
         self._order_entry.groups.add(group)
-        self._tell(group, GroupEvent.CREATED, limit_e2)
+        self._emit(group, GroupEvent.CREATED, limit_e2)
         return group
 
     def change_limit(self, group: ExchangeOrderGroup, limit_e2: int) -> None:
         """Another limit; what has matched already may exhaust it at once."""
         group.limit_e2 = limit_e2
-        self._tell(group, GroupEvent.LIMIT_UPDATED, limit_e2)
+        self._emit(group, GroupEvent.LIMIT_UPDATED, limit_e2)
         if not group.triggered and group.is_exhausted(self._order_entry.venue.now_ms()):
             self._order_entry.trigger(group)
 
@@ -430,19 +435,19 @@ class GroupCommands:
     def reset(self, group: ExchangeOrderGroup) -> None:
         """Take orders again."""
         group.reset()
-        self._tell(group, GroupEvent.RESET)
+        self._emit(group, GroupEvent.RESET)
 
     def delete(self, group: ExchangeOrderGroup) -> None:
         """Cancel its orders and forget it."""
         self._order_entry.end_where(lambda o: o.group_id == group.group_id, UpdateReason.NONE)
         self._order_entry.groups.remove(group)
-        self._tell(group, GroupEvent.DELETED)
+        self._emit(group, GroupEvent.DELETED)
 
     def orders_of(self, group: ExchangeOrderGroup) -> list[ExchangeOrder]:
         """Its resting orders."""
         return [o for o in self._order_entry.live_orders() if o.group_id == group.group_id]
 
-    def _tell(
+    def _emit(
         self, group: ExchangeOrderGroup, event: GroupEvent, limit_e2: int | None = None
     ) -> None:
         venue = self._order_entry.venue

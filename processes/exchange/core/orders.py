@@ -1,4 +1,4 @@
-"""Orders: what a request asks for, and an order's life at the exchange."""
+"""Orders and order groups: what a request asks for, and the order as the exchange keeps it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class ExchangeOrder:
             self.status = OrderStatus.EXECUTED
 
     def copy(self) -> ExchangeOrder:
-        """The order as it is now, for those who look later."""
+        """A snapshot of the order, for lagging reads."""
         kept = copy(self)
         kept.cost_e6, kept.paid_e6 = dict(self.cost_e6), dict(self.paid_e6)
         return kept
@@ -205,7 +205,7 @@ class ExchangeOrderGroup:
         return self.matched_e2(now_ms) >= self.limit_e2
 
     def reset(self) -> None:
-        """Count anew, take orders again."""
+        """Start a new count and take orders again."""
         self.triggered = False
         self._matched.clear()
 

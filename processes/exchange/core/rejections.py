@@ -1,4 +1,4 @@
-"""Why the exchange says no: HTTP status and the body the real exchange sends, word for word."""
+"""Refusals with the real exchange's status and body (PROTOCOL 3.1, 3.2), and trading halts."""
 
 from __future__ import annotations
 

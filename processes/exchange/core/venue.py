@@ -1,7 +1,7 @@
-"""The exchange's core: markets, their flow and their life. Events in, events out; no I/O.
+"""Markets, their order flow and lifecycle, the newest trades. Events in, events out; no I/O.
 
-`flow` methods are what a recording or the synthetic flow does to a market; orders of our accounts
-come through `desk.py`. Everything that happens is handed to one sink, in order.
+A recording or the synthetic flow drives the markets; orders of accounts come through `order_entry`.
+Everything that happens is handed to one sink, in order.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Venue:
         return self._clock_ms() if self.step_ms is None else self.step_ms
 
     def add_market(self, facts: MarketFacts) -> ListedMarket:
-        """Make a market known, not yet open; under a known ticker it begins anew."""
+        """List a market, not yet open; a known ticker is listed again with an empty book."""
         shard = self._shards.get(facts.series_ticker, facts.exchange_index)
         facts = msgspec.structs.replace(facts, exchange_index=shard)
         market = ListedMarket(facts, next(self._numbers))
@@ -79,7 +79,7 @@ class Venue:
         return market
 
     def ended(self) -> list[ListedMarket]:
-        """Settled markets, and those that began anew under their ticker; oldest end first."""
+        """Settled markets and those replaced under their ticker, oldest end first."""
         over = (m for m in self.by_number.values() if m.settled_ms or self._is_superseded(m))
         return sorted(over, key=lambda m: m.settled_ms or m.flow_ms)
 
@@ -87,7 +87,7 @@ class Venue:
         return self.markets.get(market.ticker) is not market
 
     def forget(self, markets: Iterable[ListedMarket]) -> set[str]:
-        """These never were -> the tickers that nothing is left of."""
+        """Drop these markets -> the tickers of which nothing is left."""
         gone = set()
         for market in markets:
             del self.by_number[market.number]
@@ -124,7 +124,7 @@ class Venue:
         self.trades.add(trade)
         self.emit(trade)
 
-    # Life
+    # Lifecycle
 
     def open_market(self, market: ListedMarket, sent_ms: int) -> None:
         """The market takes orders from now on."""
@@ -133,7 +133,7 @@ class Venue:
         if facts.event_ticker not in self._events:
             self._events.add(facts.event_ticker)
             self.emit(EventCreated(market, sent_ms))
-        self._tell(
+        self._emit_lifecycle(
             market,
             "created",
             sent_ms,
@@ -150,24 +150,24 @@ class Venue:
     def pause_market(self, market: ListedMarket, sent_ms: int) -> None:
         """No orders until it is resumed."""
         market.status = MarketPhase.INACTIVE
-        self._tell(market, "deactivated", sent_ms, is_deactivated=True)
+        self._emit_lifecycle(market, "deactivated", sent_ms, is_deactivated=True)
 
     def resume_market(self, market: ListedMarket, sent_ms: int) -> None:
         """Orders again."""
         market.status = MarketPhase.ACTIVE
-        self._tell(market, "activated", sent_ms, is_deactivated=False)
+        self._emit_lifecycle(market, "activated", sent_ms, is_deactivated=False)
 
     def move_close(self, market: ListedMarket, close_ms: int, sent_ms: int) -> None:
         """The market closes at another time than was said."""
         market.facts = msgspec.structs.replace(market.facts, close_ms=close_ms)
-        self._tell(market, "close_date_updated", sent_ms, close_ts=close_ms // 1000)
+        self._emit_lifecycle(market, "close_date_updated", sent_ms, close_ts=close_ms // 1000)
 
     def change_grid(
         self, market: ListedMarket, grid: PriceGrid, structure: str, sent_ms: int
     ) -> None:
         """Other prices are allowed from now on; what rests is left where it is."""
         market.facts = msgspec.structs.replace(market.facts, grid=grid, structure=structure)
-        self._tell(
+        self._emit_lifecycle(
             market,
             "price_level_structure_updated",
             sent_ms,
@@ -186,7 +186,7 @@ class Venue:
         """The result is known."""
         market.status = MarketPhase.DETERMINED
         market.result, market.value_e4 = result, value_e4
-        self._tell(
+        self._emit_lifecycle(
             market,
             "determined",
             sent_ms,
@@ -199,13 +199,15 @@ class Venue:
         """Positions have been paid out."""
         market.status = MarketPhase.FINALIZED
         market.settled_ms = sent_ms
-        self._tell(market, "settled", sent_ms, settled_ts=sent_ms // 1000)
+        self._emit_lifecycle(market, "settled", sent_ms, settled_ts=sent_ms // 1000)
 
-    def _tell(self, market: ListedMarket, event_type: str, sent_ms: int, **facts: Any) -> None:
+    def _emit_lifecycle(
+        self, market: ListedMarket, event_type: str, sent_ms: int, **facts: Any
+    ) -> None:
         market.updated_ms = market.flow_ms = sent_ms
         self.emit(LifecycleChanged(market, event_type, facts, sent_ms))
 
-    # Looks
+    # Values
 
     def portfolio_value_e6(self, account: TradingAccount, shard: int | None = None) -> int:
         """Positions at the bid they could be sold at, of one shard or of all."""
@@ -272,7 +274,7 @@ AUTO: Final = -1
 
 
 def shard_of(venue: Venue, exchange_index: int | None, ticker: str) -> int:
-    """The shard; an order elsewhere is not found there. `Rejection` when it cannot be told."""
+    """The shard; an order elsewhere is not found there. `Rejection` when it is unknown."""
     if exchange_index is not None and exchange_index != AUTO:
         return exchange_index
     if ticker:

@@ -1,6 +1,6 @@
 """Replays recordings: their frames in their own time, at a speed, waiting for those who listen.
 
-The published book is exactly the recorded book: orders of our accounts are not in it (see
+The published book is exactly the recorded book: orders of accounts are not in it (see
 `matching`), so every client gets the same frames whatever the actor does, at every speed. A frame
 carries its recorded receive time as `sending_ts_ms`.
 
@@ -48,7 +48,7 @@ POLL_S: Final = 0.005
 SILENCE_MS: Final = 2_000
 PASS_GAP_MS: Final = 60_000  # between the end of one pass and the start of the next
 BATCH: Final = 256  # steps between two breaths
-LAG_S: Final = 0.25  # real time; further behind, market time waits for the frames
+LAG_S: Final = 0.25  # real time; further behind, market time is paused until the frames are there
 NAP_S: Final = 0.05
 
 
@@ -89,7 +89,7 @@ class Replay:
                 break
             first_ms = self._recordings[0].starts_ms
             self._shift_ms = self._last_ms + PASS_GAP_MS - first_ms
-        self._time.stand(max(self._last_ms, self._time.now_ms()))
+        self._time.pause(max(self._last_ms, self._time.now_ms()))
 
     def _prepare(self) -> None:
         """Make the markets of this pass known."""
@@ -121,16 +121,15 @@ class Replay:
 
     async def _reach(self, ms: int) -> None:
         """Wait until it is `ms` by market time; a long silence is cut short."""
-        if ms - self._last_ms > SILENCE_MS and not self._time.stands:
+        if ms - self._last_ms > SILENCE_MS and not self._time.is_paused:
             await self._sleep_until(self._last_ms + SILENCE_MS)
             self._time.run(ms)
-        elif self._time.stands:
+        elif self._time.is_paused:
             self._time.run(ms)
         await self._sleep_until(ms)
         now_ms = self._time.now_ms()
         if now_ms - ms > LAG_S * 1000 * self._time.speed:
-            self._time.run(ms)
-            now_ms = ms
+            self._time.pause(now_ms)  # until the frames are there, too
         self._allowed_ms = now_ms
         await asyncio.sleep(0)
 
@@ -140,9 +139,9 @@ class Replay:
             self._order_entry.expire(min(self._time.now_ms(), ms))
 
     async def _breathe(self) -> None:
-        """Let clients read and write; at speed 0, wait for the slowest and tell the time."""
+        """Let clients read and write; at speed 0, wait for the slowest and announce the time."""
         if self._time.speed == 0:
-            self._time.stand(self._last_ms)
+            self._time.pause(self._last_ms)
             await self._room()
         await asyncio.sleep(0)
 
@@ -151,7 +150,7 @@ class Replay:
         if self._hub.book_pairs(market.ticker):
             self._anyone_yet = True
             return
-        self._time.stand(ms)
+        self._time.pause(ms)
         patience_s = PATIENCE_S if self._anyone_yet else FIRST_PATIENCE_S
         until_ns = mono_ns() + int(patience_s * 1e9)
         while not self._hub.book_pairs(market.ticker) and mono_ns() < until_ns:  # noqa: ASYNC110
@@ -160,10 +159,10 @@ class Replay:
             self._anyone_yet = True
             await asyncio.sleep(GRACE_S)
         else:
-            self._log("nobody_follows", market=market.ticker, waited_s=patience_s)
+            self._log("no_subscriber", ticker=market.ticker, waited_s=patience_s)
         if self._time.speed:
             self._time.run(ms)
-            self._allowed_ms = ms
+            self._allowed_ms = self._time.now_ms()
 
     # Steps
 

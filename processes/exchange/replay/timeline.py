@@ -1,4 +1,4 @@
-"""Recordings as one line of time: their frames, and what happens to their markets between.
+"""Recordings as one timeline: their frames, what happens to their markets between, their facts.
 
 Files are opened only when their time comes. `shift_ms` moves a whole pass into the future, so that
 market time never runs back when a replay begins again.

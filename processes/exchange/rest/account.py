@@ -1,4 +1,4 @@
-"""Private REST about the user: limits, tier, payments."""
+"""Private REST of a user's settings: limits, API keys, subaccounts, transfers between shards."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def create_key(request: web.Request) -> web.Response:
 
 
 async def generate_key(request: web.Request) -> web.Response:
-    """With a key pair that is made here; the private key is told this once."""
+    """With a key pair that is made here; the private key is returned this once."""
     state, caller = authorize(request)
     caller.check_unlocked()
     body = json_object(await request.read())
@@ -153,7 +153,7 @@ async def delete_key(request: web.Request) -> web.Response:
 def _new_key(
     caller: Caller, fields: Fields, body: dict[str, Any], api_key_id: str, public: PublicKey
 ) -> ApiKey:
-    """A new key of the asker's user, for accounts that it has."""
+    """A new key of the caller's user, for accounts that it has."""
     caller.check_unlocked()
     number = fields.subaccount()
     if number is not None:

@@ -1,4 +1,4 @@
-"""REST bodies of orders, fills, positions, balances and settlements."""
+"""REST bodies of orders, fills, positions, money; of markets, books, events, series."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def balance(
 ) -> dict[str, Any]:
     """`GET /portfolio/balance`: what is available, that is cash less what resting orders hold.
 
-    A key that is `locked` to one account is not told of the shards.
+    A key that is `locked` to one account does not see the shards.
     """
     collaterals = {i: p.available_e6 for i, p in account.collaterals.items() if shard in (None, i)}
     available = sum(collaterals.values())

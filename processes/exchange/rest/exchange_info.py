@@ -1,4 +1,4 @@
-"""Public REST about the exchange itself: status, hours, what calls cost, where history begins."""
+"""Public REST about the exchange: status, hours, costs of calls, and lists that stay empty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARDS: Final = ("default", "combos", "crypto and commodities", "tennis, basebal
 async def status(request: web.Request) -> web.Response:
     """Whether the exchange and its shards are open."""
     state = request.app[STATE]
-    state.keep()
+    state.apply_due()
     halts = state.order_entry.halts
     now: dict[str, Any] = {
         "exchange_active": not halts.exchange,

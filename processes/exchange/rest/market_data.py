@@ -1,4 +1,4 @@
-"""Public REST: markets, books, trades."""
+"""Public REST: markets, books, trades, candlesticks."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _asked_period(request: web.Request) -> tuple[int, int, int]:
 
 def _candles(request: web.Request, market: ListedMarket) -> list[Candle]:
     state, (start_s, end_s, period) = request.app[STATE], _asked_period(request)
-    state.look()
+    state.sample_quotes()
     trades = reversed(list(state.venue.trades.newest_first(market.ticker)))
     return state.candles.of(market.ticker, trades, start_s, end_s, 60 * period)
 
@@ -165,8 +165,8 @@ def _candle_price(candle: Candle, suffix: str) -> dict[str, Any]:
     """What traded; null where nothing did."""
     empty: dict[str, Any] = dict.fromkeys(f"{n}{suffix}" for n in ("open", "low", "high", "close"))
     more = {"mean": candle.mean_e4, "previous": candle.previous_e4}
-    told = {f"{n}{suffix}": None if v is None else format_price(v) for n, v in more.items()}
-    return (_candle_range(candle.price, suffix) if candle.price else empty) | told
+    more_fields = {f"{n}{suffix}": None if v is None else format_price(v) for n, v in more.items()}
+    return (_candle_range(candle.price, suffix) if candle.price else empty) | more_fields
 
 
 def _candle_row(candle: Candle, suffix: str = "_dollars", counts: str = "_fp") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Around every call: answers that a test wants late, or never to arrive."""
+"""Around every REST call: ordered faults, errors as bodies, signatures and rate limits."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _bill(state: ExchangeState, request: web.Request) -> None:
-    """Take a signed call's tokens; what is signed badly is the handler's to refuse, or nobody's."""
+    """Take a signed call's tokens; a bad signature is refused by private handlers only."""
     try:
         caller = state.signer(request)
     except Rejection:

@@ -1,4 +1,4 @@
-"""Private REST that changes orders: the V2 endpoints, and the answer to the dead V1 ones."""
+"""Private REST that changes orders and order groups; the answer to the V1 calls that are gone."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ async def delete_group(request: web.Request) -> web.Response:
 
 
 async def reset_group(request: web.Request) -> web.Response:
-    """Count anew."""
+    """Start a new count."""
     state, group = _group(request, changes=True)
     state.groups.reset(group)
     return answer({})

@@ -1,4 +1,4 @@
-"""Private REST that reads: orders, queues, fills, positions, balance, settlements."""
+"""REST reads of accounts (orders, fills, positions, balance, settlements) and of history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Typed look-ups in a JSON body, refused as the exchange's decoder and validator refuse them."""
+"""What a request may say: JSON bodies, query parameters, pages; refused as the exchange does.
+
+The real exchange's decoder and validator are Go's, and so is the wording of their errors (PROTOCOL
+3.1).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Commands of one connection on their way in: as they come, or as a test wants them treated."""
+"""WebSocket connections: commands in, frames out in batches, pings, slow clients (PROTOCOL 4.1).
+
+Server frames are not masked, so a frame is a short header and its bytes: they are put together here
+and written to the transport in one piece per turn of the loop, many frames at a time."""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ class Inbox:
             self._handle(data)
 
     def close(self) -> None:
-        """The connection is gone: nobody waits for an answer."""
+        """The connection is closed: drop the commands that are held."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -197,10 +200,10 @@ class Connections:
         return len(cut)
 
     async def close(self) -> None:
-        """Say goodbye to everybody, briefly."""
+        """Close every connection with code 1001."""
         sockets = [socket for _, _, socket in self.open.values()]
-        goodbyes = [s.close(code=GOING_AWAY, message=b"going away") for s in sockets]
-        await asyncio.gather(*goodbyes, return_exceptions=True)
+        closings = [s.close(code=GOING_AWAY, message=b"going away") for s in sockets]
+        await asyncio.gather(*closings, return_exceptions=True)
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:

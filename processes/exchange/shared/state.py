@@ -1,4 +1,4 @@
-"""Everything the servers of this exchange share, and one helper for all of its HTTP answers."""
+"""The running exchange: everything that its servers share, and how it is put together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HISTORY_MS: Final = 14 * 86_400_000
 
 
 class ExchangeState:
-    """The running exchange. `now_ns` is real time, for what does not follow market time."""
+    """The running exchange. `now_ns` is real time in nanoseconds, for rate limits and read lags."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class ExchangeState:
         self.meters = {user: Meter(tier, now_ns) for user in venue.members}
 
     def signer(self, request: web.Request) -> Caller:
-        """Who signed a request, whatever it asks for; `Rejection` when nobody did."""
+        """Who signed a request; `Rejection` (401) without a valid signature."""
         caller = request.get(ASKER)
         if caller is None:
             key = self.auth.key(request.headers, request.method, request.path)
@@ -87,28 +87,31 @@ class ExchangeState:
         return caller
 
     def caller(self, request: web.Request) -> Caller:
-        """Who asks, by a key that allows it; also brings up to date what falls due."""
+        """Who calls, with a key whose scope allows it; also applies what is due.
+
+        `Rejection`: 401 for a bad signature, 403 for a scope that the key lacks.
+        """
         caller = self.signer(request)
         resource = request.match_info.route.resource
         below = resource.canonical.removeprefix(BASE) if resource is not None else ""
         caller.check_scope(scope_of(request.method, below))
-        self.keep()
+        self.apply_due()
         return caller
 
-    def keep(self) -> None:
+    def apply_due(self) -> None:
         """Expire orders, begin scheduled fees, begin and end maintenance."""
         now_ms = self.venue.now_ms()
         self.maintenance.apply(now_ms)
         self.order_entry.expire(now_ms)
         self.fees.apply(now_ms)
 
-    def look(self) -> None:
-        """See what open markets are quoted at."""
+    def sample_quotes(self) -> None:
+        """Sample the quotes of open markets for candlesticks."""
         opened = (m for m in self.venue.markets.values() if m.is_open)
-        self.candles.look(opened, self.venue.now_ms())
+        self.candles.sample(opened, self.venue.now_ms())
 
-    def forget(self) -> None:
-        """Let go of what ended long ago, and of the oldest of what is too much."""
+    def apply_retention(self) -> None:
+        """Drop what ended long ago, and the oldest of what exceeds the limits."""
         gone = self._retention.sweep(self.venue.now_ms())
         if gone:
             self.hub.forget(gone)
@@ -132,12 +135,12 @@ class ExchangeState:
         return market
 
 
-ASKER: Final = web.RequestKey("asker", Caller)
-STATE: Final = web.AppKey("house", ExchangeState)
+ASKER: Final = web.RequestKey("caller", Caller)
+STATE: Final = web.AppKey("state", ExchangeState)
 
 
 def authorize(request: web.Request) -> tuple[ExchangeState, Caller]:
-    """The house that was asked, and who asks."""
+    """The exchange and the caller of a private request; `Rejection` (401, 403) otherwise."""
     state = request.app[STATE]
     return state, state.caller(request)
 

@@ -173,7 +173,7 @@ def ticker_frame(market: ListedMarket) -> Frame:
 
 
 def fill_frame(fill: OrderFilled) -> Frame:
-    """One of our executions."""
+    """A private fill."""
     order = fill.order
     leg = LEGS[order.leg]
     msg: dict[str, Any] = {
@@ -200,7 +200,7 @@ def fill_frame(fill: OrderFilled) -> Frame:
 
 
 def order_frame(change: OrderChanged) -> Frame:
-    """One of our orders after a change."""
+    """A private order update."""
     return Frame("user_order", tail_of(change.ts_ms, _order_msg(change.order)))
 
 
@@ -240,7 +240,7 @@ def _order_msg(order: ExchangeOrder) -> dict[str, Any]:
 
 
 def position_frame(change: PositionChanged) -> Frame:
-    """One of our positions after a change."""
+    """A private position update."""
     position = change.account.position(change.ticker)
     msg = {
         "user_id": change.account.user_id,
@@ -257,7 +257,7 @@ def position_frame(change: PositionChanged) -> Frame:
 
 
 def lifecycle_frame(change: LifecycleChanged) -> Frame:
-    """A market's life."""
+    """A change of a market's lifecycle."""
     head = {"market_ticker": change.market.ticker, "event_type": change.event_type}
     facts = {k: v for k, v in change.facts.items() if v not in ("", None)}
     return Frame("market_lifecycle_v2", tail_of(change.sent_ms, head | facts))
@@ -289,7 +289,7 @@ def event_fee_frame(change: EventFeeChanged) -> Frame:
 
 
 def group_frame(change: GroupChanged) -> Frame:
-    """One of our order groups after a change."""
+    """A private order group update."""
     msg: dict[str, Any] = {
         "event_type": str(change.event_type),
         "order_group_id": change.group_id,

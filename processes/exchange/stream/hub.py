@@ -1,7 +1,8 @@
-"""Between the core and the hub: private fills that a test wants twice, late, or before their trade.
+"""Hands the core's events to every connection that subscribed to them.
 
-The exchange tells a private fill and the public trade that it is of in either order. The core's own
-order is trade, then fill.
+The exchange sends a private fill and the public trade of the same execution in either order
+(PROTOCOL 4.6). The core's own order is trade, then fill; `Delivery` can turn it round, and can send
+fills twice or late, for tests.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ from processes.exchange.stream.session import StreamSession, Subscription
 
 __all__ = ["Delivery", "Hub", "SentCounters"]
 
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
 OF_THE_EXECUTION: Final = (OrderFilled, OrderChanged, PositionChanged)
 UNTIL_CLEARED: Final = -1
 
 
 class Delivery:
-    """`publish` is `tell` itself while nothing is ordered."""
+    """`publish` is `emit` itself while no fault is ordered."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.publish: Tell = tell
-        self._tell = tell
+    def __init__(self, emit: Emit) -> None:
+        self.publish: Emit = emit
+        self._emit = emit
         self._late: deque[OrderFilled] = deque()
         self._trades: deque[TradePrinted] = deque()
         self._reset()
@@ -66,27 +67,27 @@ class Delivery:
         self._fills_first = False
 
     def duplicate(self, fills: int) -> None:
-        """Tell the next fills twice."""
+        """Send the next fills twice."""
         self._twice += fills
         self.publish = self._publish
 
     def delay(self, ms: int, fills: int) -> None:
-        """Tell the next fills late, 0 for all until cleared."""
+        """Send the next `fills` late by `ms`; 0 for all until cleared."""
         self._delay_s, self._delayed = ms / 1000, fills or UNTIL_CLEARED
         self.publish = self._publish
 
     def fills_first(self, *, on: bool) -> None:
-        """Tell fills before the trades that they are of."""
+        """Send each fill before its public trade."""
         self._fills_first = on
         self.publish = self._publish
 
     def clear(self) -> None:
-        """All as it comes; what was held is told now."""
+        """End the faults; what was held is sent now."""
         self._reset()
         while self._late:
-            self._tell_late()
-        self._tell_trades()
-        self.publish = self._tell
+            self._emit_late()
+        self._emit_trades()
+        self.publish = self._emit
 
     def state(self) -> dict[str, Any]:
         """For the admin port."""
@@ -99,21 +100,21 @@ class Delivery:
 
     def _publish(self, event: Event) -> None:
         if isinstance(event, TradePrinted) and self._fills_first:
-            self._tell_trades()
+            self._emit_trades()
             self._trades.append(event)
-            asyncio.get_running_loop().call_soon(self._tell_trades)
+            asyncio.get_running_loop().call_soon(self._emit_trades)
         elif isinstance(event, OrderFilled):
             for _ in range(self._times()):
                 self._fill(event)
         else:
             if not isinstance(event, OF_THE_EXECUTION):
-                self._tell_trades()
-            self._tell(event)
+                self._emit_trades()
+            self._emit(event)
 
-    def _tell_trades(self) -> None:
-        """The execution is over: its trade follows."""
+    def _emit_trades(self) -> None:
+        """The execution is complete: its trade follows."""
         while self._trades:
-            self._tell(self._trades.popleft())
+            self._emit(self._trades.popleft())
 
     def _times(self) -> int:
         if not self._twice:
@@ -123,17 +124,17 @@ class Delivery:
 
     def _fill(self, fill: OrderFilled) -> None:
         if not self._delayed:
-            self._tell(fill)
+            self._emit(fill)
             return
         if self._delayed != UNTIL_CLEARED:
             self._delayed -= 1
         self._late.append(fill)
-        asyncio.get_running_loop().call_later(self._delay_s, self._tell_late)
+        asyncio.get_running_loop().call_later(self._delay_s, self._emit_late)
 
-    def _tell_late(self) -> None:
-        """The oldest that is held; what was cleared meanwhile is told already."""
+    def _emit_late(self) -> None:
+        """The oldest that is held; empty when it was cleared meanwhile."""
         if self._late:
-            self._tell(self._late.popleft())
+            self._emit(self._late.popleft())
 
 
 OVERFLOW: Final = 25  # the client does not read
@@ -177,9 +178,9 @@ class Hub:
             OrderFilled: self._on_fill,
             OrderChanged: self._on_order,
             PositionChanged: self._on_position,
-            LifecycleChanged: lambda e: self._on_life(lifecycle_frame(e)),
-            EventCreated: lambda e: self._on_life(event_frame(e)),
-            EventFeeChanged: lambda e: self._on_life(event_fee_frame(e)),
+            LifecycleChanged: lambda e: self._on_lifecycle(lifecycle_frame(e)),
+            EventCreated: lambda e: self._on_lifecycle(event_frame(e)),
+            EventFeeChanged: lambda e: self._on_lifecycle(event_fee_frame(e)),
             GroupChanged: self._on_group,
         }
 
@@ -211,7 +212,7 @@ class Hub:
         self._subscriptions_changed()
 
     def end(self, session: StreamSession, subscription: Subscription, code: int = OVERFLOW) -> None:
-        """A subscription is over: its client is told why, and that is its last frame."""
+        """End a subscription with a terminal error, its last frame."""
         session.end(subscription, code)
         self._subscriptions_changed()
 
@@ -289,7 +290,7 @@ class Hub:
                 self.sent.trades[ticker] += session.push(subscription, frame)
         self._tick(trade.market)
 
-    def _on_life(self, frame: Frame) -> None:
+    def _on_lifecycle(self, frame: Frame) -> None:
         """The channel takes no filter of markets."""
         for session in self.sessions.values():
             subscription = session.of(Channel.LIFECYCLE)

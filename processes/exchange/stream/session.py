@@ -1,4 +1,7 @@
-"""One subscription of a connection: its channel, markets, `seq`, and what each `seq` stood for."""
+"""One WebSocket connection without its socket: commands in, frames out, subscriptions with `seq`.
+
+Commands, replies and error codes: PROTOCOL 4.2 to 4.4.
+"""
 
 from __future__ import annotations
 
@@ -202,7 +205,7 @@ class StreamSession:
             self._refuse(command_id, error.code)
 
     def _meant(self, command: dict[str, Any]) -> Subscription | None:
-        """The subscription that a command names, if it is one of ours."""
+        """The subscription that a command names, if it is one of this connection's."""
         params = command.get("params")
         named = params if isinstance(params, dict) else {}
         sids = named.get("sids")

@@ -1,4 +1,11 @@
-"""Order sizes: a few round numbers that robots use, and everybody else's."""
+"""What chance decides in one block of the synthetic flow: times, sizes, prices, the hidden value.
+
+Sizes are a few round numbers that robots use, and a log-normal for everybody else. Traders act in
+clusters: a few milliseconds of many actions, then a pause; cluster sizes have a heavy tail, which
+with the wandering intensity makes the counts of a second far more uneven than chance. The hidden
+value is a walk whose sign at the end is the outcome; its variance comes as the activity does, so
+the chance to end above, given the walk so far, is exact and prices that follow it are calibrated.
+"""
 
 from __future__ import annotations
 
@@ -143,12 +150,12 @@ def chance(z: float) -> float:
 
 
 def _intensity(wanted: Arrivals, steps: int, step_s: float, random: np.random.Generator) -> Floats:
-    """Clusters a second: two log-normal wanderings, one slow and one fast, times the life."""
+    """Clusters a second: two log-normal wanderings, slow and fast, times the activity."""
     slow = _wandering(steps, wanted.slow_sigma, step_s / wanted.slow_s, random)
     fast = _wandering(steps, wanted.fast_sigma, step_s / wanted.fast_s, random)
     mean = (wanted.slow_sigma**2 + wanted.fast_sigma**2) / 2
-    life = np.array(wanted.life)[np.arange(steps) * len(wanted.life) // steps]
-    return np.asarray(wanted.clusters_s * life * np.exp(slow + fast - mean))
+    activity = np.array(wanted.activity)[np.arange(steps) * len(wanted.activity) // steps]
+    return np.asarray(wanted.clusters_s * activity * np.exp(slow + fast - mean))
 
 
 def _wandering(steps: int, sigma: float, pull: float, random: np.random.Generator) -> Floats:

@@ -1,4 +1,10 @@
-"""One window of one synthetic market: its hidden truth, its traders, and what is due when."""
+"""Drives the synthetic flow: markets that open, trade, close and settle, by market time.
+
+`FlowMarket` decides what one window's traders do and when; `SyntheticMarket` applies it to the
+published book, in which the accounts' orders rest and trade with the flow; `SyntheticFlow` runs all
+markets. What a window does depends on the seed, the market and the window only, not on how often it
+is stepped, as long as no account trades.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +41,7 @@ class FlowMarket:
     """Acts in market time; the same seed, window and start make the same actions.
 
     `seed` names the window. `start_us` may be in the middle of it: the blocks before are skipped,
-    and the book is filled anew.
+    and the book is filled again.
     """
 
     def __init__(
@@ -74,7 +80,7 @@ class FlowMarket:
         return tuple((leg, cents * CENT_E4, size) for leg, cents, size in made)
 
     def act(self, until_us: int, at: Callable[[int], None]) -> int:
-        """Do all that is due before `until_us`; `at` is told the time of each -> how many."""
+        """Do all that is due before `until_us`; `at` receives the time of each -> how many."""
         done = 0
         while self.next_us < until_us and self._draw is not None:
             at(self.next_us)
@@ -84,7 +90,7 @@ class FlowMarket:
         return done
 
     def skip(self, until_us: int) -> None:
-        """Nobody may do what was due before `until_us`; the value goes on without them."""
+        """Drop the actions due before `until_us`; the value goes on without them."""
         while self.next_us < until_us:
             self._advance()
 
@@ -118,7 +124,7 @@ def profiles_of(count: int) -> list[Profile]:
 
 
 class SyntheticMarket:
-    """One window of one market: the `Floor` on which the flow trades."""
+    """One window of one market: the `FlowVenue` in which the flow trades."""
 
     def __init__(
         self,
@@ -133,7 +139,7 @@ class SyntheticMarket:
         self._clearing = clearing
         self._matcher = clearing.matcher
         self._book = market.book
-        start_us = venue.now_ms() * MS_US
+        start_us = self._last_us = venue.now_ms() * MS_US
         self.flow = FlowMarket(profile, self, seed, market.facts.open_ms * MS_US, start_us)
 
     def act(self, now_ms: int, *, halted: bool) -> None:
@@ -148,6 +154,11 @@ class SyntheticMarket:
         self._venue.step_ms, self._venue.step_us = None, 0
 
     def _at(self, us: int) -> None:
+        """The next action is of this moment, or of the market's newest frame if that is later.
+
+        After a stall of the process, accounts' orders are booked before the actions that were due.
+        """
+        self._last_us = us = max(us, self._last_us, self.market.flow_ms * MS_US)
         self._venue.step_ms, self._venue.step_us = us // MS_US, us
 
     def best(self, leg: int) -> int:
@@ -162,7 +173,7 @@ class SyntheticMarket:
         return self._book.count(leg, price_e4)
 
     def add(self, leg: int, cents: int, size_e2: int) -> int:
-        """Post an order; what it crosses of our accounts' orders it takes first."""
+        """Post an order; accounts' orders that it crosses trade first."""
         price_e4 = cents * CENT_E4
         if price_e4 + self._book.bests[1 - leg] >= ONE_DOLLAR_E4:
             size_e2 = self._matcher.take_anonymously(leg, price_e4, size_e2)
@@ -215,11 +226,11 @@ class SyntheticFlow:
         followed: Callable[[], bool],
         room: Callable[[], Awaitable[None]],
     ) -> None:
-        """Go as fast as clients read; stand while nobody does."""
+        """Go as fast as clients read; wait while no book is followed."""
         now_ms = time.now_ms()
         while True:
             self.step(now_ms)
-            time.stand(now_ms)
+            time.pause(now_ms)
             await room()
             await asyncio.sleep(0)
             while not followed():  # noqa: ASYNC110

@@ -1,4 +1,9 @@
-"""The resting orders of everybody who is not an account of ours, by level, first come first."""
+"""The behaviour of the synthetic flow: its book, and what makers and takers do with a draw.
+
+Makers keep quotes below the value of each leg, move them when they have become wrong, close gaps at
+the top and otherwise post, cancel and move orders at all distances. Takers who know the value pick
+off wrong quotes; others buy at random. Prices are in cents of the leg that is bought.
+"""
 
 from __future__ import annotations
 
@@ -88,10 +93,10 @@ FULL: Final = 0.7  # of the prices below the best have a level at most
 
 
 class FlowVenue(Protocol):
-    """The market in which the flow trades; our accounts' orders stand in it too."""
+    """The market in which the flow trades; the accounts' orders rest in it too."""
 
     def best(self, leg: int) -> int:
-        """The best bid of a leg in cents, whoever's it is; 0 for none."""
+        """The best bid of a leg in cents, of flow and accounts; 0 for none."""
         ...
 
     def standing(self, leg: int, cents: int) -> int:
@@ -273,7 +278,7 @@ class Traders:
             habits.levels, FULL * self.anonymous_book.best[leg]
         )
 
-    # Deeds
+    # Actions
 
     def _target(self, leg: int, value: float) -> int:
         """The best price that a maker would pay for a leg."""
