@@ -166,7 +166,11 @@ def _unauthorized(details: str) -> Rejection:
 
 
 class Authenticator:
-    """Checks the three headers by real time, whatever market time is."""
+    """Checks the three signature headers, by real time.
+
+    `real_ms` is Unix time in milliseconds; a timestamp may be `oldest_ms` behind it and `newest_ms`
+    ahead of it.
+    """
 
     def __init__(
         self,
@@ -181,7 +185,12 @@ class Authenticator:
         self._newest_ms = newest_ms
 
     def key(self, headers: Mapping[str, str], method: str, path: str) -> ApiKey:
-        """The key that signed; `path` without the query. `Rejection` otherwise."""
+        """The key that signed a request (PROTOCOL 2).
+
+        `headers` are the request's, `method` in upper case, `path` from the host's root without the
+        query. `Rejection` 401: `signature_is_missing_from_headers`, `header_timestamp_expired`, or
+        `authentication_error` with the details `NOT_FOUND` or `INCORRECT_API_KEY_SIGNATURE`.
+        """
         signature = headers.get(SIGNATURE_HEADER, "")
         timestamp = headers.get(TIMESTAMP_HEADER, "")
         if not signature:
@@ -290,7 +299,10 @@ def _shards(asked: dict[str, Any]) -> tuple[int, ...]:
 
 
 class Meter:
-    """One account's buckets."""
+    """One user's token buckets (PROTOCOL 3.3).
+
+    `tier` is a key of `TIERS` or `UNMETERED`; `now_ns` is real time in nanoseconds.
+    """
 
     def __init__(self, tier: str, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns

@@ -54,7 +54,11 @@ class Bookkeeper(Protocol):
 
 
 class MarketClearing:
-    """The matcher's `Clearing` of one market."""
+    """The matcher's `Clearing` of one market: books executions and holds, publishes changes.
+
+    `keeper` receives fills; `new_id` makes trade ids; `shadow` is True for a recorded market, whose
+    book and public trades are the recording's.
+    """
 
     def __init__(
         self,

@@ -208,7 +208,10 @@ class TradingAccount:
         now_ms: int,
         shard: int = 0,
     ) -> LedgerSettlement | None:
-        """Pay out a market; `None` when nothing was held or traded in it."""
+        """Pay out a market at `yes_value_e4` (1e-4 dollars a YES contract) -> what was paid.
+
+        `None` when nothing was held or traded in it, or when it has been paid already.
+        """
         position = self.positions.get(ticker)
         if position is None or position.settled:
             return None
@@ -303,7 +306,11 @@ class Transfers:
         self._targets: dict[str, dict[int, int]] = {}
 
     def move(self, member: Member, asked: Transfer) -> Transfer:
-        """Move free money; `asked` has no id yet."""
+        """Move free collateral between a user's accounts or shards.
+
+        Returns the transfer with its id. `Rejection`: 409 `transfer_already_exists` for a known
+        client id, 400 `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
+        """
         source_account = member.account(asked.from_account)
         destination_account = member.account(asked.to_account)
         done = self._done.setdefault(member.user_id, deque(maxlen=KEPT))

@@ -64,7 +64,12 @@ def _priority(order: ExchangeOrder) -> tuple[int, int]:
 
 
 class Matcher:
-    """One market's resting orders of the accounts, and the rules by which they fill."""
+    """One market's resting orders of the accounts, and the rules by which they fill.
+
+    `book` is the published book, `clearing` books executions and publishes changes, `shadow` is
+    True for a recorded market. Legs are YES (0) and NO (1); prices are 1e-4 dollars of the leg that
+    an order buys, counts 1e-2 contracts.
+    """
 
     def __init__(self, book: PublishedBook, clearing: Clearing, *, shadow: bool) -> None:
         self.book = book

@@ -42,7 +42,13 @@ class OrderResult(msgspec.Struct, frozen=True):
 
 
 class OrderEntry:
-    """Every order of every account, and the clearing of every market."""
+    """Every order of every account, and the clearing of every market.
+
+    `venue` holds the markets; `new_id` makes ids of orders and trades; `shadow` is True where the
+    markets are recorded, so that orders queue behind the published book without being in it
+    (`core.matching`). Methods that a request reaches raise `Rejection` with the status and error
+    code of the real exchange and then have changed nothing.
+    """
 
     def __init__(self, venue: Venue, new_id: Callable[[], str], *, shadow: bool) -> None:
         self.venue = venue
@@ -88,7 +94,15 @@ class OrderEntry:
     # Create
 
     def create(self, account: TradingAccount, asked: NewOrder) -> OrderResult:
-        """Place an order; `Rejection` when the exchange refuses it."""
+        """Place an order, fill what crosses, rest or cancel the remainder (PROTOCOL 6.1).
+
+        Returns the order and what it filled at once: contracts (1e-2), cost on the YES scale and
+        fee (1e-6 dollars). `Rejection`: 404 `market_not_found`; 400 `trading_paused`,
+        `exchange_paused`, `market_inactive`, `invalid_price`, `invalid_order_size`,
+        `invalid_order`, `order_group_not_found`, `exceeded_order_group_risk_limit`,
+        `insufficient_balance`; 409
+        `order_already_exists`, `fill_or_kill_insufficient_resting_volume`.
+        """
         clearing, asked = self._checked(account, asked)
         now_ms = self.venue.now_ms()
         self._rank += 1
@@ -224,7 +238,12 @@ class OrderEntry:
     def cancel(
         self, account: TradingAccount, order_id: str, shard: int | None = None
     ) -> tuple[ExchangeOrder, int]:
-        """Cancel an order -> (order, what that took off)."""
+        """Cancel an order of `account`, on `shard` where one is named.
+
+        Returns the order and the contracts (1e-2) that were cancelled. `Rejection`: 404 `not_found`
+        for an order that is unknown, elsewhere, executed or cancelled; 400 for a closed market or a
+        paused exchange.
+        """
         order = self.resting(account, order_id, shard)
         self._check_cancel(order.ticker)
         remaining = order.remaining_e2
@@ -244,7 +263,10 @@ class OrderEntry:
         return len(orders)
 
     def decrease(self, account: TradingAccount, order_id: str, to_e2: int) -> ExchangeOrder:
-        """Shrink an order's remainder in its place; to nothing cancels it."""
+        """Reduce what remains to `to_e2` contracts (1e-2) in its place in the queue; 0 cancels.
+
+        `Rejection`: 404 `not_found`, 400 `invalid_order_size` when that is no reduction.
+        """
         order = self.resting(account, order_id)
         clearing = self._trading(order.ticker)
         if not 0 <= to_e2 < order.remaining_e2:
@@ -368,7 +390,10 @@ class OrderEntry:
         clearing.cancel(order, reason)
 
     def settle(self, market: ListedMarket, sent_ms: int) -> None:
-        """Pay every account out at the market's value."""
+        """Pay every account out at the market's value, at `sent_ms` (market time).
+
+        `ValueError` when the market has no value yet.
+        """
         value_e4 = market.value_e4
         if value_e4 is None:
             raise ValueError(f"{market.ticker} has no result to settle by")

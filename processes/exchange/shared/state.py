@@ -173,7 +173,12 @@ def assemble(
     *,
     shadow: bool,
 ) -> ExchangeState:
-    """An exchange with these accounts and no market yet."""
+    """An exchange with these accounts and no market yet.
+
+    `keys` are the accounts by key id, `time` is market time, `new_id` makes every id that the
+    exchange gives out, `rules` is how it treats clients. `shadow` is True where markets are
+    recorded: accounts' orders then fill against the recording without changing its book.
+    """
     hub = Hub()
     delivery = Delivery(hub)
     replica = Replica(rules.orders_lag_ms, rules.positions_lag_ms, mono_ns)

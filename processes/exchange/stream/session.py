@@ -156,7 +156,11 @@ class _CommandError(Exception):
 
 
 class StreamSession:
-    """Subscriptions of one connection; `send` takes encoded frames, `market` looks one up."""
+    """Subscriptions of one connection.
+
+    `number` names the connection, `caller` is whose key opened it, `send` takes encoded frames,
+    `market` finds a listed market by its ticker.
+    """
 
     def __init__(
         self,
@@ -184,7 +188,7 @@ class StreamSession:
         return next((s for s in self.by_sid.values() if s.channel is channel), None)
 
     def handle(self, data: str | bytes) -> None:
-        """Answer one command."""
+        """Answer one command (PROTOCOL 4.2); a bad one gets an error frame (4.3)."""
         try:
             command = msgspec.json.decode(data)
         except msgspec.DecodeError:

@@ -198,7 +198,7 @@ class SyntheticMarket:
 
 
 class SyntheticFlow:
-    """All synthetic markets. `profiles` has one entry a market."""
+    """All synthetic markets: one entry of `profiles` each; `seed` decides everything they do."""
 
     def __init__(
         self, venue: Venue, order_entry: OrderEntry, seed: int, profiles: list[Profile]
