@@ -35,6 +35,7 @@ NO_SHARDS: Final[Mapping[str, int]] = {}
 
 class Venue:
     """All markets, and the users of these primary accounts.
+
     `clock_ms` is market time (Unix ms) between the steps of the flow; `sink` receives every event
     in order; `shards` maps a series to its shard, those it does not name are on the first. Prices
     are 1e-4 dollars, counts 1e-2 contracts, times Unix ms of market time.
