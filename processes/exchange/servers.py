@@ -14,6 +14,7 @@ from processes.exchange.rest import (
     exchange_info,
     listings,
     market_data,
+    not_implemented,
     orders,
     portfolio,
 )
@@ -34,6 +35,7 @@ REST: Final = (  # fixed paths before those with a parameter in their place
     listings,
     orders,
     portfolio,
+    not_implemented,
 )
 
 

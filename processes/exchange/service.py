@@ -55,6 +55,9 @@ def _exchange_state(
         newest_ms=wanted.newest_ms,
         weekly_pause=wanted.weekly_pause,
         limits=RetentionLimits(keep_ms=wanted.keep_ms),
+        catalogue_markets=wanted.catalogue,
+        catalogue_combos=wanted.combos,
+        catalogue_seed=wanted.seed,
     )
     return assemble(keys, time, _ids(run_uid), rules, shadow=bool(recordings))
 

@@ -20,7 +20,7 @@ MARKET = f"/series/KXA/markets/{TICKER}/candlesticks"
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., LocalExchange]:
     """Makes the exchange."""
-    return partial(two_markets, tmp_path, tier="prestige")
+    return partial(two_markets, tmp_path, START_MS, tier="prestige")
 
 
 def at(exchange: LocalExchange, ms: int) -> None:

@@ -180,7 +180,7 @@ class LocalExchange:
             f"http://127.0.0.1:{self._server.port}{path}",
             params=query or None,
             content=None if body is None else msgspec.json.encode(body),
-            headers=dict(headers),
+            headers={"Content-Type": "application/json", **headers},
         )
         return documented(reply)
 

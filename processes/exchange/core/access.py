@@ -200,7 +200,7 @@ class Authenticator:
         known = self._keys.get(headers.get(KEY_HEADER, ""))
         if known is None:
             raise _unauthorized("NOT_FOUND")
-        if not verify(known.public, signature, timestamp, method, path):
+        if not verify(known.public, signature, timestamp, method, path, lenient=True):
             raise _unauthorized("INCORRECT_API_KEY_SIGNATURE")
         return known
 

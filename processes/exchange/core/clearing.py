@@ -39,6 +39,7 @@ class FillRecord(msgspec.Struct, frozen=True):
     ts_ms: int
     exchange_index: int
     subaccount: int
+    number: int = 0  # its place among all fills
 
 
 class Bookkeeper(Protocol):

@@ -66,6 +66,8 @@ class TradePrinted(msgspec.Struct, frozen=True):
     taker_leg: int
     ts_ms: int
     sent_ms: int
+    is_block: bool = False  # agreed off the book
+    number: int = 0  # its place among all trades
 
 
 class OrderFilled(msgspec.Struct, frozen=True):

@@ -97,7 +97,7 @@ class Candles:
             best_no = market.book.best(NO)
             bid = _same(market.book.best(YES))
             ask = _same(ONE_DOLLAR_E4 - best_no)
-            seen = Candle(end_s, bid, ask, market.volume_e2)
+            seen = Candle(end_s, bid, ask, market.open_interest_e2)
             minutes = self._minutes.setdefault(market.ticker, {})
             if end_s in minutes:
                 minutes[end_s].add(seen)

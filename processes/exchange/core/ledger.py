@@ -64,6 +64,7 @@ class LedgerSettlement(msgspec.Struct, frozen=True):
     fees_e6: int
     settled_ms: int
     exchange_index: int
+    subaccount: int
 
 
 class LedgerPosition:
@@ -229,6 +230,7 @@ class TradingAccount:
             fees_e6=position.fees_e6,
             settled_ms=now_ms,
             exchange_index=shard,
+            subaccount=self.number,
         )
         if count_e2:
             self.settlements.append(done)
@@ -281,6 +283,7 @@ class Transfer(msgspec.Struct, frozen=True):
     created_ms: int
     from_account: int = 0
     to_account: int = 0
+    number: int = 0  # its place among all transfers
 
     @property
     def is_between_accounts(self) -> bool:
@@ -302,20 +305,22 @@ class Transfers:
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
+        self._numbers = 0
         self._done: dict[str, deque[Transfer]] = {}
         self._targets: dict[str, dict[int, int]] = {}
+        self.reservations: dict[str, str] = {}  # by user: kept for resting orders, and shown
 
     def move(self, member: Member, asked: Transfer) -> Transfer:
         """Move free collateral between a user's accounts or shards.
 
-        Returns the transfer with its id. `Rejection`: 409 `transfer_already_exists` for a known
+        Returns the transfer with its id. `Rejection`: 409 `transfer_already_applied` for a known
         client id, 400 `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
         """
         source_account = member.account(asked.from_account)
         destination_account = member.account(asked.to_account)
         done = self._done.setdefault(member.user_id, deque(maxlen=KEPT))
         if any(asked.repeats(earlier) for earlier in done):
-            raise Rejection.nested(409, "transfer_already_exists")
+            raise Rejection.nested(409, "transfer_already_applied")
         if asked.amount_e6 <= 0:
             raise Rejection.nested(400, "invalid_parameters", "amount must be positive")
         if asked.is_between_accounts and source_account is destination_account:
@@ -327,7 +332,8 @@ class Transfers:
         source_account.moved_e6 -= asked.amount_e6
         destination_account.collateral(asked.destination).cash_e6 += asked.amount_e6
         destination_account.moved_e6 += asked.amount_e6
-        made = msgspec.structs.replace(asked, transfer_id=self._new_id())
+        self._numbers += 1
+        made = msgspec.structs.replace(asked, transfer_id=self._new_id(), number=self._numbers)
         done.append(made)
         return made
 

@@ -63,6 +63,7 @@ class MarketFacts(msgspec.Struct, frozen=True):
     floor_strike: float | None = None
     market_id: str = ""
     fee_type: str = "quadratic"
+    fee_multiplier_e4: int = 10_000
     fees: FeeSchedule = FeeSchedule()
     waiver_until_ms: int = 0  # no fees before
     category: str = ""
@@ -70,6 +71,7 @@ class MarketFacts(msgspec.Struct, frozen=True):
     rules_more: str = ""
     settlement_timer_s: int = 1
     exchange_index: int = 0  # the shard whose engine matches it and whose collateral it takes
+    expiration_value: str = ""  # shown once the market is determined
     details: dict[str, Any] = {}  # fields of its REST body that describe and decide nothing
 
 
@@ -97,6 +99,7 @@ class ListedMarket:
         self.flow_ms = facts.open_ms  # market time of the newest frame
         self.last_price_e4 = 0
         self.volume_e2 = 0
+        self.open_interest_e2 = 0
         self.last_count_e2 = 0
         self.result = ""
         self.value_e4: int | None = None
@@ -118,8 +121,14 @@ class ListedMarket:
         yes, no = self.book.best(0), self.book.best(1)
         return yes, self.book.count(0, yes), no, self.book.count(1, no)
 
-    def trade(self, yes_price_e4: int, count_e2: int) -> None:
-        """Note a trade."""
+    def trade(self, yes_price_e4: int, count_e2: int, taker_leg: int) -> None:
+        """Note a trade.
+
+        Whether strangers open or close positions is not known. Here those who buy YES open, those
+        who buy NO close half of the time, as far as there is anything to close.
+        """
+        closed_e2 = min(count_e2 // 2, self.open_interest_e2) if taker_leg else 0
+        self.open_interest_e2 += count_e2 - 2 * closed_e2
         self.last_price_e4 = yes_price_e4
         self.last_count_e2 = count_e2
         self.volume_e2 += count_e2

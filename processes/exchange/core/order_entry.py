@@ -62,6 +62,7 @@ class OrderEntry:
         self._new_id = new_id
         self._shadow = shadow
         self._rank = 0
+        self._fill_numbers = 0
 
     def open(self, market: ListedMarket) -> MarketClearing:
         """Start taking orders for a market."""
@@ -73,7 +74,8 @@ class OrderEntry:
 
     def record(self, fill: FillRecord, user_id: str) -> None:
         """Keep a fill."""
-        self.fills[user_id].append(fill)
+        self._fill_numbers += 1
+        self.fills[user_id].append(msgspec.structs.replace(fill, number=self._fill_numbers))
 
     def executed(self, order: ExchangeOrder, count_e2: int) -> None:
         """An order's group may have reached its limit."""

@@ -114,6 +114,7 @@ class ExchangeOrder:
         exchange_index: int = 0,
     ) -> None:
         self.order_id = order_id
+        self.number = rank  # its place among all orders, for ever
         self.account = account
         self.client_order_id = asked.client_order_id
         self.ticker = asked.ticker

@@ -56,7 +56,9 @@ class Venue:
         self.closing = Closing()  # how markets close
         self._shards = shards
         self._events: set[str] = set()
+        self.event_numbers: dict[str, int] = {}  # the place of each event among all, for ever
         self._numbers = count()
+        self._trade_numbers = 0
         self.clock = 0
         self.step_ms: int | None = None  # the time of the step that is being taken
         self.step_us = 0  # the same to the microsecond, where it is known
@@ -77,6 +79,7 @@ class Venue:
         facts = msgspec.structs.replace(facts, exchange_index=shard)
         market = ListedMarket(facts, next(self._numbers))
         self.markets[facts.ticker] = self.by_number[market.number] = market
+        self.event_numbers.setdefault(facts.event_ticker, market.number)
         return market
 
     def ended(self) -> list[ListedMarket]:
@@ -95,7 +98,9 @@ class Venue:
             if not self._is_superseded(market):
                 del self.markets[market.ticker]
                 gone.add(market.ticker)
-        self._events &= {m.facts.event_ticker for m in self.markets.values()}
+        known = {m.facts.event_ticker for m in self.markets.values()}
+        self._events &= known
+        self.event_numbers = {t: n for t, n in self.event_numbers.items() if t in known}
         self.trades.forget(gone)
         return gone
 
@@ -120,8 +125,10 @@ class Venue:
 
     def print_trade(self, trade: TradePrinted) -> None:
         """A public trade."""
+        self._trade_numbers += 1
+        trade = msgspec.structs.replace(trade, number=self._trade_numbers)
         trade.market.flow_ms = trade.sent_ms
-        trade.market.trade(trade.yes_price_e4, trade.count_e2)
+        trade.market.trade(trade.yes_price_e4, trade.count_e2, trade.taker_leg)
         self.trades.add(trade)
         self.emit(trade)
 

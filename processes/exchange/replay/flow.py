@@ -223,11 +223,16 @@ class Replay:
             return
         taker_leg, yes_price_e4, count_e2 = trade_of(msg)
         ts_ms, trade_id = self._ts(msg, sent_ms), msg.trade_id
+        is_block = msg.is_block_trade is True
         if self._passes > 1:
             trade_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{trade_id}/{self._passes}"))
         self._venue.print_trade(
-            TradePrinted(market, trade_id, yes_price_e4, count_e2, taker_leg, ts_ms, sent_ms)
+            TradePrinted(
+                market, trade_id, yes_price_e4, count_e2, taker_leg, ts_ms, sent_ms, is_block
+            )
         )
+        if is_block:  # agreed off the book: it takes nothing from the queue
+            return
         maker_leg = 1 - taker_leg
         price_e4 = yes_price_e4 if maker_leg == YES else ONE_DOLLAR_E4 - yes_price_e4
         matcher = self._order_entry.clearings[market.ticker].matcher

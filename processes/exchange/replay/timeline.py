@@ -185,6 +185,7 @@ def facts_of(market: RecordedMarket, shift_ms: int, first_ms: int) -> MarketFact
         rules=body.get("rules_primary", ""),
         rules_more=body.get("rules_secondary", ""),
         settlement_timer_s=body.get("settlement_timer_seconds", 1),
+        expiration_value=body.get("expiration_value") or "",
         details=details,
         fees=FeeSchedule.of(rule_at_ms(open_ms)),
     )

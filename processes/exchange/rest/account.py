@@ -267,7 +267,7 @@ async def list_subaccount_transfers(request: web.Request) -> web.Response:
     seen = {account.number for account in caller.accounts(None)}
     done = state.transfers.of(caller.member, between_accounts=True)
     found = [t for t in done if seen & {t.from_account, t.to_account}]
-    rows, cursor = page(found, request.query, "GetSubaccountTransfers")
+    rows, cursor = page(found, request.query, "GetSubaccountTransfers", lambda t: (-t.number,))
     return answer({"transfers": [_subaccount_transfer_row(t) for t in rows], "cursor": cursor})
 
 
@@ -300,7 +300,7 @@ async def set_netting(request: web.Request) -> web.Response:
         caller.member.netting.add(number)
     else:
         caller.member.netting.discard(number)
-    return web.Response()
+    return answer({})
 
 
 def _subaccount_routes(base: str) -> list[web.RouteDef]:
@@ -317,6 +317,8 @@ def _subaccount_routes(base: str) -> list[web.RouteDef]:
 
 
 INSTANCE = "event_contract"
+RESERVATIONS = ("sum", "max", "none")  # the first is the default
+RESERVATION_KINDS = {"resting_margin_reservation": "string"}
 
 
 async def move_between_shards(request: web.Request) -> web.Response:
@@ -351,7 +353,7 @@ async def list_transfers(request: web.Request) -> web.Response:
     seen = {account.number for account in caller.accounts(None)}
     found = [t for t in state.transfers.of(caller.member) if seen & {t.from_account, t.to_account}]
     operation = "GetIntraExchangeInstanceTransfers"
-    rows, cursor = page(found, request.query, operation, TRANSFER_PAGES)
+    rows, cursor = page(found, request.query, operation, lambda t: (-t.number,), TRANSFER_PAGES)
     return answer({"transfers": [_transfer_row(t) for t in rows], "cursor": cursor})
 
 
@@ -369,14 +371,22 @@ async def get_targets(request: web.Request) -> web.Response:
     state, caller = authorize(request)
     targets = state.transfers.targets(caller.member)
     rows = [{"exchange_index": i, "percent": p} for i, p in targets.items()]
-    return answer({"allocations": rows, "resting_margin_reservation": "sum"})
+    reservation = state.transfers.reservations.get(caller.member.user_id, RESERVATIONS[0])
+    return answer({"allocations": rows, "resting_margin_reservation": reservation})
 
 
 async def set_targets(request: web.Request) -> web.Response:
     """Spread it otherwise from now on."""
     state, caller = authorize(request)
     caller.check_unlocked()
-    state.transfers.aim(caller.member, allocations_of(json_object(await request.read())))
+    body = json_object(await request.read())
+    reservation = Fields(body, "SetTargetBalanceAllocationRequest", RESERVATION_KINDS).text(
+        "resting_margin_reservation"
+    )
+    if reservation and reservation not in RESERVATIONS:
+        raise invalid(f"invalid resting_margin_reservation: {reservation}")
+    state.transfers.aim(caller.member, allocations_of(body))
+    state.transfers.reservations[caller.member.user_id] = reservation or RESERVATIONS[0]
     return answer({})
 
 

@@ -233,14 +233,15 @@ def market(m: ListedMarket) -> dict[str, Any]:
         "previous_price_dollars": format_price(0),
         "previous_yes_bid_dollars": format_price(0),
         "previous_yes_ask_dollars": format_price(0),
-        "open_interest_fp": format_count(m.volume_e2),
+        "open_interest_fp": format_count(m.open_interest_e2),
         "notional_value_dollars": "1.0000",
         "result": m.result,
         "price_level_structure": facts.structure,
         "price_ranges": facts.grid.to_wire(),
         "can_close_early": True,
         "settlement_bounds_type": "default",
-        "expiration_value": "",
+        "expiration_value": (facts.expiration_value or m.result) if m.value_e4 is not None else "",
+        "liquidity_dollars": "0.0000",  # gone since October 2026; older clients need it
         "rules_primary": facts.rules,
         "rules_secondary": facts.rules_more,
         "exchange_index": facts.exchange_index,
@@ -249,13 +250,15 @@ def market(m: ListedMarket) -> dict[str, Any]:
 
 
 def _quotes(m: ListedMarket) -> dict[str, str]:
+    """Best quotes; a missing ask is 0 while the market runs, a dollar when it has closed."""
     yes, yes_size, no, no_size = m.top()
+    no_shown = no if no or not m.is_running else ONE_DOLLAR_E4
     return {
         "yes_bid_dollars": format_price(yes),
         "yes_bid_size_fp": format_count(yes_size),
-        "yes_ask_dollars": format_price(ONE_DOLLAR_E4 - no if no else 0),
+        "yes_ask_dollars": format_price(ONE_DOLLAR_E4 - no_shown),
         "yes_ask_size_fp": format_count(no_size),
-        "no_bid_dollars": format_price(no if no else ONE_DOLLAR_E4),
+        "no_bid_dollars": format_price(no_shown),
         "no_ask_dollars": format_price(ONE_DOLLAR_E4 - yes),
     }
 
@@ -295,7 +298,7 @@ def trade(t: TradePrinted) -> dict[str, Any]:
         "taker_outcome_side": LEGS[t.taker_leg],
         "taker_book_side": BOOK_SIDES[t.taker_leg],
         "created_time": iso_ms(t.ts_ms),
-        "is_block_trade": False,
+        "is_block_trade": t.is_block,
     }
 
 
@@ -330,7 +333,7 @@ def series(ticker: str, markets: list[ListedMarket]) -> dict[str, Any]:
         "contract_url": "",
         "contract_terms_url": "",
         "fee_type": facts.fee_type,
-        "fee_multiplier": 1,
+        "fee_multiplier": facts.fee_multiplier_e4 / 10_000,
         "additional_prohibitions": [],
         "exchange_index": facts.exchange_index,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Final
 
 from aiohttp import web
@@ -84,7 +85,6 @@ EMPTY_PUBLIC: Final[dict[str, dict[str, Any]]] = {
     "/structured_targets": {"structured_targets": [], "cursor": ""},
     "/incentive_programs": {"incentive_programs": [], "next_cursor": ""},
     "/multivariate_event_collections": {"multivariate_contracts": [], "cursor": ""},
-    "/events/multivariate": {"events": [], "cursor": ""},
     "/search/tags_by_categories": {"tags_by_categories": {}},
     "/search/filters_by_sport": {"filters_by_sports": {}, "sport_ordering": []},
 }
@@ -111,10 +111,18 @@ def _below(request: web.Request) -> str:
     return next(p for p in (*EMPTY_PUBLIC, *EMPTY_PRIVATE) if request.path.endswith(p))
 
 
+async def communications_id(request: web.Request) -> web.Response:
+    """The public id of a user among those who ask for quotes."""
+    _, caller = authorize(request)
+    public = uuid.uuid5(uuid.NAMESPACE_OID, f"communications:{caller.member.user_id}")
+    return answer({"communications_id": str(public)})
+
+
 def _empty_routes(base: str) -> list[web.RouteDef]:
     """Their paths."""
     return [
         *(web.get(f"{base}{path}", _empty_public) for path in EMPTY_PUBLIC),
+        web.get(f"{base}/communications/id", communications_id),
         *(web.get(f"{base}{path}", _empty_private) for path in EMPTY_PRIVATE),
     ]
 

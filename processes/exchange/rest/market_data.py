@@ -2,73 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from ipc.units import format_count, format_price
+from processes.exchange.core.books import PublishedBook
+from processes.exchange.core.catalogue import CatalogueFilter
 from processes.exchange.core.history import Candle, Range
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest import bodies
-from processes.exchange.rest.requests import MARKET_PAGES, names, number, page, span
+from processes.exchange.rest.requests import (
+    MARKET_PAGES,
+    Place,
+    limits,
+    names,
+    number,
+    page,
+    place_of_cursor,
+    span,
+)
 from processes.exchange.shared.state import STATE, ExchangeState, answer
 
 __all__ = ["_candle_routes", "routes"]
 
 FILTERS: Final = ("unopened", "open", "paused", "closed", "settled")
 MAX_BOOKS: Final = 100
+ROWS_AT_ONCE: Final = 100  # about 4 ms
 SPANS: Final = {  # of `min_..._ts` and `max_..._ts`: the states they may be asked with
     "created": ("", "unopened", "open"),
-    "close": ("", "closed"),
+    "close": ("", "open", "closed"),  # `open` is not in the specification, and is answered
     "settled": ("", "settled"),
     "updated": ("",),
 }
+MVE_FILTERS: Final = ("", "only", "exclude")
+LIVE, LISTED, COMBOS = range(3)  # the parts of the list of markets, in this order
 
 
-def _wanted(request: web.Request) -> list[ListedMarket]:
-    query = request.query
-    status = query.get("status", "")
-    if status and status not in FILTERS:
-        raise bad_request(f"invalid status: {status}")
-    _check_spans(request, status)
-    markets = list(request.app[STATE].venue.markets.values())
-    tickers = names(request, "tickers")
-    if tickers:
-        markets = [m for m in markets if m.ticker in tickers]
-    if event := query.get("event_ticker"):
-        markets = [m for m in markets if m.facts.event_ticker == event]
-    if series := query.get("series_ticker"):
-        markets = [m for m in markets if m.facts.series_ticker == series]
-    if query.get("mve_filter") == "only":
-        markets = []
-    spans = {s: span(request, f"min_{s}_ts", f"max_{s}_ts") for s in SPANS}
-    return [m for m in markets if (not status or m.status.filter == status) and _in_spans(m, spans)]
+class _Filter:
+    """What `GET /markets` asks for; `Rejection` (400) for filters that do not go together."""
+
+    def __init__(self, request: web.Request) -> None:
+        query = request.query
+        self.status = query.get("status", "")
+        if self.status and self.status not in FILTERS:
+            raise bad_request(f"invalid status: {self.status}")
+        self.mve = query.get("mve_filter", "")
+        if self.mve not in MVE_FILTERS:
+            raise bad_request(f"invalid mve_filter: {self.mve}")
+        self.tickers = names(request, "tickers")
+        self.event, self.series = query.get("event_ticker", ""), query.get("series_ticker", "")
+        self.spans = {s: limits(request, f"min_{s}_ts", f"max_{s}_ts") for s in SPANS}
+        self._check_spans()
+
+    def _check_spans(self) -> None:
+        """Spans of times exclude each other, and each goes with some other filters only."""
+        given = [name for name, span_ms in self.spans.items() if span_ms is not None]
+        if len(given) > 1:
+            raise bad_request(f"timestamp filters are mutually exclusive: {', '.join(given)}")
+        if given and self.status not in SPANS[given[0]]:
+            raise bad_request(f"status {self.status} does not go with {given[0]} timestamps")
+        if given == ["updated"]:
+            if self.tickers or self.event or self.mve == "only":
+                raise bad_request("updated timestamps go with mve_filter=exclude only")
+            if self.series and self.mve != "exclude":
+                raise bad_request("series_ticker with updated timestamps needs mve_filter=exclude")
+
+    def takes(self, market: ListedMarket) -> bool:
+        """Whether a market passes."""
+        facts = market.facts
+        times = {
+            "created": facts.open_ms,
+            "close": facts.close_ms,
+            "settled": market.settled_ms or 0,
+            "updated": market.updated_ms,
+        }
+        return (
+            (not self.status or market.status.filter == self.status)
+            and (not self.tickers or market.ticker in self.tickers)
+            and self.event in ("", facts.event_ticker)
+            and self.series in ("", facts.series_ticker)
+            and all(s is None or s[0] <= times[name] <= s[1] for name, s in self.spans.items())
+        )
+
+    def of_catalogue(self) -> CatalogueFilter:
+        """The same for the catalogue."""
+        return CatalogueFilter(
+            status=self.status,
+            series=self.series,
+            event=self.event,
+            created_ms=self.spans["created"],
+            close_ms=self.spans["close"],
+            settled_ms=self.spans["settled"],
+            updated_ms=self.spans["updated"],
+        )
 
 
-def _check_spans(request: web.Request, status: str) -> None:
-    """Spans of times exclude each other, and each goes with some states only."""
-    given = [s for s in SPANS if f"min_{s}_ts" in request.query or f"max_{s}_ts" in request.query]
-    if len(given) > 1:
-        raise bad_request(f"timestamp filters are mutually exclusive: {', '.join(given)}")
-    if given and status not in SPANS[given[0]]:
-        raise bad_request(f"status {status} does not go with {given[0]} timestamps")
+Listed = tuple[int, int, Callable[[], ListedMarket]]  # part, place in it, the market
 
 
-def _in_spans(market: ListedMarket, spans: dict[str, Callable[[int], bool]]) -> bool:
-    return (
-        spans["created"](market.facts.open_ms)
-        and spans["close"](market.facts.close_ms)
-        and spans["settled"](market.settled_ms or 0)
-        and spans["updated"](market.updated_ms)
-    )
+def _listed(state: ExchangeState, wanted: _Filter, after: Place) -> Iterator[Listed]:
+    """The markets that pass: those that trade, the catalogue, the combos; after a place."""
+    part, place = _position(after)
+    now_ms, catalogue = state.venue.now_ms(), state.catalogue
+    if part == LIVE and wanted.mve != "only":
+        elsewhere = {m.number for m in state.followed.by_place.values()}
+        numbers = {m.number: m for m in state.venue.markets.values() if m.number > place}
+        live = [m for number, m in numbers.items() if number not in elsewhere]
+        for market in sorted(live, key=lambda m: m.number):
+            if wanted.takes(market):
+                yield LIVE, market.number, partial(_itself, market)
+    if wanted.tickers:
+        yield from _named(state, wanted, after)
+        return
+    if part <= LISTED and wanted.mve != "only":
+        followed = state.followed.by_place
+        for row in catalogue.rows(wanted.of_catalogue(), now_ms, place if part == LISTED else -1):
+            known = followed.get(row.place)
+            found = partial(catalogue.market, row) if known is None else partial(_itself, known)
+            yield LISTED, row.place, found
+    if wanted.mve != "exclude":
+        for combo in catalogue.combo_rows(now_ms, place if part == COMBOS else -1):
+            if not _is_plain(wanted) and not wanted.takes(catalogue.combo(combo)):
+                continue
+            yield COMBOS, combo.number, partial(catalogue.combo, combo)
+
+
+def _named(state: ExchangeState, wanted: _Filter, after: Place) -> Iterator[Listed]:
+    """The markets of the catalogue and the combos that the query names."""
+    now_ms, catalogue = state.venue.now_ms(), state.catalogue
+    found: list[Listed] = []
+    for ticker in dict.fromkeys(wanted.tickers):
+        row, combo = catalogue.find(ticker, now_ms), catalogue.find_combo(ticker, now_ms)
+        if row is not None and wanted.mve != "only":
+            market = state.followed.by_place.get(row.place) or catalogue.market(row)
+            found.append((LISTED, row.place, partial(_itself, market)))
+        elif combo is not None and wanted.mve != "exclude":
+            found.append((COMBOS, combo.number, partial(catalogue.combo, combo)))
+    rows = sorted((f for f in found if f[:2] > _position(after)), key=lambda f: f[:2])
+    yield from (f for f in rows if wanted.takes(f[2]()))
+
+
+def _itself(market: ListedMarket) -> ListedMarket:
+    return market
+
+
+def _is_plain(wanted: _Filter) -> bool:
+    """Whether every combo passes, which all are open."""
+    spans = [s for s in wanted.spans.values() if s is not None]
+    return wanted.status in ("", "open") and not (spans or wanted.event or wanted.series)
+
+
+def _position(after: Place) -> tuple[int, int]:
+    """(part, place in it) of a cursor; before everything without one."""
+    if len(after) == 2 and isinstance(after[0], int) and isinstance(after[1], int):
+        return after[0], after[1]
+    return LIVE, -1
 
 
 async def list_markets(request: web.Request) -> web.Response:
     """All markets, filtered."""
-    rows, cursor = page(_wanted(request), request.query, "GetMarkets", MARKET_PAGES)
-    return answer({"markets": [bodies.market(m) for m in rows], "cursor": cursor})
+    state, wanted = request.app[STATE], _Filter(request)
+    after = place_of_cursor(request.query.get("cursor", "")) or ()
+    found = _listed(state, wanted, after)
+    rows, cursor = page(found, request.query, "GetMarkets", lambda row: row[:2], MARKET_PAGES)
+    markets = []
+    for number, row in enumerate(rows, 1):
+        markets.append(bodies.market(row[2]()))
+        if not number % ROWS_AT_ONCE:  # frames of books do not wait for a page
+            await asyncio.sleep(0)
+    return answer({"markets": markets, "cursor": cursor})
 
 
 async def get_market(request: web.Request) -> web.Response:
@@ -92,28 +199,32 @@ async def get_orderbook(request: web.Request) -> web.Response:
 
 
 async def get_orderbooks(request: web.Request) -> web.Response:
-    """Several books at once."""
+    """Several books at once; that of an unknown market is empty."""
     state = request.app[STATE]
     tickers = names(request, "tickers")
     if not 0 < len(tickers) <= MAX_BOOKS:
         raise bad_request(f"tickers: 1 to {MAX_BOOKS} are allowed")
-    books = [
-        {"ticker": t, "orderbook_fp": bodies.orderbook(state.market(t).book, 0)} for t in tickers
-    ]
+    books = []
+    for ticker in tickers:
+        market = state.find(ticker)
+        book = market.book if market is not None else PublishedBook()
+        books.append({"ticker": ticker, "orderbook_fp": bodies.orderbook(book, 0)})
     return answer({"orderbooks": books})
 
 
 async def list_trades(request: web.Request) -> web.Response:
-    """Public trades, newest first; none is a block trade."""
+    """Public trades, newest first, block trades among them."""
     state, ticker = request.app[STATE], request.query.get("ticker", "")
-    least_ms, blocks = state.cutoff_ms(), request.query.get("is_block_trade") == "true"
+    least_ms, blocks = state.cutoff_ms(), request.query.get("is_block_trade", "")
     wanted = span(request)
     found = (
         t
         for t in state.venue.trades.newest_first(ticker)
-        if not blocks and t.ts_ms >= least_ms and wanted(t.ts_ms)
+        if blocks in ("", "true" if t.is_block else "false")
+        and t.ts_ms >= least_ms
+        and wanted(t.ts_ms)
     )
-    rows, cursor = page(found, request.query, "GetTrades", MARKET_PAGES)
+    rows, cursor = page(found, request.query, "GetTrades", lambda t: (-t.number,), MARKET_PAGES)
     return answer({"trades": [bodies.trade(t) for t in rows], "cursor": cursor})
 
 
@@ -131,6 +242,7 @@ def _market_routes(base: str) -> list[web.RouteDef]:
 CANDLE_PERIODS: Final = (1, 60, 1_440)  # minutes
 MOST_CANDLES: Final = 5_000  # candles of one answer
 MOST_CANDLE_MARKETS: Final = 100
+MOST_BATCH_CANDLES: Final = 10_000  # of all markets of one answer
 
 
 def _asked_period(request: web.Request) -> tuple[int, int, int]:
@@ -141,9 +253,9 @@ def _asked_period(request: web.Request) -> tuple[int, int, int]:
         raise bad_request("start_ts, end_ts and period_interval are required")
     if period not in CANDLE_PERIODS:
         raise bad_request(f"period_interval: {period} is not one of 1, 60, 1440")
-    if end_s < start_s:
-        raise bad_request("end_ts is before start_ts")
-    if (end_s - start_s) // (60 * period) > MOST_CANDLES:
+    if end_s <= start_s:
+        raise bad_request("end_ts must be after start_ts")
+    if -(-(end_s - start_s) // (60 * period)) > MOST_CANDLES:
         raise bad_request(f"more than {MOST_CANDLES} candlesticks were asked for")
     return start_s, end_s, period
 
@@ -162,11 +274,10 @@ def _candle_range(prices: Range, suffix: str) -> dict[str, str]:
 
 
 def _candle_price(candle: Candle, suffix: str) -> dict[str, Any]:
-    """What traded; null where nothing did."""
-    empty: dict[str, Any] = dict.fromkeys(f"{n}{suffix}" for n in ("open", "low", "high", "close"))
+    """What traded; where nothing did, only the price before, if there was one."""
     more = {"mean": candle.mean_e4, "previous": candle.previous_e4}
-    more_fields = {f"{n}{suffix}": None if v is None else format_price(v) for n, v in more.items()}
-    return (_candle_range(candle.price, suffix) if candle.price else empty) | more_fields
+    known = {f"{n}{suffix}": format_price(v) for n, v in more.items() if v is not None}
+    return (_candle_range(candle.price, suffix) if candle.price else {}) | known
 
 
 def _candle_row(candle: Candle, suffix: str = "_dollars", counts: str = "_fp") -> dict[str, Any]:
@@ -195,6 +306,9 @@ async def candles_of_markets(request: web.Request) -> web.Response:
     if not 0 < len(tickers) <= MOST_CANDLE_MARKETS:
         raise bad_request(f"market_tickers: 1 to {MOST_CANDLE_MARKETS} are allowed")
     known = request.app[STATE].venue.markets
+    start_s, end_s, period = _asked_period(request)
+    if len(tickers) * -(-(end_s - start_s) // (60 * period)) > MOST_BATCH_CANDLES:
+        raise bad_request(f"more than {MOST_BATCH_CANDLES} candlesticks were asked for")
     rows = [
         {
             "market_ticker": ticker,

@@ -49,6 +49,7 @@ BATCH_FIELDS = (  # null where they do not apply; what failed has no `order_id` 
 
 def _create(state: ExchangeState, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
     order, number = new_order_of(body)
+    state.follow(order.ticker)
     return bodies.created(state.order_entry.create(caller.account(number), order))
 
 

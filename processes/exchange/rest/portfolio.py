@@ -25,8 +25,6 @@ async def list_orders(request: web.Request) -> web.Response:
     state, caller = authorize(request)
     accounts = caller.accounts(subaccount(request))
     status, tickers = request.query.get("status", ""), names(request, "ticker")
-    if status and status not in tuple(OrderStatus):
-        raise bad_request(f"invalid status: {status}")
     events, wanted_ms, where = names(request, "event_ticker"), span(request), shard(request)
     cutoff_ms = state.cutoff_ms()
 
@@ -43,7 +41,7 @@ async def list_orders(request: web.Request) -> web.Response:
     mine = (o for o in reversed(state.order_entry.orders.values()) if o.account in accounts)
     seen = (state.replica.order(o) for o in mine)
     found = (o for o in seen if o is not None and wanted(o))
-    rows, cursor = page(found, request.query, "GetOrders")
+    rows, cursor = page(found, request.query, "GetOrders", lambda o: (-o.number,))
     return answer({"orders": [bodies.order(o) for o in rows], "cursor": cursor})
 
 
@@ -106,15 +104,15 @@ async def list_fills(request: web.Request) -> web.Response:
         and f.ts_ms >= cutoff_ms
         and wanted(f.ts_ms)
     )
-    rows, cursor = page(found, request.query, "GetFills")
+    rows, cursor = page(found, request.query, "GetFills", lambda f: (-f.number,))
     return answer({"fills": [bodies.fill(f) for f in rows], "cursor": cursor})
 
 
 async def list_positions(request: web.Request) -> web.Response:
     """Positions by market and by event; settled ones only when asked for."""
     state, caller = authorize(request)
-    found = list(_positions(request, state, caller.account(subaccount(request))))
-    rows, cursor = page(found, request.query, "GetPositions")
+    found = _positions(request, state, caller.account(subaccount(request)))
+    rows, cursor = page(found, request.query, "GetPositions", lambda row: (row[0].ticker,))
     events: dict[str, list[LedgerPosition]] = {}
     for market, position in rows:
         events.setdefault(market.facts.event_ticker, []).append(position)
@@ -138,7 +136,7 @@ def _positions(
         raise bad_request(f"invalid settlement_status: {status}")
     event, where = request.query.get("event_ticker", ""), shard(request)
     filters = names(request, "count_filter")
-    for ticker in account.positions:
+    for ticker in sorted(account.positions):
         market, position = state.venue.markets[ticker], state.replica.position(account, ticker)
         if position is None or not position.volume_e2:
             continue
@@ -178,17 +176,22 @@ async def list_settlements(request: web.Request) -> web.Response:
     """Settled markets, newest first."""
     _, caller = authorize(request)
     accounts = caller.accounts(subaccount(request))
-    done = sorted((s for a in accounts for s in a.settlements), key=lambda s: s.settled_ms)
+    done = sorted(
+        (s for a in accounts for s in a.settlements),
+        key=lambda s: (-s.settled_ms, s.ticker, s.subaccount),
+    )
     tickers, wanted = names(request, "ticker"), span(request)
     event = request.query.get("event_ticker", "")
     found = (
         s
-        for s in reversed(done)
+        for s in done
         if (not tickers or s.ticker in tickers)
         and event in ("", s.event_ticker)
         and wanted(s.settled_ms)
     )
-    rows, cursor = page(found, request.query, "GetSettlements")
+    rows, cursor = page(
+        found, request.query, "GetSettlements", lambda s: (-s.settled_ms, s.ticker, s.subaccount)
+    )
     return answer({"settlements": [bodies.settlement(s) for s in rows], "cursor": cursor})
 
 
@@ -222,7 +225,7 @@ async def historical_orders(request: web.Request) -> web.Response:
         and (not tickers or o.ticker in tickers)
         and wanted(o.created_ms)
     ]
-    rows, cursor = page(found, request.query, "GetHistoricalOrders")
+    rows, cursor = page(found, request.query, "GetHistoricalOrders", lambda o: (-o.number,))
     return answer({"orders": [bodies.order(o) for o in rows], "cursor": cursor})
 
 
@@ -240,7 +243,7 @@ async def historical_fills(request: web.Request) -> web.Response:
         and (not tickers or f.ticker in tickers)
         and wanted(f.ts_ms)
     ]
-    rows, cursor = page(found, request.query, "GetFillsHistorical")
+    rows, cursor = page(found, request.query, "GetFillsHistorical", lambda f: (-f.number,))
     return answer({"fills": [bodies.fill(f) for f in rows], "cursor": cursor})
 
 
@@ -261,7 +264,9 @@ async def historical_trades(request: web.Request) -> web.Response:
         for t in state.venue.trades.newest_first(ticker)
         if t.ts_ms < cutoff_ms and wanted(t.ts_ms)
     ]
-    rows, cursor = page(found, request.query, "GetTradesHistorical", MARKET_PAGES)
+    rows, cursor = page(
+        found, request.query, "GetTradesHistorical", lambda t: (-t.number,), MARKET_PAGES
+    )
     return answer({"trades": [bodies.trade(t) for t in rows], "cursor": cursor})
 
 
@@ -278,7 +283,9 @@ async def historical_markets(request: web.Request) -> web.Response:
         and request.query.get("event_ticker", "") in ("", m.facts.event_ticker)
         and request.query.get("series_ticker", "") in ("", m.facts.series_ticker)
     ]
-    rows, cursor = page(found, request.query, "GetHistoricalMarkets", MARKET_PAGES)
+    rows, cursor = page(
+        found, request.query, "GetHistoricalMarkets", lambda m: (m.number,), MARKET_PAGES
+    )
     return answer({"markets": [bodies.market(m) for m in rows], "cursor": cursor})
 
 

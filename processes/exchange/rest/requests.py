@@ -6,11 +6,12 @@ The real exchange's decoder and validator are Go's, and so is the wording of the
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from itertools import islice
+from itertools import dropwhile, islice
 from math import inf
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -197,6 +198,14 @@ def span(
     return lambda ts_ms: low_ms <= ts_ms <= high_ms
 
 
+def limits(request: web.Request, least: str, most: str) -> tuple[float, float] | None:
+    """The asked span of Unix seconds in milliseconds, None where neither end is given."""
+    low, high = number(request, least), number(request, most)
+    if low is None and high is None:
+        return None
+    return -inf if low is None else low * 1000, inf if high is None else high * 1000
+
+
 def subaccount(request: web.Request) -> int | None:
     """`subaccount`, None when it is not given."""
     return checked_subaccount(number(request, "subaccount"))
@@ -205,6 +214,10 @@ def subaccount(request: web.Request) -> int | None:
 def shard(request: web.Request) -> int | None:
     """`exchange_index`, None when it is not given."""
     return number(request, "exchange_index")
+
+
+Place = tuple[int | str, ...]  # where a row stands in its list
+Row = TypeVar("Row")
 
 
 class Pages(NamedTuple):
@@ -219,19 +232,53 @@ class Pages(NamedTuple):
 PAGES: Final = Pages()
 MARKET_PAGES: Final = Pages(least_tag="gte", most_tag="lte")
 EVENT_PAGES: Final = Pages(most=200, usual=200)
+COMBO_PAGES: Final = Pages(most=200, usual=100)
 TRANSFER_PAGES: Final = Pages(most=500)
 
 
 def page(
-    rows: Iterable[Any], query: Mapping[str, str], operation: str, pages: Pages = PAGES
-) -> tuple[list[Any], str]:
-    """(rows of this page, cursor of the next, empty at the end); a garbage cursor is page one."""
+    rows: Iterable[Row],
+    query: Mapping[str, str],
+    operation: str,
+    place: Callable[[Row], Place],
+    pages: Pages = PAGES,
+) -> tuple[list[Row], str]:
+    """One page of a list -> (its rows, the cursor of the next page, empty at the end).
+
+    A cursor is a position and no offset: it holds the place of the last row that was given out, so
+    that paging a list which changes meanwhile neither repeats nor skips a row. `place` is a row's
+    own for ever, and ascends along `rows`. A garbage cursor is page one, as on the real exchange.
+    `Rejection` (400) for a bad `limit`.
+    """
     limit = _limit(query, operation, pages)
-    cursor = query.get("cursor", "")
-    start = int(cursor) if cursor.isdecimal() else 0
-    end = start + limit
-    found = list(islice(rows, end + 1))  # one more says whether a page follows
-    return found[start:end], str(end) if end < len(found) else ""
+    after = place_of_cursor(query.get("cursor", ""))
+    if after is not None:
+        rows = dropwhile(lambda row: _is_before(place(row), after), rows)
+    found = list(islice(rows, limit + 1))  # one more says whether a page follows
+    more = len(found) > limit
+    return found[:limit], cursor_of(place(found[limit - 1])) if more else ""
+
+
+def cursor_of(place: Place) -> str:
+    """A place as clients hand it back."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def place_of_cursor(cursor: str) -> Place | None:
+    """The place that a cursor holds; None without one, and for garbage."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(raw, type=tuple[int | str, ...]) or None
+    except (ValueError, msgspec.MsgspecError):
+        return None
+
+
+def _is_before(place: Place, after: Place) -> bool:
+    """Whether a row has been given out; a cursor of another list is garbage."""
+    try:
+        return place <= after
+    except TypeError:
+        return False
 
 
 def _limit(query: Mapping[str, str], operation: str, pages: Pages) -> int:

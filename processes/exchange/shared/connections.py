@@ -137,7 +137,9 @@ class Connections:
             return socket
         self._numbers += 1
         outbox = FrameBuffer(transport)
-        session = StreamSession(self._numbers, caller, outbox.send, self._state.venue.markets.get)
+        session = StreamSession(
+            self._numbers, caller, outbox.send, self._state.follow, self._state.by_id
+        )
         self.open[session.number] = session, outbox, socket
         session.refusal = self._state.faults.commands.refusal
         self._state.hub.add(session)

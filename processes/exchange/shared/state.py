@@ -21,6 +21,7 @@ from processes.exchange.core.access import (
     Meter,
     scope_of,
 )
+from processes.exchange.core.catalogue import Catalogue, FollowedMarkets
 from processes.exchange.core.events import BookChanged, Event
 from processes.exchange.core.faults import Faults
 from processes.exchange.core.history import Candles, Replica, Retention, RetentionLimits
@@ -37,6 +38,7 @@ from processes.exchange.stream.hub import Delivery, Hub
 __all__ = ["BASE", "STATE", "ExchangeRules", "ExchangeState", "answer", "assemble", "authorize"]
 
 BASE: Final = "/trade-api/v2"
+JSON: Final = "application/json"
 HISTORY_MS: Final = 14 * 86_400_000
 
 
@@ -59,6 +61,7 @@ class ExchangeState:
         delivery: Delivery,
         weekly_pause: bool,
         limits: RetentionLimits,
+        catalogue: Catalogue,
     ) -> None:
         self.venue = venue
         self.order_entry = order_entry
@@ -72,6 +75,8 @@ class ExchangeState:
         self._retention = Retention(venue, order_entry, limits)
         self.groups = GroupCommands(order_entry, new_id)
         self.transfers = Transfers(new_id)
+        self.catalogue = catalogue
+        self.followed = FollowedMarkets(venue, order_entry, catalogue)
         self.pauses = Pauses(order_entry)
         self.maintenance = Maintenance(self.pauses, weekly=weekly_pause)
         self.fees = FeeChanges(venue, new_id)
@@ -89,21 +94,24 @@ class ExchangeState:
     def caller(self, request: web.Request) -> Caller:
         """Who calls, with a key whose scope allows it; also applies what is due.
 
-        `Rejection`: 401 for a bad signature, 403 for a scope that the key lacks.
+        `Rejection`: 401 for a bad signature, 403 for a scope that the key lacks, 400 for a change
+        that does not come as JSON.
         """
         caller = self.signer(request)
         resource = request.match_info.route.resource
         below = resource.canonical.removeprefix(BASE) if resource is not None else ""
         caller.check_scope(scope_of(request.method, below))
+        _check_content_type(request)
         self.apply_due()
         return caller
 
     def apply_due(self) -> None:
-        """Expire orders, begin scheduled fees, begin and end maintenance."""
+        """Expire orders; apply fee changes, maintenance and the closes of followed markets."""
         now_ms = self.venue.now_ms()
         self.maintenance.apply(now_ms)
         self.order_entry.expire(now_ms)
         self.fees.apply(now_ms)
+        self.followed.apply(now_ms)
 
     def sample_quotes(self) -> None:
         """Sample the quotes of open markets for candlesticks."""
@@ -129,10 +137,32 @@ class ExchangeState:
 
     def market(self, ticker: str) -> ListedMarket:
         """A market by ticker; `Rejection` when there is none."""
-        market = self.venue.markets.get(ticker)
+        market = self.find(ticker)
         if market is None:
             raise Rejection.nested(404, "not_found")
         return market
+
+    def find(self, ticker: str) -> ListedMarket | None:
+        """A market by ticker: of the venue, the catalogue or the combos; None if unknown."""
+        market = self.venue.markets.get(ticker)
+        if market is not None:
+            return market
+        now_ms = self.venue.now_ms()
+        row, combo = self.catalogue.find(ticker, now_ms), None
+        if row is None:
+            combo = self.catalogue.find_combo(ticker, now_ms)
+        if row is not None:
+            return self.catalogue.market(row)
+        return None if combo is None else self.catalogue.combo(combo)
+
+    def by_id(self, market_id: str) -> ListedMarket | None:
+        """A market of the venue by its id; None for an unknown one."""
+        markets = self.venue.markets.values()
+        return next((m for m in markets if m.market_id == market_id), None)
+
+    def follow(self, ticker: str) -> ListedMarket | None:
+        """The same for those who follow or trade it: the venue has it from now on."""
+        return self.followed.follow(ticker) or self.find(ticker)
 
 
 ASKER: Final = web.RequestKey("caller", Caller)
@@ -143,6 +173,13 @@ def authorize(request: web.Request) -> tuple[ExchangeState, Caller]:
     """The exchange and the caller of a private request; `Rejection` (401, 403) otherwise."""
     state = request.app[STATE]
     return state, state.caller(request)
+
+
+def _check_content_type(request: web.Request) -> None:
+    """What changes something says that its body is JSON, even where there is none."""
+    sends = request.method in ("POST", "PUT") or (request.method != "GET" and request.body_exists)
+    if sends and request.content_type != JSON:
+        raise Rejection.nested(400, "invalid_content_type")
 
 
 def answer(body: Any, status: int = 200) -> web.Response:
@@ -163,6 +200,9 @@ class ExchangeRules(msgspec.Struct, frozen=True):
     newest_ms: int = NEWEST_MS  # and ahead of it
     weekly_pause: bool = False
     limits: RetentionLimits = RetentionLimits()  # of what it remembers
+    catalogue_markets: int = 0  # listed beside those that trade
+    catalogue_combos: int = 0
+    catalogue_seed: int = 1
 
 
 def assemble(
@@ -200,5 +240,6 @@ def assemble(
         *(venue, order_entry, hub, time, ring, auth, replica, rules.tier, new_id, mono_ns),
         delivery=delivery,
         limits=rules.limits,
+        catalogue=Catalogue(rules.catalogue_markets, rules.catalogue_combos, rules.catalogue_seed),
         weekly_pause=rules.weekly_pause,
     )

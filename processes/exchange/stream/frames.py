@@ -48,6 +48,7 @@ __all__ = [
     "tail_of",
     "ticker_frame",
     "trade_frame",
+    "unknown_snapshot_frame",
 ]
 
 LEGS: Final = ("yes", "no")
@@ -131,6 +132,12 @@ def snapshot_frame(
     return Frame("orderbook_snapshot", tail_of(sent_ms, msg))
 
 
+def unknown_snapshot_frame(ticker: str) -> Frame:
+    """The empty book of a market that there is not."""
+    msg = {"market_ticker": ticker, "market_id": "", "clock": 0}
+    return Frame("orderbook_snapshot", b',"msg":%b}\n' % encode_json(msg))
+
+
 def trade_frame(trade: TradePrinted) -> Frame:
     """A public trade."""
     msg = {
@@ -142,7 +149,7 @@ def trade_frame(trade: TradePrinted) -> Frame:
         "taker_side": LEGS[trade.taker_leg],
         "taker_outcome_side": LEGS[trade.taker_leg],
         "taker_book_side": BOOK_SIDES[trade.taker_leg],
-        "is_block_trade": False,
+        "is_block_trade": trade.is_block,
         "ts": trade.ts_ms // 1000,
         "ts_ms": trade.ts_ms,
     }
@@ -159,9 +166,9 @@ def ticker_frame(market: ListedMarket) -> Frame:
         "yes_bid_dollars": format_price(yes),
         "yes_ask_dollars": format_price(ONE_DOLLAR_E4 - no if no else 0),
         "volume_fp": format_count(market.volume_e2),
-        "open_interest_fp": format_count(market.volume_e2),
+        "open_interest_fp": format_count(market.open_interest_e2),
         "dollar_volume": market.volume_e2 // 100,
-        "dollar_open_interest": market.volume_e2 // 100,
+        "dollar_open_interest": market.open_interest_e2 // 100,
         "yes_bid_size_fp": format_count(yes_size),
         "yes_ask_size_fp": format_count(no_size),
         "last_trade_size_fp": format_count(market.last_count_e2),

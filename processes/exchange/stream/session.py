@@ -14,7 +14,13 @@ import msgspec
 from processes.adapters.kalshi.schemas.commands import Channel
 from processes.exchange.core.access import Caller
 from processes.exchange.core.markets import ListedMarket, MarketPhase
-from processes.exchange.stream.frames import Frame, encode_json, snapshot_frame, ticker_frame
+from processes.exchange.stream.frames import (
+    Frame,
+    encode_json,
+    snapshot_frame,
+    ticker_frame,
+    unknown_snapshot_frame,
+)
 
 __all__ = ["ALL_MARKETS", "ERRORS", "NO_STATE", "UNSEQUENCED", "StreamSession", "Subscription"]
 
@@ -159,7 +165,7 @@ class StreamSession:
     """Subscriptions of one connection.
 
     `number` names the connection, `caller` is whose key opened it, `send` takes encoded frames,
-    `market` finds a listed market by its ticker.
+    `market` finds a listed market by its ticker, `by_id` by its id.
     """
 
     def __init__(
@@ -168,6 +174,7 @@ class StreamSession:
         caller: Caller,
         send: Callable[[bytes], None],
         market: Callable[[str], ListedMarket | None],
+        by_id: Callable[[str], ListedMarket | None] = lambda _: None,
     ) -> None:
         self.number = number
         self.caller = caller
@@ -176,6 +183,7 @@ class StreamSession:
         self.history: dict[int, Subscription] = {}
         self.refusal: CommandRefusal = _none  # the error that is ordered for a command
         self._market = market
+        self._by_id = by_id
         self._last_sid = 0
 
     @property
@@ -239,7 +247,9 @@ class StreamSession:
         names = params.get("channels")
         if not isinstance(names, list) or not names:
             raise _CommandError(3)
-        tickers = _tickers(params)
+        tickers, ids = _tickers(params), _ids(params)
+        if ids is not None:
+            tickers = self._tickers_of(names, ids, tickers)
         fresh: list[tuple[Subscription, Iterable[str]]] = []
         for name in dict.fromkeys(names):
             if name not in tuple(Channel):
@@ -295,9 +305,8 @@ class StreamSession:
         if any(sid not in self.by_sid for sid in sids):
             raise _CommandError(7)
         for sid in dict.fromkeys(sids):
-            gone = self.by_sid.pop(sid)
-            seq = {"seq": gone.next_seq()} if gone.is_sequenced else {}
-            self._answer({"type": "unsubscribed", **_id(command_id), "sid": sid, **seq})
+            seq = self.by_sid.pop(sid).next_seq()  # on channels without a sequence, too
+            self._answer({"type": "unsubscribed", **_id(command_id), "sid": sid, "seq": seq})
 
     def _update(self, command_id: int, params: dict[str, Any]) -> None:
         subscription = self._one_subscription(params)
@@ -306,8 +315,10 @@ class StreamSession:
             raise _CommandError(15)
         if action not in UPDATE_ACTIONS:
             raise _CommandError(13)
-        tickers = _tickers(params)
-        if not tickers:
+        tickers, ids = _tickers(params), _ids(params)
+        if ids is not None:
+            tickers = self._tickers_of([subscription.channel], ids, tickers)
+        elif not tickers:
             raise _CommandError(14)
         if action == "add_markets":
             new = self._extend(command_id, subscription, tickers, params)
@@ -319,8 +330,16 @@ class StreamSession:
         elif subscription.channel is not Channel.BOOK:
             raise _CommandError(13)
         else:
-            wanted = [t for t in tickers if subscription.covers(t)]
-            self._snapshots(subscription, wanted, command_id)
+            self._snapshots(subscription, tickers, command_id)
+
+    def _tickers_of(
+        self, channels: list[Any], ids: list[str], tickers: list[str] | None
+    ) -> list[str]:
+        """Markets by their ids, which only the ticker channel takes; unknown ones have none."""
+        if tickers is not None or any(channel != Channel.TICKER for channel in channels):
+            raise _CommandError(11)
+        found = [self._by_id(market_id) for market_id in ids]
+        return [market.ticker for market in found if market is not None]
 
     def _one_subscription(self, params: dict[str, Any]) -> Subscription:
         sid, sids = params.get("sid"), params.get("sids")
@@ -357,14 +376,17 @@ class StreamSession:
             return
         for ticker in tickers:
             market = self._market(ticker)
-            if market is None or market.status is MarketPhase.INITIALIZED:
+            if market is None:
+                frame = unknown_snapshot_frame(ticker)
+            elif market.status is MarketPhase.INITIALIZED:
                 continue
-            frame = snapshot_frame(
-                market,
-                market.book.levels(),
-                market.flow_ms,
-                on_yes_scale=subscription.on_yes_scale,
-            )
+            else:
+                frame = snapshot_frame(
+                    market,
+                    market.book.levels(),
+                    market.flow_ms,
+                    on_yes_scale=subscription.on_yes_scale,
+                )
             if command_id:
                 frame = frame._replace(tail=b',"id":%d%b' % (command_id, frame.tail))
             self.push(subscription, frame, market)
@@ -412,6 +434,19 @@ def _params(command: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise _CommandError(2)
     return params
+
+
+def _ids(params: dict[str, Any]) -> list[str] | None:
+    """`market_id` xor `market_ids`; None when neither is given."""
+    one, many = params.get("market_id"), params.get("market_ids")
+    if one is None and many is None:
+        return None
+    ids = [one] if many is None else many
+    if (one is not None and many is not None) or not isinstance(ids, list):
+        raise _CommandError(11)
+    if not all(isinstance(i, str) and i for i in ids):
+        raise _CommandError(11)
+    return ids
 
 
 def _tickers(params: dict[str, Any]) -> list[str] | None:

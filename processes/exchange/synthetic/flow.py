@@ -109,7 +109,7 @@ class FlowMarket:
         self._base_us = self._open_us + self._block * self._block_us
 
 
-SETTLE_MS: Final = 2_000  # after the close
+DETERMINE_MS: Final = 1_000  # after the close; the settlement timer begins
 MS_US: Final = 1_000
 NEVER_MS: Final = 1 << 62
 NAP_S: Final = 0.05  # at most, between two looks at the time
@@ -256,7 +256,8 @@ class SyntheticFlow:
         return min(
             *(m.flow.next_us // MS_US + 1 for m in live),
             *(m.market.facts.close_ms for m in live),
-            *(m.market.facts.close_ms + SETTLE_MS for m in self._closed),
+            *(_determined_ms(m.market.facts) for m in self._closed if m.market.value_e4 is None),
+            *(_settled_ms(m.market.facts) for m in self._closed),
             *(ms for index, ms in enumerate(self._opens_ms) if index not in self._live),
             NEVER_MS,
         )
@@ -284,14 +285,23 @@ class SyntheticFlow:
         self._closed.append(live)
 
     def _settle(self, now_ms: int) -> None:
-        due = [c for c in self._closed if now_ms >= c.market.facts.close_ms + SETTLE_MS]
-        for live in due:
+        for live in [c for c in self._closed if now_ms >= _determined_ms(c.market.facts)]:
+            if live.market.value_e4 is None:
+                is_yes = live.flow.is_yes
+                value_e4, result = (ONE_DOLLAR_E4, "yes") if is_yes else (0, "no")
+                self._venue.determine_market(live.market, result, value_e4, now_ms)
+        for live in [c for c in self._closed if now_ms >= _settled_ms(c.market.facts)]:
             self._closed.remove(live)
-            is_yes = live.flow.is_yes
-            value_e4, result = (ONE_DOLLAR_E4, "yes") if is_yes else (0, "no")
-            self._venue.determine_market(live.market, result, value_e4, now_ms)
             self._order_entry.settle(live.market, now_ms)
             self._venue.settle_market(live.market, now_ms)
+
+
+def _determined_ms(facts: MarketFacts) -> int:
+    return facts.close_ms + DETERMINE_MS
+
+
+def _settled_ms(facts: MarketFacts) -> int:
+    return _determined_ms(facts) + facts.settlement_timer_s * 1_000
 
 
 def _facts(index: int, profile: Profile, start_ms: int) -> MarketFacts:
