@@ -171,9 +171,9 @@ async def list_markets(request: web.Request) -> web.Response:
     found = _listed(state, wanted, after)
     rows, cursor = page(found, request.query, "GetMarkets", lambda row: row[:2], MARKET_PAGES)
     markets = []
-    for number, row in enumerate(rows, 1):
+    for made, row in enumerate(rows, 1):
         markets.append(bodies.market(row[2]()))
-        if not number % ROWS_AT_ONCE:  # frames of books do not wait for a page
+        if not made % ROWS_AT_ONCE:  # frames of books do not wait for a page
             await asyncio.sleep(0)
     return answer({"markets": markets, "cursor": cursor})
 
