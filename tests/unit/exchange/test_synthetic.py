@@ -104,6 +104,15 @@ class TestExact:
 
 
 class TestLife:
+    def test_a_result_is_known_the_settlement_timer_before_it_is_paid(self):
+        rig = FlowRig(ACTIVE, start_ms=START_MS + 895_000)
+        first = rig.market
+        rig.go(8)
+        ends = [e for e in rig.said if isinstance(e, LifecycleChanged) and e.market is first]
+        times = {e.event_type: e.facts for e in ends}
+        determined_s = times["determined"]["determination_ts"]
+        assert times["settled"]["settled_ts"] == determined_s + first.facts.settlement_timer_s
+
     def test_a_market_closes_settles_by_its_walk_and_the_next_one_opens(self):
         rig = FlowRig(ACTIVE, start_ms=START_MS + 895_000)
         first = rig.market
