@@ -23,6 +23,7 @@ settings.load_profile("house")
 def pytest_configure(config: pytest.Config) -> None:
     """What a test writes into a data folder is private, as what the programs write there is."""
     os.umask(0o077)
+    os.environ.setdefault("SUPERVISOR_ENABLED", "1")  # what a test starts ends with it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

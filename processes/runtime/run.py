@@ -24,6 +24,7 @@ __all__ = ["EXIT_CONFIG", "PRIVATE_UMASK", "Stopped", "die_with_parent", "run", 
 
 EXIT_CONFIG: Final = 2
 PRIVATE_UMASK: Final = 0o077  # for what libraries make; our own files have their modes set
+SUPERVISED: Final = "SUPERVISOR_ENABLED"  # supervisord says so to what it starts
 _PR_SET_PDEATHSIG: Final = 1
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
@@ -42,7 +43,8 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
 def run(name: str, main: Main) -> NoReturn:
     """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing."""
     refuse_arguments(name)
-    die_with_parent()
+    if SUPERVISED in os.environ:  # else a shell that ends would end what it left running
+        die_with_parent()
     os.umask(PRIVATE_UMASK)
     try:
         settings = load_settings(os.environ)

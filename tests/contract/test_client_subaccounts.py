@@ -60,7 +60,7 @@ async def test_money_moves_once_in_whole_cents(tmp_path):
     async with both(tmp_path) as (_, primary, _below):
         name = uuid.uuid4()
         await primary.move_to_subaccount(25 * DOLLAR_E6, 1, 0, name)
-        with pytest.raises(OrderRejected, match="transfer_already_exists"):
+        with pytest.raises(OrderRejected, match="transfer_already_applied"):
             await primary.move_to_subaccount(25 * DOLLAR_E6, 1, 0, name)
         with pytest.raises(ValueError, match="multiples of 10000"):
             await primary.move_to_subaccount(1, 1, 0, uuid.uuid4())

@@ -31,11 +31,11 @@ class TestSubaccounts:
             asked = moved(0, number, 25_050)
             assert (await exchange.call("POST", f"{BELOW}/transfer", asked)).status_code == 200
             again = await exchange.call("POST", f"{BELOW}/transfer", asked)
-            assert answer(again) == (409, "transfer_already_exists")
+            assert answer(again) == (409, "transfer_already_applied")
             elsewhere = await exchange.call(
                 "POST", f"{BELOW}/transfer", asked | {"exchange_index": 2}
             )
-            assert answer(elsewhere) == (409, "transfer_already_exists")
+            assert answer(elsewhere) == (409, "transfer_already_applied")
             too_much = await exchange.call("POST", f"{BELOW}/transfer", moved(number, 0, 25_051))
             assert answer(too_much) == (400, "insufficient_balance")
             assert await money(exchange) == {0: "9749.5000", number: "250.5000"}

@@ -3,22 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import websockets
 from support.exchange import (
+    REPOSITORY,
+    REST,
     running_exchange,
     start,
 )
+from support.stack import eventually
 
 from ipc.clock import MarketClock
 from processes.adapters.kalshi.auth.credentials import admin_token_path
+from processes.runtime.run import SUPERVISED
+
+IN_THE_BACKGROUND = '"$1" -m processes.exchange >"$2" 2>&1 & echo $!; read line'
+ASKED = 200  # times, after the shell has ended: a signal would have come long before
 
 
 class TestLife:
+    def test_it_outlives_the_shell_that_started_it(self, tmp_path):
+        kept = {k: v for k, v in os.environ.items() if k != SUPERVISED}
+        ports = {"RL_EXCHANGE_PORT": "0", "RL_EXCHANGE_ADMIN_PORT": "0"}
+        log = tmp_path / "log"
+        log.touch()
+        shell = subprocess.Popen(
+            ["/bin/sh", "-c", IN_THE_BACKGROUND, "sh", sys.executable, str(log)],
+            cwd=REPOSITORY,
+            env=kept | ports | {"RL_DATA_DIR": str(tmp_path / "data")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert shell.stdout is not None
+        pid = int(shell.stdout.readline())
+        try:
+            said = eventually(log.read_text, "it listens or ends")
+            assert said.startswith("exchange listening"), said
+            shell.communicate(b"\n", timeout=20)
+            url = f"http://127.0.0.1:{said.partition('port=')[2].split()[0]}{REST}"
+            with httpx.Client(timeout=20) as client:
+                for _ in range(ASKED):
+                    assert client.get(f"{url}/exchange/status").json()["exchange_active"]
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not is_running(pid), "it has ended")
+
     def test_accounts_outlive_the_process_and_orders_do_not(self, tmp_path):
         with running_exchange(tmp_path) as exchange:
             keys = [c.api_key_id for c in exchange.credentials]
@@ -45,6 +82,14 @@ class TestLife:
         assert process.communicate(timeout=20) == ("exchange not_needed environment=demo\n", "")
         assert process.returncode == 0
         assert not (tmp_path / "exchange").exists()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is more than a name that nobody has asked for."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def fails(tmp_path: Path, **environ: str) -> str:
