@@ -77,6 +77,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     weekly_pause: bool
     faults: str  # JSON, as it was given: the exchange knows what can be ordered
     keep_ms: int
+    catalogue: int  # markets that are listed beside those that trade
+    combos: int
 
 
 class BookSettings(msgspec.Struct, frozen=True):
@@ -244,6 +246,7 @@ class _Reader:
 def _exchange(read: _Reader) -> ExchangeSettings:
     port = read.number("RL_EXCHANGE_PORT", 8070, 0, 65_535)
     replay = read.text("RL_EXCHANGE_REPLAY", "")
+    catalogue = read.number("RL_EXCHANGE_CATALOGUE", 0, 0, 1_000_000)
     return ExchangeSettings(
         port=port,
         admin_port=read.number("RL_EXCHANGE_ADMIN_PORT", port + 1 if port else 0, 0, 65_535),
@@ -264,6 +267,8 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         weekly_pause=read.flag("RL_EXCHANGE_WEEKLY_PAUSE", False),
         faults=read.text("RL_EXCHANGE_FAULTS", ""),
         keep_ms=HOUR_MS * read.number("RL_EXCHANGE_KEEP_HOURS", 504, 1, 100_000),
+        catalogue=catalogue,
+        combos=read.number("RL_EXCHANGE_COMBOS", catalogue * 3 // 5, 0, 1_000_000),
     )
 
 
