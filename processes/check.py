@@ -16,7 +16,7 @@ from ipc.shared_file import shared_path
 from processes.adapters.kalshi.auth.credentials import credentials_path, load_credentials
 from processes.adapters.kalshi.auth.environments import Purpose, needs_local_exchange, target_of
 from processes.adapters.postgres.database import check_server
-from processes.exchange.admin.scheduled import scheduled_of
+from processes.exchange.admin.fault_handlers import fault_schedule_of
 from processes.exchange.replay.timeline import recordings_of
 from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings
@@ -53,7 +53,7 @@ def _check_exchange(settings: Settings) -> None:
             load_credentials(settings, purpose)
     if needs_local_exchange(settings):
         recordings_of(settings)
-        scheduled_of(settings)
+        fault_schedule_of(settings)
 
 
 def _check_tables(settings: Settings) -> None:

@@ -109,7 +109,7 @@ async def _money(call: _Tour, exchange: LocalExchange) -> None:
     await call("GET", f"{TRANSFER}s/{moved}")
     shares = [{"exchange_index": shard, "percent": 50} for shard in (0, 2)]
     await call("POST", TARGET, {"allocations": shares})
-    exchange.house.rebalance()
+    exchange.state.rebalance()
 
 
 async def _subaccounts(call: _Tour) -> None:
@@ -197,10 +197,10 @@ async def _lives(call: _Tour, exchange: LocalExchange) -> None:
 
 def _settle(exchange: LocalExchange, ticker: str, at_ms: int) -> None:
     market = exchange.venue.markets[ticker]
-    exchange.desk.close(market)
+    exchange.order_entry.close(market)
     exchange.venue.close_market(market, at_ms)
     exchange.venue.determine_market(market, "yes", 10_000, at_ms)
-    exchange.desk.settle(market, at_ms)
+    exchange.order_entry.settle(market, at_ms)
     exchange.venue.settle_market(market, at_ms)
 
 
