@@ -18,7 +18,7 @@ from processes.adapters.kalshi.auth.environments import Purpose, needs_local_exc
 from processes.adapters.postgres.database import check_server
 from processes.exchange.admin.fault_handlers import fault_schedule_of
 from processes.exchange.replay.timeline import recordings_of
-from processes.inference.strategy import choice_of, strategy_of
+from processes.inference.models import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.preflight import check_folders, check_free, check_idle
 from processes.runtime.run import Run, run

@@ -24,7 +24,7 @@ STRUCTS = [
 
 
 def test_every_kind_of_message_is_described() -> None:
-    for kind in wire.Kind:
+    for kind in wire.MessageType:
         assert f"`{kind}`" in PROTOCOL
 
 

@@ -11,18 +11,25 @@ from ipc.account_table import new_account
 from ipc.messages import BookSide, Leg
 from models.policies.baselines import Hold
 from models.trading.actions import Action, LimitOrderActionSpace
-from processes.inference.decide import Decision, Question, Reason
-from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
+from processes.inference.decide import Decision, DecisionRequest, Reason
+from processes.inference.due import EvaluatedTick
+from processes.inference.outcomes import (
+    DecisionTimes,
+    IntentIds,
+    action_record,
+    intent_for,
+    tick_record,
+)
 
 UID = "20260805T160000-00000a11"
 
 
-def question() -> Question:
+def request() -> DecisionRequest:
     row = book({45: 100}, {52: 50})
     row[b.EVENT_NO], row[b.FRAME_MONO_NS], row[b.WRITTEN_MONO_NS] = 9, 100, 200
     account = new_account(100_000_000)
     account[a.ACCOUNT_VERSION] = 7
-    return Question("A", row, account, 12)
+    return DecisionRequest("A", row, account, 12)
 
 
 def test_ids_are_unique_and_fit_an_order_id():
@@ -34,17 +41,17 @@ def test_ids_are_unique_and_fit_an_order_id():
 
 
 def test_a_decision_as_messages():
-    asked = question()
-    order = LimitOrderActionSpace().order_for(Action.BUY_NO_LIMIT, asked.row, asked.account)
+    asked = request()
+    order = LimitOrderActionSpace().order_for(Action.BUY_NO_LIMIT, asked.tick_row, asked.account)
     assert order is not None
     mask, logits = (True, True, False, True, False), (0.0, 0.1, 0.2, 0.9, 0.3)
     decision = Decision(
         Action.BUY_NO_LIMIT, Reason.POLICY, order, "0f" * 8, mask, logits, 0.5, b"seen"
     )
-    hops = Hops(decided_ns=NOON_NS + 5, woken_mono_ns=300, decided_mono_ns=400)
+    hops = DecisionTimes(decided_ns=NOON_NS + 5, woken_mono_ns=300, decided_mono_ns=400)
 
-    action = action_of(asked, decision, Hold(), "c-1", hops, "i-1")
-    intent = intent_of(action, "i-1", order, deadline_ms=1_000)
+    action = action_record(asked, decision, Hold(), "c-1", hops, "i-1")
+    intent = intent_for(action, "i-1", order, deadline_ms=1_000)
 
     assert (action.action, action.action_name, action.reason) == (3, "BUY_NO_LIMIT", "policy")
     assert (action.session_uid, action.event_no, action.account_version) == ("c-1", 9, 7)
@@ -62,14 +69,14 @@ def test_a_decision_as_messages():
 
 
 def test_an_unknown_account_has_no_version():
-    asked = question()._replace(account=None)
+    asked = request()._replace(account=None)
     hold = Decision(Action.HOLD, Reason.ACCOUNT_UNKNOWN)
-    action = action_of(asked, hold, Hold(), "c-1", Hops(1, 2, 3), None)
+    action = action_record(asked, hold, Hold(), "c-1", DecisionTimes(1, 2, 3), None)
     assert (action.account_version, action.intent_id) == (0, None)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(action), type=type(action)) == action
 
 
 def test_a_tick_names_the_row_that_was_read():
-    asked = question()
-    tick = tick_of("A", asked.row, "c-1", asked.history)
+    asked = request()
+    tick = tick_record(EvaluatedTick("A", asked.tick_row, 12, 0), "c-1")
     assert (tick.event_no, tick.recv_ns, tick.history) == (9, NOON_NS, 12)

@@ -8,7 +8,7 @@ from support.made_models import BUYS_YES, make_model
 from models.policies.baselines import Hold
 from models.policies.onnx import DEFAULT_MODEL, OnnxPolicy
 from models.policies.registry import Registry
-from processes.inference.strategy import choice_of, differences, strategy_of
+from processes.inference.models import choice_of, differences, strategy_of
 from processes.runtime.config import ConfigError, load_settings
 
 needs_model = pytest.mark.skipif(

@@ -5,7 +5,7 @@ from support.model_builders import NOON_NS, book
 
 from ipc import book as b
 from ipc.messages import Trigger, UpdateType
-from processes.inference.gates import Gate, closed_gate, tick_fits
+from processes.inference.due import Gate, closed_gate, tick_fits
 
 
 def live_row() -> b.Row:
@@ -45,7 +45,7 @@ def test_an_open_book_has_no_gate():
         (b.FLAGS, b.UNRECORDED, Gate.UNRECORDED),
         (b.FLAGS, b.CLOSED, Gate.CLOSED),
         (b.FLAGS, b.WARMING, None),
-        (b.LIVE_EVENT_NO, 8, Gate.OTHER_LIFE),
+        (b.LIVE_EVENT_NO, 8, Gate.OTHER_INCARNATION),
         (b.RECV_NS, NOON_NS + 1_000_000_000, Gate.CLOSED),
         (b.RECV_NS, NOON_NS + 999_999_999, None),
         (b.EVENT_NO, 10, None),
@@ -58,9 +58,9 @@ def test_what_became_of_the_live_row_decides(word, value, gate):
 
 
 def test_a_market_without_a_close_never_closes_by_time():
-    frozen, live = live_row(), live_row()
-    frozen[b.CLOSE_MS] = live[b.CLOSE_MS] = 0
-    assert closed_gate(frozen, live) is None
+    tick_row, live = live_row(), live_row()
+    tick_row[b.CLOSE_MS] = live[b.CLOSE_MS] = 0
+    assert closed_gate(tick_row, live) is None
 
 
 def test_a_tick_fits_its_own_and_an_older_trigger():
@@ -78,6 +78,6 @@ def test_a_tick_fits_its_own_and_an_older_trigger():
     ],
 )
 def test_a_row_that_is_not_the_announced_tick_does_not_fit(word, value):
-    frozen = live_row()
-    frozen[word] = value
-    assert not tick_fits(frozen, trigger())
+    tick_row = live_row()
+    tick_row[word] = value
+    assert not tick_fits(tick_row, trigger())

@@ -14,8 +14,7 @@ from ipc.messages import Trigger, UpdateType
 from ipc.seqlock import begin_write, end_write
 from ipc.shared_file import LayoutError, shared_path
 from ipc.units import LINEAR_CENT
-from processes.inference.gates import Gate
-from processes.inference.tables import HEARTBEAT_LIMIT_NS, Accounts, Books
+from processes.inference.due import HEARTBEAT_LIMIT_NS, AccountRows, BookRows, Gate
 
 
 @pytest.fixture
@@ -50,34 +49,34 @@ def ticked(table: BookTableWriter, ticker: str = "A") -> Trigger:
     )
 
 
-def buffer(books: Books) -> b.Row:
+def buffer(books: BookRows) -> b.Row:
     return np.zeros(books.row_words, np.int64)
 
 
 def test_waits_for_the_table_and_says_so_once(data_dir):
     log = Logged()
-    books = Books(data_dir, log)
-    assert books.life() is None
-    assert books.life() is None
+    books = BookRows(data_dir, log)
+    assert books.epoch() is None
+    assert books.epoch() is None
     assert books.writer_gate() is Gate.WRITER_DEAD
     table = make_books(data_dir)
-    assert books.life() == (1, 1)
-    assert books.life() == (1, 1)
+    assert books.epoch() == (1, 1)
+    assert books.epoch() == (1, 1)
     assert log.actions() == ["table_waiting", "table_attached"]
     books.close()
     table.close()
 
 
-def test_another_writer_is_another_life(data_dir):
-    books = Books(data_dir, Logged())
+def test_another_writer_is_another_epoch(data_dir):
+    books = BookRows(data_dir, Logged())
     table = make_books(data_dir)
-    first = books.life()
+    first = books.epoch()
     table.close()
     table = make_books(data_dir)
-    assert books.life() == (1, 2) != first
+    assert books.epoch() == (1, 2) != first
     table.close()
     table = make_books(data_dir, rows=8)  # another shape is another file
-    assert books.life() == (2, table.generation)
+    assert books.epoch() == (2, table.generation)
     books.close()
     table.close()
 
@@ -87,15 +86,15 @@ def test_a_table_of_another_layout_is_refused(data_dir):
     table = make_books(data_dir)
     table._file.words[1] = 99
     with pytest.raises(LayoutError, match="layout 99"):
-        Books(data_dir, Logged()).refresh()
+        BookRows(data_dir, Logged()).refresh()
     table.close()
     assert path.exists()
 
 
 def test_an_announced_tick_is_read(data_dir):
-    books, table = Books(data_dir, Logged()), make_books(data_dir)
+    books, table = BookRows(data_dir, Logged()), make_books(data_dir)
     trigger = ticked(table)
-    books.life()
+    books.epoch()
     out = buffer(books)
     assert books.read_tick(trigger, out) is None
     assert out[b.TICK_EVENT_NO] == 3
@@ -105,9 +104,9 @@ def test_an_announced_tick_is_read(data_dir):
 
 
 def test_a_row_that_cannot_be_had_says_why(data_dir):
-    books, table = Books(data_dir, Logged()), make_books(data_dir)
+    books, table = BookRows(data_dir, Logged()), make_books(data_dir)
     trigger = ticked(table)
-    books.life()
+    books.epoch()
     out = buffer(books)
     begin_write(table.tick_rows[trigger.row])  # a writer that stopped in mid-write
     assert books.read_tick(trigger, out) is Gate.BUSY
@@ -119,15 +118,15 @@ def test_a_row_that_cannot_be_had_says_why(data_dir):
     assert books.read_tick(trigger, out) is Gate.OTHER_MARKET
     table.close()
     table = make_books(data_dir)
-    assert books.read_tick(trigger, out) is Gate.OTHER_LIFE
+    assert books.read_tick(trigger, out) is Gate.OTHER_INCARNATION
     books.close()
     table.close()
 
 
 def test_the_live_row_is_looked_at_once_more(data_dir):
-    books, table = Books(data_dir, Logged()), make_books(data_dir)
+    books, table = BookRows(data_dir, Logged()), make_books(data_dir)
     trigger = ticked(table)
-    books.life()
+    books.epoch()
     out = buffer(books)
     assert books.read_tick(trigger, out) is None
     assert books.row_gate(trigger.row, out) is None
@@ -141,8 +140,8 @@ def test_the_live_row_is_looked_at_once_more(data_dir):
 
 
 def test_a_writer_that_stands_and_one_that_is_gone(data_dir):
-    books, table = Books(data_dir, Logged()), make_books(data_dir)
-    books.life()
+    books, table = BookRows(data_dir, Logged()), make_books(data_dir)
+    books.epoch()
     assert books.writer_gate() is None
     table.heartbeat(mono_ns() - HEARTBEAT_LIMIT_NS - 1)
     assert books.writer_gate() is Gate.WRITER_STOPPED
@@ -155,7 +154,7 @@ def test_a_writer_that_stands_and_one_that_is_gone(data_dir):
 
 def test_an_account_is_known_while_execution_moves(data_dir):
     log = Logged()
-    accounts = Accounts(data_dir, log)
+    accounts = AccountRows(data_dir, log)
     out = np.zeros(a.ACCOUNT_WORDS, np.int64)
     accounts.refresh()
     assert not accounts.fresh()
