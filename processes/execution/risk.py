@@ -1,4 +1,7 @@
-"""What an intent must pass before anything is sent: small pure checks, each a reason or None."""
+"""What an intent must pass before anything is sent: small pure checks, each a reason or None.
+
+To add a check: write a function of a `RiskCase` here, and name it in `CHECKS`.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.trading.fees import FeeSchedule
 from models.trading.portfolio import ASK, BID, cash_flow_e6
 from processes.execution.account import MarketAccount
-from processes.execution.orders import Order, valid_intent_id
+from processes.execution.orders import TrackedOrder, valid_intent_id
 
-__all__ = ["CHECKS", "Case", "Limits", "collateral_e6", "refusal"]
+__all__ = ["CHECKS", "RiskCase", "RiskLimits", "collateral_e6", "refusal"]
 
 
-class Limits(msgspec.Struct, frozen=True):
+class RiskLimits(msgspec.Struct, frozen=True):
     """Bounds that hold whatever a policy asks for."""
 
     enabled: bool = True
@@ -26,42 +29,44 @@ class Limits(msgspec.Struct, frozen=True):
     fees: FeeSchedule = FeeSchedule()
 
 
-class Case(msgspec.Struct, frozen=True):
-    """An intent and all that the checks look at; `others` are the market's open orders.
+class RiskCase(msgspec.Struct, frozen=True):
+    """An intent and all that the checks look at.
 
-    `session_uid` is the collector's present one, None while it has not spoken.
+    `account` and `grid` are None for a market that is not known, `others` are the market's open
+    orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
+    one, None while it has not spoken.
     """
 
     intent: Intent
-    limits: Limits
+    limits: RiskLimits
     now_mono_ns: int
     account: MarketAccount | None
     grid: PriceGrid | None
-    others: tuple[Order, ...]
+    others: tuple[TrackedOrder, ...]
     open_orders: int
     session_uid: str | None
     environment_ok: bool
 
 
-Check = Callable[[Case], str | None]
+RiskCheck = Callable[[RiskCase], str | None]
 
 
-def refusal(case: Case) -> str | None:
+def refusal(case: RiskCase) -> str | None:
     """The first reason not to send, or None."""
     return next((r for check in CHECKS if (r := check(case))), None)
 
 
-def within_deadline(case: Case) -> str | None:
+def within_deadline(case: RiskCase) -> str | None:
     """A decision is worthless after its deadline."""
     return "deadline" if case.now_mono_ns > case.intent.deadline_mono_ns else None
 
 
-def enabled(case: Case) -> str | None:
+def enabled(case: RiskCase) -> str | None:
     """`RL_ACTOR_ENABLED`."""
     return None if case.limits.enabled else "actor_disabled"
 
 
-def well_formed(case: Case) -> str | None:
+def well_formed(case: RiskCase) -> str | None:
     """The intent says the same thing both ways, under a name that the exchange accepts."""
     if not valid_intent_id(case.intent.intent_id):
         return "intent_id"
@@ -74,14 +79,14 @@ def well_formed(case: Case) -> str | None:
     return None
 
 
-def of_this_session(case: Case) -> str | None:
+def of_this_session(case: RiskCase) -> str | None:
     """Decisions of an earlier collector run, or on data of a foreign environment, do not count."""
     if case.intent.session_uid != case.session_uid:
         return "session"
     return None if case.environment_ok else "environment"
 
 
-def account_known(case: Case) -> str | None:
+def account_known(case: RiskCase) -> str | None:
     """Unknown does not trade; nor does a market that has paid out."""
     account = case.account
     if account is None or case.grid is None:
@@ -91,28 +96,28 @@ def account_known(case: Case) -> str | None:
     return None if account.settled_e4 is None else "settled"
 
 
-def on_grid(case: Case) -> str | None:
+def on_grid(case: RiskCase) -> str | None:
     """The exchange refuses prices off its grid."""
     off = case.grid is None or case.grid.index(case.intent.yes_price_e4) < 0
     return "price_off_grid" if off else None
 
 
-def count_allowed(case: Case) -> str | None:
+def count_allowed(case: RiskCase) -> str | None:
     """Positive, and not above the contract size."""
     return None if 0 < case.intent.count_e2 <= case.limits.count_e2 else "count"
 
 
-def one_order_per_market(case: Case) -> str | None:
-    """Nothing else of ours may rest in this market."""
+def one_order_per_market(case: RiskCase) -> str | None:
+    """No other order of ours may be open in this market."""
     return "order_open" if any(order.own for order in case.others) else None
 
 
-def room_for_orders(case: Case) -> str | None:
+def room_for_orders(case: RiskCase) -> str | None:
     """A bound on the open orders of the whole stack."""
     return None if case.open_orders < case.limits.open_orders else "too_many_orders"
 
 
-def sells_held(case: Case) -> str | None:
+def sells_held(case: RiskCase) -> str | None:
     """A sale never exceeds what is held less what every order on its side of the book may take."""
     if case.intent.is_buy or case.account is None:
         return None
@@ -122,7 +127,7 @@ def sells_held(case: Case) -> str | None:
     return None if case.intent.count_e2 <= held_e2 - taken_e2 else "sells_more_than_held"
 
 
-def collateral_e6(order: Order, fees: FeeSchedule) -> int:
+def collateral_e6(order: TrackedOrder, fees: FeeSchedule) -> int:
     """Cash that a resting buy may take, taker fee included; netting is not counted on."""
     if not order.is_buy:
         return 0
@@ -130,7 +135,7 @@ def collateral_e6(order: Order, fees: FeeSchedule) -> int:
     return order.price_e4 * order.remaining_e2 + fee_e6
 
 
-def buys_affordable(case: Case) -> str | None:
+def buys_affordable(case: RiskCase) -> str | None:
     """A purchase and its worst fee fit the sub-account's cash, other resting buys paid first.
 
     A better price costs less even though its fee may be higher: the limit is the worst case.
@@ -147,7 +152,7 @@ def buys_affordable(case: Case) -> str | None:
     return None if left_e6 >= 0 else "not_enough_cash"
 
 
-CHECKS: Final[tuple[Check, ...]] = (
+CHECKS: Final[tuple[RiskCheck, ...]] = (
     within_deadline,
     enabled,
     well_formed,

@@ -6,13 +6,13 @@ import pytest
 from support.orders import intent, order
 
 from ipc.messages import Leg, OrderStatus
-from processes.execution.orders import Order
-from processes.execution.plan import Cancel, Create, Keep, Renew, Wait, plan
+from processes.execution.manager import Cancel, Create, Keep, Renew, Wait, plan
+from processes.execution.orders import TrackedOrder
 
 EXPIRY_MS = 60_000
 
 
-def resting(name: str = "old", **fields: object) -> Order:
+def resting(name: str = "old", **fields: object) -> TrackedOrder:
     standard = {"status": OrderStatus.RESTING, "order_id": "e1", "expire_ms": EXPIRY_MS}
     return order(name, **{**standard, **fields})
 
@@ -44,7 +44,7 @@ def test_what_will_soon_expire_is_renewed() -> None:
         resting(leg=Leg.NO),
     ],
 )
-def test_anything_else_is_canceled_first(other: Order) -> None:
+def test_anything_else_is_canceled_first(other: TrackedOrder) -> None:
     assert plan(intent(), (other,), (), 0, EXPIRY_MS) == Cancel((other,))
 
 

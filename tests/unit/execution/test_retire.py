@@ -18,9 +18,9 @@ from ipc.doorbell import Bell
 from ipc.messages import Environment, OrderStatus, SessionStarted
 from ipc.sockets import Publisher, Pusher
 from ipc.units import LINEAR_CENT
-from processes.execution.effects import Effects
-from processes.execution.manager import KEEP_CLOSED_MS
-from processes.execution.orders import Reported
+from processes.execution.effects import EffectRunner
+from processes.execution.orders import OrderReport
+from processes.execution.state import KEEP_CLOSED_MS
 from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
@@ -43,14 +43,14 @@ class Life:
         self.pusher = Pusher(context, "doorbell", data_dir, {}, 1)
         records = RunJournal(data_dir, "execution", STARTED, 1 << 22)
         bell = Bell(self.pusher, f"execution/{UID}")
-        self.effects = Effects(
+        self.effects = EffectRunner(
             self.rig.manager, self.writer, records, self.publisher, bell, self.log
         )
 
     def follow(self, ticker: str) -> None:
         """The collector lists a market; it is reconciled."""
-        self.rig.manager.listed |= {ticker}
-        self.rig.manager.follow(ticker, LINEAR_CENT, CLOSE_MS)
+        self.rig.state.listed |= {ticker}
+        self.rig.state.follow(ticker, LINEAR_CENT, CLOSE_MS)
         self.compare(ticker)
 
     def compare(self, ticker: str, **view: object) -> None:
@@ -65,7 +65,7 @@ class Life:
 
     def unlist(self, ticker: str) -> None:
         """The collector gives a market up."""
-        self.rig.manager.listed -= {ticker}
+        self.rig.state.listed -= {ticker}
 
     def cash(self, ticker: str) -> int | None:
         """As inference reads it."""
@@ -88,7 +88,7 @@ async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> N
         ticker = f"KXA-{n}"
         life.follow(ticker)
         bought = fill(f"t{n}", market_ticker=ticker, yes_price_e4=1_000 + 100 * n, count_e2=100)
-        life.rig.ledger.on_fill(bought)
+        life.rig.state.on_fill(bought)
         life.rig.after(10)
         life.act()
         held = life.cash(ticker)
@@ -104,7 +104,7 @@ async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> N
     assert life.log.actions() == []
     pnl = life.rig.manager.pnl(0)
     assert pnl.realized_e6 == sum(100 * (10_000 - 1_000 - 100 * n) for n in range(5 * ROWS))
-    assert life.rig.ledger.counters["accounts_retired"] == 5 * ROWS
+    assert life.rig.state.counters["accounts_retired"] == 5 * ROWS
 
 
 async def test_a_market_without_a_settlement_goes_when_it_is_long_closed(life: Life) -> None:
@@ -116,7 +116,7 @@ async def test_a_market_without_a_settlement_goes_when_it_is_long_closed(life: L
     life.rig.after(KEEP_CLOSED_MS / 1_000)
     life.act()
     assert (life.cash("KXA"), life.table.tickers()) == (None, [])
-    assert life.rig.manager.markets == set()
+    assert life.rig.state.grids == {}
 
 
 async def test_what_is_listed_open_held_or_in_doubt_stays(life: Life) -> None:
@@ -125,8 +125,8 @@ async def test_what_is_listed_open_held_or_in_doubt_stays(life: Life) -> None:
     rig = life.rig
     rig.manager.on_intent(intent("i1", market_ticker="KXOPEN"), rig.mono_ns)
     bought = fill("t1", market_ticker="KXHELD")
-    rig.ledger.on_fill(bought)
-    rig.manager.listed = frozenset({"KXLISTED"})
+    rig.state.on_fill(bought)
+    rig.state.listed = frozenset({"KXLISTED"})
     rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
     told = {"KXDOUBT": 500, "KXHELD": bought.count_e2}
     rig.compare(positions=told, fills={"KXDOUBT": [], "KXHELD": [bought]})
@@ -134,8 +134,8 @@ async def test_what_is_listed_open_held_or_in_doubt_stays(life: Life) -> None:
     rig.after(10)
     life.act()
     await life.effects.gateway.drop()
-    assert rig.ledger.accounts["KXHELD"].known
-    assert rig.ledger.accounts.keys() == {"KXLISTED", "KXOPEN", "KXHELD", "KXDOUBT"}
+    assert rig.state.accounts["KXHELD"].known
+    assert rig.state.accounts.keys() == {"KXLISTED", "KXOPEN", "KXHELD", "KXDOUBT"}
 
 
 async def test_a_late_word_on_an_order_of_a_market_that_is_over_changes_nothing(
@@ -144,13 +144,13 @@ async def test_a_late_word_on_an_order_of_a_market_that_is_over_changes_nothing(
     life.follow("KXA")
     rig = life.rig
     rig.manager.on_intent(intent("i1", market_ticker="KXA"), rig.mono_ns)
-    rig.ledger.tell("ka-i1-BY", Reported("e1", OrderStatus.CANCELED, 0))
+    rig.state.on_fact("ka-i1-BY", OrderReport("e1", OrderStatus.CANCELED, 0))
     life.act()
     await life.effects.gateway.drop()
     life.unlist("KXA")
     rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
     life.act()
-    assert "KXA" not in rig.ledger.accounts
-    rig.ledger.tell("ka-i1-BY", Reported("e1", OrderStatus.CANCELED, 100))
+    assert "KXA" not in rig.state.accounts
+    rig.state.on_fact("ka-i1-BY", OrderReport("e1", OrderStatus.CANCELED, 100))
     life.act()
     assert life.table.tickers() == []
