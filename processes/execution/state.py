@@ -118,6 +118,7 @@ class ExecutionState:
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self._start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
+        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once, ever
         self._leftovers: set[str] = set()  # open orders of an earlier run
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
         self._votes: Counter[str] = Counter()
@@ -158,15 +159,24 @@ class ExecutionState:
         if close_ms:
             self._closes_ms[ticker] = close_ms
         if ticker not in self.accounts:
-            self.accounts[ticker] = MarketAccount(ticker, self._start_cash_e6)
-            self.accounts[ticker].doubts |= self.everywhere
+            self.accounts[ticker] = account = self._account_for(ticker)
+            account.doubts |= {Doubt.STARTING} | self.everywhere
             self._new_version(ticker)
+
+    def _account_for(self, ticker: str) -> MarketAccount:
+        """A new account, or the one of a market that was retired: its fills are booked already."""
+        account = self._retired.pop(ticker, None)
+        if account is None:
+            return MarketAccount(ticker, self._start_cash_e6)
+        self.retired_realized_e6 -= account.realized_e6
+        self.retired_fees_e6 -= account.fees_e6
+        return account
 
     def retire(self, keep: Container[str] = ()) -> None:
         """Give up the accounts of markets that are over, but for those in `keep`."""
         over = [t for t in self.accounts if t not in keep and self._is_over(t)]
         for ticker in over:
-            account = self.accounts.pop(ticker)
+            self._retired[ticker] = account = self.accounts.pop(ticker)
             self.retired_realized_e6 += account.realized_e6
             self.retired_fees_e6 += account.fees_e6
             self._votes.pop(ticker, None)
@@ -354,6 +364,8 @@ class ExecutionState:
             live: from the private channel, not from a read; a read repeats what is known, and is
                 not kept for an order that is not known.
         """
+        if fill.market_ticker in self._retired:
+            self.follow(fill.market_ticker)
         account = self.accounts.get(fill.market_ticker)
         if account is None:
             self.counters["fills_elsewhere"] += 1
@@ -394,8 +406,9 @@ class ExecutionState:
         Returns:
             Markets whose whole list of fills must be read before they can be compared.
         """
-        for ticker in view.positions:
-            self.follow(ticker)
+        for ticker, position_e2 in view.positions.items():
+            if position_e2 != 0 or ticker not in self._retired:
+                self.follow(ticker)
         for report in view.resting:
             if report.client_order_id.startswith(OWN_PREFIX):
                 self.follow(report.market_ticker)

@@ -15,9 +15,10 @@ from support.orders import fill, intent
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter
 from ipc.doorbell import Bell
-from ipc.messages import Environment, OrderStatus, SessionStarted
+from ipc.messages import ActorFill, BookSide, Environment, OrderStatus, SessionStarted
 from ipc.sockets import Publisher, Pusher
 from ipc.units import LINEAR_CENT
+from processes.execution.account import Doubt
 from processes.execution.effects import EffectRunner
 from processes.execution.orders import OrderReport
 from processes.execution.state import KEEP_CLOSED_MS
@@ -154,3 +155,48 @@ async def test_a_late_word_on_an_order_of_a_market_that_is_over_changes_nothing(
     rig.state.on_fact("ka-i1-BY", OrderReport("e1", OrderStatus.CANCELED, 100))
     life.act()
     assert life.table.tickers() == []
+
+
+def traded_and_retired(life: Life) -> list[ActorFill]:
+    """A market is bought, sold at a loss, and retired long after its close -> its fills."""
+    fills = [
+        fill("t1", market_ticker="KXA", yes_price_e4=6_000, count_e2=100, fee_e6=7_000),
+        fill("t2", BookSide.ASK, market_ticker="KXA", yes_price_e4=4_000, count_e2=100, ts_ms=2),
+    ]
+    life.follow("KXA")
+    for each in fills:
+        life.rig.state.on_fill(each)
+    life.act()
+    life.unlist("KXA")
+    life.rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
+    life.compare("KXA", fills={"KXA": fills})
+    life.rig.after(10)
+    life.act()
+    assert "KXA" not in life.rig.state.accounts
+    return fills
+
+
+async def test_a_market_that_is_followed_again_counts_its_fills_and_money_once(life: Life) -> None:
+    fills = traded_and_retired(life)
+    before = life.rig.manager.pnl(0)
+    assert (before.realized_e6, before.fees_e6) == (-200_000, 7_000)
+    life.rig.state.follow("KXA", LINEAR_CENT)
+    assert life.rig.state.accounts["KXA"].doubts == {Doubt.STARTING}
+    life.compare("KXA", positions={"KXA": 0}, fills={"KXA": fills})
+    after = life.rig.manager.pnl(0)
+    assert (after.realized_e6, after.fees_e6) == (before.realized_e6, before.fees_e6)
+    assert life.rig.state.counters["fills"] == len(fills)  # each is journalled once
+
+
+async def test_a_retired_market_that_the_exchange_lists_as_flat_stays_retired(life: Life) -> None:
+    traded_and_retired(life)
+    assert life.rig.compare(positions={"KXA": 0}) == set()
+    assert "KXA" not in life.rig.state.accounts
+    assert life.rig.compare(positions={"KXA": 100}) == {"KXA"}  # somebody bought again
+
+
+async def test_a_fill_of_a_retired_market_brings_its_account_back(life: Life) -> None:
+    traded_and_retired(life)
+    life.rig.state.on_fill(fill("t3", market_ticker="KXA", count_e2=100, ts_ms=3))
+    assert life.rig.manager.get_positions() == {"KXA": 100}
+    assert life.rig.manager.pnl(0).realized_e6 == -200_000
