@@ -17,7 +17,7 @@ from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
 from processes.execution.account import Doubt, ExchangeView, MarketAccount
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
-from processes.execution.risk import RiskCase, RiskLimits, refusal
+from processes.execution.risk import RiskCase, RiskLimits, excess, refusal
 from processes.execution.state import ExecutionEffects, ExecutionState, Moment
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
@@ -84,10 +84,12 @@ def plan(
 
 
 def _same(order: TrackedOrder, intent: Intent) -> bool:
-    return (order.leg, order.is_buy, order.yes_price_e4) == (
-        intent.leg,
-        intent.is_buy,
-        intent.yes_price_e4,
+    """Whether what rests is what is wanted; less may be left of it than is wanted, never more."""
+    return (
+        order.leg is intent.leg
+        and order.is_buy == intent.is_buy
+        and order.yes_price_e4 == intent.yes_price_e4
+        and order.remaining_e2 <= intent.count_e2
     )
 
 
@@ -120,6 +122,7 @@ class KalshiOrderManager:
         self._expiry_ms = expiry_ms
         self._now = now
         self._waiting: dict[str, _Waiting] = {}
+        self._excess: dict[str, str] = {}  # markets in which too much rests, and why
 
     # Answers.
 
@@ -195,7 +198,9 @@ class KalshiOrderManager:
                 self.state.cancel(order)
 
     def drain(self) -> ExecutionEffects:
-        """Decide again what waits in markets that changed, then the effects since the last call."""
+        """Decide again in markets that changed, then the effects since the last call."""
+        for ticker in {**self.state.effects.markets, **self._excess}:
+            self._cancel_excess(ticker)
         for ticker in [t for t in self.state.effects.markets if t in self._waiting]:
             self._resume(ticker)
         return self.state.drain()
@@ -232,6 +237,21 @@ class KalshiOrderManager:
             return
         del self._waiting[ticker]
         self._decide(waiting)
+
+    def _cancel_excess(self, ticker: str) -> None:
+        """Cancel what rests beyond the bounds, again and again until it is gone."""
+        state, known_before = self.state, self._excess.pop(ticker, None)
+        orders = state.orders.open_in(ticker)
+        for order in state.resting(ticker):
+            others = [other for other in orders if other is not order]
+            reason = excess(order, state.accounts[ticker], others, self._limits)
+            if reason is None:
+                continue
+            self._excess[ticker] = reason
+            if state.cancel(order) and known_before is None:
+                state.counters["excess_canceled"] += 1
+                facts = {"ticker": ticker, "client_order_id": order.client_order_id}
+                state.effects.warn("resting_order_exceeds_bounds", **facts, reason=reason)
 
     def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
         if reason := refusal(self._case(waiting.intent, others)):

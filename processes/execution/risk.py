@@ -5,7 +5,7 @@ To add a check: write a function of a `RiskCase` here, and name it in `CHECKS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from models.trading.portfolio import ASK, BID, cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id
 
-__all__ = ["CHECKS", "RiskCase", "RiskLimits", "collateral_e6", "refusal"]
+__all__ = ["CHECKS", "RiskCase", "RiskLimits", "collateral_e6", "excess", "refusal"]
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
@@ -121,10 +121,17 @@ def sells_held(case: RiskCase) -> str | None:
     """A sale never exceeds what is held less what every order on its side of the book may take."""
     if case.intent.is_buy or case.account is None:
         return None
-    position_e2 = case.account.position_e2
-    held_e2 = max(position_e2 if case.intent.leg is Leg.YES else -position_e2, 0)
-    taken_e2 = sum(o.remaining_e2 for o in case.others if o.book_side is case.intent.book_side)
-    return None if case.intent.count_e2 <= held_e2 - taken_e2 else "sells_more_than_held"
+    held = case.intent.count_e2 <= _free_e2(case.account, case.intent, case.others)
+    return None if held else "sells_more_than_held"
+
+
+def _free_e2(
+    account: MarketAccount, sale: Intent | TrackedOrder, others: Iterable[TrackedOrder]
+) -> int:
+    """Contracts held of the sale's leg, less what others may take on its side of the book."""
+    position_e2 = account.position_e2
+    held_e2 = max(position_e2 if sale.leg is Leg.YES else -position_e2, 0)
+    return held_e2 - sum(o.remaining_e2 for o in others if o.book_side is sale.book_side)
 
 
 def collateral_e6(order: TrackedOrder, fees: FeeSchedule) -> int:
@@ -140,16 +147,50 @@ def buys_affordable(case: RiskCase) -> str | None:
 
     A better price costs less even though its fee may be higher: the limit is the worst case.
     """
-    intent, fees = case.intent, case.limits.fees
-    if not intent.is_buy or case.account is None:
+    intent, account = case.intent, case.account
+    if not intent.is_buy or account is None:
         return None
-    bid = intent.book_side is BookSide.BID
-    price_e4, count_e2 = intent.yes_price_e4, intent.count_e2
-    flow_e6 = cash_flow_e6(case.account.position_e2, BID if bid else ASK, price_e4, count_e2)
-    fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
-    held_e6 = sum(collateral_e6(o, fees) for o in case.others if o.own)
-    left_e6 = case.account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    left_e6 = _cash_left_e6(account, intent, intent.count_e2, case.others, case.limits.fees)
     return None if left_e6 >= 0 else "not_enough_cash"
+
+
+def _cash_left_e6(
+    account: MarketAccount,
+    purchase: Intent | TrackedOrder,
+    count_e2: int,
+    others: Iterable[TrackedOrder],
+    fees: FeeSchedule,
+) -> int:
+    """Cash after `count_e2` of the purchase, its worst fee, and all other resting buys."""
+    bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4
+    flow_e6 = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
+    fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
+    held_e6 = sum(collateral_e6(o, fees) for o in others if o.own)
+    return account.cash_e6 + flow_e6 - fee_e6 - held_e6
+
+
+def excess(
+    order: TrackedOrder,
+    account: MarketAccount,
+    others: Sequence[TrackedOrder],
+    limits: RiskLimits,
+) -> str | None:
+    """Hold an order that rests against the bounds again: the account may have changed under it.
+
+    Args:
+        order: rests, and was placed by this program.
+        account: its market's.
+        others: the market's other open orders, whoever placed them.
+        limits: of the stack.
+
+    Returns:
+        The reason why what remains of it must not fill, or None.
+    """
+    if order.is_buy:
+        left_e6 = _cash_left_e6(account, order, order.remaining_e2, others, limits.fees)
+        return None if left_e6 >= 0 else "not_enough_cash"
+    held = order.remaining_e2 <= _free_e2(account, order, others)
+    return None if held else "sells_more_than_held"
 
 
 CHECKS: Final[tuple[RiskCheck, ...]] = (

@@ -268,12 +268,14 @@ class ExecutionState:
         self.busy.add(order.client_order_id)
         self.effects.requests.append(RenewOrder(order, expire_ms))
 
-    def cancel(self, order: TrackedOrder) -> None:
-        """Ask for a cancel, unless a request for this order is on its way already."""
-        if order.client_order_id not in self.busy and order.order_id is not None:
-            self.busy.add(order.client_order_id)
-            self.counters["cancels"] += 1
-            self.effects.requests.append(CancelOrder(order))
+    def cancel(self, order: TrackedOrder) -> bool:
+        """Ask for a cancel, unless a request for this order is on its way -> whether it is new."""
+        if order.client_order_id in self.busy or order.order_id is None:
+            return False
+        self.busy.add(order.client_order_id)
+        self.counters["cancels"] += 1
+        self.effects.requests.append(CancelOrder(order))
+        return True
 
     def release(self, name: str) -> None:
         """A request for this order is over and the order is still open: it may be asked again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.order_manager import CASH_E6, ManagerRig, exchange_order
+from support.order_manager import CASH_E6, ManagerRig, exchange_order, strange_order
 from support.orders import TICKER, fill, intent
 
 from ipc import account_table as a
@@ -170,6 +170,66 @@ def test_the_whole_account_counts_positions_and_adds_up_profit_and_fees() -> Non
     pnl = rig.manager.pnl(5)
     assert (pnl.balance_e6, pnl.realized_e6, pnl.fees_e6) == (5, 100_000, 8_000)
     assert (pnl.positions, pnl.open_orders) == (1, 0)
+
+
+# What rests, when the account changes under it
+
+
+def selling(rig: ManagerRig) -> TrackedOrder:
+    """All of 10 held contracts are offered."""
+    rig.state.on_fill(fill("t0", count_e2=1_000, order_id="by-hand"))
+    rig.drain()
+    order = sent(rig, intent("s1", is_buy=False, yes_price_e4=6_000))
+    rig.state.on_fact(order.client_order_id, CreateAccepted("e-s1", 0, 1_000, 1))
+    assert rig.requests(CancelOrder) == []
+    found = rig.state.orders.get(order.client_order_id)
+    assert found is not None
+    return found
+
+
+def test_an_offer_of_more_than_is_held_is_canceled_at_once_and_until_it_is_gone() -> None:
+    rig = ManagerRig().known()
+    offer = selling(rig)
+    rig.state.on_fill(fill("t1", BookSide.ASK, count_e2=400, order_id="by-hand-2", ts_ms=2))
+    assert rig.requests(CancelOrder) == [CancelOrder(offer)]
+    assert rig.requests(CancelOrder) == []  # it is on its way
+    rig.state.release(offer.client_order_id)  # it failed
+    assert rig.requests(CancelOrder) == [CancelOrder(offer)]
+    warnings = [action for box in rig.history for action, _ in box.warnings]
+    assert warnings == ["resting_order_exceeds_bounds"]
+    rig.state.on_fact(offer.client_order_id, OrderReport("e-s1", CANCELED, 0))
+    assert rig.requests(CancelOrder) == []
+    assert sent(rig, intent("s2", is_buy=False, yes_price_e4=6_000, count_e2=600))
+
+
+@pytest.mark.parametrize("fill_first", [True, False])
+def test_an_offer_that_fills_itself_is_left_alone(fill_first: bool) -> None:
+    rig = ManagerRig().known()
+    offer = selling(rig)
+    told = fill("t1", BookSide.ASK, count_e2=400, order_id="e-s1", ts_ms=2)
+    report = OrderReport("e-s1", RESTING, 400)
+    if fill_first:
+        rig.state.on_fill(told)
+        assert rig.requests(CancelOrder) == []
+    rig.state.on_fact(offer.client_order_id, report)
+    assert rig.requests(CancelOrder) == []
+    rig.state.on_fill(told)
+    assert rig.requests(CancelOrder) == []
+
+
+def test_an_offer_beside_another_one_of_the_same_contracts_is_canceled() -> None:
+    rig = ManagerRig().known()
+    offer = selling(rig)
+    rig.state.on_order(strange_order("a-stranger-s", BookSide.ASK, 100))
+    assert rig.requests(CancelOrder) == [CancelOrder(offer)]
+
+
+def test_a_bid_that_cannot_be_paid_any_more_is_canceled() -> None:
+    rig = ManagerRig().known()
+    bid = resting(rig)
+    spent = fill("t1", count_e2=10_000, yes_price_e4=9_900, order_id="by-hand")
+    rig.state.on_fill(spent)
+    assert rig.requests(CancelOrder) == [CancelOrder(bid)]
 
 
 # Waiting

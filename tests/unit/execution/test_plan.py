@@ -30,6 +30,13 @@ def test_what_already_rests_is_kept() -> None:
     assert plan(intent(), (old,), (), 0, EXPIRY_MS) == Keep(old)
 
 
+def test_what_is_left_of_an_order_is_kept() -> None:
+    old = resting(reported_e2=400)
+    assert plan(intent(), (old,), (), 0, EXPIRY_MS) == Keep(old)
+    assert plan(intent(count_e2=600), (old,), (), 0, EXPIRY_MS) == Keep(old)
+    assert plan(intent(count_e2=599), (old,), (), 0, EXPIRY_MS) == Cancel((old,))
+
+
 def test_what_will_soon_expire_is_renewed() -> None:
     old = resting()
     assert plan(intent(), (old,), (), 30_000, EXPIRY_MS) == Keep(old)
@@ -42,6 +49,7 @@ def test_what_will_soon_expire_is_renewed() -> None:
         resting(yes_price_e4=4_100),
         resting(is_buy=False, leg=Leg.NO),  # the same bid of the book, another action
         resting(leg=Leg.NO),
+        resting(initial_e2=1_001),  # more than is wanted
     ],
 )
 def test_anything_else_is_canceled_first(other: TrackedOrder) -> None:
