@@ -38,7 +38,12 @@ READS: Final = (
     "/historical/markets",
     *("/milestones", "/structured_targets", "/incentive_programs", "/events/multivariate"),
     *("/multivariate_event_collections", "/search/tags_by_categories"),
-    *("/search/filters_by_sport", "/communications/rfqs", "/communications/quotes"),
+    *(
+        "/search/filters_by_sport",
+        "/communications/id",
+        "/communications/rfqs",
+        "/communications/quotes",
+    ),
     *("/communications/rfq_batches", "/communications/block-trade-proposals"),
 )
 FRAMES: Final = {  # the messages of the specification that this exchange sends

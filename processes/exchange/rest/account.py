@@ -23,13 +23,12 @@ from processes.exchange.core.access import FULL_ACCESS, ApiKey, Caller, Scope
 from processes.exchange.core.ledger import Transfer
 from processes.exchange.core.rejections import Rejection, bad_request, not_found
 from processes.exchange.rest import bodies
+from processes.exchange.rest.pages import TRANSFER_PAGES, page
 from processes.exchange.rest.requests import (
-    TRANSFER_PAGES,
     Fields,
     allocations_of,
     invalid,
     json_object,
-    page,
     subaccount_transfer_of,
     transfer_of,
 )

@@ -14,15 +14,8 @@ from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.operations import ScheduledFeeChange
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest import bodies
-from processes.exchange.rest.requests import (
-    COMBO_PAGES,
-    EVENT_PAGES,
-    Place,
-    names,
-    number,
-    page,
-    place_of_cursor,
-)
+from processes.exchange.rest.pages import COMBO_PAGES, EVENT_PAGES, Place, page, place_of_cursor
+from processes.exchange.rest.requests import names, number
 from processes.exchange.shared.state import STATE, answer
 from processes.exchange.stream.frames import iso_ms
 

@@ -16,16 +16,8 @@ from processes.exchange.core.history import Candle, Range
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest import bodies
-from processes.exchange.rest.requests import (
-    MARKET_PAGES,
-    Place,
-    limits,
-    names,
-    number,
-    page,
-    place_of_cursor,
-    span,
-)
+from processes.exchange.rest.pages import MARKET_PAGES, Place, page, place_of_cursor
+from processes.exchange.rest.requests import limits, names, number, span
 from processes.exchange.shared.state import STATE, ExchangeState, answer
 
 __all__ = ["_candle_routes", "routes"]

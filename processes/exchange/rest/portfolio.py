@@ -12,7 +12,8 @@ from processes.exchange.core.markets import ListedMarket, MarketPhase
 from processes.exchange.core.orders import ExchangeOrder, OrderStatus
 from processes.exchange.core.rejections import Rejection, bad_request, not_found
 from processes.exchange.rest import bodies
-from processes.exchange.rest.requests import MARKET_PAGES, names, page, shard, span, subaccount
+from processes.exchange.rest.pages import MARKET_PAGES, page
+from processes.exchange.rest.requests import names, shard, span, subaccount
 from processes.exchange.shared.state import STATE, ExchangeState, answer, authorize
 
 __all__ = ["_history_routes", "routes"]

@@ -85,10 +85,10 @@ class ExchangeState:
 
     def signer(self, request: web.Request) -> Caller:
         """Who signed a request; `Rejection` (401) without a valid signature."""
-        caller = request.get(ASKER)
+        caller = request.get(CALLER)
         if caller is None:
             key = self.auth.key(request.headers, request.method, request.path)
-            caller = request[ASKER] = Caller(self.venue.members[key.user_id], key)
+            caller = request[CALLER] = Caller(self.venue.members[key.user_id], key)
         return caller
 
     def caller(self, request: web.Request) -> Caller:
@@ -165,7 +165,7 @@ class ExchangeState:
         return self.followed.follow(ticker) or self.find(ticker)
 
 
-ASKER: Final = web.RequestKey("caller", Caller)
+CALLER: Final = web.RequestKey("caller", Caller)
 STATE: Final = web.AppKey("state", ExchangeState)
 
 
