@@ -38,7 +38,6 @@ NOT_YET: dict[str, set[str]] = {
     "processes.broadcaster": {"life"},
     "processes.check": {"ours"},
     "processes.collector": {"life", "tell"},
-    "processes.exchange": {"life", "ours", "tell", "told"},
     "processes.execution": {"ours", "tell", "told"},
     "processes.inference": {"anew", "frozen", "life", "ours", "theirs", "told"},
 }
