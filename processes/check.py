@@ -48,8 +48,8 @@ def _check_exchange(settings: Settings) -> None:
     """The exchange that is talked to: its addresses and keys, or what the local one replays."""
     for purpose in Purpose:
         target = target_of(settings, purpose)
-        ours = target.environment is Environment.SIMULATED
-        if not ours or credentials_path(settings.data_dir).exists():
+        is_local = target.environment is Environment.SIMULATED
+        if not is_local or credentials_path(settings.data_dir).exists():
             load_credentials(settings, purpose)
     if needs_local_exchange(settings):
         recordings_of(settings)
@@ -57,7 +57,7 @@ def _check_exchange(settings: Settings) -> None:
 
 
 def _check_tables(settings: Settings) -> None:
-    """Tables in memory that another version still writes, or that are none of ours."""
+    """Tables in memory that another version still writes, or files that are no tables."""
     for name, kind in (("books", BookTable), ("accounts", AccountTable)):
         try:
             kind.attach(shared_path(settings.data_dir, name)).close()

@@ -1,8 +1,6 @@
 """Retired words stay out of the names: one vocabulary, `docs/glossary.md`.
 
-To retire a word: add it to `RETIRED` with what replaces it, run this test, and either rename what
-it finds or add the word to `NOT_YET` of the areas that still use it. To clean an area: take words
-out of its entry. An entry that is no longer needed fails too, so the list only gets shorter.
+To retire a word: add it to `RETIRED` with what replaces it, run this test, and rename what it finds.
 """
 
 from __future__ import annotations
@@ -32,17 +30,6 @@ RETIRED = {
     "whoever": "the caller, the reader",
     "world": "dataset, books",
 }
-# Words that an area has not given up yet. `ipc` and `models` have given up all of them.
-NOT_YET: dict[str, set[str]] = {
-    "processes.adapters": {"ours"},
-    "processes.broadcaster": {"life"},
-    "processes.check": {"ours"},
-    "processes.collector": {"life", "tell"},
-    "processes.execution": {"ours", "tell", "told"},
-    "processes.inference": {"anew", "frozen", "life", "ours", "theirs", "told"},
-}
-
-
 def area_of(source: Source) -> str:
     """`ipc`, `models`, or the folder of `processes`."""
     parts = source.module.split(".")
@@ -93,15 +80,9 @@ AREAS = sorted({area_of(source) for source in sources()})
 @pytest.mark.parametrize("area", AREAS)
 def test_no_name_has_a_retired_word(area: str) -> None:
     used = FOUND.get(area, {})
-    for word in used.keys() - NOT_YET.get(area, set()):
+    for word in sorted(used):
         uses = "; ".join(used[word][:5])
         pytest.fail(f"{word!r} is retired, use {RETIRED[word]}: {uses}")
-
-
-@pytest.mark.parametrize("area", sorted(NOT_YET))
-def test_what_is_still_allowed_is_still_used(area: str) -> None:
-    assert NOT_YET[area] <= RETIRED.keys()
-    assert NOT_YET[area] <= FOUND.get(area, {}).keys(), "given up: take it out of NOT_YET"
 
 
 @pytest.mark.parametrize(
