@@ -47,7 +47,7 @@ __all__ = ["STAGES", "ExecutedFile", "files_of_a_tick"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FLOORS: Final = tuple(f"{ROOT / floor}/" for floor in ("ipc", "models", "processes"))
-WARMUP_TICKS: Final = 3
+DECIDED: Final = ("policy", "policy hold")  # reasons of a decision that the policy made
 STEP_NS: Final = 1_000_000_000  # of market time between two frames: far beyond the throttle
 INFERENCE_RUN: Final = "20260810T221500-00000a11"
 
@@ -160,35 +160,56 @@ class _TickPath:
         self._frames = frames
         self._clock = clock
         self._client = client
+        self._order: dict[str, Any] = {}
+        self._action: dict[str, Any] = {}
+        self._shown_no = 0
 
-    async def tick(self, *, decided: bool = True, with_order: bool) -> None:
-        """Until the dashboard has the decision, the book, and the order that the exchange took."""
+    async def _until(self, fits: Callable[[], bool]) -> None:
+        """Read what the dashboard gets until something is known."""
+        while not fits():
+            message = await self._client.recv()
+            if message["type"] == "actor_action":
+                self._action = message["data"]
+            elif message["type"] == "orderbook_snapshot":
+                self._shown_no = message["data"]["event_no"]
+            elif message["type"] == "actor_order":
+                self._order = message["data"]
+                assert self._order["status"] != "rejected", self._order
+
+    def _is_shown(self) -> bool:
+        """Whether the dashboard has the newest decision and its book."""
+        return 0 < self._action.get("event_no", 0) <= self._shown_no
+
+    def _is_taken(self) -> bool:
+        """Whether the exchange has acknowledged the newest decision's order."""
+        is_its = self._order.get("intent_id") == self._action["intent_id"]
+        return is_its and self._order["acknowledged_mono_ns"] is not None
+
+    async def tick(self) -> bool:
+        """Until the dashboard has decision and book -> whether the policy was asked."""
+        self._action, self._shown_no = {}, 0
         self._clock.advance(STEP_NS)
         self._frames.send_delta()
-        event_no, shown_no, is_taken = 0, 0, not with_order
-        while not (0 < event_no <= shown_no and is_taken):
-            message = await self._client.recv()
-            data = message["data"]
-            if message["type"] == "actor_action":
-                assert (data["reason"] != "warming up") == decided
-                event_no = data["event_no"]
-            elif message["type"] == "orderbook_snapshot":
-                shown_no = data["event_no"]
-            elif message["type"] == "actor_order":
-                assert data["status"] != "rejected", data
-                is_taken |= data["acknowledged_mono_ns"] is not None
+        await self._until(self._is_shown)
+        return self._action["reason"] in DECIDED
+
+    async def decide(self, *, with_order: bool) -> None:
+        """Ticks until one is decided, and its order, if it has one, is at the exchange."""
+        while not await self.tick():
+            continue  # the account's heartbeat was late: a busy machine
+        assert (self._action["intent_id"] is not None) == with_order
+        if with_order:
+            await self._until(self._is_taken)
 
     async def warm(self, *, with_order: bool) -> None:
-        """Until everything has run once; the order of it is canceled, so that the next is new."""
-        await self._client.until("actor_action")  # on the snapshot
-        for _ in range(WARMUP_TICKS - 1):
-            await self.tick(decided=False, with_order=False)
-        await self.tick(with_order=with_order)
+        """Until everything has run; the order of it is canceled, so that the next is new."""
+        await self._until(lambda: bool(self._action))  # on the snapshot: still warming up
+        await self.decide(with_order=with_order)
         if with_order:
-            (order,) = self._rig.at_exchange(status="resting")
-            path = f"/portfolio/events/orders/{order['order_id']}"
-            assert self._rig.exchange.call("DELETE", path).status_code == HTTPStatus.OK
-            await self._client.until("actor_order", lambda order: order["status"] == "canceled")
+            for order in self._rig.at_exchange(status="resting"):
+                path = f"/portfolio/events/orders/{order['order_id']}"
+                assert self._rig.exchange.call("DELETE", path).status_code == HTTPStatus.OK
+            await self._until(lambda: self._order["status"] == "canceled")
 
 
 def _is_of(process: str, stats: dict[str, Any]) -> bool:
@@ -279,7 +300,11 @@ async def _measure(
     executed = _Executed(asyncio.get_running_loop())
     make_model(data_dir, "made", logits)
     clock, log = ManualClock(1_000_000 * START_MS), Logged()
-    environ = {"RL_ACTOR_STRATEGY": "onnx:made", "RL_ACTOR_WARMUP_TICKS": str(WARMUP_TICKS)}
+    environ = {
+        "RL_ACTOR_STRATEGY": "onnx:made",
+        "RL_ACTOR_WARMUP_TICKS": "1",
+        "RL_ACTOR_INTENT_DEADLINE_MS": "60000",  # however busy the machine is
+    }
     async with (
         asyncio.timeout(PATIENCE),
         executing(data_dir, clock=clock, starts=False, **environ) as rig,
@@ -299,7 +324,7 @@ async def _measure(
         path = _TickPath(rig, frames, clock, client)
         await path.warm(with_order=with_order)
         with executed.counting():
-            await path.tick(with_order=with_order)
+            await path.decide(with_order=with_order)
     return executed.in_order()
 
 
