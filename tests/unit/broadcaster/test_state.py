@@ -1,4 +1,4 @@
-"""What a new connection is told, and that nothing grows without a bound."""
+"""What a new connection gets, and that nothing grows without a bound."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_newest_of_each_process_market_and_account() -> None:
     assert [o["recv_ms"] for o in updates_of(welcome, MessageType.ORDERBOOK_SNAPSHOT)] == [2]
 
 
-def test_deeds_outlast_holds_and_come_in_their_order() -> None:
+def test_orders_decided_outlast_holds_and_come_in_their_order() -> None:
     state = LatestState()
     state.apply(made.action(event_no=1, decided_mono_ns=1))
     for i in range(2, 100):
