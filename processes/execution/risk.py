@@ -17,7 +17,10 @@ from models.trading.portfolio import ASK, BID, cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id
 
-__all__ = ["CHECKS", "RiskCase", "RiskLimits", "collateral_e6", "excess", "refusal"]
+__all__ = ["CHECKS", "OFF_GRID", "RiskCase", "RiskLimits", "collateral_e6", "excess", "refusal"]
+
+
+OFF_GRID: Final = "price_off_grid"
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
@@ -99,7 +102,7 @@ def account_known(case: RiskCase) -> str | None:
 def on_grid(case: RiskCase) -> str | None:
     """The exchange refuses prices off its grid."""
     off = case.grid is None or case.grid.index(case.intent.yes_price_e4) < 0
-    return "price_off_grid" if off else None
+    return OFF_GRID if off else None
 
 
 def count_allowed(case: RiskCase) -> str | None:

@@ -105,6 +105,7 @@ class ExecutionState:
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
         self.accounts: dict[str, MarketAccount] = {}
         self.grids: dict[str, PriceGrid] = {}  # of the markets in which something can be ordered
+        self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
@@ -181,6 +182,7 @@ class ExecutionState:
             self.retired_fees_e6 += account.fees_e6
             self._votes.pop(ticker, None)
             self.grids.pop(ticker, None)
+            self.off_grid.discard(ticker)
             self._closes_ms.pop(ticker, None)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)

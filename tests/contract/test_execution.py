@@ -26,6 +26,7 @@ from ipc.messages import (
     SessionEnded,
     SessionStarted,
 )
+from processes.execution import market_learning
 from processes.execution.gateway import RETRY
 
 CANCELED = OrderStatus.CANCELED
@@ -397,3 +398,45 @@ async def test_a_stop_ends_what_was_not_sent_yet(tmp_path):
             "i2": (REJECTED, "stopping"),
         }
         assert rig.at_exchange() == []
+
+
+# Facts of a market that change while it is traded
+
+
+async def test_a_grid_that_changes_is_learned_again_after_the_first_refusal(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        rig.exchange.order("grid", ticker=TICKER, structure="deci_cent", price_ranges=fine)
+        await rig.push(intent("i1", yes_price_e4=4_550))
+        assert (await rig.order(intent_id="i1")).reason == "price_off_grid"
+        state = rig.service._state
+        await rig.until(lambda: state.grids[TICKER].index(4_550) >= 0, "the new grid")
+        await rests(rig, "i2", yes_price_e4=4_550)
+
+
+async def test_what_the_collector_lists_again_is_learned_again(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        rig.exchange.order("grid", ticker=TICKER, structure="deci_cent", price_ranges=fine)
+        state = rig.service._state
+        for markets in ((OTHER,), (OTHER, TICKER)):
+            await rig.until(lambda m=markets: _lists(rig, m), f"{markets} are listed")
+        await rig.until(lambda: state.grids[TICKER].index(4_550) >= 0, "the new grid")
+
+
+def _lists(rig, markets):
+    """The collector says so until execution has heard."""
+    rig.tell_session(*markets)
+    return rig.service._state.listed == frozenset(markets)
+
+
+async def test_markets_are_read_again_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(market_learning, "RELEARN_S", 0.2)
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        rig.exchange.order("grid", ticker=TICKER, structure="deci_cent", price_ranges=fine)
+        state = rig.service._state
+        await rig.until(lambda: state.grids[TICKER].index(4_550) >= 0, "the new grid")
