@@ -276,6 +276,7 @@ class KalshiOrderManager:
             open_orders=state.orders.open_count,
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
+            backing_off=state.is_backing_off(intent.market_ticker, is_buy=intent.is_buy),
         )
 
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:

@@ -37,7 +37,7 @@ class RiskCase(msgspec.Struct, frozen=True):
 
     `account` and `grid` are None for a market that is not known, `others` are the market's open
     orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
-    one, None while it has not spoken.
+    one, None while it has not spoken. `backing_off`: the exchange has just refused such an order.
     """
 
     intent: Intent
@@ -49,6 +49,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     open_orders: int
     session_uid: str | None
     environment_ok: bool
+    backing_off: bool = False
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -97,6 +98,11 @@ def account_known(case: RiskCase) -> str | None:
     if account.doubts:
         return min(account.doubts).value
     return None if account.settled_e4 is None else "settled"
+
+
+def not_refused_lately(case: RiskCase) -> str | None:
+    """A refusal that will not pass is not asked for again at every tick."""
+    return "backing_off" if case.backing_off else None
 
 
 def on_grid(case: RiskCase) -> str | None:
@@ -202,6 +208,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     well_formed,
     of_this_session,
     account_known,
+    not_refused_lately,
     on_grid,
     count_allowed,
     one_order_per_market,

@@ -242,6 +242,21 @@ async def test_an_order_that_the_exchange_refuses_is_not_tried_again(tmp_path):
         assert rig.resting() == ["ka-i2-BY"]
 
 
+async def test_a_refusal_that_lasts_is_not_asked_for_at_every_tick(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        facts = {"method": "POST", "status": 400, "code": "insufficient_balance"}
+        rig.exchange.order("fault", kind="error_next", calls=1_000, **facts)
+        reasons = []
+        for n in range(20):
+            await rig.push(intent(f"i{n}", yes_price_e4=4_500))
+            reasons.append((await rig.order(intent_id=f"i{n}", status=REJECTED)).reason)
+        sent = len(rig.between.sent("POST"))
+        assert reasons.count("backing_off") == 20 - sent
+        assert 2 <= sent < 20
+        assert rig.log.actions().count("orders_refused") == 1
+
+
 async def test_a_rate_limit_is_outwaited_under_the_same_name(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
