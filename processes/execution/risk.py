@@ -175,7 +175,8 @@ def _cash_left_e6(
     flow_e6 = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
     fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
     held_e6 = sum(collateral_e6(o, fees) for o in others if o.own)
-    return account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    left_e6: int = account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    return left_e6
 
 
 def excess(

@@ -78,7 +78,7 @@ class RefusalStreak(NamedTuple):
     """Creates that the exchange refused in a row for one reason, and until when to wait."""
 
     reason: str
-    count: int
+    times: int
     until_mono_ns: int
 
 
@@ -313,12 +313,12 @@ class ExecutionState:
         """Remember it: most refusals do not pass within a tick, and each costs write budget."""
         key, reason = (order.market_ticker, order.is_buy), order.reason.partition(":")[0]
         before = self._refusals.get(key)
-        count = before.count + 1 if before is not None and before.reason == reason else 1
-        pause_s = REFUSED.after(count - 2) if count > 1 else 0  # one refusal may be of that moment
+        times = before.times + 1 if before is not None and before.reason == reason else 1
+        pause_s = REFUSED.after(times - 2) if times > 1 else 0  # one refusal may be of that moment
         until_ns = self.now().mono_ns + int(pause_s * NS_PER_S)
-        self._refusals[key] = RefusalStreak(reason, count, until_ns)
+        self._refusals[key] = RefusalStreak(reason, times, until_ns)
         self.counters["creates_refused_by_exchange"] += 1
-        if count == 2:
+        if times == 2:
             facts = {"ticker": order.market_ticker, "is_buy": order.is_buy, "error": order.reason}
             self.effects.warn("orders_refused", **facts)
 
