@@ -155,6 +155,7 @@ class Gateway:
     async def _create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
         name = order.client_order_id
         lost = False  # an attempt had no known outcome: only the exchange's answer counts now
+        answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
         while mono_ns() <= deadline_mono_ns and not self.closing:
             try:
@@ -164,12 +165,13 @@ class Gateway:
                 lost, reason = True, "unknown_outcome"
             except OrderRejected as error:
                 lost, reason = lost or error.code == ALREADY_EXISTS, _reason(error)
+                answered = True
                 break
             except (RateLimited, ExchangeUnavailable) as error:
                 reason = _reason(error)  # nothing was done: try until the deadline
                 limited = limited + 1 if _is_rate_limited(error) else 0
             except ApiError as error:
-                reason = _reason(error)
+                answered, reason = True, _reason(error)
                 break
             except KalshiError as error:  # an answer that cannot be read
                 lost, reason = True, _reason(error)
@@ -182,7 +184,8 @@ class Gateway:
                 return
         if not lost:
             late = mono_ns() > deadline_mono_ns
-            self._state.on_fact(name, OrderRefused(reason or ("deadline" if late else "stopping")))
+            reason = reason or ("deadline" if late else "stopping")
+            self._state.on_fact(name, OrderRefused(reason, by_exchange=answered))
             return
         self._state.on_fact(name, OutcomeUnknown(reason))
         self._act()

@@ -17,7 +17,7 @@ from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
 from processes.execution.account import Doubt, ExchangeView, MarketAccount
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
-from processes.execution.risk import RiskCase, RiskLimits, excess, refusal
+from processes.execution.risk import OFF_GRID, RiskCase, RiskLimits, excess, refusal
 from processes.execution.state import ExecutionEffects, ExecutionState, Moment
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
@@ -261,6 +261,8 @@ class KalshiOrderManager:
 
     def _refuse(self, waiting: _Waiting, reason: str) -> None:
         self.state.refuse(advance(self._order_for(waiting), OrderRefused(reason)))
+        if reason == OFF_GRID:
+            self.state.off_grid.add(waiting.intent.market_ticker)
 
     def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
         state = self.state
@@ -274,6 +276,7 @@ class KalshiOrderManager:
             open_orders=state.orders.open_count,
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
+            backing_off=state.is_backing_off(intent.market_ticker, is_buy=intent.is_buy),
         )
 
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:

@@ -190,9 +190,13 @@ class CreateAccepted(msgspec.Struct, frozen=True):
 
 
 class OrderRefused(msgspec.Struct, frozen=True):
-    """The order does not exist: refused by us or by the exchange, or proven never to have come."""
+    """The order does not exist: refused by us or by the exchange, or proven never to have come.
+
+    `by_exchange`: the exchange read it and refused it, so the same order is refused again.
+    """
 
     reason: str
+    by_exchange: bool = False
 
 
 class OutcomeUnknown(msgspec.Struct, frozen=True):

@@ -17,7 +17,10 @@ from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id
 
-__all__ = ["CHECKS", "RiskCase", "RiskLimits", "collateral_e6", "excess", "refusal"]
+__all__ = ["CHECKS", "OFF_GRID", "RiskCase", "RiskLimits", "collateral_e6", "excess", "refusal"]
+
+
+OFF_GRID: Final = "price_off_grid"
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
@@ -34,7 +37,7 @@ class RiskCase(msgspec.Struct, frozen=True):
 
     `account` and `grid` are None for a market that is not known, `others` are the market's open
     orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
-    one, None while it has not spoken.
+    one, None while it has not spoken. `backing_off`: the exchange has just refused such an order.
     """
 
     intent: Intent
@@ -46,6 +49,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     open_orders: int
     session_uid: str | None
     environment_ok: bool
+    backing_off: bool = False
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -96,10 +100,15 @@ def account_known(case: RiskCase) -> str | None:
     return None if account.settled_e4 is None else "settled"
 
 
+def not_refused_lately(case: RiskCase) -> str | None:
+    """A refusal that will not pass is not asked for again at every tick."""
+    return "backing_off" if case.backing_off else None
+
+
 def on_grid(case: RiskCase) -> str | None:
     """The exchange refuses prices off its grid."""
     off = case.grid is None or case.grid.index(case.intent.yes_price_e4) < 0
-    return "price_off_grid" if off else None
+    return OFF_GRID if off else None
 
 
 def count_allowed(case: RiskCase) -> str | None:
@@ -166,7 +175,8 @@ def _cash_left_e6(
     flow_e6 = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
     fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
     held_e6 = sum(collateral_e6(o, fees) for o in others if o.own)
-    return account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    left_e6: int = account.cash_e6 + flow_e6 - fee_e6 - held_e6
+    return left_e6
 
 
 def excess(
@@ -199,6 +209,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     well_formed,
     of_this_session,
     account_known,
+    not_refused_lately,
     on_grid,
     count_allowed,
     one_order_per_market,

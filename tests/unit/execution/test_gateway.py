@@ -84,6 +84,7 @@ async def test_a_rejection_is_final_and_a_rate_limit_is_not() -> None:
     await done(gateway)
     assert exchange.asked == ["ka-i1-BY"] * 3
     assert (rig.last_order().status, rig.last_order().reason) == (OrderStatus.REJECTED, "no")
+    assert rig.state.counters["creates_refused_by_exchange"] == 1
 
 
 async def test_a_rate_limit_is_met_with_growing_pauses_until_the_deadline() -> None:

@@ -172,6 +172,66 @@ def test_the_whole_account_counts_positions_and_adds_up_profit_and_fees() -> Non
     assert (pnl.positions, pnl.open_orders) == (1, 0)
 
 
+# Refusals of the exchange
+
+
+def refused(rig: ManagerRig, name: str, reason: str = "insufficient_balance: 1.00") -> None:
+    """An intent is sent, and the exchange refuses its order."""
+    order = sent(rig, intent(name))
+    rig.state.on_fact(order.client_order_id, OrderRefused(reason, by_exchange=True))
+    rig.drain()
+
+
+def is_sent(rig: ManagerRig, wanted: Intent) -> bool:
+    """Whether an intent is sent at once."""
+    rig.manager.on_intent(wanted, rig.mono_ns)
+    return bool(rig.requests(SendOrder))
+
+
+def test_a_refusal_that_does_not_pass_is_tried_less_and_less() -> None:
+    rig = ManagerRig().known()
+    refused(rig, "first")  # it may have been of that moment
+    for n, pause_s in enumerate((0.5, 1, 2, 4, 8, 16, 32, 60, 60)):
+        refused(rig, f"i{n}")
+        assert not is_sent(rig.after(pause_s - 0.01), intent(f"x{n}"))
+        assert reasons(rig)[f"x{n}"] == "backing_off"
+        rig.after(0.02)
+    assert rig.state.counters["creates_refused_by_exchange"] == 10
+    warnings = [(action, facts["error"]) for box in rig.history for action, facts in box.warnings]
+    assert warnings == [("orders_refused", "insufficient_balance: 1.00")]
+
+
+def test_a_buy_that_is_refused_holds_up_no_sale_and_no_other_market() -> None:
+    rig = ManagerRig().known().known("KX-2")
+    rig.state.on_fill(fill("t0", order_id="by-hand"))
+    for name in ("i0", "i1"):
+        refused(rig, name)
+    assert not is_sent(rig, intent("x"))
+    assert is_sent(rig, intent("i2", market_ticker="KX-2"))
+    assert is_sent(rig, intent("i3", is_buy=False, yes_price_e4=6_000))
+
+
+def test_an_order_that_is_taken_ends_the_back_off_and_another_reason_begins_its_own() -> None:
+    rig = ManagerRig().known()
+    for name, reason in (("i1", "a"), ("i2", "a")):
+        refused(rig, name, reason)
+    assert not is_sent(rig, intent("x1"))
+    rig.after(0.6)
+    refused(rig, "i3", "b")
+    order = resting(rig, "i4")  # at once: the first for this reason
+    rig.state.on_fact(order.client_order_id, OrderReport("e-i4", CANCELED, 0))
+    refused(rig, "i5", "b")
+    assert is_sent(rig, intent("i6"))
+
+
+def test_what_the_exchange_never_read_is_no_refusal() -> None:
+    rig = ManagerRig().known()
+    for name in ("i1", "i2", "i3"):
+        order = sent(rig, intent(name))
+        rig.state.on_fact(order.client_order_id, OrderRefused("deadline"))
+    assert is_sent(rig, intent("i4"))
+
+
 # What rests, when the account changes under it
 
 

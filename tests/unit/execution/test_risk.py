@@ -76,6 +76,7 @@ def test_a_good_intent_passes() -> None:
         ("market_unknown", case(grid=None)),
         ("private_channel_down", case(account=doubted())),
         ("settled", case(account=settled())),
+        ("backing_off", case(backing_off=True)),
         ("price_off_grid", case(intent(yes_price_e4=4_050))),
         ("count", case(intent(count_e2=0))),
         ("count", case(intent(count_e2=1_001))),
