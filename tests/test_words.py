@@ -1,6 +1,6 @@
 """Retired words stay out of the names: one vocabulary, `docs/glossary.md`.
 
-To retire a word: add it to `RETIRED` with what replaces it, run this test, and rename what it finds.
+To retire a word, add it to `RETIRED` with what replaces it, run this test, rename what it finds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ RETIRED = {
     "whoever": "the caller, the reader",
     "world": "dataset, books",
 }
+
+
 def area_of(source: Source) -> str:
     """`ipc`, `models`, or the folder of `processes`."""
     parts = source.module.split(".")
