@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ipc import account_table as a
 from ipc.account_table import OpenOrder, put_orders
+from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorPosition
 from models.trading.portfolio import Portfolio
 from processes.adapters.kalshi.normalise import ExchangeOrder
@@ -32,6 +33,7 @@ __all__ = [
     "Doubt",
     "ExchangeView",
     "MarketAccount",
+    "Moment",
     "Verdict",
     "judge",
     "position_of",
@@ -40,6 +42,18 @@ __all__ = [
 
 QUIET_NS: Final = 2_000_000_000
 ADOPT_VOTES: Final = 2
+
+
+class Moment(NamedTuple):
+    """Market time and this machine's monotonic time."""
+
+    ns: int
+    mono_ns: int
+
+    @property
+    def ms(self) -> int:
+        """Market time in milliseconds."""
+        return self.ns // NS_PER_MS
 
 
 class Doubt(StrEnum):

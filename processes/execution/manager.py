@@ -15,10 +15,10 @@ import msgspec
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
-from processes.execution.account import Doubt, ExchangeView, MarketAccount
+from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
 from processes.execution.risk import OFF_GRID, RiskCase, RiskLimits, excess, refusal
-from processes.execution.state import ExecutionEffects, ExecutionState, Moment
+from processes.execution.state import ExecutionEffects, ExecutionState
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 
@@ -265,18 +265,19 @@ class KalshiOrderManager:
             self.state.off_grid.add(waiting.intent.market_ticker)
 
     def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
-        state = self.state
+        state, now_mono_ns, market = self.state, self._now().mono_ns, intent.market_ticker
+        wait = state.refusals.is_backing_off(market, is_buy=intent.is_buy, mono_ns=now_mono_ns)
         return RiskCase(
             intent=intent,
             limits=self._limits,
-            now_mono_ns=self._now().mono_ns,
-            account=self.get_position_info(intent.market_ticker),
-            grid=state.grids.get(intent.market_ticker),
+            now_mono_ns=now_mono_ns,
+            account=self.get_position_info(market),
+            grid=state.grids.get(market),
             others=others,
             open_orders=state.orders.open_count,
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
-            backing_off=state.is_backing_off(intent.market_ticker, is_buy=intent.is_buy),
+            backing_off=wait,
         )
 
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:

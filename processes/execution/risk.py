@@ -6,21 +6,33 @@ To add a check: write a function of a `RiskCase` here, and name it in `CHECKS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from ipc.clock import NS_PER_S
 from ipc.messages import BookSide, Intent, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
 from models.trading.fees import FeeSchedule
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id
+from processes.runtime.tasks import Backoff
 
-__all__ = ["CHECKS", "OFF_GRID", "RiskCase", "RiskLimits", "collateral_e6", "excess", "refusal"]
+__all__ = [
+    "CHECKS",
+    "OFF_GRID",
+    "RefusalMemory",
+    "RiskCase",
+    "RiskLimits",
+    "collateral_e6",
+    "excess",
+    "refusal",
+]
 
 
 OFF_GRID: Final = "price_off_grid"
+REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
@@ -201,6 +213,48 @@ def excess(
         return None if left_e6 >= 0 else "not_enough_cash"
     held = order.remaining_e2 <= _free_e2(account, order, others)
     return None if held else "sells_more_than_held"
+
+
+class RefusalStreak(NamedTuple):
+    """Creates that the exchange refused in a row for one reason, and until when to wait."""
+
+    reason: str
+    times: int
+    until_mono_ns: int
+
+
+class RefusalMemory:
+    """What the exchange refused lately, by market; most refusals do not pass within a tick.
+
+    Buys and sells are apart: a buy without money must not hold up a sale.
+    """
+
+    def __init__(self) -> None:
+        self._streaks: dict[tuple[str, bool], RefusalStreak] = {}
+
+    def on_refused(self, order: TrackedOrder, mono_ns: int) -> int:
+        """A create was refused -> how often in a row for that reason."""
+        key, reason = (order.market_ticker, order.is_buy), order.reason.partition(":")[0]
+        before = self._streaks.get(key)
+        times = before.times + 1 if before is not None and before.reason == reason else 1
+        pause_s = REFUSED.after(times - 2) if times > 1 else 0  # one may be of that moment
+        until_ns = mono_ns + int(pause_s * NS_PER_S)
+        self._streaks[key] = RefusalStreak(reason, times, until_ns)
+        return times
+
+    def on_accepted(self, order: TrackedOrder) -> None:
+        """A create was accepted: the streak is over."""
+        self._streaks.pop((order.market_ticker, order.is_buy), None)
+
+    def forget(self, ticker: str) -> None:
+        """The market is over."""
+        for is_buy in (True, False):
+            self._streaks.pop((ticker, is_buy), None)
+
+    def is_backing_off(self, ticker: str, *, is_buy: bool, mono_ns: int) -> bool:
+        """Whether such orders of this market are not to be sent yet."""
+        streak = self._streaks.get((ticker, is_buy))
+        return streak is not None and mono_ns < streak.until_mono_ns
 
 
 CHECKS: Final[tuple[RiskCheck, ...]] = (

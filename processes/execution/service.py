@@ -14,6 +14,7 @@ from ipc.sockets import Bell
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.execution.account import Moment
 from processes.execution.effects import EffectRunner
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
@@ -21,7 +22,6 @@ from processes.execution.private_channel import ExchangeConnection
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.risk import RiskLimits
-from processes.execution.state import Moment
 from processes.runtime.config import Settings
 from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log

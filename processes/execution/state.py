@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
-from ipc.clock import NS_PER_MS, NS_PER_S
+from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, Leg, Message, OrderStatus
 from ipc.units import PriceGrid
 from processes.adapters.kalshi.normalise import ExchangeOrder
@@ -23,6 +23,7 @@ from processes.execution.account import (
     Doubt,
     ExchangeView,
     MarketAccount,
+    Moment,
     Verdict,
     judge,
 )
@@ -46,25 +47,12 @@ from processes.execution.orders import (
     message_of,
     parse_client_order_id,
 )
-from processes.runtime.tasks import Backoff
+from processes.execution.risk import RefusalMemory
 
-__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "Moment", "Note"]
+__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "Note"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
-REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
-
-
-class Moment(NamedTuple):
-    """Market time and this machine's monotonic time."""
-
-    ns: int
-    mono_ns: int
-
-    @property
-    def ms(self) -> int:
-        """Market time in milliseconds."""
-        return self.ns // NS_PER_MS
 
 
 class Note(NamedTuple):
@@ -72,14 +60,6 @@ class Note(NamedTuple):
 
     message: Message
     publish: bool
-
-
-class RefusalStreak(NamedTuple):
-    """Creates that the exchange refused in a row for one reason, and until when to wait."""
-
-    reason: str
-    times: int
-    until_mono_ns: int
 
 
 class ExecutionEffects:
@@ -119,6 +99,7 @@ class ExecutionState:
         self.grids: dict[str, PriceGrid] = {}  # of the markets in which something can be ordered
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
+        self.refusals = RefusalMemory()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
@@ -132,7 +113,6 @@ class ExecutionState:
         self._start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
         self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once, ever
-        self._refusals: dict[tuple[str, bool], RefusalStreak] = {}  # by market and whether it buys
         self._leftovers: set[str] = set()  # open orders of an earlier run
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
         self._votes: Counter[str] = Counter()
@@ -196,8 +176,7 @@ class ExecutionState:
             self._votes.pop(ticker, None)
             self.grids.pop(ticker, None)
             self.off_grid.discard(ticker)
-            for is_buy in (True, False):
-                self._refusals.pop((ticker, is_buy), None)
+            self.refusals.forget(ticker)
             self._closes_ms.pop(ticker, None)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
@@ -307,28 +286,14 @@ class ExecutionState:
         if order is not None and isinstance(fact, OrderRefused) and fact.by_exchange:
             self._on_refusal(order)
         elif order is not None and isinstance(fact, CreateAccepted):
-            self._refusals.pop((order.market_ticker, order.is_buy), None)
+            self.refusals.on_accepted(order)
 
     def _on_refusal(self, order: TrackedOrder) -> None:
-        """Remember it: most refusals do not pass within a tick, and each costs write budget."""
-        key, reason = (order.market_ticker, order.is_buy), order.reason.partition(":")[0]
-        before = self._refusals.get(key)
-        times = before.times + 1 if before is not None and before.reason == reason else 1
-        pause_s = REFUSED.after(times - 2) if times > 1 else 0  # one refusal may be of that moment
-        until_ns = self.now().mono_ns + int(pause_s * NS_PER_S)
-        self._refusals[key] = RefusalStreak(reason, times, until_ns)
+        """Remember it; warn when it comes twice in a row."""
         self.counters["creates_refused_by_exchange"] += 1
-        if times == 2:
+        if self.refusals.on_refused(order, self.now().mono_ns) == 2:
             facts = {"ticker": order.market_ticker, "is_buy": order.is_buy, "error": order.reason}
             self.effects.warn("orders_refused", **facts)
-
-    def is_backing_off(self, ticker: str, *, is_buy: bool) -> bool:
-        """Whether the exchange has refused such orders of this market so lately that none is sent.
-
-        Buys and sells are apart: a buy without money must not hold up a sale.
-        """
-        streak = self._refusals.get((ticker, is_buy))
-        return streak is not None and self.now().mono_ns < streak.until_mono_ns
 
     def _on_order_changed(self, order: TrackedOrder) -> None:
         name = order.client_order_id

@@ -9,11 +9,11 @@ from support.orders import SESSION, TICKER
 from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.normalise import ExchangeOrder
-from processes.execution.account import ExchangeView
+from processes.execution.account import ExchangeView, Moment
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import TrackedOrder
 from processes.execution.risk import RiskLimits
-from processes.execution.state import ExecutionEffects, Moment
+from processes.execution.state import ExecutionEffects
 
 SECOND = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND
