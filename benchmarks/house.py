@@ -15,7 +15,6 @@ back to it.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import io
 import sys
@@ -26,6 +25,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+
+from models.command_line import Parser
 
 __all__ = ["House", "main", "measure", "row"]
 
@@ -213,7 +214,7 @@ def _details(house: House) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the row; 2 when the folder holds no source."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.house", description="Measure the shape of a source tree."
     )
     root = Path(__file__).parents[1]

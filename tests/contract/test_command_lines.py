@@ -11,7 +11,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
-from support.refusals import lives
+from support.leftovers import lives
 from support.sources import PROCESSES, sources
 from support.stack import ROOT
 
@@ -29,12 +29,15 @@ COMMANDS = {
     *("models.evaluate", "models.export_onnx", "models.parity", "models.registry", "models.train"),
     *("models.research.rules", "models.research.tries"),
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
-    *("benchmarks", "benchmarks.exchange_flow", "benchmarks.sender", "benchmarks.sockets"),
-    "benchmarks.whole",
+    *("benchmarks", "benchmarks.exchange_flow", "benchmarks.house", "benchmarks.sender"),
+    *("benchmarks.sockets", "benchmarks.whole"),
 }
 
 
-PACKAGES = ("processes.exchange.calibration", "processes.recorder.sessions", "benchmarks")
+PACKAGES = (
+    *("models.parity", "processes.exchange.calibration", "processes.recorder.sessions"),
+    "benchmarks",
+)
 
 
 def asked(module: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +57,7 @@ def asked(module: str, folder: Path, *arguments: str) -> subprocess.CompletedPro
 
 def assert_nothing_started(folder: Path) -> None:
     assert [*folder.iterdir()] == []
-    assert lives(folder) == []
+    assert lives(folder) == {}
 
 
 def test_every_program_is_known() -> None:
@@ -124,11 +127,19 @@ def test_an_unknown_argument_is_one_line(
         ("processes.recorder.verify", "--live -1", "'-1'; allowed: whole numbers from 0"),
         ("processes.exchange.calibration", "--seconds 0", "'0'; allowed: whole numbers from 1"),
         ("benchmarks", "--runs 0", "'0'; allowed: whole numbers from 1"),
-        ("models.train", "--recordings r --out o --throttle-ms -5", "--throttle-ms -5 means"),
-        ("models.train", "--recordings r --out o --seed -5", "--seed -5 means"),
-        ("models.train", "--recordings r --out o --entropy inf", "--entropy inf means"),
-        ("models.train", "--recordings r --out o --gamma nan", "--gamma nan means"),
-        ("models.train", "--recordings r --out o --n-envs 9999999", "--n-envs 9999999 means"),
+        (
+            "models.train",
+            "--recordings r --out o --throttle-ms -5",
+            "invalid value -5 for --throttle-ms",
+        ),
+        ("models.train", "--recordings r --out o --seed -5", "invalid value -5 for --seed"),
+        ("models.train", "--recordings r --out o --entropy inf", "invalid value inf for --entropy"),
+        ("models.train", "--recordings r --out o --gamma nan", "invalid value nan for --gamma"),
+        (
+            "models.train",
+            "--recordings r --out o --n-envs 9999999",
+            "invalid value 9999999 for --n-envs",
+        ),
     ],
 )
 def test_a_number_out_of_bounds_is_one_line(
