@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ipc.book_table import BookTableWriter
+from ipc.errors import KalshiActorError
 from ipc.journal import EventSegments
 from ipc.messages import (
     Environment,
@@ -29,7 +30,7 @@ __all__ = ["PRODUCER", "RecordsFullError", "SessionFacts", "SessionJournal", "li
 PRODUCER: Final = "collector"
 
 
-class RecordsFullError(RuntimeError):
+class RecordsFullError(KalshiActorError, RuntimeError):
     """The journal takes no record now."""
 
 
