@@ -20,7 +20,7 @@ from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
-from processes.recorder.stream import Stream
+from processes.recorder.stream import RecordedRun
 from tests.support.postgres import PostgresServer, quiet
 
 __all__ = ["run"]
@@ -63,7 +63,7 @@ def _decisions(folder: Path) -> None:
 
 async def _pump(connection: Any, folder: Path, producer: str, name: str) -> Figure:
     place = stream_folder(folder, producer, SESSION)
-    stream = Stream(producer, SESSION, place, Counter(), quiet)
+    stream = RecordedRun(producer, SESSION, place, Counter(), quiet)
     await stream.load(connection)
     begun = mono_ns()
     records = await stream.pump(connection)

@@ -26,7 +26,7 @@ from processes.adapters.postgres.database import connect_within
 from processes.adapters.postgres.migrate import migrate
 from processes.adapters.postgres.migrations import load
 from processes.adapters.postgres.sessions import SessionDataLoader
-from processes.recorder.stream import Stream
+from processes.recorder.stream import RecordedRun
 from tests.support.postgres import PostgresServer, quiet
 
 __all__ = ["run", "synthetic_deltas"]
@@ -105,7 +105,7 @@ async def _store(dsn: str, folder: Path) -> list[Figure]:
     try:
         await migrate(connection, load(), quiet)
         place = stream_folder(folder, "collector", SESSION)
-        stream = Stream("collector", SESSION, place, Counter(), quiet)
+        stream = RecordedRun("collector", SESSION, place, Counter(), quiet)
         await stream.load(connection)
         _, pumped_s = await _timed(stream.pump(connection))
         opened = await _bytes_a_delta(connection)

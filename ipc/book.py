@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ipc.clock import NS_PER_MS
+from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.kernels import compiled, inlined
 from ipc.units import LEGS, MAX_RANGES, NO, ONE_DOLLAR_E4, YES, LegCode, PriceGrid, PriceRange
 
@@ -97,6 +97,7 @@ OK: Final = 0
 OFF_GRID: Final = -1
 NEGATIVE: Final = -2
 WARM_UP_NS: Final = 60_000_000_000
+RESTART_NS: Final = 5 * NS_PER_S  # no late frame goes back so far: a replay has started over
 
 
 class BookState(IntEnum):
@@ -371,14 +372,17 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
 
     Returns:
         True when the book is LIVE, recorded and open, and `throttle_ns` has passed since its last
-        tick.
+        tick, or market time has gone back as far as only a replay that starts over takes it.
     """
     if row[STATE] != LIVE or row[FLAGS] & (UNRECORDED | CLOSED):
         return False
     if row[CLOSE_MS] > 0 and row[RECV_NS] >= row[CLOSE_MS] * NS_PER_MS:
         return False
-    # Either way: a replay that starts over takes market time back.
-    return bool(abs(row[RECV_NS] - row[LAST_TICK_NS]) >= throttle_ns)
+    elapsed_ns = row[RECV_NS] - row[LAST_TICK_NS]
+    if elapsed_ns >= throttle_ns:
+        return True
+    # A step back is no step forward, unless it is so far that a replay has started over.
+    return bool(elapsed_ns <= -max(RESTART_NS, throttle_ns))
 
 
 def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:

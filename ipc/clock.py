@@ -7,10 +7,13 @@ speed) in a small shared file, and every process of the stack computes the prese
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import mmap
 import os
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -39,7 +42,9 @@ _MAGIC: Final = 0x4B414C434C4B3031  # "KALCLK01"
 _LAYOUT: Final = struct.Struct("<qqqqq")  # magic, version, market origin, mono origin, speed_e3
 _SIZE: Final = 4096
 _TRIES: Final = 1000
+_LOCK_PATIENCE_S: Final = 2.0  # readers hold the lock for microseconds, to see whether they can
 _UNREADABLE: Final = "the exchange's market clock cannot be read: not announced or torn"
+_ENDED: Final = "the exchange that announced this market clock has ended"
 
 
 def real_ns() -> int:
@@ -92,16 +97,28 @@ class ManualClock:
 
 
 class MarketClockWriter:
-    """The exchange's end of the shared clock file. One writer; readers retry on a torn read."""
+    """The exchange's end of the shared clock file. One writer; readers retry on a torn read.
+
+    The writer holds `flock` on the file as long as it lives, so that a reader which opens it later
+    can tell what a dead exchange left from what a running one says. What was left is erased under a
+    shared lock, before the exclusive one: at no moment does it look like this writer's word.
+
+    Raises:
+        BlockingIOError: Another writer lives.
+    """
 
     def __init__(self, path: Path) -> None:
         private_folder(path.parent)
-        fd = open_or_create(path)
+        self._fd = open_or_create(path)
         try:
-            os.ftruncate(fd, _SIZE)
-            self._map = mmap.mmap(fd, _SIZE)
-        finally:
-            os.close(fd)
+            _lock(self._fd, fcntl.LOCK_SH)
+            os.ftruncate(self._fd, _SIZE)
+            self._map = mmap.mmap(self._fd, _SIZE)
+            self._map[: _LAYOUT.size] = bytes(_LAYOUT.size)
+            _lock(self._fd, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(self._fd)
+            raise
         self._version = 0
 
     def announce(self, market_ns: int, speed_e3: int) -> None:
@@ -120,21 +137,44 @@ class MarketClockWriter:
         self._map[: _LAYOUT.size] = _LAYOUT.pack(_MAGIC, version, market_ns, origin_ns, speed_e3)
 
     def close(self) -> None:
-        """Release the mapping; the last announcement stays readable."""
+        """Release mapping and lock; those who read already keep the last announcement."""
         self._map.close()
+        os.close(self._fd)
+
+
+def _lock(fd: int, kind: int) -> None:
+    """Take a lock that readers may hold for a moment; `BlockingIOError` when it stays taken."""
+    until_ns = mono_ns() + int(_LOCK_PATIENCE_S * NS_PER_S)
+    while mono_ns() < until_ns:
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+            return
+        time.sleep(0.001)
+    raise BlockingIOError(errno.EAGAIN, "another exchange announces its market time here")
+
+
+def _has_writer(fd: int) -> bool:
+    """Whether an exchange that lives announces in the file."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False  # the lock goes with the descriptor
 
 
 class MarketClock:
-    """A reader's end of the shared clock file.
+    """A reader's end of the shared clock file. Where the exchange ends later, its last word stands.
 
     Raises:
         FileNotFoundError: No exchange has announced a time.
-        RuntimeError: The file is unfinished or torn.
+        RuntimeError: The file is unfinished or torn, or what an exchange that has ended left.
     """
 
     def __init__(self, path: Path) -> None:
         fd = open_file(path)
         try:
+            if not _has_writer(fd):
+                raise RuntimeError(_ENDED if os.fstat(fd).st_size else _UNREADABLE)
             self._map = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
         except ValueError:  # made, but not yet of its size
             raise RuntimeError(_UNREADABLE) from None

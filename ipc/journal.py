@@ -36,9 +36,9 @@ __all__ = [
     "Kind",
     "Segment",
     "events_of",
-    "life_of",
     "list_streams",
     "new_stream_uid",
+    "run_number",
     "stream_folder",
 ]
 
@@ -57,7 +57,7 @@ def new_stream_uid(started_ns: int, entropy: bytes) -> str:
     return f"{started:%Y%m%dT%H%M%S}-{entropy[:4].hex()}"
 
 
-def life_of(run_uid: str) -> int:
+def run_number(run_uid: str) -> int:
     """The number that the messages of a run carry: the drawn part of its name."""
     return int(run_uid.rpartition("-")[2], 16)
 

@@ -1,8 +1,8 @@
 """The journal of everything that is not a book event: framed msgpack messages in append-only files.
 
 A frame is `length, crc32, payload`, appended by one `write`. Positions are byte offsets over all
-files of a stream, so a reader's place survives rotation. The files are named `marks-<first
-byte>.log`; the name is older than the other records that they hold.
+files of a stream, so a reader's place survives rotation. The files are named `records-<first
+byte>.log`; those of the version before, `marks-<first byte>.log`, are read too.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from ipc.shared_file import shared_path
 from processes.adapters.kalshi.auth.credentials import credentials_path, load_credentials
 from processes.adapters.kalshi.auth.environments import Purpose, needs_local_exchange, target_of
 from processes.adapters.postgres.database import check_server
-from processes.exchange.admin.scheduled import scheduled_of
+from processes.exchange.admin.fault_handlers import fault_schedule_of
 from processes.exchange.replay.timeline import recordings_of
-from processes.inference.strategy import choice_of, strategy_of
+from processes.inference.models import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.preflight import check_folders, check_free, check_idle
 from processes.runtime.run import Run, run
@@ -48,16 +48,16 @@ def _check_exchange(settings: Settings) -> None:
     """The exchange that is talked to: its addresses and keys, or what the local one replays."""
     for purpose in Purpose:
         target = target_of(settings, purpose)
-        ours = target.environment is Environment.SIMULATED
-        if not ours or credentials_path(settings.data_dir).exists():
+        is_local = target.environment is Environment.SIMULATED
+        if not is_local or credentials_path(settings.data_dir).exists():
             load_credentials(settings, purpose)
     if needs_local_exchange(settings):
         recordings_of(settings)
-        scheduled_of(settings)
+        fault_schedule_of(settings)
 
 
 def _check_tables(settings: Settings) -> None:
-    """Tables in memory that another version still writes, or that are none of ours."""
+    """Tables in memory that another version still writes, or files that are no tables."""
     for name, kind in (("books", BookTable), ("accounts", AccountTable)):
         try:
             kind.attach(shared_path(settings.data_dir, name)).close()

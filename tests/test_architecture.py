@@ -51,7 +51,7 @@ MAY_USE = {
     "ipc.private_files": re.compile(r"secrets\.token_hex"),
     "processes.runtime.run": re.compile(r"os\.urandom"),  # the name of a run
     # A key's id is made with the key, whose randomness is the operating system's in any case.
-    "processes.exchange.accounts": re.compile(r"uuid\.uuid4"),
+    "processes.exchange.shared.accounts": re.compile(r"uuid\.uuid4"),
 }
 
 UNPICKLERS = {"cloudpickle", "dill", "joblib", "marshal", "pandas", "shelve"}

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from processes.broadcaster import wire
-from processes.exchange.admin.orders import KINDS
+from processes.exchange.admin.fault_commands import FAULT_KINDS
 from processes.inference.decide import Reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,7 +24,7 @@ STRUCTS = [
 
 
 def test_every_kind_of_message_is_described() -> None:
-    for kind in wire.Kind:
+    for kind in wire.MessageType:
         assert f"`{kind}`" in PROTOCOL
 
 
@@ -39,11 +39,11 @@ def test_every_reason_of_a_decision_is_described() -> None:
         assert f"`{reason}`" in PROTOCOL
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_every_order_to_the_exchange_is_described_with_its_fields(kind: str) -> None:
     rows = [line for line in EXCHANGE.splitlines() if line.startswith("| `")]
     (row,) = [row for row in rows if f"`{kind}`" in row.split(" | ")[0]]
-    for field in KINDS[kind].__struct_fields__:
+    for field in FAULT_KINDS[kind].__struct_fields__:
         assert f"`{field}`" in row.split(" | ")[1], field
 
 

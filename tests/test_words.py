@@ -1,8 +1,6 @@
 """Retired words stay out of the names: one vocabulary, `docs/glossary.md`.
 
-To retire a word: add it to `RETIRED` with what replaces it, run this test, and either rename what
-it finds or add the word to `NOT_YET` of the areas that still use it. To clean an area: take words
-out of its entry. An entry that is no longer needed fails too, so the list only gets shorter.
+To retire a word, add it to `RETIRED` with what replaces it, run this test, rename what it finds.
 """
 
 from __future__ import annotations
@@ -31,17 +29,6 @@ RETIRED = {
     "told": "reported",
     "whoever": "the caller, the reader",
     "world": "dataset, books",
-}
-# Words that an area has not given up yet. `ipc` and `models` have given up all of them.
-NOT_YET: dict[str, set[str]] = {
-    "processes.adapters": {"ours"},
-    "processes.broadcaster": {"life"},
-    "processes.check": {"ours"},
-    "processes.collector": {"hear", "life", "tell", "told"},
-    "processes.exchange": {"life", "ours", "tell", "told"},
-    "processes.execution": {"life", "ours", "tell", "told"},
-    "processes.inference": {"anew", "frozen", "life", "ours", "theirs", "told"},
-    "processes.recorder": {"anew", "life", "tell", "told"},
 }
 
 
@@ -95,15 +82,9 @@ AREAS = sorted({area_of(source) for source in sources()})
 @pytest.mark.parametrize("area", AREAS)
 def test_no_name_has_a_retired_word(area: str) -> None:
     used = FOUND.get(area, {})
-    for word in used.keys() - NOT_YET.get(area, set()):
+    for word in sorted(used):
         uses = "; ".join(used[word][:5])
         pytest.fail(f"{word!r} is retired, use {RETIRED[word]}: {uses}")
-
-
-@pytest.mark.parametrize("area", sorted(NOT_YET))
-def test_what_is_still_allowed_is_still_used(area: str) -> None:
-    assert NOT_YET[area] <= RETIRED.keys()
-    assert NOT_YET[area] <= FOUND.get(area, {}).keys(), "given up: take it out of NOT_YET"
 
 
 @pytest.mark.parametrize(

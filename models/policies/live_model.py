@@ -26,8 +26,8 @@ from models.trading.actions import N_ACTIONS
 __all__ = [
     "Active",
     "Change",
-    "Command",
     "Entry",
+    "RegistryCommand",
     "Stamp",
     "active_path",
     "load_entry",
@@ -41,7 +41,7 @@ VERSION: Final = 1
 Stamp = tuple[int, int, int]  # (inode, mtime_ns, size): every command makes another one
 
 
-class Command(StrEnum):
+class RegistryCommand(StrEnum):
     """What a command of the registry did."""
 
     PROMOTE = "promote"
@@ -68,7 +68,7 @@ class Change(msgspec.Struct, frozen=True):
     """
 
     at_ns: int
-    command: Command = msgspec.field(name="deed")  # its name in every `active.json`
+    command: RegistryCommand = msgspec.field(name="deed")  # its name in every `active.json`
     model: Entry | None
     override: str | None = None
 

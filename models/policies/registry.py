@@ -22,8 +22,8 @@ from models.policies.baselines import BASELINES
 from models.policies.live_model import (
     Active,
     Change,
-    Command,
     Entry,
+    RegistryCommand,
     active_path,
     load_entry,
     read_active,
@@ -132,10 +132,12 @@ class Registry:
         with self._alone() as active:
             entry = self._runnable(model_id)
             if entry == active.live:
-                return self._change(active, Command.PROMOTE, entry)
+                return self._change(active, RegistryCommand.PROMOTE, entry)
             why = self._overriding(model_id, override)
             before = (*active.before, active.live)
-            return self._change(active, Command.PROMOTE, entry, why, live=entry, before=before)
+            return self._change(
+                active, RegistryCommand.PROMOTE, entry, why, live=entry, before=before
+            )
 
     def _overriding(self, model_id: str, reason: str | None) -> Override | None:
         """What allows a model that does not beat every baseline; None for one that does."""
@@ -157,7 +159,9 @@ class Registry:
                 raise ModelError(f"model {active.live.model_id!r} has no predecessor")
             *older, entry = active.before
             load_entry(entry, self._data_dir)
-            return self._change(active, Command.ROLLBACK, entry, live=entry, before=tuple(older))
+            return self._change(
+                active, RegistryCommand.ROLLBACK, entry, live=entry, before=tuple(older)
+            )
 
     def shadow(self, model_id: str | None) -> Active:
         """Let a model decide beside the live one without ever sending; None ends that.
@@ -167,11 +171,11 @@ class Registry:
         """
         with self._alone() as active:
             if model_id is None:
-                return self._change(active, Command.SHADOW_OFF, None, shadow=None)
+                return self._change(active, RegistryCommand.SHADOW_OFF, None, shadow=None)
             entry = self._runnable(model_id)
             if entry == active.live:
                 raise ModelError(f"model {model_id!r} is live; another one may shadow it")
-            return self._change(active, Command.SHADOW, entry, shadow=entry)
+            return self._change(active, RegistryCommand.SHADOW, entry, shadow=entry)
 
     def _runnable(self, model_id: str) -> Entry:
         """The model as it is in its folder, after it has answered once."""
@@ -200,7 +204,7 @@ class Registry:
     def _change(
         self,
         active: Active,
-        command: Command,
+        command: RegistryCommand,
         entry: Entry | None,
         override: Override | None = None,
         **fields: object,

@@ -1,1 +1,1 @@
-"""WebSocketManager and its server: the books and the actor's life on `/rl/ws`, the dashboard."""
+"""WebSocketManager and its server: books and decisions on `/rl/ws`, and the dashboard's pages."""

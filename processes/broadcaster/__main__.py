@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 async def main(this: Run) -> None:
-    """Serve until stopped; one line tells where to look."""
+    """Serve until stopped; one line has the dashboard's URL."""
     broadcaster = Broadcaster(this.settings, this.log)
     this.ready()
     await broadcaster.run(this.stop, lambda address: this.log("dashboard_ready", url=address))

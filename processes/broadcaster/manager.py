@@ -1,7 +1,7 @@
 """WebSocketManager: the connections of `/rl/ws`, each with its own numbering and its own bound.
 
-A message is handed to every socket at once and nobody is waited for. What a client has not yet
-taken stays in its socket's buffer; beyond the bound the client is closed with 1013 and counted.
+A message is written to every socket at once, without waiting. What a client has not read yet stays
+in its socket's buffer; beyond the bound the client is closed with 1013 and counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from processes.broadcaster.wire import Update, envelope
 __all__ = ["MAX_CLIENTS", "WebSocketManager"]
 
 MAX_CLIENTS: Final = 100
-CLOSE_TIMEOUT: Final = 1.0  # seconds a client may take to say goodbye
+CLOSE_TIMEOUT: Final = 1.0  # seconds that a client may take to answer a close
 
 
 class _Client:
@@ -30,7 +30,15 @@ class _Client:
 
 
 class WebSocketManager:
-    """`welcome` gives the updates a new connection starts with, `now_ms` the time of sending."""
+    """All connections of `/rl/ws`.
+
+    Args:
+        welcome: gives the updates that a new connection starts with.
+        now_ms: real time of sending, in milliseconds since the Unix epoch.
+        buffer_bytes: what a client may leave unread; beyond it, it is closed with code 1013.
+
+    `sent`, `connected` and `dropped_slow` count since the start.
+    """
 
     def __init__(
         self,
@@ -58,7 +66,7 @@ class WebSocketManager:
         return len(self._clients) >= MAX_CLIENTS
 
     async def handle(self, socket: ServerConnection) -> None:
-        """One connection from its welcome to its end; what clients say is ignored."""
+        """Serve one connection from its first message to its end; what clients send is ignored."""
         client = self._clients[socket] = _Client(socket)
         self.connected += 1
         try:
@@ -72,7 +80,10 @@ class WebSocketManager:
             self._clients.pop(socket, None)
 
     def publish(self, updates: Iterable[Update]) -> None:
-        """Send to every connection; never waits."""
+        """Send every update to every connection, numbered for each; never waits, never raises.
+
+        Afterwards clients whose buffer is over the bound are dropped.
+        """
         now_ms = self._now_ms()
         for update in updates:
             for client in tuple(self._clients.values()):
@@ -90,21 +101,21 @@ class WebSocketManager:
         del self._clients[client.socket]
         self.dropped_slow += 1
         task = asyncio.create_task(
-            _part(client.socket, CloseCode.TRY_AGAIN_LATER, "too slow: buffer full")
+            _close_within(client.socket, CloseCode.TRY_AGAIN_LATER, "too slow: buffer full")
         )
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Say goodbye to everyone, waiting for none longer than `CLOSE_TIMEOUT`."""
-        farewells = [
-            _part(client.socket, CloseCode.GOING_AWAY, "server stops")
+        """Close every connection with 1001; each has at most `CLOSE_TIMEOUT` seconds."""
+        closing = [
+            _close_within(client.socket, CloseCode.GOING_AWAY, "server stops")
             for client in self._clients.values()
         ]
-        await asyncio.gather(*farewells, *self._closing)
+        await asyncio.gather(*closing, *self._closing)
 
 
-async def _part(socket: ServerConnection, code: CloseCode, reason: str) -> None:
+async def _close_within(socket: ServerConnection, code: CloseCode, reason: str) -> None:
     """Close; `close()` waits for the buffer to drain without a bound, so bound it here."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):

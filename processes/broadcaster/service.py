@@ -15,16 +15,23 @@ from ipc.clock import NS_PER_MS, Clock, MarketClock, RealClock, mono_ns, real_ns
 from ipc.messages import Environment, ProcessStats
 from ipc.sockets import Subscriber
 from ipc.units import format_count, format_money
-from processes.broadcaster.health import Health, health_page, metrics_page
 from processes.broadcaster.manager import WebSocketManager
-from processes.broadcaster.site import DIST, Access, Page, Site, load_pages
-from processes.broadcaster.state import LatestState
-from processes.broadcaster.tables import Accounts, Books
+from processes.broadcaster.site import (
+    DIST,
+    Access,
+    HttpPage,
+    Site,
+    health_page,
+    load_pages,
+    metrics_page,
+)
+from processes.broadcaster.state import Health, LatestState
+from processes.broadcaster.tables import ChangedBooks, SubAccounts
 from processes.broadcaster.wire import (
     PROTOCOL,
     ActorData,
     ConnectionData,
-    Kind,
+    MessageType,
     StatsData,
     Update,
     update_of,
@@ -38,11 +45,16 @@ __all__ = ["NAME", "Broadcaster"]
 
 NAME: Final = "broadcaster"
 BEAT_SECONDS: Final = 1.0
-GOODBYE_SECONDS: Final = 1.0  # at a stop, for connections that are not accepted yet
+CLOSE_SECONDS: Final = 1.0  # at a stop, for connections that are not accepted yet
 
 
 class Broadcaster:
-    """One server, its sources, and what it knows."""
+    """The dashboard's server: follows the other processes and serves what is known.
+
+    Args:
+        settings: `broadcaster` (address, origins, token, depth, interval), `data_dir`, `actor`.
+        log: where this run logs.
+    """
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
@@ -53,15 +65,20 @@ class Broadcaster:
         self.manager = WebSocketManager(
             self._welcome, lambda: real_ns() // NS_PER_MS, wanted.client_buffer_bytes
         )
-        self._books = Books(settings.data_dir, wanted.depth, log)
-        self._accounts = Accounts(settings.data_dir, log)
-        self._life_of_execution = 0
+        self._books = ChangedBooks(settings.data_dir, wanted.depth, log)
+        self._accounts = SubAccounts(settings.data_dir, log)
+        self._execution_generation = 0
         self._busy = 0
         self._clock: Clock | None = None
         self._subscribers: list[Subscriber] = []
 
     async def run(self, stop: asyncio.Event, announce: Callable[[str], None]) -> None:
-        """Serve until stopped; `announce` gets the dashboard's address once it answers."""
+        """Serve until `stop` is set; `announce` gets the dashboard's URL once it answers.
+
+        Raises:
+            ConfigError: host or port cannot be bound; the message names the variable.
+            TaskFailed: a task of the run ended or failed.
+        """
         server = await self._serve()
         try:
             announce(_address(server))
@@ -69,8 +86,8 @@ class Broadcaster:
         finally:
             server.close(close_connections=False)
             await self.manager.close()
-            with suppress(TimeoutError):  # a client in mid-handshake may take its time
-                async with asyncio.timeout(GOODBYE_SECONDS):
+            with suppress(TimeoutError):  # a client may be in mid-handshake
+                async with asyncio.timeout(CLOSE_SECONDS):
                     await server.wait_closed()
             self._books.close()
             self._accounts.close()
@@ -97,13 +114,13 @@ class Broadcaster:
         except OSError as error:
             raise ConfigError(_bind_failure(wanted.host, wanted.port, error)) from None
 
-    def _metrics(self) -> Page:
+    def _metrics(self) -> HttpPage:
         self._health.heard(NAME, self._counters(), mono_ns())
         return metrics_page(self._health, mono_ns())
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        wires = Wires(self._settings.data_dir, self._settings.environ, life=0)  # it only listens
-        # Triggers are not for us: the table itself is read, so a burst costs nothing here.
+        wires = Wires(self._settings.data_dir, self._settings.environ, run=0)  # it only receives
+        # No triggers: the table itself is read, so a burst costs nothing here.
         collector = wires.subscriber("collector", topics=("session", "stats"))
         others = wires.subscriber("inference", "execution", "recorder")
         self._subscribers = [collector, others]
@@ -130,10 +147,10 @@ class Broadcaster:
     async def _watch_books(self) -> None:
         interval = self._settings.broadcaster.book_interval_ms / 1_000
         while True:
-            self._look_at_books()
+            self._publish_books()
             await asyncio.sleep(interval)
 
-    def _look_at_books(self) -> None:
+    def _publish_books(self) -> None:
         now = mono_ns()
         found = self._books.read(now)
         self._health.beat("books", self._books.age_ns(now), now)
@@ -144,7 +161,7 @@ class Broadcaster:
 
     async def _beat(self) -> None:
         while True:
-            self._look_at_accounts()
+            self._publish_positions()
             now = mono_ns()
             self._health.heard(NAME, self._counters(), now)
             stats = StatsData(
@@ -156,14 +173,14 @@ class Broadcaster:
             self.manager.publish([self._state.stats(stats)])
             await asyncio.sleep(BEAT_SECONDS)
 
-    def _look_at_accounts(self) -> None:
+    def _publish_positions(self) -> None:
         now = mono_ns()
-        life = self._accounts.generation()
+        generation = self._accounts.generation()
         self._health.beat("accounts", self._accounts.age_ns(now), now)
-        if self._life_of_execution not in (0, life):
+        if self._execution_generation not in (0, generation):
             self.manager.publish(self._state.execution_restarted())
-        self._life_of_execution = life
-        self.manager.publish(self._state.seed_positions(self._accounts.read()))
+        self._execution_generation = generation
+        self.manager.publish(self._state.add_positions(self._accounts.read()))
 
     def _counters(self) -> dict[str, int]:
         return {
@@ -206,7 +223,7 @@ class Broadcaster:
                 pricing=actor.pricing,
             ),
         )
-        return [update_of(Kind.CONNECTION, connection), *self._state.welcome()]
+        return [update_of(MessageType.CONNECTION, connection), *self._state.welcome()]
 
 
 def _address(server: Server) -> str:

@@ -1,4 +1,4 @@
-"""Everything that is answered over HTTP on the dashboard's port, and who may ask.
+"""Everything that is answered over HTTP on the dashboard's port, and to whom.
 
 The built dashboard is read once, into memory: no path of a request ever reaches the file system.
 """
@@ -18,8 +18,18 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from ipc.places import resource
+from processes.broadcaster.state import Health
 
-__all__ = ["DIST", "WEBSOCKET_PATH", "Access", "Page", "Site", "load_pages"]
+__all__ = [
+    "DIST",
+    "WEBSOCKET_PATH",
+    "Access",
+    "HttpPage",
+    "Site",
+    "health_page",
+    "load_pages",
+    "metrics_page",
+]
 
 DIST: Final = resource("frontend/dist")
 _COOKIE: Final = "rl_token"
@@ -45,7 +55,7 @@ _ALWAYS: Final = {
 }
 
 
-class Page(msgspec.Struct, frozen=True):
+class HttpPage(msgspec.Struct, frozen=True):
     """A body and what it is."""
 
     body: bytes
@@ -54,21 +64,25 @@ class Page(msgspec.Struct, frozen=True):
     cache: str = "no-cache"
 
 
-def load_pages(folder: Path) -> dict[str, Page]:
+def load_pages(folder: Path) -> dict[str, HttpPage]:
     """URL path -> file of the built dashboard; empty when there is no build."""
     pages = {}
     for file in sorted(f for f in folder.rglob("*") if f.is_file()):
         path = "/" + file.relative_to(folder).as_posix()
         kind = _KINDS.get(file.suffix, "application/octet-stream")
         cache = IMMUTABLE if path.startswith("/assets/") else "no-cache"
-        pages[path] = Page(file.read_bytes(), kind, cache=cache)
+        pages[path] = HttpPage(file.read_bytes(), kind, cache=cache)
     if "/index.html" in pages:
         pages["/"] = pages["/index.html"]
     return pages
 
 
 class Access:
-    """Who may ask: the same host, no Origin at all, or an Origin that the settings name.
+    """Who is answered: the same host, no Origin at all, or an Origin that the settings name.
+
+    Args:
+        host: the address that the server is bound to (`RL_BROADCASTER_HOST`).
+        origins: origins of other hosts that are allowed (`RL_BROADCASTER_ORIGINS`).
 
     Bound to loopback, the Host must be loopback too (or of a named origin): otherwise a foreign
     name that resolves to 127.0.0.1 would count as the same host.
@@ -93,13 +107,20 @@ class Access:
 
 
 class Site:
-    """Answers everything but the WebSocket itself; `live` are pages made when asked for."""
+    """Answers everything but the WebSocket itself.
+
+    Args:
+        access: decides by Host and Origin whether a request is answered.
+        pages: URL path -> file of the built dashboard.
+        live: URL path -> makes a page at each request.
+        token: required of every request where it is not empty (`RL_BROADCASTER_TOKEN`).
+    """
 
     def __init__(
         self,
         access: Access,
-        pages: dict[str, Page],
-        live: dict[str, Callable[[], Page]],
+        pages: dict[str, HttpPage],
+        live: dict[str, Callable[[], HttpPage]],
         token: str = "",
     ) -> None:
         self._access = access
@@ -126,7 +147,7 @@ class Site:
         return _respond(self._find(path), head=request.method == "HEAD")
 
     def _ask_for_token(self, request: Request, path: str, host: str) -> Response | None:
-        """None for whoever knows it. A browser that opens the page with it keeps it as a cookie."""
+        """None if the request has the token. A browser keeps it as a cookie."""
         cookie = f"{_COOKIE}_{urlsplit(f'//{host}').port or 80}"  # a host's ports share cookies
         in_query = self._is_token(parse_qs(urlsplit(request.path).query).get("token", [""])[0])
         if in_query and path == "/":
@@ -146,7 +167,7 @@ class Site:
         return response
 
     def _is_token(self, given: str) -> bool:
-        """In the same time, however much of it is right."""
+        """Compares in constant time."""
         return hmac.compare_digest(given.encode(errors="replace"), self._token.encode())
 
     def _websocket(self, request: Request) -> Response | None:
@@ -156,13 +177,13 @@ class Site:
             return _plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
         return None
 
-    def _find(self, path: str) -> Page:
+    def _find(self, path: str) -> HttpPage:
         if make := self._live.get(path):
             return make()
         if page := self._pages.get(path):
             return page
         hint = "; there is no built dashboard: make frontend" if not self._pages else ""
-        return Page(f"not found{hint}\n".encode(), "text/plain", HTTPStatus.NOT_FOUND)
+        return HttpPage(f"not found{hint}\n".encode(), "text/plain", HTTPStatus.NOT_FOUND)
 
 
 def _cookies(headers: Iterable[str]) -> dict[str, str]:
@@ -171,10 +192,10 @@ def _cookies(headers: Iterable[str]) -> dict[str, str]:
 
 
 def _plain(status: HTTPStatus, text: str) -> Response:
-    return _respond(Page(f"{text}\n".encode(), "text/plain", status), head=False)
+    return _respond(HttpPage(f"{text}\n".encode(), "text/plain", status), head=False)
 
 
-def _respond(page: Page, *, head: bool) -> Response:
+def _respond(page: HttpPage, *, head: bool) -> Response:
     headers = Headers(_ALWAYS)
     headers["Content-Type"] = page.kind
     headers["Content-Length"] = str(len(page.body))
@@ -182,3 +203,35 @@ def _respond(page: Page, *, head: bool) -> Response:
     if page.status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = "GET, HEAD"
     return Response(page.status, page.status.phrase, headers, b"" if head else page.body)
+
+
+def health_page(health: Health, environment: str, mono_ns: int) -> HttpPage:
+    """`/rl/health`: 200 when every part is fresh, 503 otherwise; the body says which is not."""
+    parts = health.parts(mono_ns)
+    silent = [name for name, part in parts.items() if not part.fresh]
+    body = {
+        "status": "degraded" if silent else "ok",
+        "environment": environment,
+        "silent": silent,
+        "parts": parts,
+    }
+    status = HTTPStatus.SERVICE_UNAVAILABLE if silent else HTTPStatus.OK
+    return HttpPage(msgspec.json.encode(body) + b"\n", "application/json", status, "no-store")
+
+
+def metrics_page(health: Health, mono_ns: int) -> HttpPage:
+    """`/metrics`: every process's counters as Prometheus text."""
+    lines = ["# TYPE rl_up gauge"]
+    for name, part in health.parts(mono_ns).items():
+        lines.append(f'rl_up{{part="{name}"}} {int(part.fresh)}')
+    lines.append("# TYPE rl_counter untyped")
+    for process, counters in sorted(health.counters.items()):
+        for counter, value in sorted(counters.items()):
+            labels = f'process="{_label(process)}",counter="{_label(counter)}"'
+            lines.append(f"rl_counter{{{labels}}} {value}")
+    body = "\n".join(lines) + "\n"
+    return HttpPage(body.encode(), "text/plain; version=0.0.4; charset=utf-8", cache="no-store")
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,6 +1,7 @@
 """What is known now: events in, updates out, and the updates that a new connection starts with.
 
-No socket, no clock. Everything is bounded: `RECENT` actions, fills and finished orders, and as many
+`LatestState` holds what the dashboard shows, `Health` which parts of the stack are alive. No
+socket, no clock. Everything is bounded: `RECENT` actions, fills and finished orders, and as many
 books and positions as there are markets.
 """
 
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.messages import (
     ActorAction,
     ActorFill,
@@ -28,20 +30,24 @@ from ipc.messages import (
 from models.trading.actions import Action
 from processes.broadcaster import views
 from processes.broadcaster.wire import (
-    Kind,
+    MessageType,
     OrderbookData,
+    PartData,
     ShadowData,
     StatsData,
     Update,
     update_of,
 )
 
-__all__ = ["RECENT", "LatestState"]
+__all__ = ["PROCESSES", "RECENT", "SILENT_NS", "TABLES", "Health", "LatestState"]
 
 RECENT: Final = 50
 CAUSES: Final = 2_000  # decisions remembered by intent, for the latency of their orders
 MIDS: Final = 900  # points of a market's chart
 MID_SPACING_MS: Final = 1_000
+PROCESSES: Final = ("collector", "inference", "execution", "recorder")
+TABLES: Final = ("books", "accounts")
+SILENT_NS: Final = 5 * NS_PER_S  # processes say something once a second
 _OPEN: Final = (OrderStatus.PENDING, OrderStatus.RESTING, OrderStatus.UNKNOWN)
 
 Key = TypeVar("Key")
@@ -56,7 +62,7 @@ def _remember(store: OrderedDict[Key, Value], key: Key, value: Value, bound: int
 
 
 class LatestState:
-    """The newest of everything."""
+    """The newest of everything that the dashboard shows; every method gives the updates to send."""
 
     def __init__(self) -> None:
         self._session: Update | None = None
@@ -64,7 +70,7 @@ class LatestState:
         self._books: dict[str, OrderbookData] = {}
         self._mids: dict[str, deque[tuple[int, str]]] = {}
         self._last_action: dict[str, ActorAction] = {}
-        self._deeds: deque[ActorAction] = deque(maxlen=RECENT)  # decisions other than HOLD
+        self._orders_decided: deque[ActorAction] = deque(maxlen=RECENT)  # other than HOLD
         self._causes: OrderedDict[str, ActorAction] = OrderedDict()
         self._open: dict[str, ActorOrder] = {}
         self._finished: OrderedDict[str, ActorOrder] = OrderedDict()
@@ -92,14 +98,14 @@ class LatestState:
             case ActorOrder():
                 return self._note_order(message)
             case ActorFill():
-                update = update_of(Kind.ACTOR_FILL, views.fill_data(message))
+                update = update_of(MessageType.ACTOR_FILL, views.fill_data(message))
                 _remember(self._fills, message.trade_id, update, RECENT)
                 return update
             case ActorPosition():
                 self._positions[message.market_ticker] = message
                 return self._position_update(message)
             case ActorPnl():
-                self._pnl = update_of(Kind.ACTOR_PNL, views.pnl_data(message))
+                self._pnl = update_of(MessageType.ACTOR_PNL, views.pnl_data(message))
                 return self._pnl
             case ActorModels():
                 return self._note_models(message)
@@ -108,7 +114,7 @@ class LatestState:
 
     def stats(self, data: StatsData) -> Update:
         """Note a process's counters, the broadcaster's own included."""
-        update = update_of(Kind.STATS, data)
+        update = update_of(MessageType.STATS, data)
         self._stats[data.process] = update
         return update
 
@@ -121,7 +127,7 @@ class LatestState:
                 mids.clear()
             if not mids or data.recv_ms - mids[-1][0] >= MID_SPACING_MS:
                 mids.append((data.recv_ms, data.mid))
-        return update_of(Kind.ORDERBOOK_SNAPSHOT, data)
+        return update_of(MessageType.ORDERBOOK_SNAPSHOT, data)
 
     def keep_books(self, tickers: set[str]) -> list[Update]:
         """Forget the books that the table no longer holds; each ends as STALE."""
@@ -130,24 +136,24 @@ class LatestState:
         for ticker in gone:
             last = msgspec.structs.replace(self._books.pop(ticker), state="stale")
             self._mids.pop(ticker, None)
-            updates.append(update_of(Kind.ORDERBOOK_SNAPSHOT, last))
+            updates.append(update_of(MessageType.ORDERBOOK_SNAPSHOT, last))
         return updates
 
-    def seed_positions(self, positions: Iterable[ActorPosition]) -> list[Update]:
-        """Take over sub-accounts from the shared table where they are news."""
+    def add_positions(self, positions: Iterable[ActorPosition]) -> list[Update]:
+        """Note the sub-accounts of the shared table that are newer than what is known."""
         return [
             update
             for position in positions
-            if self._is_news(position)
+            if self._is_newer(position)
             for update in self.apply(position)
         ]
 
-    def _is_news(self, position: ActorPosition) -> bool:
+    def _is_newer(self, position: ActorPosition) -> bool:
         known = self._positions.get(position.market_ticker)
         return known is None or known.account_version < position.account_version
 
     def execution_restarted(self) -> list[Update]:
-        """A new life of execution: its versions start anew, earlier orders are UNKNOWN."""
+        """Execution restarted: its versions start over, its earlier orders are UNKNOWN."""
         self._positions.clear()
         doubtful = [
             msgspec.structs.replace(order, status=OrderStatus.UNKNOWN, reason="execution restarted")
@@ -156,8 +162,8 @@ class LatestState:
         return [self._note_order(order) for order in doubtful]
 
     def welcome(self) -> list[Update]:
-        """What a new connection gets after `connection`."""
-        latest = {id(a): a for a in (*self._deeds, *self._last_action.values())}
+        """The updates that a new connection gets after `connection`, oldest decision first."""
+        latest = {id(a): a for a in (*self._orders_decided, *self._last_action.values())}
         actions = sorted(latest.values(), key=lambda a: a.decided_mono_ns)
         return [
             *([self._session] if self._session else []),
@@ -166,18 +172,18 @@ class LatestState:
             *([self._pnl] if self._pnl else []),
             *(self._order_update(o) for o in (*self._finished.values(), *self._open.values())),
             *self._fills.values(),
-            *(update_of(Kind.ACTOR_ACTION, views.action_data(a)) for a in actions),
+            *(update_of(MessageType.ACTOR_ACTION, views.action_data(a)) for a in actions),
             *([self._models] if self._models else []),
-            *(update_of(Kind.ACTOR_SHADOW, s) for s in self._shadows.values()),
+            *(update_of(MessageType.ACTOR_SHADOW, s) for s in self._shadows.values()),
             *self._stats.values(),
         ]
 
     def _first_book(self, book: OrderbookData) -> Update:
         mids = tuple(self._mids[book.ticker])
-        return update_of(Kind.ORDERBOOK_SNAPSHOT, msgspec.structs.replace(book, mids=mids))
+        return update_of(MessageType.ORDERBOOK_SNAPSHOT, msgspec.structs.replace(book, mids=mids))
 
     def _note_session(self, info: SessionInfo) -> Update:
-        self._session = update_of(Kind.SESSION, views.session_data(info))
+        self._session = update_of(MessageType.SESSION, views.session_data(info))
         live = set(info.markets)
         self._last_action = {t: a for t, a in self._last_action.items() if t in live}
         self._shadows = {t: s for t, s in self._shadows.items() if t in live}
@@ -186,27 +192,27 @@ class LatestState:
     def _note_action(self, action: ActorAction) -> Update:
         self._last_action[action.market_ticker] = action
         if action.action != Action.HOLD:
-            self._deeds.append(action)
+            self._orders_decided.append(action)
         if action.intent_id is not None:
             _remember(self._causes, action.intent_id, action, CAUSES)
-        return update_of(Kind.ACTOR_ACTION, views.action_data(action))
+        return update_of(MessageType.ACTOR_ACTION, views.action_data(action))
 
     def _note_models(self, models: ActorModels) -> Update:
-        """Decisions of a model that no longer shadows are over."""
-        self._models = update_of(Kind.ACTOR_MODELS, views.models_data(models))
+        """The decisions of a model that no longer shadows are dropped."""
+        self._models = update_of(MessageType.ACTOR_MODELS, views.models_data(models))
         kept = self._shadows.items()
         self._shadows = {t: s for t, s in kept if s.model_hash == models.shadow_hash}
         return self._models
 
     def _note_shadow(self, shadow: ActorAction) -> Update:
-        """The live model's decision on the same question came before it, unless it was lost."""
+        """The live decision on the same request came before it, unless it was lost."""
         live = self._last_action.get(shadow.market_ticker)
-        question = (shadow.session_uid, shadow.event_no)
-        if live is not None and (live.session_uid, live.event_no) != question:
+        decided_on = (shadow.session_uid, shadow.event_no)
+        if live is not None and (live.session_uid, live.event_no) != decided_on:
             live = None
         data = views.shadow_data(shadow, live)
         self._shadows[data.ticker] = data
-        return update_of(Kind.ACTOR_SHADOW, data)
+        return update_of(MessageType.ACTOR_SHADOW, data)
 
     def _note_order(self, order: ActorOrder) -> Update:
         if order.status in _OPEN:
@@ -218,8 +224,42 @@ class LatestState:
 
     def _order_update(self, order: ActorOrder) -> Update:
         cause = self._causes.get(order.intent_id) if order.intent_id else None
-        return update_of(Kind.ACTOR_ORDER, views.order_data(order, cause))
+        return update_of(MessageType.ACTOR_ORDER, views.order_data(order, cause))
 
     @staticmethod
     def _position_update(position: ActorPosition) -> Update:
-        return update_of(Kind.ACTOR_POSITION, views.position_data(position))
+        return update_of(MessageType.ACTOR_POSITION, views.position_data(position))
+
+
+class Health:
+    """When each part of the stack was last heard of: liveness, not how busy the markets are.
+
+    Every `mono_ns` is this machine's monotonic clock. `counters` holds the newest of every process.
+    """
+
+    def __init__(self) -> None:
+        self._heard: dict[str, int] = {}
+        self.counters: dict[str, dict[str, int]] = {}
+
+    def heard(self, process: str, counters: dict[str, int], mono_ns: int) -> None:
+        """A process sent its counters."""
+        self._heard[process] = mono_ns
+        self.counters[process] = counters
+
+    def beat(self, table: str, age_ns: int | None, mono_ns: int) -> None:
+        """A table was looked at; `age_ns` of its writer's heartbeat, None without a table."""
+        if age_ns is None:
+            self._heard.pop(table, None)
+        else:
+            self._heard[table] = mono_ns - age_ns
+
+    def parts(self, mono_ns: int) -> dict[str, PartData]:
+        """Every part that the stack should have."""
+        return {name: self._part(name, mono_ns) for name in (*PROCESSES, *TABLES)}
+
+    def _part(self, name: str, mono_ns: int) -> PartData:
+        heard = self._heard.get(name)
+        if heard is None:
+            return PartData(fresh=False, age_ms=None)
+        age = mono_ns - heard
+        return PartData(fresh=age <= SILENT_NS, age_ms=age // NS_PER_MS)

@@ -94,7 +94,7 @@ def action_data(action: ActorAction) -> ActionData:
 
 
 def models_data(models: ActorModels) -> ModelsData:
-    """Who decides, and who shadows it."""
+    """The live model and its shadow."""
     return ModelsData(
         live=models.live,
         live_hash=models.live_hash,
@@ -104,7 +104,7 @@ def models_data(models: ActorModels) -> ModelsData:
 
 
 def shadow_data(shadow: ActorAction, live: ActorAction | None) -> ShadowData:
-    """A shadow's decision; `live` is the live model's on the same question, where it is known."""
+    """A shadow's decision; `live` is the live model's on the same request, where it is known."""
     compared = live is not None and bool(live.logits and shadow.logits)
     return ShadowData(
         session_uid=shadow.session_uid,

@@ -19,8 +19,8 @@ __all__ = [
     "ActorData",
     "ConnectionData",
     "FillData",
-    "Kind",
     "LastTrade",
+    "MessageType",
     "ModelsData",
     "OrderData",
     "OrderHops",
@@ -39,7 +39,7 @@ __all__ = [
 PROTOCOL: Final = 1
 
 
-class Kind(StrEnum):
+class MessageType(StrEnum):
     """Every message type."""
 
     CONNECTION = "connection"
@@ -71,7 +71,7 @@ class ActorData(_Data, frozen=True):
 
 
 class ConnectionData(_Data, frozen=True):
-    """First message of a connection: who speaks, and how."""
+    """First message of a connection: environment, protocol and settings of the sender."""
 
     protocol: int
     environment: str
@@ -94,7 +94,7 @@ class SessionData(_Data, frozen=True):
 
 
 class PartData(_Data, frozen=True):
-    """Whether a part of the stack is heard of, and how long ago."""
+    """Whether a part of the stack is alive, and how old its last sign is."""
 
     fresh: bool
     age_ms: int | None
@@ -187,7 +187,7 @@ class ActionData(_Data, frozen=True):
 
 
 class ModelsData(_Data, frozen=True):
-    """Who decides, and who shadows it; without a shadow both of its fields are None."""
+    """The live model and its shadow; without a shadow both of its fields are None."""
 
     live: str
     live_hash: str
@@ -196,7 +196,7 @@ class ModelsData(_Data, frozen=True):
 
 
 class ShadowData(_Data, frozen=True):
-    """One decision of the shadow beside the live model's on the same question.
+    """One decision of the shadow beside the live model's on the same request.
 
     `live_*` is None where the live decision is not known; `agrees` also where one of the two models
     was not asked (warming up, account unknown, actor off, fault).
@@ -298,14 +298,14 @@ class PnlData(_Data, frozen=True):
 class Update(msgspec.Struct, frozen=True):
     """A message before it has a connection: its type and its data as JSON."""
 
-    kind: Kind
+    kind: MessageType
     body: str
 
 
 _encoder = msgspec.json.Encoder()
 
 
-def update_of(kind: Kind, data: _Data) -> Update:
+def update_of(kind: MessageType, data: _Data) -> Update:
     """Encode once, send to many."""
     return Update(kind, _encoder.encode(data).decode())
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ipc.book_table import BookTableWriter
 from ipc.clock import NS_PER_MS, Clock
-from ipc.journal import life_of
+from ipc.journal import run_number
 from ipc.shared_file import NO_ROOM, WriterActiveError, shared_path
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
@@ -65,7 +65,7 @@ def assemble(
     if table.on_disk:
         log.warning("table_on_disk", table="books", reason=NO_ROOM)
     session = _session(settings, facts)
-    wires = Wires(settings.data_dir, settings.environ, life_of(facts.uid))
+    wires = Wires(settings.data_dir, settings.environ, run_number(facts.uid))
     publisher = wires.publisher(PRODUCER)
     markets = Markets(table, session, log)
     queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * NS_PER_MS)

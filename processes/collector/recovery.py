@@ -227,13 +227,13 @@ class Recovery:
     def _subscribe_all(self, now_ns: int) -> Sequence[Action]:
         """What is not subscribed yet of all that is followed."""
         self._refused_ns = None
-        life = []
+        lifecycle = []
         if self.subscriptions.sid(Channel.LIFECYCLE) is None:
-            life = [Send(self.subscriptions.subscribe(Channel.LIFECYCLE))]
+            lifecycle = [Send(self.subscriptions.subscribe(Channel.LIFECYCLE))]
         there = self.subscriptions.tickers(Channel.BOOK)
         new = self._subscribe(set(self._books).difference(there), now_ns)
         trades = self.subscriptions.add(Channel.TRADE, self._books)
-        return [*life, *new, *_sent([trades])]
+        return [*lifecycle, *new, *_sent([trades])]
 
     def _subscribe(self, tickers: Iterable[str], now_ns: int) -> Sequence[Action]:
         wanted = [t for t in tickers if t in self._books]

@@ -25,7 +25,7 @@ from processes.runtime.wires import Wires
 __all__ = ["Collector"]
 
 BEAT: Final = 0.05  # seconds between heartbeats, doorbells and requests for missing snapshots
-TELL_BEATS: Final = 20  # heartbeats between two reports of session and counters
+REPORT_BEATS: Final = 20  # heartbeats between two reports of session and counters
 ACTOR_PATIENCE: Final = 5.0  # seconds a replay is held for an actor that may not be there
 NEWS_PAUSE: Final = 0.02  # seconds between a lifecycle event and the look at the list
 LOOK_SHARE: Final = 3  # times a look's own duration pass before news cause the next one
@@ -84,7 +84,7 @@ class Collector:
             await serve(tasks, stop)
         finally:
             self._session.end(self._clock.now_ns())
-            self._tell("stopped")
+            self._report("stopped")
             self._table.close()
             self._wires.close()
             await self._discovery.close()
@@ -102,7 +102,7 @@ class Collector:
             if mono_ns() > until_ns:
                 self._log.warning("actor_not_listening", waited_s=ACTOR_PATIENCE)
                 return
-            self._tell("waiting")
+            self._report("waiting")
             await asyncio.sleep(BEAT)
 
     async def _look_for_markets(self) -> None:
@@ -145,8 +145,8 @@ class Collector:
             self._session.retry()
             await self._client.recover()
             self._ring()
-            if beats % TELL_BEATS == 0:
-                self._tell("live" if self._client.connected else "connecting")
+            if beats % REPORT_BEATS == 0:
+                self._report("live" if self._client.connected else "connecting")
             beats += 1
             await asyncio.sleep(BEAT)
 
@@ -156,7 +156,7 @@ class Collector:
             self._rung = self._session.last_event_no
             self._doorbell.send(Doorbell(stream=self._session.stream))
 
-    def _tell(self, status: str) -> None:
+    def _report(self, status: str) -> None:
         facts = self._session.facts
         info = SessionInfo(
             session_uid=facts.uid,

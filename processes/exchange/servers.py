@@ -7,71 +7,58 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from processes.exchange.admin import calls, looks
-from processes.exchange.admin.token import knows
-from processes.exchange.house import BASE, HOUSE, House
+from processes.exchange.admin import fault_handlers, inspection
+from processes.exchange.admin.token import token_required
 from processes.exchange.rest import (
     account,
-    api_keys,
-    candles,
-    empty,
-    exchange,
-    groups,
-    history,
-    markets,
+    exchange_info,
+    listings,
+    market_data,
+    not_implemented,
     orders,
     portfolio,
-    series,
-    subaccounts,
-    transfers,
 )
-from processes.exchange.rest.answers import answers
-from processes.exchange.rest.gate import gate, refusals
-from processes.exchange.stream.sockets import CONNECTIONS, Connections, route
+from processes.exchange.rest.middleware import answers, gate, refusals
+from processes.exchange.shared.connections import CONNECTIONS, Connections, route
+from processes.exchange.shared.state import BASE, STATE, ExchangeState
 from processes.runtime.config import ConfigError
 
 __all__ = ["LOOPBACK", "Server", "admin_app", "exchange_app"]
 
 LOOPBACK: Final = "127.0.0.1"
 WEBSOCKET: Final = "/trade-api/ws/v2"
-GOODBYE_S: Final = 0.3
+SHUTDOWN_S: Final = 0.3
 REST: Final = (  # fixed paths before those with a parameter in their place
-    exchange,
+    exchange_info,
     account,
-    api_keys,
-    candles,
-    empty,
-    series,
-    markets,
+    market_data,
+    listings,
     orders,
-    groups,
-    transfers,
-    subaccounts,
     portfolio,
-    history,
+    not_implemented,
 )
 
 
-def _app(house: House, connections: Connections, *middlewares: Any) -> web.Application:
+def _app(state: ExchangeState, connections: Connections, *middlewares: Any) -> web.Application:
     app = web.Application(middlewares=middlewares)
-    app[HOUSE], app[CONNECTIONS] = house, connections
+    app[STATE], app[CONNECTIONS] = state, connections
     return app
 
 
-def exchange_app(house: House, connections: Connections) -> web.Application:
+def exchange_app(state: ExchangeState, connections: Connections) -> web.Application:
     """REST and WebSocket on one port."""
-    app = _app(house, connections, answers, refusals, gate)
+    app = _app(state, connections, answers, refusals, gate)
     for part in REST:
         app.add_routes(part.routes(BASE))
     app.add_routes([route(WEBSOCKET)])
     return app
 
 
-def admin_app(house: House, connections: Connections, token: str) -> web.Application:
-    """For tests; whoever asks must know the token."""
-    app = _app(house, connections, refusals, knows(token))
-    app.add_routes(looks.routes())
-    app.add_routes(calls.routes())
+def admin_app(state: ExchangeState, connections: Connections, token: str) -> web.Application:
+    """The admin port; every call needs the token."""
+    app = _app(state, connections, refusals, token_required(token))
+    app.add_routes(inspection.routes())
+    app.add_routes(fault_handlers.routes())
     return app
 
 
@@ -79,7 +66,7 @@ class Server:
     """One application on one port of the loopback interface."""
 
     def __init__(self, app: web.Application, variable: str, port: int) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         self._variable = variable
         self.port = port
 

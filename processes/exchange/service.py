@@ -1,4 +1,4 @@
-"""The local exchange: builds the house, serves it, and runs its flow until it is stopped."""
+"""The local exchange: builds it, serves it, and runs its order flow until stopped."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from ipc.clock import NS_PER_MS, real_ns
 from processes.adapters.kalshi.auth.credentials import admin_token_path, credentials_path
 from processes.adapters.kalshi.auth.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
-from processes.exchange.accounts import load_accounts
-from processes.exchange.admin.scheduled import Scheduled, scheduled_of
+from processes.exchange.admin.fault_handlers import FaultSchedule, fault_schedule_of
 from processes.exchange.admin.token import load_token
-from processes.exchange.assembly import Rules, assemble
-from processes.exchange.core.retention import Limits
-from processes.exchange.house import House
-from processes.exchange.market_time import MarketTime
+from processes.exchange.core.history import RetentionLimits
 from processes.exchange.replay.flow import Replay
 from processes.exchange.replay.timeline import Recording, recordings_of
 from processes.exchange.servers import Server, admin_app, exchange_app
-from processes.exchange.stream.sockets import Connections
+from processes.exchange.shared.accounts import load_accounts
+from processes.exchange.shared.connections import Connections
+from processes.exchange.shared.market_time import MarketTime
+from processes.exchange.shared.state import ExchangeRules, ExchangeState, assemble
 from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of
 from processes.runtime import tasks
 from processes.runtime.config import ConfigError, Settings
@@ -34,21 +33,23 @@ __all__ = ["serve"]
 KEEP_S = 0.05
 FORGET_TURNS = 20  # every second
 REBALANCE_TURNS = 200  # every ten seconds
-LOOK_TURNS = 5  # four times a second
+QUOTE_TURNS = 5  # four times a second
 
 
-def _ids(life: uuid.UUID) -> Callable[[], str]:
-    """Ids that no other life of this exchange has used."""
+def _ids(run_uid: uuid.UUID) -> Callable[[], str]:
+    """Ids unique over all runs of the exchange: UUID version 5 of the run's uid and a counter."""
     numbers: Iterator[int] = count(1)
-    return lambda: str(uuid.uuid5(life, str(next(numbers))))
+    return lambda: str(uuid.uuid5(run_uid, str(next(numbers))))
 
 
-def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> House:
+def _exchange_state(
+    settings: Settings, recordings: list[Recording], run_uid: uuid.UUID
+) -> ExchangeState:
     """Accounts, markets and order entry."""
     wanted = settings.exchange
     keys = load_accounts(credentials_path(settings.data_dir), wanted.accounts, wanted.cash_e6)
     time = MarketTime(clock_path(settings.data_dir), _start_ms(settings, recordings), wanted.speed)
-    rules = Rules(
+    rules = ExchangeRules(
         tier=wanted.tier,
         orders_lag_ms=wanted.orders_lag_ms,
         positions_lag_ms=wanted.positions_lag_ms,
@@ -56,13 +57,16 @@ def _house(settings: Settings, recordings: list[Recording], life: uuid.UUID) -> 
         oldest_ms=wanted.oldest_ms,
         newest_ms=wanted.newest_ms,
         weekly_pause=wanted.weekly_pause,
-        limits=Limits(keep_ms=wanted.keep_ms),
+        limits=RetentionLimits(keep_ms=wanted.keep_ms),
+        catalogue_markets=wanted.catalogue,
+        catalogue_combos=wanted.combos,
+        catalogue_seed=wanted.seed,
     )
-    return assemble(keys, time, _ids(life), rules, shadow=bool(recordings))
+    return assemble(keys, time, _ids(run_uid), rules, shadow=bool(recordings))
 
 
 def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
-    """Where market time begins: with the recordings, as wanted, or now."""
+    """Where market time begins: with the recordings, at RL_EXCHANGE_START, or now (Unix ms)."""
     if recordings:
         return recordings[0].starts_ms
     wanted_ms = settings.exchange.start_ms
@@ -71,7 +75,7 @@ def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
 
 def _flow(
     settings: Settings,
-    house: House,
+    state: ExchangeState,
     connections: Connections,
     recordings: list[Recording],
     log: Log,
@@ -80,55 +84,59 @@ def _flow(
     if not recordings:
         wanted = settings.exchange
         profiles = profiles_of(wanted.markets)
-        flow = SyntheticFlow(house.venue, house.desk, wanted.seed, profiles)
-        house.time.run(_start_ms(settings, recordings))
+        flow = SyntheticFlow(state.venue, state.order_entry, wanted.seed, profiles)
+        state.time.run(_start_ms(settings, recordings))
         if wanted.speed:
-            return flow.run(house.time, connections.shed)
-        return flow.race(house.time, house.hub.has_book_followers, connections.room)
+            return flow.run(state.time, connections.shed)
+        return flow.race(state.time, state.hub.has_book_followers, connections.room)
     replay = Replay(
-        recordings, house.venue, house.desk, house.hub, house.time, connections.room, log
+        recordings, state.venue, state.order_entry, state.hub, state.time, connections.room, log
     )
     return replay.run(loop=settings.exchange.loop)
 
 
-async def serve(this: Run, life: uuid.UUID) -> None:
+async def serve(this: Run, run_uid: uuid.UUID) -> None:
     """Run until asked to stop; a flow that ends leaves the exchange up and idle.
 
-    Ids are derived from `life`, which no other run may have had.
+    Every id is derived from `run_uid`, so no other run may have had it.
     """
     settings = this.settings
-    recordings, ordered = recordings_of(settings), scheduled_of(settings)
-    house = _house(settings, recordings, life)
-    connections = Connections(house)
-    flow = _flow(settings, house, connections, recordings, this.log)
-    faults = Scheduled(house, connections, ordered, this.log)
+    recordings, ordered = recordings_of(settings), fault_schedule_of(settings)
+    state = _exchange_state(settings, recordings, run_uid)
+    connections = Connections(state)
+    flow = _flow(settings, state, connections, recordings, this.log)
+    faults = FaultSchedule(state, connections, ordered, this.log)
     this.ready()
     try:
         await tasks.serve(
             {
-                "servers": _listen(settings, house, connections, faults, this.log),
+                "servers": _listen(settings, state, connections, faults, this.log),
                 "flow": _follow(flow, settings),
-                "upkeep": _keep(house, connections),
+                "housekeeping": _housekeeping(state, connections),
             },
             this.stop,
         )
     finally:
-        house.time.close()
+        state.time.close()
 
 
 async def _listen(
-    settings: Settings, house: House, connections: Connections, faults: Scheduled, log: Log
+    settings: Settings,
+    state: ExchangeState,
+    connections: Connections,
+    faults: FaultSchedule,
+    log: Log,
 ) -> NoReturn:
-    """Both ports, until the end; then everybody is told goodbye."""
+    """Serve both ports until cancelled; then close every connection."""
     token = load_token(admin_token_path(settings.data_dir))
     wanted = settings.exchange
     servers = [
-        Server(exchange_app(house, connections), "RL_EXCHANGE_PORT", wanted.port),
-        Server(admin_app(house, connections, token), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
+        Server(exchange_app(state, connections), "RL_EXCHANGE_PORT", wanted.port),
+        Server(admin_app(state, connections, token), "RL_EXCHANGE_ADMIN_PORT", wanted.admin_port),
     ]
     started: list[Server] = []
     try:
-        await asyncio.sleep(0)  # the flow's first step: its markets are known
+        await asyncio.sleep(0)  # the flow's first step lists its markets
         faults.begin()
         for server in servers:  # by then the first market is open
             await server.start()
@@ -157,16 +165,16 @@ async def _for_ever() -> NoReturn:
     raise AssertionError("unreachable")
 
 
-async def _keep(house: House, connections: Connections) -> None:
-    """What must happen even when no market moves: expiries, and clients that do not read."""
+async def _housekeeping(state: ExchangeState, connections: Connections) -> None:
+    """What is due even when no market moves: expiries, retention, slow clients."""
     for turn in count(1):
         await asyncio.sleep(KEEP_S)
-        house.keep()
+        state.apply_due()
         if not turn % FORGET_TURNS:
-            house.forget()
-        if not turn % LOOK_TURNS:
-            house.look()
+            state.apply_retention()
+        if not turn % QUOTE_TURNS:
+            state.sample_quotes()
         if not turn % REBALANCE_TURNS:
-            house.rebalance()
-        if house.time.speed:
+            state.rebalance()
+        if state.time.speed:
             connections.shed()

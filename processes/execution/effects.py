@@ -1,4 +1,4 @@
-"""Carries out what the order manager wants: journal first, then table, subscribers, exchange.
+"""Carries out the effects of events: journal first, then table, subscribers, exchange.
 
 So no reader can see an account, an order or a fill that was not offered to the journal.
 """
@@ -26,7 +26,7 @@ from processes.execution.manager import KalshiOrderManager
 from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 
-__all__ = ["Effects"]
+__all__ = ["EffectRunner"]
 
 TOPICS: Final[dict[type[Message], str]] = {
     ActorOrder: "order",
@@ -37,8 +37,17 @@ TOPICS: Final[dict[type[Message], str]] = {
 }
 
 
-class Effects:
-    """The one place where a change leaves execution."""
+class EffectRunner:
+    """The one place where a change leaves execution.
+
+    Args:
+        manager: whose effects are carried out.
+        table: the accounts as other processes read them.
+        journal: of this run.
+        publisher: to subscribers.
+        bell: tells the recorder that the journal has grown.
+        log: of this run.
+    """
 
     def __init__(
         self,
@@ -49,9 +58,10 @@ class Effects:
         bell: Bell,
         log: Log,
     ) -> None:
-        self.gateway = Gateway(manager.ledger, self.act, log)
-        self.queue_wanted = asyncio.Event()  # for whoever asks for places in the queue
+        self.gateway = Gateway(manager.state, self.act, log)
+        self.queue_wanted = asyncio.Event()  # an order's place in the queue is to be read
         self._manager = manager
+        self.state = manager.state
         self._table = table
         self._journal = journal
         self._publisher = publisher
@@ -59,12 +69,12 @@ class Effects:
         self._log = log
 
     def act(self) -> None:
-        """Do all that is wanted since the last call."""
-        self._judge_journal()
-        outbox = self._manager.drain()
-        for note in outbox.notes:
+        """Carry out all effects since the last call."""
+        self._check_journal()
+        effects = self._manager.drain()
+        for note in effects.notes:
             self._journal.keep(note.message)
-        rows = {ticker: self._manager.account_row(ticker) for ticker in outbox.markets}
+        rows = {ticker: self._manager.account_row(ticker) for ticker in effects.markets}
         for ticker, row in rows.items():
             version, words = int(row[a.ACCOUNT_VERSION]), words_of(row)
             self._journal.keep(
@@ -74,36 +84,36 @@ class Effects:
             )
         for ticker, row in rows.items():
             self._write(ticker, row)
-        for ticker in outbox.retired:
+        for ticker in effects.retired:
             self._table.remove(ticker)
-        for note in outbox.notes:
+        for note in effects.notes:
             if note.publish:
                 self.publish(note.message)
-        for action, facts in outbox.warnings:
+        for action, facts in effects.warnings:
             self._log.warning(action, **facts)
-        for request in outbox.requests:
+        for request in effects.requests:
             self.gateway.start(request)
-        if outbox.queue_wanted:
+        if effects.queue_wanted:
             self.queue_wanted.set()
-        if outbox.notes:
+        if effects.notes:
             self._bell.ring()
 
     def publish(self, message: Message) -> None:
-        """Tell subscribers."""
+        """Send a message to subscribers."""
         self._publisher.send(TOPICS[type(message)], message)
 
     def _write(self, ticker: str, row: a.AccountRow) -> None:
         try:
             self._table.write(ticker, row)
-        except ValueError as error:  # the table is full: nobody will trade this market
-            self._manager.ledger.counters["table_full"] += 1
+        except ValueError as error:  # the table is full: this market is not traded
+            self.state.counters["table_full"] += 1
             self._log.error("account_table_full", ticker=ticker, error=error)
 
-    def _judge_journal(self) -> None:
+    def _check_journal(self) -> None:
         """What cannot be journalled cannot be traded."""
-        doubted = Doubt.JOURNAL in self._manager.ledger.everywhere
+        doubted = Doubt.JOURNAL in self.state.everywhere
         if self._journal.flush() == doubted:
-            change = self._manager.ledger.trust if doubted else self._manager.ledger.doubt
+            change = self.state.trust if doubted else self.state.doubt
             change(Doubt.JOURNAL)
             if doubted:
                 self._log("journal_accepts_again")

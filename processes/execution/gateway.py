@@ -1,13 +1,14 @@
 """Requests to the exchange and what their answers mean as facts.
 
 A create is repeated only under its own name, which the exchange takes once: so a repeat cannot
-double anything. Everything else is asked again by whoever still wants it.
+double anything. Any other request that fails is made again by the manager, for as long as it is
+wanted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from typing import Any, Final, NoReturn
 
 from ipc.clock import NS_PER_S, mono_ns
@@ -26,21 +27,27 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.adapters.kalshi.schemas.decoding import whole
-from processes.execution.ledger import Ledger
-from processes.execution.orders import TERMINAL, Acknowledged, Lost, Order, Refused, Reported, Sent
-from processes.execution.outbox import (
+from processes.execution.orders import (
+    TERMINAL,
     CancelOrder,
+    CreateAccepted,
+    CreateSent,
     FetchFills,
     FindOrder,
     LookUpOrder,
+    OrderRefused,
+    OrderReport,
+    OrderRequest,
+    OutcomeUnknown,
     RenewOrder,
-    Request,
     SendOrder,
+    TrackedOrder,
 )
+from processes.execution.state import ExecutionState
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
-__all__ = ["RETRY", "Gateway", "pause_of"]
+__all__ = ["CHUNK", "RETRY", "Gateway", "chunks", "pause_of"]
 
 RETRY: Final = 0.05  # seconds between two attempts of one create, doubled at each 429 in a row
 LIMITED: Final = Backoff(first_s=RETRY, longest_s=16 * RETRY)
@@ -50,28 +57,43 @@ FIND_NS: Final = 5 * NS_PER_S  # how long the order list must not know it
 FIND_LOOKS: Final = 5  # and how often it must have been asked
 LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
 ALREADY_EXISTS: Final = "order_already_exists"
+CHUNK: Final = 100  # tickers in one request
+
+
+def chunks(tickers: Collection[str]) -> Iterator[list[str]]:
+    """The tickers in sorted lists of at most `CHUNK`, as many as one request takes."""
+    names = sorted(tickers)
+    for first in range(0, len(names), CHUNK):
+        yield names[first : first + CHUNK]
 
 
 class Gateway:
-    """Runs requests; at most one of a kind for an order, so their number is bounded by orders."""
+    """Runs requests; at most one of a kind for an order, so their number is bounded by orders.
+
+    Args:
+        state: what answers mean is applied to it.
+        act: carries out the effects of an answer.
+        log: of this run.
+        sleep: the pause between attempts of one create.
+    """
 
     def __init__(
         self,
-        ledger: Ledger,
+        state: ExecutionState,
         act: Callable[[], None],
         log: Log,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.client: KalshiTradingClient | None = None
         self.closing = False  # from then on no create is tried, or tried again
-        self._ledger = ledger
+        self._state = state
         self._act = act
         self._log = log
         self._sleep = sleep
         self._running: dict[tuple[type, str], asyncio.Task[None]] = {}
         self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
-    def start(self, request: Request) -> None:
+    def start(self, request: OrderRequest) -> None:
         """Run a request in the background, unless the same is under way."""
         key = (type(request), request.order.client_order_id)
         if key in self._running:
@@ -85,7 +107,7 @@ class Gateway:
             self._broken.set_exception(error)
 
     async def watch(self) -> NoReturn:
-        """Raise what a request raised that is no answer: its order would wait for ever."""
+        """Raise the first error of a request that is no answer: its order would wait for ever."""
         await self._broken
 
     @property
@@ -100,14 +122,14 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, key: tuple[type, str], request: Request) -> None:
+    async def _run(self, key: tuple[type, str], request: OrderRequest) -> None:
         try:
             await self._answer(request)
         finally:
-            del self._running[key]  # before anybody can ask for the same again
+            del self._running[key]  # before the same can be requested again
         self._act()
 
-    def _answer(self, request: Request) -> Coroutine[Any, Any, None]:
+    def _answer(self, request: OrderRequest) -> Coroutine[Any, Any, None]:
         order = request.order
         match request:
             case SendOrder():
@@ -130,9 +152,10 @@ class Gateway:
 
     # Creating.
 
-    async def _create(self, order: Order, deadline_mono_ns: int) -> None:
+    async def _create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
         name = order.client_order_id
-        lost = False  # an attempt of unknown outcome: from then on only the exchange's word counts
+        lost = False  # an attempt had no known outcome: only the exchange's answer counts now
+        answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
         while mono_ns() <= deadline_mono_ns and not self.closing:
             try:
@@ -142,33 +165,35 @@ class Gateway:
                 lost, reason = True, "unknown_outcome"
             except OrderRejected as error:
                 lost, reason = lost or error.code == ALREADY_EXISTS, _reason(error)
+                answered = True
                 break
             except (RateLimited, ExchangeUnavailable) as error:
                 reason = _reason(error)  # nothing was done: try until the deadline
-                limited = limited + 1 if _told_to_wait(error) else 0
+                limited = limited + 1 if _is_rate_limited(error) else 0
             except ApiError as error:
-                reason = _reason(error)
+                answered, reason = True, _reason(error)
                 break
             except KalshiError as error:  # an answer that cannot be read
                 lost, reason = True, _reason(error)
                 break
             if lost:
-                self._ledger.tell(name, Lost(reason))
+                self._state.on_fact(name, OutcomeUnknown(reason))
                 self._act()
             await self._sleep(pause_of(limited, deadline_mono_ns - mono_ns()))
             if lost and not self._unknown(name):
                 return
         if not lost:
             late = mono_ns() > deadline_mono_ns
-            self._ledger.tell(name, Refused(reason or ("deadline" if late else "stopping")))
+            reason = reason or ("deadline" if late else "stopping")
+            self._state.on_fact(name, OrderRefused(reason, by_exchange=answered))
             return
-        self._ledger.tell(name, Lost(reason))
+        self._state.on_fact(name, OutcomeUnknown(reason))
         self._act()
         await self._find(order)
 
-    async def _attempt(self, order: Order) -> bool:
+    async def _attempt(self, order: TrackedOrder) -> bool:
         client = self._client()
-        self._ledger.tell(order.client_order_id, Sent(mono_ns()))
+        self._state.on_fact(order.client_order_id, CreateSent(mono_ns()))
         created = await client.create_order(
             CreateOrder(
                 market_ticker=order.market_ticker,
@@ -180,11 +205,11 @@ class Gateway:
             )
         )
         fill_e2, remaining_e2 = created.fill_count_e2, created.remaining_count_e2
-        fact = Acknowledged(created.order_id, fill_e2, remaining_e2, mono_ns())
-        self._ledger.tell(order.client_order_id, fact)
+        fact = CreateAccepted(created.order_id, fill_e2, remaining_e2, mono_ns())
+        self._state.on_fact(order.client_order_id, fact)
         return True
 
-    async def _find(self, order: Order) -> None:
+    async def _find(self, order: TrackedOrder) -> None:
         """Read the order list until it shows the order, or long enough that it cannot be there."""
         name, asked_ns, looks = order.client_order_id, mono_ns(), 0
         while mono_ns() - asked_ns < FIND_NS or looks < FIND_LOOKS:
@@ -196,45 +221,45 @@ class Gateway:
                 self._log.warning("order_not_found_yet", client_order_id=name, error=error)
                 continue
             looks += 1
-            told = next((o for o in listed if o.client_order_id == name), None)
-            if told is not None or not self._unknown(name):
-                if told is not None:
-                    self._ledger.on_order(told)
+            report = next((o for o in listed if o.client_order_id == name), None)
+            if report is not None or not self._unknown(name):
+                if report is not None:
+                    self._state.on_order(report)
                 return
-        self._ledger.tell(name, Refused("never_arrived"))
+        self._state.on_fact(name, OrderRefused("never_arrived"))
         self._log.error("order_never_arrived", client_order_id=name)
 
     def _unknown(self, name: str) -> bool:
-        """Whether nobody has said meanwhile what became of it."""
-        order = self._ledger.orders.get(name)
+        """Whether its outcome is still unknown."""
+        order = self._state.orders.get(name)
         return order is not None and order.order_id is None
 
     # Changing.
 
-    async def _cancel(self, order: Order) -> None:
+    async def _cancel(self, order: TrackedOrder) -> None:
         name, order_id = order.client_order_id, order.order_id or ""
         try:
             canceled = await self._client().cancel_order(order_id, order.market_ticker)
         except NotFound:
             await self._look_up(order)
         except KalshiError as error:
-            self._ledger.counters["cancels_failed"] += 1
+            self._state.counters["cancels_failed"] += 1
             self._log.warning("cancel_failed", client_order_id=name, error=error)
             await asyncio.sleep(CANCEL_RETRY)
         else:
             await self._canceled(order, canceled.reduced_by_e2)
-        self._ledger.release(name)
+        self._state.release(name)
 
-    async def _canceled(self, order: Order, reduced_by_e2: int) -> None:
+    async def _canceled(self, order: TrackedOrder, reduced_by_e2: int) -> None:
         """What was not taken off the book had filled."""
         if reduced_by_e2 == 0:
             await self._look_up(order)
             return
         fill_e2 = order.initial_e2 - reduced_by_e2
-        status = Reported(order.order_id or "", OrderStatus.CANCELED, fill_e2, "canceled")
-        self._ledger.tell(order.client_order_id, status)
+        status = OrderReport(order.order_id or "", OrderStatus.CANCELED, fill_e2, "canceled")
+        self._state.on_fact(order.client_order_id, status)
 
-    async def _renew(self, order: Order, expire_ms: int) -> None:
+    async def _renew(self, order: TrackedOrder, expire_ms: int) -> None:
         name, order_id = order.client_order_id, order.order_id or ""
         amend = AmendOrder(
             order_id=order_id,
@@ -247,44 +272,44 @@ class Gateway:
         try:
             await self._client().amend_order(amend)
         except KalshiError as error:  # the old expiry stands
-            self._ledger.counters["renewals_failed"] += 1
+            self._state.counters["renewals_failed"] += 1
             self._log.warning("renewal_failed", client_order_id=name, error=error)
         else:
-            fact = Reported(order_id, OrderStatus.RESTING, 0, "renewed", expire_ms)
-            self._ledger.tell(name, fact)
-        self._ledger.release(name)
+            fact = OrderReport(order_id, OrderStatus.RESTING, 0, "renewed", expire_ms)
+            self._state.on_fact(name, fact)
+        self._state.release(name)
 
-    # Asking.
+    # Reading.
 
-    async def _look_up(self, order: Order) -> None:
-        """Ask until the answer is an end, a few times; who still wonders asks again."""
+    async def _look_up(self, order: TrackedOrder) -> None:
+        """Poll until the order is in a final state, at most `len(LOOK_UPS)` times."""
         for pause in LOOK_UPS:
             await asyncio.sleep(pause)
             try:
-                told: ExchangeOrder = await self._client().order(order.order_id or "")
+                report: ExchangeOrder = await self._client().order(order.order_id or "")
             except NotFound:
-                self._ledger.on_absent(order.client_order_id)
+                self._state.on_absent(order.client_order_id)
                 return
             except KalshiError:
-                self._ledger.counters["look_ups_failed"] += 1
+                self._state.counters["look_ups_failed"] += 1
                 continue
-            self._ledger.on_order(told)
-            if told.status in TERMINAL:
+            self._state.on_order(report)
+            if report.status in TERMINAL:
                 return
 
-    async def _fetch_fills(self, order: Order) -> None:
+    async def _fetch_fills(self, order: TrackedOrder) -> None:
         try:
             fills = await self._client().fills(order_id=order.order_id)
         except KalshiError:
-            self._ledger.counters["fetches_failed"] += 1
+            self._state.counters["fetches_failed"] += 1
             return
         if fills.left_out:
-            self._ledger.counters["fetches_failed"] += 1
+            self._state.counters["fetches_failed"] += 1
         for fill in reversed(fills.items):  # oldest first
-            self._ledger.on_fill(fill, live=False)
+            self._state.on_fill(fill, live=False)
 
 
-def _told_to_wait(error: KalshiError) -> bool:
+def _is_rate_limited(error: KalshiError) -> bool:
     """Whether the exchange said 429; what our own budget held back waits for room only."""
     return isinstance(error, RateLimited) and error.code != OWN_BUDGET
 
@@ -295,7 +320,7 @@ def pause_of(limited: int, left_ns: int) -> float:
 
 
 def _reason(error: KalshiError) -> str:
-    """A short word for the order's record."""
+    """A short reason for the order's record."""
     if not isinstance(error, ApiError):
         return type(error).__name__
     words = [error.code or str(error.http_status), error.details or error.message]

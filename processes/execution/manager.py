@@ -1,30 +1,96 @@
-"""KalshiOrderManager: the one boundary for orders and positions. Events in, effects out, no I/O.
+"""KalshiOrderManager: decides what is done for intents, given what `ExecutionState` knows. No I/O.
 
 Per market at most one order of ours is open, one request is on its way and one intent waits; a
-newer intent replaces the waiting one (counted, refused as "superseded").
+newer intent replaces the waiting one (counted, refused as "superseded"). Cancel and replace in two
+steps: the new order waits until the old one has ended, so the two can never fill together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Final, NamedTuple
+
+import msgspec
 
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
-from ipc.messages import ActorPnl, Intent, Leg
-from ipc.units import PriceGrid
-from processes.execution.account import Doubt, MarketAccount
-from processes.execution.ledger import Ledger
-from processes.execution.orders import Order, Refused, advance, client_order_id, message_of
-from processes.execution.outbox import Moment, Outbox, RenewOrder, SendOrder
-from processes.execution.plan import Cancel, Create, Keep, Renew, Wait, plan
-from processes.execution.reconcile import ExchangeView
-from processes.execution.risk import Case, Limits, refusal
+from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
+from processes.execution.account import Doubt, ExchangeView, MarketAccount
+from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
+from processes.execution.risk import OFF_GRID, RiskCase, RiskLimits, excess, refusal
+from processes.execution.state import ExecutionEffects, ExecutionState, Moment
 
-__all__ = ["KalshiOrderManager"]
+__all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 
-KEEP_CLOSED_MS: Final = 600_000  # market time, for an account that no settlement is told of
+RENEW_BELOW: Final = 2  # renew an expiry when less than one half of it is left
 PASSING: Final = frozenset({Doubt.FILLS, Doubt.ORDER})  # doubts that an intent may outwait
+
+
+class Create(msgspec.Struct, frozen=True):
+    """Nothing of ours is open: send the order."""
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """What is wanted already rests; it keeps its place in the queue."""
+
+    order: TrackedOrder
+
+
+class Renew(msgspec.Struct, frozen=True):
+    """As Keep, with the exchange-side expiry moved on."""
+
+    order: TrackedOrder
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Cancel these first; the intent waits."""
+
+    orders: tuple[TrackedOrder, ...]
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """A request is on its way; the intent waits for its outcome."""
+
+
+Plan = Create | Keep | Renew | Cancel | Wait
+
+
+def plan(
+    intent: Intent,
+    orders: Sequence[TrackedOrder],
+    busy: Container[str],
+    now_ms: int,
+    expiry_ms: int,
+) -> Plan:
+    """What to do for an intent.
+
+    Args:
+        intent: what is wanted.
+        orders: the market's open orders, whoever placed them.
+        busy: client order ids of orders for which a request is on its way.
+        now_ms: market time.
+        expiry_ms: how long an order rests before the exchange ends it, unless renewed.
+    """
+    own = [order for order in orders if order.own and order.open]
+    if not own:
+        return Create()
+    if any(o.status is not OrderStatus.RESTING or o.client_order_id in busy for o in own):
+        return Wait()
+    keep, *rest = own
+    if rest or not _same(keep, intent):
+        return Cancel(tuple(own))
+    expires_ms = keep.expire_ms or now_ms
+    return Renew(keep) if RENEW_BELOW * (expires_ms - now_ms) < expiry_ms else Keep(keep)
+
+
+def _same(order: TrackedOrder, intent: Intent) -> bool:
+    """Whether what rests is what is wanted; less may be left of it than is wanted, never more."""
+    return (
+        order.leg is intent.leg
+        and order.is_buy == intent.is_buy
+        and order.yes_price_e4 == intent.yes_price_e4
+        and order.remaining_e2 <= intent.count_e2
+    )
 
 
 class _Waiting(NamedTuple):
@@ -33,187 +99,189 @@ class _Waiting(NamedTuple):
 
 
 class KalshiOrderManager:
-    """What is wanted, against the `ledger` of what is."""
+    """What is wanted, against the `state` of what is: the one boundary for orders and positions.
+
+    Args:
+        limits: bounds that hold whatever a policy asks for.
+        start_cash_e6: cash of every market's sub-account, 1e-6 dollars.
+        expiry_ms: after which the exchange ends an order that is not renewed.
+        now: the present moment.
+        version: where the versions of accounts begin.
+    """
 
     def __init__(
         self,
-        limits: Limits,
+        limits: RiskLimits,
         start_cash_e6: int,
         expiry_ms: int,
         now: Callable[[], Moment],
         version: int = 0,
     ) -> None:
-        self.ledger = Ledger(start_cash_e6, now, version)
-        self.ledger.on_change = self._resume
-        self.session_uid: str | None = None
-        self.environment_ok = False
+        self.state = ExecutionState(start_cash_e6, now, version)
         self._limits = limits
         self._expiry_ms = expiry_ms
         self._now = now
-        self.listed: frozenset[str] = frozenset()  # markets that the collector follows
-        self._grids: dict[str, PriceGrid] = {}
-        self._closes_ms: dict[str, int] = {}
         self._waiting: dict[str, _Waiting] = {}
+        self._excess: dict[str, str] = {}  # markets in which too much rests, and why
 
-    # What others may ask.
+    # Answers.
 
     def get_positions(self) -> dict[str, int]:
         """Signed positions of the followed markets, 1e-2 contracts, YES positive."""
-        return {ticker: acc.position_e2 for ticker, acc in self.ledger.accounts.items()}
+        return {ticker: account.position_e2 for ticker, account in self.state.accounts.items()}
 
     def get_position_info(self, ticker: str) -> MarketAccount | None:
         """A market's sub-account; None when it is not followed."""
-        return self.ledger.accounts.get(ticker)
+        return self.state.accounts.get(ticker)
 
     def get_order_features(self, ticker: str) -> list[OpenOrder]:
         """The market's resting orders of ours, oldest first, as the observation reads them."""
-        return [_open_order(order) for order in self.ledger.resting(ticker)]
+        return [_open_order(order) for order in self.state.resting(ticker)]
 
     def sync_positions_with_kalshi(self, view: ExchangeView) -> set[str]:
-        """Reconcile with REST -> markets whose whole list of fills must be read too."""
-        return self.ledger.reconcile(view)
+        """Reconcile with a round of REST reads -> markets whose whole fills must be read too."""
+        return self.state.reconcile(view)
 
     def account_row(self, ticker: str) -> a.AccountRow:
-        """The row of the account table."""
-        account = self.ledger.accounts[ticker]
+        """The market's row of the account table; `KeyError` when it is not followed."""
+        account = self.state.accounts[ticker]
         return account.row_for_table(self.get_order_features(ticker), self._now().ns)
 
     def pnl(self, balance_e6: int) -> ActorPnl:
-        """The whole account."""
-        accounts = self.ledger.accounts.values()
+        """The whole account; `balance_e6` is the exchange's own figure, 1e-6 dollars."""
+        state, accounts = self.state, self.state.accounts.values()
         return ActorPnl(
             balance_e6=balance_e6,
-            realized_e6=self.ledger.retired_realized_e6 + sum(a.realized_e6 for a in accounts),
-            fees_e6=self.ledger.retired_fees_e6 + sum(a.fees_e6 for a in accounts),
-            positions=sum(account.position_e2 != 0 for account in accounts),
-            open_orders=self.ledger.orders.open_count,
-            account_version=self.ledger.version,
+            realized_e6=state.retired_realized_e6 + sum(a.realized_e6 for a in accounts),
+            fees_e6=state.retired_fees_e6 + sum(a.fees_e6 for a in accounts),
+            positions=sum(position_e2 != 0 for position_e2 in self.get_positions().values()),
+            open_orders=state.orders.open_count,
+            account_version=state.version,
             ts_ns=self._now().ns,
         )
 
-    @property
-    def markets(self) -> set[str]:
-        """Those in which something can be ordered: their price grids are known."""
-        return set(self._grids)
-
     # Events.
 
-    def drain(self) -> Outbox:
-        """The effects since the last call."""
-        return self.ledger.drain()
-
-    def follow(self, ticker: str, grid: PriceGrid | None = None, close_ms: int = 0) -> None:
-        """Keep an account of this market; without a grid nothing can be ordered in it."""
-        if grid is not None:
-            self._grids[ticker] = grid
-        if close_ms:
-            self._closes_ms[ticker] = close_ms
-        self.ledger.follow(ticker)
-
     def on_intent(self, intent: Intent, received_mono_ns: int) -> None:
-        """A journalled intent: refuse it, or turn it into what must be done for it."""
-        ledger, market = self.ledger, intent.market_ticker
-        ledger.counters["intents"] += 1
+        """A journalled intent: refuse it, or decide what must be done for it."""
+        counters, market = self.state.counters, intent.market_ticker
+        counters["intents"] += 1
         waiting = self._waiting.get(market)
-        if _name_of(intent) in ledger.orders or (
+        if _name_of(intent) in self.state.orders or (
             waiting is not None and waiting.intent.intent_id == intent.intent_id
         ):
-            ledger.counters["duplicate_intents"] += 1
+            counters["duplicate_intents"] += 1
             return
         if waiting is not None:
             del self._waiting[market]
             self._refuse(waiting, "superseded")
-        self._consider(_Waiting(intent, received_mono_ns))
+        self._decide(_Waiting(intent, received_mono_ns))
 
     def refuse(self, intent: Intent, received_mono_ns: int, reason: str) -> None:
-        """An intent that must not be acted on."""
-        if _name_of(intent) not in self.ledger.orders:
+        """Refuse an intent without looking at it any further."""
+        if _name_of(intent) not in self.state.orders:
             self._refuse(_Waiting(intent, received_mono_ns), reason)
 
     def tick(self) -> None:
-        """Once in a while: intents that wait too long, fills that are missing, leftovers."""
+        """Regular work: intents that wait too long, fills that are missing, markets that ended."""
         for ticker in list(self._waiting):
             self._resume(ticker)
-        self.ledger.chase()
-        for ticker in self.ledger.retire(t for t in list(self.ledger.accounts) if self._is_over(t)):
-            self._grids.pop(ticker, None)
-            self._closes_ms.pop(ticker, None)
-
-    def _is_over(self, ticker: str) -> bool:
-        """Settled, or closed long ago, and nobody looks at it any more."""
-        if ticker in self.listed or ticker in self._waiting:
-            return False
-        if self.ledger.accounts[ticker].settled_e4 is not None:
-            return True
-        close_ms = self._closes_ms.get(ticker)
-        return close_ms is not None and self._now().ms > close_ms + KEEP_CLOSED_MS
+        self.state.request_overdue()
+        self.state.retire(keep=self._waiting)
 
     def withdraw(self) -> None:
-        """Before a stop: nothing more is wanted, and what rests shall go."""
+        """Before a stop: refuse what waits and cancel what rests."""
         while self._waiting:
             self._refuse(self._waiting.popitem()[1], "stopping")
-        for order in self.ledger.orders.open_orders():
+        for order in self.state.orders.open_orders():
             if order.own:
-                self.ledger.cancel(order)
+                self.state.cancel(order)
 
-    # Inside.
+    def drain(self) -> ExecutionEffects:
+        """Decide again in markets that changed, then the effects since the last call."""
+        for ticker in {**self.state.effects.markets, **self._excess}:
+            self._cancel_excess(ticker)
+        for ticker in [t for t in self.state.effects.markets if t in self._waiting]:
+            self._resume(ticker)
+        return self.state.drain()
 
-    def _case(self, intent: Intent, others: tuple[Order, ...]) -> Case:
-        return Case(
-            intent=intent,
-            limits=self._limits,
-            now_mono_ns=self._now().mono_ns,
-            account=self.ledger.accounts.get(intent.market_ticker),
-            grid=self._grids.get(intent.market_ticker),
-            others=others,
-            open_orders=self.ledger.orders.open_count,
-            session_uid=self.session_uid,
-            environment_ok=self.environment_ok,
-        )
+    # Decisions.
 
-    def _consider(self, waiting: _Waiting) -> None:
+    def _decide(self, waiting: _Waiting) -> None:
         """First refuse what would be refused even alone: nothing is canceled for its sake."""
-        intent, counters = waiting.intent, self.ledger.counters
+        state, intent = self.state, waiting.intent
         if reason := refusal(self._case(intent, ())):
             self._refuse(waiting, reason)
             return
-        orders = self.ledger.orders.open_in(intent.market_ticker)
-        match plan(intent, orders, self.ledger.busy, self._now().ms, self._expiry_ms):
+        orders = state.orders.open_in(intent.market_ticker)
+        match plan(intent, orders, state.busy, self._now().ms, self._expiry_ms):
             case Create():
                 self._create(waiting, orders)
             case Keep():
-                counters["kept"] += 1
+                state.counters["kept"] += 1
             case Renew(order):
-                counters["renewed"] += 1
-                self.ledger.busy.add(order.client_order_id)
-                self.ledger.outbox.request(RenewOrder(order, self._expiry()))
+                state.renew(order, self._expiry())
             case Wait():
                 self._waiting[intent.market_ticker] = waiting
             case Cancel(own):
                 self._waiting[intent.market_ticker] = waiting
                 for order in own:
-                    self.ledger.cancel(order)
+                    state.cancel(order)
 
-    def _create(self, waiting: _Waiting, others: tuple[Order, ...]) -> None:
+    def _resume(self, ticker: str) -> None:
+        """Decide again about the intent that waits, unless its outcome is still on its way."""
+        waiting = self._waiting[ticker]
+        doubts = self.state.accounts[ticker].doubts
+        late = self._now().mono_ns > waiting.intent.deadline_mono_ns
+        if doubts and doubts <= PASSING and not late:
+            return
+        del self._waiting[ticker]
+        self._decide(waiting)
+
+    def _cancel_excess(self, ticker: str) -> None:
+        """Cancel what rests beyond the bounds, again and again until it is gone."""
+        state, known_before = self.state, self._excess.pop(ticker, None)
+        orders = state.orders.open_in(ticker)
+        for order in state.resting(ticker):
+            others = [other for other in orders if other is not order]
+            reason = excess(order, state.accounts[ticker], others, self._limits)
+            if reason is None:
+                continue
+            self._excess[ticker] = reason
+            if state.cancel(order) and known_before is None:
+                state.counters["excess_canceled"] += 1
+                facts = {"ticker": ticker, "client_order_id": order.client_order_id}
+                state.effects.warn("resting_order_exceeds_bounds", **facts, reason=reason)
+
+    def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
         if reason := refusal(self._case(waiting.intent, others)):
             self._refuse(waiting, reason)
             return
-        order = self._order_for(waiting)
-        self.ledger.orders.add(order)
-        self.ledger.counters["sent"] += 1
-        self.ledger.outbox.note(message_of(order, self._now().ns))
-        self.ledger.outbox.request(SendOrder(order, waiting.intent.deadline_mono_ns))
+        self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
     def _refuse(self, waiting: _Waiting, reason: str) -> None:
-        order = advance(self._order_for(waiting), Refused(reason))
-        self.ledger.orders.add(order)
-        self.ledger.counters["refused"] += 1
-        self.ledger.counters[f"refused_{reason}"] += 1
-        self.ledger.outbox.note(message_of(order, self._now().ns))
+        self.state.refuse(advance(self._order_for(waiting), OrderRefused(reason)))
+        if reason == OFF_GRID:
+            self.state.off_grid.add(waiting.intent.market_ticker)
 
-    def _order_for(self, waiting: _Waiting) -> Order:
+    def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
+        state = self.state
+        return RiskCase(
+            intent=intent,
+            limits=self._limits,
+            now_mono_ns=self._now().mono_ns,
+            account=self.get_position_info(intent.market_ticker),
+            grid=state.grids.get(intent.market_ticker),
+            others=others,
+            open_orders=state.orders.open_count,
+            session_uid=state.session_uid,
+            environment_ok=state.environment_ok,
+            backing_off=state.is_backing_off(intent.market_ticker, is_buy=intent.is_buy),
+        )
+
+    def _order_for(self, waiting: _Waiting) -> TrackedOrder:
         intent = waiting.intent
-        return Order(
+        return TrackedOrder(
             client_order_id=_name_of(intent),
             intent_id=intent.intent_id,
             market_ticker=intent.market_ticker,
@@ -231,24 +299,12 @@ class KalshiOrderManager:
         """Market time in ms, whole seconds: what the exchange takes."""
         return (self._now().ms + self._expiry_ms) // 1000 * 1000
 
-    def _resume(self, ticker: str) -> None:
-        """Take up the intent that waits, unless what it waits for is still on its way."""
-        waiting = self._waiting.get(ticker)
-        if waiting is None:
-            return
-        doubts = self.ledger.accounts[ticker].doubts
-        late = self._now().mono_ns > waiting.intent.deadline_mono_ns
-        if doubts and doubts <= PASSING and not late:
-            return
-        del self._waiting[ticker]
-        self._consider(waiting)
-
 
 def _name_of(intent: Intent) -> str:
     return client_order_id(intent.intent_id, is_buy=intent.is_buy, leg=intent.leg)
 
 
-def _open_order(order: Order) -> OpenOrder:
+def _open_order(order: TrackedOrder) -> OpenOrder:
     return OpenOrder(
         is_buy=order.is_buy,
         leg=0 if order.leg is Leg.YES else 1,

@@ -1,4 +1,4 @@
-"""One order's life: what is known of it after facts in any order, late, early or twice.
+"""Orders: what is known of each after facts in any order, late, early or twice; and all of them.
 
 PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only grows: each status has
 a rank and the highest ever heard of wins, fills never decrease. So a stale read that still says
@@ -6,33 +6,46 @@ a rank and the highest ever heard of wins, fills never decrease. So a stale read
 
 The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the name:
 `ka-<intent id>-{BY|SY|BN|SN}`.
+
+`OrderStore` is bounded: it remembers `remember` ended orders, so that late facts fit (the oldest is
+forgotten), and keeps `waiting` fills whose order is not known yet (the oldest is dropped and
+counted; reconciliation brings its facts again).
 """
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
-from ipc.messages import ActorOrder, BookSide, Leg, OrderStatus
+from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 
 __all__ = [
     "OWN_PREFIX",
     "TERMINAL",
-    "Acknowledged",
-    "Fact",
-    "Lost",
-    "Order",
+    "CancelOrder",
+    "CreateAccepted",
+    "CreateSent",
+    "FetchFills",
+    "FillReport",
+    "FindOrder",
+    "LookUpOrder",
+    "OrderFact",
     "OrderName",
-    "Queued",
-    "Refused",
-    "Reported",
-    "Sent",
-    "Traded",
+    "OrderRefused",
+    "OrderReport",
+    "OrderRequest",
+    "OrderStore",
+    "OutcomeUnknown",
+    "QueuePlace",
+    "RenewOrder",
+    "SendOrder",
+    "TrackedOrder",
     "advance",
     "client_order_id",
     "message_of",
@@ -77,7 +90,7 @@ def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg) -> str:
 
 
 def parse_client_order_id(text: str) -> OrderName | None:
-    """None for an order that is not ours."""
+    """What the name says; None for an order that this program did not name."""
     match = _OWN.fullmatch(text)
     return OrderName(match[1], *_NAMES[match[2]]) if match else None
 
@@ -88,12 +101,16 @@ def valid_intent_id(intent_id: str) -> bool:
     return len(name) <= MAX_CLIENT_ORDER_ID and bool(_OWN.fullmatch(name))
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One order, ours or a stranger's (`intent_id` None) in the same account.
+class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of the account: placed by this program, or by someone else (`intent_id` None).
 
-    `reported_e2` is the highest fill count the exchange told, `trades` what the fills add up to;
-    either may run ahead of the other. `queued_e2` is the least that was ever told to trade before
-    this order: its price never changes and its size never grows, so its place only gets better.
+    Prices are 1e-4 dollars on the YES scale, counts 1e-2 contracts, `*_ns` and `expire_ms` market
+    time, `*_mono_ns` this machine's monotonic clock (0: has not happened).
+
+    `reported_e2` is the highest fill count that the exchange reported, `trades` the fills that
+    arrived, by trade id; either may run ahead of the other. `queued_e2` is the smallest count ever
+    reported to trade before this order: its price never changes and its size never grows, so its
+    place only gets better.
     """
 
     client_order_id: str
@@ -133,7 +150,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fill_e2(self) -> int:
-        """Contracts filled as far as anybody told."""
+        """Contracts filled, by the highest count known."""
         return max(self.reported_e2, self.booked_e2)
 
     @property
@@ -148,7 +165,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ahead_e2(self) -> int:
-        """Contracts that trade before this order, -1 unknown; whoever fills is at the front."""
+        """Contracts that trade before this order, -1 unknown, 0 once it fills."""
         return 0 if self.fill_e2 > 0 else self.queued_e2
 
     @property
@@ -157,13 +174,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.yes_price_e4 if self.leg is Leg.YES else ONE_DOLLAR_E4 - self.yes_price_e4
 
 
-class Sent(msgspec.Struct, frozen=True):
+class CreateSent(msgspec.Struct, frozen=True):
     """A create request went out."""
 
     mono_ns: int
 
 
-class Acknowledged(msgspec.Struct, frozen=True):
+class CreateAccepted(msgspec.Struct, frozen=True):
     """The answer to a create. Nothing filled and nothing remaining means canceled on entry."""
 
     order_id: str
@@ -172,20 +189,24 @@ class Acknowledged(msgspec.Struct, frozen=True):
     mono_ns: int
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """The order does not exist: refused by us or by the exchange, or proven never to have come."""
+class OrderRefused(msgspec.Struct, frozen=True):
+    """The order does not exist: refused by us or by the exchange, or proven never to have come.
+
+    `by_exchange`: the exchange read it and refused it, so the same order is refused again.
+    """
 
     reason: str
+    by_exchange: bool = False
 
 
-class Lost(msgspec.Struct, frozen=True):
+class OutcomeUnknown(msgspec.Struct, frozen=True):
     """A create whose outcome is not known."""
 
     reason: str
 
 
-class Reported(msgspec.Struct, frozen=True):
-    """The exchange's word: a cancel's answer, the private channel, or a read, however stale."""
+class OrderReport(msgspec.Struct, frozen=True):
+    """What the exchange reports: in a cancel's answer, on the private channel, or in a read."""
 
     order_id: str
     status: OrderStatus
@@ -194,42 +215,54 @@ class Reported(msgspec.Struct, frozen=True):
     expire_ms: int | None = None
 
 
-class Traded(msgspec.Struct, frozen=True):
+class FillReport(msgspec.Struct, frozen=True):
     """One fill of this order."""
 
     trade_id: str
     count_e2: int
 
 
-class Queued(msgspec.Struct, frozen=True):
+class QueuePlace(msgspec.Struct, frozen=True):
     """What trades before this order at its price."""
 
     ahead_e2: int
 
 
-Fact = Sent | Acknowledged | Refused | Lost | Reported | Traded | Queued
+OrderFact = (
+    CreateSent
+    | CreateAccepted
+    | OrderRefused
+    | OutcomeUnknown
+    | OrderReport
+    | FillReport
+    | QueuePlace
+)
 
 
-def advance(order: Order, fact: Fact) -> Order:
-    """The order after one more fact; the same object when the fact says nothing new."""
+def advance(order: TrackedOrder, fact: OrderFact) -> TrackedOrder:
+    """Apply one fact to an order, in any order of arrival and any number of times.
+
+    Returns:
+        The order after it; the same object when the fact says nothing new.
+    """
     match fact:
-        case Sent():
+        case CreateSent():
             return replace(order, sent_mono_ns=fact.mono_ns)
-        case Acknowledged():
+        case CreateAccepted():
             return _acknowledged(order, fact)
-        case Refused():
+        case OrderRefused():
             return _raised(order, OrderStatus.REJECTED, fact.reason)
-        case Lost():
+        case OutcomeUnknown():
             return _raised(order, OrderStatus.UNKNOWN, fact.reason)
-        case Reported():
+        case OrderReport():
             return _reported(order, fact)
-        case Traded():
+        case FillReport():
             return _traded(order, fact)
-        case Queued():
+        case QueuePlace():
             return _queued(order, fact)
 
 
-def _raised(order: Order, status: OrderStatus, reason: str) -> Order:
+def _raised(order: TrackedOrder, status: OrderStatus, reason: str) -> TrackedOrder:
     """Raise the status, never lower it; an order whose contracts are all filled is EXECUTED."""
     if 0 < order.initial_e2 <= order.fill_e2:
         status = OrderStatus.EXECUTED
@@ -238,13 +271,13 @@ def _raised(order: Order, status: OrderStatus, reason: str) -> Order:
     return replace(order, status=status, reason=reason)
 
 
-def _acknowledged(order: Order, fact: Acknowledged) -> Order:
+def _acknowledged(order: TrackedOrder, fact: CreateAccepted) -> TrackedOrder:
     status = OrderStatus.RESTING if fact.remaining_e2 else OrderStatus.CANCELED
     order = replace(order, acknowledged_mono_ns=fact.mono_ns)
-    return _reported(order, Reported(fact.order_id, status, fact.fill_e2))
+    return _reported(order, OrderReport(fact.order_id, status, fact.fill_e2))
 
 
-def _reported(order: Order, fact: Reported) -> Order:
+def _reported(order: TrackedOrder, fact: OrderReport) -> TrackedOrder:
     fill_e2 = max(order.reported_e2, fact.fill_e2)
     expire_ms = max(fact.expire_ms or 0, order.expire_ms or 0) or None  # renewals only extend
     if (fact.order_id, fill_e2, expire_ms) != (order.order_id, order.reported_e2, order.expire_ms):
@@ -252,20 +285,20 @@ def _reported(order: Order, fact: Reported) -> Order:
     return _raised(order, fact.status, fact.reason)
 
 
-def _traded(order: Order, fact: Traded) -> Order:
+def _traded(order: TrackedOrder, fact: FillReport) -> TrackedOrder:
     if fact.trade_id in order.trades:
         return order
     order = replace(order, trades={**order.trades, fact.trade_id: fact.count_e2})
     return _raised(order, OrderStatus.RESTING, "")
 
 
-def _queued(order: Order, fact: Queued) -> Order:
+def _queued(order: TrackedOrder, fact: QueuePlace) -> TrackedOrder:
     if 0 <= order.queued_e2 <= fact.ahead_e2:
         return order
     return replace(order, queued_e2=fact.ahead_e2)
 
 
-def message_of(order: Order, ts_ns: int) -> ActorOrder:
+def message_of(order: TrackedOrder, ts_ns: int) -> ActorOrder:
     """What is published and journalled of an order."""
     return ActorOrder(
         order_id=order.order_id,
@@ -287,3 +320,159 @@ def message_of(order: Order, ts_ns: int) -> ActorOrder:
         sent_mono_ns=order.sent_mono_ns,
         acknowledged_mono_ns=order.acknowledged_mono_ns,
     )
+
+
+# What may be asked of the exchange about an order.
+
+
+class SendOrder(msgspec.Struct, frozen=True):
+    """Create this order, unless the deadline has passed."""
+
+    order: TrackedOrder
+    deadline_mono_ns: int
+
+
+class CancelOrder(msgspec.Struct, frozen=True):
+    """Cancel what is left of this order."""
+
+    order: TrackedOrder
+
+
+class RenewOrder(msgspec.Struct, frozen=True):
+    """Move this order's exchange-side expiry; price, size and place in the queue stay."""
+
+    order: TrackedOrder
+    expire_ms: int
+
+
+class FindOrder(msgspec.Struct, frozen=True):
+    """Find out whether a create of unknown outcome arrived."""
+
+    order: TrackedOrder
+
+
+class LookUpOrder(msgspec.Struct, frozen=True):
+    """Ask what has become of an order whose id is known."""
+
+    order: TrackedOrder
+
+
+class FetchFills(msgspec.Struct, frozen=True):
+    """Read the fills of an order that has more contracts filled than fills arrived."""
+
+    order: TrackedOrder
+
+
+OrderRequest = SendOrder | CancelOrder | RenewOrder | FindOrder | LookUpOrder | FetchFills
+
+
+class OrderStore:
+    """Orders by name and by the exchange's id."""
+
+    def __init__(self, remember: int = 10_000, waiting: int = 1_000) -> None:
+        self._orders: dict[str, TrackedOrder] = {}
+        self._names: dict[str, str] = {}  # order id -> client order id
+        self._open: dict[str, dict[str, None]] = {}  # market -> client order ids, oldest first
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._waiting: OrderedDict[str, list[ActorFill]] = OrderedDict()
+        self._remember = remember
+        self._wait_limit = waiting
+        self._waiting_count = 0
+        self.dropped_fills = 0
+
+    def __contains__(self, client_order_id: str) -> bool:
+        return client_order_id in self._orders
+
+    def get(self, client_order_id: str) -> TrackedOrder | None:
+        """The order of this name."""
+        return self._orders.get(client_order_id)
+
+    def by_order_id(self, order_id: str) -> TrackedOrder | None:
+        """The order that the exchange calls so."""
+        return self._orders.get(self._names.get(order_id, ""))
+
+    def open_in(self, market_ticker: str) -> tuple[TrackedOrder, ...]:
+        """The market's open orders, whoever placed them, oldest first."""
+        return tuple(self._orders[name] for name in self._open.get(market_ticker, ()))
+
+    def open_orders(self) -> tuple[TrackedOrder, ...]:
+        """Every open order."""
+        return tuple(self._orders[name] for names in self._open.values() for name in names)
+
+    @property
+    def open_count(self) -> int:
+        """Open orders that this program placed."""
+        return sum(order.own for order in self.open_orders())
+
+    def add(self, order: TrackedOrder) -> None:
+        """A new order; `ValueError` when its name is taken."""
+        if order.client_order_id in self._orders:
+            raise ValueError(f"{order.client_order_id} is known already")
+        self._put(order)
+
+    def apply(self, client_order_id: str, fact: OrderFact) -> TrackedOrder | None:
+        """Apply a fact to an order.
+
+        Returns:
+            The order after it; None when the order is not known or the fact changed nothing.
+        """
+        order = self._orders.get(client_order_id)
+        after = advance(order, fact) if order else None
+        if after is None or after is order:
+            return None
+        self._put(after)
+        if isinstance(fact, CreateAccepted | OrderReport):
+            self._claim(after)
+        return self._orders[client_order_id]
+
+    def trade(self, fill: ActorFill, *, keep: bool = True) -> TrackedOrder | None:
+        """Apply a fill to its order, which is found by either id.
+
+        Args:
+            fill: the fill, whose order may not be known yet.
+            keep: keep a fill without an order until its order is known.
+
+        Returns:
+            The order after it; None when there is none or the fill was known.
+        """
+        order = self.by_order_id(fill.order_id) or self._orders.get(fill.client_order_id or "")
+        if order is not None:
+            return self.apply(order.client_order_id, FillReport(fill.trade_id, fill.count_e2))
+        if not keep:
+            return None
+        self._waiting.setdefault(fill.order_id, []).append(fill)
+        self._waiting_count += 1
+        while self._waiting_count > self._wait_limit:
+            _, dropped = self._waiting.popitem(last=False)
+            self._waiting_count -= len(dropped)
+            self.dropped_fills += len(dropped)
+        return None
+
+    def _claim(self, order: TrackedOrder) -> None:
+        """Fills that came before their order."""
+        fills = self._waiting.pop(order.order_id or "", [])
+        self._waiting_count -= len(fills)
+        for fill in fills:
+            self.apply(order.client_order_id, FillReport(fill.trade_id, fill.count_e2))
+
+    def _put(self, order: TrackedOrder) -> None:
+        name = order.client_order_id
+        self._orders[name] = order
+        if order.order_id is not None:
+            self._names[order.order_id] = name
+        names = self._open.setdefault(order.market_ticker, {})
+        if order.open:
+            names[name] = None
+            self._ended.pop(name, None)
+            return
+        names.pop(name, None)
+        if not names:
+            del self._open[order.market_ticker]
+        self._ended[name] = None
+        self._forget()
+
+    def _forget(self) -> None:
+        while len(self._ended) > self._remember:
+            name, _ = self._ended.popitem(last=False)
+            order = self._orders.pop(name)
+            self._names.pop(order.order_id or "", None)

@@ -1,9 +1,9 @@
 """Asks the exchange for our place in the queue: soon after an order rests, then now and then.
 
-One read tells of all resting orders of up to a hundred markets; who is at the front stays there and
-is not asked for. Reads are `GAP` apart at least, so they take at most a fifth of the read bucket of
-the lowest tier; creates and cancels have a bucket of their own. An exchange that does not answer,
-or says 429, is asked less and less until it does.
+One read reports all resting orders of up to a hundred markets; an order at the front stays there
+and is not asked for. Reads are at least `GAP` apart, so they take at most a fifth of the read
+bucket of the lowest tier; creates and cancels have a bucket of their own. An exchange that does not
+answer, or says 429, is asked less and less until it does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final, NoReturn
 
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
-from processes.execution.ledger import Ledger
-from processes.execution.reads import chunks
+from processes.execution.gateway import chunks
+from processes.execution.state import ExecutionState
 from processes.runtime.tasks import Backoff
 
 __all__ = ["GAP", "UNANSWERED", "QueuePositions"]
@@ -28,40 +28,47 @@ Read = Callable[[list[str]], Awaitable[list[QueuePosition]]]
 
 
 class QueuePositions:
-    """Keeps what the ledger knows of queues about `interval` seconds old at most.
+    """Keeps what is known of queues about `interval` seconds old at most.
 
-    `wanted` is set when an order rests of whose place nothing is known yet.
+    Args:
+        state: places are applied to it.
+        act: carries out the effects.
+        wanted: set when an order rests of whose place nothing is known yet.
+        interval: seconds between reads; 0 for none at all.
+        sleep: the pause between reads.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        state: ExecutionState,
         act: Callable[[], None],
         wanted: asyncio.Event,
         interval: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._ledger = ledger
+        self._state = state
         self._act = act
         self._wanted = wanted
         self._interval = interval
         self._sleep = sleep
 
     async def follow(self, read: Read) -> NoReturn:
-        """Ask for ever; `read` may raise `KalshiError`."""
+        """Read again and again; `read` may raise `KalshiError`."""
+        if self._interval == 0:
+            await asyncio.Event().wait()
         failures = 0
         while True:
             pause = UNANSWERED.after(failures)
             await self._sleep(pause)
             await self._until_due(self._interval - pause)
             try:
-                for number, tickers in enumerate(chunks(self._ledger.queued_markets())):
+                for number, tickers in enumerate(chunks(self._state.queued_markets())):
                     if number:
                         await self._sleep(GAP)
-                    self._tell(await read(tickers))
+                    self._apply(await read(tickers))
                 failures = 0
             except KalshiError:
-                self._ledger.counters["queues_not_read"] += 1
+                self._state.counters["queues_not_read"] += 1
                 failures += 1
 
     async def _until_due(self, at_most: float) -> None:
@@ -70,8 +77,8 @@ class QueuePositions:
                 await self._wanted.wait()
         self._wanted.clear()
 
-    def _tell(self, told: list[QueuePosition]) -> None:
-        for position in told:
-            self._ledger.on_queue(position.order_id, position.ahead_e2)
-        self._ledger.counters["queues_read"] += 1
+    def _apply(self, positions: list[QueuePosition]) -> None:
+        for position in positions:
+            self._state.on_queue(position.order_id, position.ahead_e2)
+        self._state.counters["queues_read"] += 1
         self._act()

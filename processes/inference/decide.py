@@ -1,9 +1,9 @@
-"""Row, account and mask -> decision, for all markets that are due at once."""
+"""Tick row, account and mask -> decision, for all markets that are due at once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -14,14 +14,13 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.account_table import new_account
 from ipc.units import LINEAR_CENT
-from models.observation.builder import LiveObservationAdapter, observation_hash
+from models.observation.builder import Builder, LiveObservationAdapter, observation_hash
 from models.policies.interface import Decisions, Policy
 from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
-from processes.inference.histories import Histories
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 
-__all__ = ["BATCH", "Decider", "Decision", "Question", "Reason"]
+__all__ = ["BATCH", "Decider", "Decision", "DecisionRequest", "Reason", "TickHistories"]
 
 BATCH: Final = 64  # markets a policy is asked about at once; a longer burst sends its first sooner
 _ONLY_HOLD: Final = (True, False, False, False, False)
@@ -39,17 +38,21 @@ class Reason(StrEnum):
     POLICY_FAULT = "policy fault"
 
 
-class Question(NamedTuple):
+class DecisionRequest(NamedTuple):
     """One market at one tick; `account` is None when it is not known."""
 
     ticker: str
-    row: b.Row
+    tick_row: b.Row
     account: a.AccountRow | None
-    history: int
+    history: int  # ticks of the market before this one
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What one question came to; `order` is None for HOLD, `logits` empty when nobody was asked."""
+    """The answer to one request.
+
+    `order` is None for HOLD. `logits` is empty and `value` None where the policy was not asked;
+    `observation` (float32, as bytes) and its hash are empty where the account was not known.
+    """
 
     action: Action
     reason: Reason
@@ -61,20 +64,64 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     observation: bytes = b""
 
 
-class _Asked(NamedTuple):
-    """A question that goes to the policy as the batch's row `at`."""
+class TickHistories:
+    """Each market's history of ticks, in every schema in which a model may ask for it.
 
-    question: Question
+    All schemas see the same ticks. So a model of another schema takes over with the history of the
+    whole session, and its observations are those that a recording gives.
+    """
+
+    def __init__(self, builders: Iterable[Builder]) -> None:
+        self._builders = tuple(builders)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every market: the books have another writer."""
+        self._adapters = {
+            builder.code: LiveObservationAdapter(builder) for builder in self._builders
+        }
+
+    def of(self, builder: Builder) -> LiveObservationAdapter:
+        """The adapter of that schema; `KeyError` for one that was not named at the start."""
+        return self._adapters[builder.code]
+
+    def tick(self, ticker: str, tick_row: b.Row) -> int:
+        """Add a market's tick row -> the number of its ticks before this one."""
+        before = 0
+        for adapter in self._adapters.values():  # all count alike
+            before = adapter.tick(ticker, tick_row)
+        return before
+
+    def forget(self, ticker: str) -> None:
+        """Drop a market's history."""
+        for adapter in self._adapters.values():
+            adapter.forget(ticker)
+
+
+class _Asked(NamedTuple):
+    """A request that goes to the policy as the batch's row `at`."""
+
+    request: DecisionRequest
     at: int
 
 
 class Decider:
-    """Asks the policy once for every batch, through buffers that are made once."""
+    """Asks the policy once for every batch, through buffers that are allocated once.
+
+    Args:
+        policy: answers observations of its own schema with actions, logits and values.
+        histories: of the same ticks as the requests; must hold the policy's schema.
+        enabled: without it every decision is HOLD (`DISABLED`).
+        warmup_ticks: ticks that a market needs before the policy is asked about it.
+        pricing: how an action becomes a limit price.
+        contract_size_e2: hundredths of contracts of one order.
+        log: one line for the first fault of the policy; `faults` counts them all.
+    """
 
     def __init__(
         self,
         policy: Policy,
-        histories: Histories,
+        histories: TickHistories,
         *,
         enabled: bool,
         warmup_ticks: int,
@@ -94,7 +141,7 @@ class Decider:
 
     @property
     def adapter(self) -> LiveObservationAdapter:
-        """What observes in the policy's own schema."""
+        """Builds observations in the policy's own schema."""
         return self._histories.of(self.policy.builder)
 
     def warm(self) -> None:
@@ -114,33 +161,36 @@ class Decider:
         except Exception as error:  # noqa: BLE001  as in `_ask`
             raise ConfigError(f"RL_ACTOR_STRATEGY: {self.policy.model}: {error}") from None
 
-    def decide(self, questions: Sequence[Question]) -> list[Decision]:
-        """One decision per question, at most `BATCH`; the policy is asked only where it may act."""
+    def decide(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
+        """One decision per request, at most `BATCH`; the policy is asked only where it may act.
+
+        Never raises for what a policy does: its errors and its NaNs are HOLD (`POLICY_FAULT`).
+        """
         decisions: list[Decision | None] = []
         asked: list[_Asked] = []
-        for question in questions:
+        for request in requests:
             at = len(asked)
-            hold = self._hold(question, at)
+            hold = self._hold(request, at)
             decisions.append(hold)
             if hold is None:
-                asked.append(_Asked(question, at))
+                asked.append(_Asked(request, at))
         answers = iter(self._ask(asked))
         return [next(answers) if d is None else d for d in decisions]
 
-    def _hold(self, question: Question, at: int) -> Decision | None:
+    def _hold(self, request: DecisionRequest, at: int) -> Decision | None:
         """HOLD where the policy is not asked; observation and mask of the others into row `at`."""
-        if question.account is None:
+        if request.account is None:
             reason = Reason.ACCOUNT_UNKNOWN if self._enabled else Reason.DISABLED
             return Decision(Action.HOLD, reason)
-        self._observe(question, question.account, at)
-        if self._enabled and question.history >= self._warmup_ticks:
+        self._observe(request, request.account, at)
+        if self._enabled and request.history >= self._warmup_ticks:
             return None
         reason = Reason.WARMING_UP if self._enabled else Reason.DISABLED
         return self._decided(at, Action.HOLD, reason)
 
-    def _observe(self, question: Question, account: a.AccountRow, at: int) -> None:
-        self.adapter.observe(question.ticker, question.row, account, self._observations[at])
-        self._space.mask(question.row, account, self._masks[at])
+    def _observe(self, request: DecisionRequest, account: a.AccountRow, at: int) -> None:
+        self.adapter.observe(request.ticker, request.tick_row, account, self._observations[at])
+        self._space.mask(request.tick_row, account, self._masks[at])
 
     def _mask(self, at: int) -> tuple[bool, ...]:
         return tuple(self._masks[at].tolist())
@@ -168,7 +218,7 @@ class Decider:
             return self._fault(at, f"logits {answers.logits[at]}, value {value}")
         mask = self._mask(at)
         action = Action(int(answers.actions[at]))
-        order = self._order(action, asked.question) if mask[action] else None
+        order = self._order(action, asked.request) if mask[action] else None
         if order is None:
             preferred = int(answers.logits[at].argmax())
             action = Action.HOLD
@@ -192,7 +242,7 @@ class Decider:
         hashed, mask = observation_hash(seen), self._mask(at)
         return Decision(action, reason, order, hashed, mask, logits, value, seen.tobytes())
 
-    def _order(self, action: Action, question: Question) -> OrderRequest | None:
-        if question.account is None:
+    def _order(self, action: Action, request: DecisionRequest) -> OrderRequest | None:
+        if request.account is None:
             return None
-        return self._space.order_for(int(action), question.row, question.account)
+        return self._space.order_for(int(action), request.tick_row, request.account)

@@ -1,8 +1,8 @@
-"""The model that decides and the one that shadows it, and how others take their places.
+"""The strategy as configured: the live model, its shadow, and how others take their places.
 
-With `RL_ACTOR_STRATEGY=registry` the registry's state is looked at ten times a second. What it
-names is loaded and warmed in a thread and takes over between two batches: no tick waits for it.
-What cannot run is counted and said, and the old one stays.
+What cannot run is refused at the start. With `RL_ACTOR_STRATEGY=registry` the registry's state is
+read ten times a second. What it names is loaded and warmed in a thread and takes over between two
+batches: no tick waits for it. What cannot run then is counted and logged, and the old one stays.
 """
 
 from __future__ import annotations
@@ -15,20 +15,96 @@ from ipc.messages import ActorModels
 from models.observation.builder import BUILDERS
 from models.policies.interface import Policy
 from models.policies.live_model import Entry, Stamp, load_entry, read_active, stamp_of
-from models.policies.onnx import ModelError
-from processes.inference.decide import Decider
-from processes.inference.histories import Histories
-from processes.inference.strategy import REGISTRY, differences
-from processes.runtime.config import Settings
+from models.policies.onnx import Manifest, ModelError, OnnxPolicy, load_strategy
+from models.trading.actions import LimitOrderActionSpace, MarketChoice
+from processes.inference.decide import Decider, TickHistories
+from processes.runtime.config import ActorSettings, ConfigError, Settings
 from processes.runtime.log import Log
 
-__all__ = ["Models"]
+__all__ = ["REGISTRY", "ModelRoles", "choice_of", "differences", "strategy_of"]
 
-LOOK: Final = 0.1  # seconds between looks for another state of the registry
+REGISTRY: Final = "registry"  # the strategy that follows `models.registry`
+POLL_S: Final = 0.1  # between reads of the registry's state
 
 
-class Models:
-    """`live` decides; `shadow`, where there is one, decides the same and sends nothing."""
+def strategy_of(settings: Settings) -> Policy:
+    """The policy that `RL_ACTOR_STRATEGY` names.
+
+    Raises:
+        ConfigError: it cannot run; the message says why and what is allowed.
+    """
+    actor = settings.actor
+    try:
+        LimitOrderActionSpace(actor.pricing, actor.contract_size_e2)
+        if actor.strategy == REGISTRY:
+            return load_entry(read_active(settings.data_dir).live, settings.data_dir)
+        return load_strategy(actor.strategy, seed=actor.seed, data_dir=settings.data_dir)
+    except ModelError as error:
+        raise ConfigError(f"{_chosen_by(settings)}: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{_chosen_by(settings)}: {error}, {REGISTRY}") from None
+
+
+def _chosen_by(settings: Settings) -> str:
+    """The variable that named the policy, with its value."""
+    model = settings.environ.get("RL_ACTOR_MODEL_ID", "").strip()
+    if model and not settings.environ.get("RL_ACTOR_STRATEGY", "").strip():
+        return f"RL_ACTOR_MODEL_ID={model!r}"
+    return f"RL_ACTOR_STRATEGY={settings.actor.strategy!r}"
+
+
+def choice_of(actor: ActorSettings) -> MarketChoice:
+    """The markets of `RL_ACTOR_TARGET_MARKET_MODE`.
+
+    Raises:
+        ConfigError: the mode needs tickers that are not set.
+    """
+    try:
+        return MarketChoice(actor.target_market_mode, actor.target_markets)
+    except ValueError as error:
+        raise ConfigError(
+            f"RL_ACTOR_MARKET_TICKERS is empty, and so is RL_MARKET_TICKERS: {error}"
+        ) from None
+
+
+def differences(policy: Policy, actor: ActorSettings) -> dict[str, str]:
+    """Where the settings are not what the policy was trained with.
+
+    Returns the setting's name -> both values. A reason to warn, not to refuse: such a policy still
+    reads and means the same, only its surroundings differ (smaller orders, say, which is what a
+    careful start wants). What would make it misread, the schemas of observation and actions, is
+    refused when it is loaded.
+    """
+    if not isinstance(policy, OnnxPolicy):
+        return {}
+    return _differences(policy.manifest, actor)
+
+
+def _differences(manifest: Manifest, actor: ActorSettings) -> dict[str, str]:
+    pairs = {
+        "RL_ACTOR_PRICING": (actor.pricing, manifest.pricing),
+        "RL_ACTOR_CONTRACT_SIZE": (actor.contract_size_e2 // 100, manifest.contract_size_e2 // 100),
+        "RL_ACTOR_MARKET_CASH": (actor.market_cash_e6, manifest.market_cash_e6),
+        "RL_ACTOR_TICK_THROTTLE_MS": (actor.throttle_ms, manifest.throttle_ms),
+    }
+    return {
+        name: f"{setting}, trained with {trained}"
+        for name, (setting, trained) in pairs.items()
+        if setting != trained
+    }
+
+
+class ModelRoles:
+    """`live` decides; `shadow`, where there is one, answers the same requests and sends nothing.
+
+    Args:
+        settings: strategy, warm-up, pricing and size of the actor; the data folder.
+        policy: the live model at the start (see `strategy_of`).
+        counts: `model_switches` and `models_refused` are counted there.
+
+    Raises:
+        ConfigError: the policy cannot answer.
+    """
 
     def __init__(self, settings: Settings, policy: Policy, counts: Counter[str], log: Log) -> None:
         self._settings = settings
@@ -38,23 +114,23 @@ class Models:
         self._past_faults = 0
         self._past_shadow_faults = 0
         self.follows = settings.actor.strategy == REGISTRY
-        self.histories = Histories(BUILDERS.values() if self.follows else (policy.builder,))
+        self.histories = TickHistories(BUILDERS.values() if self.follows else (policy.builder,))
         self.live = self._decider(policy, enabled=settings.actor.enabled)
         self.shadow: Decider | None = None
 
     @property
     def faults(self) -> int:
-        """Of every model that was live."""
+        """Ticks on which a live model gave no usable answer, over all models."""
         return self._past_faults + self.live.faults
 
     @property
     def shadow_faults(self) -> int:
-        """Of every model that shadowed."""
+        """As `faults`, of every shadow."""
         return self._past_shadow_faults + (0 if self.shadow is None else self.shadow.faults)
 
     @property
     def roles(self) -> ActorModels:
-        """Who decides now, and who shadows it."""
+        """Name and hash of the model that decides now, and of its shadow."""
         live = self.live.policy
         shadow = None if self.shadow is None else self.shadow.policy
         return ActorModels(
@@ -65,16 +141,16 @@ class Models:
         )
 
     async def follow(self) -> None:
-        """For ever: look whether the registry changed, and let its models take over."""
+        """For ever: when the registry's state changes, load its models and let them take over."""
         while True:
             stamp = stamp_of(self._settings.data_dir)
             if stamp != self._stamp:
                 self._stamp = stamp
                 await self._take_over()
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_S)
 
     async def _take_over(self) -> None:
-        """What fails stays as it is until the next command."""
+        """A role whose model fails stays as it is until the next change of the registry."""
         try:
             if self._stamp is None:
                 raise ModelError("registry: its state is gone")
@@ -99,7 +175,9 @@ class Models:
         was, self.live = self.live, decider
         self._past_faults += was.faults
         self._counts["model_switches"] += 1
-        self._say("model_switched", decider, was=was.policy.model, was_hash=was.policy.model_hash)
+        self._report(
+            "model_switched", decider, was=was.policy.model, was_hash=was.policy.model_hash
+        )
 
     async def _switch_shadow(self, entry: Entry | None) -> None:
         if self.shadow is not None and (entry is None or not _is(entry, self.shadow)):
@@ -111,11 +189,11 @@ class Models:
         # Also beside an actor that is off: what it decides moves no money.
         self.shadow = await self._loaded(entry, enabled=True)
         if self.shadow is not None:
-            self._say("shadow_begun", self.shadow)
+            self._report("shadow_started", self.shadow)
 
-    def _say(self, action: str, decider: Decider, **facts: object) -> None:
+    def _report(self, action: str, decider: Decider, **facts: object) -> None:
         policy = decider.policy
-        self._log(action, model=policy.model, hash=policy.model_hash, **facts)
+        self._log(action, model=policy.model, model_hash=policy.model_hash, **facts)
         for name, how in differences(policy, self._settings.actor).items():
             self._log.warning("settings_differ_from_training", **{name: how})
 
@@ -157,5 +235,7 @@ class Models:
 def _is(entry: Entry, decider: Decider) -> bool:
     """Whether these are the same bytes under the same name."""
     policy = decider.policy
-    theirs = (policy.model, policy.model_hash)
-    return theirs == (f"onnx:{entry.model_id}", entry.onnx_sha256[: len(policy.model_hash)])
+    return (policy.model, policy.model_hash) == (
+        f"onnx:{entry.model_id}",
+        entry.onnx_sha256[: len(policy.model_hash)],
+    )

@@ -8,19 +8,31 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
-from ipc.journal import life_of
+from ipc.journal import run_number
 from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
 from models.trading.actions import MarketChoice
-from processes.inference.decide import BATCH, Decider, Decision, Question
-from processes.inference.due import Due
-from processes.inference.intents import Hops, IntentIds, action_of, intent_of, tick_of
-from processes.inference.models import Models
-from processes.inference.outbox import Outbox, Parcel
-from processes.inference.sessions import SessionOfBooks
-from processes.inference.tables import Accounts, Books
-from processes.inference.ticks import Evaluated, Questions, Ticks, kept
+from processes.inference.decide import BATCH, Decider, DecisionRequest
+from processes.inference.due import (
+    AccountRows,
+    BookRows,
+    DueMarkets,
+    EvaluatedTick,
+    RequestBuilder,
+    SessionOfTable,
+    TickReader,
+    copied,
+)
+from processes.inference.models import ModelRoles
+from processes.inference.outcomes import (
+    ActorOutbox,
+    DecisionTimes,
+    IntentIds,
+    TickOutcome,
+    action_record,
+    outcome_of,
+)
 from processes.runtime.config import Settings
 from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
@@ -30,7 +42,7 @@ from processes.runtime.wires import Wires
 __all__ = ["PRODUCER", "ActorService"]
 
 PRODUCER: Final = "inference"
-WATCH: Final = 0.1  # seconds between looks for tables that appeared or were replaced
+WATCH_S: Final = 0.1  # between looks for tables that appeared or were replaced
 STATS_WATCHES: Final = 10  # looks between two reports
 PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are gone
 COUNTS: Final = (
@@ -41,7 +53,19 @@ COUNTS: Final = (
 
 
 class ActorService:
-    """Everything of one run, from its first record to its last."""
+    """One run of the actor, from its first record to its last.
+
+    Args:
+        settings: `actor` (deadline, warm-up, size, pricing), `data_dir`, `environ` (endpoints).
+        policy: decides, until the registry names another; see `models.strategy_of`.
+        choice: the markets that are decided on; all others are only evaluated.
+        clock: market time of `decided_ns`.
+        started: the first record of the run's journal; its `session_uid` is the run's uid.
+        log: where this run logs.
+
+    Raises:
+        ConfigError: the policy cannot answer.
+    """
 
     def __init__(
         self,
@@ -49,33 +73,33 @@ class ActorService:
         policy: Policy,
         choice: MarketChoice,
         clock: Clock,
-        stream: SessionStarted,
+        started: SessionStarted,
         log: Log,
     ) -> None:
         self._clock = clock
         self._log = log
         self._deadline_ms = settings.actor.intent_deadline_ms
-        self._ids = IntentIds(stream.session_uid)
+        self._ids = IntentIds(started.session_uid)
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
-        self._models = Models(settings, policy, self._counts, log)
-        self._told: ActorModels | None = None
-        self._due = Due()
-        self._session = SessionOfBooks()
+        self._models = ModelRoles(settings, policy, self._counts, log)
+        self._published_roles: ActorModels | None = None
+        self._due = DueMarkets()
+        self._session = SessionOfTable()
         self._last_event_no = 0
-        self._books = Books(settings.data_dir, log)
-        self._accounts = Accounts(settings.data_dir, log)
-        self._ticks = Ticks(self._books, self._due, self._counts)
-        self._questions = Questions(self._books, self._accounts, choice, self._counts)
+        self._books = BookRows(settings.data_dir, log)
+        self._accounts = AccountRows(settings.data_dir, log)
+        self._ticks = TickReader(self._books, self._due, self._counts)
+        self._requests = RequestBuilder(self._books, self._accounts, choice, self._counts)
         self._journal = RunJournal(
-            settings.data_dir, PRODUCER, stream, settings.books.journal_max_bytes
+            settings.data_dir, PRODUCER, started, settings.books.journal_max_bytes
         )
-        self._wires = Wires(settings.data_dir, settings.environ, life_of(stream.session_uid))
-        # Every topic: only so are the sender's numbers gapless and a lost trigger is counted.
+        self._wires = Wires(settings.data_dir, settings.environ, run_number(started.session_uid))
+        # Every topic: only then are the sender's numbers gapless and lost triggers counted.
         self._collector = self._wires.subscriber("collector")
         self._publisher = self._wires.publisher(PRODUCER)
         intents = self._wires.pusher("intents")
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
-        self._outbox = Outbox(
+        self._outbox = ActorOutbox(
             self._journal,
             intents,
             self._publisher,
@@ -85,7 +109,12 @@ class ActorService:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until asked to stop; then the journal ends with its last mark."""
+        """Run until `stop` is set; the journal ends with its last record.
+
+        Raises:
+            TaskFailed: a task of the run ended or failed.
+            LayoutError, SchemaError: a table or message is not of this version.
+        """
         self._bell.ring()
         tasks = {"ticks": self._follow(), "watch": self._watch()}
         if self._models.follows:
@@ -119,112 +148,99 @@ class ActorService:
         if isinstance(message, Trigger):
             self._due.offer(message)
         elif isinstance(message, SessionInfo):
-            self._announced(message.session_uid)
+            self._on_session(message.session_uid)
+
+    def _on_session(self, session_uid: str) -> None:
+        """With another session the books have another writer: every history is void."""
+        if not self._session.announce(session_uid, self._books.epoch()):
+            return
+        self._due.void()
+        self._models.histories.reset()
+        self._collector.ask_for(ready_topic(session_uid))
+        self._log("session_followed", run_uid=session_uid)
 
     def _work(self, woken_mono_ns: int) -> None:
         """Evaluate and decide what is due, once books and session are known."""
         if not self._due:
             return
-        session_uid = self._session.of(self._books.life())
+        session_uid = self._session.at(self._books.epoch())
         if session_uid is None:
             return
         triggers, shadow = self._due.take(), self._models.shadow
-        asked: list[list[Question]] = []
+        decided: list[list[DecisionRequest]] = []
         for first in range(0, len(triggers), BATCH):
-            questions = self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
+            requests = self._batch(triggers[first : first + BATCH], session_uid, woken_mono_ns)
             last = first + BATCH >= len(triggers)
-            asked.append(questions if last or shadow is None else kept(questions))
+            decided.append(requests if last or shadow is None else copied(requests))
         if shadow is not None:  # only now: it must not delay what is sent
-            for questions in asked:
-                self._shadow(shadow, questions, session_uid, woken_mono_ns)
-
-    def _announced(self, session_uid: str) -> None:
-        """With another session the books have another writer: every history is void."""
-        if not self._session.announce(session_uid, self._books.life()):
-            return
-        self._due.void()
-        self._models.histories.start_anew()
-        self._collector.ask_for(ready_topic(session_uid))
-        self._log("session_followed", run_uid=session_uid)
+            for requests in decided:
+                self._shadow(shadow, requests, session_uid, woken_mono_ns)
 
     def _batch(
         self, triggers: Sequence[Trigger], session_uid: str, woken_mono_ns: int
-    ) -> list[Question]:
-        """Decide and send -> the questions that were answered; none when the journal refused."""
+    ) -> list[DecisionRequest]:
+        """Decide and send -> the requests that were decided; none when the journal refused."""
         ticks = self._ticks.evaluate(triggers, self._models.histories)
         if not ticks:
             return []
-        questions = self._questions.ask(ticks)
-        parcels = self._decide(ticks, questions, session_uid, woken_mono_ns)
-        self._last_event_no = max(p.tick.event_no for p in parcels)
-        if not self._outbox.send(parcels):
+        requests = self._requests.build(ticks)
+        outcomes = self._decide(ticks, requests, session_uid, woken_mono_ns)
+        self._last_event_no = max(outcome.tick.event_no for outcome in outcomes)
+        if not self._outbox.send(outcomes):
             for tick in ticks:  # a history holds nothing that is not recorded
                 self._models.histories.forget(tick.ticker)
             return []
-        return questions
-
-    def _shadow(
-        self, decider: Decider, questions: Sequence[Question], session_uid: str, woken_mono_ns: int
-    ) -> None:
-        """The same questions to a model whose answers are recorded and shown."""
-        decisions = decider.decide(questions)
-        hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
-        self._outbox.note(
-            [
-                action_of(q, d, decider.policy, session_uid, hops, None, shadow=True)
-                for q, d in zip(questions, decisions, strict=True)
-            ]
-        )
+        return requests
 
     def _decide(
         self,
-        ticks: Sequence[Evaluated],
-        questions: Sequence[Question],
+        ticks: Sequence[EvaluatedTick],
+        requests: Sequence[DecisionRequest],
         session_uid: str,
         woken_mono_ns: int,
-    ) -> list[Parcel]:
-        """Every tick as it leaves, with a decision where one was made."""
-        decisions = self._models.live.decide(questions)
-        hops = Hops(self._clock.now_ns(), woken_mono_ns, mono_ns())
-        answers = {q.ticker: (q, d) for q, d in zip(questions, decisions, strict=True)}
-        return [self._parcel(t, answers.get(t.ticker), session_uid, hops) for t in ticks]
+    ) -> list[TickOutcome]:
+        """The outcome of every tick, with a decision where one was made."""
+        live = self._models.live
+        decisions = live.decide(requests)
+        times = DecisionTimes(self._clock.now_ns(), woken_mono_ns, mono_ns())
+        answers = {r.ticker: (r, d) for r, d in zip(requests, decisions, strict=True)}
+        how = (live.policy, session_uid, times, self._ids, self._deadline_ms)
+        return [outcome_of(tick, answers.get(tick.ticker), *how) for tick in ticks]
 
-    def _parcel(
+    def _shadow(
         self,
-        tick: Evaluated,
-        answer: tuple[Question, Decision] | None,
+        decider: Decider,
+        requests: Sequence[DecisionRequest],
         session_uid: str,
-        hops: Hops,
-    ) -> Parcel:
-        record = tick_of(tick.ticker, tick.row, session_uid, tick.history)
-        if answer is None:
-            return Parcel(record)
-        question, decision = answer
-        policy = self._models.live.policy
-        if decision.order is None:
-            return Parcel(record, action_of(question, decision, policy, session_uid, hops, None))
-        intent_id = self._ids.following()
-        action = action_of(question, decision, policy, session_uid, hops, intent_id)
-        intent = intent_of(action, intent_id, decision.order, self._deadline_ms)
-        return Parcel(record, action, intent)
+        woken_mono_ns: int,
+    ) -> None:
+        """The same requests to a model whose answers are recorded and shown."""
+        decisions = decider.decide(requests)
+        times = DecisionTimes(self._clock.now_ns(), woken_mono_ns, mono_ns())
+        self._outbox.send_shadow(
+            [
+                action_record(r, d, decider.policy, session_uid, times, None, shadow=True)
+                for r, d in zip(requests, decisions, strict=True)
+            ]
+        )
 
     async def _watch(self) -> None:
-        """Look for tables, drop markets that are gone, say who decides; report once a second."""
+        """Look for tables, drop markets that are gone, publish roles and counters once a second."""
         watches = 0
         while True:
-            self._books.life()
+            self._books.epoch()
             self._accounts.refresh()
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)
             roles, due = self._models.roles, watches % STATS_WATCHES == 0
-            if due or roles != self._told:
-                self._told = roles
+            if due or roles != self._published_roles:
+                self._published_roles = roles
                 self._publisher.send("models", roles)
             if due:
                 self._report()
             watches += 1
-            await asyncio.sleep(WATCH)
+            await asyncio.sleep(WATCH_S)
 
     @property
     def counters(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ async def main(this: Run) -> None:
     """Wire the recorder to journals, doorbell and database."""
     settings = this.settings
     connect = partial(connect_when_migrated, dsn_of(settings))
-    wires = Wires(settings.data_dir, settings.environ, this.life)
+    wires = Wires(settings.data_dir, settings.environ, this.number)
     recorder = Recorder(settings.data_dir, connect, wires, this.log)
     this.ready()
     await recorder.run(this.stop)

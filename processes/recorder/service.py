@@ -1,7 +1,7 @@
-"""The recorder's loop: every stream, again and again, for as long as there is a database.
+"""The recorder's loop: every run's journals into the database, for as long as there is one.
 
-A lost database costs nothing but time: the journals keep what was accepted. A stream that cannot be
-read is left alone, loudly, and the others go on.
+A lost database loses nothing: the journals keep what was accepted. A stream that cannot be read is
+left alone, with one error line, and the others go on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ipc.journal import JournalError, list_streams
 from ipc.messages import ProcessStats
 from ipc.sockets import SchemaError
 from processes.adapters.postgres.database import LOST
-from processes.recorder.stream import FINISHED, Stream
+from processes.recorder.stream import FINISHED, RecordedRun
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -29,14 +29,14 @@ from processes.runtime.wires import Wires
 __all__ = ["FLUSH_S", "NAME", "Recorder"]
 
 NAME: Final = "recorder"
-FLUSH_S: Final = 5.0  # at a stop, for others to end too; the next start records what is left
-LET_GO_S: Final = 1.0  # after that, for the server to take back what is not committed
+FLUSH_S: Final = 5.0  # at a stop, while other processes end; the next start records the rest
+ROLLBACK_S: Final = 1.0  # after that, for the server to roll back what is not committed
 REPORT_S: Final = 1.0  # between two reports of the counters
 POLL_S: Final = 0.1  # without a doorbell
 PAUSE_S: Final = 0.05  # between rounds, so that rows gather
 FINISH_EVERY: Final = 10  # rounds
 
-# A batch that can never go in, whatever is tried: the stream's fault, not the server's.
+# Raised for a batch that no retry will store: the stream is at fault, not the server.
 _REFUSED: Final = (
     JournalError,
     msgspec.MsgspecError,
@@ -51,7 +51,16 @@ Connect = Callable[[asyncio.Event], Awaitable[Any]]
 
 
 class Recorder:
-    """Follows all journals of a data folder. `bell` set: something has grown."""
+    """Follows all journals of a data folder.
+
+    Args:
+        data_dir: the data folder.
+        connect: waits for the migrated database -> a connection.
+        wires: the sockets; closed at the end of `run`.
+        log: where this run logs.
+
+    `bell` is set when a journal has grown; `counters` are those of `stats`.
+    """
 
     def __init__(self, data_dir: Path, connect: Connect, wires: Wires, log: Log) -> None:
         self._data_dir = data_dir
@@ -60,14 +69,18 @@ class Recorder:
         self._doorbell = wires.puller("doorbell")
         self._publisher = wires.publisher(NAME)
         self._log = log
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, RecordedRun] = {}
         self._refused: set[str] = set()
         self._rounds = 0
         self.counters: Counter[str] = Counter()
         self.bell = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Record until asked to stop, then for at most `FLUSH_S` more."""
+        """Record until `stop` is set, then for at most `FLUSH_S` more.
+
+        Raises:
+            TaskFailed: a task of the run ended or failed.
+        """
         tasks = {
             "streams": self._record_until(stop),
             "doorbell": self._listen(),
@@ -79,7 +92,7 @@ class Recorder:
             self._wires.close()
 
     async def _record_until(self, stop: asyncio.Event) -> None:
-        """The work, and at the end what is left of it."""
+        """Record; after a cancel, up to `FLUSH_S` longer for what the journals still hold."""
         work = asyncio.create_task(self._work(stop), name="streams")
         try:
             await asyncio.wait((work,))
@@ -90,7 +103,7 @@ class Recorder:
                 work.result()
                 return
             work.cancel()
-            await asyncio.wait((work,), timeout=LET_GO_S)
+            await asyncio.wait((work,), timeout=ROLLBACK_S)
             self._log.warning("left_for_next_start", streams=len(self._streams), events=self.behind)
             raise
 
@@ -134,7 +147,7 @@ class Recorder:
                 connection.terminate()
 
     def _forget(self) -> None:
-        """What is known of the streams may be more than the database kept."""
+        """The database may have kept less than is known here: read it again."""
         for stream in self._streams.values():
             stream.close()
         self._streams.clear()
@@ -181,7 +194,7 @@ class Recorder:
     ) -> None:
         stream = self._streams.get(name)
         if stream is None:
-            stream = Stream(*place, self.counters, self._log)
+            stream = RecordedRun(*place, self.counters, self._log)
             await stream.load(connection)
             self._streams[name] = stream
             self._log("stream_followed", stream=name)

@@ -24,25 +24,37 @@ from ipc.messages import (
 from processes.adapters.postgres.new_session import create_session
 from processes.adapters.postgres.packed_events import copy_events, encode_events, unfit
 from processes.adapters.postgres.queries import load_queries
-from processes.recorder.market_rows import MarketRows
-from processes.recorder.records import TABLES, columns_of, row_of
-from processes.recorder.rejected import Rejected, sift
+from processes.recorder.rows import (
+    TABLES,
+    MarketRows,
+    RejectedRows,
+    columns_of,
+    row_of,
+    write_halving,
+)
 from processes.runtime.log import Log
 
-__all__ = ["EVENT_BATCH", "FINISHED", "MARK_BATCH", "SESSION_PRODUCER", "Stream"]
+__all__ = ["EVENT_BATCH", "FINISHED", "RECORD_BATCH", "SESSION_PRODUCER", "RecordedRun"]
 
 EVENT_BATCH: Final = 10_000  # rows of one transaction; 1 MB on the wire
-MARK_BATCH: Final = 2_000
-SETTLE_TIMEOUT: Final = 3_600.0  # seconds; counting and sealing read a session's every row
+RECORD_BATCH: Final = 2_000
+CONCLUDE_TIMEOUT: Final = 3_600.0  # seconds; counting and sealing read a session's every row
 SESSION_PRODUCER: Final = "collector"  # its run is what everything else calls "the session"
 FINISHED: Final = ".finished-"  # prefix of a folder that is only to be deleted
 _SQL: Final = load_queries("recorder.sql")
 
 
-class Stream:
-    """A folder of journals and how far it is in the database.
+class RecordedRun:
+    """One run of a producer: its folder of journals, and how far they are in the database.
 
-    What is in memory is a copy of what the database said; after a lost connection make a new one.
+    What is in memory is a copy of what the database holds; after a lost connection make a new one.
+
+    Args:
+        producer: the process that writes the journals.
+        uid: of its run; the collector's is the session's.
+        folder: the journals.
+        counters: shared by all runs: records, events, batches, rejected.
+        log: one line for rows that are rejected.
     """
 
     def __init__(
@@ -54,9 +66,9 @@ class Stream:
         self._uid = uid
         self._counters = counters
         self._log = log
-        self._marks = FramedReader(folder)
+        self._records = FramedReader(folder)
         self._events = EventReader(folder)
-        self._marks_at = 0
+        self._records_at = 0
         self._events_at = 0
         self._stream_id: int | None = None
         self._session_id: int | None = None
@@ -64,11 +76,11 @@ class Stream:
         self._rows = MarketRows()
 
     async def load(self, connection: Any) -> None:
-        """Learn from the database how far an earlier recorder came."""
+        """Read from the database how far an earlier recorder came."""
         for journal in ("events", "marks"):
             await connection.execute(_SQL["make_offset"], self.name, journal)
         self._events_at, _ = await self._lock(connection, "events")
-        self._marks_at, _ = await self._lock(connection, "marks")
+        self._records_at, _ = await self._lock(connection, "marks")
         found = await connection.fetchrow(_SQL["find_stream"], self.name)
         if found is None:
             return
@@ -79,23 +91,29 @@ class Stream:
                 self._rows.add(*row)
 
     async def pump(self, connection: Any) -> int:
-        """Record what has been accepted by now; -> records. `JournalError` for a broken journal."""
-        available = self._events.count()  # before the marks: a row is listed before its events
-        return await self._pump_marks(connection) + await self._pump_events(connection, available)
+        """Store what the journals hold by now -> the number of records and events stored.
 
-    async def _pump_marks(self, connection: Any) -> int:
+        Every batch is one transaction: its rows and the place in the journal.
+
+        Raises:
+            JournalError: the journal is broken, or does not begin as one.
+        """
+        available = self._events.count()  # before the records: a row is listed before its events
+        return await self._pump_records(connection) + await self._pump_events(connection, available)
+
+    async def _pump_records(self, connection: Any) -> int:
         total = 0
         while True:
-            messages, behind = self._marks.read(self._marks_at, MARK_BATCH)
+            messages, behind = self._records.read(self._records_at, RECORD_BATCH)
             if not messages:
                 return total
             async with connection.transaction():
                 place, records = await self._lock(connection, "marks")
-                if place != self._marks_at:  # a dying recorder's last batch did get through
-                    messages, behind = self._marks.read(place, MARK_BATCH)
-                await self._write_marks(connection, messages, records)
+                if place != self._records_at:  # an earlier recorder's last batch was committed
+                    messages, behind = self._records.read(place, RECORD_BATCH)
+                await self._write_records(connection, messages, records)
                 await self._move(connection, "marks", behind, records + len(messages))
-            self._marks_at = behind
+            self._records_at = behind
             self._count("records", len(messages))
             total += len(messages)
 
@@ -115,9 +133,9 @@ class Stream:
         return total
 
     async def _write_events(self, connection: Any, block: npt.NDArray[np.void]) -> None:
-        """What fits goes in; what does not, by our check or the server's, is set aside."""
+        """Store the events; those that our check or the server refuses are set aside."""
         session_id, markets = self._session_id or 0, self._rows.of(block)
-        rejected = Rejected(connection, self.name, "events")
+        rejected = RejectedRows(connection, self.name, "events")
         for i, reason in unfit(block, markets):
             rejected.add(int(block["event_no"][i]), reason, block[i].tobytes())
         fits = np.ones(len(block), np.bool_)
@@ -128,12 +146,12 @@ class Stream:
             data = encode_events(events[start:stop], session_id, markets[start:stop])
             await copy_events(connection, session_id, data)
 
-        for i, reason in await sift(connection, len(events), write):
+        for i, reason in await write_halving(connection, len(events), write):
             rejected.add(int(events["event_no"][i]), reason, events[i].tobytes())
         await self._set_aside(rejected)
 
-    async def _set_aside(self, rejected: Rejected) -> None:
-        """Keep bad rows with their reasons, and say so in one line."""
+    async def _set_aside(self, rejected: RejectedRows) -> None:
+        """Store rejected rows with their reasons; one log line."""
         if rejected.rows:
             await rejected.store()
             self._counters["rejected"] += len(rejected.rows)
@@ -152,29 +170,29 @@ class Stream:
         self._counters[what] += number
         self._counters["batches"] += 1
 
-    async def _write_marks(self, connection: Any, messages: list[Message], first: int) -> None:
+    async def _write_records(self, connection: Any, messages: list[Message], first: int) -> None:
         """Rows of one batch: what belongs to one table goes in one COPY; a bad one is set aside."""
         numbered = list(enumerate(messages, first))
         if first == 0 and numbered:
             await self._open(connection, numbered.pop(0)[1])
         if self._stream_id is None:
             raise JournalError(f"{self.folder}: records without a beginning")
-        rejected = Rejected(connection, self.name, "marks")
+        rejected = RejectedRows(connection, self.name, "marks")
         for number, message in (entry for entry in numbered if type(entry[1]) not in TABLES):
-            await self._note_or_reject(connection, message, number, rejected)
+            await self._store_or_reject(connection, message, number, rejected)
         tabled = [entry for entry in numbered if type(entry[1]) in TABLES]
         tabled.sort(key=lambda entry: TABLES[type(entry[1])])  # stable: in order within a table
         for _, group in itertools.groupby(tabled, key=lambda entry: type(entry[1])):
             await self._write_table(connection, list(group), self._stream_id, rejected)
         await self._set_aside(rejected)
 
-    async def _note_or_reject(
-        self, connection: Any, message: Message, number: int, rejected: Rejected
+    async def _store_or_reject(
+        self, connection: Any, message: Message, number: int, rejected: RejectedRows
     ) -> None:
-        async def note(_start: int, _stop: int) -> None:
-            await self._note(connection, message, number)
+        async def store(_start: int, _stop: int) -> None:
+            await self._store(connection, message, number)
 
-        for _, reason in await sift(connection, 1, note):
+        for _, reason in await write_halving(connection, 1, store):
             rejected.add(number, reason, encode(message))
 
     async def _write_table(
@@ -182,7 +200,7 @@ class Stream:
         connection: Any,
         entries: list[tuple[int, Message]],
         stream_id: int,
-        rejected: Rejected,
+        rejected: RejectedRows,
     ) -> None:
         kind = type(entries[0][1])
 
@@ -192,7 +210,7 @@ class Stream:
                 TABLES[kind], records=rows, columns=columns_of(kind)
             )
 
-        for i, reason in await sift(connection, len(entries), write):
+        for i, reason in await write_halving(connection, len(entries), write):
             number, message = entries[i]
             rejected.add(number, reason, encode(message))
 
@@ -215,8 +233,8 @@ class Stream:
                 log=self._log,
             )
 
-    async def _note(self, connection: Any, message: Message, number: int) -> None:
-        """What a stream says about itself."""
+    async def _store(self, connection: Any, message: Message, number: int) -> None:
+        """A record of the run itself: markets, results, marks, its end."""
         if isinstance(message, MarketListed) and self._session_id is not None:
             await self._list(connection, message)
         elif isinstance(message, MarketResult) and self._session_id is not None:
@@ -246,8 +264,8 @@ class Stream:
 
     async def _keep_result(self, connection: Any, m: MarketResult) -> None:
         market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
-        word = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.reported_ns
-        await connection.execute(_SQL["keep_result"], self._session_id, market_id, *word)
+        facts = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.reported_ns
+        await connection.execute(_SQL["keep_result"], self._session_id, market_id, *facts)
 
     async def _mark(self, connection: Any, m: SessionMark, number: int) -> None:
         market_id = m.market_ticker and await connection.fetchval(
@@ -260,36 +278,36 @@ class Stream:
 
     def tidy(self) -> int:
         """Delete files whose every record is in the database; how many went."""
-        return self._events.remove_before(self._events_at + 1) + self._marks.remove_before(
-            self._marks_at
+        return self._events.remove_before(self._events_at + 1) + self._records.remove_before(
+            self._records_at
         )
 
     async def finish(self, connection: Any) -> bool:
-        """Settle and delete a stream whose writer is gone and that is recorded to its end."""
-        if not self._marks.writer_is_dead() or await self.pump(connection):
+        """Conclude and delete a stream whose writer is gone and that is recorded to its end."""
+        if not self._records.writer_is_dead() or await self.pump(connection):
             return False
         if self._stream_id is not None:
-            await self._settle(connection)
+            await self._conclude(connection)
         self.close()
         finished = self.folder.parent.parent / f"{FINISHED}{self._producer}-{self._uid}"
         self.folder.rename(finished)  # at once: half a folder would be a broken stream
         shutil.rmtree(finished)
         return True
 
-    async def _settle(self, connection: Any) -> None:
-        """Say how the stream ended, count what it left, give its events their last index."""
-        patience: dict[str, Any] = {"timeout": SETTLE_TIMEOUT}
+    async def _conclude(self, connection: Any) -> None:
+        """Store how the run ended, count its rows, give its events their final index."""
+        bound: dict[str, Any] = {"timeout": CONCLUDE_TIMEOUT}
         session_id = self._session_id
         async with connection.transaction():
             if not self._closed:
                 ended = session_id and await connection.fetchval(
-                    _SQL["last_sign"], session_id, **patience
+                    _SQL["last_sign"], session_id, **bound
                 )
                 await connection.execute(_SQL["fail_stream"], self._stream_id, ended)
                 await connection.execute(_SQL["fail_session"], session_id, ended)
             if session_id is not None:
-                await connection.execute(_SQL["count_session"], session_id, **patience)
-                await connection.execute(_SQL["seal_events"], session_id, **patience)
+                await connection.execute(_SQL["count_session"], session_id, **bound)
+                await connection.execute(_SQL["seal_events"], session_id, **bound)
 
     @property
     def behind(self) -> int:

@@ -1,4 +1,4 @@
-"""Is what was recorded what the exchange sent? `python -m processes.recorder.verify`.
+"""Does the recording hold what the exchange sent? `python -m processes.recorder.verify`.
 
 Counts the deltas of a session against those that the local exchange sent, rebuilds the book from
 the database at random `seq`s, and reads rows live from shared memory; both must be the exchange's
@@ -39,16 +39,16 @@ from processes.recorder.sessions.checking import lines_of
 from processes.recorder.sessions.desk import choose_one
 from processes.runtime.config import ConfigError, Settings, load_settings
 
-__all__ = ["Exchange", "Verifier", "main"]
+__all__ = ["ExchangeAdmin", "SessionVerifier", "main"]
 
-PATIENCE_S: Final = 15.0  # for the recorder to catch up with an exchange that fell silent
+CATCH_UP_S: Final = 15.0  # for the recorder to catch up with an exchange that fell silent
 LIVE_PAUSE_S: Final = 0.05
 
 Levels = dict[str, list[list[str]]]
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
-class Exchange:
+class ExchangeAdmin:
     """The local exchange's admin port."""
 
     def __init__(self, url: str, named: dict[str, int], token: str) -> None:
@@ -95,43 +95,50 @@ def _levels(row: b.Row) -> Levels:
     return {name: _texts(b.levels_of(row, leg)) for name, leg in legs}
 
 
-class Verifier:
-    """One session against one exchange; every check says what it counted and whether all agree."""
+class SessionVerifier:
+    """One session against one exchange.
+
+    Every check prints through `report` what it compared, and returns whether all of it agrees.
+    """
 
     def __init__(
-        self, loader: SessionDataLoader, exchange: Exchange, session: StoredSession, say: Say
+        self,
+        loader: SessionDataLoader,
+        exchange: ExchangeAdmin,
+        session: StoredSession,
+        report: PrintLine,
     ) -> None:
         self._loader = loader
         self._exchange = exchange
         self._session = session
-        self._say = say
+        self._report = report
         self._id = session.session_id
 
-    async def counts(self, patience_s: float = PATIENCE_S) -> bool:
+    async def counts(self, timeout_s: float = CATCH_UP_S) -> bool:
         """Deltas in the database = deltas sent; waits for the recorder, not for the exchange.
 
         While the exchange goes on sending: at least what it had sent before the look, at most what
         it had sent after it.
         """
         before = await self._exchange.sent()
-        stored = await self._stored(before, patience_s)
+        stored = await self._stored(before, timeout_s)
         after = await self._exchange.sent()
         for ticker in sorted(stored.keys() | after.keys()):
             sent, more = before.get(ticker, 0), after.get(ticker, 0)
             still = f" to {more} (still sending)" if more > sent else ""
-            self._say(f"{ticker}: deltas sent {sent}{still}, recorded {stored.get(ticker, 0)}")
+            self._report(f"{ticker}: deltas sent {sent}{still}, recorded {stored.get(ticker, 0)}")
         marked, missing = await self._loader.holes(self._id)
-        self._say(f"holes marked {marked}, event numbers missing {missing}")
+        self._report(f"holes marked {marked}, event numbers missing {missing}")
         fits = all(
             before.get(t, 0) <= stored.get(t, 0) <= after.get(t, 0)
             for t in stored.keys() | after.keys()
         )
         return fits and missing == 0
 
-    async def _stored(self, wanted: dict[str, int], patience_s: float) -> dict[str, int]:
-        """What is recorded once that is recorded, or patience ends."""
+    async def _stored(self, wanted: dict[str, int], timeout_s: float) -> dict[str, int]:
+        """What is recorded once that is recorded, or the time is up."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience_s
+        deadline = loop.time() + timeout_s
         while True:
             stored = await self._loader.deltas(self._id)
             if all(stored.get(t, 0) >= n for t, n in wanted.items()) or loop.time() > deadline:
@@ -145,9 +152,9 @@ class Verifier:
         seqs = seqs[restarts[-1] + 1 :] if len(restarts) else seqs  # of the last subscription
         same = True
         for market in await self._loader.markets(self._id):
-            mine = seqs[seqs[:, 2] == market.market_id]
-            if len(mine):
-                same &= await self._books_of(market, mine, samples, rng)
+            of_market = seqs[seqs[:, 2] == market.market_id]
+            if len(of_market):
+                same &= await self._books_of(market, of_market, samples, rng)
         return same
 
     async def _books_of(
@@ -163,18 +170,18 @@ class Verifier:
             levels += len(rebuilt["yes"]) + len(rebuilt["no"])
             if rebuilt != await self._exchange.book(market.ticker, int(seq)):
                 differ.append(int(seq))
-        self._say(
+        self._report(
             f"{market.ticker}: books rebuilt at {samples} random seqs of {seqs[0, 1]} to "
             f"{seqs[-1, 1]} ({levels} levels): {len(differ)} differ {differ[:5] or ''}"
         )
         return not differ
 
-    async def itself(self) -> bool:
+    async def own_rows(self) -> bool:
         """Whether every book can be rebuilt from its rows without a contradiction."""
-        report = await check_session(self._loader, self._id)
-        for line in lines_of(report):
-            self._say(line)
-        return report.errors == 0
+        checked = await check_session(self._loader, self._id)
+        for line in lines_of(checked):
+            self._report(line)
+        return checked.errors == 0
 
     async def rows(self, live: Sequence[LiveRow]) -> bool:
         """Rows read live from shared memory, each as of the event that it names."""
@@ -182,18 +189,18 @@ class Verifier:
         seqs = await self._loader.book_seqs(self._id)
         differ = 0
         for row in live:
-            mine = seqs[seqs[:, 2] == markets[row.ticker].market_id]
-            at = int(np.searchsorted(mine[:, 0], row.event_no, "right")) - 1
-            differ += row.levels != await self._exchange.book(row.ticker, int(mine[at, 1]))
-        self._say(f"rows read live from shared memory: {len(live)} compared, {differ} differ")
+            of_market = seqs[seqs[:, 2] == markets[row.ticker].market_id]
+            at = int(np.searchsorted(of_market[:, 0], row.event_no, "right")) - 1
+            differ += row.levels != await self._exchange.book(row.ticker, int(of_market[at, 1]))
+        self._report(f"rows read live from shared memory: {len(live)} compared, {differ} differ")
         return not differ and bool(live)
 
 
-async def read_live(table: BookTable, number: int, patience_s: float) -> list[LiveRow]:
+async def read_live(table: BookTable, number: int, timeout_s: float) -> list[LiveRow]:
     """Different rows as they stand in memory, one after the other, as far as there are any."""
     state, found = SharedOrderbookState(table), dict[tuple[str, int], LiveRow]()
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience_s
+    deadline = loop.time() + timeout_s
     while len(found) < number and loop.time() < deadline:
         for ticker in table.rows:
             book = state.get_snapshot(ticker)
@@ -224,7 +231,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _token(settings: Settings) -> str:
-    """What the admin port wants to be told."""
+    """The token of the exchange's admin port."""
     path = admin_token_path(settings.data_dir)
     try:
         return read_file(path).decode("ascii", "replace").strip()
@@ -238,19 +245,19 @@ async def _verify(options: argparse.Namespace) -> bool:
     settings = load_settings(os.environ)
     url = options.exchange or f"http://127.0.0.1:{settings.exchange.admin_port}"
     named = {k: v for k in ("connection", "sid") if (v := getattr(options, k)) is not None}
-    exchange = Exchange(url, named, _token(settings))
+    exchange = ExchangeAdmin(url, named, _token(settings))
     connection = await connect_within(dsn_of(settings), 5)
     try:
         loader = SessionDataLoader(connection)
         session = await choose_one(loader, options.session)
         print(f"session {session.session_id} {session.session_uid} {session.environment}")
-        verifier = Verifier(loader, exchange, session, print)
+        verifier = SessionVerifier(loader, exchange, session, print)
         live = []
         if options.live:
             table = BookTable.attach(shared_path(settings.data_dir, "books"))
             live = await read_live(table, options.live, options.live * 1.0)
         same = await verifier.counts()
-        same &= await verifier.itself()
+        same &= await verifier.own_rows()
         same &= await verifier.books(options.samples, np.random.default_rng(options.seed))
         if options.live:
             same &= await verifier.rows(live)

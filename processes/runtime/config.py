@@ -80,6 +80,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     weekly_pause: bool
     faults: str  # JSON, as it was given: the exchange knows what can be ordered
     keep_ms: int
+    catalogue: int  # markets that are listed beside those that trade
+    combos: int
 
 
 class BookSettings(msgspec.Struct, frozen=True):
@@ -252,6 +254,7 @@ def _exchange(read: _Reader) -> ExchangeSettings:
             "port or set RL_EXCHANGE_ADMIN_PORT"
         )
     replay = read.text("RL_EXCHANGE_REPLAY", "")
+    catalogue = read.number("RL_EXCHANGE_CATALOGUE", 0, 0, 1_000_000)
     return ExchangeSettings(
         port=port,
         admin_port=read.number("RL_EXCHANGE_ADMIN_PORT", port + 1 if port else 0, 0, 65_535),
@@ -272,6 +275,8 @@ def _exchange(read: _Reader) -> ExchangeSettings:
         weekly_pause=read.flag("RL_EXCHANGE_WEEKLY_PAUSE", False),
         faults=read.text("RL_EXCHANGE_FAULTS", ""),
         keep_ms=HOUR_MS * read.number("RL_EXCHANGE_KEEP_HOURS", 504, 1, 100_000),
+        catalogue=catalogue,
+        combos=read.number("RL_EXCHANGE_COMBOS", catalogue * 3 // 5, 0, 1_000_000),
     )
 
 

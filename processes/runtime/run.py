@@ -64,7 +64,7 @@ class Run(msgspec.Struct, frozen=True):
     ready: Callable[[], None]
 
     @property
-    def life(self) -> int:
+    def number(self) -> int:
         """The run as the number that its messages carry."""
         return int.from_bytes(self.token)
 

@@ -15,17 +15,17 @@ EVERY_TOPIC: Final = ("",)
 
 
 class Wires:
-    """What a process hears and says. `life` tells this run's messages from an earlier one's."""
+    """What a process receives and sends. `run` tells this run's messages from an earlier one's."""
 
-    def __init__(self, data_dir: Path, environ: Mapping[str, str], life: int) -> None:
+    def __init__(self, data_dir: Path, environ: Mapping[str, str], run: int) -> None:
         self._place = (data_dir, environ)
-        self._life = life
+        self._run = run
         self._context = Context()
         self._open: list[Publisher | Puller | Pusher | Subscriber] = []
 
     def publisher(self, name: str) -> Publisher:
         """Bind a PUB endpoint."""
-        return self._kept(Publisher(self._context, name, *self._place, self._life))
+        return self._kept(Publisher(self._context, name, *self._place, self._run))
 
     def subscriber(self, *names: str, topics: Iterable[str] = EVERY_TOPIC) -> Subscriber:
         """Connect to PUB endpoints; with every topic, what did not arrive is counted."""
@@ -33,7 +33,7 @@ class Wires:
 
     def pusher(self, name: str) -> Pusher:
         """Connect to a PULL endpoint."""
-        return self._kept(Pusher(self._context, name, *self._place, self._life))
+        return self._kept(Pusher(self._context, name, *self._place, self._run))
 
     def puller(self, name: str) -> Puller:
         """Bind a PULL endpoint."""

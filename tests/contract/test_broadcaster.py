@@ -9,7 +9,7 @@ from support.ws_client import WsClient, close_code, connected
 from websockets.asyncio.client import connect
 
 from ipc.book import BookFlag, BookState
-from processes.broadcaster.wire import Kind
+from processes.broadcaster.wire import MessageType
 
 
 async def test_connection_comes_first(client: WsClient) -> None:
@@ -146,11 +146,11 @@ async def test_a_new_client_gets_what_is_known(
         ("pnl", made.pnl()),
     ):
         stack.send("execution", topic, message)
-    wanted = set(Kind)
+    wanted = set(MessageType)
     while wanted - {m["type"] for m in client.seen}:
         await client.recv()
     async with connected(address) as second:
-        while {m["type"] for m in second.seen} != {str(k) for k in Kind}:
+        while {m["type"] for m in second.seen} != {str(k) for k in MessageType}:
             await second.recv()
         book = next(m["data"] for m in second.seen if m["type"] == "orderbook_snapshot")
         assert book["mids"] == [[made.MARKET_MS, "0.4800"]]

@@ -216,7 +216,7 @@ def test_the_program_exits_2_with_one_line(tmp_path: Path) -> None:
     assert (process.returncode, out) == (2, "")
 
 
-async def test_the_program_prints_its_address_and_says_goodbye(tmp_path: Path) -> None:
+async def test_the_program_prints_its_address_and_closes_its_connections(tmp_path: Path) -> None:
     process = program(tmp_path)
     assert process.stdout is not None
     (line,) = events(await asyncio.to_thread(process.stdout.readline))
@@ -227,4 +227,6 @@ async def test_the_program_prints_its_address_and_says_goodbye(tmp_path: Path) -
         process.send_signal(signal.SIGTERM)
         assert await close_code(client.socket) == 1001
     out, err = await asyncio.to_thread(process.communicate)
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (process.returncode, err) == (0, "")
+    waiting = [f"broadcaster table_waiting table={table}" for table in ("books", "accounts")]
+    assert events(out) == waiting, "no other process runs"

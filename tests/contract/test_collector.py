@@ -115,7 +115,7 @@ async def test_what_the_exchange_ends_is_followed_again_on_the_same_connection(
 ):
     with running_collector(tmp_path, synthetic.port) as collector:
         tickers = await all_live(collector)
-        assert synthetic.order("fault", kind="end_subscription", code=code)["struck"] == 3
+        assert synthetic.order("fault", kind="end_subscription", code=code)["affected"] == 3
         await collector.until(lambda: "gap" in collector.marks(), "the end is marked")
         await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
         before = collector.deltas()

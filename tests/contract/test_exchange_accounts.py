@@ -31,11 +31,11 @@ class TestSubaccounts:
             asked = moved(0, number, 25_050)
             assert (await exchange.call("POST", f"{BELOW}/transfer", asked)).status_code == 200
             again = await exchange.call("POST", f"{BELOW}/transfer", asked)
-            assert answer(again) == (409, "transfer_already_exists")
+            assert answer(again) == (409, "transfer_already_applied")
             elsewhere = await exchange.call(
                 "POST", f"{BELOW}/transfer", asked | {"exchange_index": 2}
             )
-            assert answer(elsewhere) == (409, "transfer_already_exists")
+            assert answer(elsewhere) == (409, "transfer_already_applied")
             too_much = await exchange.call("POST", f"{BELOW}/transfer", moved(number, 0, 25_051))
             assert answer(too_much) == (400, "insufficient_balance")
             assert await money(exchange) == {0: "9749.5000", number: "250.5000"}
@@ -168,10 +168,10 @@ class TestSubaccounts:
             await exchange.call("POST", ORDERS, order("0.5200", "4.00", subaccount=number))
             before = exchange.venue.members[exchange.accounts[0].user_id].account(number).cash_e6
             market, now_ms = exchange.venue.markets[TICKER], exchange.venue.now_ms()
-            exchange.desk.close(market)
+            exchange.order_entry.close(market)
             exchange.venue.close_market(market, now_ms)
             exchange.venue.determine_market(market, "yes", 10_000, now_ms)
-            exchange.desk.settle(market, now_ms)
+            exchange.order_entry.settle(market, now_ms)
             after = exchange.venue.members[exchange.accounts[0].user_id].account(number).cash_e6
             assert after - before == 4_000_000
             for query, paid in (

@@ -16,7 +16,7 @@ import websockets
 from support.local_exchange import LocalExchange
 from support.local_orders import CRYPTO, ORDERS, TICKER, answer, order, two_markets
 
-from processes.exchange.admin.orders import KINDS
+from processes.exchange.admin.fault_commands import FAULT_KINDS
 from processes.exchange.core.books import YES
 
 HOUR_MS = 3_600_000
@@ -50,7 +50,7 @@ async def trade(exchange: LocalExchange, count: str = "1.00") -> str:
 
 
 class TestOrders:
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", FAULT_KINDS)
     async def test_every_kind_is_carried_out(self, make, kind):
         async with make() as exchange:
             await exchange.order("fault", kind=kind, **NEEDED.get(kind, {}))
@@ -107,7 +107,7 @@ class TestSubscriptions:
             did = await exchange.order(
                 "fault", kind="end_subscription", code=code, channel="orderbook_delta"
             )
-            assert did["struck"] == 1
+            assert did["affected"] == 1
             over = await stream.until("error", code=code)
             assert (over["sid"], over["seq"]) == (book["sid"], book["seq"] + 1)
             exchange.add(TICKER, YES, 4_600, 100)
@@ -187,7 +187,7 @@ class TestFills:
         fills = [f for f in stream.frames if f["type"] == "fill"]
         assert [f["msg"]["order_id"] for f in fills] == [first, first, second]
         assert fills[0] == fills[1]
-        kept = exchange.desk.fills[exchange.accounts[0].user_id]
+        kept = exchange.order_entry.fills[exchange.accounts[0].user_id]
         assert [f.order_id for f in kept] == [first, second]
 
     async def test_they_are_told_late_in_their_order(self, make):
@@ -254,7 +254,7 @@ class TestAnswers:
             for count in (1, 2):
                 with pytest.raises(httpx.TransportError):
                     await exchange.call("POST", ORDERS, order("0.3000", "1.00"))
-                assert len(exchange.desk.orders) == count
+                assert len(exchange.order_entry.orders) == count
                 assert (await exchange.call("GET", "/portfolio/balance")).status_code == 200
             assert (await exchange.call("POST", ORDERS, order("0.3000", "1.00"))).status_code == 201
 
@@ -263,7 +263,7 @@ class TestAnswers:
             await exchange.order("fault", kind="lose_answer", method="POST")
             with pytest.raises(httpx.TransportError):
                 await exchange.call("POST", ORDERS, order("0.3005", "1.00"))
-            assert not exchange.desk.orders
+            assert not exchange.order_entry.orders
 
     async def test_faults_of_two_methods_do_not_wait_for_each_other(self, make):
         async with make() as exchange:

@@ -90,7 +90,7 @@ class TestFees:
             assert [c["fee_multiplier"] for c in listed["series_fee_change_arr"]] == [0.5]
             ioc = {"time_in_force": "immediate_or_cancel"}
             first = (await exchange.call("POST", ORDERS, order("0.5200", "1.00", **ioc))).json()
-            exchange.house.fees.apply(real_ms() + 600_000)
+            exchange.state.fees.apply(real_ms() + 600_000)
             second = (await exchange.call("POST", ORDERS, order("0.5200", "1.00", **ioc))).json()
             fees = [float(made["average_fee_paid"]) for made in (first, second)]
             assert fees[1] == pytest.approx(fees[0] / 2, abs=0.0001)
@@ -124,10 +124,10 @@ class TestLife:
                 "average_fill_price"
             ] == "0.5200"
             market, now_ms = exchange.venue.markets[TICKER], exchange.venue.now_ms()
-            exchange.desk.close(market)
+            exchange.order_entry.close(market)
             exchange.venue.close_market(market, now_ms)
             exchange.venue.determine_market(market, "yes", ONE_DOLLAR_E4, now_ms)
-            exchange.desk.settle(market, now_ms)
+            exchange.order_entry.settle(market, now_ms)
             exchange.venue.settle_market(market, now_ms)
             await stream.until("market_lifecycle_v2", event_type="settled")
             rows = (await exchange.call("GET", "/portfolio/settlements")).json()["settlements"]
@@ -145,7 +145,7 @@ class TestLife:
 class TestTrades:
     async def test_pages_of_trades_newest_first(self, make):
         async with make() as exchange:
-            matcher = exchange.desk.clearings[TICKER].matcher
+            matcher = exchange.order_entry.clearings[TICKER].matcher
             for size in (100, 200, 300):
                 matcher.take_anonymously(NO, ONE_DOLLAR_E4 - 4_700, size)
             seen: list[str] = []

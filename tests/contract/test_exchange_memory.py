@@ -11,13 +11,12 @@ from support.flow_rig import START_MS
 from support.local_exchange import LocalExchange
 from support.stack import eventually
 
-from processes.exchange.assembly import Rules
 from processes.exchange.core.books import YES
-from processes.exchange.core.orders import NewOrder, SelfTrade, TimeInForce
-from processes.exchange.core.retention import Limits
-from processes.exchange.stream import hub as hubs
-from processes.exchange.stream import subscriptions
-from processes.exchange.stream.session import Session
+from processes.exchange.core.history import RetentionLimits
+from processes.exchange.core.orders import NewOrder, OrderTimeInForce, SelfTradePrevention
+from processes.exchange.shared.state import ExchangeRules
+from processes.exchange.stream import hub, session
+from processes.exchange.stream.session import StreamSession
 from processes.exchange.synthetic.flow import SyntheticFlow
 from processes.exchange.synthetic.profiles import ACTIVE
 
@@ -26,15 +25,15 @@ WINDOW_MS = 15 * MINUTE_MS
 KEEP_MS = 2 * WINDOW_MS
 BOOK_EVENTS = 60_000
 KEPT_MARKETS = 5  # one is open, one is closed, two have settled, one is about to be forgotten
-LIMITS = Limits(keep_ms=KEEP_MS, book_events=BOOK_EVENTS)
+LIMITS = RetentionLimits(keep_ms=KEEP_MS, book_events=BOOK_EVENTS)
 
 
 class Run:
     """A synthetic market, an account that trades in it every minute, clients that come and go."""
 
     def __init__(self, exchange: LocalExchange) -> None:
-        self.exchange, self.house = exchange, exchange.house
-        self._flow = SyntheticFlow(exchange.venue, exchange.desk, 1, [ACTIVE])
+        self.exchange, self.state = exchange, exchange.state
+        self._flow = SyntheticFlow(exchange.venue, exchange.order_entry, 1, [ACTIVE])
         self._now_ms, self._minutes, self._sent = START_MS, 0, 0
         self._flow.step(self._now_ms)
 
@@ -45,21 +44,21 @@ class Run:
             session = self._client()
             for _ in range(12):
                 self._now_ms += 5_000
-                self.exchange.time.stand(self._now_ms)
+                self.exchange.time.pause(self._now_ms)
                 self._flow.step(self._now_ms)
             self._trade()
-            self.house.keep()
-            self.house.forget()
-            self.house.hub.remove(session)
+            self.state.apply_due()
+            self.state.apply_retention()
+            self.state.hub.remove(session)
 
-    def _client(self) -> Session:
+    def _client(self) -> StreamSession:
         """Somebody who follows the books for a minute."""
-        asker = self.exchange.asker(1)
-        session = Session(self._minutes, asker, self._count, self.exchange.venue.markets.get)
-        self.house.hub.add(session)
+        caller = self.exchange.caller(1)
+        session = StreamSession(self._minutes, caller, self._count, self.exchange.venue.markets.get)
+        self.state.hub.add(session)
         params = {"channels": ["orderbook_delta"], "market_tickers": [self._newest()]}
         command = {"id": 1, "cmd": "subscribe", "params": params}
-        self.house.hub.command(session, json.dumps(command))
+        self.state.hub.command(session, json.dumps(command))
         return session
 
     def _count(self, _: bytes) -> None:
@@ -80,23 +79,23 @@ class Run:
                 leg=YES,
                 leg_price_e4=price_e4,
                 count_e2=count_e2,
-                time_in_force=TimeInForce.GOOD_TILL_CANCELED,
-                self_trade=SelfTrade.TAKER_AT_CROSS,
+                time_in_force=OrderTimeInForce.GOOD_TILL_CANCELED,
+                self_trade=SelfTradePrevention.TAKER_AT_CROSS,
             )
-            self.exchange.desk.create(self.exchange.accounts[0], order)
+            self.exchange.order_entry.create(self.exchange.accounts[0], order)
 
     def kept(self) -> dict[str, int]:
         """How much there is of everything that could grow."""
-        venue, desk, hub = self.exchange.venue, self.exchange.desk, self.house.hub
-        account, replica = self.exchange.accounts[0], self.house.replica
+        venue, order_entry, hub = self.exchange.venue, self.exchange.order_entry, self.state.hub
+        account, replica = self.exchange.accounts[0], self.state.replica
         return {
             "markets": len(venue.markets),
             "numbers": len(venue.by_number),
-            "clearings": len(desk.clearings),
+            "clearings": len(order_entry.clearings),
             "book events": sum(m.log.kept for m in venue.by_number.values()),
-            "orders": len(desk.orders),
-            "client ids": len(desk._client_ids),
-            "fills": len(desk.fills[account.user_id]),
+            "orders": len(order_entry.orders),
+            "client ids": len(order_entry._client_ids),
+            "fills": len(order_entry.fills[account.user_id]),
             "positions": len(account.positions),
             "settlements": len(account.settlements),
             "trades": len({t.market.ticker for t in venue.trades.newest_first()}),
@@ -109,7 +108,7 @@ class Run:
 
 @pytest.fixture
 async def run(tmp_path):
-    rules = Rules(limits=LIMITS, orders_lag_ms=1, positions_lag_ms=1)
+    rules = ExchangeRules(limits=LIMITS, orders_lag_ms=1, positions_lag_ms=1)
     async with LocalExchange(tmp_path, START_MS, rules=rules) as exchange:
         yield Run(exchange)
 
@@ -122,7 +121,7 @@ async def test_a_long_run_keeps_what_ended_lately(run: Run) -> None:
     print(f"after 5 windows {early}, after 11 {late}")
     orders = 2 * KEPT_MARKETS * WINDOW_MS // MINUTE_MS
     bounds = dict.fromkeys(early, KEPT_MARKETS)
-    bounds |= {"book events": 2 * BOOK_EVENTS, "sessions": hubs.KEPT_SESSIONS, "counted": 6}
+    bounds |= {"book events": 2 * BOOK_EVENTS, "sessions": hub.KEPT_SESSIONS, "counted": 6}
     bounds |= dict.fromkeys(("orders", "client ids", "past orders"), orders)
     bounds |= {"fills": orders * 20}
     assert {name: late[name] for name in late if late[name] > bounds[name]} == {}
@@ -136,7 +135,7 @@ async def test_money_is_not_forgotten(run: Run) -> None:
     cash_e6 = account.cash_e6
     run.windows(4)
     assert not settled.keys() & {s.ticker for s in account.settlements}
-    fills = [f for f in run.exchange.desk.fills[account.user_id] if f.ticker in settled]
+    fills = [f for f in run.exchange.order_entry.fills[account.user_id] if f.ticker in settled]
     assert fills == []
     reply = await run.exchange.call("GET", "/portfolio/positions", settlement_status="all")
     assert reply.status_code == 200
@@ -163,10 +162,8 @@ def test_the_process_forgets_too(tmp_path: Path) -> None:
 
 
 def test_the_newest_of_very_many_frames_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscriptions, "MOST_STATES", 10)
-    subscription = subscriptions.Subscription(
-        1, subscriptions.Channel.BOOK, ["A"], on_yes_scale=False
-    )
+    monkeypatch.setattr(session, "MOST_STATES", 10)
+    subscription = session.Subscription(1, session.Channel.BOOK, ["A"], on_yes_scale=False)
 
     class Log:
         events = 0

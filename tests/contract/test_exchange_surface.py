@@ -108,7 +108,7 @@ class TestShards:
             half = [{"exchange_index": i, "percent": 50} for i in (0, 2)]
             assert answer(await exchange.call("POST", target, {"allocations": half[:1]}))[0] == 400
             assert (await exchange.call("POST", target, {"allocations": half})).status_code == 200
-            exchange.house.rebalance()
+            exchange.state.rebalance()
             balance = (await exchange.call("GET", "/portfolio/balance")).json()
             assert [b["balance"] for b in balance["balance_breakdown"]] == ["5000.0000"] * 2
             assert (await exchange.call("GET", target)).json()["allocations"] == half

@@ -26,6 +26,7 @@ from ipc.messages import (
     SessionEnded,
     SessionStarted,
 )
+from processes.execution import market_learning
 from processes.execution.gateway import RETRY
 
 CANCELED = OrderStatus.CANCELED
@@ -241,6 +242,21 @@ async def test_an_order_that_the_exchange_refuses_is_not_tried_again(tmp_path):
         assert rig.resting() == ["ka-i2-BY"]
 
 
+async def test_a_refusal_that_lasts_is_not_asked_for_at_every_tick(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        facts = {"method": "POST", "status": 400, "code": "insufficient_balance"}
+        rig.exchange.order("fault", kind="error_next", calls=1_000, **facts)
+        reasons = []
+        for n in range(20):
+            await rig.push(intent(f"i{n}", yes_price_e4=4_500))
+            reasons.append((await rig.order(intent_id=f"i{n}", status=REJECTED)).reason)
+        sent = len(rig.between.sent("POST"))
+        assert reasons.count("backing_off") == 20 - sent
+        assert 2 <= sent < 20
+        assert rig.log.actions().count("orders_refused") == 1
+
+
 async def test_a_rate_limit_is_outwaited_under_the_same_name(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
@@ -397,3 +413,45 @@ async def test_a_stop_ends_what_was_not_sent_yet(tmp_path):
             "i2": (REJECTED, "stopping"),
         }
         assert rig.at_exchange() == []
+
+
+# Facts of a market that change while it is traded
+
+
+async def test_a_grid_that_changes_is_learned_again_after_the_first_refusal(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        rig.exchange.order("grid", ticker=TICKER, structure="deci_cent", price_ranges=fine)
+        await rig.push(intent("i1", yes_price_e4=4_550))
+        assert (await rig.order(intent_id="i1")).reason == "price_off_grid"
+        state = rig.service._state
+        await rig.until(lambda: state.grids[TICKER].index(4_550) >= 0, "the new grid")
+        await rests(rig, "i2", yes_price_e4=4_550)
+
+
+async def test_what_the_collector_lists_again_is_learned_again(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        rig.exchange.order("grid", ticker=TICKER, structure="deci_cent", price_ranges=fine)
+        state = rig.service._state
+        for markets in ((OTHER,), (OTHER, TICKER)):
+            await rig.until(lambda m=markets: _lists(rig, m), f"{markets} are listed")
+        await rig.until(lambda: state.grids[TICKER].index(4_550) >= 0, "the new grid")
+
+
+def _lists(rig, markets):
+    """The collector says so until execution has heard."""
+    rig.tell_session(*markets)
+    return rig.service._state.listed == frozenset(markets)
+
+
+async def test_markets_are_read_again_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(market_learning, "RELEARN_S", 0.2)
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        fine = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        rig.exchange.order("grid", ticker=TICKER, structure="deci_cent", price_ranges=fine)
+        state = rig.service._state
+        await rig.until(lambda: state.grids[TICKER].index(4_550) >= 0, "the new grid")

@@ -236,3 +236,23 @@ async def test_a_market_that_closes_and_settles_pays_once(tmp_path):
         assert paid["market_result"] == "yes"
         await rig.push(intent("i3", yes_price_e4=4_500))
         assert (await rig.order(intent_id="i3")).reason == "settled"
+
+
+# The account changes under an order that rests
+
+
+async def test_what_is_sold_by_hand_is_not_sold_again_by_an_order_that_rests(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await filled(rig, "i1", yes_price_e4=5_500)
+        await rig.holds(1_000)
+        await rig.push(intent("i2", is_buy=False, yes_price_e4=6_000))
+        await rig.order(intent_id="i2", status=RESTING)
+        rig.place("by-hand", "ask", 4_000, 400)  # the bid is 40 cents
+        canceled = await rig.order(intent_id="i2", status=CANCELED)
+        assert canceled.fill_count_e2 == 0
+        assert rig.resting() == []
+        await rig.holds(600)
+        await rig.push(intent("i3", is_buy=False, yes_price_e4=6_000, count_e2=600))
+        await rig.order(intent_id="i3", status=RESTING)
+        rig.assert_account_is_the_exchange_s()

@@ -6,7 +6,7 @@ from support.execution_rig import SOON, executing
 from support.orders import intent
 
 from ipc.messages import ActorOrder, OrderStatus
-from processes.execution.service import SETTLE_NS
+from processes.execution.reconciliation import READ_LAG_NS
 
 CANCELED = OrderStatus.CANCELED
 PENDING = OrderStatus.PENDING
@@ -16,7 +16,7 @@ LAGS = {"RL_EXCHANGE_ORDERS_LAG_MS": "800", "RL_EXCHANGE_POSITIONS_LAG_MS": "190
 
 def lagging(data_dir, **more):
     """Execution with its own waits, reconciling all the time."""
-    facts = {"exchange": LAGS, "settle_ns": SETTLE_NS, "RL_RECONCILE_S": SOON}
+    facts = {"exchange": LAGS, "read_lag_ns": READ_LAG_NS, "RL_RECONCILE_S": SOON}
     return executing(data_dir, **facts, **more)
 
 

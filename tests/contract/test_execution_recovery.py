@@ -58,7 +58,7 @@ async def test_a_start_cancels_what_an_earlier_life_left_and_only_then_trades(tm
             refused = await rig.until(
                 lambda: rig.journalled(ActorOrder, intent_id="early"), "it is refused"
             )
-            assert refused[0].reason == "order_of_an_earlier_life"
+            assert refused[0].reason == "order_of_an_earlier_run"
             assert rig.row() is None
         await rig.known()
         assert rig.resting("ka-earlier") == []
@@ -347,7 +347,7 @@ async def test_a_stop_ends_it_though_there_is_news_in_that_very_moment(tmp_path)
 
         async def dropped():
             await drop()
-            rig.service._news.set()  # the last that happens before everything is cancelled
+            rig.service._reconciliation.soon.set()  # the last before all tasks are cancelled
 
         rig.service._gateway.drop = dropped
         stopping = asyncio.create_task(rig.stop())

@@ -160,7 +160,7 @@ def test_what_was_accepted_just_before_a_stop_is_flushed(
 
 async def test_a_helper_that_fails_ends_the_recorder(database: Database, tmp_path: Path) -> None:
     """Without descriptors, as it was found: its counters cannot be sent, and nobody was told."""
-    wires = Wires(tmp_path, {}, life=1)
+    wires = Wires(tmp_path, {}, run=1)
     recorder = Recorder(tmp_path, partial(connect_when_migrated, database.dsn), wires, no_log())
 
     def refuse(topic: str, message: Message) -> None:
@@ -240,7 +240,7 @@ async def test_the_doorbell_wakes_it_and_its_counters_are_published(
 ) -> None:
     context = zmq.asyncio.Context()
     stats = Subscriber(context, ["recorder"], tmp_path / "data", {})
-    bell = Pusher(context, "doorbell", tmp_path / "data", {}, life=1)
+    bell = Pusher(context, "doorbell", tmp_path / "data", {}, run=1)
     journal = FramedJournal(tmp_path / "data", "inference", "i1")
     recorder.start()
     journal.tick()

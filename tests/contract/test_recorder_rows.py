@@ -21,7 +21,7 @@ from ipc.messages import (
     OrderStatus,
     Tick,
 )
-from processes.recorder.records import TABLES, columns_of
+from processes.recorder.rows import TABLES, columns_of
 
 
 def messages() -> list[msgspec.Struct]:

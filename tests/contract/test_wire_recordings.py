@@ -133,7 +133,7 @@ def cause(exchange: LocalExchange, ticker: str, frame: dict[str, Any], *, yes_sc
         price_e4 = parse_price(msg["yes_price_dollars"])
         limit_e4 = price_e4 if leg == YES else 10_000 - price_e4
         exchange.add(ticker, 1 - leg, 10_000 - limit_e4, parse_count(msg["count_fp"]))
-        matcher = exchange.desk.clearings[ticker].matcher
+        matcher = exchange.order_entry.clearings[ticker].matcher
         matcher.take_anonymously(leg, limit_e4, parse_count(msg["count_fp"]))
 
 

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.stack import BOUND_S, ROOT, Stack
+from support.patience import PATIENCE
+from support.stack import ROOT, Stack
 
-from processes.exchange.admin import calls, looks
-from processes.exchange.house import BASE
+from processes.exchange.admin import fault_handlers, inspection
 from processes.exchange.servers import REST, WEBSOCKET
+from processes.exchange.shared.state import BASE
 
 pytestmark = [
     pytest.mark.stack,
@@ -159,7 +160,7 @@ def as_another(stack: Stack) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=BOUND_S,
+        timeout=PATIENCE,
     )
     found: list[str] = json.loads(done.stdout)
     return found
@@ -175,7 +176,7 @@ def allowed() -> list[tuple[str, str]]:
 def asked_over_http() -> list[tuple[str, str, str]]:
     """(variable of the port, method, path) of every call that there is."""
     exchange = [route for part in REST for route in part.routes(BASE)]
-    admin = [*looks.routes(), *calls.routes()]
+    admin = [*inspection.routes(), *fault_handlers.routes()]
     site = [("GET", path) for path in ("/", "/rl/health", "/rl/ws", "/metrics", "/nothing")]
     return [
         *(("RL_EXCHANGE_PORT", route.method, route.path) for route in exchange),
@@ -204,7 +205,7 @@ def test_another_user_is_answered_what_the_document_lists(stack: Stack) -> None:
     listed = allowed()
     known = {int(stack.environ[port]) for port in dict(listed) | {"RL_EXCHANGE_ADMIN_PORT": ""}}
     assert tcp_ports(stack) == known
-    with httpx.Client(timeout=BOUND_S) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         reached = answered(stack, client)
     open_to_all = {r for r in reached if any(fits(r, entry) for entry in listed)}
     assert reached - open_to_all == set()

@@ -16,7 +16,10 @@ from support.exchange import (
     running_exchange,
     write_recording,
 )
+from support.recorded_exchange import Sent, exchange_fills
 from support.recordings import needs_recordings, recordings_folder
+
+from models.trading.actions import Action
 
 FIRST, SECOND = "KXSHOW15M-26AUG101815-15", "KXSHOW15M-26AUG101830-30"
 START_MS = 1_786_399_275_000
@@ -270,3 +273,20 @@ def _core(ms: int, frame: dict[str, Any]) -> tuple[Any, ...]:
     names = ("yes_dollars_fp", "no_dollars_fp", "price_dollars", "delta_fp", "side", "ts_ms")
     names += ("trade_id", "yes_price_dollars", "count_fp", "taker_side", "market_id")
     return ms, frame["type"], tuple(str(msg.get(n)) for n in names)
+
+
+@pytest.mark.parametrize(("is_block", "fills"), [(False, 1), (True, 0)])
+def test_a_block_trade_of_a_recording_fills_no_order(tmp_path, is_block, fills):
+    frames = market_frames(FIRST, START_MS, 20)
+    trade = frames[-1]["event"]["msg"]
+    assert trade["taker_side"] == "no"
+    trade |= {"yes_price_dollars": "0.3900", "no_price_dollars": "0.6100", "count_fp": "50.00"}
+    trade["is_block_trade"] = is_block
+    for frame in frames[1:-1]:
+        if frame["event"]["type"] == "trade":
+            frame["event"]["msg"]["is_block_trade"] = True  # only the last one is in question
+    folder = tmp_path / "recording"
+    write_recording(folder, FIRST, frames, START_MS - 60_000)
+    sent = [Sent(START_MS * 1_000_000, Action.BUY_YES_LIMIT, 4_000, 100)]
+    found, _ = exchange_fills(folder, sent, tmp_path, heals=False)
+    assert len(found) == fills

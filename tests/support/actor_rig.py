@@ -37,8 +37,8 @@ from ipc.messages import (
 )
 from ipc.shared_file import shared_path
 from ipc.sockets import Publisher, Puller, Pusher, Subscriber
+from processes.inference.models import choice_of, strategy_of
 from processes.inference.service import ActorService
-from processes.inference.strategy import choice_of, strategy_of
 from processes.runtime.config import Settings, load_settings
 
 __all__ = [

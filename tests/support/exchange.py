@@ -119,7 +119,7 @@ class Exchange:
             self.url + full,
             params=query,
             content=None if body is None else json.dumps(body),
-            headers=self.headers(method, full, account),
+            headers={"Content-Type": "application/json"} | self.headers(method, full, account),
         )
         return documented(reply)
 

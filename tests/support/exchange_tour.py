@@ -38,7 +38,12 @@ READS: Final = (
     "/historical/markets",
     *("/milestones", "/structured_targets", "/incentive_programs", "/events/multivariate"),
     *("/multivariate_event_collections", "/search/tags_by_categories"),
-    *("/search/filters_by_sport", "/communications/rfqs", "/communications/quotes"),
+    *(
+        "/search/filters_by_sport",
+        "/communications/id",
+        "/communications/rfqs",
+        "/communications/quotes",
+    ),
     *("/communications/rfq_batches", "/communications/block-trade-proposals"),
 )
 FRAMES: Final = {  # the messages of the specification that this exchange sends
@@ -109,7 +114,7 @@ async def _money(call: _Tour, exchange: LocalExchange) -> None:
     await call("GET", f"{TRANSFER}s/{moved}")
     shares = [{"exchange_index": shard, "percent": 50} for shard in (0, 2)]
     await call("POST", TARGET, {"allocations": shares})
-    exchange.house.rebalance()
+    exchange.state.rebalance()
 
 
 async def _subaccounts(call: _Tour) -> None:
@@ -197,10 +202,10 @@ async def _lives(call: _Tour, exchange: LocalExchange) -> None:
 
 def _settle(exchange: LocalExchange, ticker: str, at_ms: int) -> None:
     market = exchange.venue.markets[ticker]
-    exchange.desk.close(market)
+    exchange.order_entry.close(market)
     exchange.venue.close_market(market, at_ms)
     exchange.venue.determine_market(market, "yes", 10_000, at_ms)
-    exchange.desk.settle(market, at_ms)
+    exchange.order_entry.settle(market, at_ms)
     exchange.venue.settle_market(market, at_ms)
 
 

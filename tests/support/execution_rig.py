@@ -20,14 +20,14 @@ from ipc.clock import Clock, ManualClock
 from ipc.journal import stream_folder
 from ipc.messages import Environment, SessionStarted
 from processes.adapters.kalshi.auth.environments import KalshiTarget
-from processes.execution import service
+from processes.execution import reconciliation
 from processes.execution.service import ExecutionService
 from processes.runtime.config import Settings, load_settings
 
 __all__ = ["SOON", "Rig", "executing"]
 
 SOON = "1"  # RL_RECONCILE_S: unanswered for three times as long, an exchange is not trusted
-SETTLE_NS = 50_000_000  # the local exchange's reads do not lag
+READ_LAG_NS = 50_000_000  # the local exchange's reads do not lag
 
 
 class Rig(World):
@@ -98,7 +98,7 @@ async def executing(
     clock: Clock | None = None,
     starts: bool = True,
     journal_bytes: int | None = None,
-    settle_ns: int = SETTLE_NS,
+    read_lag_ns: int = READ_LAG_NS,
     exchange: dict[str, Any] | None = None,
     **environ: str,
 ) -> AsyncIterator[Rig]:
@@ -111,7 +111,7 @@ async def executing(
     with (
         remove_tables(data_dir),
         idle_exchange(data_dir, **(exchange or {})) as running,
-        patch.object(service, "SETTLE_NS", settle_ns),
+        patch.object(reconciliation, "READ_LAG_NS", read_lag_ns),
     ):
         async with standing_between(running.url) as between:
             rig = Rig(settings, running, between, clock or ManualClock(1_000_000 * START_MS))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import count
 
-from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import Event
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market
-from processes.exchange.core.orders import NewOrder, SelfTrade, TimeInForce
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket
+from processes.exchange.core.order_entry import OrderEntry
+from processes.exchange.core.orders import NewOrder, OrderTimeInForce, SelfTradePrevention
 from processes.exchange.core.venue import Venue
 from processes.exchange.synthetic.flow import SyntheticFlow
 from processes.exchange.synthetic.profiles import Profile
@@ -25,15 +25,15 @@ class FlowRig:
     def __init__(self, *profiles: Profile, seed: int = 1, start_ms: int = START_MS) -> None:
         self.said: list[Event] = []
         self.now_ms = start_ms
-        self.account = Account("u1", CASH_E6)
+        self.account = TradingAccount("u1", CASH_E6)
         self.venue = Venue([self.account], lambda: self.now_ms, self.said.append)
         ids = count(1)
-        self.desk = Desk(self.venue, lambda: f"id-{next(ids)}", shadow=False)
-        self.flow = SyntheticFlow(self.venue, self.desk, seed, list(profiles))
+        self.order_entry = OrderEntry(self.venue, lambda: f"id-{next(ids)}", shadow=False)
+        self.flow = SyntheticFlow(self.venue, self.order_entry, seed, list(profiles))
         self.flow.step(self.now_ms)
 
     @property
-    def market(self) -> Market:
+    def market(self) -> ListedMarket:
         """The newest market."""
         return list(self.venue.by_number.values())[-1]
 
@@ -49,17 +49,17 @@ class FlowRig:
         leg: int,
         price_e4: int,
         count_e2: int,
-        time_in_force: TimeInForce = TimeInForce.GOOD_TILL_CANCELED,
+        time_in_force: OrderTimeInForce = OrderTimeInForce.GOOD_TILL_CANCELED,
     ) -> NewOrder:
         """An order of the account."""
         order = NewOrder(
             ticker=self.market.ticker,
-            client_order_id=f"c{len(self.desk.orders)}",
+            client_order_id=f"c{len(self.order_entry.orders)}",
             leg=leg,
             leg_price_e4=price_e4,
             count_e2=count_e2,
             time_in_force=time_in_force,
-            self_trade=SelfTrade.TAKER_AT_CROSS,
+            self_trade=SelfTradePrevention.TAKER_AT_CROSS,
         )
-        self.desk.create(self.account, order)
+        self.order_entry.create(self.account, order)
         return order

@@ -24,19 +24,19 @@ from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.auth.credentials import Algorithm, Credentials, new_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer, real_ms
-from processes.exchange.assembly import Rules, assemble
+from processes.exchange.core.access import Caller
 from processes.exchange.core.books import NO, YES
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market, MarketFacts
-from processes.exchange.keys import Asker
-from processes.exchange.market_time import MarketTime
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket, MarketFacts
 from processes.exchange.servers import Server, admin_app, exchange_app
-from processes.exchange.stream.sockets import Connections
+from processes.exchange.shared.connections import Connections
+from processes.exchange.shared.market_time import MarketTime
+from processes.exchange.shared.state import ExchangeRules, assemble
 
 __all__ = ["LocalExchange", "keys"]
 
 CASH_E6 = 10_000_000_000
-NO_RULES = Rules()
+NO_RULES = ExchangeRules()
 LIFE = uuid.NAMESPACE_OID
 TOKEN = "f" * 64  # of the admin port
 
@@ -64,25 +64,26 @@ class LocalExchange:
     """
 
     def __init__(
-        self, folder: Path, now_ms: int, cash_e6: int = CASH_E6, rules: Rules = NO_RULES
+        self, folder: Path, now_ms: int, cash_e6: int = CASH_E6, rules: ExchangeRules = NO_RULES
     ) -> None:
         known = {
-            c.api_key_id: (Account(str(uuid.uuid5(LIFE, c.api_key_id)), cash_e6), c) for c in keys()
+            c.api_key_id: (TradingAccount(str(uuid.uuid5(LIFE, c.api_key_id)), cash_e6), c)
+            for c in keys()
         }
         self.accounts = [account for account, _ in known.values()]
         self.time = MarketTime(folder / "clock", now_ms, 1.0)
         self.time.run(now_ms)
         numbers, life = count(1), uuid.uuid4()
-        self.house = assemble(
+        self.state = assemble(
             known, self.time, lambda: str(uuid.uuid5(life, str(next(numbers)))), rules, shadow=False
         )
-        self.venue, self.desk = self.house.venue, self.house.desk
-        self._connections = Connections(self.house)
+        self.venue, self.order_entry = self.state.venue, self.state.order_entry
+        self._connections = Connections(self.state)
         self.asked: list[Asked] = []
-        self.app = exchange_app(self.house, self._connections)
+        self.app = exchange_app(self.state, self._connections)
         self.app.middlewares.append(self._note)
         self._server = Server(self.app, "port", 0)
-        self._admin = Server(admin_app(self.house, self._connections, TOKEN), "port", 0)
+        self._admin = Server(admin_app(self.state, self._connections, TOKEN), "port", 0)
         self.http = httpx.AsyncClient(timeout=PATIENCE)
 
     @web.middleware
@@ -110,13 +111,13 @@ class LocalExchange:
             Environment.SIMULATED, f"http://{host}{REST}", f"ws://{host}{WEBSOCKET}"
         )
 
-    def asker(self, account: int = 0) -> Asker:
+    def caller(self, account: int = 0) -> Caller:
         """One of the users, by the key that it signs with."""
-        key = self.house.keys.get(keys()[account].api_key_id)
+        key = self.state.keys.get(keys()[account].api_key_id)
         assert key is not None
-        return Asker(self.venue.members[key.user_id], key)
+        return Caller(self.venue.members[key.user_id], key)
 
-    def market(self, ticker: str, **facts: Any) -> Market:
+    def market(self, ticker: str, **facts: Any) -> ListedMarket:
         """A market of this ticker, open for trading, its book empty."""
         event = ticker.rpartition("-")[0] or ticker
         now_ms = self.venue.now_ms()
@@ -127,17 +128,17 @@ class LocalExchange:
             "close_ms": now_ms + 86_400_000,
         }
         market = self.venue.add_market(MarketFacts(ticker=ticker, **(known | facts)))
-        self.desk.open(market)
+        self.order_entry.open(market)
         self.venue.open_market(market, now_ms)
         return market
 
     def add(self, ticker: str, leg: int, price_e4: int, count_e2: int) -> None:
         """Somebody's bid of a leg."""
-        self.desk.clearings[ticker].publish(leg, price_e4, count_e2, None)
+        self.order_entry.clearings[ticker].publish(leg, price_e4, count_e2, None)
 
     def clear(self, ticker: str, leg: int, from_e4: int) -> None:
         """Take away what strangers bid for a leg at `from_e4` and above."""
-        matcher = self.desk.clearings[ticker].matcher
+        matcher = self.order_entry.clearings[ticker].matcher
         for price_e4 in [p for p in self.venue.markets[ticker].book.legs[leg] if p >= from_e4]:
             self.add(ticker, leg, price_e4, -matcher.anonymous(leg, price_e4))
 
@@ -180,7 +181,7 @@ class LocalExchange:
             f"http://127.0.0.1:{self._server.port}{path}",
             params=query or None,
             content=None if body is None else msgspec.json.encode(body),
-            headers=dict(headers),
+            headers={"Content-Type": "application/json", **headers},
         )
         return documented(reply)
 

@@ -10,7 +10,7 @@ import httpx
 from support.local_exchange import LocalExchange
 
 from processes.adapters.kalshi.auth.signing import real_ms
-from processes.exchange.assembly import Rules
+from processes.exchange.shared.state import ExchangeRules
 
 __all__ = ["CRYPTO", "ORDERS", "TICKER", "answer", "order", "two_markets"]
 
@@ -18,10 +18,10 @@ TICKER, CRYPTO = "KXA-26NOV25-T1", "KXCRYPTO-26NOV25-T1"
 ORDERS = "/portfolio/events/orders"
 
 
-def two_markets(folder: Path, **rules: Any) -> LocalExchange:
+def two_markets(folder: Path, now_ms: int | None = None, **rules: Any) -> LocalExchange:
     """A market on shard 0 and one on shard 2, both of 47 to 52 cents."""
-    known = Rules(**({"shards": {"KXCRYPTO": 2}} | rules))
-    exchange = LocalExchange(folder, real_ms(), rules=known)
+    known = ExchangeRules(**({"shards": {"KXCRYPTO": 2}} | rules))
+    exchange = LocalExchange(folder, real_ms() if now_ms is None else now_ms, rules=known)
     for ticker in (TICKER, CRYPTO):
         exchange.market(ticker)
         exchange.two_sided(ticker)

@@ -9,11 +9,11 @@ from support.orders import SESSION, TICKER
 from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.normalise import ExchangeOrder
+from processes.execution.account import ExchangeView
 from processes.execution.manager import KalshiOrderManager
-from processes.execution.orders import Order
-from processes.execution.outbox import Moment, Outbox
-from processes.execution.reconcile import ExchangeView
-from processes.execution.risk import Limits
+from processes.execution.orders import TrackedOrder
+from processes.execution.risk import RiskLimits
+from processes.execution.state import ExecutionEffects, Moment
 
 SECOND = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND
@@ -29,18 +29,18 @@ class ManagerRig:
     def __init__(self, **limits: Any) -> None:
         self.mono_ns = 10 * SECOND
         self.manager = KalshiOrderManager(
-            Limits(**limits),
+            RiskLimits(**limits),
             CASH_E6,
             EXPIRY_MS,
             lambda: Moment(START_NS + self.mono_ns, self.mono_ns),
         )
-        self.manager.session_uid, self.manager.environment_ok = SESSION, True
-        self.ledger = self.manager.ledger
-        self.history: list[Outbox] = []
+        self.state = self.manager.state
+        self.state.session_uid, self.state.environment_ok = SESSION, True
+        self.history: list[ExecutionEffects] = []
 
     def known(self, ticker: str = TICKER) -> ManagerRig:
         """Follow a market and reconcile it: empty on both sides."""
-        self.manager.follow(ticker, LINEAR_CENT)
+        self.state.follow(ticker, LINEAR_CENT)
         self.compare(fills={ticker: []})
         self.drain()
         return self
@@ -56,7 +56,7 @@ class ManagerRig:
         whole = ExchangeView(asked_mono_ns=self.mono_ns, **{**empty, **view})
         return self.manager.sync_positions_with_kalshi(whole)
 
-    def drain(self) -> Outbox:
+    def drain(self) -> ExecutionEffects:
         """What is wanted since the last call."""
         outbox = self.manager.drain()
         self.history.append(outbox)
@@ -80,7 +80,7 @@ class ManagerRig:
         return self.told(ActorFill)
 
 
-def exchange_order(order: Order, status: OrderStatus, **fields: Any) -> ExchangeOrder:
+def exchange_order(order: TrackedOrder, status: OrderStatus, **fields: Any) -> ExchangeOrder:
     """An order of ours as the exchange shows it."""
     standard: dict[str, Any] = {
         "order_id": order.order_id or f"e-{order.client_order_id}",

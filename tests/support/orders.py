@@ -6,7 +6,7 @@ from typing import Any
 
 from ipc.messages import ActorFill, BookSide, Intent, Leg
 from ipc.units import ONE_DOLLAR_E4
-from processes.execution.orders import Order, client_order_id
+from processes.execution.orders import TrackedOrder, client_order_id
 
 TICKER = "KXTEST-1"
 SESSION = "session-1"
@@ -61,7 +61,7 @@ def order(
     yes_price_e4: int = 4_000,
     initial_e2: int = 1_000,
     **fields: Any,
-) -> Order:
+) -> TrackedOrder:
     """A PENDING order; `intent_id=None` makes it a stranger's."""
     standard = {
         "client_order_id": client_order_id(name, is_buy=is_buy, leg=leg),
@@ -75,7 +75,7 @@ def order(
         "created_ns": 0,
         "expire_ms": None,
     }
-    return Order(**{**standard, **fields})
+    return TrackedOrder(**{**standard, **fields})
 
 
 def fill(

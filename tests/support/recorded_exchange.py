@@ -11,14 +11,20 @@ from typing import Any, NamedTuple
 from ipc.units import ASK, BID
 from models.trading.actions import Action, is_buy, side_of
 from processes.exchange.core.books import NO, YES
-from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import OrderFilled
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.orders import NewOrder, Order, SelfTrade, Status, TimeInForce
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.order_entry import OrderEntry
+from processes.exchange.core.orders import (
+    ExchangeOrder,
+    NewOrder,
+    OrderStatus,
+    OrderTimeInForce,
+    SelfTradePrevention,
+)
 from processes.exchange.core.venue import Venue
-from processes.exchange.market_time import MarketTime
 from processes.exchange.replay.flow import Replay
 from processes.exchange.replay.timeline import load_recordings
+from processes.exchange.shared.market_time import MarketTime
 
 __all__ = ["Fill", "Sent", "exchange_fills"]
 
@@ -49,7 +55,7 @@ class Fill(NamedTuple):
     at_ms: int
 
 
-class _Trader(Desk):
+class _Trader(OrderEntry):
     """Before every step of the replay, what has arrived by then is placed: one order at most.
 
     Where the book `heals`, what we took from it is there again at once.
@@ -59,7 +65,7 @@ class _Trader(Desk):
         super().__init__(venue, lambda: f"id-{next(_ids)}", shadow=True)
         self._sent = deque(sent)
         self._heals = heals
-        self._order: Order | None = None
+        self._order: ExchangeOrder | None = None
         self.action = Action.HOLD
         self.placed = 0
 
@@ -88,7 +94,7 @@ class _Trader(Desk):
         leg = YES if side == BID else NO
         price_e4 = sent.yes_price_e4 if leg == YES else DOLLAR_E4 - sent.yes_price_e4
         resting = self._order
-        if resting is not None and resting.status is Status.RESTING:
+        if resting is not None and resting.status is OrderStatus.RESTING:
             if (self.action, resting.leg_price_e4) == (sent.action, price_e4):
                 return
             self.cancel(account, resting.order_id)
@@ -104,8 +110,8 @@ class _Trader(Desk):
                 leg=leg,
                 leg_price_e4=price_e4,
                 count_e2=count_e2,
-                time_in_force=TimeInForce.GOOD_TILL_CANCELED,
-                self_trade=SelfTrade.TAKER_AT_CROSS,
+                time_in_force=OrderTimeInForce.GOOD_TILL_CANCELED,
+                self_trade=SelfTradePrevention.TAKER_AT_CROSS,
             )
             self._order = self.create(account, asked).order
 
@@ -127,21 +133,21 @@ def exchange_fills(
 ) -> tuple[list[Fill], int]:
     """Replay one market with these orders -> (our fills, cash gained in all, micro-dollars)."""
     fills: list[Fill] = []
-    account = Account("u1", PLENTY_E6)
+    account = TradingAccount("u1", PLENTY_E6)
     recordings = load_recordings(recording)
     time = MarketTime(folder / "clock", recordings[0].starts_ms, 0)
 
     def note(event: object) -> None:
         if isinstance(event, OrderFilled):
             facts = event.yes_price_e4, event.count_e2, event.fee_e6, event.is_taker
-            fills.append(Fill(desk.placed, desk.action, *facts, event.ts_ms))
+            fills.append(Fill(order_entry.placed, order_entry.action, *facts, event.ts_ms))
 
     venue = Venue([account], time.now_ms, note)
-    desk = _Trader(venue, sent, heals=heals)
+    order_entry = _Trader(venue, sent, heals=heals)
     replay = Replay(
         recordings,
         venue,
-        desk,
+        order_entry,
         _Listener(),
         time,
         _always,

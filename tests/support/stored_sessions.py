@@ -27,7 +27,7 @@ from ipc.messages import (
 )
 from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.sessions import SessionDataLoader
-from processes.recorder.stream import Stream
+from processes.recorder.stream import RecordedRun
 
 __all__ = ["book_events", "loaded", "record", "same_sessions", "wild_events"]
 
@@ -107,7 +107,7 @@ def record(
 
 async def _carry(dsn: str, uid: str, place: Path, finished: FramedWriter | None) -> None:
     connection = await asyncpg.connect(dsn)
-    stream = Stream("collector", uid, place, Counter(), quiet)
+    stream = RecordedRun("collector", uid, place, Counter(), quiet)
     await stream.load(connection)
     await stream.pump(connection)
     if finished is not None:

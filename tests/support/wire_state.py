@@ -17,9 +17,15 @@ from support.wire_recordings import Recording
 from ipc.units import ONE_DOLLAR_E4, PriceGrid, parse_count, parse_price
 from processes.adapters.kalshi.normalise import ms_of_rfc3339
 from processes.exchange.core.books import NO, YES
-from processes.exchange.core.markets import Market, MarketStatus
-from processes.exchange.core.orders import NewOrder, Order, SelfTrade, Status, TimeInForce
-from processes.exchange.replay.recorded_facts import DETAILS
+from processes.exchange.core.markets import ListedMarket, MarketPhase
+from processes.exchange.core.orders import (
+    ExchangeOrder,
+    NewOrder,
+    OrderStatus,
+    OrderTimeInForce,
+    SelfTradePrevention,
+)
+from processes.exchange.replay.timeline import DETAILS
 
 __all__ = ["balance_e6", "prepare", "prepare_market", "rows_in"]
 
@@ -49,7 +55,9 @@ def balance_e6(recording: Recording) -> int:
     return max(DEFAULT_CASH_E6, 2 * cost_e6)
 
 
-def prepare_market(exchange: LocalExchange, ticker: str, body: dict[str, Any] | None) -> Market:
+def prepare_market(
+    exchange: LocalExchange, ticker: str, body: dict[str, Any] | None
+) -> ListedMarket:
     """A market with the facts of its recorded body, of 47 to 52 cents."""
     known = body or {}
     facts: dict[str, Any] = {
@@ -70,29 +78,29 @@ def prepare_market(exchange: LocalExchange, ticker: str, body: dict[str, Any] | 
         }
     market = exchange.market(ticker, **facts)
     exchange.two_sided(ticker)
-    status = MarketStatus(known.get("status", "active"))
+    status = MarketPhase(known.get("status", "active"))
     _age(exchange, market, status, known)
     return market
 
 
 def _age(
-    exchange: LocalExchange, market: Market, status: MarketStatus, known: dict[str, Any]
+    exchange: LocalExchange, market: ListedMarket, status: MarketPhase, known: dict[str, Any]
 ) -> None:
     """Bring a market to where its life was."""
     now_ms = exchange.venue.now_ms()
-    if status is MarketStatus.ACTIVE:
+    if status is MarketPhase.ACTIVE:
         return
     exchange.venue.replace_book(market, (), now_ms)
-    if status is MarketStatus.INITIALIZED:
+    if status is MarketPhase.INITIALIZED:
         market.status = status
         return
     exchange.venue.close_market(market, now_ms)
-    if status in (MarketStatus.DETERMINED, MarketStatus.FINALIZED):
+    if status in (MarketPhase.DETERMINED, MarketPhase.FINALIZED):
         result = known.get("result") or "yes"
         value = parse_price(known.get("settlement_value_dollars") or "1.0000")
         exchange.venue.determine_market(market, result, value, now_ms)
-    if status is MarketStatus.FINALIZED:
-        exchange.desk.settle(market, now_ms)
+    if status is MarketPhase.FINALIZED:
+        exchange.order_entry.settle(market, now_ms)
         exchange.venue.settle_market(market, now_ms)
 
 
@@ -158,7 +166,7 @@ class _State:
             if "taker_side" in row and "trade_id" in row:
                 for _ in range(more):
                     self._exchange.add(row["ticker"], NO, 4_800, 100)
-                    matcher = self._exchange.desk.clearings[row["ticker"]].matcher
+                    matcher = self._exchange.order_entry.clearings[row["ticker"]].matcher
                     matcher.take_anonymously(YES, 5_200, 100)
 
     # Orders
@@ -168,8 +176,8 @@ class _State:
         price_e4 = parse_price(price)
         facts: dict[str, Any] = {
             "client_order_id": more.pop("client_order_id", ""),
-            "time_in_force": TimeInForce.GOOD_TILL_CANCELED,
-            "self_trade": SelfTrade.TAKER_AT_CROSS,
+            "time_in_force": OrderTimeInForce.GOOD_TILL_CANCELED,
+            "self_trade": SelfTradePrevention.TAKER_AT_CROSS,
         }
         return NewOrder(
             ticker=ticker,
@@ -179,18 +187,18 @@ class _State:
             **(facts | more),
         )
 
-    def _place(self, asked: NewOrder) -> Order:
+    def _place(self, asked: NewOrder) -> ExchangeOrder:
         """An order of ours as asked, nothing in its way."""
         self._exchange.clear(asked.ticker, 1 - asked.leg, ONE_DOLLAR_E4 - asked.leg_price_e4)
-        return self._exchange.desk.create(self._account, asked).order
+        return self._exchange.order_entry.create(self._account, asked).order
 
-    def _execute(self, asked: NewOrder) -> Order:
+    def _execute(self, asked: NewOrder) -> ExchangeOrder:
         """An order of ours that finds all it wants."""
         price_e4 = ONE_DOLLAR_E4 - asked.leg_price_e4
         self._exchange.add(asked.ticker, 1 - asked.leg, price_e4, asked.count_e2)
-        return self._exchange.desk.create(self._account, asked).order
+        return self._exchange.order_entry.create(self._account, asked).order
 
-    def _order_of_row(self, row: dict[str, Any]) -> Order:
+    def _order_of_row(self, row: dict[str, Any]) -> ExchangeOrder:
         count = row.get("initial_count_fp") or row.get("count_fp") or "1.00"
         client_id = row.get("client_order_id", "")
         asked = self._asked(
@@ -200,12 +208,12 @@ class _State:
             count,
             client_order_id=client_id,
         )
-        status = row.get("status", Status.EXECUTED)
-        if status == Status.EXECUTED:
+        status = row.get("status", OrderStatus.EXECUTED)
+        if status == OrderStatus.EXECUTED:
             return self._execute(asked)
         order = self._place(asked)
-        if status == Status.CANCELED:
-            self._exchange.desk.cancel(self._account, order.order_id)
+        if status == OrderStatus.CANCELED:
+            self._exchange.order_entry.cancel(self._account, order.order_id)
         return order
 
     def _order_of_path(self) -> None:
@@ -287,7 +295,7 @@ class _State:
     def _own_order_in_the_way(self, request: dict[str, Any]) -> None:
         """Nothing filled, nothing left: it met an order of its own account, or nothing at all."""
         other = "ask" if request["side"] == "bid" else "bid"
-        if request["time_in_force"] != TimeInForce.GOOD_TILL_CANCELED:
+        if request["time_in_force"] != OrderTimeInForce.GOOD_TILL_CANCELED:
             asked = self._asked_again(request)
             from_e4 = ONE_DOLLAR_E4 - asked.leg_price_e4
             self._exchange.clear(asked.ticker, 1 - asked.leg, from_e4)

@@ -126,16 +126,16 @@ async def check_server(dsn: str, patience_s: float = FOREIGN_PATIENCE) -> None:
     """`ConfigError` for a server that does not answer or holds a newer schema."""
     connection = await connect_within(dsn, patience_s)
     try:
-        await _schema_is_ours(connection)
+        await _schema_is_current(connection)
     finally:
         connection.terminate()
 
 
 async def connect_when_asked(dsn: str) -> Connection:
-    """Connect for a command: `ConfigError` unless the server is there and its schema ours."""
+    """Connect for a command: `ConfigError` unless the server is there and its schema current."""
     connection = await connect_within(dsn, COMMAND_PATIENCE)
     try:
-        if await _schema_is_ours(connection):
+        if await _schema_is_current(connection):
             return connection
     except ConfigError:
         connection.terminate()
@@ -149,7 +149,7 @@ async def connect_when_asked(dsn: str) -> Connection:
 
 
 async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:
-    """Connect once the server is there and its schema is ours; waits as long as that takes.
+    """Connect once the server is there and its schema is current; waits as long as that takes.
 
     `Stopped` when asked to stop before, `ConfigError` for a schema that is newer than this program.
     Whether a server that cannot be reached is hopeless is for `migrate` to say.
@@ -161,7 +161,7 @@ async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:
             await _pause(stop)
             continue
         try:
-            if await _schema_is_ours(connection):
+            if await _schema_is_current(connection):
                 return connection
         except LOST:  # gone again
             await _pause(stop)
@@ -181,7 +181,7 @@ async def _pause(stop: asyncio.Event) -> None:
         return
 
 
-async def _schema_is_ours(connection: Connection) -> bool:
+async def _schema_is_current(connection: Connection) -> bool:
     if await connection.fetchval("select to_regclass('schema_migrations')") is None:
         return False
     rows = await connection.fetch("select version from schema_migrations")

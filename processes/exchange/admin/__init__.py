@@ -1,1 +1,1 @@
-"""The admin port, loopback only: looks at the exchange and orders to it, for tests."""
+"""The admin port, loopback only: fault commands and inspection, for tests."""

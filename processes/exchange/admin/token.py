@@ -1,4 +1,4 @@
-"""Who may use the admin port: whoever can read a file of the data folder."""
+"""Access to the admin port: a bearer token that lies in the data folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipc.private_files import UnsafePathError, private_folder, random_word, read
 from processes.exchange.core.rejections import Rejection
 from processes.runtime.config import ConfigError
 
-__all__ = ["knows", "load_token"]
+__all__ = ["load_token", "token_required"]
 
 BYTES: Final = 32
 
@@ -39,7 +39,7 @@ def load_token(path: Path) -> str:
     return token
 
 
-def knows(token: str) -> Any:
+def token_required(token: str) -> Any:
     """A middleware that refuses every call without `Authorization: Bearer <token>`."""
     wanted = f"Bearer {token}".encode()
 

@@ -8,16 +8,23 @@ from pathlib import Path
 
 from models.command_line import SEEDS, Parser, whole
 from processes.adapters.kalshi.recordings import RecordingError
-from processes.exchange.calibration.compare import BUSY_RATE, PLANS, Plan, measure, read_recordings
-from processes.exchange.calibration.report import lines, missed
+from processes.exchange.calibration.compare import (
+    BUSY_RATE,
+    PLANS,
+    Plan,
+    lines,
+    measure,
+    missed,
+    read_recordings,
+)
 
 
 def _print(plan: Plan, seed: int, seconds: int | None, recorded: dict[str, float]) -> None:
     follow_s = seconds or plan.seconds
-    ours = measure(plan, seed, follow_s)
+    synthetic = measure(plan, seed, follow_s)
     print(f"## {plan.profile.name}: seed {seed}, {plan.windows} windows, {follow_s} s of each\n")
-    print("\n".join(lines(plan.targets, ours, recorded)))
-    misses = missed(plan.targets, ours)
+    print("\n".join(lines(plan.targets, synthetic, recorded)))
+    misses = missed(plan.targets, synthetic)
     print(f"\n{len(misses)} of {len(plan.targets)} beyond a factor of 1.5: {misses or 'none'}\n")
 
 

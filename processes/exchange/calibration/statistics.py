@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.clock import US_PER_S
-from processes.exchange.calibration.tape import Mark, Tape
-from processes.exchange.calibration.walk import CENT, LOOK_US, Walk, walk
+from processes.exchange.calibration.tape import CENT, LOOK_US, Mark, Tape, Walk, walk
 
 __all__ = ["figures", "median_figures"]
 

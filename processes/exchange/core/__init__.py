@@ -1,1 +1,1 @@
-"""The exchange without I/O: books, orders, money, and the lives of markets. Events in and out."""
+"""The exchange without I/O: books, matching, orders, money, market lifecycle. Events in and out."""

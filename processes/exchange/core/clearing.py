@@ -1,4 +1,4 @@
-"""Money for one market's executions: who pays, who is told, and what resting orders hold."""
+"""Clearing of one market's executions: cash, positions, fees, and what resting orders hold."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from processes.exchange.core.events import (
     OrderChanged,
     OrderFilled,
     PositionChanged,
-    Traded,
+    TradePrinted,
 )
-from processes.exchange.core.ledger import Account, Purse, hold_e6
-from processes.exchange.core.markets import Market
+from processes.exchange.core.ledger import ShardCollateral, TradingAccount, hold_e6
+from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.matching import Matcher
-from processes.exchange.core.orders import Order, UpdateReason
+from processes.exchange.core.orders import ExchangeOrder, UpdateReason
 from processes.exchange.core.venue import Venue
 
 __all__ = ["Bookkeeper", "FillRecord", "MarketClearing"]
@@ -39,27 +39,32 @@ class FillRecord(msgspec.Struct, frozen=True):
     ts_ms: int
     exchange_index: int
     subaccount: int
+    number: int = 0  # its place among all fills
 
 
 class Bookkeeper(Protocol):
-    """Who is told what was executed."""
+    """Receives what was executed."""
 
     def record(self, fill: FillRecord, user_id: str) -> None:
         """Keep a fill."""
         ...
 
-    def executed(self, order: Order, count_e2: int) -> None:
+    def executed(self, order: ExchangeOrder, count_e2: int) -> None:
         """An execution of an order is complete, the other side's part of it too."""
         ...
 
 
 class MarketClearing:
-    """The matcher's `Clearing` of one market."""
+    """The matcher's `Clearing` of one market: books executions and holds, publishes changes.
+
+    `keeper` receives fills; `new_id` makes trade ids; `shadow` is True for a recorded market, whose
+    book and public trades are the recording's.
+    """
 
     def __init__(
         self,
         venue: Venue,
-        market: Market,
+        market: ListedMarket,
         keeper: Bookkeeper,
         new_id: Callable[[], str],
         *,
@@ -73,7 +78,11 @@ class MarketClearing:
         self._shadow = shadow
 
     def hold(
-        self, account: Account, *, beside: Order | None = None, with_order: Order | None = None
+        self,
+        account: TradingAccount,
+        *,
+        beside: ExchangeOrder | None = None,
+        with_order: ExchangeOrder | None = None,
     ) -> int:
         """What the account's resting orders hold here, without or with one order."""
         resting = [*self.matcher.resting[YES], *self.matcher.resting[NO]]
@@ -82,25 +91,25 @@ class MarketClearing:
             own.append(with_order)
         return account.hold_for(self._market.ticker, _wanted(own, YES), _wanted(own, NO))
 
-    def rehold(self, account: Account) -> None:
+    def rehold(self, account: TradingAccount) -> None:
         """Bring the account's hold up to date."""
-        self.purse(account).hold(self._market.ticker, self.hold(account))
+        self.collateral(account).hold(self._market.ticker, self.hold(account))
 
-    def purse(self, account: Account) -> Purse:
+    def collateral(self, account: TradingAccount) -> ShardCollateral:
         """The account's money on this market's shard."""
-        return account.purse(self._market.facts.exchange_index)
+        return account.collateral(self._market.facts.exchange_index)
 
-    def pays(self, order: Order, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
+    def pays(self, order: ExchangeOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
         """Whether cash and holds still cover everything after this fill."""
         account, ticker = order.account, self._market.ticker
         position = account.position(ticker)
         fee_e6 = self._market.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
-        cash_e6 = self.purse(account).available_beside(ticker) - fee_e6
+        cash_e6 = self.collateral(account).available_beside(ticker) - fee_e6
         cash_e6 += position.cash_flow_e6(order.leg, price_e4, count_e2)
         after = position.count_e2 + (count_e2 if order.leg == YES else -count_e2)
         return cash_e6 >= self._hold_after(order, count_e2, after)
 
-    def _hold_after(self, order: Order, count_e2: int, position_e2: int) -> int:
+    def _hold_after(self, order: ExchangeOrder, count_e2: int, position_e2: int) -> int:
         wanted: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         for leg in (YES, NO):
             for other in self.matcher.resting[leg]:
@@ -110,9 +119,14 @@ class MarketClearing:
         return hold_e6(-position_e2, wanted[YES]) + hold_e6(position_e2, wanted[NO])
 
     def execute(
-        self, maker: Order | None, taker: Order | None, leg: int, price_e4: int, count_e2: int
+        self,
+        maker: ExchangeOrder | None,
+        taker: ExchangeOrder | None,
+        leg: int,
+        price_e4: int,
+        count_e2: int,
     ) -> None:
-        """Book both sides of an execution, as far as they are ours; print it if synthetic."""
+        """Book an execution for each side that is an account's; print the trade if synthetic."""
         trade_id, now_ms = self._new_id(), self._venue.now_ms()  # of the trade and of its fills
         if not self._shadow:
             self._print(trade_id, leg, price_e4, count_e2, now_ms)
@@ -127,12 +141,14 @@ class MarketClearing:
 
     def _print(self, trade_id: str, leg: int, price_e4: int, count_e2: int, now_ms: int) -> None:
         yes_price_e4 = price_e4 if leg == YES else ONE_DOLLAR_E4 - price_e4
-        trade = Traded(self._market, trade_id, yes_price_e4, count_e2, 1 - leg, now_ms, now_ms)
+        trade = TradePrinted(
+            self._market, trade_id, yes_price_e4, count_e2, 1 - leg, now_ms, now_ms
+        )
         self._venue.print_trade(trade)
 
     def _fill(
         self,
-        order: Order,
+        order: ExchangeOrder,
         trade_id: str,
         price_e4: int,
         count_e2: int,
@@ -145,7 +161,7 @@ class MarketClearing:
         fee_e6 = charged.net_e6
         position = account.position(order.ticker)
         flow_e6 = position.buy(order.leg, price_e4, count_e2, fee_e6, now_ms)
-        self.purse(account).cash_e6 += flow_e6
+        self.collateral(account).cash_e6 += flow_e6
         order.fill(price_e4, count_e2, fee_e6, is_taker=is_taker, now_ms=now_ms)
         self.rehold(account)
         yes_price_e4 = price_e4 if order.leg == YES else ONE_DOLLAR_E4 - price_e4
@@ -179,14 +195,14 @@ class MarketClearing:
         self._venue.emit(OrderChanged(account, order, now_ms))
         self._venue.emit(PositionChanged(account, order.ticker, now_ms))
 
-    def cancel(self, order: Order, reason: UpdateReason) -> None:
+    def cancel(self, order: ExchangeOrder, reason: UpdateReason) -> None:
         """End an order that is in no queue any more."""
         account, now_ms = order.account, self._venue.now_ms()
         order.end(reason, now_ms)
         self.rehold(account)
         self._venue.emit(OrderChanged(account, order, now_ms))
 
-    def publish(self, leg: int, price_e4: int, delta_e2: int, order: Order | None) -> None:
+    def publish(self, leg: int, price_e4: int, delta_e2: int, order: ExchangeOrder | None) -> None:
         """Change the published book; only synthetic markets do this."""
         now_ms, now_us = self._venue.now_ms(), self._venue.step_us
         change = BookChanged(self._market, leg, price_e4, delta_e2, now_ms, now_ms, order, now_us)
@@ -198,5 +214,5 @@ class MarketClearing:
         return self._market.book
 
 
-def _wanted(orders: list[Order], leg: int) -> list[tuple[int, int]]:
+def _wanted(orders: list[ExchangeOrder], leg: int) -> list[tuple[int, int]]:
     return [(o.leg_price_e4, o.remaining_e2) for o in orders if o.leg == leg]

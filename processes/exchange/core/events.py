@@ -1,4 +1,8 @@
-"""What the core tells the world, as frozen facts; the hub turns them into frames."""
+"""What the core reports, as frozen facts; `stream.hub` turns them into frames (PROTOCOL 4.5, 4.6).
+
+Prices are 1e-4 dollars (`_e4`), counts 1e-2 contracts (`_e2`), money 1e-6 dollars (`_e6`), times
+Unix milliseconds of market time (`_ms`).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ from typing import Any
 import msgspec
 
 from processes.exchange.core.books import Level
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market
-from processes.exchange.core.orders import Order
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket
+from processes.exchange.core.orders import ExchangeOrder
 
 __all__ = [
     "BookChanged",
@@ -24,7 +28,7 @@ __all__ = [
     "OrderChanged",
     "OrderFilled",
     "PositionChanged",
-    "Traded",
+    "TradePrinted",
 ]
 
 
@@ -34,41 +38,43 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     `ts_us` is `ts_ms` to the microsecond, 0 where only the millisecond is known.
     """
 
-    market: Market
+    market: ListedMarket
     leg: int
     price_e4: int
     delta_e2: int
     ts_ms: int
     sent_ms: int
-    order: Order | None = None
+    order: ExchangeOrder | None = None
     ts_us: int = 0
 
 
 class BookReplaced(msgspec.Struct, frozen=True):
     """The book is a new snapshot."""
 
-    market: Market
+    market: ListedMarket
     levels: tuple[Level, ...]
     sent_ms: int
 
 
-class Traded(msgspec.Struct, frozen=True):
+class TradePrinted(msgspec.Struct, frozen=True):
     """A public trade; the taker bought `taker_leg`."""
 
-    market: Market
+    market: ListedMarket
     trade_id: str
     yes_price_e4: int
     count_e2: int
     taker_leg: int
     ts_ms: int
     sent_ms: int
+    is_block: bool = False  # agreed off the book
+    number: int = 0  # its place among all trades
 
 
 class OrderFilled(msgspec.Struct, frozen=True):
-    """One execution of an order of ours."""
+    """One execution of an account's order; `position_e2` is the signed position after it."""
 
-    account: Account
-    order: Order
+    account: TradingAccount
+    order: ExchangeOrder
     trade_id: str
     yes_price_e4: int
     count_e2: int
@@ -79,17 +85,17 @@ class OrderFilled(msgspec.Struct, frozen=True):
 
 
 class OrderChanged(msgspec.Struct, frozen=True):
-    """An order of ours is new, or changed."""
+    """An account's order was created or changed."""
 
-    account: Account
-    order: Order
+    account: TradingAccount
+    order: ExchangeOrder
     ts_ms: int
 
 
 class PositionChanged(msgspec.Struct, frozen=True):
-    """A position of ours changed."""
+    """An account's position in one market changed."""
 
-    account: Account
+    account: TradingAccount
     ticker: str
     ts_ms: int
 
@@ -105,9 +111,9 @@ class GroupEvent(StrEnum):
 
 
 class GroupChanged(msgspec.Struct, frozen=True):
-    """An order group of ours; `limit_e2` when it is new."""
+    """An account's order group changed; `limit_e2` where the limit is new."""
 
-    account: Account
+    account: TradingAccount
     group_id: str
     event_type: GroupEvent
     limit_e2: int | None
@@ -117,12 +123,12 @@ class GroupChanged(msgspec.Struct, frozen=True):
 class EventCreated(msgspec.Struct, frozen=True):
     """The first market of an event opens."""
 
-    market: Market
+    market: ListedMarket
     sent_ms: int
 
 
 class EventFeeChanged(msgspec.Struct, frozen=True):
-    """An event charges otherwise than its series; None is back to the series' fees."""
+    """An event's own fees; None means that its series' fees apply again."""
 
     event_ticker: str
     fee_type: str | None
@@ -133,7 +139,7 @@ class EventFeeChanged(msgspec.Struct, frozen=True):
 class LifecycleChanged(msgspec.Struct, frozen=True):
     """A market was created, determined or settled; `facts` are the event's own fields."""
 
-    market: Market
+    market: ListedMarket
     event_type: str
     facts: dict[str, Any]
     sent_ms: int
@@ -142,7 +148,7 @@ class LifecycleChanged(msgspec.Struct, frozen=True):
 Event = (
     BookChanged
     | BookReplaced
-    | Traded
+    | TradePrinted
     | OrderFilled
     | OrderChanged
     | PositionChanged

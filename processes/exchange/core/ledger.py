@@ -1,7 +1,7 @@
 """The money of the exchange's accounts: cash, positions, holds for resting orders, settlement.
 
-Every shard of the exchange has collateral of its own: an account has a purse on each, and a market
-takes from and pays into the purse of its shard only.
+Every shard of the exchange has collateral of its own: an account has cash on each, and a market
+takes from and pays into the collateral of its shard only (PROTOCOL 6.5).
 
 One signed position per market: contracts of the other outcome net against what is held and every
 pair pays its dollar at once. Always, to the micro-dollar:
@@ -16,15 +16,28 @@ for bids and asks alike, whatever the order in which they fill.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.core.books import NO, YES
+from processes.exchange.core.rejections import Rejection, not_found
 
-__all__ = ["Account", "Position", "Purse", "Settlement", "hold_e6"]
+__all__ = [
+    "MAX_SHARD",
+    "MOST_SUBACCOUNTS",
+    "LedgerPosition",
+    "LedgerSettlement",
+    "Member",
+    "ShardCollateral",
+    "TradingAccount",
+    "Transfer",
+    "Transfers",
+    "hold_e6",
+]
 
 CENT_E6: Final = 10_000
 
@@ -38,7 +51,7 @@ def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
     return max(0, cost_e6 - min(max(held_e2, 0), count_e2) * ONE_DOLLAR_E4)
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class LedgerSettlement(msgspec.Struct, frozen=True):
     """One market's end for one account."""
 
     ticker: str
@@ -51,9 +64,10 @@ class Settlement(msgspec.Struct, frozen=True):
     fees_e6: int
     settled_ms: int
     exchange_index: int
+    subaccount: int
 
 
-class Position:
+class LedgerPosition:
     """One account in one market."""
 
     def __init__(self) -> None:
@@ -77,7 +91,7 @@ class Position:
 
     def buy(self, leg: int, price_e4: int, count_e2: int, fee_e6: int, now_ms: int) -> int:
         """Book a purchase of a leg -> the change of cash, fee included."""
-        self.settled = False  # a market that begins anew will settle anew
+        self.settled = False  # a market listed again under its ticker settles again
         flow_e6 = self.cash_flow_e6(leg, price_e4, count_e2)
         netting = min(self.held_e2(1 - leg), count_e2)
         if netting:
@@ -107,7 +121,7 @@ class Position:
         return payout - fee
 
 
-class Purse:
+class ShardCollateral:
     """One account's money on one shard: what it has and what its resting orders hold."""
 
     def __init__(self, cash_e6: int = 0) -> None:
@@ -136,8 +150,8 @@ class Purse:
         return self.available_e6 + self._holds.get(ticker, 0)
 
 
-class Account:
-    """Purses by shard, positions by market. It starts with all its cash on shard 0.
+class TradingAccount:
+    """Collateral by shard, positions by market. It starts with all its cash on shard 0.
 
     A user's primary account has number 0, its subaccounts those from 1.
     """
@@ -147,32 +161,32 @@ class Account:
         self.number = number
         self.start_cash_e6 = start_cash_e6
         self.moved_e6 = 0  # from other accounts, less what went there
-        self.purses = {0: Purse(start_cash_e6)}
-        self.positions: dict[str, Position] = {}
-        self.settlements: list[Settlement] = []
+        self.collaterals = {0: ShardCollateral(start_cash_e6)}
+        self.positions: dict[str, LedgerPosition] = {}
+        self.settlements: list[LedgerSettlement] = []
 
     @property
     def key(self) -> tuple[str, int]:
         """Which account this is."""
         return self.user_id, self.number
 
-    def purse(self, shard: int) -> Purse:
-        """The money on a shard, nothing at the first look."""
-        return self.purses.setdefault(shard, Purse())
+    def collateral(self, shard: int) -> ShardCollateral:
+        """The collateral on a shard; an empty one is created on first use."""
+        return self.collaterals.setdefault(shard, ShardCollateral())
 
-    def position(self, ticker: str) -> Position:
-        """The position in a market, made at the first look."""
-        return self.positions.setdefault(ticker, Position())
+    def position(self, ticker: str) -> LedgerPosition:
+        """The position in a market; an empty one is created on first use."""
+        return self.positions.setdefault(ticker, LedgerPosition())
 
     @property
     def cash_e6(self) -> int:
         """All shards' cash."""
-        return sum(p.cash_e6 for p in self.purses.values())
+        return sum(p.cash_e6 for p in self.collaterals.values())
 
     @property
     def held_e6(self) -> int:
         """What resting orders hold on all shards."""
-        return sum(p.held_e6 for p in self.purses.values())
+        return sum(p.held_e6 for p in self.collaterals.values())
 
     @property
     def available_e6(self) -> int:
@@ -183,7 +197,7 @@ class Account:
         self, ticker: str, bids: Iterable[tuple[int, int]], asks: Iterable[tuple[int, int]]
     ) -> int:
         """What these orders of one market would hold: (leg price, count), bids buy YES, asks NO."""
-        position = self.positions.get(ticker) or Position()
+        position = self.positions.get(ticker) or LedgerPosition()
         return hold_e6(position.held_e2(NO), bids) + hold_e6(position.held_e2(YES), asks)
 
     def settle(
@@ -194,15 +208,18 @@ class Account:
         yes_value_e4: int,
         now_ms: int,
         shard: int = 0,
-    ) -> Settlement | None:
-        """Pay out a market; `None` when nothing was held or traded in it."""
+    ) -> LedgerSettlement | None:
+        """Pay out a market at `yes_value_e4` (1e-4 dollars a YES contract) -> what was paid.
+
+        `None` when nothing was held or traded in it, or when it has been paid already.
+        """
         position = self.positions.get(ticker)
         if position is None or position.settled:
             return None
         count_e2, cost_e6 = position.count_e2, position.cost_e6
         revenue_e6 = position.settle(yes_value_e4, now_ms)
-        self.purse(shard).cash_e6 += revenue_e6
-        done = Settlement(
+        self.collateral(shard).cash_e6 += revenue_e6
+        done = LedgerSettlement(
             ticker=ticker,
             event_ticker=event_ticker,
             result=result,
@@ -213,7 +230,146 @@ class Account:
             fees_e6=position.fees_e6,
             settled_ms=now_ms,
             exchange_index=shard,
+            subaccount=self.number,
         )
         if count_e2:
             self.settlements.append(done)
         return done
+
+
+MOST_SUBACCOUNTS: Final = 63
+
+
+class Member:
+    """One user. `netting` are the accounts that ask for collateral back across an event's markets.
+
+    No event here gives any back, so that asking for it changes nothing.
+    """
+
+    def __init__(self, primary: TradingAccount) -> None:
+        self.user_id = primary.user_id
+        self.accounts = {primary.number: primary}
+        self.netting: set[int] = set()
+
+    def account(self, number: int) -> TradingAccount:
+        """The account of a number; `Rejection` when there is none."""
+        account = self.accounts.get(number)
+        if account is None:
+            raise Rejection.nested(404, "subaccount_not_found")
+        return account
+
+    def open(self) -> TradingAccount:
+        """A new account, without money, under the next number; `Rejection` when there are all."""
+        number = len(self.accounts)
+        if number > MOST_SUBACCOUNTS:
+            raise Rejection.nested(400, "too_many_subaccounts")
+        self.accounts[number] = made = TradingAccount(self.user_id, 0, number)
+        return made
+
+
+MAX_SHARD: Final = 100
+KEPT: Final = 10_000  # of one user; older ones are forgotten, with their ids
+PERCENT: Final = 100
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """One transfer; it is complete at once. `source` and `destination` are shards."""
+
+    transfer_id: str
+    client_transfer_id: str
+    source: int
+    destination: int
+    amount_e6: int
+    created_ms: int
+    from_account: int = 0
+    to_account: int = 0
+    number: int = 0  # its place among all transfers
+
+    @property
+    def is_between_accounts(self) -> bool:
+        """Whether the money stays on its shard; else it is a transfer between shards."""
+        return self.source == self.destination
+
+    def repeats(self, earlier: Transfer) -> bool:
+        """Whether this is the same request again, by the id that the client gave it."""
+        return (
+            bool(self.client_transfer_id)
+            and self.client_transfer_id == earlier.client_transfer_id
+            and self.is_between_accounts == earlier.is_between_accounts
+            and (self.is_between_accounts or self.source == earlier.source)
+        )
+
+
+class Transfers:
+    """Of all users."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._numbers = 0
+        self._done: dict[str, deque[Transfer]] = {}
+        self._targets: dict[str, dict[int, int]] = {}
+        self.reservations: dict[str, str] = {}  # by user: kept for resting orders, and shown
+
+    def move(self, member: Member, asked: Transfer) -> Transfer:
+        """Move free collateral between a user's accounts or shards.
+
+        Returns the transfer with its id. `Rejection`: 409 `transfer_already_applied` for a known
+        client id, 400 `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
+        """
+        source_account = member.account(asked.from_account)
+        destination_account = member.account(asked.to_account)
+        done = self._done.setdefault(member.user_id, deque(maxlen=KEPT))
+        if any(asked.repeats(earlier) for earlier in done):
+            raise Rejection.nested(409, "transfer_already_applied")
+        if asked.amount_e6 <= 0:
+            raise Rejection.nested(400, "invalid_parameters", "amount must be positive")
+        if asked.is_between_accounts and source_account is destination_account:
+            raise Rejection.nested(400, "invalid_parameters", "source and destination are the same")
+        source = source_account.collateral(asked.source)
+        if source.available_e6 < asked.amount_e6:
+            raise Rejection.nested(400, "insufficient_balance")
+        source.cash_e6 -= asked.amount_e6
+        source_account.moved_e6 -= asked.amount_e6
+        destination_account.collateral(asked.destination).cash_e6 += asked.amount_e6
+        destination_account.moved_e6 += asked.amount_e6
+        self._numbers += 1
+        made = msgspec.structs.replace(asked, transfer_id=self._new_id(), number=self._numbers)
+        done.append(made)
+        return made
+
+    def of(self, member: Member, *, between_accounts: bool = False) -> list[Transfer]:
+        """A user's transfers between shards, or those between accounts; newest first."""
+        done = reversed(self._done.get(member.user_id, ()))
+        return [t for t in done if t.is_between_accounts == between_accounts]
+
+    def get(self, member: Member, transfer_id: str) -> Transfer:
+        """One of those between shards; `Rejection` when there is none."""
+        for transfer in self.of(member):
+            if transfer.transfer_id == transfer_id:
+                return transfer
+        raise not_found()
+
+    # Target allocation
+
+    def targets(self, member: Member) -> dict[int, int]:
+        """Percent by shard, nothing when money stays where it is."""
+        return self._targets.get(member.user_id, {})
+
+    def aim(self, member: Member, percents: dict[int, int]) -> None:
+        """Keep the primary account's free money spread like this; an empty mapping ends it."""
+        if percents and sum(percents.values()) != PERCENT:
+            raise Rejection.nested(400, "invalid_parameters", "percentages must total 100")
+        self._targets[member.user_id] = percents
+
+    def rebalance(self, member: Member) -> None:
+        """Spread free money as aimed; the cut of a cent stays on the first shard of the aim."""
+        targets, account = self.targets(member), member.account(0)
+        if not targets:
+            return
+        free = {i: account.collateral(i).available_e6 for i in {*targets, *account.collaterals}}
+        total = sum(free.values())
+        wanted = {i: total * targets.get(i, 0) // PERCENT for i in free}
+        first = next(iter(targets))
+        wanted[first] += total - sum(wanted.values())
+        for index, amount_e6 in free.items():
+            account.collateral(index).cash_e6 += wanted[index] - amount_e6

@@ -1,4 +1,4 @@
-"""A market's facts and life: initialized, active or paused, closed, determined, finalized."""
+"""A market: facts, phase (initialized, active, paused, closed, determined, finalized) and book."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ipc.units import LINEAR_CENT, PriceGrid
 from models.trading.fees import FeeSchedule
 from processes.exchange.core.books import BookLog, PublishedBook
 
-__all__ = ["Closing", "Market", "MarketFacts", "MarketStatus", "market_id_of"]
+__all__ = ["Closing", "ListedMarket", "MarketFacts", "MarketPhase", "market_id_of"]
 
 
-class MarketStatus(StrEnum):
+class MarketPhase(StrEnum):
     """A market's state, as `GET /markets` reports it."""
 
     INITIALIZED = "initialized"
@@ -32,17 +32,17 @@ class MarketStatus(StrEnum):
 
 
 _FILTERS = {
-    MarketStatus.INITIALIZED: "unopened",
-    MarketStatus.ACTIVE: "open",
-    MarketStatus.INACTIVE: "paused",
-    MarketStatus.CLOSED: "closed",
-    MarketStatus.DETERMINED: "closed",
-    MarketStatus.FINALIZED: "settled",
+    MarketPhase.INITIALIZED: "unopened",
+    MarketPhase.ACTIVE: "open",
+    MarketPhase.INACTIVE: "paused",
+    MarketPhase.CLOSED: "closed",
+    MarketPhase.DETERMINED: "closed",
+    MarketPhase.FINALIZED: "settled",
 }
 
 
 def market_id_of(ticker: str) -> str:
-    """A stable id for a market whose recording does not tell it."""
+    """A stable UUID for a market whose recording has none."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"market:{ticker}"))
 
 
@@ -63,6 +63,7 @@ class MarketFacts(msgspec.Struct, frozen=True):
     floor_strike: float | None = None
     market_id: str = ""
     fee_type: str = "quadratic"
+    fee_multiplier_e4: int = 10_000
     fees: FeeSchedule = FeeSchedule()
     waiver_until_ms: int = 0  # no fees before
     category: str = ""
@@ -70,6 +71,7 @@ class MarketFacts(msgspec.Struct, frozen=True):
     rules_more: str = ""
     settlement_timer_s: int = 1
     exchange_index: int = 0  # the shard whose engine matches it and whose collateral it takes
+    expiration_value: str = ""  # shown once the market is determined
     details: dict[str, Any] = {}  # fields of its REST body that describe and decide nothing
 
 
@@ -80,8 +82,8 @@ class Closing(msgspec.Struct, frozen=True):
     snapshots: int = 1
 
 
-class Market:
-    """One market: facts, life, published book with its log, and what has traded."""
+class ListedMarket:
+    """One market: facts, phase, published book with its log, and what has traded."""
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts
@@ -89,7 +91,7 @@ class Market:
         self.fees = facts.fees  # what it charges now
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
-        self.status = MarketStatus.INITIALIZED
+        self.status = MarketPhase.INITIALIZED
         self.is_cut_short = False  # closed by order: what its recording says after that is not said
         self.book = PublishedBook()
         self.log = BookLog()
@@ -97,6 +99,7 @@ class Market:
         self.flow_ms = facts.open_ms  # market time of the newest frame
         self.last_price_e4 = 0
         self.volume_e2 = 0
+        self.open_interest_e2 = 0
         self.last_count_e2 = 0
         self.result = ""
         self.value_e4: int | None = None
@@ -106,20 +109,26 @@ class Market:
     @property
     def is_open(self) -> bool:
         """Whether orders are taken."""
-        return self.status is MarketStatus.ACTIVE
+        return self.status is MarketPhase.ACTIVE
 
     @property
     def is_running(self) -> bool:
         """Whether it has opened and not closed; it may be paused."""
-        return self.status in (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+        return self.status in (MarketPhase.ACTIVE, MarketPhase.INACTIVE)
 
     def top(self) -> tuple[int, int, int, int]:
         """Best YES bid, its size, best NO bid, its size; 0 where there is none."""
         yes, no = self.book.best(0), self.book.best(1)
         return yes, self.book.count(0, yes), no, self.book.count(1, no)
 
-    def trade(self, yes_price_e4: int, count_e2: int) -> None:
-        """Note a trade."""
+    def trade(self, yes_price_e4: int, count_e2: int, taker_leg: int) -> None:
+        """Note a trade.
+
+        Whether strangers open or close positions is not known. Here those who buy YES open, those
+        who buy NO close half of the time, as far as there is anything to close.
+        """
+        closed_e2 = min(count_e2 // 2, self.open_interest_e2) if taker_leg else 0
+        self.open_interest_e2 += count_e2 - 2 * closed_e2
         self.last_price_e4 = yes_price_e4
         self.last_count_e2 = count_e2
         self.volume_e2 += count_e2

@@ -1,14 +1,14 @@
-"""Matching in one market: our accounts' orders against the published book and each other.
+"""Matching in one market: the accounts' orders against the published book and each other.
 
 Two kinds of market share these rules.
 
-- A *recorded* market (`shadow`): the published book is exactly the recording's, whatever we do. Our
-  orders are not in it. They queue behind the size that is visible at their price when they arrive;
-  recorded trades at their price use up what is ahead, then fill them in order of time; a trade at a
-  worse price, or liquidity added across them, fills them at once. Cancels never move an order back,
-  and it is never further back than its level is long. What we take stays taken until the recording
-  changes that level.
-- A *synthetic* market: our orders are in the book and the flow trades with them.
+- A *recorded* market (`shadow`): the published book is exactly the recording's, whatever the
+  accounts do. Their orders are not in it. They queue behind the size that is visible at their price
+  when they arrive; recorded trades at their price use up what is ahead, then fill them in order of
+  time; a trade at a worse price, or liquidity added across them, fills them at once. Cancels never
+  move an order back, and it is never further back than its level is long. What we take stays taken
+  until the recording changes that level.
+- A *synthetic* market: the accounts' orders are in the book and the flow trades with them.
 
 Prices here are of the leg that an order buys (bids of YES, bids of NO); two legs meet when their
 prices add up to a dollar or more. The maker's price is the price of the trade. No I/O, no clock.
@@ -22,7 +22,12 @@ from typing import Protocol
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.core.books import Level, PublishedBook
-from processes.exchange.core.orders import Order, SelfTrade, Status, UpdateReason
+from processes.exchange.core.orders import (
+    ExchangeOrder,
+    OrderStatus,
+    SelfTradePrevention,
+    UpdateReason,
+)
 
 __all__ = ["Clearing", "Matcher"]
 
@@ -30,49 +35,59 @@ __all__ = ["Clearing", "Matcher"]
 class Clearing(Protocol):
     """What matching does to the world: money, and the published book."""
 
-    def pays(self, order: Order, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
+    def pays(self, order: ExchangeOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
         """Whether the order's account can pay for a fill at a price of the order's leg."""
         ...
 
     def execute(
-        self, maker: Order | None, taker: Order | None, leg: int, price_e4: int, count_e2: int
+        self,
+        maker: ExchangeOrder | None,
+        taker: ExchangeOrder | None,
+        leg: int,
+        price_e4: int,
+        count_e2: int,
     ) -> None:
         """Book one execution; `leg` and `price_e4` are the maker's, None is somebody else."""
         ...
 
-    def cancel(self, order: Order, reason: UpdateReason) -> None:
+    def cancel(self, order: ExchangeOrder, reason: UpdateReason) -> None:
         """The matcher took an order out of the market."""
         ...
 
-    def publish(self, leg: int, price_e4: int, delta_e2: int, order: Order | None) -> None:
+    def publish(self, leg: int, price_e4: int, delta_e2: int, order: ExchangeOrder | None) -> None:
         """Change the published book; `order` is whose change it is."""
         ...
 
 
-def _priority(order: Order) -> tuple[int, int]:
+def _priority(order: ExchangeOrder) -> tuple[int, int]:
     return -order.leg_price_e4, order.rank
 
 
 class Matcher:
-    """One market's resting orders of our accounts, and the rules by which they fill."""
+    """One market's resting orders of the accounts, and the rules by which they fill.
+
+    `book` is the published book, `clearing` books executions and publishes changes, `shadow` is
+    True for a recorded market. Legs are YES (0) and NO (1); prices are 1e-4 dollars of the leg that
+    an order buys, counts 1e-2 contracts.
+    """
 
     def __init__(self, book: PublishedBook, clearing: Clearing, *, shadow: bool) -> None:
         self.book = book
         self.shadow = shadow
-        self.resting: tuple[list[Order], list[Order]] = ([], [])
+        self.resting: tuple[list[ExchangeOrder], list[ExchangeOrder]] = ([], [])
         self._clearing = clearing
         self._taken: dict[tuple[int, int], int] = {}
 
     # What stands in the market
 
     def anonymous(self, leg: int, price_e4: int) -> int:
-        """Contracts at a price that are not our accounts' and still to be had."""
+        """Contracts at a price that belong to no account and are still available."""
         count = self.book.count(leg, price_e4)
         if self.shadow:
             return max(count - self._taken.get((leg, price_e4), 0), 0)
         return count - sum(o.remaining_e2 for o in self._at(leg, price_e4))
 
-    def _at(self, leg: int, price_e4: int) -> list[Order]:
+    def _at(self, leg: int, price_e4: int) -> list[ExchangeOrder]:
         return [o for o in self.resting[leg] if o.leg_price_e4 == price_e4]
 
     def _crossed(self, leg: int, limit_e4: int) -> Iterator[int]:
@@ -94,9 +109,9 @@ class Matcher:
             for p in self._crossed(leg, limit_e4)
         )
 
-    # Our orders
+    # The accounts' orders
 
-    def take(self, taker: Order) -> None:
+    def take(self, taker: ExchangeOrder) -> None:
         """Fill an arriving order with what it crosses, best price first, then first come."""
         for price_e4 in self._crossed(taker.leg, taker.leg_price_e4):
             if taker.remaining_e2 and not self._sweep(price_e4, taker, taker.leg):
@@ -109,33 +124,33 @@ class Matcher:
                 count_e2 -= self._sweep_for_flow(price_e4, 1 - leg, count_e2)
         return count_e2
 
-    def rest(self, order: Order) -> None:
-        """Put an order at the end of its queue."""
+    def rest(self, order: ExchangeOrder) -> None:
+        """Put an order at the end of its price's queue."""
         order.ahead_e2 = self.anonymous(order.leg, order.leg_price_e4)
         insort(self.resting[order.leg], order, key=_priority)
         self._show(order, order.remaining_e2)
 
-    def remove(self, order: Order) -> None:
+    def remove(self, order: ExchangeOrder) -> None:
         """Take an order out of its queue, if it stands there."""
         if order in self.resting[order.leg]:
             self.resting[order.leg].remove(order)
             self._show(order, -order.remaining_e2)
 
-    def shrink(self, order: Order, by_e2: int) -> None:
+    def shrink(self, order: ExchangeOrder, by_e2: int) -> None:
         """Reduce a resting order in its place."""
         self._show(order, -by_e2)
         order.remaining_e2 -= by_e2
 
-    def queue_position(self, order: Order) -> int:
+    def queue_position(self, order: ExchangeOrder) -> int:
         """Contracts at an order's price that trade before it."""
         earlier = (o for o in self._at(order.leg, order.leg_price_e4) if o.rank < order.rank)
         return order.ahead_e2 + sum(o.remaining_e2 for o in earlier)
 
-    def _show(self, order: Order, delta_e2: int) -> None:
+    def _show(self, order: ExchangeOrder, delta_e2: int) -> None:
         if not self.shadow and delta_e2:
             self._clearing.publish(order.leg, order.leg_price_e4, delta_e2, order)
 
-    def _sweep(self, price_e4: int, taker: Order, leg: int) -> bool:
+    def _sweep(self, price_e4: int, taker: ExchangeOrder, leg: int) -> bool:
         """Walk one price's queue -> whether the taker may go on to the next."""
         maker_leg = 1 - leg
         for maker in self._at(maker_leg, price_e4):
@@ -149,7 +164,7 @@ class Matcher:
         rest = self.anonymous(maker_leg, price_e4)
         return self._take_anonymous(maker_leg, price_e4, rest, taker)
 
-    def _take_anonymous(self, leg: int, price_e4: int, count_e2: int, taker: Order) -> bool:
+    def _take_anonymous(self, leg: int, price_e4: int, count_e2: int, taker: ExchangeOrder) -> bool:
         count_e2 = min(count_e2, taker.remaining_e2)
         if count_e2 <= 0:
             return True
@@ -170,12 +185,12 @@ class Matcher:
         for order in self._at(leg, price_e4):
             order.ahead_e2 = max(order.ahead_e2 - count_e2, 0)
 
-    def _meet(self, maker: Order, taker: Order) -> bool:
-        """Two orders of our accounts -> whether the taker may go on."""
-        if maker.status is not Status.RESTING:  # gone with its group by an earlier execution
+    def _meet(self, maker: ExchangeOrder, taker: ExchangeOrder) -> bool:
+        """Two accounts' orders meet -> whether the taker may go on."""
+        if maker.status is not OrderStatus.RESTING:  # gone with its group by an earlier execution
             return True
         if maker.user_id == taker.user_id:
-            if taker.self_trade is SelfTrade.TAKER_AT_CROSS:
+            if taker.self_trade is SelfTradePrevention.TAKER_AT_CROSS:
                 self._clearing.cancel(taker, UpdateReason.SELF_TRADE_CANCEL)
                 return False
             self._drop(maker, UpdateReason.SELF_TRADE_CANCEL)
@@ -190,18 +205,18 @@ class Matcher:
         self._fill_maker(maker, taker, count_e2)
         return True
 
-    def _drop(self, order: Order, reason: UpdateReason) -> None:
+    def _drop(self, order: ExchangeOrder, reason: UpdateReason) -> None:
         self.remove(order)
         self._clearing.cancel(order, reason)
 
-    def _fill_maker(self, maker: Order, taker: Order | None, count_e2: int) -> None:
+    def _fill_maker(self, maker: ExchangeOrder, taker: ExchangeOrder | None, count_e2: int) -> None:
         self._show(maker, -count_e2)
         self._clearing.execute(maker, taker, maker.leg, maker.leg_price_e4, count_e2)
-        if maker.status is Status.EXECUTED:
+        if maker.status is OrderStatus.EXECUTED:
             self.resting[maker.leg].remove(maker)
 
-    def _give(self, maker: Order, count_e2: int) -> int:
-        """A resting order of ours trades with somebody else -> what it took."""
+    def _give(self, maker: ExchangeOrder, count_e2: int) -> int:
+        """An account's resting order trades with the anonymous flow -> contracts filled."""
         count_e2 = min(count_e2, maker.remaining_e2)
         if count_e2 <= 0:  # nothing to give, or gone with its group by an earlier execution
             return 0
@@ -265,7 +280,7 @@ class Matcher:
         """
         for order in [o for o in self.resting[maker_leg] if o.leg_price_e4 > price_e4]:
             count_e2 -= self._give(order, count_e2)
-        passed = 0  # what earlier orders of ours at this price took of the trade
+        passed = 0  # what earlier account orders at this price took of the trade
         for order in self._at(maker_leg, price_e4):
             known = order.explained_e2 if order.explained_ms == ts_ms else 0
             use = min(known, count_e2)
@@ -275,7 +290,7 @@ class Matcher:
             passed += self._give(order, count_e2 - use - ahead - passed)
 
     def _across(self, leg: int, price_e4: int, count_e2: int) -> None:
-        """New bids of `leg` that cross resting orders of ours fill them, best first."""
+        """New bids of `leg` that cross resting account orders fill them, best first."""
         lowest = ONE_DOLLAR_E4 - price_e4
         for order in [o for o in self.resting[1 - leg] if o.leg_price_e4 >= lowest]:
             given = self._give(order, count_e2)

@@ -1,29 +1,36 @@
-"""Orders: what a request asks for, and an order's life at the exchange."""
+"""Orders and order groups: what a request asks for, and the order as the exchange keeps it."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Collection
 from copy import copy
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
 from models.trading.fees import FeeSchedule, OrderFees
 from processes.exchange.core.books import YES
-from processes.exchange.core.ledger import Account
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.rejections import Rejection, not_found
 
 __all__ = [
+    "WINDOW_MS",
     "Amendment",
+    "ExchangeOrder",
+    "ExchangeOrderGroup",
     "NewOrder",
-    "Order",
-    "SelfTrade",
-    "Status",
-    "TimeInForce",
+    "OrderGroups",
+    "OrderStatus",
+    "OrderTimeInForce",
+    "SelfTradePrevention",
     "UpdateReason",
 ]
 
 
-class TimeInForce(StrEnum):
+class OrderTimeInForce(StrEnum):
     """How long an order may wait."""
 
     GOOD_TILL_CANCELED = "good_till_canceled"
@@ -31,14 +38,14 @@ class TimeInForce(StrEnum):
     FILL_OR_KILL = "fill_or_kill"
 
 
-class SelfTrade(StrEnum):
+class SelfTradePrevention(StrEnum):
     """Whose order goes when an account would trade with itself."""
 
     TAKER_AT_CROSS = "taker_at_cross"
     MAKER = "maker"
 
 
-class Status(StrEnum):
+class OrderStatus(StrEnum):
     """An order's state as the exchange reports it."""
 
     RESTING = "resting"
@@ -69,8 +76,8 @@ class NewOrder(msgspec.Struct, frozen=True):
     leg: int
     leg_price_e4: int
     count_e2: int
-    time_in_force: TimeInForce
-    self_trade: SelfTrade
+    time_in_force: OrderTimeInForce
+    self_trade: SelfTradePrevention
     post_only: bool = False
     reduce_only: bool = False
     expiration_s: int | None = None
@@ -93,13 +100,13 @@ class Amendment(msgspec.Struct, frozen=True):
     exchange_index: int | None = None
 
 
-class Order:
+class ExchangeOrder:
     """One order. It rests as a bid of `leg` at `leg_price_e4`; `rank` is its place in time."""
 
     def __init__(
         self,
         order_id: str,
-        account: Account,
+        account: TradingAccount,
         asked: NewOrder,
         fees: FeeSchedule,
         now_ms: int,
@@ -107,6 +114,7 @@ class Order:
         exchange_index: int = 0,
     ) -> None:
         self.order_id = order_id
+        self.number = rank  # its place among all orders, for ever
         self.account = account
         self.client_order_id = asked.client_order_id
         self.ticker = asked.ticker
@@ -118,7 +126,7 @@ class Order:
         self.self_trade = asked.self_trade
         self.expiration_ms = None if asked.expiration_s is None else asked.expiration_s * 1000
         self.created_ms = self.updated_ms = now_ms
-        self.status = Status.RESTING
+        self.status = OrderStatus.RESTING
         self.reason = UpdateReason.NONE
         self.rank = rank
         self.exchange_index = exchange_index
@@ -151,10 +159,10 @@ class Order:
         self.paid_e6[is_taker] += fee_e6
         self.updated_ms, self.reason = now_ms, UpdateReason.TRADE
         if not self.remaining_e2:
-            self.status = Status.EXECUTED
+            self.status = OrderStatus.EXECUTED
 
-    def copy(self) -> Order:
-        """The order as it is now, for those who look later."""
+    def copy(self) -> ExchangeOrder:
+        """A snapshot of the order, for lagging reads."""
         kept = copy(self)
         kept.cost_e6, kept.paid_e6 = dict(self.cost_e6), dict(self.paid_e6)
         return kept
@@ -162,5 +170,91 @@ class Order:
     def end(self, reason: UpdateReason, now_ms: int) -> int:
         """Cancel what remains -> how much that was."""
         remaining, self.remaining_e2 = self.remaining_e2, 0
-        self.status, self.reason, self.updated_ms = Status.CANCELED, reason, now_ms
+        self.status, self.reason, self.updated_ms = OrderStatus.CANCELED, reason, now_ms
         return remaining
+
+
+WINDOW_MS: Final = 15_000
+MOST_GROUPS: Final = 100_000  # of one account
+
+
+class ExchangeOrderGroup:
+    """One group. Once triggered it takes no order until it is reset."""
+
+    def __init__(
+        self, group_id: str, account: TradingAccount, limit_e2: int, exchange_index: int
+    ) -> None:
+        self.group_id = group_id
+        self.account = account
+        self.limit_e2 = limit_e2
+        self.exchange_index = exchange_index
+        self.triggered = False
+        self._matched: deque[tuple[int, int]] = deque()
+
+    def match(self, count_e2: int, now_ms: int) -> None:
+        """Note an execution."""
+        self._matched.append((now_ms, count_e2))
+
+    def matched_e2(self, now_ms: int) -> int:
+        """What has matched in the window that ends now."""
+        while self._matched and self._matched[0][0] <= now_ms - WINDOW_MS:
+            self._matched.popleft()
+        return sum(count for _, count in self._matched)
+
+    def is_exhausted(self, now_ms: int) -> bool:
+        """Whether the limit is reached."""
+        return self.matched_e2(now_ms) >= self.limit_e2
+
+    def reset(self) -> None:
+        """Start a new count and take orders again."""
+        self.triggered = False
+        self._matched.clear()
+
+
+class OrderGroups:
+    """The groups of all accounts."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, ExchangeOrderGroup] = {}
+
+    def add(self, group: ExchangeOrderGroup) -> None:
+        """Take in a new group; `Rejection` when the account has too many."""
+        if len(self.of(group.account)) >= MOST_GROUPS:
+            raise Rejection.nested(400, "too_many_order_groups")
+        self._groups[group.group_id] = group
+
+    def of(self, account: TradingAccount) -> list[ExchangeOrderGroup]:
+        """An account's groups, oldest first."""
+        return [g for g in self._groups.values() if g.account is account]
+
+    def get(
+        self, accounts: Collection[TradingAccount], group_id: str, exchange_index: int | None = None
+    ) -> ExchangeOrderGroup:
+        """A group of one of these accounts, on a shard if one is named; `Rejection` otherwise."""
+        group = self._groups.get(group_id)
+        elsewhere = group is not None and exchange_index not in (None, group.exchange_index)
+        if group is None or group.account not in accounts or elsewhere:
+            raise not_found()
+        return group
+
+    def remove(self, group: ExchangeOrderGroup) -> None:
+        """Forget a group."""
+        del self._groups[group.group_id]
+
+    def admit(
+        self, account: TradingAccount, group_id: str, exchange_index: int, now_ms: int
+    ) -> None:
+        """Whether a group takes a new order on a shard; `Rejection` otherwise."""
+        group = self._groups.get(group_id)
+        if group is None or group.account is not account or group.exchange_index != exchange_index:
+            raise Rejection.nested(400, "order_group_not_found")
+        if group.triggered or group.is_exhausted(now_ms):
+            raise Rejection.nested(400, "exceeded_order_group_risk_limit")
+
+    def exhausted(self, group_id: str, count_e2: int, now_ms: int) -> ExchangeOrderGroup | None:
+        """Note an execution of a group's order -> the group, if that reached its limit."""
+        group = self._groups.get(group_id)
+        if group is None:
+            return None
+        group.match(count_e2, now_ms)
+        return group if group.is_exhausted(now_ms) and not group.triggered else None

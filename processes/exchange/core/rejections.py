@@ -1,10 +1,10 @@
-"""Why the exchange says no: HTTP status and the body the real exchange sends, word for word."""
+"""Refusals with the real exchange's status and body (PROTOCOL 3.1, 3.2), and trading halts."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["Rejection", "bad_request", "not_found", "too_many_requests"]
+__all__ = ["Halts", "Rejection", "bad_request", "not_found", "too_many_requests"]
 
 NO_DETAILS: Final = ""
 
@@ -60,3 +60,28 @@ def bad_request(details: str) -> Rejection:
 def too_many_requests() -> Rejection:
     """The one body whose `error` is a string; nothing says when to come back."""
     return Rejection(429, {"error": "too many requests"})
+
+
+class Halts:
+    """Nothing at the start."""
+
+    def __init__(self) -> None:
+        self.exchange = False
+        self.trading = False
+        self.maintenance = False  # trading, until the window is over
+
+    @property
+    def stops_trading(self) -> bool:
+        """Whether orders are neither placed nor changed."""
+        return self.exchange or self.trading or self.maintenance
+
+    def check_entry(self) -> None:
+        """`Rejection` when orders cannot be placed or changed."""
+        self.check_cancel()
+        if self.stops_trading:
+            raise Rejection.nested(400, "trading_paused")
+
+    def check_cancel(self) -> None:
+        """`Rejection` when not even a cancel is taken: only an exchange pause refuses it."""
+        if self.exchange:
+            raise Rejection.nested(400, "exchange_paused")

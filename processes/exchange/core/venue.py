@@ -1,12 +1,13 @@
-"""The exchange's core: markets, their flow and their life. Events in, events out; no I/O.
+"""Markets, their order flow and lifecycle, the newest trades. Events in, events out; no I/O.
 
-`flow` methods are what a recording or the synthetic flow does to a market; orders of our accounts
-come through `desk.py`. Everything that happens is handed to one sink, in order.
+A recording or the synthetic flow drives the markets; orders of accounts come through `order_entry`.
+Everything that happens is handed to one sink, in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import count
 from typing import Any, Final
 
@@ -20,14 +21,13 @@ from processes.exchange.core.events import (
     Event,
     EventCreated,
     LifecycleChanged,
-    Traded,
+    TradePrinted,
 )
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Closing, Market, MarketFacts, MarketStatus
-from processes.exchange.core.members import Member
-from processes.exchange.core.trades import TradeHistory
+from processes.exchange.core.ledger import Member, TradingAccount
+from processes.exchange.core.markets import Closing, ListedMarket, MarketFacts, MarketPhase
+from processes.exchange.core.rejections import Rejection
 
-__all__ = ["Sink", "Venue"]
+__all__ = ["AUTO", "Sink", "TradeHistory", "Venue", "shard_of"]
 
 Sink = Callable[[Event], None]
 NO_SHARDS: Final[Mapping[str, int]] = {}
@@ -36,33 +36,36 @@ NO_SHARDS: Final[Mapping[str, int]] = {}
 class Venue:
     """All markets, and the users of these primary accounts.
 
-    `clock_ms` is market time between the steps of the flow.
-    `shards` says on which shard a series lives; those it does not name are on the first.
+    `clock_ms` is market time (Unix ms) between the steps of the flow; `sink` receives every event
+    in order; `shards` maps a series to its shard, those it does not name are on the first. Prices
+    are 1e-4 dollars, counts 1e-2 contracts, times Unix ms of market time.
     """
 
     def __init__(
         self,
-        accounts: list[Account],
+        accounts: list[TradingAccount],
         clock_ms: Callable[[], int],
         sink: Sink,
         shards: Mapping[str, int] = NO_SHARDS,
     ) -> None:
         self.members = {a.user_id: Member(a) for a in accounts}
-        self.markets: dict[str, Market] = {}
-        self.by_number: dict[int, Market] = {}
+        self.markets: dict[str, ListedMarket] = {}
+        self.by_number: dict[int, ListedMarket] = {}
         self.emit = sink
         self.trades = TradeHistory()
         self.closing = Closing()  # how markets close
         self._shards = shards
         self._events: set[str] = set()
+        self.event_numbers: dict[str, int] = {}  # the place of each event among all, for ever
         self._numbers = count()
+        self._trade_numbers = 0
         self.clock = 0
         self.step_ms: int | None = None  # the time of the step that is being taken
         self.step_us = 0  # the same to the microsecond, where it is known
         self._clock_ms = clock_ms
 
     @property
-    def accounts(self) -> list[Account]:
+    def accounts(self) -> list[TradingAccount]:
         """All accounts of all users."""
         return [a for member in self.members.values() for a in member.accounts.values()]
 
@@ -70,37 +73,40 @@ class Venue:
         """Market time; what a recorded step causes happens at the step's own time."""
         return self._clock_ms() if self.step_ms is None else self.step_ms
 
-    def add_market(self, facts: MarketFacts) -> Market:
-        """Make a market known, not yet open; under a known ticker it begins anew."""
+    def add_market(self, facts: MarketFacts) -> ListedMarket:
+        """List a market, not yet open; a known ticker is listed again with an empty book."""
         shard = self._shards.get(facts.series_ticker, facts.exchange_index)
         facts = msgspec.structs.replace(facts, exchange_index=shard)
-        market = Market(facts, next(self._numbers))
+        market = ListedMarket(facts, next(self._numbers))
         self.markets[facts.ticker] = self.by_number[market.number] = market
+        self.event_numbers.setdefault(facts.event_ticker, market.number)
         return market
 
-    def ended(self) -> list[Market]:
-        """Settled markets, and those that began anew under their ticker; oldest end first."""
+    def ended(self) -> list[ListedMarket]:
+        """Settled markets and those replaced under their ticker, oldest end first."""
         over = (m for m in self.by_number.values() if m.settled_ms or self._is_superseded(m))
         return sorted(over, key=lambda m: m.settled_ms or m.flow_ms)
 
-    def _is_superseded(self, market: Market) -> bool:
+    def _is_superseded(self, market: ListedMarket) -> bool:
         return self.markets.get(market.ticker) is not market
 
-    def forget(self, markets: Iterable[Market]) -> set[str]:
-        """These never were -> the tickers that nothing is left of."""
+    def forget(self, markets: Iterable[ListedMarket]) -> set[str]:
+        """Drop these markets -> the tickers of which nothing is left."""
         gone = set()
         for market in markets:
             del self.by_number[market.number]
             if not self._is_superseded(market):
                 del self.markets[market.ticker]
                 gone.add(market.ticker)
-        self._events &= {m.facts.event_ticker for m in self.markets.values()}
+        known = {m.facts.event_ticker for m in self.markets.values()}
+        self._events &= known
+        self.event_numbers = {t: n for t, n in self.event_numbers.items() if t in known}
         self.trades.forget(gone)
         return gone
 
     # Flow
 
-    def replace_book(self, market: Market, levels: tuple[Level, ...], sent_ms: int) -> None:
+    def replace_book(self, market: ListedMarket, levels: tuple[Level, ...], sent_ms: int) -> None:
         """The market's book becomes `levels`."""
         self.clock += 1
         market.clock, market.flow_ms = self.clock, sent_ms
@@ -117,23 +123,25 @@ class Venue:
         market.log.changed(change.leg, change.price_e4, change.delta_e2, market.book)
         self.emit(change)
 
-    def print_trade(self, trade: Traded) -> None:
+    def print_trade(self, trade: TradePrinted) -> None:
         """A public trade."""
+        self._trade_numbers += 1
+        trade = msgspec.structs.replace(trade, number=self._trade_numbers)
         trade.market.flow_ms = trade.sent_ms
-        trade.market.trade(trade.yes_price_e4, trade.count_e2)
+        trade.market.trade(trade.yes_price_e4, trade.count_e2, trade.taker_leg)
         self.trades.add(trade)
         self.emit(trade)
 
-    # Life
+    # Lifecycle
 
-    def open_market(self, market: Market, sent_ms: int) -> None:
+    def open_market(self, market: ListedMarket, sent_ms: int) -> None:
         """The market takes orders from now on."""
-        market.status = MarketStatus.ACTIVE
+        market.status = MarketPhase.ACTIVE
         facts = market.facts
         if facts.event_ticker not in self._events:
             self._events.add(facts.event_ticker)
             self.emit(EventCreated(market, sent_ms))
-        self._tell(
+        self._emit_lifecycle(
             market,
             "created",
             sent_ms,
@@ -147,25 +155,27 @@ class Venue:
             additional_metadata=market.lifecycle_metadata(),
         )
 
-    def pause_market(self, market: Market, sent_ms: int) -> None:
+    def pause_market(self, market: ListedMarket, sent_ms: int) -> None:
         """No orders until it is resumed."""
-        market.status = MarketStatus.INACTIVE
-        self._tell(market, "deactivated", sent_ms, is_deactivated=True)
+        market.status = MarketPhase.INACTIVE
+        self._emit_lifecycle(market, "deactivated", sent_ms, is_deactivated=True)
 
-    def resume_market(self, market: Market, sent_ms: int) -> None:
+    def resume_market(self, market: ListedMarket, sent_ms: int) -> None:
         """Orders again."""
-        market.status = MarketStatus.ACTIVE
-        self._tell(market, "activated", sent_ms, is_deactivated=False)
+        market.status = MarketPhase.ACTIVE
+        self._emit_lifecycle(market, "activated", sent_ms, is_deactivated=False)
 
-    def move_close(self, market: Market, close_ms: int, sent_ms: int) -> None:
+    def move_close(self, market: ListedMarket, close_ms: int, sent_ms: int) -> None:
         """The market closes at another time than was said."""
         market.facts = msgspec.structs.replace(market.facts, close_ms=close_ms)
-        self._tell(market, "close_date_updated", sent_ms, close_ts=close_ms // 1000)
+        self._emit_lifecycle(market, "close_date_updated", sent_ms, close_ts=close_ms // 1000)
 
-    def change_grid(self, market: Market, grid: PriceGrid, structure: str, sent_ms: int) -> None:
+    def change_grid(
+        self, market: ListedMarket, grid: PriceGrid, structure: str, sent_ms: int
+    ) -> None:
         """Other prices are allowed from now on; what rests is left where it is."""
         market.facts = msgspec.structs.replace(market.facts, grid=grid, structure=structure)
-        self._tell(
+        self._emit_lifecycle(
             market,
             "price_level_structure_updated",
             sent_ms,
@@ -173,16 +183,18 @@ class Venue:
             price_ranges=grid.to_wire(),
         )
 
-    def close_market(self, market: Market, sent_ms: int) -> None:
+    def close_market(self, market: ListedMarket, sent_ms: int) -> None:
         """No more orders; by time, so no frame says it."""
-        market.status = MarketStatus.CLOSED
+        market.status = MarketPhase.CLOSED
         market.updated_ms = sent_ms
 
-    def determine_market(self, market: Market, result: str, value_e4: int, sent_ms: int) -> None:
+    def determine_market(
+        self, market: ListedMarket, result: str, value_e4: int, sent_ms: int
+    ) -> None:
         """The result is known."""
-        market.status = MarketStatus.DETERMINED
+        market.status = MarketPhase.DETERMINED
         market.result, market.value_e4 = result, value_e4
-        self._tell(
+        self._emit_lifecycle(
             market,
             "determined",
             sent_ms,
@@ -191,19 +203,21 @@ class Venue:
             settlement_value=format_price(value_e4),
         )
 
-    def settle_market(self, market: Market, sent_ms: int) -> None:
+    def settle_market(self, market: ListedMarket, sent_ms: int) -> None:
         """Positions have been paid out."""
-        market.status = MarketStatus.FINALIZED
+        market.status = MarketPhase.FINALIZED
         market.settled_ms = sent_ms
-        self._tell(market, "settled", sent_ms, settled_ts=sent_ms // 1000)
+        self._emit_lifecycle(market, "settled", sent_ms, settled_ts=sent_ms // 1000)
 
-    def _tell(self, market: Market, event_type: str, sent_ms: int, **facts: Any) -> None:
+    def _emit_lifecycle(
+        self, market: ListedMarket, event_type: str, sent_ms: int, **facts: Any
+    ) -> None:
         market.updated_ms = market.flow_ms = sent_ms
         self.emit(LifecycleChanged(market, event_type, facts, sent_ms))
 
-    # Looks
+    # Values
 
-    def portfolio_value_e6(self, account: Account, shard: int | None = None) -> int:
+    def portfolio_value_e6(self, account: TradingAccount, shard: int | None = None) -> int:
         """Positions at the bid they could be sold at, of one shard or of all."""
         total = 0
         for ticker, position in account.positions.items():
@@ -219,3 +233,64 @@ class Venue:
         if market.value_e4 is not None:
             return market.value_e4 if is_yes else ONE_DOLLAR_E4 - market.value_e4
         return market.book.best(YES if is_yes else 1 - YES)
+
+
+KEPT_PER_MARKET: Final = 20_000
+KEPT: Final = 200_000  # over all markets
+
+
+class TradeHistory:
+    """Every trade goes in; the oldest fall out."""
+
+    def __init__(self) -> None:
+        self._all: deque[TradePrinted] = deque(maxlen=KEPT)
+        self._by_ticker: dict[str, deque[TradePrinted]] = {}
+
+    def add(self, trade: TradePrinted) -> None:
+        """Note a trade."""
+        ticker = trade.market.ticker
+        if len(self._all) == KEPT:
+            self._drop(self._all[0])
+        if ticker not in self._by_ticker:
+            self._by_ticker[ticker] = deque(maxlen=KEPT_PER_MARKET)
+        self._by_ticker[ticker].append(trade)
+        self._all.append(trade)
+
+    def _drop(self, oldest: TradePrinted) -> None:
+        """What falls out of all falls out of its market, unless it has before."""
+        kept = self._by_ticker.get(oldest.market.ticker)
+        if kept and kept[0] is oldest:
+            kept.popleft()
+
+    def forget(self, tickers: Set[str]) -> None:
+        """Keep no trade of these markets."""
+        if tickers:
+            kept = (t for t in self._all if t.market.ticker not in tickers)
+            self._all = deque(kept, maxlen=KEPT)
+        for ticker in tickers:
+            self._by_ticker.pop(ticker, None)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def newest_first(self, ticker: str = "") -> Iterator[TradePrinted]:
+        """Of one market, or of all."""
+        return reversed(self._by_ticker.get(ticker, deque()) if ticker else self._all)
+
+
+AUTO: Final = -1
+
+
+def shard_of(venue: Venue, exchange_index: int | None, ticker: str) -> int:
+    """The shard; an order elsewhere is not found there. `Rejection` when it is unknown."""
+    if exchange_index is not None and exchange_index != AUTO:
+        return exchange_index
+    if ticker:
+        market = venue.markets.get(ticker)
+        if market is None:
+            raise Rejection.nested(404, "market_not_found")
+        return market.facts.exchange_index
+    if exchange_index == AUTO:
+        text = "market_ticker is required for auto-routing"
+        raise Rejection.nested(400, "invalid_parameters", text)
+    return 0

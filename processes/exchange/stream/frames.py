@@ -16,13 +16,17 @@ from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
 from processes.exchange.core.books import NO, YES, Level
 from processes.exchange.core.events import (
     BookChanged,
+    EventCreated,
+    EventFeeChanged,
+    GroupChanged,
+    LifecycleChanged,
     OrderChanged,
     OrderFilled,
     PositionChanged,
-    Traded,
+    TradePrinted,
 )
-from processes.exchange.core.markets import Market
-from processes.exchange.core.orders import Order, UpdateReason
+from processes.exchange.core.markets import ListedMarket
+from processes.exchange.core.orders import ExchangeOrder, UpdateReason
 
 __all__ = [
     "ACTIONS",
@@ -31,15 +35,20 @@ __all__ = [
     "Frame",
     "delta_frame",
     "encode_json",
+    "event_fee_frame",
+    "event_frame",
     "fill_frame",
+    "group_frame",
     "iso_ms",
     "iso_us",
+    "lifecycle_frame",
     "order_frame",
     "position_frame",
     "snapshot_frame",
     "tail_of",
     "ticker_frame",
     "trade_frame",
+    "unknown_snapshot_frame",
 ]
 
 LEGS: Final = ("yes", "no")
@@ -103,7 +112,7 @@ def delta_frame(change: BookChanged, *, on_yes_scale: bool, own: bool) -> Frame:
 
 
 def snapshot_frame(
-    market: Market, levels: tuple[Level, ...], sent_ms: int, *, on_yes_scale: bool
+    market: ListedMarket, levels: tuple[Level, ...], sent_ms: int, *, on_yes_scale: bool
 ) -> Frame:
     """Every level, best last; the key of an empty side is left out."""
     msg: dict[str, Any] = {
@@ -123,7 +132,13 @@ def snapshot_frame(
     return Frame("orderbook_snapshot", tail_of(sent_ms, msg))
 
 
-def trade_frame(trade: Traded) -> Frame:
+def unknown_snapshot_frame(ticker: str) -> Frame:
+    """The empty book of a market that there is not."""
+    msg = {"market_ticker": ticker, "market_id": "", "clock": 0}
+    return Frame("orderbook_snapshot", b',"msg":%b}\n' % encode_json(msg))
+
+
+def trade_frame(trade: TradePrinted) -> Frame:
     """A public trade."""
     msg = {
         "trade_id": trade.trade_id,
@@ -134,14 +149,14 @@ def trade_frame(trade: Traded) -> Frame:
         "taker_side": LEGS[trade.taker_leg],
         "taker_outcome_side": LEGS[trade.taker_leg],
         "taker_book_side": BOOK_SIDES[trade.taker_leg],
-        "is_block_trade": False,
+        "is_block_trade": trade.is_block,
         "ts": trade.ts_ms // 1000,
         "ts_ms": trade.ts_ms,
     }
     return Frame("trade", tail_of(trade.sent_ms, msg))
 
 
-def ticker_frame(market: Market) -> Frame:
+def ticker_frame(market: ListedMarket) -> Frame:
     """Best quotes and last trade."""
     yes, yes_size, no, no_size = market.top()
     msg = {
@@ -151,9 +166,9 @@ def ticker_frame(market: Market) -> Frame:
         "yes_bid_dollars": format_price(yes),
         "yes_ask_dollars": format_price(ONE_DOLLAR_E4 - no if no else 0),
         "volume_fp": format_count(market.volume_e2),
-        "open_interest_fp": format_count(market.volume_e2),
+        "open_interest_fp": format_count(market.open_interest_e2),
         "dollar_volume": market.volume_e2 // 100,
-        "dollar_open_interest": market.volume_e2 // 100,
+        "dollar_open_interest": market.open_interest_e2 // 100,
         "yes_bid_size_fp": format_count(yes_size),
         "yes_ask_size_fp": format_count(no_size),
         "last_trade_size_fp": format_count(market.last_count_e2),
@@ -165,7 +180,7 @@ def ticker_frame(market: Market) -> Frame:
 
 
 def fill_frame(fill: OrderFilled) -> Frame:
-    """One of our executions."""
+    """A private fill."""
     order = fill.order
     leg = LEGS[order.leg]
     msg: dict[str, Any] = {
@@ -192,11 +207,11 @@ def fill_frame(fill: OrderFilled) -> Frame:
 
 
 def order_frame(change: OrderChanged) -> Frame:
-    """One of our orders after a change."""
+    """A private order update."""
     return Frame("user_order", tail_of(change.ts_ms, _order_msg(change.order)))
 
 
-def _order_msg(order: Order) -> dict[str, Any]:
+def _order_msg(order: ExchangeOrder) -> dict[str, Any]:
     msg: dict[str, Any] = {
         "order_id": order.order_id,
         "user_id": order.user_id,
@@ -232,7 +247,7 @@ def _order_msg(order: Order) -> dict[str, Any]:
 
 
 def position_frame(change: PositionChanged) -> Frame:
-    """One of our positions after a change."""
+    """A private position update."""
     position = change.account.position(change.ticker)
     msg = {
         "user_id": change.account.user_id,
@@ -246,3 +261,47 @@ def position_frame(change: PositionChanged) -> Frame:
         "subaccount": change.account.number,
     }
     return Frame("market_position", tail_of(change.ts_ms, msg))
+
+
+def lifecycle_frame(change: LifecycleChanged) -> Frame:
+    """A change of a market's lifecycle."""
+    head = {"market_ticker": change.market.ticker, "event_type": change.event_type}
+    facts = {k: v for k, v in change.facts.items() if v not in ("", None)}
+    return Frame("market_lifecycle_v2", tail_of(change.sent_ms, head | facts))
+
+
+def event_frame(created: EventCreated) -> Frame:
+    """An event is new; it names no market."""
+    facts = created.market.facts
+    msg = {
+        "event_ticker": facts.event_ticker,
+        "exchange_index": facts.exchange_index,
+        "title": facts.title,
+        "subtitle": facts.yes_sub_title,
+        "collateral_return_type": "",
+        "series_ticker": facts.series_ticker,
+    }
+    return Frame("event_lifecycle", tail_of(created.sent_ms, msg))
+
+
+def event_fee_frame(change: EventFeeChanged) -> Frame:
+    """An event's fees differ from its series' fees, or no longer."""
+    multiplier = change.multiplier_e4
+    msg = {
+        "event_ticker": change.event_ticker,
+        "fee_type_override": change.fee_type,
+        "fee_multiplier_override": None if multiplier is None else multiplier / 10_000,
+    }
+    return Frame("event_fee_update", tail_of(change.sent_ms, msg))
+
+
+def group_frame(change: GroupChanged) -> Frame:
+    """A private order group update."""
+    msg: dict[str, Any] = {
+        "event_type": str(change.event_type),
+        "order_group_id": change.group_id,
+        "ts_ms": change.ts_ms,
+    }
+    if change.limit_e2 is not None:
+        msg["contracts_limit_fp"] = format_count(change.limit_e2)
+    return Frame("order_group_updates", tail_of(change.ts_ms, msg))

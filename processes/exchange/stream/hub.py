@@ -1,10 +1,16 @@
-"""Hands what the core says to every connection that subscribed to it."""
+"""Hands the core's events to every connection that subscribed to them.
+
+The exchange sends a private fill and the public trade of the same execution in either order
+(PROTOCOL 4.6). The core's own order is trade, then fill; `Delivery` can turn it round, and can send
+fills twice or late, for tests.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Set
-from typing import Final
+from typing import Any, Final
 
 from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.core.events import (
@@ -18,34 +24,122 @@ from processes.exchange.core.events import (
     OrderChanged,
     OrderFilled,
     PositionChanged,
-    Traded,
+    TradePrinted,
 )
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket
 from processes.exchange.stream.frames import (
     Frame,
     delta_frame,
+    event_fee_frame,
+    event_frame,
     fill_frame,
+    group_frame,
+    lifecycle_frame,
     order_frame,
     position_frame,
     snapshot_frame,
     ticker_frame,
     trade_frame,
 )
-from processes.exchange.stream.life_frames import (
-    event_fee_frame,
-    event_frame,
-    group_frame,
-    lifecycle_frame,
-)
-from processes.exchange.stream.session import Session
-from processes.exchange.stream.subscriptions import Subscription
+from processes.exchange.stream.session import StreamSession, Subscription
 
-__all__ = ["Hub", "SentCounters"]
+__all__ = ["Delivery", "Hub", "SentCounters"]
+
+Emit = Callable[[Event], None]
+OF_THE_EXECUTION: Final = (OrderFilled, OrderChanged, PositionChanged)
+UNTIL_CLEARED: Final = -1
+
+
+class Delivery:
+    """`publish` is `emit` itself while no fault is ordered."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.publish: Emit = emit
+        self._emit = emit
+        self._late: deque[OrderFilled] = deque()
+        self._trades: deque[TradePrinted] = deque()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._twice = self._delayed = 0
+        self._delay_s = 0.0
+        self._fills_first = False
+
+    def duplicate(self, fills: int) -> None:
+        """Send the next fills twice."""
+        self._twice += fills
+        self.publish = self._publish
+
+    def delay(self, ms: int, fills: int) -> None:
+        """Send the next `fills` late by `ms`; 0 for all until cleared."""
+        self._delay_s, self._delayed = ms / 1000, fills or UNTIL_CLEARED
+        self.publish = self._publish
+
+    def fills_first(self, *, on: bool) -> None:
+        """Send each fill before its public trade."""
+        self._fills_first = on
+        self.publish = self._publish
+
+    def clear(self) -> None:
+        """End the faults; what was held is sent now."""
+        self._reset()
+        while self._late:
+            self._emit_late()
+        self._emit_trades()
+        self.publish = self._emit
+
+    def state(self) -> dict[str, Any]:
+        """For the admin port."""
+        return {
+            "fills_duplicated": self._twice,
+            "fills_delayed": self._delayed,
+            "fills_held": len(self._late),
+            "fills_first": self._fills_first,
+        }
+
+    def _publish(self, event: Event) -> None:
+        if isinstance(event, TradePrinted) and self._fills_first:
+            self._emit_trades()
+            self._trades.append(event)
+            asyncio.get_running_loop().call_soon(self._emit_trades)
+        elif isinstance(event, OrderFilled):
+            for _ in range(self._times()):
+                self._fill(event)
+        else:
+            if not isinstance(event, OF_THE_EXECUTION):
+                self._emit_trades()
+            self._emit(event)
+
+    def _emit_trades(self) -> None:
+        """The execution is complete: its trade follows."""
+        while self._trades:
+            self._emit(self._trades.popleft())
+
+    def _times(self) -> int:
+        if not self._twice:
+            return 1
+        self._twice -= 1
+        return 2
+
+    def _fill(self, fill: OrderFilled) -> None:
+        if not self._delayed:
+            self._emit(fill)
+            return
+        if self._delayed != UNTIL_CLEARED:
+            self._delayed -= 1
+        self._late.append(fill)
+        asyncio.get_running_loop().call_later(self._delay_s, self._emit_late)
+
+    def _emit_late(self) -> None:
+        """The oldest that is held; empty when it was cleared meanwhile."""
+        if self._late:
+            self._emit(self._late.popleft())
+
 
 OVERFLOW: Final = 25  # the client does not read
 
-Pair = tuple[Session, Subscription]
+Pair = tuple[StreamSession, Subscription]
 
 KEPT_SESSIONS: Final = 128  # of those that have gone
 KEPT_FRAMES: Final = 8_000_000  # of all of them: eight bytes each
@@ -71,8 +165,8 @@ class Hub:
     """The sink of the core's events."""
 
     def __init__(self) -> None:
-        self.sessions: dict[int, Session] = {}
-        self.known: dict[int, Session] = {}  # those that have gone, too: the admin port asks
+        self.sessions: dict[int, StreamSession] = {}
+        self.known: dict[int, StreamSession] = {}  # those that have gone, too: the admin port asks
         self.sent = SentCounters()
         self._tops: dict[str, tuple[int, ...]] = {}
         self._book_pairs: dict[str, list[Pair]] = {}
@@ -80,21 +174,21 @@ class Hub:
         self._handlers: dict[type[Event], Callable[..., None]] = {
             BookChanged: self._on_change,
             BookReplaced: self._on_replaced,
-            Traded: self._on_trade,
+            TradePrinted: self._on_trade,
             OrderFilled: self._on_fill,
             OrderChanged: self._on_order,
             PositionChanged: self._on_position,
-            LifecycleChanged: lambda e: self._on_life(lifecycle_frame(e)),
-            EventCreated: lambda e: self._on_life(event_frame(e)),
-            EventFeeChanged: lambda e: self._on_life(event_fee_frame(e)),
+            LifecycleChanged: lambda e: self._on_lifecycle(lifecycle_frame(e)),
+            EventCreated: lambda e: self._on_lifecycle(event_frame(e)),
+            EventFeeChanged: lambda e: self._on_lifecycle(event_fee_frame(e)),
             GroupChanged: self._on_group,
         }
 
-    def add(self, session: Session) -> None:
+    def add(self, session: StreamSession) -> None:
         """A client connected."""
         self.sessions[session.number] = self.known[session.number] = session
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: StreamSession) -> None:
         """A client is gone."""
         self.sessions.pop(session.number, None)
         self._subscriptions_changed()
@@ -112,13 +206,13 @@ class Hub:
             self._book_pairs.pop(ticker, None)
         self.sent.forget(tickers)
 
-    def command(self, session: Session, data: str | bytes) -> None:
+    def command(self, session: StreamSession, data: str | bytes) -> None:
         """A client said something; its subscriptions may have changed."""
         session.handle(data)
         self._subscriptions_changed()
 
-    def end(self, session: Session, subscription: Subscription, code: int = OVERFLOW) -> None:
-        """A subscription is over: its client is told why, and that is its last frame."""
+    def end(self, session: StreamSession, subscription: Subscription, code: int = OVERFLOW) -> None:
+        """End a subscription with a terminal error, its last frame."""
         session.end(subscription, code)
         self._subscriptions_changed()
 
@@ -167,7 +261,7 @@ class Hub:
         frames: dict[tuple[bool, bool], Frame] = {}
         sent = 0
         for session, subscription in pairs:
-            own = order is not None and session.asker.sees(order.account)
+            own = order is not None and session.caller.sees(order.account)
             form = subscription.on_yes_scale, own
             frame = frames.get(form)
             if frame is None:
@@ -187,7 +281,7 @@ class Hub:
             self.sent.snapshots[market.ticker] += session.push(subscription, frame, market)
         self._tick(market)
 
-    def _on_trade(self, trade: Traded) -> None:
+    def _on_trade(self, trade: TradePrinted) -> None:
         ticker = trade.market.ticker
         pairs = self.pairs(Channel.TRADE, ticker)
         if pairs:
@@ -196,14 +290,14 @@ class Hub:
                 self.sent.trades[ticker] += session.push(subscription, frame)
         self._tick(trade.market)
 
-    def _on_life(self, frame: Frame) -> None:
+    def _on_lifecycle(self, frame: Frame) -> None:
         """The channel takes no filter of markets."""
         for session in self.sessions.values():
             subscription = session.of(Channel.LIFECYCLE)
             if subscription is not None:
                 session.push(subscription, frame)
 
-    def _tick(self, market: Market) -> None:
+    def _tick(self, market: ListedMarket) -> None:
         """The ticker channel: any change of quotes, last trade or volume."""
         if not self._has_ticker:
             return
@@ -217,9 +311,11 @@ class Hub:
 
     # Private
 
-    def _private(self, channel: Channel, account: Account, ticker: str, frame: Frame) -> None:
+    def _private(
+        self, channel: Channel, account: TradingAccount, ticker: str, frame: Frame
+    ) -> None:
         for session, subscription in self.pairs(channel, ticker):
-            if session.asker.sees(account):
+            if session.caller.sees(account):
                 session.push(subscription, frame)
 
     def _on_fill(self, fill: OrderFilled) -> None:
@@ -237,5 +333,5 @@ class Hub:
         frame = group_frame(change)
         for session in self.sessions.values():
             subscription = session.of(Channel.ORDER_GROUPS)
-            if subscription is not None and session.asker.sees(change.account):
+            if subscription is not None and session.caller.sees(change.account):
                 session.push(subscription, frame)

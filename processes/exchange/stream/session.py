@@ -1,19 +1,116 @@
-"""One WebSocket connection without its socket: commands in, frames out."""
+"""One WebSocket connection without its socket: commands in, frames out, subscriptions with `seq`.
+
+Commands, replies and error codes: PROTOCOL 4.2 to 4.4.
+"""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from processes.adapters.kalshi.schemas.frames import Channel
-from processes.exchange.core.markets import Market, MarketStatus
-from processes.exchange.keys import Asker
-from processes.exchange.stream.frames import Frame, encode_json, snapshot_frame, ticker_frame
-from processes.exchange.stream.subscriptions import ALL_MARKETS, Subscription
+from processes.exchange.core.access import Caller
+from processes.exchange.core.markets import ListedMarket, MarketPhase
+from processes.exchange.stream.frames import (
+    Frame,
+    encode_json,
+    snapshot_frame,
+    ticker_frame,
+    unknown_snapshot_frame,
+)
 
-__all__ = ["ERRORS", "Session"]
+__all__ = ["ALL_MARKETS", "ERRORS", "NO_STATE", "UNSEQUENCED", "StreamSession", "Subscription"]
+
+UNSEQUENCED: Final = frozenset(
+    {Channel.TICKER, Channel.FILL, Channel.USER_ORDERS, Channel.MARKET_POSITIONS}
+)
+ALL_MARKETS: Final = None
+NO_STATE: Final = -1
+_STATE_BITS: Final = 40
+_DELTA: Final = 1 << 39  # in a state: the frame was its last event, not the whole book
+_EVENTS: Final = _DELTA - 1
+DELTA_FRAME: Final = "orderbook_delta"
+MOST_STATES: Final = 4_000_000  # then the older half goes
+
+
+class Subscription:
+    """`tickers` is `ALL_MARKETS` or the set of markets it covers."""
+
+    def __init__(
+        self, sid: int, channel: Channel, tickers: Iterable[str] | None, *, on_yes_scale: bool
+    ) -> None:
+        self.sid = sid
+        self.channel = channel
+        self.tickers = ALL_MARKETS if tickers is None else set(tickers)
+        self.on_yes_scale = on_yes_scale
+        self.is_sequenced = channel not in UNSEQUENCED  # whether its frames carry `seq`
+        self._shows_books = channel is Channel.BOOK
+        self.seq = 0
+        self.frames = 0
+        self.drop_next = 0  # frames to lose, for tests of gap recovery
+        self._heads: dict[str, bytes] = {}
+        self._states = array("q", [NO_STATE])  # by seq: which market's book, after which event
+        self._first = 0  # the `seq` of the first of them
+
+    @property
+    def kept(self) -> int:
+        """Frames of books whose past it remembers."""
+        return len(self._states)
+
+    def covers(self, ticker: str) -> bool:
+        """Whether a market's frames belong here."""
+        return self.tickers is ALL_MARKETS or ticker in self.tickers
+
+    def listed(self) -> list[str] | None:
+        """Its tickers, sorted, as an `ok` lists them."""
+        return ALL_MARKETS if self.tickers is ALL_MARKETS else sorted(self.tickers)
+
+    def stamp(self, frame: Frame, market: ListedMarket | None = None) -> bytes:
+        """The frame for this subscription; a sequenced one takes the next `seq`."""
+        frame_type, tail = frame
+        head = self._heads.get(frame_type)
+        if head is None:
+            head = self._heads[frame_type] = self._head(frame_type)
+        self.frames += 1
+        if not self.is_sequenced:
+            return head + tail
+        is_delta = frame_type == DELTA_FRAME
+        return b"%b%d%b" % (head, self.next_seq(market, is_delta=is_delta), tail)
+
+    def _head(self, frame_type: str) -> bytes:
+        seq = ',"seq":' if self.is_sequenced else ""
+        return f'{{"type":"{frame_type}","sid":{self.sid}{seq}'.encode()
+
+    def next_seq(self, market: ListedMarket | None = None, *, is_delta: bool = False) -> int:
+        """Take the next `seq`; with a market, the frame shows its book as it is now."""
+        self.seq += 1
+        if self._shows_books:
+            state = NO_STATE
+            if market is not None:
+                state = (market.number << _STATE_BITS) | market.log.events | _DELTA * is_delta
+            self._states.append(state)
+            if len(self._states) > MOST_STATES:
+                del self._states[: MOST_STATES // 2]
+                self._first += MOST_STATES // 2
+        return self.seq
+
+    def states_before(self, seq: int) -> Iterable[tuple[int, int]]:
+        """(market number, events in its book) of the frames up to `seq`, newest first."""
+        for n in range(min(seq, self.seq), self._first - 1, -1):
+            word = self._states[n - self._first]
+            if word != NO_STATE:
+                yield word >> _STATE_BITS, word & _EVENTS
+
+    def frames_between(self, first: int, last: int) -> Iterable[tuple[int, int, int, bool]]:
+        """(seq, market number, events in its book, whether it is the last of them) of books."""
+        for seq in range(max(first, 1, self._first), min(last, self.seq) + 1):
+            word = self._states[seq - self._first]
+            if word != NO_STATE:
+                yield seq, word >> _STATE_BITS, word & _EVENTS, bool(word & _DELTA)
+
 
 ERRORS: Final = {
     1: "Unable to process message",
@@ -34,10 +131,10 @@ ERRORS: Final = {
     27: "Too many requests",
 }
 KEPT_ENDED: Final = 16  # subscriptions that have ended, whose past can still be asked for
-ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
+UPDATE_ACTIONS: Final = ("add_markets", "delete_markets", "get_snapshot")
 
 
-class Refusal(Protocol):
+class CommandRefusal(Protocol):
     """Asks for the error code that a command is to be answered with."""
 
     def __call__(self, *, adds_markets: bool) -> int | None:
@@ -64,23 +161,29 @@ class _CommandError(Exception):
         self.code = code
 
 
-class Session:
-    """Subscriptions of one connection; `send` takes encoded frames, `market` looks one up."""
+class StreamSession:
+    """Subscriptions of one connection.
+
+    `number` names the connection, `caller` is whose key opened it, `send` takes encoded frames,
+    `market` finds a listed market by its ticker, `by_id` by its id.
+    """
 
     def __init__(
         self,
         number: int,
-        asker: Asker,
+        caller: Caller,
         send: Callable[[bytes], None],
-        market: Callable[[str], Market | None],
+        market: Callable[[str], ListedMarket | None],
+        by_id: Callable[[str], ListedMarket | None] = lambda _: None,
     ) -> None:
         self.number = number
-        self.asker = asker
+        self.caller = caller
         self.send = send
         self.by_sid: dict[int, Subscription] = {}
         self.history: dict[int, Subscription] = {}
-        self.refusal: Refusal = _none  # the error that is ordered for a command
+        self.refusal: CommandRefusal = _none  # the error that is ordered for a command
         self._market = market
+        self._by_id = by_id
         self._last_sid = 0
 
     @property
@@ -93,7 +196,7 @@ class Session:
         return next((s for s in self.by_sid.values() if s.channel is channel), None)
 
     def handle(self, data: str | bytes) -> None:
-        """Answer one command."""
+        """Answer one command (PROTOCOL 4.2); a bad one gets an error frame (4.3)."""
         try:
             command = msgspec.json.decode(data)
         except msgspec.DecodeError:
@@ -114,7 +217,7 @@ class Session:
             self._refuse(command_id, error.code)
 
     def _meant(self, command: dict[str, Any]) -> Subscription | None:
-        """The subscription that a command names, if it is one of ours."""
+        """The subscription that a command names, if it is one of this connection's."""
         params = command.get("params")
         named = params if isinstance(params, dict) else {}
         sids = named.get("sids")
@@ -144,7 +247,9 @@ class Session:
         names = params.get("channels")
         if not isinstance(names, list) or not names:
             raise _CommandError(3)
-        tickers = _tickers(params)
+        tickers, ids = _tickers(params), _ids(params)
+        if ids is not None:
+            tickers = self._tickers_of(names, ids, tickers)
         fresh: list[tuple[Subscription, Iterable[str]]] = []
         for name in dict.fromkeys(names):
             if name not in tuple(Channel):
@@ -200,19 +305,20 @@ class Session:
         if any(sid not in self.by_sid for sid in sids):
             raise _CommandError(7)
         for sid in dict.fromkeys(sids):
-            gone = self.by_sid.pop(sid)
-            seq = {"seq": gone.next_seq()} if gone.is_sequenced else {}
-            self._answer({"type": "unsubscribed", **_id(command_id), "sid": sid, **seq})
+            seq = self.by_sid.pop(sid).next_seq()  # on channels without a sequence, too
+            self._answer({"type": "unsubscribed", **_id(command_id), "sid": sid, "seq": seq})
 
     def _update(self, command_id: int, params: dict[str, Any]) -> None:
         subscription = self._one_subscription(params)
         action = params.get("action")
         if action is None:
             raise _CommandError(15)
-        if action not in ACTIONS:
+        if action not in UPDATE_ACTIONS:
             raise _CommandError(13)
-        tickers = _tickers(params)
-        if not tickers:
+        tickers, ids = _tickers(params), _ids(params)
+        if ids is not None:
+            tickers = self._tickers_of([subscription.channel], ids, tickers)
+        elif not tickers:
             raise _CommandError(14)
         if action == "add_markets":
             new = self._extend(command_id, subscription, tickers, params)
@@ -224,8 +330,16 @@ class Session:
         elif subscription.channel is not Channel.BOOK:
             raise _CommandError(13)
         else:
-            wanted = [t for t in tickers if subscription.covers(t)]
-            self._snapshots(subscription, wanted, command_id)
+            self._snapshots(subscription, tickers, command_id)
+
+    def _tickers_of(
+        self, channels: list[Any], ids: list[str], tickers: list[str] | None
+    ) -> list[str]:
+        """Markets by their ids, which only the ticker channel takes; unknown ones have none."""
+        if tickers is not None or any(channel != Channel.TICKER for channel in channels):
+            raise _CommandError(11)
+        found = [self._by_id(market_id) for market_id in ids]
+        return [market.ticker for market in found if market is not None]
 
     def _one_subscription(self, params: dict[str, Any]) -> Subscription:
         sid, sids = params.get("sid"), params.get("sids")
@@ -243,7 +357,9 @@ class Session:
 
     # Frames
 
-    def push(self, subscription: Subscription, frame: Frame, market: Market | None = None) -> int:
+    def push(
+        self, subscription: Subscription, frame: Frame, market: ListedMarket | None = None
+    ) -> int:
         """Send a data frame, unless a test wants it lost -> how many were sent."""
         data = subscription.stamp(frame, market)
         if subscription.drop_next:
@@ -260,14 +376,17 @@ class Session:
             return
         for ticker in tickers:
             market = self._market(ticker)
-            if market is None or market.status is MarketStatus.INITIALIZED:
+            if market is None:
+                frame = unknown_snapshot_frame(ticker)
+            elif market.status is MarketPhase.INITIALIZED:
                 continue
-            frame = snapshot_frame(
-                market,
-                market.book.levels(),
-                market.flow_ms,
-                on_yes_scale=subscription.on_yes_scale,
-            )
+            else:
+                frame = snapshot_frame(
+                    market,
+                    market.book.levels(),
+                    market.flow_ms,
+                    on_yes_scale=subscription.on_yes_scale,
+                )
             if command_id:
                 frame = frame._replace(tail=b',"id":%d%b' % (command_id, frame.tail))
             self.push(subscription, frame, market)
@@ -315,6 +434,19 @@ def _params(command: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise _CommandError(2)
     return params
+
+
+def _ids(params: dict[str, Any]) -> list[str] | None:
+    """`market_id` xor `market_ids`; None when neither is given."""
+    one, many = params.get("market_id"), params.get("market_ids")
+    if one is None and many is None:
+        return None
+    ids = [one] if many is None else many
+    if (one is not None and many is not None) or not isinstance(ids, list):
+        raise _CommandError(11)
+    if not all(isinstance(i, str) and i for i in ids):
+        raise _CommandError(11)
+    return ids
 
 
 def _tickers(params: dict[str, Any]) -> list[str] | None:

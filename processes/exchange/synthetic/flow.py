@@ -1,32 +1,115 @@
-"""Drives the synthetic flow: markets that open, trade, close and settle for ever, by market time.
+"""Drives the synthetic flow: markets that open, trade, close and settle, by market time.
 
-`flow/` decides what its traders do; here that is done to the published books, in which the orders
-of our accounts stand and trade with the flow. What a window does depends on the seed, the market
-and the window only, not on how often it is stepped, as long as our accounts keep out of it.
+`FlowMarket` decides what one window's traders do and when; `SyntheticMarket` applies it to the
+published book, in which the accounts' orders rest and trade with the flow; `SyntheticFlow` runs all
+markets. What a window does depends on the seed, the market and the window only, not on how often it
+is stepped, as long as no account trades.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
+
+from ipc.clock import US_PER_S
 from ipc.units import ONE_DOLLAR_E4
 from models.trading.fees import FeeSchedule, rule_at_ms
+from processes.exchange.core.books import Level
 from processes.exchange.core.clearing import MarketClearing
-from processes.exchange.core.closing import close
-from processes.exchange.core.desk import Desk
 from processes.exchange.core.events import BookChanged
-from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.core.markets import ListedMarket, MarketFacts
+from processes.exchange.core.operations import close_trading
+from processes.exchange.core.order_entry import OrderEntry
 from processes.exchange.core.venue import Venue
-from processes.exchange.market_time import MarketTime
-from processes.exchange.synthetic.market import CENT_E4, FlowMarket
+from processes.exchange.shared.market_time import MarketTime
+from processes.exchange.synthetic.draws import Draw, Latent, draw_block, draw_orders
 from processes.exchange.synthetic.profiles import ACTIVE, SLOW, Profile
+from processes.exchange.synthetic.traders import FlowVenue, Traders
 
-__all__ = ["SyntheticFlow", "SyntheticMarket", "profiles_of"]
+__all__ = ["CENT_E4", "FlowMarket", "SyntheticFlow", "SyntheticMarket", "profiles_of"]
 
-SETTLE_MS: Final = 2_000  # after the close
+CENT_E4 = 100
+NEVER_US = 1 << 62
+FILLING, ACTING = 0, 1  # streams of chance of one block
+
+
+class FlowMarket:
+    """Acts in market time; the same seed, window and start make the same actions.
+
+    `seed` names the window. `start_us` may be in the middle of it: the blocks before are skipped,
+    and the book is filled again.
+    """
+
+    def __init__(
+        self, profile: Profile, floor: FlowVenue, seed: tuple[int, ...], open_us: int, start_us: int
+    ) -> None:
+        self.latent = Latent(profile, np.random.default_rng(seed))
+        self.next_us = NEVER_US  # when the next action is due
+        self._profile = profile
+        self._seed = seed
+        self._open_us = open_us
+        self._block_us = profile.block_s * US_PER_S
+        self._traders = Traders(profile, floor)
+        self._block = max(start_us - open_us, 0) // self._block_us - 1
+        self._draws: Iterator[Draw] = iter(())
+        self._draw: Draw | None = None
+        self._base_us = open_us
+        self._advance()
+        self.skip(start_us)
+
+    @property
+    def is_yes(self) -> bool:
+        """The outcome of the window."""
+        return self.latent.is_yes
+
+    @property
+    def value(self) -> float:
+        """What YES is worth in cents, as the next trader knows it."""
+        return self._draw.value if self._draw else self.latent.value(self._block)
+
+    def levels(self) -> tuple[Level, ...]:
+        """The book that makers have made before anybody acts."""
+        number = 2 * self._profile.habits.orders
+        random = np.random.default_rng((*self._seed, self._block, FILLING))
+        orders = draw_orders(self._profile, number, random)
+        made = self._traders.open(self.value, orders)
+        return tuple((leg, cents * CENT_E4, size) for leg, cents, size in made)
+
+    def act(self, until_us: int, at: Callable[[int], None]) -> int:
+        """Do all that is due before `until_us`; `at` receives the time of each -> how many."""
+        done = 0
+        while self.next_us < until_us and self._draw is not None:
+            at(self.next_us)
+            self._traders.act(self._draw)
+            self._advance()
+            done += 1
+        return done
+
+    def skip(self, until_us: int) -> None:
+        """Drop the actions due before `until_us`; the value goes on without them."""
+        while self.next_us < until_us:
+            self._advance()
+
+    def _advance(self) -> None:
+        """On to the next action, of this block or of a later one."""
+        self._draw = next(self._draws, None)
+        while self._draw is None and self._block + 1 < self.latent.blocks:
+            self._block += 1
+            self._load()
+            self._draw = next(self._draws, None)
+        self.next_us = self._base_us + self._draw.at_us if self._draw else NEVER_US
+
+    def _load(self) -> None:
+        random = np.random.default_rng((*self._seed, self._block, ACTING))
+        self._draws = draw_block(self._profile, self.latent, self._block, random)
+        self._base_us = self._open_us + self._block * self._block_us
+
+
+DETERMINE_MS: Final = 1_000  # after the close; the settlement timer begins
 MS_US: Final = 1_000
 NEVER_MS: Final = 1 << 62
 NAP_S: Final = 0.05  # at most, between two looks at the time
@@ -41,12 +124,12 @@ def profiles_of(count: int) -> list[Profile]:
 
 
 class SyntheticMarket:
-    """One window of one market: the `Floor` on which the flow trades."""
+    """One window of one market: the `FlowVenue` in which the flow trades."""
 
     def __init__(
         self,
         venue: Venue,
-        market: Market,
+        market: ListedMarket,
         clearing: MarketClearing,
         profile: Profile,
         seed: tuple[int, ...],
@@ -56,7 +139,7 @@ class SyntheticMarket:
         self._clearing = clearing
         self._matcher = clearing.matcher
         self._book = market.book
-        start_us = venue.now_ms() * MS_US
+        start_us = self._last_us = venue.now_ms() * MS_US
         self.flow = FlowMarket(profile, self, seed, market.facts.open_ms * MS_US, start_us)
 
     def act(self, now_ms: int, *, halted: bool) -> None:
@@ -71,6 +154,11 @@ class SyntheticMarket:
         self._venue.step_ms, self._venue.step_us = None, 0
 
     def _at(self, us: int) -> None:
+        """The next action is of this moment, or of the market's newest frame if that is later.
+
+        After a stall of the process, accounts' orders are booked before the actions that were due.
+        """
+        self._last_us = us = max(us, self._last_us, self.market.flow_ms * MS_US)
         self._venue.step_ms, self._venue.step_us = us // MS_US, us
 
     def best(self, leg: int) -> int:
@@ -85,7 +173,7 @@ class SyntheticMarket:
         return self._book.count(leg, price_e4)
 
     def add(self, leg: int, cents: int, size_e2: int) -> int:
-        """Post an order; what it crosses of our accounts' orders it takes first."""
+        """Post an order; accounts' orders that it crosses trade first."""
         price_e4 = cents * CENT_E4
         if price_e4 + self._book.bests[1 - leg] >= ONE_DOLLAR_E4:
             size_e2 = self._matcher.take_anonymously(leg, price_e4, size_e2)
@@ -110,11 +198,13 @@ class SyntheticMarket:
 
 
 class SyntheticFlow:
-    """All synthetic markets. `profiles` has one entry a market."""
+    """All synthetic markets: one entry of `profiles` each; `seed` decides everything they do."""
 
-    def __init__(self, venue: Venue, desk: Desk, seed: int, profiles: list[Profile]) -> None:
+    def __init__(
+        self, venue: Venue, order_entry: OrderEntry, seed: int, profiles: list[Profile]
+    ) -> None:
         self._venue = venue
-        self._desk = desk
+        self._order_entry = order_entry
         self._seed = seed
         self._profiles = profiles
         self._live: dict[int, SyntheticMarket] = {}
@@ -136,11 +226,11 @@ class SyntheticFlow:
         followed: Callable[[], bool],
         room: Callable[[], Awaitable[None]],
     ) -> None:
-        """Go as fast as clients read; stand while nobody does."""
+        """Go as fast as clients read; wait while no book is followed."""
         now_ms = time.now_ms()
         while True:
             self.step(now_ms)
-            time.stand(now_ms)
+            time.pause(now_ms)
             await room()
             await asyncio.sleep(0)
             while not followed():  # noqa: ASYNC110
@@ -150,7 +240,7 @@ class SyntheticFlow:
     def step(self, now_ms: int) -> None:
         """Open, trade, close and settle what is due."""
         self._settle(now_ms)
-        halted = self._desk.halts.stops_trading
+        halted = self._order_entry.halts.stops_trading
         for index in range(len(self._profiles)):
             live = self._live.get(index)
             if live is not None:
@@ -166,7 +256,8 @@ class SyntheticFlow:
         return min(
             *(m.flow.next_us // MS_US + 1 for m in live),
             *(m.market.facts.close_ms for m in live),
-            *(m.market.facts.close_ms + SETTLE_MS for m in self._closed),
+            *(_determined_ms(m.market.facts) for m in self._closed if m.market.value_e4 is None),
+            *(_settled_ms(m.market.facts) for m in self._closed),
             *(ms for index, ms in enumerate(self._opens_ms) if index not in self._live),
             NEVER_MS,
         )
@@ -179,7 +270,7 @@ class SyntheticFlow:
         start_ms = (now_ms - offset_ms) // window_ms * window_ms + offset_ms
         self._opens_ms[index] = start_ms + window_ms
         market = self._venue.add_market(_facts(index, profile, start_ms))
-        clearing = self._desk.open(market)
+        clearing = self._order_entry.open(market)
         seed = self._seed, index, start_ms // 1000
         self._venue.step_ms = now_ms
         live = SyntheticMarket(self._venue, market, clearing, profile, seed)
@@ -190,18 +281,27 @@ class SyntheticFlow:
 
     def _close(self, live: SyntheticMarket, now_ms: int) -> None:
         if live.market.is_running:  # else it was closed by order
-            close(self._desk, live.market, self._venue.closing, now_ms)
+            close_trading(self._order_entry, live.market, self._venue.closing, now_ms)
         self._closed.append(live)
 
     def _settle(self, now_ms: int) -> None:
-        due = [c for c in self._closed if now_ms >= c.market.facts.close_ms + SETTLE_MS]
-        for live in due:
+        for live in [c for c in self._closed if now_ms >= _determined_ms(c.market.facts)]:
+            if live.market.value_e4 is None:
+                is_yes = live.flow.is_yes
+                value_e4, result = (ONE_DOLLAR_E4, "yes") if is_yes else (0, "no")
+                self._venue.determine_market(live.market, result, value_e4, now_ms)
+        for live in [c for c in self._closed if now_ms >= _settled_ms(c.market.facts)]:
             self._closed.remove(live)
-            is_yes = live.flow.is_yes
-            value_e4, result = (ONE_DOLLAR_E4, "yes") if is_yes else (0, "no")
-            self._venue.determine_market(live.market, result, value_e4, now_ms)
-            self._desk.settle(live.market, now_ms)
+            self._order_entry.settle(live.market, now_ms)
             self._venue.settle_market(live.market, now_ms)
+
+
+def _determined_ms(facts: MarketFacts) -> int:
+    return facts.close_ms + DETERMINE_MS
+
+
+def _settled_ms(facts: MarketFacts) -> int:
+    return _determined_ms(facts) + facts.settlement_timer_s * 1_000
 
 
 def _facts(index: int, profile: Profile, start_ms: int) -> MarketFacts:

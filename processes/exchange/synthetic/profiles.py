@@ -18,8 +18,8 @@ class Arrivals(msgspec.Struct, frozen=True):
     """When traders act: clusters of actions, as dense as a wandering intensity says.
 
     `cluster_tail` is the exponent of the clusters' sizes. `gaps` are (share, median in ms, sigma of
-    the logarithm) of the times between the actions of a cluster. `life` is the intensity by parts
-    of the window, from its beginning to its end.
+    the logarithm) of the times between the actions of a cluster. `activity` is the intensity by
+    parts of the window, from its beginning to its end.
     """
 
     clusters_s: float
@@ -31,7 +31,7 @@ class Arrivals(msgspec.Struct, frozen=True):
     slow_s: float
     fast_sigma: float
     fast_s: float
-    life: tuple[float, ...] = (1.0,)
+    activity: tuple[float, ...] = (1.0,)
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -110,7 +110,7 @@ ACTIVE: Final = Profile(
         slow_s=60.0,
         fast_sigma=0.82,
         fast_s=2.0,
-        life=(1.2, 1.2, 1.25, 1.3, 1.3, 1.3, 1.2, 1.2, 1.15, 1.1, 1.05, 0.9, 0.9, 0.75, 0.55),
+        activity=(1.2, 1.2, 1.25, 1.3, 1.3, 1.3, 1.2, 1.2, 1.15, 1.1, 1.05, 0.9, 0.9, 0.75, 0.55),
     ),
     near=Sizes(
         robots=(

@@ -39,7 +39,7 @@ from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.postgres.archives import forget_session, forget_stream
 from processes.adapters.postgres.sessions import StoredSession
 from processes.recorder.sessions.desk import Desk, Progress
-from processes.recorder.stream import SESSION_PRODUCER, Stream
+from processes.recorder.stream import SESSION_PRODUCER, RecordedRun
 from processes.runtime.config import ConfigError
 from processes.runtime.log import no_log
 
@@ -278,7 +278,7 @@ async def _record(
     desk: Desk, imported: ImportedSession, uid: str, recordings: list[Recording]
 ) -> None:
     """Frames into the journal, the journal into the database, by turns."""
-    stream = Stream(SESSION_PRODUCER, uid, imported.journal.folder, Counter(), no_log())
+    stream = RecordedRun(SESSION_PRODUCER, uid, imported.journal.folder, Counter(), no_log())
     await stream.load(desk.connection)
     progress = Progress("import")
     try:

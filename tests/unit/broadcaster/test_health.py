@@ -5,14 +5,8 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from processes.broadcaster.health import (
-    PROCESSES,
-    SILENT_NS,
-    TABLES,
-    Health,
-    health_page,
-    metrics_page,
-)
+from processes.broadcaster.site import health_page, metrics_page
+from processes.broadcaster.state import PROCESSES, SILENT_NS, TABLES, Health
 
 
 def whole(mono_ns: int) -> Health:

@@ -1,4 +1,4 @@
-"""What a new connection is told, and that nothing grows without a bound."""
+"""What a new connection gets, and that nothing grows without a bound."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from support import synthetic_stack as made
 from ipc import book as b
 from ipc.messages import Doorbell, OrderStatus, ProcessStats
 from ipc.units import LINEAR_CENT
-from processes.broadcaster.books import book_data
 from processes.broadcaster.state import MIDS, RECENT, LatestState
-from processes.broadcaster.wire import Kind, OrderbookData, Update
+from processes.broadcaster.tables import book_data
+from processes.broadcaster.wire import MessageType, OrderbookData, Update
 
 
-def told(updates: list[Update], kind: Kind) -> list[dict[str, Any]]:
+def updates_of(updates: list[Update], kind: MessageType) -> list[dict[str, Any]]:
     return [json.loads(update.body) for update in updates if update.kind == kind]
 
 
@@ -46,14 +46,14 @@ def test_the_newest_of_each_process_market_and_account() -> None:
         state.apply(made.pnl(account_version=counter))
         state.book(book(counter))
     welcome = state.welcome()
-    assert [s["counters"] for s in told(welcome, Kind.STATS)] == [{"frames": 2}]
-    assert [s["status"] for s in told(welcome, Kind.SESSION)] == ["status-2"]
-    assert [p["account_version"] for p in told(welcome, Kind.ACTOR_POSITION)] == [2]
-    assert [p["account_version"] for p in told(welcome, Kind.ACTOR_PNL)] == [2]
-    assert [o["recv_ms"] for o in told(welcome, Kind.ORDERBOOK_SNAPSHOT)] == [2]
+    assert [s["counters"] for s in updates_of(welcome, MessageType.STATS)] == [{"frames": 2}]
+    assert [s["status"] for s in updates_of(welcome, MessageType.SESSION)] == ["status-2"]
+    assert [p["account_version"] for p in updates_of(welcome, MessageType.ACTOR_POSITION)] == [2]
+    assert [p["account_version"] for p in updates_of(welcome, MessageType.ACTOR_PNL)] == [2]
+    assert [o["recv_ms"] for o in updates_of(welcome, MessageType.ORDERBOOK_SNAPSHOT)] == [2]
 
 
-def test_deeds_outlast_holds_and_come_in_their_order() -> None:
+def test_orders_decided_outlast_holds_and_come_in_their_order() -> None:
     state = LatestState()
     state.apply(made.action(event_no=1, decided_mono_ns=1))
     for i in range(2, 100):
@@ -61,14 +61,14 @@ def test_deeds_outlast_holds_and_come_in_their_order() -> None:
             action=0, action_name="HOLD", intent_id=None, event_no=i, decided_mono_ns=i
         )
         state.apply(hold)
-    assert [a["event_no"] for a in told(state.welcome(), Kind.ACTOR_ACTION)] == [1, 99]
+    assert [a["event_no"] for a in updates_of(state.welcome(), MessageType.ACTOR_ACTION)] == [1, 99]
 
 
 def test_actions_of_markets_that_left_the_session_are_forgotten() -> None:
     state = LatestState()
     state.apply(made.action("KX-OLD", action=0, action_name="HOLD"))
     state.apply(made.session(["KX-A"]))
-    assert told(state.welcome(), Kind.ACTOR_ACTION) == []
+    assert updates_of(state.welcome(), MessageType.ACTOR_ACTION) == []
 
 
 def test_open_orders_stay_and_finished_ones_are_bounded() -> None:
@@ -77,17 +77,19 @@ def test_open_orders_stay_and_finished_ones_are_bounded() -> None:
         state.apply(made.order(client_order_id=f"open-{i}"))
         state.apply(made.order(client_order_id=f"done-{i}", status=OrderStatus.EXECUTED))
         state.apply(made.fill(trade_id=f"trade-{i}"))
-    orders = told(state.welcome(), Kind.ACTOR_ORDER)
+    orders = updates_of(state.welcome(), MessageType.ACTOR_ORDER)
     assert sum(o["status"] == "resting" for o in orders) == 3 * RECENT
     assert sum(o["status"] == "executed" for o in orders) == RECENT
-    assert len(told(state.welcome(), Kind.ACTOR_FILL)) == RECENT
+    assert len(updates_of(state.welcome(), MessageType.ACTOR_FILL)) == RECENT
 
 
 def test_an_order_that_ends_is_no_longer_open() -> None:
     state = LatestState()
     state.apply(made.order())
     state.apply(made.order(status=OrderStatus.CANCELED, reason="expired"))
-    assert [o["status"] for o in told(state.welcome(), Kind.ACTOR_ORDER)] == ["canceled"]
+    assert [o["status"] for o in updates_of(state.welcome(), MessageType.ACTOR_ORDER)] == [
+        "canceled"
+    ]
 
 
 def test_an_order_of_unknown_outcome_stays_open() -> None:
@@ -95,24 +97,24 @@ def test_an_order_of_unknown_outcome_stays_open() -> None:
     state.apply(made.order(status=OrderStatus.UNKNOWN))
     for i in range(2 * RECENT):
         state.apply(made.order(client_order_id=f"done-{i}", status=OrderStatus.EXECUTED))
-    assert "unknown" in [o["status"] for o in told(state.welcome(), Kind.ACTOR_ORDER)]
+    assert "unknown" in [o["status"] for o in updates_of(state.welcome(), MessageType.ACTOR_ORDER)]
 
 
 def test_seeded_positions_never_replace_newer_ones() -> None:
     state = LatestState()
     state.apply(made.position(account_version=8))
-    assert state.seed_positions([made.position(account_version=8)]) == []
-    assert state.seed_positions([made.position(account_version=7)]) == []
-    assert len(state.seed_positions([made.position(account_version=9)])) == 1
+    assert state.add_positions([made.position(account_version=8)]) == []
+    assert state.add_positions([made.position(account_version=7)]) == []
+    assert len(state.add_positions([made.position(account_version=9)])) == 1
 
 
 def test_a_new_execution_starts_its_versions_anew() -> None:
     state = LatestState()
     state.apply(made.position(account_version=8))
     state.apply(made.order())
-    doubtful = told(state.execution_restarted(), Kind.ACTOR_ORDER)
+    doubtful = updates_of(state.execution_restarted(), MessageType.ACTOR_ORDER)
     assert [(o["client_order_id"], o["status"]) for o in doubtful] == [("client-1", "unknown")]
-    assert len(state.seed_positions([made.position(account_version=1)])) == 1
+    assert len(state.add_positions([made.position(account_version=1)])) == 1
 
 
 def test_chart_has_a_point_a_second_and_comes_with_the_first_book_only() -> None:
@@ -120,7 +122,7 @@ def test_chart_has_a_point_a_second_and_comes_with_the_first_book_only() -> None
     for ms in (0, 400, 999, 1_000, 1_700, 2_500):
         live = state.book(book(made.MARKET_MS + ms))
         assert json.loads(live.body)["mids"] is None
-    [first] = told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)
+    [first] = updates_of(state.welcome(), MessageType.ORDERBOOK_SNAPSHOT)
     assert [ms - made.MARKET_MS for ms, _ in first["mids"]] == [0, 1_000, 2_500]
     assert first["mids"][0][1] == "0.4850"
 
@@ -129,7 +131,7 @@ def test_chart_starts_anew_when_market_time_goes_back() -> None:
     state = LatestState()
     for ms in (5_000, 6_000, 1_000):
         state.book(book(ms))
-    [first] = told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)
+    [first] = updates_of(state.welcome(), MessageType.ORDERBOOK_SNAPSHOT)
     assert [ms for ms, _ in first["mids"]] == [1_000]
 
 
@@ -138,7 +140,7 @@ def test_chart_is_bounded_and_knows_no_stale_price() -> None:
     for second in range(1, MIDS + 50):
         state.book(book(second * 1_000))
     state.book(msgspec.structs.replace(book(10_000_000), state="stale"))
-    [first] = told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)
+    [first] = updates_of(state.welcome(), MessageType.ORDERBOOK_SNAPSHOT)
     assert len(first["mids"]) == MIDS
     assert first["mids"][-1][0] == (MIDS + 49) * 1_000
 
@@ -147,9 +149,11 @@ def test_books_that_leave_the_table_end_as_stale() -> None:
     state = LatestState()
     state.book(book(1))
     state.book(book(1, ticker="KX-B"))
-    gone = told(state.keep_books({"KX-B"}), Kind.ORDERBOOK_SNAPSHOT)
+    gone = updates_of(state.keep_books({"KX-B"}), MessageType.ORDERBOOK_SNAPSHOT)
     assert [(o["ticker"], o["state"]) for o in gone] == [("KX-A", "stale")]
-    assert [o["ticker"] for o in told(state.welcome(), Kind.ORDERBOOK_SNAPSHOT)] == ["KX-B"]
+    assert [o["ticker"] for o in updates_of(state.welcome(), MessageType.ORDERBOOK_SNAPSHOT)] == [
+        "KX-B"
+    ]
 
 
 # Shadow
@@ -161,20 +165,20 @@ def test_a_shadow_stands_beside_the_live_decision_on_the_same_question() -> None
     state = LatestState()
     state.apply(made.action(event_no=41))
     state.apply(made.action("KX-B", event_no=41))
-    [other] = told(state.apply(made.shadow(event_no=41)), Kind.ACTOR_SHADOW)
+    [other] = updates_of(state.apply(made.shadow(event_no=41)), MessageType.ACTOR_SHADOW)
     assert (other["ticker"], other["action_name"]) == ("KX-A", "SELL_YES_LIMIT")
     assert (other["live_action"], other["live_action_name"]) == (1, "BUY_YES_LIMIT")
     assert (other["live_model"], other["live_model_hash"]) == ("default", "ab" * 16)
     assert other["agrees"] is False
     same = made.shadow("KX-B", action=1, action_name="BUY_YES_LIMIT")
-    assert [s["agrees"] for s in told(state.apply(same), Kind.ACTOR_SHADOW)] == [True]
+    assert [s["agrees"] for s in updates_of(state.apply(same), MessageType.ACTOR_SHADOW)] == [True]
 
 
 def test_what_the_live_model_did_elsewhere_is_not_compared() -> None:
     for question in ({"event_no": 42}, {"session_uid": "another"}):
         state = LatestState()
         state.apply(made.action(event_no=41))
-        [data] = told(state.apply(made.shadow(**question)), Kind.ACTOR_SHADOW)
+        [data] = updates_of(state.apply(made.shadow(**question)), MessageType.ACTOR_SHADOW)
         assert [data[f"live_{name}"] for name in ("action", "action_name", "model")] == [None] * 3
         assert data["agrees"] is None
 
@@ -183,14 +187,14 @@ def test_a_batch_of_a_shadow_is_an_update_per_market() -> None:
     state = LatestState()
     batch = made.shadow().actions + made.shadow("KX-B").actions
     updates = state.apply(made.changed(made.shadow(), actions=batch))
-    assert [s["ticker"] for s in told(updates, Kind.ACTOR_SHADOW)] == ["KX-A", "KX-B"]
+    assert [s["ticker"] for s in updates_of(updates, MessageType.ACTOR_SHADOW)] == ["KX-A", "KX-B"]
 
 
 def test_a_shadow_is_no_decision_of_the_actor() -> None:
     state = LatestState()
     state.apply(made.action(**HOLD))
     state.apply(made.shadow())
-    assert [a["action"] for a in told(state.welcome(), Kind.ACTOR_ACTION)] == [0]
+    assert [a["action"] for a in updates_of(state.welcome(), MessageType.ACTOR_ACTION)] == [0]
 
 
 def test_a_new_connection_learns_who_decides_and_each_market_s_newest_shadow() -> None:
@@ -201,11 +205,15 @@ def test_a_new_connection_learns_who_decides_and_each_market_s_newest_shadow() -
         state.apply(made.shadow(event_no=event_no))
         state.apply(made.shadow("KX-B", event_no=event_no))
     kinds = [update.kind for update in state.welcome()]
-    assert kinds[-3:] == [Kind.ACTOR_MODELS, Kind.ACTOR_SHADOW, Kind.ACTOR_SHADOW]
-    shadows = told(state.welcome(), Kind.ACTOR_SHADOW)
+    assert kinds[-3:] == [
+        MessageType.ACTOR_MODELS,
+        MessageType.ACTOR_SHADOW,
+        MessageType.ACTOR_SHADOW,
+    ]
+    shadows = updates_of(state.welcome(), MessageType.ACTOR_SHADOW)
     found = [(s["ticker"], s["event_no"], s["live_action"]) for s in shadows]
     assert found == [("KX-A", 2, 1), ("KX-B", 2, None)]
-    [models] = told(state.welcome(), Kind.ACTOR_MODELS)
+    [models] = updates_of(state.welcome(), MessageType.ACTOR_MODELS)
     assert (models["live"], models["shadow"]) == ("default", "onnx:shade")
 
 
@@ -216,13 +224,13 @@ def test_a_shadow_that_ended_is_forgotten() -> None:
         state.apply(made.models())
         state.apply(made.shadow())
         state.apply(made.models())
-        assert len(told(state.welcome(), Kind.ACTOR_SHADOW)) == 1, "it still shadows"
+        assert len(updates_of(state.welcome(), MessageType.ACTOR_SHADOW)) == 1, "it still shadows"
         state.apply(made.models(**now))
-        assert told(state.welcome(), Kind.ACTOR_SHADOW) == []
+        assert updates_of(state.welcome(), MessageType.ACTOR_SHADOW) == []
 
 
 def test_shadows_of_markets_that_left_the_session_are_forgotten() -> None:
     state = LatestState()
     state.apply(made.shadow("KX-OLD"))
     state.apply(made.session(["KX-A"]))
-    assert told(state.welcome(), Kind.ACTOR_SHADOW) == []
+    assert updates_of(state.welcome(), MessageType.ACTOR_SHADOW) == []

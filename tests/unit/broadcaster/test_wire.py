@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from processes.broadcaster import wire
-from processes.broadcaster.wire import Kind, PnlData, envelope, update_of
+from processes.broadcaster.wire import MessageType, PnlData, envelope, update_of
 
 TYPES = Path(__file__).resolve().parents[3] / "frontend" / "src" / "wire.ts"
 
@@ -40,7 +40,7 @@ def test_envelope_is_json_with_four_keys() -> None:
         account_version=1,
         ts_ms=5,
     )
-    message = json.loads(envelope(update_of(Kind.ACTOR_PNL, data), 7, 1_786_000_000_000))
+    message = json.loads(envelope(update_of(MessageType.ACTOR_PNL, data), 7, 1_786_000_000_000))
     assert sorted(message) == ["data", "seq", "ts_ms", "type"]
     assert (message["type"], message["seq"]) == ("actor_pnl", 7)
     assert message["ts_ms"] == 1_786_000_000_000
@@ -60,4 +60,4 @@ def test_the_page_knows_the_same_fields(name: str) -> None:
 
 def test_the_page_knows_every_type() -> None:
     known = re.findall(r"Of<'(\w+)'", TYPES.read_text())
-    assert sorted(known) == sorted(Kind)
+    assert sorted(known) == sorted(MessageType)

@@ -7,13 +7,17 @@ import gzip
 import pytest
 from support.recordings import needs_recordings, recordings_folder
 
-from processes.exchange.calibration.compare import PLANS, Plan, read_recordings
-from processes.exchange.calibration.report import lines, missed
-from processes.exchange.calibration.sample import sample
+from processes.exchange.calibration.compare import (
+    PLANS,
+    Plan,
+    lines,
+    missed,
+    read_recordings,
+    sample,
+)
 from processes.exchange.calibration.statistics import figures, median_figures
-from processes.exchange.calibration.tape import Happening, Mark, recorded_tapes
+from processes.exchange.calibration.tape import Happening, Mark, recorded_tapes, walk
 from processes.exchange.calibration.targets import SLOW_TARGETS, Target
-from processes.exchange.calibration.walk import walk
 from processes.exchange.core.books import NO, YES
 
 SECOND = 1_000_000

@@ -12,21 +12,19 @@ from hypothesis import strategies as st
 from ipc.units import ONE_DOLLAR_E4
 from models.trading.fees import FeeRule, FeeSchedule
 from processes.exchange.core.books import NO, YES
-from processes.exchange.core.desk import Desk
-from processes.exchange.core.group_desk import GroupDesk
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market, MarketFacts
+from processes.exchange.core.ledger import TradingAccount, Transfer, Transfers
+from processes.exchange.core.markets import ListedMarket, MarketFacts
+from processes.exchange.core.operations import Pauses
+from processes.exchange.core.order_entry import GroupCommands, OrderEntry
 from processes.exchange.core.orders import (
     Amendment,
+    ExchangeOrder,
     NewOrder,
-    Order,
-    SelfTrade,
-    Status,
-    TimeInForce,
+    OrderStatus,
+    OrderTimeInForce,
+    SelfTradePrevention,
 )
-from processes.exchange.core.pauses import Pauses
 from processes.exchange.core.rejections import Rejection
-from processes.exchange.core.transfers import Transfer, Transfers
 from processes.exchange.core.venue import Venue
 
 START_MS = 1_795_500_000_000
@@ -70,14 +68,14 @@ class World:
 
     def __init__(self, fees: FeeSchedule) -> None:
         self.now_ms = START_MS
-        users = [Account(f"u{n}", CASH_E6) for n in (1, 2)]
+        users = [TradingAccount(f"u{n}", CASH_E6) for n in (1, 2)]
         self.venue = Venue(users, lambda: self.now_ms, lambda _: None, {"KXA": 0, "KXB": 2})
         numbers = count(1)
         new_id: Callable[[], str] = lambda: f"id-{next(numbers)}"  # noqa: E731
-        self.desk = Desk(self.venue, new_id, shadow=False)
-        self.groups = GroupDesk(self.desk, new_id)
+        self.order_entry = OrderEntry(self.venue, new_id, shadow=False)
+        self.groups = GroupCommands(self.order_entry, new_id)
         self.transfers = Transfers(new_id)
-        self.pauses = Pauses(self.desk)
+        self.pauses = Pauses(self.order_entry)
         self.markets = [self._market(name, fees) for name in ("KXA", "KXB")]
         self.accounts = [*users, self.venue.members["u1"].open()]
         for account in users:
@@ -86,7 +84,7 @@ class World:
             for shard in (0, 2):
                 self.groups.create(account, GROUP_LIMIT_E2, shard)
 
-    def _market(self, series: str, fees: FeeSchedule) -> Market:
+    def _market(self, series: str, fees: FeeSchedule) -> ListedMarket:
         facts = MarketFacts(
             ticker=f"{series}-1-A",
             event_ticker=f"{series}-1",
@@ -96,44 +94,60 @@ class World:
             fees=fees,
         )
         market = self.venue.add_market(facts)
-        self.desk.open(market)
+        self.order_entry.open(market)
         self.venue.open_market(market, START_MS)
         return market
 
-    def _move(self, account: Account, source: int, destination: int, amount_e6: int) -> None:
+    def _move(self, account: TradingAccount, source: int, destination: int, amount_e6: int) -> None:
         asked = Transfer("", "", source, destination, amount_e6, self.now_ms)
         own = msgspec.structs.replace(asked, from_account=account.number, to_account=account.number)
         self.transfers.move(self.venue.members[account.user_id], own)
 
-    def _lend(self, account: Account, shard: int, amount_e6: int) -> None:
+    def _lend(self, account: TradingAccount, shard: int, amount_e6: int) -> None:
         """From a user's account to its other one, if it has one."""
         asked = Transfer("", "", shard, shard, amount_e6, self.now_ms, account.number)
         asked = msgspec.structs.replace(asked, to_account=1 - account.number)
         self.transfers.move(self.venue.members[account.user_id], asked)
 
-    def act(self, what: str, account: Account, market: Market, leg: int, cents: int, size: int,
-            flag: bool) -> None:  # fmt: skip
+    def act(
+        self,
+        what: str,
+        account: TradingAccount,
+        market: ListedMarket,
+        leg: int,
+        cents: int,
+        size: int,
+        flag: bool,
+    ) -> None:
         """One step; the exchange may refuse it."""
         try:
             self._act(what, account, market, leg, cents * 100, size, flag)
         except Rejection:
             return
 
-    def _act(self, what: str, account: Account, market: Market, leg: int, price_e4: int,
-             size: int, flag: bool) -> None:  # fmt: skip
+    def _act(
+        self,
+        what: str,
+        account: TradingAccount,
+        market: ListedMarket,
+        leg: int,
+        price_e4: int,
+        size: int,
+        flag: bool,
+    ) -> None:
         match what:
             case "create" | "take" | "fill_or_kill" | "reduce":
-                self.desk.create(
+                self.order_entry.create(
                     account, self._asked(what, account, market, leg, price_e4, size, flag)
                 )
             case "cancel" | "decrease" | "amend":
                 self._change(what, account, price_e4, size, flag)
             case "cancel_all":
-                self.desk.cancel_all([account])
+                self.order_entry.cancel_all([account])
             case "group":
                 self.groups.create(account, size, market.facts.exchange_index)
             case "trigger" | "reset" | "delete":
-                for group in self.desk.groups.of(account)[:1]:
+                for group in self.order_entry.groups.of(account)[:1]:
                     getattr(self.groups, what)(group)
             case "transfer":
                 self._move(account, 2 * flag, 2 - 2 * flag, size * 10_000)
@@ -147,17 +161,25 @@ class World:
                 self.pauses.market(market, on=what == "pause")
             case "wait":
                 self.now_ms += size * 100
-                self.desk.expire(self.now_ms)
+                self.order_entry.expire(self.now_ms)
 
-    def _asked(self, what: str, account: Account, market: Market, leg: int, price_e4: int,
-               size: int, flag: bool) -> NewOrder:  # fmt: skip
+    def _asked(
+        self,
+        what: str,
+        account: TradingAccount,
+        market: ListedMarket,
+        leg: int,
+        price_e4: int,
+        size: int,
+        flag: bool,
+    ) -> NewOrder:
         words = {
-            "create": TimeInForce.GOOD_TILL_CANCELED,
-            "fill_or_kill": TimeInForce.FILL_OR_KILL,
+            "create": OrderTimeInForce.GOOD_TILL_CANCELED,
+            "fill_or_kill": OrderTimeInForce.FILL_OR_KILL,
         }
         groups = [
             g.group_id
-            for g in self.desk.groups.of(account)
+            for g in self.order_entry.groups.of(account)
             if g.exchange_index == market.facts.exchange_index
         ]
         return NewOrder(
@@ -166,8 +188,8 @@ class World:
             leg=leg,
             leg_price_e4=price_e4,
             count_e2=size,
-            time_in_force=words.get(what, TimeInForce.IMMEDIATE_OR_CANCEL),
-            self_trade=SelfTrade.MAKER if flag else SelfTrade.TAKER_AT_CROSS,
+            time_in_force=words.get(what, OrderTimeInForce.IMMEDIATE_OR_CANCEL),
+            self_trade=SelfTradePrevention.MAKER if flag else SelfTradePrevention.TAKER_AT_CROSS,
             reduce_only=what == "reduce",
             post_only=what == "create" and flag and size % 2 == 0,
             cancel_on_pause=flag,
@@ -175,19 +197,21 @@ class World:
             expiration_s=self.now_ms // 1000 + 20 if what == "create" and size % 5 == 0 else None,
         )
 
-    def _change(self, what: str, account: Account, price_e4: int, size: int, flag: bool) -> None:
-        mine = [o for o in self.desk.live_orders() if o.account is account]
+    def _change(
+        self, what: str, account: TradingAccount, price_e4: int, size: int, flag: bool
+    ) -> None:
+        mine = [o for o in self.order_entry.live_orders() if o.account is account]
         if not mine:
             return
         order = mine[size % len(mine)]
         if what == "cancel":
-            self.desk.cancel(account, order.order_id)
+            self.order_entry.cancel(account, order.order_id)
         elif what == "decrease":
-            self.desk.decrease(account, order.order_id, order.remaining_e2 // 2)
+            self.order_entry.decrease(account, order.order_id, order.remaining_e2 // 2)
         else:
             leg_price_e4 = price_e4 if flag else order.leg_price_e4
             total_e2 = order.filled_e2 + size
-            self.desk.amend(
+            self.order_entry.amend(
                 account,
                 order.order_id,
                 Amendment(order.ticker, order.leg, leg_price_e4, total_e2),
@@ -207,32 +231,32 @@ class World:
         for account in self.accounts:
             self._check_account(account)
 
-    def _check_account(self, account: Account) -> None:
+    def _check_account(self, account: TradingAccount) -> None:
         positions = account.positions.values()
         gained = sum(p.realized_e6 - p.fees_e6 - p.cost_e6 for p in positions)
         assert account.cash_e6 == account.start_cash_e6 + account.moved_e6 + gained
-        assert all(purse.available_e6 >= 0 for purse in account.purses.values())
+        assert all(collateral.available_e6 >= 0 for collateral in account.collaterals.values())
         for market in self.markets:
-            clearing = self.desk.clearings[market.ticker]
-            beside = clearing.purse(account).available_beside(market.ticker)
-            held = beside - clearing.purse(account).available_e6
+            clearing = self.order_entry.clearings[market.ticker]
+            beside = clearing.collateral(account).available_beside(market.ticker)
+            held = beside - clearing.collateral(account).available_e6
             assert held == clearing.hold(account)
 
-    def _check_book(self, market: Market) -> None:
-        resting = self.desk.clearings[market.ticker].matcher.resting
+    def _check_book(self, market: ListedMarket) -> None:
+        resting = self.order_entry.clearings[market.ticker].matcher.resting
         for leg in (YES, NO):
             shown: dict[int, int] = {}
             for order in resting[leg]:
-                assert order.status is Status.RESTING
+                assert order.status is OrderStatus.RESTING
                 shown[order.leg_price_e4] = shown.get(order.leg_price_e4, 0) + order.remaining_e2
             assert shown == market.book.legs[leg]
 
-    def settle(self, market: Market, value_e4: int) -> None:
+    def settle(self, market: ListedMarket, value_e4: int) -> None:
         """To its end."""
-        self.desk.close(market)
+        self.order_entry.close(market)
         self.venue.close_market(market, self.now_ms)
         self.venue.determine_market(market, RESULTS[value_e4], value_e4, self.now_ms)
-        self.desk.settle(market, self.now_ms)
+        self.order_entry.settle(market, self.now_ms)
         self.venue.settle_market(market, self.now_ms)
 
 
@@ -240,7 +264,7 @@ def cents_of(price_e4: int) -> int:
     return price_e4 // 100
 
 
-def sides_are_counted(order: Order) -> bool:
+def sides_are_counted(order: ExchangeOrder) -> bool:
     """Filled and remaining never exceed what was asked for."""
     return order.filled_e2 + order.remaining_e2 <= order.initial_e2
 
@@ -252,8 +276,8 @@ def test_collateral_is_conserved(steps, rule, value_e4):
     for what, who, where, *rest in steps:
         world.act(what, world.accounts[who], world.markets[where], *rest)
         world.check()
-    assert all(sides_are_counted(o) for o in world.desk.orders.values())
-    assert all(f.count_e2 > 0 for fills in world.desk.fills.values() for f in fills)
+    assert all(sides_are_counted(o) for o in world.order_entry.orders.values())
+    assert all(f.count_e2 > 0 for fills in world.order_entry.fills.values() for f in fills)
     for market in world.markets:
         world.settle(market, value_e4)
     for account in world.accounts:

@@ -10,30 +10,30 @@ from support.exchange_core import START_MS, TICKER, Core, ask, bid
 
 from models.trading.fees import FeeSchedule
 from processes.exchange.core.books import NO, YES
-from processes.exchange.core.events import OrderFilled, Traded
+from processes.exchange.core.events import OrderFilled, TradePrinted
 from processes.exchange.core.orders import (
     Amendment,
+    ExchangeOrder,
     NewOrder,
-    Order,
-    Status,
-    TimeInForce,
+    OrderStatus,
+    OrderTimeInForce,
     UpdateReason,
 )
 from processes.exchange.core.rejections import Rejection
 
-IOC, FOK = TimeInForce.IMMEDIATE_OR_CANCEL, TimeInForce.FILL_OR_KILL
+IOC, FOK = OrderTimeInForce.IMMEDIATE_OR_CANCEL, OrderTimeInForce.FILL_OR_KILL
 
 
 def refused(core: Core, asked: NewOrder) -> tuple[int, str, str]:
     """(status, code, details) of the refusal; nothing may have been created."""
-    orders = len(core.desk.orders)
+    orders = len(core.order_entry.orders)
     with pytest.raises(Rejection) as refusal:
-        core.desk.create(core.accounts[0], asked)
-    assert len(core.desk.orders) == orders
+        core.order_entry.create(core.accounts[0], asked)
+    assert len(core.order_entry.orders) == orders
     return refusal.value.status, refusal.value.code, refusal.value.error.get("details", "")
 
 
-def amendment(order: Order, price_e4: int, count_e2: int, **more: object) -> Amendment:
+def amendment(order: ExchangeOrder, price_e4: int, count_e2: int, **more: object) -> Amendment:
     """An amend of a bid."""
     return Amendment(TICKER, order.leg, price_e4, count_e2, **more)
 
@@ -72,75 +72,79 @@ def test_what_is_refused(asked, answer):
 def test_a_client_order_id_is_never_free_again():
     core = Core()
     asked = bid(4_700, 100)
-    core.desk.cancel(core.accounts[0], core.desk.create(core.accounts[0], asked).order.order_id)
+    core.order_entry.cancel(
+        core.accounts[0], core.order_entry.create(core.accounts[0], asked).order.order_id
+    )
     assert refused(core, asked)[:2] == (409, "order_already_exists")
-    core.desk.create(core.accounts[1], asked)
+    core.order_entry.create(core.accounts[1], asked)
 
 
 def test_resting_orders_hold_money_and_a_cancel_gives_it_back():
     core = Core(cash_e6=1_000_000)
     account = core.accounts[0]
-    order = core.desk.create(account, bid(6_000, 100)).order
+    order = core.order_entry.create(account, bid(6_000, 100)).order
     assert (account.cash_e6, account.available_e6) == (1_000_000, 400_000)
     assert refused(core, bid(5_000, 100))[1] == "insufficient_balance"
-    core.desk.cancel(account, order.order_id)
+    core.order_entry.cancel(account, order.order_id)
     assert account.available_e6 == 1_000_000
 
 
 def test_a_sale_of_what_is_held_needs_no_money():
     core = Core((NO, 4_000, 100), cash_e6=600_000, fees=FeeSchedule(taker_rate_e6=0))
     account = core.accounts[0]
-    core.desk.create(account, bid(6_000, 100))
+    core.order_entry.create(account, bid(6_000, 100))
     assert account.available_e6 == 0
-    order = core.desk.create(account, ask(7_000, 100)).order
-    assert (order.status, account.held_e6) == (Status.RESTING, 0)
+    order = core.order_entry.create(account, ask(7_000, 100)).order
+    assert (order.status, account.held_e6) == (OrderStatus.RESTING, 0)
 
 
 def test_reduce_only_is_capped_at_the_position():
     core = Core((NO, 4_000, 100), (YES, 5_500, 900))
     account = core.accounts[0]
-    core.desk.create(account, bid(6_000, 60, time_in_force=IOC))
+    core.order_entry.create(account, bid(6_000, 60, time_in_force=IOC))
     asked = ask(5_500, 500, time_in_force=IOC, reduce_only=True)
-    assert core.desk.create(account, asked).filled_e2 == 60
+    assert core.order_entry.create(account, asked).filled_e2 == 60
     with pytest.raises(Rejection):
-        core.desk.create(account, msgspec.structs.replace(asked, client_order_id="x", count_e2=0))
+        core.order_entry.create(
+            account, msgspec.structs.replace(asked, client_order_id="x", count_e2=0)
+        )
 
 
 def test_ioc_leaves_nothing_resting():
     core = Core((NO, 4_800, 300))
-    done = core.desk.create(core.accounts[0], bid(5_200, 500, time_in_force=IOC))
+    done = core.order_entry.create(core.accounts[0], bid(5_200, 500, time_in_force=IOC))
     assert (done.filled_e2, done.order.remaining_e2) == (300, 0)
-    assert core.desk.live_orders() == []
+    assert core.order_entry.live_orders() == []
 
 
 def test_a_smaller_order_keeps_its_place_and_a_larger_one_loses_it():
     core = Core((YES, 4_700, 100))
     account, other = core.accounts
-    order = core.desk.create(account, bid(4_700, 300)).order
-    core.desk.create(other, bid(4_700, 300))
-    core.desk.amend(account, order.order_id, amendment(order, 4_700, 200))
+    order = core.order_entry.create(account, bid(4_700, 300)).order
+    core.order_entry.create(other, bid(4_700, 300))
+    core.order_entry.amend(account, order.order_id, amendment(order, 4_700, 200))
     assert (order.remaining_e2, core.matcher.resting[YES][0]) == (200, order)
-    core.desk.amend(account, order.order_id, amendment(order, 4_700, 250))
+    core.order_entry.amend(account, order.order_id, amendment(order, 4_700, 250))
     assert core.matcher.resting[YES][1] is order
 
 
 def test_an_amend_counts_what_is_filled():
     core = Core()
     account = core.accounts[0]
-    order = core.desk.create(account, bid(4_700, 300)).order
+    order = core.order_entry.create(account, bid(4_700, 300)).order
     core.trade(YES, 4_700, 100)
-    core.desk.amend(account, order.order_id, amendment(order, 4_800, 250))
+    core.order_entry.amend(account, order.order_id, amendment(order, 4_800, 250))
     assert (order.leg_price_e4, order.remaining_e2, order.filled_e2) == (4_800, 150, 100)
-    core.desk.amend(account, order.order_id, amendment(order, 4_800, 100))
-    assert order.status is Status.CANCELED
+    core.order_entry.amend(account, order.order_id, amendment(order, 4_800, 100))
+    assert order.status is OrderStatus.CANCELED
 
 
 def test_an_amend_can_cross():
     core = Core((NO, 4_800, 300))
     account = core.accounts[0]
-    order = core.desk.create(account, bid(4_700, 100)).order
-    done = core.desk.amend(account, order.order_id, amendment(order, 5_200, 100))
-    assert (done.filled_e2, order.status) == (100, Status.EXECUTED)
+    order = core.order_entry.create(account, bid(4_700, 100)).order
+    done = core.order_entry.amend(account, order.order_id, amendment(order, 5_200, 100))
+    assert (done.filled_e2, order.status) == (100, OrderStatus.EXECUTED)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +162,10 @@ def test_an_amend_can_cross():
 def test_amends_that_are_refused_change_nothing(change, code):
     core = Core()
     account = core.accounts[0]
-    order = core.desk.create(account, bid(4_700, 100)).order
+    order = core.order_entry.create(account, bid(4_700, 100)).order
     asked = msgspec.structs.replace(amendment(order, 4_800, 100), **change)
     with pytest.raises(Rejection) as refusal:
-        core.desk.amend(account, order.order_id, asked)
+        core.order_entry.amend(account, order.order_id, asked)
     assert refusal.value.code == code
     assert (order.leg_price_e4, order.remaining_e2) == (4_700, 100)
 
@@ -169,45 +173,45 @@ def test_amends_that_are_refused_change_nothing(change, code):
 def test_decrease_shrinks_in_place_and_to_nothing_cancels():
     core = Core()
     account = core.accounts[0]
-    order = core.desk.create(account, bid(4_700, 300)).order
-    core.desk.decrease(account, order.order_id, 100)
+    order = core.order_entry.create(account, bid(4_700, 300)).order
+    core.order_entry.decrease(account, order.order_id, 100)
     assert (order.remaining_e2, account.held_e6) == (100, 470_000)
-    core.desk.decrease(account, order.order_id, 0)
-    assert (order.status, account.held_e6) == (Status.CANCELED, 0)
+    core.order_entry.decrease(account, order.order_id, 0)
+    assert (order.status, account.held_e6) == (OrderStatus.CANCELED, 0)
 
 
 def test_done_and_foreign_orders_are_not_found():
     core = Core()
-    order = core.desk.create(core.accounts[0], bid(4_700, 300)).order
+    order = core.order_entry.create(core.accounts[0], bid(4_700, 300)).order
     for account, order_id in ((core.accounts[1], order.order_id), (core.accounts[0], "none")):
         with pytest.raises(Rejection) as refusal:
-            core.desk.cancel(account, order_id)
+            core.order_entry.cancel(account, order_id)
         assert (refusal.value.status, refusal.value.code) == (404, "not_found")
-    core.desk.cancel(core.accounts[0], order.order_id)
+    core.order_entry.cancel(core.accounts[0], order.order_id)
     with pytest.raises(Rejection):
-        core.desk.cancel(core.accounts[0], order.order_id)
+        core.order_entry.cancel(core.accounts[0], order.order_id)
 
 
 def test_orders_expire_by_market_time_and_an_amend_moves_the_expiry():
     core = Core()
     account, soon_s = core.accounts[0], START_MS // 1000 + 10
-    early = core.desk.create(account, bid(4_700, 100, expiration_s=soon_s)).order
-    moved = core.desk.create(account, bid(4_700, 100, expiration_s=soon_s)).order
+    early = core.order_entry.create(account, bid(4_700, 100, expiration_s=soon_s)).order
+    moved = core.order_entry.create(account, bid(4_700, 100, expiration_s=soon_s)).order
     later = amendment(moved, 4_700, 100, expiration_s=soon_s + 10, keeps_expiry=False)
-    core.desk.amend(account, moved.order_id, later)
-    core.desk.expire(soon_s * 1000 - 1)
-    assert early.status is Status.RESTING
-    core.desk.expire(soon_s * 1000)
-    assert (early.status, early.reason) == (Status.CANCELED, UpdateReason.EXPIRY_CANCEL)
-    assert moved.status is Status.RESTING
-    core.desk.expire(soon_s * 1000 + 10_000)
-    assert moved.status is Status.CANCELED
+    core.order_entry.amend(account, moved.order_id, later)
+    core.order_entry.expire(soon_s * 1000 - 1)
+    assert early.status is OrderStatus.RESTING
+    core.order_entry.expire(soon_s * 1000)
+    assert (early.status, early.reason) == (OrderStatus.CANCELED, UpdateReason.EXPIRY_CANCEL)
+    assert moved.status is OrderStatus.RESTING
+    core.order_entry.expire(soon_s * 1000 + 10_000)
+    assert moved.status is OrderStatus.CANCELED
 
 
 def test_a_close_cancels_and_then_refuses_everything():
     core = Core()
     account = core.accounts[0]
-    order = core.desk.create(account, bid(4_700, 100)).order
+    order = core.order_entry.create(account, bid(4_700, 100)).order
     core.settle(0)
     assert (order.reason, account.held_e6) == (UpdateReason.CLOSE_CANCEL, 0)
     assert refused(core, bid(4_700, 100))[:2] == (400, "market_inactive")
@@ -215,19 +219,19 @@ def test_a_close_cancels_and_then_refuses_everything():
 
 def test_cancel_all_takes_only_ones_own():
     core = Core()
-    core.desk.create(core.accounts[0], bid(4_700, 100))
-    core.desk.create(core.accounts[0], ask(5_700, 100))
-    kept = core.desk.create(core.accounts[1], bid(4_700, 100)).order
-    assert core.desk.cancel_all([core.accounts[0]]) == 2
-    assert core.desk.live_orders() == [kept]
+    core.order_entry.create(core.accounts[0], bid(4_700, 100))
+    core.order_entry.create(core.accounts[0], ask(5_700, 100))
+    kept = core.order_entry.create(core.accounts[1], bid(4_700, 100)).order
+    assert core.order_entry.cancel_all([core.accounts[0]]) == 2
+    assert core.order_entry.live_orders() == [kept]
 
 
 def test_a_trade_and_its_fills_are_of_one_moment():
     core = Core(shadow=False)
     moments = count(START_MS)
     core.venue._clock_ms = lambda: next(moments)  # no two looks at the clock are alike
-    core.desk.create(core.accounts[0], bid(5_000, 100))
-    core.desk.create(core.accounts[1], ask(5_000, 100))
-    told = [e for e in core.said if isinstance(e, Traded | OrderFilled)]
-    assert [type(e) for e in told] == [Traded, OrderFilled, OrderFilled]
+    core.order_entry.create(core.accounts[0], bid(5_000, 100))
+    core.order_entry.create(core.accounts[1], ask(5_000, 100))
+    told = [e for e in core.said if isinstance(e, TradePrinted | OrderFilled)]
+    assert [type(e) for e in told] == [TradePrinted, OrderFilled, OrderFilled]
     assert len({(e.trade_id, e.ts_ms) for e in told}) == 1

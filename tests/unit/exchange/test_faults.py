@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processes.exchange.admin.faults import AnswerFaults
+from processes.exchange.core.faults import AnswerFaults
 from processes.exchange.core.rejections import Rejection
 
 

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from processes.exchange.core.books import NO, YES
-from processes.exchange.synthetic.arrivals import cluster_sizes, draw_times
-from processes.exchange.synthetic.latent import Latent
+from processes.exchange.synthetic.draws import Latent, cluster_sizes, draw_sizes, draw_times
 from processes.exchange.synthetic.profiles import ACTIVE, SLOW
-from processes.exchange.synthetic.sizes import draw_sizes
-from processes.exchange.synthetic.street import Street
+from processes.exchange.synthetic.traders import AnonymousBook
 
 PROFILES = pytest.mark.parametrize("profile", [ACTIVE, SLOW], ids=lambda p: p.name)
 
@@ -84,28 +82,36 @@ class TestSizes:
 
 class TestStreet:
     def test_levels_queue_and_leave_nothing_behind(self):
-        street = Street()
-        street.add(YES, 40, 500)
-        street.add(YES, 42, 100)
-        street.add(YES, 42, 200)
-        assert (street.best[YES], street.best[NO], street.orders) == (42, 0, [3, 0])
-        assert street.remove(YES, 42, 0) == 100
-        assert street.remove(YES, 42, 0) == 200
-        assert (street.best[YES], street.levels[YES]) == (40, {40: [500]})
+        anonymous_book = AnonymousBook()
+        anonymous_book.add(YES, 40, 500)
+        anonymous_book.add(YES, 42, 100)
+        anonymous_book.add(YES, 42, 200)
+        assert (anonymous_book.best[YES], anonymous_book.best[NO], anonymous_book.orders) == (
+            42,
+            0,
+            [3, 0],
+        )
+        assert anonymous_book.remove(YES, 42, 0) == 100
+        assert anonymous_book.remove(YES, 42, 0) == 200
+        assert (anonymous_book.best[YES], anonymous_book.levels[YES]) == (40, {40: [500]})
 
     def test_what_others_took_came_from_the_front(self):
-        street = Street()
+        anonymous_book = AnonymousBook()
         for size in (100, 200, 300):
-            street.add(NO, 30, size)
-        street.settle_for(NO, 30, 450)
-        assert street.levels[NO][30] == [150, 300]
-        street.settle_for(NO, 30, 0)
-        assert (street.levels[NO], street.orders[NO], street.best[NO]) == ({}, 0, 0)
+            anonymous_book.add(NO, 30, size)
+        anonymous_book.settle_for(NO, 30, 450)
+        assert anonymous_book.levels[NO][30] == [150, 300]
+        anonymous_book.settle_for(NO, 30, 0)
+        assert (anonymous_book.levels[NO], anonymous_book.orders[NO], anonymous_book.best[NO]) == (
+            {},
+            0,
+            0,
+        )
 
     def test_the_nearest_level_is_found(self):
-        street = Street()
-        assert street.near(YES, 10) == 0
+        anonymous_book = AnonymousBook()
+        assert anonymous_book.near(YES, 10) == 0
         for cents in (10, 20, 40):
-            street.add(YES, cents, 1)
-        found = {at: street.near(YES, at) for at in (45, 40, 31, 30, 29, 12, 1)}
+            anonymous_book.add(YES, cents, 1)
+        found = {at: anonymous_book.near(YES, at) for at in (45, 40, 31, 30, 29, 12, 1)}
         assert found == {45: 40, 40: 40, 31: 40, 30: 20, 29: 20, 12: 10, 1: 10}

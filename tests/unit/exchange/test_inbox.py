@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processes.exchange.stream.inbox import shuffled
+from processes.exchange.shared.connections import shuffled
 
 
 def test_twelve_are_carried_out_as_it_was_seen() -> None:

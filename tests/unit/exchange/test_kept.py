@@ -7,15 +7,15 @@ import json
 import pytest
 from support.exchange_core import CASH_E6, START_MS, TICKER, Core
 
-from processes.exchange.core import trades
+from processes.exchange.core import venue
 from processes.exchange.core.books import YES
-from processes.exchange.core.events import Traded
-from processes.exchange.core.ledger import Account
-from processes.exchange.core.markets import Market, MarketFacts
-from processes.exchange.stream import hub as hubs
+from processes.exchange.core.events import TradePrinted
+from processes.exchange.core.ledger import TradingAccount
+from processes.exchange.core.markets import ListedMarket, MarketFacts
+from processes.exchange.stream import hub as hub_module
 from processes.exchange.stream.frames import iso_ms, iso_us
 from processes.exchange.stream.hub import Hub
-from processes.exchange.stream.session import KEPT_ENDED, Session
+from processes.exchange.stream.session import KEPT_ENDED, StreamSession
 
 
 def test_times_are_written_with_all_their_digits() -> None:
@@ -25,10 +25,10 @@ def test_times_are_written_with_all_their_digits() -> None:
 
 
 def test_a_market_that_begins_anew_settles_anew() -> None:
-    account = Account("u", CASH_E6)
+    account = TradingAccount("u", CASH_E6)
     for passed in (1, 2):
         flow_e6 = account.position("A").buy(YES, 4_000, 100, 0, START_MS)
-        account.purse(0).cash_e6 += flow_e6
+        account.collateral(0).cash_e6 += flow_e6
         assert account.settle("A", "E", "yes", 10_000, START_MS) is not None
         assert account.cash_e6 == CASH_E6 + passed * 600_000
     assert account.settle("A", "E", "yes", 10_000, START_MS) is None
@@ -37,12 +37,14 @@ def test_a_market_that_begins_anew_settles_anew() -> None:
 def test_the_oldest_trades_of_all_fall_out_of_their_markets_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trades, "KEPT", 6)
-    history = trades.TradeHistory()
-    markets = [Market(MarketFacts(t, "E", "S", START_MS, START_MS + 1), 0) for t in "ABC"]
+    monkeypatch.setattr(venue, "KEPT", 6)
+    history = venue.TradeHistory()
+    markets = [ListedMarket(MarketFacts(t, "E", "S", START_MS, START_MS + 1), 0) for t in "ABC"]
     for market in markets:
         for n in range(3):
-            history.add(Traded(market, f"{market.ticker}{n}", 5_000, 100, YES, START_MS, START_MS))
+            history.add(
+                TradePrinted(market, f"{market.ticker}{n}", 5_000, 100, YES, START_MS, START_MS)
+            )
     assert [t.trade_id for t in history.newest_first()] == ["C2", "C1", "C0", "B2", "B1", "B0"]
     kept = {t: [x.trade_id for x in history.newest_first(t)] for t in "ABC"}
     assert kept == {"A": [], "B": ["B2", "B1", "B0"], "C": ["C2", "C1", "C0"]}
@@ -53,7 +55,7 @@ def test_the_oldest_trades_of_all_fall_out_of_their_markets_too(
 
 def test_a_connection_remembers_its_last_ended_subscriptions() -> None:
     core = Core()
-    session = Session(1, core.asker(), lambda _: None, core.venue.markets.get)
+    session = StreamSession(1, core.caller(), lambda _: None, core.venue.markets.get)
     for sid in range(1, 3 * KEPT_ENDED):
         params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
         session.handle(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
@@ -66,7 +68,7 @@ def test_the_past_of_gone_connections_is_bounded(monkeypatch: pytest.MonkeyPatch
     core, hub = Core(), Hub()
 
     def comes_and_goes(number: int, frames: int) -> None:
-        session = Session(number, core.asker(), lambda _: None, core.venue.markets.get)
+        session = StreamSession(number, core.caller(), lambda _: None, core.venue.markets.get)
         hub.add(session)
         params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
         session.handle(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
@@ -75,10 +77,10 @@ def test_the_past_of_gone_connections_is_bounded(monkeypatch: pytest.MonkeyPatch
             subscription.next_seq()
         hub.remove(session)
 
-    monkeypatch.setattr(hubs, "KEPT_SESSIONS", 3)
+    monkeypatch.setattr(hub_module, "KEPT_SESSIONS", 3)
     for number in range(1, 7):
         comes_and_goes(number, 10)
     assert list(hub.known) == [4, 5, 6]
-    monkeypatch.setattr(hubs, "KEPT_FRAMES", 60)
+    monkeypatch.setattr(hub_module, "KEPT_FRAMES", 60)
     comes_and_goes(7, 40)
     assert list(hub.known) == [6, 7]

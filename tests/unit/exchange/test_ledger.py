@@ -6,21 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processes.exchange.core.books import NO, YES
-from processes.exchange.core.ledger import Account, Position, hold_e6
+from processes.exchange.core.ledger import LedgerPosition, TradingAccount, hold_e6
 
 PRICES = st.integers(1, 99).map(lambda cents: cents * 100)
 COUNTS = st.integers(1, 5_000)
 
 
 def test_buying_the_other_leg_pays_a_dollar_a_pair():
-    position = Position()
+    position = LedgerPosition()
     assert position.buy(YES, 4_000, 1_000, 0, 1) == -4_000_000
     assert position.buy(NO, 5_000, 1_000, 0, 2) == 5_000_000
     assert (position.count_e2, position.cost_e6, position.realized_e6) == (0, 0, 1_000_000)
 
 
 def test_a_flip_opens_at_its_own_cost():
-    position = Position()
+    position = LedgerPosition()
     position.buy(NO, 3_000, 500, 0, 1)
     position.buy(YES, 6_000, 800, 0, 2)
     assert (position.count_e2, position.cost_e6) == (300, 300 * 6_000)
@@ -28,8 +28,8 @@ def test_a_flip_opens_at_its_own_cost():
 
 
 def test_settlement_pays_the_winning_leg_only():
-    account = Account("u", 10_000_000)
-    account.purse(0).cash_e6 += account.position("T").buy(NO, 3_000, 500, 0, 1)
+    account = TradingAccount("u", 10_000_000)
+    account.collateral(0).cash_e6 += account.position("T").buy(NO, 3_000, 500, 0, 1)
     done = account.settle("T", "E", "no", 0, 2)
     assert done is not None
     assert done.revenue_e6 == 5_000_000
@@ -45,10 +45,10 @@ def test_a_hold_counts_what_nets():
 
 @given(st.lists(st.tuples(st.sampled_from([YES, NO]), PRICES, COUNTS), max_size=30), PRICES)
 def test_cash_is_always_start_plus_realized_less_fees_less_cost(buys, value):
-    account, fee = Account("u", 0), 17
+    account, fee = TradingAccount("u", 0), 17
     position = account.position("T")
     for leg, price, count in buys:
-        account.purse(0).cash_e6 += position.buy(leg, price, count, fee, 1)
+        account.collateral(0).cash_e6 += position.buy(leg, price, count, fee, 1)
         assert account.cash_e6 == position.realized_e6 - position.fees_e6 - position.cost_e6
     account.settle("T", "E", "scalar", value, 2)
     assert position.cost_e6 == position.count_e2 == 0
@@ -63,7 +63,7 @@ def test_cash_is_always_start_plus_realized_less_fees_less_cost(buys, value):
 )
 def test_a_hold_covers_every_order_of_fills(held, bids, asks, random):
     """Whatever fills, in whatever order: what is spent never exceeds what was held."""
-    position = Position()
+    position = LedgerPosition()
     position.count_e2, position.cost_e6 = -held, held * 5_000
     held_e6 = hold_e6(position.held_e2(NO), bids) + hold_e6(position.held_e2(YES), asks)
     orders = [(YES, *o) for o in bids] + [(NO, *o) for o in asks]

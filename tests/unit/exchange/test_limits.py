@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processes.exchange.rest.limits import TIERS, UNMETERED, Bill, Meter, cost_of
+from processes.exchange.core.access import TIERS, UNMETERED, Bill, Meter, cost_of
 from processes.runtime.config import EXCHANGE_TIERS
 
 SECOND_NS = 1_000_000_000

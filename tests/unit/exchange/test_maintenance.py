@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from support.exchange_core import Core
 
-from processes.exchange.core.maintenance import Maintenance, weekly_window
-from processes.exchange.core.pauses import Pauses
+from processes.exchange.core.operations import Maintenance, Pauses, weekly_window
 
 HOUR_MS = 3_600_000
 WEEK_MS = 7 * 24 * HOUR_MS
@@ -25,7 +24,7 @@ class Watched:
     def __init__(self, *, weekly: bool = False) -> None:
         self.core = Core()
         self.cuts = 0
-        self.maintenance = Maintenance(Pauses(self.core.desk), weekly=weekly)
+        self.maintenance = Maintenance(Pauses(self.core.order_entry), weekly=weekly)
         self.maintenance.on_start = self._cut
 
     def _cut(self) -> None:
@@ -34,7 +33,7 @@ class Watched:
     def at(self, now_ms: int) -> bool:
         """Whether trading stands at this moment."""
         self.maintenance.apply(now_ms)
-        return self.core.desk.halts.stops_trading
+        return self.core.order_entry.halts.stops_trading
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 from support.exchange import market_frames, write_recording
 
 from processes.adapters.kalshi.recordings import load_market
-from processes.exchange.core.markets import Market
-from processes.exchange.replay.recorded_facts import facts_of
-from processes.exchange.rest.market_views import market as body_of
+from processes.exchange.core.markets import ListedMarket
+from processes.exchange.replay.timeline import facts_of
+from processes.exchange.rest.bodies import market as body_of
 
 TICKER, START_MS = "KXSHOW15M-26AUG101815-15", 1_786_399_275_000
 RECORDED = {
@@ -37,7 +37,7 @@ def shown(folder: Path, shift_ms: int) -> dict[str, object]:
     file.write_text(json.dumps(reply))
     recorded = load_market(folder / f"{TICKER}.ndjson.gz")
     assert recorded.body["result"] == "yes"
-    return body_of(Market(facts_of(recorded, shift_ms, START_MS), 0))
+    return body_of(ListedMarket(facts_of(recorded, shift_ms, START_MS), 0))
 
 
 def test_what_describes_it_is_shown(tmp_path):

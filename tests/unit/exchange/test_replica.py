@@ -5,8 +5,8 @@ from __future__ import annotations
 from support.exchange_core import TICKER, Core, bid
 
 from processes.exchange.core.books import NO
-from processes.exchange.core.orders import Order, Status
-from processes.exchange.core.replica import Replica
+from processes.exchange.core.history import Replica
+from processes.exchange.core.orders import ExchangeOrder, OrderStatus
 
 MS = 1_000_000
 
@@ -26,7 +26,7 @@ class Lagging(Core):
 
         self.venue.emit = sink
 
-    def seen(self, order: Order) -> Status | None:
+    def seen(self, order: ExchangeOrder) -> OrderStatus | None:
         """The order's status as reads see it."""
         copy = self.replica.order(order)
         return None if copy is None else copy.status
@@ -34,20 +34,20 @@ class Lagging(Core):
 
 def test_an_order_is_seen_late_and_its_cancel_later():
     core = Lagging()
-    order = core.desk.create(core.accounts[0], bid(3_000, 100)).order
+    order = core.order_entry.create(core.accounts[0], bid(3_000, 100)).order
     assert core.seen(order) is None
     core.real_ns += 300 * MS
-    assert core.seen(order) is Status.RESTING
-    core.desk.cancel(core.accounts[0], order.order_id)
+    assert core.seen(order) is OrderStatus.RESTING
+    core.order_entry.cancel(core.accounts[0], order.order_id)
     core.real_ns += 299 * MS
-    assert core.seen(order) is Status.RESTING
+    assert core.seen(order) is OrderStatus.RESTING
     core.real_ns += MS
-    assert core.seen(order) is Status.CANCELED
+    assert core.seen(order) is OrderStatus.CANCELED
 
 
 def test_what_is_seen_does_not_change_under_the_reader():
     core = Lagging()
-    order = core.desk.create(core.accounts[0], bid(5_000, 400)).order
+    order = core.order_entry.create(core.accounts[0], bid(5_000, 400)).order
     core.real_ns += 300 * MS
     seen = core.replica.order(order)
     core.change(NO, 5_000, 100)
@@ -60,20 +60,20 @@ def test_what_is_seen_does_not_change_under_the_reader():
 def test_positions_lag_by_their_own_measure():
     core = Lagging()
     account = core.accounts[0]
-    core.desk.create(account, bid(5_000, 400))
+    core.order_entry.create(account, bid(5_000, 400))
     core.real_ns += 999 * MS
     assert core.replica.position(account, TICKER) is None
     core.real_ns += MS
     seen = core.replica.position(account, TICKER)
     assert seen is not None
     assert seen.count_e2 == 400
-    core.desk.create(account, bid(5_000, 100))
+    core.order_entry.create(account, bid(5_000, 100))
     assert core.replica.position(account, TICKER).count_e2 == 400
 
 
 def test_without_a_lag_reads_are_live():
     core = Lagging()
     core.replica.orders_lag_ms = core.replica.positions_lag_ms = 0
-    order = core.desk.create(core.accounts[0], bid(5_000, 400)).order
+    order = core.order_entry.create(core.accounts[0], bid(5_000, 400)).order
     assert core.replica.order(order) is order
     assert core.replica.position(core.accounts[0], TICKER).count_e2 == 400

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from support.exchange_core import TICKER, Core, bid
 
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import BookChanged
 from processes.exchange.stream.hub import Hub
-from processes.exchange.stream.session import Session
+from processes.exchange.stream.session import StreamSession
 
 
 class Client:
@@ -19,9 +20,9 @@ class Client:
 
     def __init__(self, core: Core, hub: Hub, account: int = 0) -> None:
         self.frames: list[dict[str, Any]] = []
-        owner = core.asker(account)
+        owner = core.caller(account)
         number = len(hub.known) + 1
-        self.session = Session(number, owner, self._take, core.venue.markets.get)
+        self.session = StreamSession(number, owner, self._take, core.venue.markets.get)
         self._hub = hub
         hub.add(self.session)
 
@@ -71,11 +72,18 @@ def test_every_later_subscribe_is_an_ok_that_takes_a_seq(core):
     frames = client.say(
         "subscribe", 7, channels=["orderbook_delta"], market_tickers=["KXB", TICKER]
     )
-    assert frames == [
-        {"type": "ok", "id": 7, "sid": 1, "seq": 2, "msg": {"market_tickers": ["KXB", TICKER]}}
+    assert frames[0] == {
+        "type": "ok",
+        "id": 7,
+        "sid": 1,
+        "seq": 2,
+        "msg": {"market_tickers": ["KXB", TICKER]},
+    }
+    assert [(f["type"], f["msg"]["market_ticker"]) for f in frames[1:]] == [
+        ("orderbook_snapshot", "KXB")  # of what is new only
     ]
     core.change(YES, 4_700, -100)
-    assert client.frames[-1]["seq"] == 3
+    assert client.frames[-1]["seq"] == 4
 
 
 def test_seq_counts_anew_on_every_subscription(core):
@@ -129,14 +137,14 @@ def test_markets_come_and_go_on_a_subscription(core):
     client.say("subscribe", channels=["orderbook_delta"], market_tickers=["KXB"])
     update = {"sid": 1, "market_tickers": [TICKER]}
     frames = client.say("update_subscription", 2, action="add_markets", **update)
-    assert [(f["type"], f["seq"]) for f in frames] == [("ok", 1), ("orderbook_snapshot", 2)]
+    assert [(f["type"], f["seq"]) for f in frames] == [("ok", 2), ("orderbook_snapshot", 3)]
     frames = client.say("update_subscription", 3, action="delete_markets", **update)
     assert frames[0]["msg"] == {"market_tickers": ["KXB"]}
     seen = len(client.frames)
     core.change(YES, 4_700, 100)
     assert len(client.frames) == seen
     assert client.say("unsubscribe", 4, sids=[1]) == [
-        {"type": "unsubscribed", "id": 4, "sid": 1, "seq": 4}
+        {"type": "unsubscribed", "id": 4, "sid": 1, "seq": 5}
     ]
     assert client.say("list_subscriptions", 5) == [{"type": "ok", "id": 5, "msg": []}]
 
@@ -171,7 +179,7 @@ def test_private_frames_carry_no_seq_and_reach_their_owner_only(core):
     owner, other = Client(core, core.hub), Client(core, core.hub, 1)
     for client in (owner, other):
         client.say("subscribe", channels=["fill", "user_orders", "market_positions"])
-    core.desk.create(core.accounts[0], bid(5_200, 500))
+    core.order_entry.create(core.accounts[0], bid(5_200, 500))
     frames = owner.frames[3:]
     assert [f["type"] for f in frames] == ["fill", "user_order", "market_position", "user_order"]
     assert not any("seq" in f for f in frames)
@@ -192,15 +200,20 @@ def test_only_the_one_who_caused_a_delta_sees_its_order_id():
     book(owner)
     book(other)
     asked = bid(5_200, 500)
-    core.desk.create(core.accounts[0], asked)
+    core.order_entry.create(core.accounts[0], asked)
     assert owner.frames[-1]["msg"]["client_order_id"] == asked.client_order_id
     assert "client_order_id" not in other.frames[-1]["msg"]
 
 
 def test_a_market_that_is_not_open_sends_its_book_when_it_opens(core):
     client = Client(core, core.hub)
+    facts = msgspec.structs.replace(core.market.facts, ticker="KXLATER")
+    later = core.venue.add_market(facts)
     frames = client.say("subscribe", channels=["orderbook_delta"], market_tickers=["KXLATER"])
     assert [f["type"] for f in frames] == ["subscribed"]
+    core.order_entry.open(later)
+    core.venue.replace_book(later, ((YES, 4_000, 100),), core.now_ms)
+    assert client.frames[-1]["msg"]["market_ticker"] == "KXLATER"
 
 
 def test_a_lost_frame_leaves_a_gap(core):

@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from support.flow_rig import START_MS, FlowRig
 
-from processes.exchange.calibration.sample import sample
-from processes.exchange.calibration.tape import Happening, Tape, tapes_of
-from processes.exchange.calibration.walk import walk
+from processes.exchange.calibration.compare import sample
+from processes.exchange.calibration.tape import Happening, Tape, tapes_of, walk
 from processes.exchange.core.books import NO, YES, PublishedBook
-from processes.exchange.core.closing import close
 from processes.exchange.core.events import (
     BookChanged,
     BookReplaced,
     LifecycleChanged,
     OrderFilled,
-    Traded,
+    TradePrinted,
 )
-from processes.exchange.core.markets import Closing, MarketStatus
-from processes.exchange.core.orders import TimeInForce
+from processes.exchange.core.markets import Closing, MarketPhase
+from processes.exchange.core.operations import close_trading
+from processes.exchange.core.orders import OrderTimeInForce
 from processes.exchange.synthetic.flow import SyntheticMarket, profiles_of
 from processes.exchange.synthetic.profiles import ACTIVE, SLOW
 
@@ -86,7 +85,7 @@ class TestExact:
     def test_every_trade_has_its_delta(self, rig):
         trades = 0
         for before, event in zip(rig.said, rig.said[1:], strict=False):
-            if isinstance(event, Traded):
+            if isinstance(event, TradePrinted):
                 trades += 1
                 maker_leg = 1 - event.taker_leg
                 yes_e4 = event.yes_price_e4
@@ -105,11 +104,20 @@ class TestExact:
 
 
 class TestLife:
+    def test_a_result_is_known_the_settlement_timer_before_it_is_paid(self):
+        rig = FlowRig(ACTIVE, start_ms=START_MS + 895_000)
+        first = rig.market
+        rig.go(8)
+        ends = [e for e in rig.said if isinstance(e, LifecycleChanged) and e.market is first]
+        times = {e.event_type: e.facts for e in ends}
+        determined_s = times["determined"]["determination_ts"]
+        assert times["settled"]["settled_ts"] == determined_s + first.facts.settlement_timer_s
+
     def test_a_market_closes_settles_by_its_walk_and_the_next_one_opens(self):
         rig = FlowRig(ACTIVE, start_ms=START_MS + 895_000)
         first = rig.market
         rig.go(8)
-        assert (first.status, first.book.levels()) == (MarketStatus.FINALIZED, ())
+        assert (first.status, first.book.levels()) == (MarketPhase.FINALIZED, ())
         assert first.result == ("yes" if first.value_e4 else "no")
         assert rig.market is not first
         assert rig.market.is_open
@@ -127,7 +135,7 @@ class TestLife:
         first = rig.market
         rig.venue.move_close(first, rig.now_ms + 1_000, rig.now_ms)
         rig.go(10)
-        assert first.status is MarketStatus.FINALIZED
+        assert first.status is MarketPhase.FINALIZED
         assert rig.market is first
         rig.go(891)
         assert rig.market is not first
@@ -152,20 +160,20 @@ class TestLife:
         rig.go(1)
         first = rig.market
         rig.venue.move_close(first, rig.now_ms, rig.now_ms)
-        close(rig.desk, first, Closing(snapshots=1), rig.now_ms)
+        close_trading(rig.order_entry, first, Closing(snapshots=1), rig.now_ms)
         rig.go(5)
         empty = [e for e in rig.said if isinstance(e, BookReplaced) and not e.levels]
         assert len(empty) == 1  # the flow does not close it again
-        assert first.status is MarketStatus.FINALIZED
+        assert first.status is MarketPhase.FINALIZED
 
     def test_nothing_moves_while_trading_is_paused(self):
         rig = FlowRig(ACTIVE)
         rig.go(2)
         said = len(rig.said)
-        rig.desk.halts.trading = True
+        rig.order_entry.halts.trading = True
         rig.go(5)
         assert len(rig.said) == said
-        rig.desk.halts.trading = False
+        rig.order_entry.halts.trading = False
         rig.go(5)
         assert len(rig.said) > said
 
@@ -190,7 +198,7 @@ class TestOurOrders:
     def test_a_bid_above_the_value_is_picked_off(self):
         rig = FlowRig(ACTIVE)
         no_bid = rig.market.book.best(NO)
-        rig.buy(YES, 9_900, 10**8, TimeInForce.IMMEDIATE_OR_CANCEL)
+        rig.buy(YES, 9_900, 10**8, OrderTimeInForce.IMMEDIATE_OR_CANCEL)
         assert not rig.market.book.best(NO)  # nobody is left to sell to us
         held = rig.account.position(rig.market.ticker).count_e2
         rig.buy(YES, DOLLAR - no_bid + 2_000, 700)
@@ -201,10 +209,10 @@ class TestOurOrders:
     def test_a_new_order_of_the_flow_that_crosses_ours_trades_with_it(self):
         rig = FlowRig(ACTIVE)
         no_bid = rig.market.book.best(NO)
-        rig.buy(YES, 9_900, 10**8, TimeInForce.IMMEDIATE_OR_CANCEL)
+        rig.buy(YES, 9_900, 10**8, OrderTimeInForce.IMMEDIATE_OR_CANCEL)
         held = rig.account.position(rig.market.ticker).count_e2
         rig.buy(YES, DOLLAR - no_bid, 500)
-        clearing = rig.desk.clearings[rig.market.ticker]
+        clearing = rig.order_entry.clearings[rig.market.ticker]
         floor = SyntheticMarket(rig.venue, rig.market, clearing, ACTIVE, (1,))
         assert floor.add(NO, no_bid // 100, 800) == 300
         assert rig.account.position(rig.market.ticker).count_e2 == held + 500
@@ -214,7 +222,7 @@ class TestOurOrders:
         rig = FlowRig(ACTIVE)
         for leg in (YES, NO) * 10:
             rig.go(2)
-            rig.buy(leg, 9_900, 100_000, TimeInForce.IMMEDIATE_OR_CANCEL)
+            rig.buy(leg, 9_900, 100_000, OrderTimeInForce.IMMEDIATE_OR_CANCEL)
         rig.go(60)
         found = walk(tape_of(rig))
         assert (found.crossed, found.negative) == (0, 0)

@@ -24,8 +24,8 @@ from ipc.messages import (
 )
 from ipc.sockets import Bell, Pusher
 from processes.execution.account import Doubt
-from processes.execution.effects import Effects
-from processes.execution.orders import Acknowledged
+from processes.execution.effects import EffectRunner
+from processes.execution.orders import CreateAccepted
 from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
@@ -72,7 +72,7 @@ class Standing:
         self.records = RunJournal(data_dir, "execution", STARTED, max_bytes)
         bell = Bell(pusher, f"execution/{UID}")
         manager, witness = self.rig.manager, self.witness
-        self.effects = Effects(manager, witness, self.records, witness, bell, self.log)  # type: ignore[arg-type]
+        self.effects = EffectRunner(manager, witness, self.records, witness, bell, self.log)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -93,10 +93,10 @@ async def test_journal_then_table_then_subscribers(tmp_path: Path) -> None:
         rig.manager.on_intent(intent("i1"), rig.mono_ns)
         held.effects.act()
         await held.effects.gateway.drop()
-        rig.ledger.tell("ka-i1-BY", Acknowledged("e1", 400, 600, 1))
-        rig.ledger.on_fill(fill("t1", count_e2=400, order_id="e1"))
+        rig.state.on_fact("ka-i1-BY", CreateAccepted("e1", 400, 600, 1))
+        rig.state.on_fill(fill("t1", count_e2=400, order_id="e1"))
         held.effects.act()
-        assert held.witness.rows == [rig.ledger.version]
+        assert held.witness.rows == [rig.state.version]
         kinds = [type(m) for m in held.witness.told]
         assert kinds.count(ActorOrder) >= 2
         assert kinds[-1] is ActorPosition
@@ -125,6 +125,6 @@ async def test_a_journal_that_refuses_is_a_doubt_about_everything(tmp_path: Path
             held.records.keep(STARTED)
         held.witness.is_kept = False
         held.effects.act()
-        assert rig.ledger.accounts[TICKER].doubts == {Doubt.JOURNAL}
+        assert rig.state.accounts[TICKER].doubts == {Doubt.JOURNAL}
         assert not held.records.append(intent("i1"))
         assert held.log.actions() == ["journal_refuses"]

@@ -15,7 +15,7 @@ from processes.adapters.kalshi.errors import OrderRejected, RateLimited
 from processes.adapters.kalshi.rest.orders import CreatedOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.execution.gateway import RETRY, Gateway, pause_of
-from processes.execution.outbox import SendOrder
+from processes.execution.orders import SendOrder
 
 
 class Exchange:
@@ -44,7 +44,7 @@ def sending(rig: ManagerRig, deadline_mono_ns: int = FAR_NS) -> SendOrder:
 def standing(*answers: Exception | None) -> tuple[ManagerRig, Gateway, Exchange]:
     """A gateway to an exchange with these answers."""
     rig, exchange = ManagerRig().known(), Exchange(*answers)
-    gateway = Gateway(rig.ledger, lambda: None, Logged())
+    gateway = Gateway(rig.state, lambda: None, Logged())
     gateway.client = exchange  # type: ignore[assignment]
     return rig, gateway, exchange
 
@@ -70,9 +70,7 @@ async def test_a_request_under_way_is_not_started_again() -> None:
 async def test_what_is_wanted_again_at_the_end_of_a_request_is_started_again() -> None:
     rig, gateway, exchange = standing(None, None)
     request = sending(rig)
-    again = Gateway(
-        rig.ledger, lambda: again.start(request) if exchange.answers else None, Logged()
-    )
+    again = Gateway(rig.state, lambda: again.start(request) if exchange.answers else None, Logged())
     again.client = gateway.client
     again.start(request)
     await done(again)
@@ -86,6 +84,7 @@ async def test_a_rejection_is_final_and_a_rate_limit_is_not() -> None:
     await done(gateway)
     assert exchange.asked == ["ka-i1-BY"] * 3
     assert (rig.last_order().status, rig.last_order().reason) == (OrderStatus.REJECTED, "no")
+    assert rig.state.counters["creates_refused_by_exchange"] == 1
 
 
 async def test_a_rate_limit_is_met_with_growing_pauses_until_the_deadline() -> None:
@@ -96,7 +95,7 @@ async def test_a_rate_limit_is_met_with_growing_pauses_until_the_deadline() -> N
         slept.append(seconds)
 
     rig, _, exchange = standing(busy, busy, busy, busy, busy, busy, full, full, None)
-    gateway = Gateway(rig.ledger, lambda: None, Logged(), sleep)
+    gateway = Gateway(rig.state, lambda: None, Logged(), sleep)
     gateway.client = exchange  # type: ignore[assignment]
     gateway.start(sending(rig))
     await done(gateway)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from support.orders import TICKER, fill, order
 
 from ipc.messages import OrderStatus
-from processes.execution.order_store import OrderStore
-from processes.execution.orders import Acknowledged, Refused
+from processes.execution.orders import CreateAccepted, OrderRefused, OrderStore
 
 
 def test_a_fill_waits_for_its_order() -> None:
     store = OrderStore()
     store.add(order("i1"))
     assert store.trade(fill("t1", count_e2=400, order_id="e1")) is None
-    told = store.apply("ka-i1-BY", Acknowledged("e1", 400, 600, 1))
+    told = store.apply("ka-i1-BY", CreateAccepted("e1", 400, 600, 1))
     assert told is not None
     assert (told.booked_e2, told.missing_e2) == (400, 0)
 
@@ -37,7 +36,7 @@ def test_ended_orders_are_forgotten_oldest_first() -> None:
     store = OrderStore(remember=2)
     for i in range(4):
         store.add(order(f"i{i}"))
-        store.apply(f"ka-i{i}-BY", Refused("no"))
+        store.apply(f"ka-i{i}-BY", OrderRefused("no"))
     assert [f"ka-i{i}-BY" in store for i in range(4)] == [False, False, True, True]
 
 

@@ -11,14 +11,14 @@ from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import Leg, OrderStatus
 from processes.execution.orders import (
     TERMINAL,
-    Acknowledged,
-    Fact,
-    Lost,
-    Queued,
-    Refused,
-    Reported,
-    Sent,
-    Traded,
+    CreateAccepted,
+    CreateSent,
+    FillReport,
+    OrderFact,
+    OrderRefused,
+    OrderReport,
+    OutcomeUnknown,
+    QueuePlace,
     advance,
     client_order_id,
     message_of,
@@ -54,47 +54,47 @@ def test_a_name_fits_the_exchange(intent_id: str, valid: bool) -> None:
 
 
 def test_a_stale_read_does_not_reopen() -> None:
-    canceled = advance(order(), Reported("e1", CANCELED, 300))
-    assert advance(canceled, Reported("e1", RESTING, 100)) is canceled
+    canceled = advance(order(), OrderReport("e1", CANCELED, 300))
+    assert advance(canceled, OrderReport("e1", RESTING, 100)) is canceled
 
 
 def test_nothing_left_and_nothing_filled_is_canceled() -> None:
-    assert advance(order(), Acknowledged("e1", 0, 0, 9)).status is CANCELED
+    assert advance(order(), CreateAccepted("e1", 0, 0, 9)).status is CANCELED
 
 
 def test_a_partial_fill_keeps_resting() -> None:
-    after = advance(order(initial_e2=1000), Acknowledged("e1", 400, 600, 9))
+    after = advance(order(initial_e2=1000), CreateAccepted("e1", 400, 600, 9))
     assert (after.status, after.remaining_e2, after.missing_e2) == (RESTING, 600, 400)
-    after = advance(after, Traded("t1", 400))
+    after = advance(after, FillReport("t1", 400))
     assert (after.status, after.remaining_e2, after.missing_e2) == (RESTING, 600, 0)
 
 
 def test_fills_that_add_up_execute_the_order() -> None:
-    after = advance(order(initial_e2=1000), Acknowledged("e1", 0, 1000, 9))
-    after = advance(advance(after, Traded("t1", 400)), Traded("t2", 600))
+    after = advance(order(initial_e2=1000), CreateAccepted("e1", 0, 1000, 9))
+    after = advance(advance(after, FillReport("t1", 400)), FillReport("t2", 600))
     assert (after.status, after.remaining_e2) == (EXECUTED, 0)
 
 
 def test_the_same_trade_counts_once() -> None:
-    once = advance(order(initial_e2=1000), Traded("t1", 400))
-    assert advance(once, Traded("t1", 400)) is once
+    once = advance(order(initial_e2=1000), FillReport("t1", 400))
+    assert advance(once, FillReport("t1", 400)) is once
 
 
 def test_an_unknown_outcome_waits_for_the_exchange() -> None:
-    unknown = advance(order(), Lost("timeout"))
+    unknown = advance(order(), OutcomeUnknown("timeout"))
     assert (unknown.status, unknown.open) == (OrderStatus.UNKNOWN, True)
-    assert advance(unknown, Refused("never_arrived")).status is OrderStatus.REJECTED
-    assert advance(unknown, Reported("e1", RESTING, 0)).status is RESTING
+    assert advance(unknown, OrderRefused("never_arrived")).status is OrderStatus.REJECTED
+    assert advance(unknown, OrderReport("e1", RESTING, 0)).status is RESTING
 
 
 def test_an_order_that_the_exchange_shows_was_not_rejected() -> None:
-    refused = advance(order(), Refused("never_arrived"))
-    assert advance(refused, Reported("e1", RESTING, 0)).status is RESTING
+    refused = advance(order(), OrderRefused("never_arrived"))
+    assert advance(refused, OrderReport("e1", RESTING, 0)).status is RESTING
 
 
 def test_the_message_carries_the_order() -> None:
     told = order(leg=Leg.NO, is_buy=True, yes_price_e4=4_000, initial_e2=1000)
-    told = advance(advance(told, Sent(7)), Acknowledged("e1", 400, 600, 9))
+    told = advance(advance(told, CreateSent(7)), CreateAccepted("e1", 400, 600, 9))
     message = message_of(told, 5)
     assert (message.order_id, message.leg, message.is_buy) == ("e1", Leg.NO, True)
     assert (message.fill_count_e2, message.remaining_count_e2) == (400, 600)
@@ -102,45 +102,45 @@ def test_the_message_carries_the_order() -> None:
 
 
 def test_the_place_in_the_queue_only_gets_better() -> None:
-    told = advance(order(), Acknowledged("e1", 0, 1_000, 9))
+    told = advance(order(), CreateAccepted("e1", 0, 1_000, 9))
     assert told.ahead_e2 == UNKNOWN_AHEAD
-    told = advance(told, Queued(5_000))
+    told = advance(told, QueuePlace(5_000))
     assert told.ahead_e2 == 5_000
-    assert advance(told, Queued(5_000)) is told
-    assert advance(told, Queued(7_000)) is told, "an answer of before"
-    assert advance(told, Queued(0)).ahead_e2 == 0
-    renewed = advance(told, Reported("e1", RESTING, 0, expire_ms=60_000))
+    assert advance(told, QueuePlace(5_000)) is told
+    assert advance(told, QueuePlace(7_000)) is told, "an answer of before"
+    assert advance(told, QueuePlace(0)).ahead_e2 == 0
+    renewed = advance(told, OrderReport("e1", RESTING, 0, expire_ms=60_000))
     assert renewed.ahead_e2 == 5_000
 
 
-@pytest.mark.parametrize("fact", [Reported("e1", RESTING, 100), Traded("t1", 100)], ids=str)
-def test_whoever_fills_is_at_the_front(fact: Fact) -> None:
-    told = advance(order(), Acknowledged("e1", 0, 1_000, 9))
+@pytest.mark.parametrize("fact", [OrderReport("e1", RESTING, 100), FillReport("t1", 100)], ids=str)
+def test_whoever_fills_is_at_the_front(fact: OrderFact) -> None:
+    told = advance(order(), CreateAccepted("e1", 0, 1_000, 9))
     assert advance(told, fact).ahead_e2 == 0
-    assert advance(advance(told, Queued(5_000)), fact).ahead_e2 == 0
+    assert advance(advance(told, QueuePlace(5_000)), fact).ahead_e2 == 0
 
 
 LIFE = (
-    Queued(5_000),
-    Queued(3_000),
-    Acknowledged("e1", 200, 800, 9),
-    Traded("t1", 200),
-    Reported("e1", RESTING, 0),
-    Reported("e1", RESTING, 200),
-    Traded("t2", 300),
-    Reported("e1", RESTING, 500, expire_ms=60_000),
-    Lost("timeout"),
+    QueuePlace(5_000),
+    QueuePlace(3_000),
+    CreateAccepted("e1", 200, 800, 9),
+    FillReport("t1", 200),
+    OrderReport("e1", RESTING, 0),
+    OrderReport("e1", RESTING, 200),
+    FillReport("t2", 300),
+    OrderReport("e1", RESTING, 500, expire_ms=60_000),
+    OutcomeUnknown("timeout"),
 )
-ENDINGS: tuple[tuple[tuple[Fact, ...], OrderStatus, int], ...] = (
-    ((Reported("e1", CANCELED, 500),), CANCELED, 500),
-    ((Traded("t3", 500), Reported("e1", EXECUTED, 1000)), EXECUTED, 1000),
-    ((Traded("t3", 500),), EXECUTED, 1000),
+ENDINGS: tuple[tuple[tuple[OrderFact, ...], OrderStatus, int], ...] = (
+    ((OrderReport("e1", CANCELED, 500),), CANCELED, 500),
+    ((FillReport("t3", 500), OrderReport("e1", EXECUTED, 1000)), EXECUTED, 1000),
+    ((FillReport("t3", 500),), EXECUTED, 1000),
 )
 
 
 @given(st.sampled_from(ENDINGS), st.data())
 def test_every_interleaving_ends_alike(
-    ending: tuple[tuple[Fact, ...], OrderStatus, int], data: st.DataObject
+    ending: tuple[tuple[OrderFact, ...], OrderStatus, int], data: st.DataObject
 ) -> None:
     facts, status, fill_e2 = ending
     once = list(LIFE + facts)

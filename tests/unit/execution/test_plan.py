@@ -6,13 +6,13 @@ import pytest
 from support.orders import intent, order
 
 from ipc.messages import Leg, OrderStatus
-from processes.execution.orders import Order
-from processes.execution.plan import Cancel, Create, Keep, Renew, Wait, plan
+from processes.execution.manager import Cancel, Create, Keep, Renew, Wait, plan
+from processes.execution.orders import TrackedOrder
 
 EXPIRY_MS = 60_000
 
 
-def resting(name: str = "old", **fields: object) -> Order:
+def resting(name: str = "old", **fields: object) -> TrackedOrder:
     standard = {"status": OrderStatus.RESTING, "order_id": "e1", "expire_ms": EXPIRY_MS}
     return order(name, **{**standard, **fields})
 
@@ -30,6 +30,13 @@ def test_what_already_rests_is_kept() -> None:
     assert plan(intent(), (old,), (), 0, EXPIRY_MS) == Keep(old)
 
 
+def test_what_is_left_of_an_order_is_kept() -> None:
+    old = resting(reported_e2=400)
+    assert plan(intent(), (old,), (), 0, EXPIRY_MS) == Keep(old)
+    assert plan(intent(count_e2=600), (old,), (), 0, EXPIRY_MS) == Keep(old)
+    assert plan(intent(count_e2=599), (old,), (), 0, EXPIRY_MS) == Cancel((old,))
+
+
 def test_what_will_soon_expire_is_renewed() -> None:
     old = resting()
     assert plan(intent(), (old,), (), 30_000, EXPIRY_MS) == Keep(old)
@@ -42,9 +49,10 @@ def test_what_will_soon_expire_is_renewed() -> None:
         resting(yes_price_e4=4_100),
         resting(is_buy=False, leg=Leg.NO),  # the same bid of the book, another action
         resting(leg=Leg.NO),
+        resting(initial_e2=1_001),  # more than is wanted
     ],
 )
-def test_anything_else_is_canceled_first(other: Order) -> None:
+def test_anything_else_is_canceled_first(other: TrackedOrder) -> None:
     assert plan(intent(), (other,), (), 0, EXPIRY_MS) == Cancel((other,))
 
 

@@ -12,10 +12,9 @@ from support.patience import PATIENCE, turns
 
 from processes.adapters.kalshi.errors import RateLimited
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
-from processes.execution.orders import Acknowledged
-from processes.execution.outbox import SendOrder
+from processes.execution.gateway import CHUNK
+from processes.execution.orders import CreateAccepted, SendOrder
 from processes.execution.queue_positions import GAP, UNANSWERED, QueuePositions
-from processes.execution.reads import CHUNK
 
 INTERVAL = 0.01  # seconds of waiting that the tests do not want to count
 
@@ -30,7 +29,7 @@ def resting(*tickers: str) -> ManagerRig:
         rig.manager.on_intent(intent(f"i-{ticker}", market_ticker=ticker), rig.mono_ns)
         (request,) = rig.requests(SendOrder)
         name = request.order.client_order_id
-        rig.ledger.tell(name, Acknowledged(f"e-{ticker}", 0, request.order.initial_e2, 1))
+        rig.state.on_fact(name, CreateAccepted(f"e-{ticker}", 0, request.order.initial_e2, 1))
     rig.drain()
     return rig
 
@@ -44,7 +43,7 @@ async def followed(rig: ManagerRig, read: Read, sleeps: int, slept: list[float])
             raise asyncio.CancelledError
         await asyncio.sleep(0)
 
-    queues = QueuePositions(rig.ledger, rig.drain, asyncio.Event(), INTERVAL, sleep)
+    queues = QueuePositions(rig.state, rig.drain, asyncio.Event(), INTERVAL, sleep)
     with pytest.raises(asyncio.CancelledError):
         await queues.follow(read)
     return slept[:-1]
@@ -60,7 +59,7 @@ async def test_all_markets_are_asked_at_once_and_many_in_pieces_with_pauses() ->
 
     assert await followed(rig, read, 3, slept) == [GAP] * 3
     assert asked == [(1, tickers[:CHUNK]), (2, tickers[CHUNK:]), (3, tickers[:CHUNK])]
-    assert {o.ahead_e2 for o in rig.ledger.orders.open_orders()} == {700}
+    assert {o.ahead_e2 for o in rig.state.orders.open_orders()} == {700}
 
 
 async def test_where_nothing_rests_nothing_is_asked() -> None:
@@ -80,7 +79,7 @@ async def test_a_refusal_makes_the_pauses_longer_until_there_is_an_answer() -> N
 
     slept = await followed(rig, read, 6, [])
     assert slept == [GAP, 2 * GAP, 4 * GAP, 8 * GAP, GAP, 2 * GAP]
-    counters = rig.ledger.counters
+    counters = rig.state.counters
     assert (counters["queues_not_read"], counters["queues_read"]) == (4, 2)
     assert UNANSWERED.after(1_000) == 32.0
 
@@ -92,7 +91,7 @@ async def test_an_order_of_unknown_place_is_asked_for_before_the_interval_is_ove
         read_at.set()
         return []
 
-    queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, lambda _: asyncio.sleep(0))
+    queues = QueuePositions(rig.state, rig.drain, wanted, 3_600, lambda _: asyncio.sleep(0))
     task = asyncio.create_task(queues.follow(read))
     await turns()
     assert not read_at.is_set()
@@ -115,7 +114,7 @@ async def test_it_can_be_ended_in_the_moment_in_which_an_order_comes_to_rest() -
         waits.set()
         await asyncio.sleep(0)
 
-    queues = QueuePositions(rig.ledger, rig.drain, wanted, 3_600, sleep)
+    queues = QueuePositions(rig.state, rig.drain, wanted, 3_600, sleep)
     task = asyncio.create_task(queues.follow(read))
     await waits.wait()
     await turns()  # until it waits for an order

@@ -9,8 +9,7 @@ from support.orders import TICKER, fill, order
 from ipc.messages import ActorOrder, BookSide, OrderStatus
 from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.execution.account import Doubt
-from processes.execution.orders import Reported
-from processes.execution.outbox import CancelOrder, LookUpOrder
+from processes.execution.orders import CancelOrder, LookUpOrder, OrderReport
 
 RESTING = OrderStatus.RESTING
 CANCELED = OrderStatus.CANCELED
@@ -19,33 +18,33 @@ QUIET_S = 2.1  # seconds after which the exchange's reads have caught up
 
 def held(rig: ManagerRig, count_e2: int = 1_000) -> ManagerRig:
     """Book a purchase that the exchange lists as well."""
-    rig.ledger.on_fill(fill("t1", count_e2=count_e2))
+    rig.state.on_fill(fill("t1", count_e2=count_e2))
     rig.drain()
     return rig
 
 
 def doubts(rig: ManagerRig) -> set[Doubt]:
     """Why the market is not known."""
-    return rig.ledger.accounts[TICKER].doubts
+    return rig.state.accounts[TICKER].doubts
 
 
 def test_a_start_reads_all_fills_before_it_knows_anything() -> None:
     rig = ManagerRig()
-    rig.manager.follow(TICKER)
+    rig.state.follow(TICKER)
     assert rig.compare() == {TICKER}
     assert doubts(rig) == {Doubt.STARTING}
     rig.compare(positions={TICKER: 1_000}, fills={TICKER: [fill("t1")]})
     assert doubts(rig) == set()
-    assert rig.ledger.accounts[TICKER].position_e2 == 1_000
+    assert rig.state.accounts[TICKER].position_e2 == 1_000
 
 
 def test_after_a_gap_of_the_channel_all_fills_are_read_again() -> None:
     rig = ManagerRig().known()
-    rig.ledger.doubt(Doubt.CHANNEL)
+    rig.state.doubt(Doubt.CHANNEL)
     assert rig.compare() == {TICKER}  # still down
-    rig.ledger.trust(Doubt.CHANNEL)
+    rig.state.trust(Doubt.CHANNEL)
     assert doubts(rig) == {Doubt.CHANNEL}
-    assert rig.ledger.unread() == {TICKER}
+    assert rig.state.unread() == {TICKER}
     rig.compare(positions={TICKER: 400}, fills={TICKER: [fill("t1", count_e2=400)]})
     assert doubts(rig) == set()
 
@@ -74,11 +73,11 @@ def test_ours_gives_way_to_a_list_that_adds_up_twice_in_a_row() -> None:
     rig.compare(**theirs)
     rig.compare(positions={TICKER: 1_000})  # agrees in between: the count begins anew
     rig.compare(**theirs)
-    assert rig.ledger.accounts[TICKER].position_e2 == 1_000
+    assert rig.state.accounts[TICKER].position_e2 == 1_000
     rig.compare(**theirs)
-    account = rig.ledger.accounts[TICKER]
+    account = rig.state.accounts[TICKER]
     assert (account.position_e2, account.cash_e6) == (0, CASH_E6)
-    assert rig.ledger.counters["adopted"] == 1
+    assert rig.state.counters["adopted"] == 1
 
 
 def test_a_position_in_a_market_that_nobody_follows_is_followed() -> None:
@@ -92,8 +91,8 @@ def test_a_position_in_a_market_that_nobody_follows_is_followed() -> None:
 
 def test_an_order_that_the_list_lacks_is_looked_up_once_it_may_not_be_late() -> None:
     rig = ManagerRig().known()
-    rig.ledger.orders.add(order("i1", status=RESTING, order_id="e1"))
-    rig.ledger.tell("ka-i1-BY", Reported("e1", RESTING, 0, expire_ms=1))
+    rig.state.orders.add(order("i1", status=RESTING, order_id="e1"))
+    rig.state.on_fact("ka-i1-BY", OrderReport("e1", RESTING, 0, expire_ms=1))
     rig.drain()
     rig.after(1).compare()
     assert rig.requests(LookUpOrder) == []
@@ -108,10 +107,10 @@ def test_what_an_earlier_life_left_is_canceled_until_it_is_gone() -> None:
     assert [r.order.order_id for r in rig.requests(CancelOrder)] == ["e-old"]
     rig.compare(fills={TICKER: []}, resting=[left])
     assert doubts(rig) == {Doubt.LEFTOVER}
-    rig.ledger.release("ka-old-BY")  # the cancel failed
+    rig.state.release("ka-old-BY")  # the cancel failed
     rig.manager.tick()
     assert len(rig.requests(CancelOrder)) == 1
-    rig.ledger.on_order(exchange_order(order("old"), CANCELED, order_id="e-old"))
+    rig.state.on_order(exchange_order(order("old"), CANCELED, order_id="e-old"))
     assert doubts(rig) == set()
     assert rig.told(ActorOrder)[-1].intent_id == "old"
 
@@ -121,15 +120,15 @@ def test_a_stranger_s_order_is_left_alone_and_not_told() -> None:
     rig.compare(resting=[strange_order("e9", BookSide.ASK, 300)])
     assert rig.drain().requests == []
     assert rig.told(ActorOrder) == []
-    assert rig.ledger.orders.open_count == 0
+    assert rig.state.orders.open_count == 0
 
 
 def test_a_stale_read_does_not_reopen_an_order() -> None:
     rig = ManagerRig().known()
-    rig.ledger.orders.add(order("i1", status=RESTING, order_id="e1"))
-    rig.ledger.on_order(exchange_order(order("i1"), CANCELED, order_id="e1"))
+    rig.state.orders.add(order("i1", status=RESTING, order_id="e1"))
+    rig.state.on_order(exchange_order(order("i1"), CANCELED, order_id="e1"))
     rig.compare(resting=[exchange_order(order("i1"), RESTING, order_id="e1")])
-    assert rig.ledger.orders.open_in(TICKER) == ()
+    assert rig.state.orders.open_in(TICKER) == ()
 
 
 # Settlement
@@ -141,7 +140,7 @@ def test_a_settlement_pays_once_and_agrees(value_e4: int, cash_e6: int) -> None:
     assert rig.compare() == {TICKER}  # it is no longer listed: why?
     for _ in range(2):
         rig.compare(fills={TICKER: [fill("t1")]}, settlements={TICKER: value_e4})
-    account = rig.ledger.accounts[TICKER]
+    account = rig.state.accounts[TICKER]
     assert (account.position_e2, account.cash_e6, account.settled_e4) == (0, cash_e6, value_e4)
     assert doubts(rig) == set()
 
@@ -152,21 +151,21 @@ def test_a_settlement_pays_once_and_agrees(value_e4: int, cash_e6: int) -> None:
 @pytest.mark.parametrize("doubt", [Doubt.JOURNAL, Doubt.REST])
 def test_a_doubt_about_everything_is_inherited_by_new_markets(doubt: Doubt) -> None:
     rig = ManagerRig().known()
-    rig.ledger.doubt(doubt)
-    rig.manager.follow("KX-2")
-    assert doubt in rig.ledger.accounts["KX-2"].doubts
-    assert not rig.ledger.accounts[TICKER].known
-    rig.ledger.trust(doubt)
-    assert rig.ledger.accounts[TICKER].known
-    assert rig.ledger.accounts["KX-2"].doubts == {Doubt.STARTING}
+    rig.state.doubt(doubt)
+    rig.state.follow("KX-2")
+    assert doubt in rig.state.accounts["KX-2"].doubts
+    assert not rig.state.accounts[TICKER].known
+    rig.state.trust(doubt)
+    assert rig.state.accounts[TICKER].known
+    assert rig.state.accounts["KX-2"].doubts == {Doubt.STARTING}
 
 
 def test_a_market_whose_rows_cannot_be_read_is_unknown_and_the_others_are_not() -> None:
     rig = ManagerRig().known().known("OTHER")
     rig.compare(left_out=LeftOut(1, "fees", frozenset({TICKER})))
     assert doubts(rig) == {Doubt.STARTING}
-    assert rig.ledger.accounts["OTHER"].doubts == set()
+    assert rig.state.accounts["OTHER"].doubts == set()
     rig.compare(left_out=LeftOut(1, "no ticker", unnamed=1), fills={TICKER: [], "OTHER": []})
-    assert rig.ledger.accounts["OTHER"].doubts == {Doubt.STARTING}  # it may be about any market
+    assert rig.state.accounts["OTHER"].doubts == {Doubt.STARTING}  # it may be about any market
     rig.compare(fills={TICKER: [], "OTHER": []})
-    assert doubts(rig) == rig.ledger.accounts["OTHER"].doubts == set()
+    assert doubts(rig) == rig.state.accounts["OTHER"].doubts == set()

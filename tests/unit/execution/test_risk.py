@@ -12,7 +12,7 @@ from support.orders import SESSION, TICKER, fill, intent, order
 from ipc.messages import BookSide, Leg, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.execution.account import Doubt, MarketAccount
-from processes.execution.risk import Case, Limits, collateral_e6, refusal
+from processes.execution.risk import RiskCase, RiskLimits, collateral_e6, refusal
 
 CASH_E6 = 100_000_000
 
@@ -28,10 +28,10 @@ def account(position_e2: int = 0, cash_e6: int = CASH_E6) -> MarketAccount:
     return acc
 
 
-def case(wanted: Any = None, **fields: Any) -> Case:
+def case(wanted: Any = None, **fields: Any) -> RiskCase:
     standard = {
         "intent": wanted or intent(),
-        "limits": Limits(),
+        "limits": RiskLimits(),
         "now_mono_ns": 0,
         "account": account(),
         "grid": LINEAR_CENT,
@@ -40,7 +40,7 @@ def case(wanted: Any = None, **fields: Any) -> Case:
         "session_uid": SESSION,
         "environment_ok": True,
     }
-    return Case(**{**standard, **fields})
+    return RiskCase(**{**standard, **fields})
 
 
 def doubted() -> MarketAccount:
@@ -63,7 +63,7 @@ def test_a_good_intent_passes() -> None:
     ("reason", "changed"),
     [
         ("deadline", case(intent(deadline_mono_ns=4), now_mono_ns=5)),
-        ("actor_disabled", case(limits=Limits(enabled=False))),
+        ("actor_disabled", case(limits=RiskLimits(enabled=False))),
         ("intent_id", case(intent("a b"))),
         ("intent_id", case(intent("x" * 60))),
         ("contradiction", case(intent(book_side=BookSide.ASK))),
@@ -76,6 +76,7 @@ def test_a_good_intent_passes() -> None:
         ("market_unknown", case(grid=None)),
         ("private_channel_down", case(account=doubted())),
         ("settled", case(account=settled())),
+        ("backing_off", case(backing_off=True)),
         ("price_off_grid", case(intent(yes_price_e4=4_050))),
         ("count", case(intent(count_e2=0))),
         ("count", case(intent(count_e2=1_001))),
@@ -86,7 +87,7 @@ def test_a_good_intent_passes() -> None:
         ("not_enough_cash", case(account=account(cash_e6=4_000_000))),
     ],
 )
-def test_the_reason(reason: str, changed: Case) -> None:
+def test_the_reason(reason: str, changed: RiskCase) -> None:
     assert refusal(changed) == reason
 
 
@@ -108,7 +109,7 @@ def test_a_stranger_s_sale_counts() -> None:
 
 
 def test_the_fee_is_part_of_the_price() -> None:
-    fee_e6 = Limits().fees.fee_e6(4_000, 1_000, is_buy=True, is_taker=True)
+    fee_e6 = RiskLimits().fees.fee_e6(4_000, 1_000, is_buy=True, is_taker=True)
     assert fee_e6 > 0
     enough = 4_000_000 + fee_e6
     assert refusal(case(account=account(cash_e6=enough))) is None
@@ -150,10 +151,10 @@ def test_the_limit_is_the_worst_case(yes_price_e4: int, better_e4: int, leg: Leg
     """Cost plus fee at any better price is not above cost plus fee at the limit."""
     limit = order(leg=leg, yes_price_e4=100 * yes_price_e4)
     better = 100 * max(1, min(99, yes_price_e4 + (-better_e4 if leg is Leg.YES else better_e4)))
-    fees = Limits().fees
+    fees = RiskLimits().fees
     filled = order(leg=leg, yes_price_e4=better)
     assert collateral_e6(filled, fees) <= collateral_e6(limit, fees)
 
 
 def test_sales_need_no_cash() -> None:
-    assert collateral_e6(order(is_buy=False), Limits().fees) == 0
+    assert collateral_e6(order(is_buy=False), RiskLimits().fees) == 0

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipc.messages import Trigger, UpdateType
-from processes.inference.due import Due
+from processes.inference.due import DueMarkets, SessionOfTable
 
 
 def trigger(tick_event_no: int, ticker: str = "A", generation: int = 1) -> Trigger:
@@ -22,8 +22,8 @@ def trigger(tick_event_no: int, ticker: str = "A", generation: int = 1) -> Trigg
     )
 
 
-def offered(*triggers: Trigger) -> Due:
-    due = Due()
+def offered(*triggers: Trigger) -> DueMarkets:
+    due = DueMarkets()
     for one in triggers:
         due.offer(one)
     return due
@@ -73,7 +73,7 @@ def test_a_row_newer_than_its_trigger_misses_the_announced_tick():
     assert due.missed == 1
 
 
-def test_another_generation_starts_anew():
+def test_another_generation_starts_over():
     due = offered(trigger(30))
     due.done("A", 30)
     due.offer(trigger(2, generation=2))
@@ -98,7 +98,7 @@ def test_markets_that_are_gone_are_forgotten():
 @given(st.lists(st.sampled_from(["tick", "announce", "read", "busy"]), max_size=60))
 def test_every_announced_tick_is_evaluated_or_missed(steps):
     """A writer that ticks, announces and is read at any time: nothing goes uncounted."""
-    due, present, announced, evaluated = Due(), 0, set(), []
+    due, present, announced, evaluated = DueMarkets(), 0, set(), []
     for step in [*steps, "announce", "read"]:
         if step == "tick":
             present += 1
@@ -113,3 +113,33 @@ def test_every_announced_tick_is_evaluated_or_missed(steps):
                 evaluated.append(present)
     assert len(evaluated) == len(set(evaluated))
     assert due.missed == len(announced - set(evaluated))
+
+
+FIRST_EPOCH, SECOND_EPOCH = (1, 1), (1, 2)
+
+
+def test_nothing_is_known_before_the_collector_named_it():
+    assert SessionOfTable().at(FIRST_EPOCH) is None
+
+
+def test_a_session_belongs_to_the_life_in_which_it_was_announced():
+    session = SessionOfTable()
+    assert session.announce("a", FIRST_EPOCH)
+    assert session.at(FIRST_EPOCH) == "a"
+    assert session.at(SECOND_EPOCH) is None
+    assert session.at(None) is None
+
+
+def test_the_session_of_a_dead_collector_is_not_taken_for_its_successors():
+    session = SessionOfTable()
+    session.announce("a", FIRST_EPOCH)
+    assert not session.announce("a", SECOND_EPOCH)  # a late message of the dead one
+    assert session.at(SECOND_EPOCH) is None
+    assert session.announce("b", SECOND_EPOCH)
+    assert session.at(SECOND_EPOCH) == "b"
+
+
+def test_without_a_table_an_announcement_means_nothing_yet():
+    session = SessionOfTable()
+    assert not session.announce("a", None)
+    assert session.announce("a", FIRST_EPOCH)

@@ -137,7 +137,9 @@ def test_a_row_of_too_few_slots_is_refused() -> None:
         ({b.LAST_TICK_NS: 1_000_000_000 - 250}, True),
         ({b.LAST_TICK_NS: 1_000_000_000 - 249}, False),
         ({b.LAST_TICK_NS: 1_000_000_000 + 249}, False),  # frames of two channels may cross
-        ({b.LAST_TICK_NS: 1_000_000_000 + 250}, True),  # the replay began anew
+        ({b.LAST_TICK_NS: 1_000_000_000 + 250}, False),
+        ({b.LAST_TICK_NS: 1_000_000_000 + b.RESTART_NS - 1}, False),
+        ({b.LAST_TICK_NS: 1_000_000_000 + b.RESTART_NS}, True),  # the replay has started again
         ({b.CLOSE_MS: 1_000}, False),
         ({b.CLOSE_MS: 1_001}, True),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def test_nobody_reads_what_was_not_announced(tmp_path: Path) -> None:
     path = tmp_path / "clock"
     with pytest.raises(FileNotFoundError):
         MarketClock(path)
-    path.touch()
+    path.touch(0o600)
     with pytest.raises(RuntimeError, match="not announced"):
         MarketClock(path)
     MarketClockWriter(path)
@@ -52,9 +54,49 @@ def test_an_exchange_that_dies_in_mid_announcement_leaves_its_last_word(
     clock = MarketClock(tmp_path / "clock")
     writer._put(3, 77, 77, 77)  # odd: the second half never comes
     assert clock.now_ns() == 1_000
+    writer.close()
     again = MarketClockWriter(tmp_path / "clock")
     again.announce(50_000, 1_000)
     assert clock.now_ns() == 50_000
+
+
+LEFT_BEHIND = """
+import os, sys
+from pathlib import Path
+from ipc.clock import MarketClockWriter
+MarketClockWriter(Path(sys.argv[1])).announce(1_000, 1_000)
+print("announced", flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_dead_exchange_left_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "clock"
+    died = subprocess.run(
+        [sys.executable, "-c", LEFT_BEHIND, str(path)], capture_output=True, check=False
+    )
+    assert (died.stdout, died.returncode) == (b"announced\n", -9)
+    with pytest.raises(RuntimeError, match="has ended"):
+        MarketClock(path)
+    writer = MarketClockWriter(path)
+    with pytest.raises(RuntimeError, match="not announced"):
+        MarketClock(path)
+    writer.announce(70_000, 0)
+    assert MarketClock(path).now_ns() == 70_000
+    writer.close()
+    with pytest.raises(RuntimeError, match="has ended"):
+        MarketClock(path)
+
+
+def test_a_second_exchange_does_not_announce_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(c, "_LOCK_PATIENCE_S", 0.02)
+    writer = MarketClockWriter(tmp_path / "clock")
+    writer.announce(1_000, 0)
+    with pytest.raises(BlockingIOError):
+        MarketClockWriter(tmp_path / "clock")
+    assert MarketClock(tmp_path / "clock").now_ns() == 1_000
 
 
 def test_announcements_are_never_torn(tmp_path: Path, at: list[int]) -> None:

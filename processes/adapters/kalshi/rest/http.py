@@ -234,7 +234,7 @@ class KalshiHttp:
     ) -> _Reply:
         query = {k: v for k, v in (params or {}).items() if v is not None}
         headers = self.signatures.headers(method, self._base + path)
-        if body is not None:
+        if body is not None or method in ("POST", "PUT"):  # refused without, even with no body
             headers |= _JSON
         url = self._origin + self._base + path
         request = self._client.build_request(

@@ -17,8 +17,8 @@ from models.policies.baselines import BASELINES
 from models.policies.live_model import (
     Active,
     Change,
-    Command,
     Entry,
+    RegistryCommand,
     active_path,
     load_entry,
     read_active,
@@ -68,8 +68,8 @@ def test_a_model_that_beats_every_baseline_becomes_live(models: Registry, tmp_pa
     active = read_active(tmp_path)
     assert names(active) == ("second", None, ["default", "first"])
     assert [(c.command, c.model.model_id, c.override) for c in active.history if c.model] == [
-        (Command.PROMOTE, "first", None),
-        (Command.PROMOTE, "second", None),
+        (RegistryCommand.PROMOTE, "first", None),
+        (RegistryCommand.PROMOTE, "second", None),
     ]
     assert load_entry(active.live, tmp_path).model == "onnx:second"
 
@@ -164,8 +164,8 @@ def test_a_rollback_brings_the_predecessor_back_and_then_its_own(models: Registr
     with pytest.raises(ModelError, match="'default' has no predecessor"):
         models.rollback()
     assert [c.command for c in models.active().history] == [
-        *[Command.PROMOTE] * 2,
-        *[Command.ROLLBACK] * 2,
+        *[RegistryCommand.PROMOTE] * 2,
+        *[RegistryCommand.ROLLBACK] * 2,
     ]
 
 
@@ -285,7 +285,7 @@ def test_a_state_of_another_version_is_refused(models: Registry, tmp_path: Path)
         read_active(tmp_path)
 
 
-# Command line
+# RegistryCommand line
 
 
 def test_the_commands_say_how_it_stands(
@@ -365,5 +365,5 @@ def test_the_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     path.write_text(json.dumps({"live": entry, "history": [change], "version": 1}))
     active = read_active(tmp_path)
     assert active.live == Entry("first", "aa")
-    assert active.history == (Change(5, Command.PROMOTE, active.live, "why"),)
+    assert active.history == (Change(5, RegistryCommand.PROMOTE, active.live, "why"),)
     assert b'"deed":"promote"' in msgspec.json.encode(active)

@@ -1,0 +1,82 @@
+"""Around every REST call: ordered faults, errors as bodies, signatures and rate limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from processes.adapters.kalshi.auth.signing import KEY_HEADER
+from processes.exchange.core.access import UNMETERED, cost_of
+from processes.exchange.core.rejections import Rejection, too_many_requests
+from processes.exchange.shared.state import BASE, STATE, ExchangeState, answer
+
+__all__ = ["answers", "gate", "refusals"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What the call does is done at once; its answer waits, or its connection is cut instead."""
+    response = await handler(request)
+    if isinstance(response, web.WebSocketResponse):  # over, when it comes here
+        return response
+    faults = request.app[STATE].faults.answers
+    delay_s, is_lost = faults.delay_s(request.method), faults.loses(request.method)
+    if delay_s:
+        await asyncio.sleep(delay_s)
+    if is_lost and request.transport is not None:
+        request.transport.abort()
+    return response
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refusals as the real exchange's bodies."""
+    try:
+        return await handler(request)
+    except Rejection as refusal:
+        return answer(refusal.body, refusal.status)
+    except web.HTTPNotFound:
+        return answer({"error": {"code": "not_found", "message": "not found"}}, 404)
+    except web.HTTPMethodNotAllowed:
+        return answer({"error": {"code": "method_not_allowed", "message": "not allowed"}}, 405)
+
+
+@web.middleware
+async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a call in, or refuse it before anything happens."""
+    state = request.app[STATE]
+    state.faults.answers.check(request.method)
+    if KEY_HEADER in request.headers:
+        await _bill(state, request)
+    return await handler(request)
+
+
+async def _bill(state: ExchangeState, request: web.Request) -> None:
+    """Take a signed call's tokens; a bad signature is refused by private handlers only."""
+    try:
+        caller = state.signer(request)
+    except Rejection:
+        return
+    resource = request.match_info.route.resource
+    meter = state.meters[caller.member.user_id]
+    if resource is None or meter.tier == UNMETERED or not resource.canonical.startswith(BASE):
+        return
+    asked = dict(request.query) | _object(await request.read())
+    bill = cost_of(request.method, resource.canonical.removeprefix(BASE), asked)
+    if not meter.take(bill):
+        raise too_many_requests()
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """A body's fields; one that is no object has none that cost."""
+    try:
+        body = msgspec.json.decode(data) if data else None
+    except msgspec.DecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
