@@ -13,6 +13,7 @@ from typing import Final
 
 from ipc.endpoints import socket_folder
 from ipc.messages import Environment
+from ipc.places import default_data_dir
 from ipc.private_files import UnsafePathError, data_folder, open_or_create
 from ipc.shared_file import has_writer, shared_path
 from processes.runtime.config import ConfigError, Settings, load_settings
@@ -37,7 +38,7 @@ _held: dict[Path, int] = {}  # supervisord runs its start again on SIGHUP, in th
 
 def data_dir_below(root: Path, environ: Mapping[str, str]) -> Path:
     """The data folder that programs started in `root` will use."""
-    return root / Path(environ.get("RL_DATA_DIR", "").strip() or "var").expanduser()
+    return root / Path(environ.get("RL_DATA_DIR", "").strip() or default_data_dir()).expanduser()
 
 
 def settings_below(root: Path, environ: Mapping[str, str]) -> Settings:
