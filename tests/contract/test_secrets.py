@@ -303,7 +303,7 @@ def test_a_key_that_does_not_sign(
 
 
 @pytest.mark.parametrize(
-    "form", [f for f in PASTED if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", PASTED[f])]
+    "form", [f for f in PASTED if not re.fullmatch(r"[A-Za-z0-9_-]{1,48}", PASTED[f])]
 )
 def test_a_key_in_the_place_of_its_id(
     form: str, tmp_path: Path, heard: Callable[[BaseException], str]

@@ -59,7 +59,7 @@ KEYS: Final = {  # the variables of an environment's key: its id, its file, its 
 RSA_BITS: Final = 2048
 MAX_KEY_BYTES: Final = 65_536  # of a key's file
 POLL: Final = 0.05  # seconds between checks for the local exchange's file
-_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,48}")  # the body of a key has 64 and more
 _BASE64: Final = re.compile(r"[A-Za-z0-9+_-][A-Za-z0-9+/_-]{39,}={0,2}")
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
@@ -175,7 +175,7 @@ def _from_variables(settings: Settings, environment: Environment) -> Credentials
         raise ConfigError(f"{id_name} is empty; {environment} needs the id of an API key")
     if not _KEY_ID.fullmatch(key_id):
         raise ConfigError(
-            f"{id_name} (not shown) is not the id of an API key; allowed: up to 64 of the "
+            f"{id_name} (not shown) is not the id of an API key; allowed: up to 48 of the "
             "characters A-Z, a-z, 0-9, - and _"
         )
     if bool(path) == bool(text):
