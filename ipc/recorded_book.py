@@ -20,7 +20,7 @@ from ipc.journal import Kind
 from ipc.kernels import compiled
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 
-__all__ = ["Faults", "RecordedBook"]
+__all__ = ["RecordFaults", "RecordedBook"]
 
 BEGIN: Final = int(Kind.SNAPSHOT_BEGIN)
 LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
@@ -31,7 +31,7 @@ DELTA: Final = int(Kind.DELTA)
 BEGUN: Final = 0
 IS_WHOLE: Final = 1
 CROSSED_MS: Final = 2
-# Places in the kernel's counts, in the order of `Faults`.
+# Places in the kernel's counts, in the order of `RecordFaults`.
 NEGATIVE: Final = 0
 OFF_GRID: Final = 1
 CROSSED: Final = 2
@@ -42,7 +42,7 @@ BROKEN: Final = 5
 Words = npt.NDArray[np.int64]
 
 
-class Faults(msgspec.Struct, frozen=True):
+class RecordFaults(msgspec.Struct, frozen=True):
     """What is wrong with a market's records, counted.
 
     Crossings within one exchange millisecond are sweeps and no fault; `lasting_crossings` are.
@@ -137,9 +137,9 @@ class RecordedBook:
         return bool(self._state[IS_WHOLE])
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> RecordFaults:
         """What was found so far."""
-        return Faults(*self._counts.tolist())
+        return RecordFaults(*self._counts.tolist())
 
     def take(self, events: npt.NDArray[np.void]) -> None:
         """Apply the next of its events, an array of `ipc.journal.EVENT`."""

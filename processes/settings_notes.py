@@ -16,7 +16,7 @@ from ipc.places import resource
 from processes.adapters.kalshi.auth.environments import data_environment_of, needs_local_exchange
 from processes.runtime.config import ConfigError, Settings
 
-__all__ = ["Note", "known_settings", "notes_of", "refuse_misspelt"]
+__all__ = ["Hint", "known_settings", "notes_of", "refuse_misspelt"]
 
 _SHOWN: Final = re.compile(r"#?([A-Z][A-Z_]+)=.*")  # a line of .env.example
 _PREFIXES: Final = ("RL_", "KALSHI_", "ORDERBOOK_")
@@ -33,7 +33,7 @@ _OF_ENVIRONMENT: Final = {
 }
 
 
-class Note(NamedTuple):
+class Hint(NamedTuple):
     """One thing to say; `nearest` is the setting that was probably meant by a misspelt name."""
 
     text: str
@@ -46,7 +46,7 @@ def known_settings() -> frozenset[str]:
     return frozenset(found[1] for line in lines if (found := _SHOWN.fullmatch(line)))
 
 
-def notes_of(settings: Settings) -> list[Note]:
+def notes_of(settings: Settings) -> list[Hint]:
     """What to say about the variables that are set; names and tickers only, never another value.
 
     `ConfigError` for a mix of environments that nobody asked for.
@@ -59,7 +59,7 @@ def notes_of(settings: Settings) -> list[Note]:
     ]
 
 
-def refuse_misspelt(settings: Settings, notes: Sequence[Note]) -> None:
+def refuse_misspelt(settings: Settings, notes: Sequence[Hint]) -> None:
     """`ConfigError` for a misspelt setting where orders are real."""
     for note in notes:
         if note.nearest and settings.environment is Environment.PRODUCTION:
@@ -71,63 +71,63 @@ def _set(settings: Settings, *names: str) -> list[str]:
     return [name for name in names if settings.environ.get(name, "").strip()]
 
 
-def _unknown(settings: Settings) -> Iterator[Note]:
+def _unknown(settings: Settings) -> Iterator[Hint]:
     known = known_settings()
     for name in sorted(settings.environ):
         if name in known or not name.upper().startswith(_PREFIXES):
             continue
         near = difflib.get_close_matches(name.upper(), known, 1, _NEAR)
         if near:
-            yield Note(
+            yield Hint(
                 f"{name} is not a setting and does nothing; did you mean {near[0]}?", near[0]
             )
         else:
-            yield Note(
+            yield Hint(
                 f"{name} is not a setting and does nothing; `kalshi-actor settings` lists them all"
             )
 
 
-def _of_other_environments(settings: Settings) -> Iterator[Note]:
+def _of_other_environments(settings: Settings) -> Iterator[Hint]:
     """Keys and addresses of an exchange that is not talked to."""
     used = {settings.environment, data_environment_of(settings)}
     for environment, names in _OF_ENVIRONMENT.items():
         if environment in used or not (found := _set(settings, *names)):
             continue
         verb = "does" if len(found) == 1 else "do"
-        yield Note(
+        yield Hint(
             f"{', '.join(found)} {verb} nothing: KALSHI_TRADING_ENVIRONMENT is "
             f"{settings.environment}; KALSHI_TRADING_ENVIRONMENT={environment} would use it"
         )
     if not needs_local_exchange(settings):
         for name in _set(settings, "RL_EXCHANGE_REPLAY", "RL_EXCHANGE_FAULTS"):
-            yield Note(f"{name} does nothing: {settings.environment} has no local exchange")
+            yield Hint(f"{name} does nothing: {settings.environment} has no local exchange")
 
 
-def _of_other_modes(settings: Settings) -> Iterator[Note]:
+def _of_other_modes(settings: Settings) -> Iterator[Hint]:
     """Settings of a mode that is not the one chosen."""
     books, actor = settings.books, settings.actor
     follows_list, trades_list = books.mode == "config", actor.target_market_mode == "config"
     own = _set(settings, "RL_ACTOR_MARKET_TICKERS")
     if not follows_list and not (trades_list and not own):
         for name in _set(settings, "RL_MARKET_TICKERS"):
-            yield Note(f"{name} does nothing: RL_MARKET_MODE is {books.mode}, allowed: config")
+            yield Hint(f"{name} does nothing: RL_MARKET_MODE is {books.mode}, allowed: config")
     if follows_list:
         looked_for = ("RL_MARKET_SERIES", "RL_MARKET_MIN_VOLUME", "ORDERBOOK_MARKET_LIMIT")
         for name in _set(settings, *looked_for):
-            yield Note(f"{name} does nothing: RL_MARKET_MODE=config follows RL_MARKET_TICKERS")
+            yield Hint(f"{name} does nothing: RL_MARKET_MODE=config follows RL_MARKET_TICKERS")
     if own and not trades_list:
-        yield Note(f"{own[0]} does nothing: RL_ACTOR_TARGET_MARKET_MODE is all, allowed: config")
+        yield Hint(f"{own[0]} does nothing: RL_ACTOR_TARGET_MARKET_MODE is all, allowed: config")
     model = _set(settings, "RL_ACTOR_MODEL_ID")
     if model and actor.strategy != f"onnx:{settings.environ['RL_ACTOR_MODEL_ID'].strip()}":
-        yield Note(f"{model[0]} does nothing: RL_ACTOR_STRATEGY says which policy decides")
+        yield Hint(f"{model[0]} does nothing: RL_ACTOR_STRATEGY says which policy decides")
     if settings.exchange.replay is None and _set(settings, "RL_EXCHANGE_LOOP"):
-        yield Note("RL_EXCHANGE_LOOP does nothing: RL_EXCHANGE_REPLAY names no recording")
+        yield Hint("RL_EXCHANGE_LOOP does nothing: RL_EXCHANGE_REPLAY names no recording")
 
 
-def _never_followed(settings: Settings) -> Iterator[Note]:
+def _never_followed(settings: Settings) -> Iterator[Hint]:
     """Markets that the actor may trade and the collector does not follow."""
     if settings.books.mode != "config" or settings.actor.target_market_mode != "config":
         return
     for ticker in settings.actor.target_markets:
         if ticker not in settings.books.tickers:
-            yield Note(f"RL_ACTOR_MARKET_TICKERS: {ticker} is not one of RL_MARKET_TICKERS")
+            yield Hint(f"RL_ACTOR_MARKET_TICKERS: {ticker} is not one of RL_MARKET_TICKERS")

@@ -10,7 +10,7 @@ from support.training_sessions import market
 
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Datasets
-from models.learning.settings import Run, TrainingSettings
+from models.learning.settings import TrainingRun, TrainingSettings
 from models.learning.splits import Split
 from models.policies.baselines import Hold
 from models.research import tries
@@ -48,7 +48,7 @@ def folders(split: Split, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 def test_each_plays_both_parts_as_it_was_trained(split: Split, folders: list[Path]) -> None:
     sessions = (*split.test, *split.validation)
     for done, folder in zip(tries.play(folders, sessions), folders, strict=True):
-        run = msgspec.json.decode((folder / "run.json").read_bytes(), type=Run)
+        run = msgspec.json.decode((folder / "run.json").read_bytes(), type=TrainingRun)
         assert done.name == folder.name
         told = run.evaluation
         ours = {part: outcome.mean_dollars for part, outcome in done.trained.items()}

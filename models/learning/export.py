@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 
-from models.learning.settings import OBSERVATIONS, RUN, Run
+from models.learning.settings import OBSERVATIONS, RUN, TrainingRun
 from models.observation.builder import builder_of
 from models.policies.interface import Observations
 from models.policies.onnx import (
@@ -124,7 +124,7 @@ def check_export(path: Path, network: Any, observations: Observations) -> float:
 
 
 def _manifest(
-    run: Run, model_id: str, path: Path, difference: float, checked: int, code: str
+    run: TrainingRun, model_id: str, path: Path, difference: float, checked: int, code: str
 ) -> Manifest:
     settings = run.settings
     libraries = run.libraries | {n: version(n) for n in ("onnx", "onnxruntime")}

@@ -23,7 +23,7 @@ import torch
 
 from ipc.errors import KalshiActorError
 from models.learning.network import LearnerPolicy, NetworkPolicy, Normaliser, Tanh
-from models.learning.settings import Run, TrainingSettings
+from models.learning.settings import TrainingRun, TrainingSettings
 from models.observation.builder import builder_of
 from models.simulation.environment import action_space, observation_space
 
@@ -55,10 +55,10 @@ class LearnerFileError(KalshiActorError, ValueError):
     """A file of a training that cannot be used: which, and why."""
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> TrainingRun:
     """`run.json` of a training; `LearnerFileError` when it is none, `OSError` without a file."""
     try:
-        run = msgspec.json.decode(path.read_bytes(), type=Run)
+        run = msgspec.json.decode(path.read_bytes(), type=TrainingRun)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise LearnerFileError(f"{path} is not the run.json of a training: {error}") from None
     if run.settings.algorithm not in ALGORITHMS:

@@ -14,7 +14,7 @@ from models.simulation.engine import SimulationRules
 from models.simulation.rewards import Reward
 from models.trading.actions import Pricing
 
-__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "Run", "TrainingSettings"]
+__all__ = ["MODEL", "OBSERVATIONS", "RUN", "ChooseBy", "Number", "TrainingRun", "TrainingSettings"]
 
 MODEL: Final = "model.zip"
 RUN: Final = "run.json"
@@ -136,7 +136,7 @@ class TrainingSettings(msgspec.Struct, frozen=True):
         )
 
 
-class Run(msgspec.Struct, frozen=True):
+class TrainingRun(msgspec.Struct, frozen=True):
     """What was done, for the manifest; `run.json` in the folder of the run."""
 
     settings: TrainingSettings

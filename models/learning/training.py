@@ -18,7 +18,14 @@ from ipc.clock import real_ns
 from models.evaluation.comparison import compare
 from models.evaluation.outcomes import Datasets, PolicyOutcome
 from models.learning.checkpoints import State
-from models.learning.settings import MODEL, OBSERVATIONS, RUN, ChooseBy, Run, TrainingSettings
+from models.learning.settings import (
+    MODEL,
+    OBSERVATIONS,
+    RUN,
+    ChooseBy,
+    TrainingRun,
+    TrainingSettings,
+)
 from models.learning.splits import Split, rolling_splits
 from models.observation.builder import builder_of
 from models.policies.baselines import BASELINES, Hold
@@ -153,7 +160,7 @@ def train(
     rolling: int = 0,
     resume: bool = False,
     say: Say = lambda _: None,
-) -> Run:
+) -> TrainingRun:
     """Learn, judge, and write the three files of a run.
 
     Args:
@@ -189,7 +196,7 @@ def train(
         trials = rolling_trials(split, settings, rolling, place, resume=resume, say=say)
         evaluation |= {f"rolling_{name}": value for name, value in figures(trials).items()}
     environments = {str(s.environment) for part in split.parts.values() for s in part}
-    run = Run(
+    run = TrainingRun(
         settings=msgspec.structs.replace(settings, timesteps=int(done.learner.num_timesteps)),
         hyper_parameters=settings.hyper_parameters() | settings.network(),
         environments=tuple(sorted(environments)),
@@ -204,7 +211,7 @@ def train(
     return run
 
 
-def model_run(run: Run, out: Path, begun_ns: int) -> ModelRun:
+def model_run(run: TrainingRun, out: Path, begun_ns: int) -> ModelRun:
     """The record that a model was trained, for the database."""
     return ModelRun(
         kind="train",

@@ -109,7 +109,7 @@ class Report:
         return [*lines, counts, f"{self.different} differences"]
 
 
-class _Rows(NamedTuple):
+class _Rebuilt(NamedTuple):
     """Ticks made again."""
 
     rows: Words
@@ -168,7 +168,7 @@ def _by_builder(run: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
     return list(found.values()) or [(usual, [])]
 
 
-def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
+def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rebuilt:
     events = columns_of(session.events)
     row = b.new_row(session.grid.size, session.grid)
     row[b.CLOSE_MS] = session.close_ms
@@ -176,7 +176,7 @@ def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
     rows = np.zeros((n, b.HEADER + 2 * session.grid.size), np.int64)
     features, histories = np.zeros((n, builder.tick_size), np.float32), np.zeros(n, np.int64)
     if not n or not len(events.kind):
-        return _Rows(rows, features, histories, 0)
+        return _Rebuilt(rows, features, histories, 0)
     offsets, first_hour = zone_offsets(int(events.recv_ns.min()), int(events.recv_ns.max()))
     found, status = walk_to(
         builder.code, row, events, tick_nos, offsets, first_hour, rows, features, histories
@@ -184,7 +184,7 @@ def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rows:
     if status != b.OK:
         event_no, reason = int(events.event_no[found]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
-    return _Rows(rows, features, histories, found)
+    return _Rebuilt(rows, features, histories, found)
 
 
 def _plain(
@@ -193,7 +193,7 @@ def _plain(
     return DecisionDifference(market.session.ticker, event_no, what, str(recorded), str(rebuilt))
 
 
-def _check_histories(market: LiveMarket, run: ActorRun, made: _Rows, report: Report) -> None:
+def _check_histories(market: LiveMarket, run: ActorRun, made: _Rebuilt, report: Report) -> None:
     """A run begins with no history; later the number of ticks before must be the recorded one."""
     for i in np.flatnonzero(run.histories[: made.found] != made.histories[: made.found]):
         counts = int(run.histories[i]), int(made.histories[i])
@@ -219,7 +219,7 @@ class _Check:
         self._decision = decision
         self._builder = builder
 
-    def run(self, made: _Rows, places: Mapping[int, int]) -> None:
+    def run(self, made: _Rebuilt, places: Mapping[int, int]) -> None:
         """Compare observation, mask and action."""
         decision, report = self._decision, self._report
         report.decisions += 1

@@ -21,7 +21,7 @@ import numpy as np
 from models.command_line import Parser
 from models.evaluation.comparison import best_by_chance, compare
 from models.evaluation.outcomes import Datasets, PolicyOutcome
-from models.learning.settings import MODEL, RUN, Run, TrainingSettings
+from models.learning.settings import MODEL, RUN, TrainingRun, TrainingSettings
 from models.policies.baselines import Hold
 from models.policies.onnx import TEST, VALIDATION
 from models.simulation.tape import RecordedSession
@@ -40,7 +40,7 @@ class Try(NamedTuple):
     idle: dict[str, PolicyOutcome]
 
 
-def _runs(folders: Sequence[Path]) -> list[Run]:
+def _runs(folders: Sequence[Path]) -> list[TrainingRun]:
     """What was trained; `ValueError` unless all were split alike, with markets to judge on."""
     from models.learning.learner_file import read_run
 

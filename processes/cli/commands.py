@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["COMMANDS", "Command"]
+__all__ = ["COMMANDS", "CliCommand"]
 
 
-class Command(NamedTuple):
+class CliCommand(NamedTuple):
     """One command.
 
     `module` is what `python -m` would run. `is_program`: it takes no arguments and goes on until it
@@ -25,34 +25,34 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "run": Command(
+    "run": CliCommand(
         "start the whole stack in the foreground; Ctrl-C stops it",
         "processes.cli.run",
         ("kalshi-actor run", "RL_ACTOR_STRATEGY=baseline:random kalshi-actor run --data-dir /data"),
     ),
-    "check": Command(
+    "check": CliCommand(
         "could the stack run with these settings? Starts nothing",
         "processes.check",
         ("kalshi-actor check", "kalshi-actor check --environment demo"),
         is_program=True,
     ),
-    "exchange": Command(
+    "exchange": CliCommand(
         "the local exchange alone, in the foreground",
         "processes.exchange",
         ("kalshi-actor exchange", "RL_EXCHANGE_REPLAY=FOLDER kalshi-actor exchange"),
         is_program=True,
     ),
-    "sessions": Command(
+    "sessions": CliCommand(
         "list, show, verify, archive, import or delete recorded sessions",
         "processes.recorder.sessions",
         ("kalshi-actor sessions list --json", "kalshi-actor sessions verify latest"),
     ),
-    "verify": Command(
+    "verify": CliCommand(
         "is what was recorded what the local exchange sent?",
         "processes.recorder.verify",
         ("kalshi-actor verify --session latest",),
     ),
-    "train": Command(
+    "train": CliCommand(
         "train a policy on recordings, archives or stored sessions",
         "models.train",
         (
@@ -60,12 +60,12 @@ COMMANDS: Final = {
             "kalshi-actor train --session all --environment production --out runs/mine",
         ),
     ),
-    "export": Command(
+    "export": CliCommand(
         "turn a trained policy into a model that the actor can run",
         "models.export_onnx",
         ("kalshi-actor export runs/mine/model.zip --out var/models/mine",),
     ),
-    "evaluate": Command(
+    "evaluate": CliCommand(
         "how policies do on recorded markets: net dollars, fees and settlement in",
         "models.evaluate",
         (
@@ -73,7 +73,7 @@ COMMANDS: Final = {
             "kalshi-actor evaluate --session latest --report runs/mine/report",
         ),
     ),
-    "models": Command(
+    "models": CliCommand(
         "list models; make one live, or let it decide beside the live one",
         "models.registry",
         (
@@ -82,17 +82,17 @@ COMMANDS: Final = {
             "kalshi-actor models rollback",
         ),
     ),
-    "parity": Command(
+    "parity": CliCommand(
         "does replaying the recording reproduce every live decision?",
         "models.parity",
         ("kalshi-actor parity latest",),
     ),
-    "settings": Command(
+    "settings": CliCommand(
         "print every variable of the environment that is read, with its default",
         "processes.cli.settings",
         ("kalshi-actor settings", "kalshi-actor settings --environment demo > .env"),
     ),
-    "completion": Command(
+    "completion": CliCommand(
         "print what makes a shell complete these commands",
         "processes.cli.completion",
         ('eval "$(kalshi-actor completion bash)"',),

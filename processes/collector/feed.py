@@ -21,7 +21,7 @@ from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.schemas.frames import Frame, Lifecycle
 from processes.collector.markets import Markets
-from processes.collector.recovery import Recovery, Verdict
+from processes.collector.recovery import BookVerdict, Recovery
 from processes.collector.results import Results
 
 __all__ = ["TOPIC", "CollectorFeed", "Triggers"]
@@ -143,9 +143,9 @@ class CollectorFeed:
             mark = outcome.mark
             self._session.mark(mark.kind, mark.ticker, recv_ns, mark.detail)
         if outcome.is_stale:
-            self._recovery.on_verdict(book.ticker, Verdict.BROKEN, frame_mono_ns)
+            self._recovery.on_verdict(book.ticker, BookVerdict.BROKEN, frame_mono_ns)
         elif outcome.update_type is UpdateType.SNAPSHOT and outcome.is_in_book:
-            self._recovery.on_verdict(book.ticker, Verdict.LIVE, frame_mono_ns)
+            self._recovery.on_verdict(book.ticker, BookVerdict.LIVE, frame_mono_ns)
 
     def _on_lifecycle(self, frame: Lifecycle, recv_ns: int) -> None:
         if frame.msg.event_type in ENDINGS:

@@ -27,7 +27,7 @@ from processes.adapters.kalshi.stream.subscriptions import (
     Subscriptions,
 )
 
-__all__ = ["Action", "Phase", "Recovery", "Refused", "Send", "Verdict"]
+__all__ = ["Action", "BookVerdict", "Phase", "Recovery", "Refused", "Send"]
 
 ASK_AGAIN_NS: Final = 2_000_000_000  # without any snapshot, before one is asked for again
 REFUSED_AGAIN_NS: Final = 30_000_000_000  # before a market that was refused is tried again
@@ -48,7 +48,7 @@ class Phase(StrEnum):
     RESYNCING = "resyncing"  # a fresh snapshot is to come
 
 
-class Verdict(Enum):
+class BookVerdict(Enum):
     """What a frame did to the book it belongs to, when that changes whether it is up to date."""
 
     LIVE = "a snapshot was applied"
@@ -127,10 +127,10 @@ class Recovery:
             return NOTHING
         return [action for event in events for action in self._on_event(event, now_ns)]
 
-    def on_verdict(self, ticker: str, verdict: Verdict, now_ns: int) -> None:
+    def on_verdict(self, ticker: str, verdict: BookVerdict, now_ns: int) -> None:
         """What the frame did to its book, after it was applied."""
         book = self._books[ticker]
-        if verdict is Verdict.LIVE:
+        if verdict is BookVerdict.LIVE:
             book.phase, self._last_snapshot_ns = Phase.LIVE, now_ns
             self._missing.pop(ticker, None)
         else:

@@ -16,7 +16,7 @@ from processes.exchange.admin.fault_handlers import FaultSchedule, fault_schedul
 from processes.exchange.admin.token import load_token
 from processes.exchange.core.history import RetentionLimits
 from processes.exchange.replay.flow import Replay
-from processes.exchange.replay.timeline import Recording, recordings_of
+from processes.exchange.replay.timeline import ReplaySource, recordings_of
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.shared.accounts import load_accounts
 from processes.exchange.shared.connections import Connections
@@ -43,7 +43,7 @@ def _ids(run_uid: uuid.UUID) -> Callable[[], str]:
 
 
 def _exchange_state(
-    settings: Settings, recordings: list[Recording], run_uid: uuid.UUID
+    settings: Settings, recordings: list[ReplaySource], run_uid: uuid.UUID
 ) -> ExchangeState:
     """Accounts, markets and order entry."""
     wanted = settings.exchange
@@ -65,7 +65,7 @@ def _exchange_state(
     return assemble(keys, time, _ids(run_uid), rules, shadow=bool(recordings))
 
 
-def _start_ms(settings: Settings, recordings: list[Recording]) -> int:
+def _start_ms(settings: Settings, recordings: list[ReplaySource]) -> int:
     """Where market time begins: with the recordings, at RL_EXCHANGE_START, or now (Unix ms)."""
     if recordings:
         return recordings[0].starts_ms
@@ -77,7 +77,7 @@ def _flow(
     settings: Settings,
     state: ExchangeState,
     connections: Connections,
-    recordings: list[Recording],
+    recordings: list[ReplaySource],
     log: Log,
 ) -> Coroutine[None, None, None]:
     """What moves the markets."""

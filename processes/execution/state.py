@@ -49,13 +49,13 @@ from processes.execution.orders import (
 )
 from processes.execution.risk import RefusalMemory
 
-__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "Note"]
+__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
 
 
-class Note(NamedTuple):
+class LogNote(NamedTuple):
     """A message for the journal, and whether subscribers get it too."""
 
     message: Message
@@ -71,14 +71,14 @@ class ExecutionEffects:
     def __init__(self) -> None:
         self.markets: dict[str, None] = {}  # whose row of the account table changed
         self.retired: list[str] = []  # markets whose row is not needed any more
-        self.notes: list[Note] = []
+        self.notes: list[LogNote] = []
         self.requests: list[OrderRequest] = []
         self.warnings: list[tuple[str, dict[str, object]]] = []  # actions and facts of log lines
         self.queue_wanted = False  # an order rests whose place in the queue is not known
 
     def note(self, message: Message, *, publish: bool = True) -> None:
         """Journal a message, and publish it."""
-        self.notes.append(Note(message, publish))
+        self.notes.append(LogNote(message, publish))
 
     def warn(self, action: str, **facts: object) -> None:
         """Write a warning to the log."""

@@ -85,7 +85,7 @@ class ProcessLog:
             self._logger.log(level, "%s", action, extra={"facts": facts})
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _LogLine(msgspec.Struct, frozen=True):
     """One event, before it is text."""
 
     time: str
@@ -156,7 +156,7 @@ class _Formatter(logging.Formatter):
         return self.line(record.created, record.levelname.lower(), action, facts)
 
     def line(self, seconds: float, level: str, action: str, facts: Mapping[str, object]) -> str:
-        line = _Line(_stamp(seconds), level, self._process, action, facts, self._run)
+        line = _LogLine(_stamp(seconds), level, self._process, action, facts, self._run)
         return line.as_json() if self._as_json else line.as_console()
 
 

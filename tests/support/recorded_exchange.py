@@ -15,9 +15,9 @@ from processes.exchange.core.events import OrderFilled
 from processes.exchange.core.ledger import TradingAccount
 from processes.exchange.core.order_entry import OrderEntry
 from processes.exchange.core.orders import (
-    ExchangeOrder,
+    AccountOrder,
     NewOrder,
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
     SelfTradePrevention,
 )
@@ -65,7 +65,7 @@ class _Trader(OrderEntry):
         super().__init__(venue, lambda: f"id-{next(_ids)}", shadow=True)
         self._sent = deque(sent)
         self._heals = heals
-        self._order: ExchangeOrder | None = None
+        self._order: AccountOrder | None = None
         self.action = Action.HOLD
         self.placed = 0
 
@@ -94,7 +94,7 @@ class _Trader(OrderEntry):
         leg = YES if side == BID else NO
         price_e4 = sent.yes_price_e4 if leg == YES else DOLLAR_E4 - sent.yes_price_e4
         resting = self._order
-        if resting is not None and resting.status is OrderStatus.RESTING:
+        if resting is not None and resting.status is OrderState.RESTING:
             if (self.action, resting.leg_price_e4) == (sent.action, price_e4):
                 return
             self.cancel(account, resting.order_id)

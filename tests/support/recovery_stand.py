@@ -16,11 +16,11 @@ from processes.collector.recovery import (
     ASK_AGAIN_NS,
     REFUSED_AGAIN_NS,
     Action,
+    BookVerdict,
     Phase,
     Recovery,
     Refused,
     Send,
-    Verdict,
 )
 
 BOOK, TRADE, LIFE = "orderbook_delta", "trade", "market_lifecycle_v2"
@@ -40,7 +40,7 @@ class Stand:
         frame = decode_frame(data)
         actions = self.recovery.on_frame(frame, now_ns)
         if isinstance(frame, Snapshot):
-            self.recovery.on_verdict(frame.msg.market_ticker, Verdict.LIVE, now_ns)
+            self.recovery.on_verdict(frame.msg.market_ticker, BookVerdict.LIVE, now_ns)
         return actions
 
     def book(self, kind: Callable[..., bytes], ticker: str = "A", **more: object) -> bytes:
@@ -195,7 +195,7 @@ def missing_life(stand: Stand) -> Sequence[Action]:
 
 
 def broken_a(stand: Stand) -> Sequence[Action]:
-    stand.recovery.on_verdict("A", Verdict.BROKEN, SNAPSHOTS_NS)
+    stand.recovery.on_verdict("A", BookVerdict.BROKEN, SNAPSHOTS_NS)
     return ()
 
 

@@ -19,9 +19,9 @@ from processes.adapters.kalshi.normalise import ms_of_rfc3339
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.markets import ListedMarket, MarketPhase
 from processes.exchange.core.orders import (
-    ExchangeOrder,
+    AccountOrder,
     NewOrder,
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
     SelfTradePrevention,
 )
@@ -187,18 +187,18 @@ class _State:
             **(facts | more),
         )
 
-    def _place(self, asked: NewOrder) -> ExchangeOrder:
+    def _place(self, asked: NewOrder) -> AccountOrder:
         """An order of ours as asked, nothing in its way."""
         self._exchange.clear(asked.ticker, 1 - asked.leg, ONE_DOLLAR_E4 - asked.leg_price_e4)
         return self._exchange.order_entry.create(self._account, asked).order
 
-    def _execute(self, asked: NewOrder) -> ExchangeOrder:
+    def _execute(self, asked: NewOrder) -> AccountOrder:
         """An order of ours that finds all it wants."""
         price_e4 = ONE_DOLLAR_E4 - asked.leg_price_e4
         self._exchange.add(asked.ticker, 1 - asked.leg, price_e4, asked.count_e2)
         return self._exchange.order_entry.create(self._account, asked).order
 
-    def _order_of_row(self, row: dict[str, Any]) -> ExchangeOrder:
+    def _order_of_row(self, row: dict[str, Any]) -> AccountOrder:
         count = row.get("initial_count_fp") or row.get("count_fp") or "1.00"
         client_id = row.get("client_order_id", "")
         asked = self._asked(
@@ -208,11 +208,11 @@ class _State:
             count,
             client_order_id=client_id,
         )
-        status = row.get("status", OrderStatus.EXECUTED)
-        if status == OrderStatus.EXECUTED:
+        status = row.get("status", OrderState.EXECUTED)
+        if status == OrderState.EXECUTED:
             return self._execute(asked)
         order = self._place(asked)
-        if status == OrderStatus.CANCELED:
+        if status == OrderState.CANCELED:
             self._exchange.order_entry.cancel(self._account, order.order_id)
         return order
 

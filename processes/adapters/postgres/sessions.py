@@ -18,7 +18,7 @@ from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
-from ipc.recorded_book import Faults, RecordedBook
+from ipc.recorded_book import RecordedBook, RecordFaults
 from ipc.units import PriceGrid, PriceRange
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.fees import FeeSchedule, rule_at_ms
@@ -359,6 +359,6 @@ class BookWalk:
         return self._book.row
 
 
-def _shown(faults: Faults) -> str:
+def _shown(faults: RecordFaults) -> str:
     found = msgspec.structs.asdict(faults)
     return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in found.items() if n)

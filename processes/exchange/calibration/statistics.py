@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.clock import US_PER_S
-from processes.exchange.calibration.tape import CENT, LOOK_US, Mark, Tape, Walk, walk
+from processes.exchange.calibration.tape import CENT, LOOK_US, Tape, TapeMark, Walk, walk
 
 __all__ = ["figures", "median_figures"]
 
@@ -179,7 +179,7 @@ def _edge(found: Walk, mid: Floats) -> Figures:
     return {"imbalance knows": float(np.corrcoef(imbalance[:-step][known], moves[known])[0, 1])}
 
 
-def _trades(trades: list[Mark], rows: Floats) -> Figures:
+def _trades(trades: list[TapeMark], rows: Floats) -> Figures:
     if len(trades) < 2:
         return {}
     sizes = np.array([t.count_e2 for t in trades], np.float64)

@@ -23,8 +23,8 @@ __all__ = [
     "CENT",
     "LOOK_US",
     "Happening",
-    "Mark",
     "Tape",
+    "TapeMark",
     "Walk",
     "recorded_tapes",
     "tapes_of",
@@ -43,7 +43,7 @@ class Happening(IntEnum):
     SNAPSHOT = 2
 
 
-class Mark(NamedTuple):
+class TapeMark(NamedTuple):
     """One happening; leg and price are those of the book, of a trade the maker's."""
 
     ts_us: int
@@ -54,7 +54,7 @@ class Mark(NamedTuple):
     levels: tuple[Level, ...] = ()
 
 
-Tape = list[Mark]
+Tape = list[TapeMark]
 
 
 def tapes_of(events: Iterable[Event]) -> dict[str, Tape]:
@@ -66,19 +66,19 @@ def tapes_of(events: Iterable[Event]) -> dict[str, Tape]:
     return tapes
 
 
-def _mark(event: BookChanged | BookReplaced | TradePrinted) -> Mark:
+def _mark(event: BookChanged | BookReplaced | TradePrinted) -> TapeMark:
     if isinstance(event, BookChanged):
         ts_us = event.ts_us or event.ts_ms * 1000
-        return Mark(ts_us, Happening.CHANGE, event.leg, event.price_e4, event.delta_e2)
+        return TapeMark(ts_us, Happening.CHANGE, event.leg, event.price_e4, event.delta_e2)
     if isinstance(event, BookReplaced):
-        return Mark(event.sent_ms * 1000, Happening.SNAPSHOT, 0, 0, 0, event.levels)
+        return TapeMark(event.sent_ms * 1000, Happening.SNAPSHOT, 0, 0, 0, event.levels)
     return _trade(event.ts_ms * 1000, event.taker_leg, event.yes_price_e4, event.count_e2)
 
 
-def _trade(ts_us: int, taker_leg: int, yes_price_e4: int, count_e2: int) -> Mark:
+def _trade(ts_us: int, taker_leg: int, yes_price_e4: int, count_e2: int) -> TapeMark:
     maker_leg = 1 - taker_leg
     price_e4 = yes_price_e4 if maker_leg == YES else ONE_DOLLAR_E4 - yes_price_e4
-    return Mark(ts_us, Happening.TRADE, maker_leg, price_e4, count_e2)
+    return TapeMark(ts_us, Happening.TRADE, maker_leg, price_e4, count_e2)
 
 
 def recorded_tapes(path: Path) -> Iterator[tuple[str, Tape]]:
@@ -91,14 +91,14 @@ def recorded_tapes(path: Path) -> Iterator[tuple[str, Tape]]:
             if isinstance(frame, Delta):
                 last_us = _exchange_us(frame.msg.ts, frame.msg.ts_ms) or last_us
                 leg, price_e4, delta_e2 = change_of_delta(frame.msg)
-                mark = Mark(last_us, Happening.CHANGE, leg, price_e4, delta_e2)
+                mark = TapeMark(last_us, Happening.CHANGE, leg, price_e4, delta_e2)
             elif isinstance(frame, Trade):
                 taker_leg, yes_price_e4, count_e2 = trade_of(frame.msg)
                 mark = _trade((frame.msg.ts_ms or 0) * 1000, taker_leg, yes_price_e4, count_e2)
             elif isinstance(frame, Snapshot):
                 sides, prices, counts = levels_of_snapshot(frame.msg)
                 rows = zip(sides.tolist(), prices.tolist(), counts.tolist(), strict=True)
-                mark = Mark(last_us, Happening.SNAPSHOT, 0, 0, 0, tuple(rows))
+                mark = TapeMark(last_us, Happening.SNAPSHOT, 0, 0, 0, tuple(rows))
             else:
                 continue
             tapes.setdefault(frame.msg.market_ticker, []).append(mark)
@@ -133,7 +133,7 @@ class Walk:
         self.seen: list[tuple[int, int, int, int, int, int]] = []
         self.depths: list[list[int]] = [[] for _ in range(REACH)]
         self.best_sizes: list[int] = []
-        self.trades: list[Mark] = []
+        self.trades: list[TapeMark] = []
         self.crossed = 0
         self.negative = 0
 
@@ -171,7 +171,7 @@ def walk(tape: Tape) -> Walk:
     return found
 
 
-def _change(found: Walk, book: PublishedBook, mark: Mark) -> None:
+def _change(found: Walk, book: PublishedBook, mark: TapeMark) -> None:
     leg, price = mark.leg, mark.price_e4
     best, before = book.best(leg), book.count(leg, price)
     after = before + mark.count_e2

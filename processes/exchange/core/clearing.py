@@ -19,7 +19,7 @@ from processes.exchange.core.events import (
 from processes.exchange.core.ledger import ShardCollateral, TradingAccount, hold_e6
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.matching import Matcher
-from processes.exchange.core.orders import ExchangeOrder, UpdateReason
+from processes.exchange.core.orders import AccountOrder, UpdateReason
 from processes.exchange.core.venue import Venue
 
 __all__ = ["Bookkeeper", "FillRecord", "MarketClearing"]
@@ -49,7 +49,7 @@ class Bookkeeper(Protocol):
         """Keep a fill."""
         ...
 
-    def executed(self, order: ExchangeOrder, count_e2: int) -> None:
+    def executed(self, order: AccountOrder, count_e2: int) -> None:
         """An execution of an order is complete, the other side's part of it too."""
         ...
 
@@ -81,8 +81,8 @@ class MarketClearing:
         self,
         account: TradingAccount,
         *,
-        beside: ExchangeOrder | None = None,
-        with_order: ExchangeOrder | None = None,
+        beside: AccountOrder | None = None,
+        with_order: AccountOrder | None = None,
     ) -> int:
         """What the account's resting orders hold here, without or with one order."""
         resting = [*self.matcher.resting[YES], *self.matcher.resting[NO]]
@@ -99,7 +99,7 @@ class MarketClearing:
         """The account's money on this market's shard."""
         return account.collateral(self._market.facts.exchange_index)
 
-    def pays(self, order: ExchangeOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
+    def pays(self, order: AccountOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
         """Whether cash and holds still cover everything after this fill."""
         account, ticker = order.account, self._market.ticker
         position = account.position(ticker)
@@ -109,7 +109,7 @@ class MarketClearing:
         after = position.count_e2 + (count_e2 if order.leg == YES else -count_e2)
         return cash_e6 >= self._hold_after(order, count_e2, after)
 
-    def _hold_after(self, order: ExchangeOrder, count_e2: int, position_e2: int) -> int:
+    def _hold_after(self, order: AccountOrder, count_e2: int, position_e2: int) -> int:
         wanted: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
         for leg in (YES, NO):
             for other in self.matcher.resting[leg]:
@@ -120,8 +120,8 @@ class MarketClearing:
 
     def execute(
         self,
-        maker: ExchangeOrder | None,
-        taker: ExchangeOrder | None,
+        maker: AccountOrder | None,
+        taker: AccountOrder | None,
         leg: int,
         price_e4: int,
         count_e2: int,
@@ -148,7 +148,7 @@ class MarketClearing:
 
     def _fill(
         self,
-        order: ExchangeOrder,
+        order: AccountOrder,
         trade_id: str,
         price_e4: int,
         count_e2: int,
@@ -195,14 +195,14 @@ class MarketClearing:
         self._venue.emit(OrderChanged(account, order, now_ms))
         self._venue.emit(PositionChanged(account, order.ticker, now_ms))
 
-    def cancel(self, order: ExchangeOrder, reason: UpdateReason) -> None:
+    def cancel(self, order: AccountOrder, reason: UpdateReason) -> None:
         """End an order that is in no queue any more."""
         account, now_ms = order.account, self._venue.now_ms()
         order.end(reason, now_ms)
         self.rehold(account)
         self._venue.emit(OrderChanged(account, order, now_ms))
 
-    def publish(self, leg: int, price_e4: int, delta_e2: int, order: ExchangeOrder | None) -> None:
+    def publish(self, leg: int, price_e4: int, delta_e2: int, order: AccountOrder | None) -> None:
         """Change the published book; only synthetic markets do this."""
         now_ms, now_us = self._venue.now_ms(), self._venue.step_us
         change = BookChanged(self._market, leg, price_e4, delta_e2, now_ms, now_ms, order, now_us)
@@ -214,5 +214,5 @@ class MarketClearing:
         return self._market.book
 
 
-def _wanted(orders: list[ExchangeOrder], leg: int) -> list[tuple[int, int]]:
+def _wanted(orders: list[AccountOrder], leg: int) -> list[tuple[int, int]]:
     return [(o.leg_price_e4, o.remaining_e2) for o in orders if o.leg == leg]

@@ -14,7 +14,7 @@ import msgspec
 from processes.exchange.core.books import Level
 from processes.exchange.core.ledger import TradingAccount
 from processes.exchange.core.markets import ListedMarket
-from processes.exchange.core.orders import ExchangeOrder
+from processes.exchange.core.orders import AccountOrder
 
 __all__ = [
     "BookChanged",
@@ -44,7 +44,7 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     delta_e2: int
     ts_ms: int
     sent_ms: int
-    order: ExchangeOrder | None = None
+    order: AccountOrder | None = None
     ts_us: int = 0
 
 
@@ -74,7 +74,7 @@ class OrderFilled(msgspec.Struct, frozen=True):
     """One execution of an account's order; `position_e2` is the signed position after it."""
 
     account: TradingAccount
-    order: ExchangeOrder
+    order: AccountOrder
     trade_id: str
     yes_price_e4: int
     count_e2: int
@@ -88,7 +88,7 @@ class OrderChanged(msgspec.Struct, frozen=True):
     """An account's order was created or changed."""
 
     account: TradingAccount
-    order: ExchangeOrder
+    order: AccountOrder
     ts_ms: int
 
 

@@ -22,7 +22,7 @@ from processes.exchange.core.events import Event, OrderChanged, PositionChanged,
 from processes.exchange.core.ledger import LedgerPosition, TradingAccount
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.order_entry import OrderEntry
-from processes.exchange.core.orders import ExchangeOrder
+from processes.exchange.core.orders import AccountOrder
 from processes.exchange.core.venue import Venue
 
 __all__ = ["Candle", "Candles", "Range", "Replica", "Retention", "RetentionLimits"]
@@ -149,7 +149,7 @@ class Candles:
             yield copy
 
 
-Value = TypeVar("Value", ExchangeOrder, LedgerPosition)
+Value = TypeVar("Value", AccountOrder, LedgerPosition)
 Key = TypeVar("Key")
 
 
@@ -187,7 +187,7 @@ class Replica:
         self.orders_lag_ms = orders_lag_ms
         self.positions_lag_ms = positions_lag_ms
         self._now_ns = now_ns
-        self._orders: _Past[str, ExchangeOrder] = _Past()
+        self._orders: _Past[str, AccountOrder] = _Past()
         self._positions: _Past[tuple[str, int, str], LedgerPosition] = _Past()
 
     def __call__(self, event: Event) -> None:
@@ -208,7 +208,7 @@ class Replica:
         self._orders.keep(orders)
         self._positions.keep({(*a.key, ticker) for a in accounts for ticker in a.positions})
 
-    def order(self, order: ExchangeOrder) -> ExchangeOrder | None:
+    def order(self, order: AccountOrder) -> AccountOrder | None:
         """An order as reads see it; None when they do not see it yet."""
         if not self.orders_lag_ms:
             return order

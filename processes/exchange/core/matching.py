@@ -23,8 +23,8 @@ from typing import Protocol
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.core.books import Level, PublishedBook
 from processes.exchange.core.orders import (
-    ExchangeOrder,
-    OrderStatus,
+    AccountOrder,
+    OrderState,
     SelfTradePrevention,
     UpdateReason,
 )
@@ -35,14 +35,14 @@ __all__ = ["Clearing", "Matcher"]
 class Clearing(Protocol):
     """What matching does to the world: money, and the published book."""
 
-    def pays(self, order: ExchangeOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
+    def pays(self, order: AccountOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
         """Whether the order's account can pay for a fill at a price of the order's leg."""
         ...
 
     def execute(
         self,
-        maker: ExchangeOrder | None,
-        taker: ExchangeOrder | None,
+        maker: AccountOrder | None,
+        taker: AccountOrder | None,
         leg: int,
         price_e4: int,
         count_e2: int,
@@ -50,16 +50,16 @@ class Clearing(Protocol):
         """Book one execution; `leg` and `price_e4` are the maker's, None is somebody else."""
         ...
 
-    def cancel(self, order: ExchangeOrder, reason: UpdateReason) -> None:
+    def cancel(self, order: AccountOrder, reason: UpdateReason) -> None:
         """The matcher took an order out of the market."""
         ...
 
-    def publish(self, leg: int, price_e4: int, delta_e2: int, order: ExchangeOrder | None) -> None:
+    def publish(self, leg: int, price_e4: int, delta_e2: int, order: AccountOrder | None) -> None:
         """Change the published book; `order` is whose change it is."""
         ...
 
 
-def _priority(order: ExchangeOrder) -> tuple[int, int]:
+def _priority(order: AccountOrder) -> tuple[int, int]:
     return -order.leg_price_e4, order.rank
 
 
@@ -74,7 +74,7 @@ class Matcher:
     def __init__(self, book: PublishedBook, clearing: Clearing, *, shadow: bool) -> None:
         self.book = book
         self.shadow = shadow
-        self.resting: tuple[list[ExchangeOrder], list[ExchangeOrder]] = ([], [])
+        self.resting: tuple[list[AccountOrder], list[AccountOrder]] = ([], [])
         self._clearing = clearing
         self._taken: dict[tuple[int, int], int] = {}
 
@@ -87,7 +87,7 @@ class Matcher:
             return max(count - self._taken.get((leg, price_e4), 0), 0)
         return count - sum(o.remaining_e2 for o in self._at(leg, price_e4))
 
-    def _at(self, leg: int, price_e4: int) -> list[ExchangeOrder]:
+    def _at(self, leg: int, price_e4: int) -> list[AccountOrder]:
         return [o for o in self.resting[leg] if o.leg_price_e4 == price_e4]
 
     def _crossed(self, leg: int, limit_e4: int) -> Iterator[int]:
@@ -111,7 +111,7 @@ class Matcher:
 
     # The accounts' orders
 
-    def take(self, taker: ExchangeOrder) -> None:
+    def take(self, taker: AccountOrder) -> None:
         """Fill an arriving order with what it crosses, best price first, then first come."""
         for price_e4 in self._crossed(taker.leg, taker.leg_price_e4):
             if taker.remaining_e2 and not self._sweep(price_e4, taker, taker.leg):
@@ -124,33 +124,33 @@ class Matcher:
                 count_e2 -= self._sweep_for_flow(price_e4, 1 - leg, count_e2)
         return count_e2
 
-    def rest(self, order: ExchangeOrder) -> None:
+    def rest(self, order: AccountOrder) -> None:
         """Put an order at the end of its price's queue."""
         order.ahead_e2 = self.anonymous(order.leg, order.leg_price_e4)
         insort(self.resting[order.leg], order, key=_priority)
         self._show(order, order.remaining_e2)
 
-    def remove(self, order: ExchangeOrder) -> None:
+    def remove(self, order: AccountOrder) -> None:
         """Take an order out of its queue, if it stands there."""
         if order in self.resting[order.leg]:
             self.resting[order.leg].remove(order)
             self._show(order, -order.remaining_e2)
 
-    def shrink(self, order: ExchangeOrder, by_e2: int) -> None:
+    def shrink(self, order: AccountOrder, by_e2: int) -> None:
         """Reduce a resting order in its place."""
         self._show(order, -by_e2)
         order.remaining_e2 -= by_e2
 
-    def queue_position(self, order: ExchangeOrder) -> int:
+    def queue_position(self, order: AccountOrder) -> int:
         """Contracts at an order's price that trade before it."""
         earlier = (o for o in self._at(order.leg, order.leg_price_e4) if o.rank < order.rank)
         return order.ahead_e2 + sum(o.remaining_e2 for o in earlier)
 
-    def _show(self, order: ExchangeOrder, delta_e2: int) -> None:
+    def _show(self, order: AccountOrder, delta_e2: int) -> None:
         if not self.shadow and delta_e2:
             self._clearing.publish(order.leg, order.leg_price_e4, delta_e2, order)
 
-    def _sweep(self, price_e4: int, taker: ExchangeOrder, leg: int) -> bool:
+    def _sweep(self, price_e4: int, taker: AccountOrder, leg: int) -> bool:
         """Walk one price's queue -> whether the taker may go on to the next."""
         maker_leg = 1 - leg
         for maker in self._at(maker_leg, price_e4):
@@ -164,7 +164,7 @@ class Matcher:
         rest = self.anonymous(maker_leg, price_e4)
         return self._take_anonymous(maker_leg, price_e4, rest, taker)
 
-    def _take_anonymous(self, leg: int, price_e4: int, count_e2: int, taker: ExchangeOrder) -> bool:
+    def _take_anonymous(self, leg: int, price_e4: int, count_e2: int, taker: AccountOrder) -> bool:
         count_e2 = min(count_e2, taker.remaining_e2)
         if count_e2 <= 0:
             return True
@@ -185,9 +185,9 @@ class Matcher:
         for order in self._at(leg, price_e4):
             order.ahead_e2 = max(order.ahead_e2 - count_e2, 0)
 
-    def _meet(self, maker: ExchangeOrder, taker: ExchangeOrder) -> bool:
+    def _meet(self, maker: AccountOrder, taker: AccountOrder) -> bool:
         """Two accounts' orders meet -> whether the taker may go on."""
-        if maker.status is not OrderStatus.RESTING:  # gone with its group by an earlier execution
+        if maker.status is not OrderState.RESTING:  # gone with its group by an earlier execution
             return True
         if maker.user_id == taker.user_id:
             if taker.self_trade is SelfTradePrevention.TAKER_AT_CROSS:
@@ -205,17 +205,17 @@ class Matcher:
         self._fill_maker(maker, taker, count_e2)
         return True
 
-    def _drop(self, order: ExchangeOrder, reason: UpdateReason) -> None:
+    def _drop(self, order: AccountOrder, reason: UpdateReason) -> None:
         self.remove(order)
         self._clearing.cancel(order, reason)
 
-    def _fill_maker(self, maker: ExchangeOrder, taker: ExchangeOrder | None, count_e2: int) -> None:
+    def _fill_maker(self, maker: AccountOrder, taker: AccountOrder | None, count_e2: int) -> None:
         self._show(maker, -count_e2)
         self._clearing.execute(maker, taker, maker.leg, maker.leg_price_e4, count_e2)
-        if maker.status is OrderStatus.EXECUTED:
+        if maker.status is OrderState.EXECUTED:
             self.resting[maker.leg].remove(maker)
 
-    def _give(self, maker: ExchangeOrder, count_e2: int) -> int:
+    def _give(self, maker: AccountOrder, count_e2: int) -> int:
         """An account's resting order trades with the anonymous flow -> contracts filled."""
         count_e2 = min(count_e2, maker.remaining_e2)
         if count_e2 <= 0:  # nothing to give, or gone with its group by an earlier execution

@@ -16,12 +16,12 @@ from processes.exchange.core.events import GroupChanged, GroupEvent, OrderChange
 from processes.exchange.core.ledger import TradingAccount
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.orders import (
+    AccountOrder,
     Amendment,
-    ExchangeOrder,
     ExchangeOrderGroup,
     NewOrder,
     OrderGroups,
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
     UpdateReason,
 )
@@ -34,7 +34,7 @@ __all__ = ["GroupCommands", "OrderEntry", "OrderResult"]
 class OrderResult(msgspec.Struct, frozen=True):
     """What a create or an amend did at once; cost is on the YES scale."""
 
-    order: ExchangeOrder
+    order: AccountOrder
     filled_e2: int
     yes_cost_e6: int
     fee_e6: int
@@ -52,7 +52,7 @@ class OrderEntry:
 
     def __init__(self, venue: Venue, new_id: Callable[[], str], *, shadow: bool) -> None:
         self.venue = venue
-        self.orders: dict[str, ExchangeOrder] = {}
+        self.orders: dict[str, AccountOrder] = {}
         self.fills: dict[str, list[FillRecord]] = {user: [] for user in venue.members}
         self.clearings: dict[str, MarketClearing] = {}
         self.groups = OrderGroups()
@@ -77,12 +77,12 @@ class OrderEntry:
         self._fill_numbers += 1
         self.fills[user_id].append(msgspec.structs.replace(fill, number=self._fill_numbers))
 
-    def executed(self, order: ExchangeOrder, count_e2: int) -> None:
+    def executed(self, order: AccountOrder, count_e2: int) -> None:
         """An order's group may have reached its limit."""
         group = self.groups.exhausted(order.group_id, count_e2, self.venue.now_ms())
         if group is not None:
             self.trigger(group)
-            if order.status is OrderStatus.RESTING:  # a taker on its way, in no queue yet
+            if order.status is OrderState.RESTING:  # a taker on its way, in no queue yet
                 self._end(order, UpdateReason.NONE)
 
     def trigger(self, group: ExchangeOrderGroup) -> None:
@@ -110,9 +110,7 @@ class OrderEntry:
         self._rank += 1
         market = self.venue.markets[asked.ticker]
         shard = market.facts.exchange_index
-        order = ExchangeOrder(
-            self._new_id(), account, asked, market.fees, now_ms, self._rank, shard
-        )
+        order = AccountOrder(self._new_id(), account, asked, market.fees, now_ms, self._rank, shard)
         self.orders[order.order_id] = order
         if order.client_order_id:
             self._client_ids[account.user_id, order.client_order_id] = order.order_id
@@ -187,11 +185,11 @@ class OrderEntry:
         clearing: MarketClearing,
         account: TradingAccount,
         asked: NewOrder,
-        old: ExchangeOrder | None = None,
+        old: AccountOrder | None = None,
     ) -> None:
         """Worst case: everything fills at the limit; the fee is paid on what it opens."""
         fees = self.venue.markets[asked.ticker].fees
-        probe = ExchangeOrder("", account, asked, fees, 0, 0)
+        probe = AccountOrder("", account, asked, fees, 0, 0)
         hold = clearing.hold(account, beside=old, with_order=probe)
         netting = account.position(asked.ticker).held_e2(1 - asked.leg)
         opening = max(asked.count_e2 - netting, 0)
@@ -202,7 +200,7 @@ class OrderEntry:
     def _enter(
         self,
         clearing: MarketClearing,
-        order: ExchangeOrder,
+        order: AccountOrder,
         *,
         rests: bool,
         reduce_only: bool = False,
@@ -210,10 +208,10 @@ class OrderEntry:
         """Take what crosses; rest or cancel the remainder."""
         before = order.filled_e2, sum(order.cost_e6.values()), sum(order.paid_e6.values())
         clearing.matcher.take(order)
-        if order.status is OrderStatus.RESTING and not rests:
+        if order.status is OrderState.RESTING and not rests:
             reason = UpdateReason.REDUCE_ONLY_CANCEL if reduce_only else UpdateReason.NONE
             clearing.cancel(order, reason)
-        elif order.status is OrderStatus.RESTING:
+        elif order.status is OrderState.RESTING:
             clearing.matcher.rest(order)
             account = order.account
             clearing.rehold(account)
@@ -228,10 +226,10 @@ class OrderEntry:
 
     def resting(
         self, account: TradingAccount, order_id: str, shard: int | None = None
-    ) -> ExchangeOrder:
+    ) -> AccountOrder:
         """An order that can still be changed; canceled, executed and unknown ones are not found."""
         order = self.orders.get(order_id)
-        if order is None or order.account is not account or order.status is not OrderStatus.RESTING:
+        if order is None or order.account is not account or order.status is not OrderState.RESTING:
             raise not_found()
         if shard not in (None, order.exchange_index):
             raise not_found()
@@ -239,7 +237,7 @@ class OrderEntry:
 
     def cancel(
         self, account: TradingAccount, order_id: str, shard: int | None = None
-    ) -> tuple[ExchangeOrder, int]:
+    ) -> tuple[AccountOrder, int]:
         """Cancel an order of `account`, on `shard` where one is named.
 
         Returns the order and the contracts (1e-2) that were cancelled. `Rejection`: 404 `not_found`
@@ -257,14 +255,14 @@ class OrderEntry:
         self.halts.check_cancel()
         return self.end_where(lambda o: o.account in accounts, UpdateReason.NONE)
 
-    def end_where(self, chosen: Callable[[ExchangeOrder], bool], reason: UpdateReason) -> int:
+    def end_where(self, chosen: Callable[[AccountOrder], bool], reason: UpdateReason) -> int:
         """Cancel the resting orders that are chosen -> how many."""
         orders = [o for o in self.live_orders() if chosen(o)]
         for order in orders:
             self._end(order, reason)
         return len(orders)
 
-    def decrease(self, account: TradingAccount, order_id: str, to_e2: int) -> ExchangeOrder:
+    def decrease(self, account: TradingAccount, order_id: str, to_e2: int) -> AccountOrder:
         """Reduce what remains to `to_e2` contracts (1e-2) in its place in the queue; 0 cancels.
 
         `Rejection`: 404 `not_found`, 400 `invalid_order_size` when that is no reduction.
@@ -280,7 +278,7 @@ class OrderEntry:
         return order
 
     def _shrink(
-        self, clearing: MarketClearing, order: ExchangeOrder, by_e2: int, reason: UpdateReason
+        self, clearing: MarketClearing, order: AccountOrder, by_e2: int, reason: UpdateReason
     ) -> None:
         if by_e2:
             clearing.matcher.shrink(order, by_e2)
@@ -318,7 +316,7 @@ class OrderEntry:
         return self._enter(clearing, order, rests=True)
 
     def _check_amendment(
-        self, account: TradingAccount, order: ExchangeOrder, asked: Amendment
+        self, account: TradingAccount, order: AccountOrder, asked: Amendment
     ) -> None:
         if asked.leg != order.leg:
             raise Rejection.nested(400, "order_side_mismatch")
@@ -336,7 +334,7 @@ class OrderEntry:
             self._check_expiry(OrderTimeInForce.GOOD_TILL_CANCELED, asked.expiration_s)
 
     @staticmethod
-    def _amended(order: ExchangeOrder, asked: Amendment, remaining_e2: int) -> NewOrder:
+    def _amended(order: AccountOrder, asked: Amendment, remaining_e2: int) -> NewOrder:
         return NewOrder(
             ticker=order.ticker,
             client_order_id="",
@@ -347,7 +345,7 @@ class OrderEntry:
             self_trade=order.self_trade,
         )
 
-    def _rename(self, account: TradingAccount, order: ExchangeOrder, asked: Amendment) -> None:
+    def _rename(self, account: TradingAccount, order: AccountOrder, asked: Amendment) -> None:
         """Give the order its new client id, size and expiry."""
         order.initial_e2 = asked.count_e2
         if asked.updated_client_order_id:
@@ -361,10 +359,10 @@ class OrderEntry:
 
     # By time
 
-    def live_orders(self) -> list[ExchangeOrder]:
+    def live_orders(self) -> list[AccountOrder]:
         """Every resting order; one that fills just now may still stand in its queue."""
         queues = [q for c in self.clearings.values() for q in c.matcher.resting]
-        return [o for queue in queues for o in queue if o.status is OrderStatus.RESTING]
+        return [o for queue in queues for o in queue if o.status is OrderState.RESTING]
 
     def expire(self, now_ms: int) -> None:
         """Cancel what has expired by market time `now_ms`."""
@@ -373,7 +371,7 @@ class OrderEntry:
             order = self.orders.get(order_id)
             if order is None:  # forgotten with its market
                 continue
-            if order.status is OrderStatus.RESTING and order.expiration_ms == expiry_ms:
+            if order.status is OrderState.RESTING and order.expiration_ms == expiry_ms:
                 self._end(order, UpdateReason.EXPIRY_CANCEL)
 
     def close(self, market: ListedMarket) -> None:
@@ -386,7 +384,7 @@ class OrderEntry:
         for order in [*resting[YES], *resting[NO]]:
             self._end(order, reason)
 
-    def _end(self, order: ExchangeOrder, reason: UpdateReason) -> None:
+    def _end(self, order: AccountOrder, reason: UpdateReason) -> None:
         clearing = self.clearings[order.ticker]
         clearing.matcher.remove(order)
         clearing.cancel(order, reason)
@@ -470,7 +468,7 @@ class GroupCommands:
         self._order_entry.groups.remove(group)
         self._emit(group, GroupEvent.DELETED)
 
-    def orders_of(self, group: ExchangeOrderGroup) -> list[ExchangeOrder]:
+    def orders_of(self, group: ExchangeOrderGroup) -> list[AccountOrder]:
         """Its resting orders."""
         return [o for o in self._order_entry.live_orders() if o.group_id == group.group_id]
 

@@ -18,12 +18,12 @@ from processes.exchange.core.rejections import Rejection, not_found
 
 __all__ = [
     "WINDOW_MS",
+    "AccountOrder",
     "Amendment",
-    "ExchangeOrder",
     "ExchangeOrderGroup",
     "NewOrder",
     "OrderGroups",
-    "OrderStatus",
+    "OrderState",
     "OrderTimeInForce",
     "SelfTradePrevention",
     "UpdateReason",
@@ -45,7 +45,7 @@ class SelfTradePrevention(StrEnum):
     MAKER = "maker"
 
 
-class OrderStatus(StrEnum):
+class OrderState(StrEnum):
     """An order's state as the exchange reports it."""
 
     RESTING = "resting"
@@ -100,7 +100,7 @@ class Amendment(msgspec.Struct, frozen=True):
     exchange_index: int | None = None
 
 
-class ExchangeOrder:
+class AccountOrder:
     """One order. It rests as a bid of `leg` at `leg_price_e4`; `rank` is its place in time."""
 
     def __init__(
@@ -126,7 +126,7 @@ class ExchangeOrder:
         self.self_trade = asked.self_trade
         self.expiration_ms = None if asked.expiration_s is None else asked.expiration_s * 1000
         self.created_ms = self.updated_ms = now_ms
-        self.status = OrderStatus.RESTING
+        self.status = OrderState.RESTING
         self.reason = UpdateReason.NONE
         self.rank = rank
         self.exchange_index = exchange_index
@@ -159,9 +159,9 @@ class ExchangeOrder:
         self.paid_e6[is_taker] += fee_e6
         self.updated_ms, self.reason = now_ms, UpdateReason.TRADE
         if not self.remaining_e2:
-            self.status = OrderStatus.EXECUTED
+            self.status = OrderState.EXECUTED
 
-    def copy(self) -> ExchangeOrder:
+    def copy(self) -> AccountOrder:
         """A snapshot of the order, for lagging reads."""
         kept = copy(self)
         kept.cost_e6, kept.paid_e6 = dict(self.cost_e6), dict(self.paid_e6)
@@ -170,7 +170,7 @@ class ExchangeOrder:
     def end(self, reason: UpdateReason, now_ms: int) -> int:
         """Cancel what remains -> how much that was."""
         remaining, self.remaining_e2 = self.remaining_e2, 0
-        self.status, self.reason, self.updated_ms = OrderStatus.CANCELED, reason, now_ms
+        self.status, self.reason, self.updated_ms = OrderState.CANCELED, reason, now_ms
         return remaining
 
 

@@ -34,7 +34,7 @@ from processes.exchange.core.events import BookChanged, TradePrinted
 from processes.exchange.core.markets import ListedMarket, MarketPhase
 from processes.exchange.core.order_entry import OrderEntry
 from processes.exchange.core.venue import Venue
-from processes.exchange.replay.timeline import Item, Recording, Step, facts_of, timeline
+from processes.exchange.replay.timeline import Item, ReplaySource, Step, facts_of, timeline
 from processes.exchange.shared.market_time import MarketTime
 from processes.exchange.stream.hub import Hub
 from processes.runtime.log import Log
@@ -57,7 +57,7 @@ class Replay:
 
     def __init__(
         self,
-        recordings: list[Recording],
+        recordings: list[ReplaySource],
         venue: Venue,
         order_entry: OrderEntry,
         hub: Hub,

@@ -29,7 +29,7 @@ from processes.runtime.config import ConfigError, Settings
 __all__ = [
     "DETAILS",
     "Item",
-    "Recording",
+    "ReplaySource",
     "Step",
     "facts_of",
     "load_recordings",
@@ -61,7 +61,7 @@ class Item(NamedTuple):
     frame: RecordedFrame | None
 
 
-class Recording:
+class ReplaySource:
     """One file: its markets, and when its first frame was received."""
 
     def __init__(self, path: Path, markets: list[RecordedMarket], starts_ms: int) -> None:
@@ -70,7 +70,7 @@ class Recording:
         self.starts_ms = starts_ms
 
 
-def load_recordings(path: Path) -> list[Recording]:
+def load_recordings(path: Path) -> list[ReplaySource]:
     """All recordings of a path in the order of their start; `RecordingError` for a bad one."""
     files = recording_files(path)
     whole = sum(f.stat().st_size for f in files) <= CHECKED_BYTES
@@ -78,7 +78,7 @@ def load_recordings(path: Path) -> list[Recording]:
     return sorted(recordings, key=lambda r: (r.starts_ms, r.path.name))
 
 
-def _load(path: Path, *, whole: bool) -> Recording:
+def _load(path: Path, *, whole: bool) -> ReplaySource:
     """Read up to the first snapshot, or all of it."""
     starts_ms, has_book = None, False
     for recorded in up_to_cut(read_frames(path)):
@@ -88,10 +88,10 @@ def _load(path: Path, *, whole: bool) -> Recording:
             break
     if starts_ms is None or not has_book:
         raise RecordingError(path, 0, "no orderbook_snapshot in it")
-    return Recording(path, load_markets(path), starts_ms)
+    return ReplaySource(path, load_markets(path), starts_ms)
 
 
-def recordings_of(settings: Settings) -> list[Recording]:
+def recordings_of(settings: Settings) -> list[ReplaySource]:
     """What is to be replayed, nothing for synthetic markets; `ConfigError` for a bad recording."""
     path = settings.exchange.replay
     if path is None:
@@ -102,7 +102,7 @@ def recordings_of(settings: Settings) -> list[Recording]:
         raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
-def timeline(recordings: list[Recording], say: Say) -> Iterator[Item]:
+def timeline(recordings: list[ReplaySource], say: Say) -> Iterator[Item]:
     """Every step of every recording by time; frames of one file keep their order.
 
     `say` takes one line per file that breaks off.
@@ -125,7 +125,7 @@ def timeline(recordings: list[Recording], say: Say) -> Iterator[Item]:
             heapq.heapreplace(heads, (following.ms, own, following, steps))
 
 
-def _steps(recording: Recording, say: Say) -> Iterator[Item]:
+def _steps(recording: ReplaySource, say: Say) -> Iterator[Item]:
     """A file's frames with the closes and settlements of its markets put in between."""
     ends = sorted(e for market in recording.markets for e in _ends(market))
     last_ms = 0

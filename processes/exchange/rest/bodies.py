@@ -11,7 +11,7 @@ from processes.exchange.core.events import TradePrinted
 from processes.exchange.core.ledger import LedgerPosition, LedgerSettlement, TradingAccount
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.order_entry import OrderResult
-from processes.exchange.core.orders import ExchangeOrder
+from processes.exchange.core.orders import AccountOrder
 from processes.exchange.stream.frames import ACTIONS, BOOK_SIDES, LEGS, iso_ms
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 CENT_E6 = 10_000
 
 
-def order(o: ExchangeOrder) -> dict[str, Any]:
+def order(o: AccountOrder) -> dict[str, Any]:
     """One order of `GET /portfolio/orders`."""
     row: dict[str, Any] = {
         "order_id": o.order_id,

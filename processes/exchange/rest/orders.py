@@ -9,7 +9,7 @@ from aiohttp import web
 from ipc.units import format_count
 from processes.exchange.core.access import Caller
 from processes.exchange.core.ledger import TradingAccount
-from processes.exchange.core.orders import ExchangeOrder, ExchangeOrderGroup
+from processes.exchange.core.orders import AccountOrder, ExchangeOrderGroup
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.core.venue import shard_of
 from processes.exchange.rest import bodies
@@ -151,7 +151,7 @@ async def decrease(request: web.Request) -> web.Response:
     return answer(reply)
 
 
-def _named(order: ExchangeOrder) -> dict[str, Any]:
+def _named(order: AccountOrder) -> dict[str, Any]:
     """An order's ids."""
     named = {"order_id": order.order_id}
     return named | ({"client_order_id": order.client_order_id} if order.client_order_id else {})

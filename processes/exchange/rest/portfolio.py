@@ -9,7 +9,7 @@ from aiohttp import web
 from ipc.units import format_count
 from processes.exchange.core.ledger import LedgerPosition, TradingAccount
 from processes.exchange.core.markets import ListedMarket, MarketPhase
-from processes.exchange.core.orders import ExchangeOrder, OrderStatus
+from processes.exchange.core.orders import AccountOrder, OrderState
 from processes.exchange.core.rejections import Rejection, bad_request, not_found
 from processes.exchange.rest import bodies
 from processes.exchange.rest.pages import MARKET_PAGES, page
@@ -29,14 +29,14 @@ async def list_orders(request: web.Request) -> web.Response:
     events, wanted_ms, where = names(request, "event_ticker"), span(request), shard(request)
     cutoff_ms = state.cutoff_ms()
 
-    def wanted(o: ExchangeOrder) -> bool:
+    def wanted(o: AccountOrder) -> bool:
         return (
             (not status or o.status == status)
             and (not tickers or o.ticker in tickers)
             and (not events or state.venue.markets[o.ticker].facts.event_ticker in events)
             and where in (None, o.exchange_index)
             and wanted_ms(o.created_ms)
-            and (o.status is OrderStatus.RESTING or o.updated_ms >= cutoff_ms)
+            and (o.status is OrderState.RESTING or o.updated_ms >= cutoff_ms)
         )
 
     mine = (o for o in reversed(state.order_entry.orders.values()) if o.account in accounts)
@@ -56,7 +56,7 @@ async def get_order(request: web.Request) -> web.Response:
     return answer({"order": bodies.order(seen)})
 
 
-def _queue_row(state: ExchangeState, order: ExchangeOrder) -> dict[str, str]:
+def _queue_row(state: ExchangeState, order: AccountOrder) -> dict[str, str]:
     matcher = state.order_entry.clearings[order.ticker].matcher
     return {"queue_position_fp": format_count(matcher.queue_position(order))}
 
@@ -221,7 +221,7 @@ async def historical_orders(request: web.Request) -> web.Response:
         o
         for o in reversed(state.order_entry.orders.values())
         if o.account in accounts
-        and o.status is not OrderStatus.RESTING
+        and o.status is not OrderState.RESTING
         and o.updated_ms < cutoff_ms
         and (not tickers or o.ticker in tickers)
         and wanted(o.created_ms)

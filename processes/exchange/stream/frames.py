@@ -26,7 +26,7 @@ from processes.exchange.core.events import (
     TradePrinted,
 )
 from processes.exchange.core.markets import ListedMarket
-from processes.exchange.core.orders import ExchangeOrder, UpdateReason
+from processes.exchange.core.orders import AccountOrder, UpdateReason
 
 __all__ = [
     "ACTIONS",
@@ -211,7 +211,7 @@ def order_frame(change: OrderChanged) -> Frame:
     return Frame("user_order", tail_of(change.ts_ms, _order_msg(change.order)))
 
 
-def _order_msg(order: ExchangeOrder) -> dict[str, Any]:
+def _order_msg(order: AccountOrder) -> dict[str, Any]:
     msg: dict[str, Any] = {
         "order_id": order.order_id,
         "user_id": order.user_id,

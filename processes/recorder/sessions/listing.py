@@ -49,7 +49,7 @@ class Listed(msgspec.Struct, frozen=True):
     archive_path: str | None
 
 
-class ListedMarket(msgspec.Struct, frozen=True):
+class SessionMarketRow(msgspec.Struct, frozen=True):
     """A market of a session, with what there is of it, and what a YES contract of it paid."""
 
     market_ticker: str
@@ -69,7 +69,7 @@ class Shown(msgspec.Struct, frozen=True):
     session: Listed
     websocket_url: str | None
     rejected: int
-    markets: list[ListedMarket]
+    markets: list[SessionMarketRow]
     marks: list[StoredMark]
 
 
@@ -178,7 +178,7 @@ async def show_session(desk: Desk, options: argparse.Namespace) -> int:
     return 0
 
 
-async def _markets(desk: Desk, session: StoredSession) -> list[ListedMarket]:
+async def _markets(desk: Desk, session: StoredSession) -> list[SessionMarketRow]:
     known = await desk.loader.markets(session.session_id)
     kinds = {m.market_id: np.zeros(Kind.STATE + 1, np.int64) for m in known}
     ends: dict[int, tuple[int, int]] = {}
@@ -192,9 +192,9 @@ async def _markets(desk: Desk, session: StoredSession) -> list[ListedMarket]:
 
 def _market(
     market: StoredMarket, kinds: npt.NDArray[np.int64], ends: tuple[int, int] | None
-) -> ListedMarket:
+) -> SessionMarketRow:
     first, last = ends or (None, None)
-    return ListedMarket(
+    return SessionMarketRow(
         market_ticker=market.ticker,
         result=market.result,
         yes_value_e4=market.yes_value_e4,
@@ -211,7 +211,7 @@ def _text(shown: Shown) -> str:
     fields = msgspec.structs.asdict(shown.session)
     fields |= {"websocket_url": shown.websocket_url, "rejected": shown.rejected}
     head = [f"{name}: {'-' if value is None else value}" for name, value in fields.items()]
-    names = ListedMarket.__struct_fields__
+    names = SessionMarketRow.__struct_fields__
     rows = [["-" if v is None else v for v in msgspec.structs.astuple(m)] for m in shown.markets]
     marks = [
         f"{time_of(m.ts_ns)} after event {m.event_no}: {m.kind} {m.market_ticker or ''} {m.detail}"

@@ -47,7 +47,7 @@ from support.recovery_stand import (
 
 from ipc.messages import MarkKind
 from processes.adapters.kalshi.feed.book_feed import Distrust
-from processes.collector.recovery import ASK_AGAIN_NS, Phase, Verdict
+from processes.collector.recovery import ASK_AGAIN_NS, BookVerdict, Phase
 
 OFFLINE, CONNECTED, SUBSCRIBING, LIVE, GAP, RESYNCING = Phase
 
@@ -145,14 +145,14 @@ def test_a_snapshot_that_was_lost_is_asked_for_at_once() -> None:
 def test_a_book_that_no_snapshot_mends_is_not_asked_for_without_pause() -> None:
     stand = resyncing()
     for _ in range(3):
-        stand.recovery.on_verdict("A", Verdict.BROKEN, 3 * SNAPSHOTS_NS)
+        stand.recovery.on_verdict("A", BookVerdict.BROKEN, 3 * SNAPSHOTS_NS)
         assert stand.due(4 * SNAPSHOTS_NS) == []
     assert shown(later(stand)) == ["get_snapshot sid 3 A B"]
 
 
 def test_while_snapshots_come_in_none_is_asked_for_again() -> None:
     stand = half()
-    stand.recovery.on_verdict("A", Verdict.LIVE, ASK_AGAIN_NS)
+    stand.recovery.on_verdict("A", BookVerdict.LIVE, ASK_AGAIN_NS)
     assert stand.due(ASK_AGAIN_NS + SNAPSHOTS_NS) == []
 
 

@@ -16,7 +16,7 @@ from processes.exchange.calibration.compare import (
     sample,
 )
 from processes.exchange.calibration.statistics import figures, median_figures
-from processes.exchange.calibration.tape import Happening, Mark, recorded_tapes, walk
+from processes.exchange.calibration.tape import Happening, TapeMark, recorded_tapes, walk
 from processes.exchange.calibration.targets import SLOW_TARGETS, Target
 from processes.exchange.core.books import NO, YES
 
@@ -24,15 +24,15 @@ SECOND = 1_000_000
 GROUPS = {"rate", "Fano factor", "idle share", "inter-arrival", "place", "spread", "depth"}
 
 
-def change(at_us: int, leg: int, cents: int, size: int) -> Mark:
-    return Mark(at_us, Happening.CHANGE, leg, cents * 100, size * 100)
+def change(at_us: int, leg: int, cents: int, size: int) -> TapeMark:
+    return TapeMark(at_us, Happening.CHANGE, leg, cents * 100, size * 100)
 
 
-def trade(at_us: int, leg: int, cents: int, size: int) -> Mark:
-    return Mark(at_us, Happening.TRADE, leg, cents * 100, size * 100)
+def trade(at_us: int, leg: int, cents: int, size: int) -> TapeMark:
+    return TapeMark(at_us, Happening.TRADE, leg, cents * 100, size * 100)
 
 
-BOOK = Mark(
+BOOK = TapeMark(
     0, Happening.SNAPSHOT, 0, 0, 0, ((YES, 4_000, 1_000), (YES, 3_900, 500), (NO, 5_800, 200))
 )
 TAPE = [

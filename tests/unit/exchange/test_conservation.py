@@ -17,10 +17,10 @@ from processes.exchange.core.markets import ListedMarket, MarketFacts
 from processes.exchange.core.operations import Pauses
 from processes.exchange.core.order_entry import GroupCommands, OrderEntry
 from processes.exchange.core.orders import (
+    AccountOrder,
     Amendment,
-    ExchangeOrder,
     NewOrder,
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
     SelfTradePrevention,
 )
@@ -247,7 +247,7 @@ class World:
         for leg in (YES, NO):
             shown: dict[int, int] = {}
             for order in resting[leg]:
-                assert order.status is OrderStatus.RESTING
+                assert order.status is OrderState.RESTING
                 shown[order.leg_price_e4] = shown.get(order.leg_price_e4, 0) + order.remaining_e2
             assert shown == market.book.legs[leg]
 
@@ -264,7 +264,7 @@ def cents_of(price_e4: int) -> int:
     return price_e4 // 100
 
 
-def sides_are_counted(order: ExchangeOrder) -> bool:
+def sides_are_counted(order: AccountOrder) -> bool:
     """Filled and remaining never exceed what was asked for."""
     return order.filled_e2 + order.remaining_e2 <= order.initial_e2
 

@@ -12,10 +12,10 @@ from models.trading.fees import FeeSchedule
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import OrderFilled, TradePrinted
 from processes.exchange.core.orders import (
+    AccountOrder,
     Amendment,
-    ExchangeOrder,
     NewOrder,
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
     UpdateReason,
 )
@@ -33,7 +33,7 @@ def refused(core: Core, asked: NewOrder) -> tuple[int, str, str]:
     return refusal.value.status, refusal.value.code, refusal.value.error.get("details", "")
 
 
-def amendment(order: ExchangeOrder, price_e4: int, count_e2: int, **more: object) -> Amendment:
+def amendment(order: AccountOrder, price_e4: int, count_e2: int, **more: object) -> Amendment:
     """An amend of a bid."""
     return Amendment(TICKER, order.leg, price_e4, count_e2, **more)
 
@@ -95,7 +95,7 @@ def test_a_sale_of_what_is_held_needs_no_money():
     core.order_entry.create(account, bid(6_000, 100))
     assert account.available_e6 == 0
     order = core.order_entry.create(account, ask(7_000, 100)).order
-    assert (order.status, account.held_e6) == (OrderStatus.RESTING, 0)
+    assert (order.status, account.held_e6) == (OrderState.RESTING, 0)
 
 
 def test_reduce_only_is_capped_at_the_position():
@@ -136,7 +136,7 @@ def test_an_amend_counts_what_is_filled():
     core.order_entry.amend(account, order.order_id, amendment(order, 4_800, 250))
     assert (order.leg_price_e4, order.remaining_e2, order.filled_e2) == (4_800, 150, 100)
     core.order_entry.amend(account, order.order_id, amendment(order, 4_800, 100))
-    assert order.status is OrderStatus.CANCELED
+    assert order.status is OrderState.CANCELED
 
 
 def test_an_amend_can_cross():
@@ -144,7 +144,7 @@ def test_an_amend_can_cross():
     account = core.accounts[0]
     order = core.order_entry.create(account, bid(4_700, 100)).order
     done = core.order_entry.amend(account, order.order_id, amendment(order, 5_200, 100))
-    assert (done.filled_e2, order.status) == (100, OrderStatus.EXECUTED)
+    assert (done.filled_e2, order.status) == (100, OrderState.EXECUTED)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_decrease_shrinks_in_place_and_to_nothing_cancels():
     core.order_entry.decrease(account, order.order_id, 100)
     assert (order.remaining_e2, account.held_e6) == (100, 470_000)
     core.order_entry.decrease(account, order.order_id, 0)
-    assert (order.status, account.held_e6) == (OrderStatus.CANCELED, 0)
+    assert (order.status, account.held_e6) == (OrderState.CANCELED, 0)
 
 
 def test_done_and_foreign_orders_are_not_found():
@@ -200,12 +200,12 @@ def test_orders_expire_by_market_time_and_an_amend_moves_the_expiry():
     later = amendment(moved, 4_700, 100, expiration_s=soon_s + 10, keeps_expiry=False)
     core.order_entry.amend(account, moved.order_id, later)
     core.order_entry.expire(soon_s * 1000 - 1)
-    assert early.status is OrderStatus.RESTING
+    assert early.status is OrderState.RESTING
     core.order_entry.expire(soon_s * 1000)
-    assert (early.status, early.reason) == (OrderStatus.CANCELED, UpdateReason.EXPIRY_CANCEL)
-    assert moved.status is OrderStatus.RESTING
+    assert (early.status, early.reason) == (OrderState.CANCELED, UpdateReason.EXPIRY_CANCEL)
+    assert moved.status is OrderState.RESTING
     core.order_entry.expire(soon_s * 1000 + 10_000)
-    assert moved.status is OrderStatus.CANCELED
+    assert moved.status is OrderState.CANCELED
 
 
 def test_a_close_cancels_and_then_refuses_everything():

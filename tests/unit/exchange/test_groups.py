@@ -13,7 +13,7 @@ from processes.exchange.core.order_entry import GroupCommands
 from processes.exchange.core.orders import (
     WINDOW_MS,
     ExchangeOrderGroup,
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
 )
 from processes.exchange.core.rejections import Rejection
@@ -48,7 +48,7 @@ def test_a_reached_limit_cancels_the_rest_and_refuses_more_until_reset():
     resting = core.order_entry.create(core.accounts[0], bid(3_000, 100, group_id="group-1")).order
     apart = core.order_entry.create(core.accounts[0], bid(3_000, 100)).order
     core.order_entry.create(core.accounts[0], bid(5_000, 500, group_id="group-1"))
-    assert (resting.status, apart.status) == (OrderStatus.CANCELED, OrderStatus.RESTING)
+    assert (resting.status, apart.status) == (OrderState.CANCELED, OrderState.RESTING)
     assert core.told == [GroupEvent.CREATED, GroupEvent.TRIGGERED]
     core.now_ms += WINDOW_MS
     assert code_of(core) == "exceeded_order_group_risk_limit"
@@ -60,7 +60,7 @@ def test_a_reached_limit_cancels_the_rest_and_refuses_more_until_reset():
 def test_the_rest_of_the_order_that_reached_it_goes_too():
     core = Groups((NO, 5_000, 300), (NO, 4_900, 300), (NO, 4_800, 300))
     order = core.order_entry.create(core.accounts[0], bid(5_200, 900, group_id="group-1")).order
-    assert (order.filled_e2, order.remaining_e2, order.status) == (600, 0, OrderStatus.CANCELED)
+    assert (order.filled_e2, order.remaining_e2, order.status) == (600, 0, OrderState.CANCELED)
 
 
 def test_what_matched_more_than_fifteen_seconds_ago_does_not_count():
@@ -82,7 +82,7 @@ def test_one_taker_meets_only_what_is_left_of_a_group(shadow):
         for _ in range(2)
     )
     taker = core.order_entry.create(core.accounts[1], ask(4_000, 800, time_in_force=IOC))
-    assert (first.status, second.status) == (OrderStatus.EXECUTED, OrderStatus.CANCELED)
+    assert (first.status, second.status) == (OrderState.EXECUTED, OrderState.CANCELED)
     assert taker.filled_e2 == 500
     assert [f.count_e2 for f in core.order_entry.fills["u1"]] == [500]
     assert core.market.book.count(YES, 4_000) == 0
@@ -114,6 +114,6 @@ def test_a_deleted_group_takes_its_orders_with_it():
     core = Groups()
     order = core.order_entry.create(core.accounts[0], bid(3_000, 100, group_id="group-1")).order
     core.groups.delete(core.group)
-    assert order.status is OrderStatus.CANCELED
+    assert order.status is OrderState.CANCELED
     assert core.order_entry.groups.of(core.accounts[0]) == []
     assert core.told[-1] is GroupEvent.DELETED

@@ -11,7 +11,7 @@ from models.trading.fees import FeeRule, FeeSchedule
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import BookChanged, OrderFilled, TradePrinted
 from processes.exchange.core.orders import (
-    OrderStatus,
+    OrderState,
     OrderTimeInForce,
     SelfTradePrevention,
     UpdateReason,
@@ -32,7 +32,7 @@ class TestAgainstTheBook:
         done = core.order_entry.create(core.accounts[0], bid(5_300, 1_000))
         assert [f[1:] for f in fills(core)] == [(5_200, 300, True), (5_300, 500, True)]
         assert (done.filled_e2, done.order.remaining_e2) == (800, 200)
-        assert done.order.status is OrderStatus.RESTING
+        assert done.order.status is OrderState.RESTING
 
     def test_what_is_taken_stays_taken_until_the_recording_changes_the_level(self):
         core = Core((NO, 4_800, 300))
@@ -140,14 +140,14 @@ class TestAmongOurselves:
         done = core.order_entry.create(core.accounts[0], bid(6_000, 100))
         assert (done.filled_e2, done.order.remaining_e2) == (0, 0)
         assert done.order.reason is UpdateReason.SELF_TRADE_CANCEL
-        assert maker.status is OrderStatus.RESTING
+        assert maker.status is OrderState.RESTING
 
     def test_maker_cancels_the_resting_order_and_goes_on(self):
         core = Core((NO, 3_500, 70))
         maker = core.order_entry.create(core.accounts[0], ask(6_000, 100)).order
         asked = bid(6_500, 100, self_trade=SelfTradePrevention.MAKER)
         done = core.order_entry.create(core.accounts[0], asked)
-        assert maker.status is OrderStatus.CANCELED
+        assert maker.status is OrderState.CANCELED
         assert (done.filled_e2, done.order.remaining_e2) == (70, 30)
 
     def test_flow_meets_anonymous_size_ahead_before_us(self):

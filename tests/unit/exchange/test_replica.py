@@ -6,7 +6,7 @@ from support.exchange_core import TICKER, Core, bid
 
 from processes.exchange.core.books import NO
 from processes.exchange.core.history import Replica
-from processes.exchange.core.orders import ExchangeOrder, OrderStatus
+from processes.exchange.core.orders import AccountOrder, OrderState
 
 MS = 1_000_000
 
@@ -26,7 +26,7 @@ class Lagging(Core):
 
         self.venue.emit = sink
 
-    def seen(self, order: ExchangeOrder) -> OrderStatus | None:
+    def seen(self, order: AccountOrder) -> OrderState | None:
         """The order's status as reads see it."""
         copy = self.replica.order(order)
         return None if copy is None else copy.status
@@ -37,12 +37,12 @@ def test_an_order_is_seen_late_and_its_cancel_later():
     order = core.order_entry.create(core.accounts[0], bid(3_000, 100)).order
     assert core.seen(order) is None
     core.real_ns += 300 * MS
-    assert core.seen(order) is OrderStatus.RESTING
+    assert core.seen(order) is OrderState.RESTING
     core.order_entry.cancel(core.accounts[0], order.order_id)
     core.real_ns += 299 * MS
-    assert core.seen(order) is OrderStatus.RESTING
+    assert core.seen(order) is OrderState.RESTING
     core.real_ns += MS
-    assert core.seen(order) is OrderStatus.CANCELED
+    assert core.seen(order) is OrderState.CANCELED
 
 
 def test_what_is_seen_does_not_change_under_the_reader():

@@ -40,7 +40,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of what we send: fields that are not set are left out."""
 
 
-class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+class _OrderReply(msgspec.Struct, frozen=True, kw_only=True):
     """Base of what the exchange answers."""
 
 
@@ -63,7 +63,7 @@ class CreateBody(_Body, frozen=True):
     exchange_index: int | None = None
 
 
-class CreateReply(_Reply, frozen=True):
+class CreateReply(_OrderReply, frozen=True):
     """The exchange's answer to a new order; there is no status in it."""
 
     order_id: str
@@ -88,7 +88,7 @@ class AmendBody(_Body, frozen=True):
     exchange_index: int | None = None
 
 
-class AmendReply(_Reply, frozen=True):
+class AmendReply(_OrderReply, frozen=True):
     """The counts are there only when something filled or changed size."""
 
     order_id: str
@@ -106,7 +106,7 @@ class DecreaseBody(_Body, frozen=True):
     exchange_index: int | None = None
 
 
-class DecreaseReply(_Reply, frozen=True):
+class DecreaseReply(_OrderReply, frozen=True):
     """What rests now."""
 
     order_id: str
@@ -114,7 +114,7 @@ class DecreaseReply(_Reply, frozen=True):
     ts_ms: Millis
 
 
-class CancelReply(_Reply, frozen=True):
+class CancelReply(_OrderReply, frozen=True):
     """What a cancel took off the book."""
 
     order_id: str
@@ -129,7 +129,7 @@ class BatchCreateBody(_Body, frozen=True):
     orders: list[CreateBody]
 
 
-class BatchCreateRow(_Reply, frozen=True):
+class BatchCreateRow(_OrderReply, frozen=True):
     """One order of the answer: nulls beside an `error`."""
 
     order_id: str | None = None
@@ -142,7 +142,7 @@ class BatchCreateRow(_Reply, frozen=True):
     error: dict[str, Any] | None = None
 
 
-class BatchCreateReply(_Reply, frozen=True):
+class BatchCreateReply(_OrderReply, frozen=True):
     """In the order of the request."""
 
     orders: list[BatchCreateRow]
@@ -163,7 +163,7 @@ class BatchCancelBody(_Body, frozen=True):
     orders: list[BatchCancelItem]
 
 
-class BatchCancelRow(_Reply, frozen=True):
+class BatchCancelRow(_OrderReply, frozen=True):
     """One order of the answer; `reduced_by` is zero beside an `error`."""
 
     order_id: str
@@ -172,7 +172,7 @@ class BatchCancelRow(_Reply, frozen=True):
     error: dict[str, Any] | None = None
 
 
-class BatchCancelReply(_Reply, frozen=True):
+class BatchCancelReply(_OrderReply, frozen=True):
     """In the order of the request."""
 
     orders: list[BatchCancelRow]
@@ -186,14 +186,14 @@ class GroupBody(_Body, frozen=True):
     exchange_index: int | None = None
 
 
-class GroupCreatedReply(_Reply, frozen=True):
+class GroupCreatedReply(_OrderReply, frozen=True):
     """`POST /portfolio/order_groups/create`."""
 
     order_group_id: str
     exchange_index: Count = 0
 
 
-class GroupRow(_Reply, frozen=True):
+class GroupRow(_OrderReply, frozen=True):
     """One group of `GET /portfolio/order_groups`."""
 
     id: str
@@ -202,13 +202,13 @@ class GroupRow(_Reply, frozen=True):
     exchange_index: Count = 0
 
 
-class GroupsReply(_Reply, frozen=True):
+class GroupsReply(_OrderReply, frozen=True):
     """`GET /portfolio/order_groups`."""
 
     order_groups: list[GroupRow] = []
 
 
-class GroupReply(_Reply, frozen=True):
+class GroupReply(_OrderReply, frozen=True):
     """`GET /portfolio/order_groups/{id}`: with its resting orders."""
 
     is_auto_cancel_enabled: bool

@@ -36,18 +36,18 @@ __all__ = [
 INSTANCE: Final = "event_contract"  # the other one is the margined exchange
 
 
-class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+class _PortfolioBody(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all bodies."""
 
 
-class ShardBalance(_Reply, frozen=True):
+class ShardBalance(_PortfolioBody, frozen=True):
     """What one matching engine holds for us."""
 
     exchange_index: Count
     balance: str
 
 
-class BalanceReply(_Reply, frozen=True):
+class BalanceReply(_PortfolioBody, frozen=True):
     """`GET /portfolio/balance`: `balance` and `portfolio_value` are whole cents."""
 
     balance_dollars: str
@@ -56,7 +56,7 @@ class BalanceReply(_Reply, frozen=True):
     balance_breakdown: list[ShardBalance] = []
 
 
-class SubaccountBalanceRow(_Reply, frozen=True):
+class SubaccountBalanceRow(_PortfolioBody, frozen=True):
     """One account on one shard."""
 
     subaccount_number: Count
@@ -64,7 +64,7 @@ class SubaccountBalanceRow(_Reply, frozen=True):
     balance: str
 
 
-class SubaccountBalancesReply(_Reply, frozen=True):
+class SubaccountBalancesReply(_PortfolioBody, frozen=True):
     """`GET /portfolio/subaccounts/balances`."""
 
     subaccount_balances: list[SubaccountBalanceRow]
@@ -83,13 +83,13 @@ class TransferBody(msgspec.Struct, frozen=True, kw_only=True):
     destination: str = INSTANCE
 
 
-class TransferMadeReply(_Reply, frozen=True):
+class TransferMadeReply(_PortfolioBody, frozen=True):
     """Its answer."""
 
     transfer_id: str
 
 
-class MarketPositionRow(_Reply, frozen=True):
+class MarketPositionRow(_PortfolioBody, frozen=True):
     """One market of `GET /portfolio/positions`."""
 
     ticker: str
@@ -102,14 +102,14 @@ class MarketPositionRow(_Reply, frozen=True):
     exchange_index: Count = 0
 
 
-class PositionsPage(_Reply, frozen=True):
+class PositionsPage(_PortfolioBody, frozen=True):
     """`GET /portfolio/positions`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="market_positions")  # of MarketPositionRow
     cursor: str | None = None
 
 
-class OrderRow(_Reply, frozen=True):
+class OrderRow(_PortfolioBody, frozen=True):
     """An order as `GET /portfolio/orders` shows it."""
 
     order_id: str
@@ -131,20 +131,20 @@ class OrderRow(_Reply, frozen=True):
     exchange_index: Count = 0
 
 
-class OrdersPage(_Reply, frozen=True):
+class OrdersPage(_PortfolioBody, frozen=True):
     """`GET /portfolio/orders`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="orders")  # of OrderRow
     cursor: str | None = None
 
 
-class OrderReply(_Reply, frozen=True):
+class OrderReply(_PortfolioBody, frozen=True):
     """`GET /portfolio/orders/{order_id}`."""
 
     order: OrderRow
 
 
-class QueuePositionRow(_Reply, frozen=True):
+class QueuePositionRow(_PortfolioBody, frozen=True):
     """How much stands before an order."""
 
     order_id: str
@@ -152,13 +152,13 @@ class QueuePositionRow(_Reply, frozen=True):
     queue_position_fp: str
 
 
-class QueuePositionsReply(_Reply, frozen=True):
+class QueuePositionsReply(_PortfolioBody, frozen=True):
     """`GET /portfolio/orders/queue_positions`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="queue_positions")  # of QueuePositionRow
 
 
-class FillRow(_Reply, frozen=True):
+class FillRow(_PortfolioBody, frozen=True):
     """One execution of ours; the exchange dropped `client_order_id` here in March 2026."""
 
     trade_id: str
@@ -175,14 +175,14 @@ class FillRow(_Reply, frozen=True):
     exchange_index: Count = 0
 
 
-class FillsPage(_Reply, frozen=True):
+class FillsPage(_PortfolioBody, frozen=True):
     """`GET /portfolio/fills`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="fills")  # of FillRow
     cursor: str | None = None
 
 
-class SettlementRow(_Reply, frozen=True):
+class SettlementRow(_PortfolioBody, frozen=True):
     """One settled market of ours: `revenue` and `value` are whole cents."""
 
     ticker: str
@@ -197,7 +197,7 @@ class SettlementRow(_Reply, frozen=True):
     value: Cents | None = None
 
 
-class SettlementsPage(_Reply, frozen=True):
+class SettlementsPage(_PortfolioBody, frozen=True):
     """`GET /portfolio/settlements`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="settlements")  # of SettlementRow

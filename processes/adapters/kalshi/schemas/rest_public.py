@@ -39,11 +39,11 @@ __all__ = [
 ]
 
 
-class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+class _PublicBody(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all bodies."""
 
 
-class PriceRangeText(_Reply, frozen=True):
+class PriceRangeText(_PublicBody, frozen=True):
     """One stretch of a market's price grid, in dollars."""
 
     start: str
@@ -51,7 +51,7 @@ class PriceRangeText(_Reply, frozen=True):
     step: str
 
 
-class Market(_Reply, frozen=True, omit_defaults=True):
+class Market(_PublicBody, frozen=True, omit_defaults=True):
     """A market. A missing quote shows only in its size, "0.00": the prices then lie."""
 
     ticker: str
@@ -82,20 +82,20 @@ class Market(_Reply, frozen=True, omit_defaults=True):
     exchange_index: Count = 0
 
 
-class MarketsPage(_Reply, frozen=True):
+class MarketsPage(_PublicBody, frozen=True):
     """`GET /markets`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="markets")  # of Market
     cursor: str | None = None
 
 
-class MarketReply(_Reply, frozen=True):
+class MarketReply(_PublicBody, frozen=True):
     """`GET /markets/{ticker}`."""
 
     market: Market
 
 
-class ExchangeStatus(_Reply, frozen=True):
+class ExchangeStatus(_PublicBody, frozen=True):
     """`GET /exchange/status`, also the body of its 500, 503 and 504."""
 
     exchange_active: bool
@@ -103,14 +103,14 @@ class ExchangeStatus(_Reply, frozen=True):
     exchange_estimated_resume_time: str | None = None
 
 
-class Session(_Reply, frozen=True):
+class Session(_PublicBody, frozen=True):
     """Opening and closing of a day's session, HH:MM in New York; 00:00 to 00:00 is all day."""
 
     open_time: str
     close_time: str
 
 
-class WeekRow(_Reply, frozen=True):
+class WeekRow(_PublicBody, frozen=True):
     """The hours of a week and how long they hold."""
 
     start_time: str
@@ -124,32 +124,32 @@ class WeekRow(_Reply, frozen=True):
     sunday: tuple[Session, ...]
 
 
-class MaintenanceRow(_Reply, frozen=True):
+class MaintenanceRow(_PublicBody, frozen=True):
     """One announced pause."""
 
     start_datetime: str
     end_datetime: str
 
 
-class _Schedule(_Reply, frozen=True):
+class _Schedule(_PublicBody, frozen=True):
     standard_hours: tuple[WeekRow, ...]
     maintenance_windows: tuple[MaintenanceRow, ...]
 
 
-class ScheduleReply(_Reply, frozen=True):
+class ScheduleReply(_PublicBody, frozen=True):
     """`GET /exchange/schedule`."""
 
     schedule: _Schedule
 
 
-class BucketLimits(_Reply, frozen=True):
+class BucketLimits(_PublicBody, frozen=True):
     """One token bucket, tokens and tokens a second."""
 
     refill_rate: Count
     bucket_capacity: Count
 
 
-class AccountLimits(_Reply, frozen=True):
+class AccountLimits(_PublicBody, frozen=True):
     """`GET /account/limits`."""
 
     usage_tier: str
@@ -157,7 +157,7 @@ class AccountLimits(_Reply, frozen=True):
     write: BucketLimits
 
 
-class EndpointCost(_Reply, frozen=True):
+class EndpointCost(_PublicBody, frozen=True):
     """What one call costs; `path` from the host's root."""
 
     method: str
@@ -165,14 +165,14 @@ class EndpointCost(_Reply, frozen=True):
     cost: Count
 
 
-class CostsReply(_Reply, frozen=True):
+class CostsReply(_PublicBody, frozen=True):
     """`GET /account/endpoint_costs`: those that do not cost `default_cost`."""
 
     default_cost: Count
     endpoint_costs: tuple[EndpointCost, ...]
 
 
-class SeriesRow(_Reply, frozen=True):
+class SeriesRow(_PublicBody, frozen=True):
     """A series; its multiplier is a number."""
 
     ticker: str
@@ -182,13 +182,13 @@ class SeriesRow(_Reply, frozen=True):
     exchange_index: Count = 0
 
 
-class SeriesReply(_Reply, frozen=True):
+class SeriesReply(_PublicBody, frozen=True):
     """`GET /series/{series_ticker}`."""
 
     series: SeriesRow
 
 
-class FeeChangeRow(_Reply, frozen=True):
+class FeeChangeRow(_PublicBody, frozen=True):
     """What a series' fees will be, or were to be."""
 
     id: str
@@ -198,13 +198,13 @@ class FeeChangeRow(_Reply, frozen=True):
     scheduled_ts: str
 
 
-class FeeChangesReply(_Reply, frozen=True):
+class FeeChangesReply(_PublicBody, frozen=True):
     """`GET /series/fee_changes`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="series_fee_change_arr")  # of FeeChangeRow
 
 
-class EventFeeChangeRow(_Reply, frozen=True):
+class EventFeeChangeRow(_PublicBody, frozen=True):
     """What one event will charge instead of its series' fees; null: what the series charges."""
 
     id: str
@@ -215,14 +215,14 @@ class EventFeeChangeRow(_Reply, frozen=True):
     scheduled_ts: str
 
 
-class EventFeeChangesPage(_Reply, frozen=True):
+class EventFeeChangesPage(_PublicBody, frozen=True):
     """`GET /events/fee_changes`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="event_fee_changes")  # of EventFeeChangeRow
     cursor: str | None = None
 
 
-class IncentiveRow(_Reply, frozen=True):
+class IncentiveRow(_PublicBody, frozen=True):
     """One program; `period_reward` and `max_reward_per_account` are hundredths of a cent."""
 
     id: str
@@ -238,14 +238,14 @@ class IncentiveRow(_Reply, frozen=True):
     max_reward_per_account: Cents | None = None
 
 
-class IncentivesPage(_Reply, frozen=True):
+class IncentivesPage(_PublicBody, frozen=True):
     """`GET /incentive_programs`; only here the cursor is called `next_cursor`."""
 
     rows: list[msgspec.Raw] = msgspec.field(name="incentive_programs")  # of IncentiveRow
     cursor: str | None = msgspec.field(default=None, name="next_cursor")
 
 
-class CutoffReply(_Reply, frozen=True):
+class CutoffReply(_PublicBody, frozen=True):
     """`GET /historical/cutoff`: what is older is read under `/historical`."""
 
     market_settled_ts: str
