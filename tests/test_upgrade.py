@@ -24,7 +24,7 @@ import asyncpg
 import pytest
 from support.leftovers import lives
 from support.logged import events
-from support.old_version import OldStack, check_out
+from support.old_version import OldStack, check_out, run_old
 from support.patience import eventually
 from support.stack import ROOT, Stack
 
@@ -38,12 +38,26 @@ SETTINGS = {
     "RL_ACTOR_WARMUP_TICKS": "1",
     "RL_BOOK_LEVELS": "1200",  # as the old version calls it
 }
+MAKE_RECORDINGS = """
+import sys
+from pathlib import Path
+from support.made_recording import write_recording
+for n in range(3):
+    start_ms = 1_785_930_000_000 + n * 60_000
+    write_recording(Path(sys.argv[1]), seconds=60, seed=n, ticker=f"KXMADE-{n}", start_ms=start_ms)
+"""
+OLD_SETTINGS = """
+contract-size-e2 = 500
+market-cash-e6 = 50000000
+timesteps = 20000
+"""
 MAKE_MODEL = """
 import sys
 from pathlib import Path
 from support.made_models import QUOTES, make_model
 make_model(Path(sys.argv[1]), "old", QUOTES, schema="OBSERVATION_V2", evaluation={})
 """
+IN_USE = "is in use by another stack"
 SECOND_START = "stream_id > 3"  # a start has a stream each of collector, inference and execution
 TABLES = {
     "Tick": "rl_ticks",
@@ -86,14 +100,21 @@ def old_tables(data_dir: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The old version, ready to run."""
+    return check_out(tmp_path_factory.mktemp("u") / "old")
+
+
+@pytest.fixture(scope="module")
+def upgraded(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     """The folder of the old version with this version's stack on it, deciding."""
-    checkout = check_out(tmp_path_factory.mktemp("u") / "old")
     folder = tmp_path_factory.mktemp("u") / "s"
     old = OldStack(checkout, folder, **SETTINGS, RL_ACTOR_STRATEGY="registry")
     new = Stack(folder, **SETTINGS, RL_ACTOR_STRATEGY="registry")
     try:
         archive = first_session(old)
+        new.start()
+        assert new.wait() == 2
         found = leave_unread(old)
         new.start()
         yield Upgraded(new, archive, *found, new.next_action())
@@ -164,15 +185,20 @@ def answer(stack: Stack, *arguments: str) -> str:
 
 def test_it_starts_and_follows_the_model_that_the_old_version_made_live(upgraded: Upgraded) -> None:
     assert upgraded.first_action["model"] == "onnx:old"
-    said = upgraded.stack.said.split("stack: warning", 1)[1]
+    said = upgraded.stack.said.rpartition("stack: warning")[2]
     assert "Traceback" not in said
     assert not re.search(r"Z error ", said)
     applied = [line for line in events(said) if "migrations_done" in line]
     assert applied == ["migrate migrations_done applied=1"]
 
 
+def test_it_is_refused_while_the_old_version_uses_the_folder(upgraded: Upgraded) -> None:
+    assert upgraded.stack.said.count(IN_USE) == 1
+
+
 def test_an_old_name_of_a_setting_is_read_with_one_warning(upgraded: Upgraded) -> None:
-    lines = [line for line in upgraded.stack.said.splitlines() if "RL_BOOK_LEVELS" in line]
+    said = upgraded.stack.said.rpartition(IN_USE)[2]
+    lines = [line for line in said.splitlines() if "RL_BOOK_LEVELS" in line]
     assert lines == [
         "stack: warning: RL_BOOK_LEVELS is now called RL_BOOK_SLOTS; it is read, "
         "but set RL_BOOK_SLOTS instead"
@@ -265,3 +291,45 @@ def test_what_others_could_read_is_closed_and_old_tables_leave_memory(upgraded: 
         assert not os.lstat(part).st_mode & 0o077, part
     assert [path.name.rpartition("-")[2] for path in upgraded.memory] == ["accounts", "books"]
     assert old_tables(data_dir) == []
+
+
+def this_version(*arguments: str) -> str:
+    """What `python -m ...` of this version says, stderr too, when nothing is wrong."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.train
+def test_an_old_training_run_goes_on_and_its_policy_is_exported_alike(
+    checkout: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    recordings, settings, run = tmp_path / "recordings", tmp_path / "old.toml", tmp_path / "run"
+    recordings.mkdir()
+    settings.write_text(OLD_SETTINGS)
+    train = ("models.train", "--config", str(settings), "--recordings", str(recordings))
+    environ = {**os.environ}
+    run_old(checkout, environ, "-c", MAKE_RECORDINGS, str(recordings))
+    run_old(checkout, environ, "-m", *train, "--out", str(run))
+    model, old, new = str(run / "model.zip"), tmp_path / "old", tmp_path / "new"
+    run_old(checkout, environ, "-m", "models.export_onnx", model, "--out", str(old))
+    this_version("models.export_onnx", model, "--out", str(new))
+    assert (new / "policy.onnx").read_bytes() == (old / "policy.onnx").read_bytes()
+    manifests = [json.loads((folder / "manifest.json").read_text()) for folder in (old, new)]
+    own = ("model_id", "revision")
+    same = [{k: v for k, v in manifest.items() if k not in own} for manifest in manifests]
+    assert same[0] == same[1]
+    assert (same[1]["contract_size_e2"], same[1]["market_cash_e6"]) == (500, 50_000_000)
+    (run / "model.zip").unlink()
+    said = this_version(*train, "--out", str(run), "--resume")
+    assert said.count("is now --contract-size, in contracts") == 1
+    assert (run / "model.zip").exists()
