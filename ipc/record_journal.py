@@ -148,6 +148,11 @@ class FramedReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a file; a folder without one is all that its writer came to make."""
+        return bool(_files(self._folder))
+
     def read(self, offset: int, limit: int = 10_000) -> tuple[list[Message], int]:
         """Read messages.
 
@@ -164,7 +169,10 @@ class FramedReader:
         """
         messages: list[Message] = []
         files = _files(self._folder)
-        for (first, path), end in zip(files, [f for f, _ in files[1:]] + [None], strict=True):
+        if offset and not files:
+            raise JournalError(f"{self._folder}: byte {offset} is no longer in the journal")
+        for at, (first, path) in enumerate(files):
+            end = files[at + 1][0] if at + 1 < len(files) else None
             if end is not None and offset >= end:
                 continue
             if offset < first:

@@ -1,4 +1,4 @@
-"""Settings that are set and do nothing, contradict each other, or are misspelt.
+"""Settings that are set and do nothing, contradict each other, were renamed, or are misspelt.
 
 Each is one line for whoever starts the stack (`processes.check`); none of them is an error, but for
 a name that is nearly a setting's in production, where a limit that was not read costs money.
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from ipc.messages import Environment
 from ipc.places import resource
 from processes.adapters.kalshi.auth.environments import data_environment_of, needs_local_exchange
-from processes.runtime.config import ConfigError, Settings
+from processes.runtime.config import RENAMED, ConfigError, Settings
 
 __all__ = ["Hint", "known_settings", "notes_of", "refuse_misspelt"]
 
@@ -53,6 +53,7 @@ def notes_of(settings: Settings) -> list[Hint]:
     """
     return [
         *_unknown(settings),
+        *_renamed(settings),
         *_of_other_environments(settings),
         *_of_other_modes(settings),
         *_never_followed(settings),
@@ -74,7 +75,7 @@ def _set(settings: Settings, *names: str) -> list[str]:
 def _unknown(settings: Settings) -> Iterator[Hint]:
     known = known_settings()
     for name in sorted(settings.environ):
-        if name in known or not name.upper().startswith(_PREFIXES):
+        if name in known or name in RENAMED.values() or not name.upper().startswith(_PREFIXES):
             continue
         near = difflib.get_close_matches(name.upper(), known, 1, _NEAR)
         if near:
@@ -85,6 +86,17 @@ def _unknown(settings: Settings) -> Iterator[Hint]:
             yield Hint(
                 f"{name} is not a setting and does nothing; `kalshi-actor settings` lists them all"
             )
+
+
+def _renamed(settings: Settings) -> Iterator[Hint]:
+    """Settings under the name that they had before: read, unless the new name is set too."""
+    for name, old in RENAMED.items():
+        if _set(settings, old):
+            means = f"{old} is now called {name}"
+            if _set(settings, name):
+                yield Hint(f"{means} and does nothing, because {name} is set; remove {old}")
+            else:
+                yield Hint(f"{means}; it is read, but set {name} instead")
 
 
 def _of_other_environments(settings: Settings) -> Iterator[Hint]:

@@ -195,6 +195,8 @@ class Recorder:
         stream = self._streams.get(name)
         if stream is None:
             stream = RecordedRun(*place, self.counters, self._log)
+            if not stream.begun:  # by a producer that is about to, or died before
+                return
             await stream.load(connection)
             self._streams[name] = stream
             self._log("stream_followed", stream=name)

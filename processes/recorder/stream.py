@@ -75,6 +75,11 @@ class RecordedRun:
         self._closed = False
         self._rows = MarketRows()
 
+    @property
+    def begun(self) -> bool:
+        """Whether its producer has begun the journal."""
+        return self._records.begun
+
     async def load(self, connection: Any) -> None:
         """Read from the database how far an earlier recorder came."""
         for journal in ("events", "marks"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -184,12 +183,9 @@ class _Reader:
         return self._environ.get(name, "").strip() or default
 
     def name_of(self, name: str) -> str:
-        """The name under which a setting is given; its old one still counts, with a warning."""
+        """The name under which a setting is given: the old one while the new one is unset."""
         old = RENAMED[name]
-        if self.text(name, "") or not self.text(old, ""):
-            return name
-        warnings.warn(f"{old} is now called {name}; set {name}", FutureWarning, stacklevel=2)
-        return old
+        return old if self.text(old, "") and not self.text(name, "") else name
 
     def flag(self, name: str, default: bool) -> bool:
         raw = self.text(name, "true" if default else "false").lower()

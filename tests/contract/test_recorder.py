@@ -235,6 +235,21 @@ def test_a_broken_stream_is_left_alone_and_the_others_go_on(
     assert newer.folder.exists()
 
 
+def test_a_run_that_died_before_its_first_record_stops_nothing(
+    database: Database, recorder: RecorderProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "journal" / "inference" / "i0").mkdir(parents=True)
+    journal = CollectorJournal(tmp_path / "data", "s1")
+    journal.list_market(0, "KXTEST-1")
+    journal.deltas(100, row=0)
+    journal.end()
+    recorder.start()
+    eventually(lambda: not journal.folder.exists(), "the other journal is recorded")
+    assert_events_recorded_once(database, 100)
+    assert recorder.send(signal.SIGTERM) == 0
+    assert "left_for_next_start" not in recorder.said
+
+
 async def test_the_doorbell_wakes_it_and_its_counters_are_published(
     database: Database, recorder: RecorderProcess, tmp_path: Path
 ) -> None:

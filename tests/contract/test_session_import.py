@@ -382,7 +382,7 @@ def test_an_interrupted_import_leaves_nothing(database: Database, folder: Path) 
 def test_an_import_that_ends_amid_a_transaction_leaves_nothing(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pump, calls = importing.Stream.pump, []
+    pump, calls = importing.RecordedRun.pump, []
 
     async def interrupted(stream: Any, connection: Any) -> int:
         calls.append(stream)
@@ -392,7 +392,7 @@ def test_an_import_that_ends_amid_a_transaction_leaves_nothing(
         return await pump(stream, connection)
 
     monkeypatch.setattr(importing, "PUMP_EVERY", 100)
-    monkeypatch.setattr(importing.Stream, "pump", interrupted)
+    monkeypatch.setattr(importing.RecordedRun, "pump", interrupted)
     assert main(["import", str(write_recording(folder, seconds=10))]) == 2
     assert_nothing_stays(database, folder)
 

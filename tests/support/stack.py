@@ -121,15 +121,13 @@ class Stack:
         self.admin = f"http://127.0.0.1:{admin}"
         self.dashboard = f"127.0.0.1:{dashboard}"
         self.configuration = folder / "supervisord.conf"
+        self.control: Path | None = None  # the control socket; None: where this version has it
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """From a foreign directory, as a user may."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in CHECKOUT:
-            link = self.folder / name
-            if not link.exists():
-                link.symlink_to(ROOT / name)
+        self.link_checkout()
         supervisord = str(Path(sys.executable).parent / "supervisord")
         command = [supervisord, "-c", str(self.configuration)]
         with self.log.open("ab") as log:
@@ -141,6 +139,13 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def link_checkout(self) -> None:
+        """Make the folder a checkout of links to this one."""
+        for name in CHECKOUT:
+            link = self.folder / name
+            if not link.exists():
+                link.symlink_to(ROOT / name)
 
     @property
     def pid(self) -> int:
@@ -192,7 +197,8 @@ class Stack:
 
     def _ask(self, what: str, program: str) -> Any:
         """supervisord's answer to a question about one program."""
-        transport = SupervisorTransport("", "", f"unix://{control_socket(self.data_dir)}")
+        control = self.control or control_socket(self.data_dir)
+        transport = SupervisorTransport("", "", f"unix://{control}")
         proxy = ServerProxy("http://127.0.0.1", transport=transport)
         try:
             call = getattr(proxy.supervisor, what)

@@ -52,6 +52,17 @@ def test_a_misspelt_name_is_said_with_the_one_that_was_meant(name: str, meant: s
         refuse_misspelt(real, notes_of(real))
 
 
+def test_a_renamed_setting_is_said_once_and_is_no_misspelling() -> None:
+    line = "RL_BOOK_LEVELS is now called RL_BOOK_SLOTS"
+    assert said(RL_BOOK_LEVELS="99") == [f"{line}; it is read, but set RL_BOOK_SLOTS instead"]
+    assert said(RL_BOOK_LEVELS="99", RL_BOOK_SLOTS="99") == [
+        f"{line} and does nothing, because RL_BOOK_SLOTS is set; remove RL_BOOK_LEVELS"
+    ]
+    assert said(RL_BOOK_LEVELS=" ") == []
+    real = load_settings({**PRODUCTION, "RL_BOOK_LEVELS": "99"})
+    refuse_misspelt(real, notes_of(real))
+
+
 def test_a_name_that_is_near_none_is_said_and_never_refused() -> None:
     settings = load_settings({**PRODUCTION, "KALSHI_MY_OWN_SCRIPT": "1", "RL_": "1"})
     notes = notes_of(settings)

@@ -172,3 +172,13 @@ def test_what_the_version_before_wrote_is_read_and_continued(tmp_path: Path) -> 
     assert all_of(tmp_path) == [0, 1, 2, 3]
     assert FramedReader(tmp_path).remove_before(writer.position) > 0
     writer.close()
+
+
+def test_a_folder_whose_writer_died_before_its_first_file_holds_nothing(tmp_path: Path) -> None:
+    reader = FramedReader(tmp_path)
+    assert not reader.begun
+    assert reader.read(0) == ([], 0)
+    with pytest.raises(JournalError, match="byte 7 is no longer in the journal"):
+        reader.read(7)
+    FramedWriter(tmp_path).close()
+    assert reader.begun

@@ -92,13 +92,9 @@ def test_the_defaults_shown_are_the_defaults() -> None:
     assert msgspec.structs.replace(shown, environ={}) == msgspec.structs.replace(unset, environ={})
 
 
-def test_a_setting_s_old_name_is_read_with_a_warning_and_its_new_one_wins() -> None:
-    with pytest.warns(FutureWarning, match="RL_BOOK_LEVELS is now called RL_BOOK_SLOTS"):
-        assert load_settings({"RL_BOOK_LEVELS": "99"}).books.slots == 99
-    with (
-        pytest.warns(FutureWarning),
-        pytest.raises(ConfigError, match=r"RL_BOOK_LEVELS=0 is out of range"),
-    ):
+def test_a_setting_s_old_name_is_read_and_its_new_one_wins() -> None:
+    assert load_settings({"RL_BOOK_LEVELS": "99"}).books.slots == 99
+    with pytest.raises(ConfigError, match=r"RL_BOOK_LEVELS=0 is out of range"):
         load_settings({"RL_BOOK_LEVELS": "0"})
     both = {"RL_BOOK_LEVELS": "99", "RL_BOOK_SLOTS": "100"}
     assert load_settings(both).books.slots == 100
