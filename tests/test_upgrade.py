@@ -75,6 +75,7 @@ class Upgraded(NamedTuple):
 
     stack: Stack
     archive: Path
+    open_parts: list[str]  # of the folder, which others could read
     journals: list[dict[str, Any]]  # of the old version, as it reads them
     recorded: dict[str, int]  # rows of its second start in each table when its recorder had ended
     memory: list[Path]  # its shared tables
@@ -99,6 +100,11 @@ def old_tables(data_dir: Path) -> list[Path]:
     return sorted(Path("/dev/shm").glob(f"kalshi-actor-{digest}-*"))
 
 
+def is_open(path: Path) -> bool:
+    """Whether others than its user may do anything with it."""
+    return bool(os.lstat(path).st_mode & 0o077)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The old version, ready to run."""
@@ -113,11 +119,12 @@ def upgraded(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     new = Stack(folder, **SETTINGS, RL_ACTOR_STRATEGY="registry")
     try:
         archive = first_session(old)
+        open_parts = [part.name for part in old.data_dir.iterdir() if is_open(part)]
         new.start()
         assert new.wait() == 2
         found = leave_unread(old)
         new.start()
-        yield Upgraded(new, archive, *found, new.next_action())
+        yield Upgraded(new, archive, open_parts, *found, new.next_action())
     finally:
         new.close()
         old.close()
@@ -278,7 +285,8 @@ def test_the_old_database_lets_nobody_in_without_its_new_password(upgraded: Upgr
     socket = quote(str(upgraded.stack.data_dir / "pg" / "sock"))
 
     async def connect() -> None:
-        await asyncpg.connect(f"postgresql://postgres:guess@/postgres?host={socket}")
+        connection = await asyncpg.connect(f"postgresql://postgres:guess@/postgres?host={socket}")
+        await connection.close()
 
     with pytest.raises(asyncpg.InvalidPasswordError):
         asyncio.run(connect())
@@ -287,8 +295,8 @@ def test_the_old_database_lets_nobody_in_without_its_new_password(upgraded: Upgr
 
 def test_what_others_could_read_is_closed_and_old_tables_leave_memory(upgraded: Upgraded) -> None:
     data_dir = upgraded.stack.data_dir
-    for part in (data_dir, *data_dir.iterdir()):
-        assert not os.lstat(part).st_mode & 0o077, part
+    assert {"archive", "journal", "models"} <= set(upgraded.open_parts)
+    assert not [part for part in (data_dir, *data_dir.iterdir()) if is_open(part)]
     assert [path.name.rpartition("-")[2] for path in upgraded.memory] == ["accounts", "books"]
     assert old_tables(data_dir) == []
 

@@ -18,6 +18,7 @@ from .stack import ROOT, Stack
 __all__ = ["COMMIT", "JOURNALS", "OldStack", "check_out", "run_old"]
 
 COMMIT: Final = "cefe7031e83104b9b133585407c93eea38ef5837"  # the last one of version 0.1
+UMASK: Final = 0o022  # as most users have it: what that version wrote, others may read
 COMPILED_S: Final = 900.0  # seconds for every kernel to be compiled, on a slow machine
 
 # What each journal of a data folder holds, as the version that wrote it reads it.
@@ -70,6 +71,7 @@ def run_old(checkout: Path, environ: dict[str, str], *arguments: str) -> str:
         text=True,
         timeout=COMPILED_S,
         check=False,
+        umask=UMASK,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -82,6 +84,7 @@ class OldStack(Stack):
         super().__init__(folder, PYTHONPATH=str(checkout), **environ)
         self._checkout = checkout
         self.configuration = checkout / "supervisord.conf"
+        self.umask = UMASK
         self.control = checkout / "var" / "supervisor.sock"
 
     def link_checkout(self) -> None:

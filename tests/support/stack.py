@@ -121,6 +121,7 @@ class Stack:
         self.admin = f"http://127.0.0.1:{admin}"
         self.dashboard = f"127.0.0.1:{dashboard}"
         self.configuration = folder / "supervisord.conf"
+        self.umask = -1  # of supervisord; -1: of this process
         self.control: Path | None = None  # the control socket; None: where this version has it
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -138,6 +139,7 @@ class Stack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=self.umask,
             )
 
     def link_checkout(self) -> None:
