@@ -73,7 +73,12 @@ def _set(settings: Settings, *names: str) -> list[str]:
 
 
 def _unknown(settings: Settings) -> Iterator[Hint]:
-    known = known_settings()
+    """Names that are no setting, with the nearest that is one."""
+    try:
+        known = known_settings()
+    except (OSError, UnicodeDecodeError):
+        yield Hint(".env.example cannot be read here: misspelt names of settings are not noticed")
+        return
     for name in sorted(settings.environ):
         if name in known or name in RENAMED.values() or not name.upper().startswith(_PREFIXES):
             continue

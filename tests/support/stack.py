@@ -38,7 +38,10 @@ __all__ = ["ACTORS", "EARLY", "Feed", "Stack", "eventually", "free_ports"]
 
 ROOT = Path(__file__).resolve().parents[2]
 EARLY = "2026-08-03T12:01:00Z"  # synthetic windows have just opened, none of them ends soon
-CHECKOUT = ("ipc", "models", "processes", "migrations", "frontend", "supervisord.conf")
+CHECKOUT = (
+    *("ipc", "models", "processes", "migrations", "frontend"),
+    *("supervisord.conf", ".env.example"),
+)
 DECIDED = ("policy", "policy hold", "masked")
 ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
 _GROUPS = dict.fromkeys(ACTORS, "rl")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from processes import settings_notes
 from processes.runtime.config import ConfigError, load_settings
 from processes.settings_notes import known_settings, notes_of, refuse_misspelt
 
@@ -25,6 +28,14 @@ def test_nothing_is_said_of_settings_that_are_used() -> None:
     assert said(RL_ACTOR_TARGET_MARKET_MODE="config", RL_MARKET_TICKERS="A") == []
     assert said(RL_ACTOR_MODEL_ID="mine") == []
     assert said(KALSHI_WS_URL=" ", RL_MARKET_TICKERS="") == []  # empty counts as unset
+
+
+def test_a_copy_without_the_example_starts_and_says_what_it_cannot_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_notes, "resource", lambda name: tmp_path / name)
+    (line,) = said(RL_TYPO="1")
+    assert ".env.example cannot be read" in line
 
 
 def test_every_name_of_the_example_is_known() -> None:
