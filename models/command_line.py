@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 __all__ = [
     "COMPLETING",
@@ -31,6 +31,8 @@ SEEDS: Final = (0, 2**31 - 1)
 COMPLETING: Final = "_ARGCOMPLETE"  # set by a shell that asks how a word may go on
 _PROGRAM: Final = "kalshi-actor"
 _MODULE: Final = "python -m "
+
+Number = TypeVar("Number", int, float)
 _answering: list[argparse.ArgumentParser] = []
 _shown_as: dict[str, str] = {}  # how `kalshi-actor` calls the command that it runs
 
@@ -107,33 +109,24 @@ class _DataDir(argparse.Action):
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     """The type of an argument that is a whole number within bounds."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f"invalid value {text[:40]!r}; allowed: whole numbers from {low} to {high}"
-            )
-        return value
-
-    return read
+    return _within(int, low, high, f"whole numbers from {low} to {high}")
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
     """The type of an argument that is a number within bounds."""
+    return _within(float, low, high, f"numbers from {low:g} to {high:g}")
 
-    def read(text: str) -> float:
+
+def _within(
+    kind: Callable[[str], Number], low: Number, high: Number, allowed: str
+) -> Callable[[str], Number]:
+    def read(text: str) -> Number:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f"invalid value {text[:40]!r}; allowed: numbers from {low:g} to {high:g}"
-            )
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"invalid value {text[:40]!r}; allowed: {allowed}")
         return value
 
     return read
