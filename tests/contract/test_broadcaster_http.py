@@ -224,9 +224,10 @@ async def test_the_program_prints_its_address_and_closes_its_connections(tmp_pat
     assert found
     async with connected(found[1]) as client:
         assert (await client.recv())["type"] == "connection"
+        said = [await asyncio.to_thread(process.stdout.readline) for _ in range(2)]
+        waiting = [f"broadcaster table_waiting table={table}" for table in ("books", "accounts")]
+        assert events("".join(said)) == waiting, "no other process runs"
         process.send_signal(signal.SIGTERM)
         assert await close_code(client.socket) == 1001
     out, err = await asyncio.to_thread(process.communicate)
-    assert (process.returncode, err) == (0, "")
-    waiting = [f"broadcaster table_waiting table={table}" for table in ("books", "accounts")]
-    assert events(out) == waiting, "no other process runs"
+    assert (process.returncode, out, err) == (0, "", "")

@@ -227,7 +227,9 @@ PASTED = {  # where a path belongs
     "body": body(RSA_PEM),
     "body of Ed25519": body(PEM),
     "body of EC": body(EC_PEM),
-    "a line of the body": RSA_PEM.splitlines()[5],
+    # One that begins with a slash (of 64 lines one does) could as well be a path, and is told so.
+    "a line of the body": next(line for line in RSA_PEM.splitlines()[1:-1] if line[0] != "/"),
+    "a line like a path": "/" + RSA_PEM.splitlines()[5][1:],
     "body for URLs": body(RSA_PEM).replace("+", "-").replace("/", "_"),
     "PEM as base64": base64.b64encode(PEM.encode()).decode(),
     "hex": base64.b64decode(body(PEM)).hex(),
