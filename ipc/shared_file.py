@@ -1,4 +1,8 @@
-"""A file of int64 words that processes map together; its one writer holds the lock for life."""
+"""Files that processes share: tables that one of them writes, and small ones that all change.
+
+`SharedFile` is mapped int64 words; its one writer holds the lock for life. `CommonFile` is a few
+bytes that whoever holds its lock, for a moment, reads and writes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import hashlib
 import mmap
 import os
 import stat
+import struct
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +34,7 @@ __all__ = [
     "HEADER_WORDS",
     "NO_ROOM",
     "SHAPE",
+    "CommonFile",
     "LayoutError",
     "SharedFile",
     "WriterActiveError",
@@ -54,6 +60,8 @@ _PREFIX: Final = "kalshi-actor-"
 _LOCK_SUFFIX: Final = ".lock"
 _LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock for a moment
 _LOCK_PAUSE: Final = 0.005  # seconds
+_COMMON_HEAD: Final = struct.Struct("<3q")  # magic, layout, bytes of content
+_COMMON_TRIES: Final = 100  # its lock is held for some microseconds
 
 
 class LayoutError(KalshiActorError, ValueError):
@@ -247,6 +255,98 @@ class SharedFile:
         del self._mapping
         fcntl.flock(self._fd, fcntl.LOCK_UN)  # by name: a mapping has a copy of the descriptor
         os.close(self._fd)
+
+
+class CommonFile:
+    """A few bytes that several processes read and change in turn, each while it holds the lock.
+
+    By calls, not mapped: a file that was cut short reads short, and is no signal.
+    """
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+        self._identity = _identity(os.fstat(fd))
+
+    @classmethod
+    def open(cls, path: Path, magic: int, layout: int, content: bytes) -> CommonFile:
+        """Open the file of `path`, or make it with `content`.
+
+        Args:
+            path: As `shared_path` names it.
+            magic: Tells what it is.
+            layout: Tells how its bytes are to be read.
+            content: What is in a new one; every one has as many bytes.
+
+        Raises:
+            LayoutError: Another version's, another user's, or it cannot be made.
+        """
+        try:
+            private_folder(path.parent)
+            with exclusive(_lock_file(path)):
+                fd = _found(path, magic, layout, len(content))
+                if fd is None:
+                    fd = _made(path, _COMMON_HEAD.size + len(content))[0]
+                    os.pwrite(fd, _COMMON_HEAD.pack(magic, layout, len(content)) + content, 0)
+                    fcntl.flock(fd, fcntl.LOCK_UN)
+        except OSError as error:
+            raise LayoutError(f"{error.filename or path}: {error.strerror}") from None
+        return cls(path, fd)
+
+    def acquire(self) -> bool:
+        """Hold the lock -> False when another process does, and goes on doing so for a while."""
+        for _ in range(_COMMON_TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.sched_yield()
+            else:
+                return True
+        return False
+
+    def release(self) -> None:
+        """Give the lock back; the kernel does it for a process that dies."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def read(self, at: int, size: int) -> bytes:
+        """`size` bytes from `at` on, fewer where the file was cut short."""
+        return os.pread(self._fd, size, _COMMON_HEAD.size + at)
+
+    def write(self, at: int, data: bytes) -> None:
+        """Put bytes at a place; `OSError` where they do not go in."""
+        os.pwrite(self._fd, data, _COMMON_HEAD.size + at)
+
+    def replaced(self) -> bool:
+        """Whether the path now holds another file (or none)."""
+        try:
+            return _identity(os.stat(self.path)) != self._identity
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close it. Do not use the object afterwards."""
+        os.close(self._fd)
+
+
+def _found(path: Path, magic: int, layout: int, size: int) -> int | None:
+    """The descriptor of a common file that is there; one that was not finished is removed."""
+    try:
+        fd = _opened(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        head = os.pread(fd, _COMMON_HEAD.size, 0)
+        if len(head) == _COMMON_HEAD.size and _COMMON_HEAD.unpack(head) == (magic, layout, size):
+            return fd
+        if head.strip(b"\0"):
+            raise LayoutError(f"{path}: not of this version; stop what uses it and remove the file")
+        _target(path).unlink()
+        path.unlink(missing_ok=True)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
 
 
 def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:

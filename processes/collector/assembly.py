@@ -15,7 +15,8 @@ from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionFacts, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.rest.limits import shared_budget
+from processes.adapters.kalshi.rest.rate_budget import Rank
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
 from processes.collector.feed import CollectorFeed, Triggers
@@ -74,7 +75,8 @@ def assemble(
     recovery = Recovery()
     results = Results(session)
     feed = CollectorFeed(markets, queue, session, triggers, recovery, results)
-    client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
+    budget = shared_budget(settings.data_dir, target.environment, log, rank=Rank.DATA)
+    client = KalshiTradingClient.at(target, signer, budget, seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     return Collector(
         table=table,
@@ -98,6 +100,7 @@ def assemble(
         discovery=Discovery(client, settings.books, log),
         results=results,
         outcomes=Outcomes(client, results, recall, clock, log),
+        rest=client,
         wires=wires,
         publisher=publisher,
         doorbell=wires.pusher("doorbell"),

@@ -14,6 +14,8 @@ from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.limits import follow_limits
 from processes.collector.feed import CollectorFeed
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
@@ -46,6 +48,7 @@ class Collector:
         discovery: Discovery,
         results: Results,
         outcomes: Outcomes,
+        rest: KalshiTradingClient,
         wires: Wires,
         publisher: Publisher,
         doorbell: Pusher,
@@ -63,6 +66,7 @@ class Collector:
         self._discovery = discovery
         self._results = results
         self._outcomes = outcomes
+        self._rest = rest
         self._wires = wires
         self._publisher = publisher
         self._doorbell = doorbell
@@ -76,6 +80,7 @@ class Collector:
         """Until asked to stop; then the journal ends with its last mark."""
         tasks = {
             "markets": self._look_for_markets(),
+            "limits": follow_limits(lambda: self._rest, self._rest.budget, self._log),
             "results": self._outcomes.run(self._discovery_s),
             "connection": self._connect(),
             "beat": self._beat(),
@@ -88,6 +93,7 @@ class Collector:
             self._table.close()
             self._wires.close()
             await self._discovery.close()
+            self._rest.budget.close()
 
     async def _connect(self) -> None:
         """A replay waits for us, so we wait for the actor: it is to see the first ticks too."""
@@ -182,4 +188,4 @@ class Collector:
         counters["markets_live"] = self._markets.live_count()
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
-        return dict(counters)
+        return dict(counters) | self._rest.budget.counters()

@@ -12,8 +12,9 @@ from ipc.messages import Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
+from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
-from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.rest.rate_budget import Rank
 from processes.execution.account import Moment
 from processes.execution.effects import EffectRunner
 from processes.execution.manager import KalshiOrderManager
@@ -74,7 +75,13 @@ class ExecutionService:
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
-        self._budget = RateBudget(max_wait=0.0)  # a create that has to wait asks again, in time
+        self._budget = shared_budget(
+            settings.data_dir,
+            target.environment,
+            log,
+            rank=Rank.TRADING,
+            max_wait=0.0,  # a create that has to wait asks again, in time
+        )
         self._manager = KalshiOrderManager(
             RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
             settings.actor.market_cash_e6,
@@ -111,6 +118,7 @@ class ExecutionService:
             "session": self._markets.follow_session(self._collector),
             "markets": self._markets.run(),
             "balance": self._reconciliation.follow_balance(),
+            "limits": follow_limits(lambda: self._gateway.client, self._budget, self._log),
             "signatures": self._connection.sign_ahead(),
             "queues": self._queues.follow(self._read_queues),
             "beat": self._beat(),
@@ -167,6 +175,7 @@ class ExecutionService:
         self._table.close()
         if self._gateway.client is not None:
             await self._gateway.client.close()
+        self._budget.close()
 
     # Regular work.
 
@@ -195,9 +204,8 @@ class ExecutionService:
             "requests": self._gateway.running,
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
-            "budget_waits": self._budget.waits,
-            "budget_refusals": self._budget.refusals,
         }
+        counters |= self._budget.counters()
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
             counters["signed_late"] = client.signatures.misses

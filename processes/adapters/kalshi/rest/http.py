@@ -159,10 +159,12 @@ class KalshiHttp:
             WireError: The body is no `kind`.
         """
         for attempt in range(tries):
-            await self._budget.acquire(call)
+            await self._budget.acquire(call, method="GET", path=path)
             try:
                 return await self._get(kind, path, params, accept_5xx=accept_5xx)
-            except (ExchangeUnavailable, RateLimited):
+            except (ExchangeUnavailable, RateLimited) as error:
+                if isinstance(error, RateLimited):
+                    self._budget.on_limited(call)
                 if attempt == tries - 1:
                     raise
             self.retries += 1
@@ -213,7 +215,7 @@ class KalshiHttp:
             ApiError: The exchange refused it.
             UnknownOutcome: It was sent, and the reply is missing, unreadable or a 5xx.
         """
-        await self._budget.acquire(call, items)
+        await self._budget.acquire(call, items, method=method, path=path)
         request = f"{method} {path}"
         try:
             reply = await self._request(method, path, params, body)
@@ -223,6 +225,8 @@ class KalshiHttp:
             raise UnknownOutcome(f"{request}: {_error_text(error)}") from None
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise UnknownOutcome(f"{request}: {_reply_text(reply)}")
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._budget.on_limited(call)
         _raise_for_status(path, reply)
         try:
             return made(_decoded(kind, path, reply))

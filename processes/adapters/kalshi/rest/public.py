@@ -17,6 +17,7 @@ from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
+from processes.adapters.kalshi.rest.rate_budget import CallCosts
 from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
 from processes.adapters.kalshi.schemas.rest_public import (
     AccountLimits,
@@ -39,7 +40,6 @@ from processes.adapters.kalshi.schemas.rest_public import (
 )
 
 __all__ = [
-    "CallCosts",
     "EventFeeChange",
     "FeeChange",
     "HistoryCutoff",
@@ -72,18 +72,6 @@ class Schedule(msgspec.Struct, frozen=True):
         windows = reply.schedule.maintenance_windows
         times = [(ms_of_rfc3339(w.start_datetime), ms_of_rfc3339(w.end_datetime)) for w in windows]
         return cls(reply.schedule.standard_hours, tuple(times))
-
-
-class CallCosts(msgspec.Struct, frozen=True):
-    """Tokens by (method, path from the host's root); all other calls cost `default`."""
-
-    default: int
-    by_call: dict[tuple[str, str], int]
-
-    @classmethod
-    def of(cls, reply: CostsReply) -> CallCosts:
-        """From the reply."""
-        return cls(reply.default_cost, {(c.method, c.path): c.cost for c in reply.endpoint_costs})
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -207,7 +195,7 @@ class PublicResource(RestResource):
 
     async def endpoint_costs(self) -> CallCosts:
         """What calls cost in tokens (`GetAccountEndpointCosts`)."""
-        return CallCosts.of(await self._http.read(CostsReply, "/account/endpoint_costs"))
+        return CallCosts(await self._http.read(CostsReply, "/account/endpoint_costs"))
 
     async def markets(
         self,
