@@ -59,9 +59,7 @@ def taken(budget: RateBudget, call: Call) -> int:
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(0, SECOND), st.integers(1, 60), st.booleans()), max_size=60
-    ),
+    st.lists(st.tuples(st.integers(0, SECOND), st.integers(1, 60), st.booleans()), max_size=60),
     st.integers(1, 300),
     st.integers(60, 300),
 )

@@ -1,4 +1,4 @@
-"""Buckets in a file: two budgets of one account, a process that dies, a file that cannot be used."""
+"""Buckets in a file: two budgets of one account, a process that dies, a file out of order."""
 
 from __future__ import annotations
 
