@@ -239,7 +239,7 @@ class SetClosing(FaultCommand, frozen=True, tag="closing"):
 
 
 class SetResult(FaultCommand, frozen=True, tag="result"):
-    """A closed market has this value; one that has settled by another is corrected."""
+    """A closed market settles at this value; one that has settled at another is corrected."""
 
     ticker: Name
     value_e4: PriceE4

@@ -293,13 +293,15 @@ RESULTS: Final = {0: "no", ONE_DOLLAR_E4: "yes"}
 
 
 def set_result(state: ExchangeState, command: fault_commands.SetResult) -> dict[str, Any]:
-    """Determine a closed market, or correct a settled one."""
-    market = state.market(command.ticker)
+    """Settle a closed market, or correct a settled one."""
+    market, now_ms = state.market(command.ticker), state.venue.now_ms()
     word = command.word or RESULTS.get(command.value_e4, "scalar")
     if market.status is MarketPhase.FINALIZED:
-        state.order_entry.correct(market, word, command.value_e4, state.venue.now_ms())
+        state.order_entry.correct(market, word, command.value_e4, now_ms)
     elif market.status is MarketPhase.CLOSED:
-        state.venue.determine_market(market, word, command.value_e4, state.venue.now_ms())
+        state.venue.determine_market(market, word, command.value_e4, now_ms)
+        state.order_entry.settle(market, now_ms)
+        state.venue.settle_market(market, now_ms)
     else:
         text = f"ticker={command.ticker} is {market.status}; allowed: closed, finalized"
         raise bad_request(text)
