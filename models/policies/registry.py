@@ -109,7 +109,7 @@ class Registry:
         return read_active(self._data_dir)
 
     def ids(self) -> list[str]:
-        """List the models in the folder that have a manifest, the shipped one first, then by name."""
+        """List the models that have a manifest: the shipped one first, then by name."""
         found = (self._data_dir / "models").glob(f"*/{MANIFEST_FILE}")
         return [DEFAULT_ID, *sorted({m.parent.name for m in found} - {DEFAULT_ID})]
 
