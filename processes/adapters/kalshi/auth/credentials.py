@@ -163,7 +163,7 @@ def _from_exchange(path: Path) -> Credentials:
         raise ConfigError(f"{path} lists no account") from None
     except UnsafePathError as error:
         raise ConfigError(str(error)) from None
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not the exchange's list of accounts: {error}") from None
 
 
