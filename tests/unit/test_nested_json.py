@@ -67,5 +67,5 @@ def test_the_local_exchange_answers_a_client(text: bytes) -> None:
 
 def test_a_schedule_of_faults_names_its_variable() -> None:
     settings = load_settings({"RL_EXCHANGE_FAULTS": '[{"x":' + "[" * 100_000})
-    with pytest.raises(ConfigError, match="RL_EXCHANGE_FAULTS=.* is not|not a JSON list"):
+    with pytest.raises(ConfigError, match="not a JSON list"):
         fault_schedule_of(settings)
