@@ -18,7 +18,14 @@ from ipc.errors import KalshiActorError
 from ipc.journal import JournalError
 from processes.runtime.tasks import Backoff
 
-__all__ = ["DatabaseBehindError", "FailedStream", "FailedStreams", "Fault", "fault_of"]
+__all__ = [
+    "RECONNECT",
+    "DatabaseBehindError",
+    "FailedStream",
+    "FailedStreams",
+    "Fault",
+    "fault_of",
+]
 
 SERVER_BACKOFF: Final = Backoff(0.25, 30.0)
 STREAM_BACKOFF: Final = Backoff(30.0, 600.0)  # a file that was mended, or a newer program
