@@ -1,7 +1,7 @@
 """Files that processes share: tables that one of them writes, and small ones that all change.
 
-`SharedFile` is a file of int64 words that processes map together; its one writer holds the lock while
-it runs.
+`SharedFile` is a file of int64 words that processes map together; its one writer holds the lock
+while it runs.
 
     header (512 words) = [magic, layout, generation, heartbeat, shape x 4, body words, ...]
     body               = what `ipc.book_table` and `ipc.account_table` put there
