@@ -27,6 +27,7 @@ from processes.runtime.log import Log
 
 __all__ = [
     "COSTS",
+    "MAX_WAIT",
     "OWN_BUDGET",
     "Bucket",
     "BucketBusyError",
