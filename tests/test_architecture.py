@@ -9,6 +9,7 @@ import re
 import pytest
 from support.sources import FLOORS, PROCESSES, ROOT, Import, Source, cycles, sources
 
+from benchmarks.house import measure
 from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from processes.cli.commands import COMMANDS
@@ -133,6 +134,11 @@ def test_no_module_of_models_loads_a_network_library() -> None:
                 assert library not in NETWORK, f"{start} loads {library} by {source}"
                 waiting += sorted(reached(imported) - seen)
                 seen |= reached(imported)
+
+
+def test_no_folder_imports_itself_around_a_corner() -> None:
+    """A folder and the one around it are two: imports between them go one way, too."""
+    assert measure(ROOT).cycles == []
 
 
 def test_no_module_imports_itself_around_a_corner() -> None:

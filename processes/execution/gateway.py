@@ -22,11 +22,11 @@ from processes.adapters.kalshi.errors import (
     RateLimited,
     UnknownOutcome,
 )
-from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.adapters.kalshi.schemas.decoding import whole
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.orders import (
     TERMINAL,
     CancelOrder,

@@ -18,8 +18,8 @@ from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Markets
 from processes.collector.recovery import Recovery

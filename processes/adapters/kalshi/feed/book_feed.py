@@ -23,12 +23,6 @@ import msgspec
 from ipc.messages import MarkKind, UpdateType
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.feed.write_queue import WriteQueue, Written
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    exchange_ms,
-    levels_of_snapshot,
-    trade_of,
-)
 from processes.adapters.kalshi.schemas.frames import (
     Channel,
     Delta,
@@ -36,6 +30,12 @@ from processes.adapters.kalshi.schemas.frames import (
     Lifecycle,
     Snapshot,
     Trade,
+)
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    exchange_ms,
+    levels_of_snapshot,
+    trade_of,
 )
 from processes.adapters.kalshi.stream.subscriptions import Ended, Gap, SubscriptionEvent
 

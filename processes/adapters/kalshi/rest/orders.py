@@ -21,10 +21,10 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.normalise import amount
 from processes.adapters.kalshi.rest.http import KalshiHttp, Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
 from processes.adapters.kalshi.schemas.enums import BookSideText, SelfTrade, TimeInForce
+from processes.adapters.kalshi.schemas.normalise import amount
 from processes.adapters.kalshi.schemas.rest_orders import (
     AmendBody,
     AmendReply,
