@@ -69,14 +69,14 @@ PUBLIC = {  # the names of the user's plan, where the design puts them
     "models.simulation.fills": ("SimulatedOrderManager",),
     "models.observation.builder": ("LiveObservationAdapter",),
     "models.simulation.tape": ("build_observation_from_session_data",),
-    "processes.adapters.kalshi.feed.write_queue": (
+    "processes.adapters.kalshi.feed.book_feed": (
         "WriteQueue.enqueue_snapshot",
         "WriteQueue.enqueue_delta",
     ),
     "processes.adapters.kalshi.rest.client": ("KalshiTradingClient",),
     "processes.adapters.postgres.new_session": ("create_session",),
     "processes.adapters.postgres.sessions": ("SessionDataLoader",),
-    "processes.broadcaster.manager": ("WebSocketManager",),
+    "processes.broadcaster.wire": ("WebSocketManager",),
     "processes.collector.orderbook_client": ("OrderbookClient",),
     "processes.execution.manager": (
         "KalshiOrderManager.get_positions",

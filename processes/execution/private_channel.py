@@ -25,7 +25,7 @@ from processes.adapters.kalshi.schemas.normalise import fill_of, order_of
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.adapters.kalshi.stream.subscriptions import Ended, Ready, Rejected, Subscriptions
 from processes.execution.account import Doubt
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.state import ExecutionState
 from processes.runtime.config import ConfigError, Settings

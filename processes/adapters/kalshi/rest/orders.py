@@ -1,6 +1,6 @@
 """Order entry over REST: creates, amendments, decreases, cancels, one by one and in batches.
 
-Every request is sent once. Signatures are made in advance (see `signature_pool`): of creates at
+Every request is sent once. Signatures are made in advance (see `SignaturePool`): of creates at
 all times, of an order's cancel and amendment once its id is known. Prices are in 1e-4 dollars on
 the YES scale, counts in hundredths of a contract.
 """
