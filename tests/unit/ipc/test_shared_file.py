@@ -146,7 +146,6 @@ def test_heartbeats_age(path: Path) -> None:
 
 CHILD = """
 import sys
-
 from pathlib import Path
 from ipc.shared_file import SharedFile
 file = SharedFile.create(Path(sys.argv[1]), 77, 3, (5, 2), 10)
