@@ -6,9 +6,10 @@ error) is an answer, not an exception.
 
 Below the data folder: `journal/<producer>/<run_uid>/{events-<first event>.seg, records-<first
 byte>.log}`. The book's events are packed (`ipc.event_journal`). All other records are framed
-messages in append-only files: a frame is `length, crc32, payload`, appended by one `write`.
-Positions are byte offsets over all files of a stream, so a reader's place survives rotation. Files
-that the version before named `marks-<first byte>.log` are read too.
+messages in append-only files: a frame is `length, crc32, payload` (two little-endian uint32, then
+msgpack of `ipc.messages`), appended by one `write`. Positions are byte offsets over all files of a
+stream, so a reader's place survives rotation. Files that the version before named `marks-<first
+byte>.log` are read too.
 
 `RunJournal` is the journal of one run: the first record says whose it is, the last that it ended.
 """
@@ -80,12 +81,28 @@ def new_stream_uid(started_ns: int, entropy: bytes) -> str:
 
 
 def run_number(run_uid: str) -> int:
-    """The number that the messages of a run carry: the drawn part of its name."""
+    """The number that the messages of a run carry: the random part of its name.
+
+    Args:
+        run_uid: A name that `new_stream_uid` made.
+
+    Raises:
+        ValueError: It is no such name.
+    """
     return int(run_uid.rpartition("-")[2], 16)
 
 
 def stream_folder(data_dir: Path, producer: str, run_uid: str) -> Path:
-    """The folder into which one run of a producer writes its journal."""
+    """The folder into which one run of a producer writes its journal.
+
+    Args:
+        data_dir: Folder of the stack.
+        producer: Name of the process, such as `collector`.
+        run_uid: Name of its run.
+
+    Returns:
+        `<data_dir>/journal/<producer>/<run_uid>`; not made here.
+    """
     return data_dir / "journal" / producer / run_uid
 
 
@@ -137,10 +154,16 @@ def _message(payload: memoryview) -> Message:
 class FramedWriter:
     """The producer's end, bounded by bytes; False is the refusal.
 
+    Holds the lock of the file in use, by which readers see that it runs.
+
     Args:
         folder: Of the run; made when missing.
         file_bytes: Size at which the next file is begun.
         max_bytes: Of all files that the recorder has not removed yet.
+
+    Raises:
+        FileExistsError: The folder holds the first file of a journal already.
+        UnsafePathError: The folder is another user's, or a shared one.
     """
 
     def __init__(
@@ -214,6 +237,9 @@ class FramedReader:
 
     A torn last frame has not been written yet; a broken one is an error. What precedes a broken
     frame can still be read: the error comes when the broken frame is the first.
+
+    Args:
+        folder: Of one run; it need not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -232,7 +258,8 @@ class FramedReader:
             limit: Most messages to read.
 
         Returns:
-            (messages, the byte offset behind them).
+            (messages, the byte offset behind them). At most 32 MiB of a file are looked at, so
+            fewer messages than `limit` do not mean the end; no message and the same offset do.
 
         Raises:
             JournalError: The bytes have been removed, a frame is broken, or a message cannot be
@@ -291,6 +318,8 @@ class FramedReader:
 
     def remove_before(self, offset: int) -> int:
         """Delete files that end at or before a byte offset; the last file always stays.
+
+        For the recorder alone, once what they hold is committed.
 
         Returns:
             How many files were deleted.

@@ -84,7 +84,14 @@ DATA: Final = (Delta, Trade, Snapshot)  # `isinstance` takes a tuple faster than
 
 
 class Book(msgspec.Struct):
-    """A market's row. `snapshot_clock`: the exchange's clock of its last snapshot, 0 if unsaid."""
+    """A market's row, as the feed knows it.
+
+    Attributes:
+        ticker: The market.
+        row: Row number in the books of the write queue.
+        snapshot_clock: The exchange's clock of its last snapshot, 0 where it did not say.
+        has_hole: Whether the journal refused a change since the last accepted snapshot.
+    """
 
     ticker: str
     row: int
@@ -105,7 +112,13 @@ class Effect(Enum):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """To be noted in the session at this place of its events; `ticker` None: of several markets."""
+    """To be noted in the session at this place of its events.
+
+    Attributes:
+        kind: What happened.
+        ticker: The market, None for several.
+        detail: For people.
+    """
 
     kind: MarkKind
     ticker: str | None
@@ -113,7 +126,15 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What became of one frame; `is_stale`: it made its book STALE."""
+    """What became of one frame.
+
+    Attributes:
+        effect: What it did to its book.
+        update_type: What kind of frame it was.
+        book: Its market's, None for a market without one.
+        mark: To be noted in the session, None for nothing.
+        is_stale: Whether it made its book STALE.
+    """
 
     effect: Effect
     update_type: UpdateType
@@ -128,7 +149,13 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Distrust(msgspec.Struct, frozen=True):
-    """None of these books is up to date from now on."""
+    """None of these books is up to date from now on.
+
+    Attributes:
+        kind: `GAP`, or `DISCONNECTED` when the connection ended.
+        tickers: The markets; of a recording, empty for all of its file.
+        detail: For people.
+    """
 
     kind: MarkKind
     tickers: tuple[str, ...]
@@ -136,7 +163,12 @@ class Distrust(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something is missing that no book depends on."""
+    """Something is missing that no book depends on.
+
+    Attributes:
+        channel: Where it is missing.
+        detail: For people.
+    """
 
     channel: str
     detail: str
@@ -155,8 +187,12 @@ def loss_of(event: SubscriptionEvent, channel: str) -> Distrust | Note | None:
     """What a subscription's event invalidates: the books of `channel`, something else, or nothing.
 
     Args:
-        event: of one subscription.
-        channel: the one that it is subscribed to.
+        event: Of one subscription.
+        channel: The one that it is subscribed to.
+
+    Returns:
+        `Distrust` for a gap or an end of the channel of books, `Note` for one of another channel,
+        None for everything else.
     """
     match event:
         case Gap():
@@ -203,7 +239,13 @@ class Journal(Protocol):
 class Written(StrEnum):
     """What became of an update; only ACCEPTED is true.
 
-    JOURNAL_FULL: in the book, not in the journal. All others: in neither.
+    Attributes:
+        ACCEPTED: In the book and in the journal.
+        JOURNAL_FULL: In the book, not in the journal. All others: in neither.
+        NOT_LIVE: The book waits for a snapshot.
+        OFF_GRID: Its price is not on the market's grid.
+        NEGATIVE: A level would fall below zero.
+        TOO_LARGE: A size beyond a record's 32 bits.
     """
 
     ACCEPTED = "accepted"
@@ -230,9 +272,13 @@ class WriteQueue:
     """Books and journal of one run.
 
     Args:
-        books: rows to apply updates to.
-        journal: takes one record per delta and trade, and one per level and two more per snapshot.
-        throttle_ns: market time between two ticks of a market.
+        books: Rows to apply updates to.
+        journal: Takes one record per delta and trade, and one per level and two more per snapshot.
+        throttle_ns: Market time between two ticks of a market.
+
+    Attributes:
+        refused: How many updates were not accepted, by `Written`.
+        accepted: Records that the journal has taken.
     """
 
     def __init__(self, books: Books, journal: Journal, throttle_ns: int) -> None:
@@ -246,7 +292,15 @@ class WriteQueue:
     def enqueue_delta(
         self, row: int, leg: b.LegCode, price_e4: int, delta_e2: int, stamps: Stamps
     ) -> Written:
-        """Offer and apply a signed change of one level, at the price of its own leg."""
+        """Offer and apply a change of one level.
+
+        Args:
+            row: Row number of the market.
+            leg: The leg whose bids change.
+            price_e4: On the scale of that leg.
+            delta_e2: Signed.
+            stamps: seq, exch_ms (0 unknown), recv_ns, frame_mono_ns, written_mono_ns.
+        """
         return self._conclude(
             record_delta(
                 self._books.live,
@@ -263,7 +317,15 @@ class WriteQueue:
     def enqueue_trade(
         self, row: int, taker_leg: b.LegCode, yes_price_e4: int, count_e2: int, stamps: Stamps
     ) -> Written:
-        """Offer and note a public trade; no level changes."""
+        """Offer and note a public trade; no level changes.
+
+        Args:
+            row: Row number of the market.
+            taker_leg: The leg that the taker bought.
+            yes_price_e4: On the YES scale.
+            count_e2: Contracts.
+            stamps: As of `enqueue_delta`.
+        """
         return self._conclude(
             record_trade(
                 self._books.live,
@@ -285,7 +347,15 @@ class WriteQueue:
         counts_e2: npt.NDArray[np.int64],
         stamps: Stamps,
     ) -> Written:
-        """Offer and apply a whole book, one entry per level; the row is LIVE unless it misfits."""
+        """Offer and apply a whole book; the row is LIVE unless it misfits.
+
+        Args:
+            row: Row number of the market.
+            legs: uint8[n], `YES` or `NO` of each level.
+            prices_e4: int64[n], on the scale of the level's leg.
+            counts_e2: int64[n].
+            stamps: As of `enqueue_delta`.
+        """
         records = len(legs) + 2
         return self._conclude(
             record_snapshot(
@@ -326,9 +396,12 @@ class WriteQueue:
 class BookFeed:
     """Applies the frames of books and trades to the rows of their markets.
 
+    The collector, the importer and the reader of recordings share it: the same frames make the same
+    rows and records wherever they come from.
+
     Args:
-        queue: books and journal.
-        find: the book of a market, None when it has none here.
+        queue: Books and journal.
+        find: The book of a market, None when it has none here.
     """
 
     def __init__(self, queue: WriteQueue, find: Callable[[str], Book | None]) -> None:
@@ -349,11 +422,15 @@ class BookFeed:
         """Apply one frame whose `seq` has been checked.
 
         Args:
-            frame: of the channel of books or of trades.
-            recv_ns: market time of its receipt.
-            frame_mono_ns: monotonic time of its receipt.
-            now_mono_ns: monotonic time now, kept as the time of writing.
-            on_yes_scale: whether NO levels come at YES prices in this subscription.
+            frame: Of the channel of books or of trades.
+            recv_ns: Market time of its receipt.
+            frame_mono_ns: Monotonic time of its receipt.
+            now_mono_ns: Monotonic time now, kept as the time of writing.
+            on_yes_scale: Whether NO levels come at YES prices in this subscription.
+
+        Returns:
+            What became of it. Nothing is raised: a frame that cannot be read has the effect of one
+            that is missing.
         """
         book = self._find(frame.msg.market_ticker)
         if book is None:
