@@ -462,6 +462,7 @@ class ActorPnl(_WireMessage, frozen=True):
         open_orders: Orders that may still fill.
         account_version: Of the whole account.
         ts_ns: Market time.
+        shards_e6: (shard of the exchange, what new orders may use there), by shard.
     """
 
     balance_e6: int
@@ -471,6 +472,7 @@ class ActorPnl(_WireMessage, frozen=True):
     open_orders: int
     account_version: int
     ts_ns: int
+    shards_e6: tuple[tuple[int, int], ...] = ()
 
 
 class Doorbell(_WireMessage, frozen=True):

@@ -186,6 +186,7 @@ export interface Pnl {
   open_orders: number
   account_version: number
   ts_ms: number
+  shards: { exchange_index: number; balance: Decimal }[]
 }
 
 interface Of<Type extends string, Data> {

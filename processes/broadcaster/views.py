@@ -40,6 +40,7 @@ from processes.broadcaster.wire import (
     PositionData,
     SessionData,
     ShadowData,
+    ShardData,
 )
 from processes.runtime.log import Log
 from processes.runtime.tables import AttachedTable
@@ -223,6 +224,7 @@ def position_data(position: ActorPosition) -> PositionData:
 
 def pnl_data(pnl: ActorPnl) -> PnlData:
     """The whole account."""
+    shards = pnl.shards_e6
     return PnlData(
         balance=format_money(pnl.balance_e6),
         realized=format_money(pnl.realized_e6),
@@ -231,6 +233,7 @@ def pnl_data(pnl: ActorPnl) -> PnlData:
         open_orders=pnl.open_orders,
         account_version=pnl.account_version,
         ts_ms=pnl.ts_ns // NS_PER_MS,
+        shards=tuple(ShardData(exchange_index=i, balance=format_money(e6)) for i, e6 in shards),
     )
 
 

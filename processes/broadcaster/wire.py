@@ -43,6 +43,7 @@ __all__ = [
     "PositionData",
     "SessionData",
     "ShadowData",
+    "ShardData",
     "StatsData",
     "Update",
     "WebSocketManager",
@@ -299,8 +300,15 @@ class PositionData(_Data, frozen=True):
     ts_ms: int
 
 
+class ShardData(_Data, frozen=True):
+    """What new orders may use on one shard of the exchange."""
+
+    exchange_index: int
+    balance: str
+
+
 class PnlData(_Data, frozen=True):
-    """The whole account."""
+    """The whole account; `shards` is empty until the exchange has reported them."""
 
     balance: str
     realized: str
@@ -309,6 +317,7 @@ class PnlData(_Data, frozen=True):
     open_orders: int
     account_version: int
     ts_ms: int
+    shards: tuple[ShardData, ...] = ()
 
 
 class Update(msgspec.Struct, frozen=True):

@@ -82,6 +82,14 @@ COMMANDS: Final = {
             "kalshi-actor models rollback",
         ),
     ),
+    "funds": CliCommand(
+        "money on the exchange's shards; move it from one to another",
+        "processes.execution.funds",
+        (
+            "kalshi-actor funds list --json",
+            "kalshi-actor funds move 250.00 --from 0 --to 2",
+        ),
+    ),
     "parity": CliCommand(
         "does replaying the recording reproduce every live decision?",
         "models.parity",

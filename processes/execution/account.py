@@ -14,6 +14,7 @@ is taken over, with its exposure as cost basis; such a market may only be reduce
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -37,6 +38,8 @@ __all__ = [
     "MarketAccount",
     "Moment",
     "Payout",
+    "ShardFunds",
+    "ShardMoney",
     "Verdict",
     "judge",
     "position_of",
@@ -64,6 +67,7 @@ class Doubt(StrEnum):
     """Why a market's account is not known."""
 
     STARTING = "not_reconciled_yet"
+    MONEY = "balance_not_read_yet"
     CHANNEL = "private_channel_down"
     MISMATCH = "exchange_disagrees"
     ORDER = "order_of_unknown_outcome"
@@ -245,6 +249,76 @@ class MarketAccount:
             account_version=self.version,
             ts_ns=ts_ns,
         )
+
+
+class ShardFunds(NamedTuple):
+    """What new orders of one market may use: money on its shard of the exchange, 1e-6 dollars.
+
+    `richest` is the other shard with the most, `richest_e6` what is there; None without another.
+    """
+
+    shard: int
+    free_e6: int
+    richest: int | None = None
+    richest_e6: int = 0
+
+
+class ShardMoney:
+    """Money on each shard of the exchange: its own figure, and what we did since it was read.
+
+    The exchange's balance of a shard is less what resting orders hold there. Between two reads a
+    market's *worth*, its cash less what its resting buys may take, says what changes: an order
+    takes from it, a cancel gives back, a fill does neither. What changed while a read was under way
+    may be in its answer or not; the smaller figure counts.
+    """
+
+    def __init__(self) -> None:
+        self.shards: dict[str, int] = {}  # of the followed markets
+        self._worth_e6: dict[str, int] = {}
+        self._moved_e6: Counter[int] = Counter()  # by shard: changes of worth, ever
+        self._base_e6: dict[int, int] = {}  # by shard: the exchange's figure less what moved then
+        self.is_known = False
+
+    def update(self, ticker: str, worth_e6: int, *, is_known: bool) -> None:
+        """A market's worth now; what an account that is not known seems to gain does not count."""
+        shard, before_e6 = self.shards.get(ticker), self._worth_e6.get(ticker)
+        self._worth_e6[ticker] = worth_e6
+        if shard is None or before_e6 is None:
+            return
+        change_e6 = worth_e6 - before_e6
+        if change_e6 < 0 or is_known:
+            self._moved_e6[shard] += change_e6
+
+    def forget(self, ticker: str) -> None:
+        """The market is over."""
+        self.shards.pop(ticker, None)
+        self._worth_e6.pop(ticker, None)
+
+    def begin_read(self) -> Mapping[int, int]:
+        """Before the balance is asked for: what `on_balance` wants to know."""
+        return self._moved_e6.copy()
+
+    def on_balance(self, by_shard_e6: Mapping[int, int], begun: Mapping[int, int]) -> None:
+        """The exchange's own figures; a shard that it does not name holds nothing."""
+        shards = {*by_shard_e6, *self.shards.values()}
+        moved = {i: max(begun.get(i, 0), self._moved_e6[i]) for i in shards}
+        self._base_e6 = {i: by_shard_e6.get(i, 0) - moved[i] for i in shards}
+        self.is_known = True
+
+    def by_shard_e6(self) -> dict[int, int]:
+        """What new orders may use on each shard; empty while nothing is known."""
+        return {i: base + self._moved_e6[i] for i, base in sorted(self._base_e6.items())}
+
+    def funds(self, ticker: str) -> ShardFunds | None:
+        """What new orders of a market may use; None while that is not known."""
+        shard = self.shards.get(ticker)
+        if shard is None or not self.is_known:
+            return None
+        free = self.by_shard_e6()
+        others = {i: e6 for i, e6 in free.items() if i != shard}
+        richest = max(others, key=lambda i: others[i], default=None)
+        richest_e6 = 0 if richest is None else others[richest]
+        return ShardFunds(shard, free.get(shard, 0), richest, richest_e6)
 
 
 class ExchangeView(msgspec.Struct, frozen=True):

@@ -15,9 +15,9 @@ import msgspec
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
-from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment
+from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
-from processes.execution.risk import OFF_GRID, RiskCase, RiskLimits, excess, refusal
+from processes.execution.risk import NO_MONEY, OFF_GRID, RiskCase, RiskLimits, excess, refusal
 from processes.execution.state import ExecutionEffects, ExecutionState
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
@@ -123,6 +123,7 @@ class KalshiOrderManager:
         self._now = now
         self._waiting: dict[str, _Waiting] = {}
         self._excess: dict[str, str] = {}  # markets in which too much rests, and why
+        self._short: set[int] = set()  # shards without money for what was wanted last
 
     # Answers.
 
@@ -158,6 +159,7 @@ class KalshiOrderManager:
             open_orders=state.orders.open_count,
             account_version=state.version,
             ts_ns=self._now().ns,
+            shards_e6=tuple(state.money.by_shard_e6().items()),
         )
 
     # Events.
@@ -257,12 +259,23 @@ class KalshiOrderManager:
         if reason := refusal(self._case(waiting.intent, others)):
             self._refuse(waiting, reason)
             return
+        self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
         self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
     def _refuse(self, waiting: _Waiting, reason: str) -> None:
         self.state.refuse(advance(self._order_for(waiting), OrderRefused(reason)))
+        ticker = waiting.intent.market_ticker
         if reason == OFF_GRID:
-            self.state.off_grid.add(waiting.intent.market_ticker)
+            self.state.off_grid.add(ticker)
+        elif reason.startswith(NO_MONEY):
+            self._warn_of_shard(ticker, reason)
+
+    def _warn_of_shard(self, ticker: str, reason: str) -> None:
+        """Once, until an order is sent there again."""
+        shard = self.state.money.shards[ticker]
+        if shard not in self._short:
+            self._short.add(shard)
+            self.state.effects.warn(NO_MONEY, shard=shard, ticker=ticker, error=reason)
 
     def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
         state, now_mono_ns, market = self.state, self._now().mono_ns, intent.market_ticker
@@ -278,7 +291,17 @@ class KalshiOrderManager:
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
             backing_off=wait,
+            funds=self._funds(market, others),
         )
+
+    def _funds(self, ticker: str, others: tuple[TrackedOrder, ...]) -> ShardFunds | None:
+        """The money of the market's shard, once its own orders beside `others` are canceled."""
+        funds = self.state.money.funds(ticker)
+        if funds is None:
+            return None
+        own = [o for o in self.state.orders.open_in(ticker) if o.own and o.is_buy]
+        held_e6 = sum(o.price_e4 * o.remaining_e2 for o in own if o not in others)
+        return funds._replace(free_e6=funds.free_e6 + held_e6)
 
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:
         intent = waiting.intent

@@ -113,4 +113,4 @@ class MarketLearning:
             return
         if info.ticker not in self._state.accounts:
             self._reconcile_soon.set()
-        self._state.follow(info.ticker, info.grid, info.close_ms)
+        self._state.follow(info.ticker, info.grid, info.close_ms, info.exchange_index)

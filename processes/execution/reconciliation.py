@@ -28,7 +28,7 @@ __all__ = ["AccountReads", "Reconciliation"]
 READ_LAG_NS: Final = NS_PER_S  # reads lag: what was asked sooner after a gap proves nothing
 CHANNEL_PAUSE: Final = 0.1  # seconds between looks at whether the private channel is up
 RETRY_PAUSE: Final = 0.5  # seconds after a round that failed
-BALANCE_PAUSE: Final = 1.05  # seconds: the exchange answers once a second
+BALANCE_PAUSE: Final = 1.15  # seconds: the exchange answers once a second
 IN_DOUBT: Final = Backoff(first_s=0.5, longest_s=3_600.0)  # between rounds that leave a doubt
 ROUNDS_A_STEP: Final = 4  # rounds in doubt before the pause between them doubles
 UNANSWERED_ROUNDS: Final = 3  # without an answer for so many, no account is known
@@ -61,6 +61,7 @@ class Reconciliation:
         self._agreed_ns = mono_ns()
         self._left_out = LeftOut()
         self._reads = AccountReads(log)
+        self._state.doubt(Doubt.MONEY)
 
     def on_channel_up(self) -> None:
         """The private channel is up again: only what is read from now on counts."""
@@ -132,18 +133,26 @@ class Reconciliation:
         """Publish the account's P&L: once a second while it changes, else once in an interval."""
         published, due_ns = -1, 0  # version of the accounts, and when the next is due anyway
         while True:
-            await asyncio.sleep(BALANCE_PAUSE)
             client, version = self._effects.gateway.client, self._state.version
-            if client is None or (published == version and mono_ns() < due_ns):
+            if client is None:
+                await asyncio.sleep(CHANNEL_PAUSE)
                 continue
-            try:
-                balance = await client.balance()
-            except KalshiError:
-                self._state.counters["balances_not_read"] += 1
-                continue
-            self._effects.publish(self._manager.pnl(balance.balance_e6))
-            published = version
-            due_ns = mono_ns() + int(self._interval_s * NS_PER_S)
+            if published != version or mono_ns() >= due_ns:
+                try:
+                    await self._read_balance(client)
+                except KalshiError:
+                    self._state.counters["balances_not_read"] += 1
+                else:
+                    published = version
+                    due_ns = mono_ns() + int(self._interval_s * NS_PER_S)
+            await asyncio.sleep(BALANCE_PAUSE)
+
+    async def _read_balance(self, client: KalshiTradingClient) -> None:
+        begun = self._state.money.begin_read()
+        balance = await client.balance()
+        self._state.on_balance(await client.shard_balances(balance), begun)
+        self._effects.act()
+        self._effects.publish(self._manager.pnl(balance.balance_e6))
 
 
 class AccountReads:

@@ -12,15 +12,16 @@ import msgspec
 
 from ipc.clock import NS_PER_S
 from ipc.messages import BookSide, Intent, Leg
-from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeSchedule
 from models.trading.portfolio import cash_flow_e6
-from processes.execution.account import MarketAccount
+from processes.execution.account import MarketAccount, ShardFunds
 from processes.execution.orders import TrackedOrder, valid_intent_id
 from processes.runtime.tasks import Backoff
 
 __all__ = [
     "CHECKS",
+    "NO_MONEY",
     "OFF_GRID",
     "RefusalMemory",
     "RiskCase",
@@ -32,6 +33,8 @@ __all__ = [
 
 
 OFF_GRID: Final = "price_off_grid"
+NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
+DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
 
 
@@ -50,6 +53,8 @@ class RiskCase(msgspec.Struct, frozen=True):
     `account` and `grid` are None for a market that is not known, `others` are the market's open
     orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
     one, None while it has not spoken. `backing_off`: the exchange has just refused such an order.
+    `funds` is the money of the market's shard, with what its own orders beside `others` hold; None
+    only while `account` is in doubt about it.
     """
 
     intent: Intent
@@ -62,6 +67,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     session_uid: str | None
     environment_ok: bool
     backing_off: bool = False
+    funds: ShardFunds | None = None
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -189,12 +195,40 @@ def _cash_left_e6(
     fees: FeeSchedule,
 ) -> int:
     """Cash after `count_e2` of the purchase, its worst fee, and all other resting buys."""
-    bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4
-    flow_e6 = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
-    fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
     held_e6 = sum(collateral_e6(o, fees) for o in others if o.own)
-    left_e6: int = account.cash_e6 + flow_e6 - fee_e6 - held_e6
-    return left_e6
+    return account.cash_e6 + _purchase_e6(account, purchase, count_e2, fees) - held_e6
+
+
+def shard_affordable(case: RiskCase) -> str | None:
+    """A purchase and its worst fee fit what the market's shard of the exchange can spend.
+
+    Every shard has money of its own (PROTOCOL.md, 6.5): the whole balance may look healthy while
+    the exchange refuses each order on a shard without.
+    """
+    intent, account, funds = case.intent, case.account, case.funds
+    if not intent.is_buy or account is None or funds is None:
+        return None
+    flow_e6 = _purchase_e6(account, intent, intent.count_e2, case.limits.fees)
+    return None if funds.free_e6 + flow_e6 >= 0 else _without_money(funds, -flow_e6)
+
+
+def _without_money(funds: ShardFunds, cost_e6: int) -> str:
+    """The reason, and the command that moves what is missing, in whole dollars, if it is there."""
+    missing_e6 = cost_e6 - max(funds.free_e6, 0)
+    dollars = -(-missing_e6 // DOLLAR_E6)
+    way = "no other shard has as much: deposit"
+    if funds.richest is not None and funds.richest_e6 >= dollars * DOLLAR_E6:
+        way = f"kalshi-actor funds move {dollars}.00 --from {funds.richest} --to {funds.shard}"
+    return f"{NO_MONEY}: shard {funds.shard} has {format_money(funds.free_e6)} dollars; {way}"
+
+
+def _purchase_e6(
+    account: MarketAccount, purchase: Intent | TrackedOrder, count_e2: int, fees: FeeSchedule
+) -> int:
+    """What buying does to cash at the limit price, its worst fee paid: negative unless it nets."""
+    bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4
+    flow_e6: int = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
+    return flow_e6 - fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
 
 
 def excess(
@@ -277,4 +311,5 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     room_for_orders,
     sells_held,
     buys_affordable,
+    shard_affordable,
 )

@@ -7,7 +7,7 @@ twice. What follows from them is collected as `ExecutionEffects`; nothing here d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from processes.execution.account import (
     MarketAccount,
     Moment,
     Payout,
+    ShardMoney,
     Verdict,
     judge,
 )
@@ -101,6 +102,7 @@ class ExecutionState:
         self.grids: dict[str, PriceGrid] = {}  # of the markets in which something can be ordered
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
+        self.money = ShardMoney()
         self.refusals = RefusalMemory()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
@@ -142,14 +144,23 @@ class ExecutionState:
         gap = {Doubt.STARTING, Doubt.CHANNEL}
         return {ticker for ticker, account in self.accounts.items() if account.doubts & gap}
 
-    def follow(self, ticker: str, grid: PriceGrid | None = None, close_ms: int = 0) -> None:
+    def follow(
+        self,
+        ticker: str,
+        grid: PriceGrid | None = None,
+        close_ms: int = 0,
+        shard: int | None = None,
+    ) -> None:
         """Keep an account of a market.
 
         Args:
             ticker: the market.
             grid: its prices; without them nothing can be ordered in it.
             close_ms: market time at which it closes, 0 unknown.
+            shard: the exchange's shard (`exchange_index`) whose money it takes, None unknown.
         """
+        if shard is not None:
+            self.money.shards[ticker] = shard
         if grid is not None:
             self.grids[ticker] = grid
         if close_ms:
@@ -180,6 +191,7 @@ class ExecutionState:
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
             self._closes_ms.pop(ticker, None)
+            self.money.forget(ticker)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
 
@@ -224,7 +236,20 @@ class ExecutionState:
         self.version += 1
         account.version = self.version
         self._derive_doubts(account)
+        self._note_worth(account)
         self.effects.markets[ticker] = None
+
+    def _note_worth(self, account: MarketAccount) -> None:
+        """What the market takes of its shard's money changes with its cash and its orders."""
+        own = (o for o in self.orders.open_in(account.ticker) if o.own and o.is_buy)
+        worth_e6 = account.cash_e6 - sum(o.price_e4 * o.remaining_e2 for o in own)
+        self.money.update(account.ticker, worth_e6, is_known=account.known)
+
+    def on_balance(self, by_shard_e6: Mapping[int, int], begun: Mapping[int, int]) -> None:
+        """The exchange's balance was read; `begun` is what `money.begin_read` gave before."""
+        self.money.on_balance(by_shard_e6, begun)
+        if Doubt.MONEY in self.everywhere:
+            self.trust(Doubt.MONEY)
 
     def _on_activity(self, ticker: str) -> None:
         """The exchange did something: for a while its reads may lag behind."""
@@ -249,6 +274,7 @@ class ExecutionState:
     def create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
         """Track a new order and send it, unless the deadline passes first."""
         self.orders.add(order)
+        self._note_worth(self.accounts[order.market_ticker])
         self.counters["sent"] += 1
         self.effects.note(message_of(order, self.now().ns))
         self.effects.requests.append(SendOrder(order, deadline_mono_ns))
@@ -257,7 +283,7 @@ class ExecutionState:
         """Track and publish an order that is not sent; its reason says why."""
         self.orders.add(order)
         self.counters["refused"] += 1
-        self.counters[f"refused_{order.reason}"] += 1
+        self.counters[f"refused_{order.reason.partition(':')[0]}"] += 1
         self.effects.note(message_of(order, self.now().ns))
 
     def renew(self, order: TrackedOrder, expire_ms: int) -> None:

@@ -19,12 +19,13 @@ from processes.cli.commands import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = {
     *("run", "check", "sessions", "train", "evaluate", "export", "models", "parity", "verify"),
-    "exchange",
+    *("exchange", "funds"),
 }
 HELP_CPU_S = 0.5
 SUBCOMMANDS = [
     *(("sessions", name) for name in ("list", "show", "verify", "archive", "import", "delete")),
     *(("models", name) for name in ("list", "show", "promote", "rollback", "shadow")),
+    *(("funds", name) for name in ("list", "move")),
 ]
 
 

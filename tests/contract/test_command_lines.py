@@ -28,6 +28,7 @@ PROGRAMS = {
 COMMANDS = {
     *("models.evaluate", "models.export_onnx", "models.parity", "models.registry", "models.train"),
     *("models.research.rules", "models.research.tries"),
+    "processes.execution.funds",
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
     *("benchmarks", "benchmarks.exchange_flow", "benchmarks.sender", "benchmarks.sockets"),
     *("benchmarks.house", "benchmarks.whole"),

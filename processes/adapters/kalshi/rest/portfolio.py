@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from ipc.messages import ActorFill
 from ipc.units import parse_count, parse_money
+from processes.adapters.kalshi.errors import ApiError
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
 from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
@@ -169,6 +171,23 @@ class PortfolioResource(RestResource):
             (row.subaccount_number, row.exchange_index): amount(parse_money, row.balance)
             for row in reply.subaccount_balances
         }
+
+    async def shard_balances(self, balance: Balance) -> dict[int, int]:
+        """Micro-dollars that can be spent on each shard; `balance` was just read.
+
+        The exchange shows a key of one subaccount no breakdown; then its list of subaccounts says
+        it. Where that is refused too, the whole balance counts as that of shard 0.
+        """
+        if balance.by_exchange_e6:
+            return balance.by_exchange_e6
+        try:
+            found = await self.subaccount_balances()
+        except ApiError as error:
+            if error.http_status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                raise
+            found = {}
+        own = {i: e6 for (number, i), e6 in found.items() if self._subaccount in (None, number)}
+        return own or {0: balance.balance_e6}
 
     async def move_collateral(
         self, amount_e6: int, source: int, destination: int, transfer_id: uuid.UUID
