@@ -260,7 +260,8 @@ class BookFeed:
         msg = frame.msg
         taker_leg, yes_price_e4, count_e2 = trade_of(msg)
         stamps = frame.seq, exchange_ms(msg.ts_ms, msg.ts), *times
-        written = self._queue.enqueue_trade(book.row, taker_leg, yes_price_e4, count_e2, stamps)
+        change = book.row, taker_leg, yes_price_e4, count_e2, stamps
+        written = self._queue.enqueue_trade(*change, is_block=msg.is_block_trade is True)
         if written is _ACCEPTED:
             return Outcome(_RECORDED, UpdateType.TRADE, book)
         return self._refused(frame, book, written)

@@ -139,7 +139,14 @@ class WriteQueue:
         )
 
     def enqueue_trade(
-        self, row: int, taker_leg: b.LegCode, yes_price_e4: int, count_e2: int, stamps: Stamps
+        self,
+        row: int,
+        taker_leg: b.LegCode,
+        yes_price_e4: int,
+        count_e2: int,
+        stamps: Stamps,
+        *,
+        is_block: bool,
     ) -> Written:
         """Offer and note a public trade; no level changes.
 
@@ -149,6 +156,7 @@ class WriteQueue:
             yes_price_e4: On the YES scale.
             count_e2: Contracts.
             stamps: As of `enqueue_delta`.
+            is_block: Whether it was agreed off the book.
         """
         return self._conclude(
             record_trade(
@@ -156,7 +164,7 @@ class WriteQueue:
                 self._books.tick_rows,
                 *self._segment(1),
                 row,
-                (taker_leg, yes_price_e4, count_e2),
+                (taker_leg, yes_price_e4, count_e2, is_block),
                 stamps,
                 self._throttle_ns,
             ),
