@@ -23,7 +23,6 @@ from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns
 from ipc.messages import Trigger
 from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, DecisionRequest, TickHistories
-from processes.inference.persistence import PersistenceGate
 from processes.runtime.log import Log
 from processes.runtime.tables import AttachedTable
 
@@ -324,20 +323,18 @@ class TickReader:
 
 
 class RequestBuilder:
-    """Which evaluated ticks may be decided: the chosen markets whose gates are open now."""
+    """Which evaluated ticks may be decided: the chosen markets whose gates are open now.
+
+    `is_persisted` says whether the database is near enough behind the journals.
+    """
 
     def __init__(
-        self,
-        books: BookRows,
-        accounts: AccountRows,
-        choice: MarketChoice,
-        persistence: PersistenceGate,
-        counts: Counter[str],
+        self, books: BookRows, accounts: AccountRows, choice: MarketChoice, counts: Counter[str]
     ) -> None:
         self._books = books
         self._accounts = accounts
         self._choice = choice
-        self._persistence = persistence
+        self.is_persisted = True
         self._counts = counts
         self._buffers = np.zeros((BATCH, a.ACCOUNT_WORDS), np.int64)
 
@@ -356,7 +353,7 @@ class RequestBuilder:
 
     def _gate(self) -> Gate | None:
         """What forbids every decision."""
-        if not self._persistence.is_open(mono_ns()):
+        if not self.is_persisted:
             return Gate.UNPERSISTED
         return self._books.writer_gate()
 

@@ -93,9 +93,7 @@ class ActorService:
         self._ticks = TickReader(self._books, self._due, self._counts)
         bounds = settings.actor.max_behind_s * MS_PER_S, settings.actor.max_behind_events
         self._persistence = PersistenceGate(*bounds, mono_ns(), log)
-        self._requests = RequestBuilder(
-            self._books, self._accounts, choice, self._persistence, self._counts
-        )
+        self._requests = RequestBuilder(self._books, self._accounts, choice, self._counts)
         self._journal = RunJournal(
             settings.data_dir, PRODUCER, started, settings.books.journal_max_bytes
         )
@@ -248,6 +246,7 @@ class ActorService:
         while True:
             self._books.epoch()
             self._accounts.refresh()
+            self._requests.is_persisted = self._persistence.is_open(mono_ns())
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)

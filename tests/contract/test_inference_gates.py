@@ -9,7 +9,6 @@ from support.model_builders import NOON_NS
 
 from ipc import book as b
 from ipc.book_kernels import set_state
-from ipc.clock import mono_ns
 
 
 @pytest.mark.parametrize(
@@ -37,14 +36,14 @@ async def test_nothing_is_decided_on_a_book_that_is_no_longer_good(tmp_path, sta
 async def test_nothing_is_decided_while_the_database_lags_too_far_behind(tmp_path):
     """The recorder's own report, over its own socket."""
     async with acting(tmp_path, RL_MAX_BEHIND_EVENTS="100", **BUYS) as rig:
-        recorder, gate = rig.record(), rig.service._persistence
+        recorder, gate = rig.record(), rig.service._requests
         collector = await rig.start()
-        await recorder.reports_until(lambda: not gate.is_open(mono_ns()), behind=101, behind_ms=5)
+        await recorder.reports_until(lambda: not gate.is_persisted, behind=101, behind_ms=5)
         collector.flush()
         await rig.nothing_more()
         assert rig.service.counters["gated_unpersisted"] == 1
         assert rig.decisions() == []
-        await recorder.reports_until(lambda: gate.is_open(mono_ns()), behind=0, behind_ms=0)
+        await recorder.reports_until(lambda: gate.is_persisted, behind=0, behind_ms=0)
         assert collector.snapshot(400)
         collector.flush()
         assert (await rig.action()).recv_ns == NOON_NS + 400 * MS
