@@ -39,7 +39,11 @@ _SUPERVISORD: Final = {50: "error", 40: "error", 30: "warning", 20: "info"}
 
 
 class Log(Protocol):
-    """Where events go: `log("action", key=value)`, or at another level than info."""
+    """Where events go: `log("action", key=value)`, or at another level than info.
+
+    An action is a stable word that can be searched for; everything that varies is a fact. Keys are
+    the glossary's words (`ticker`, `client_order_id`, `error`). No fact may hold a secret.
+    """
 
     def __call__(self, action: str, /, **facts: object) -> None:
         """Note that `action` happened."""
@@ -182,9 +186,13 @@ def no_log() -> ProcessLog:
 def open_log(
     process: str, run: str | None, settings: LogSettings, stream: TextIO | None = None
 ) -> ProcessLog:
-    """The log of this process from now on, on `stream` (standard output).
+    """Make this process log from now on; replaces every handler of the root logger.
 
-    `run` is the short name of the run. Replaces every handler of the root logger.
+    Args:
+        process: Its name, a word of every line.
+        run: Short name of the run; None leaves it out.
+        settings: Level and format.
+        stream: Where lines go; None is standard output.
     """
     if stream is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a line is never lost to a locale

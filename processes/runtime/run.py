@@ -54,7 +54,16 @@ _TOKEN_BYTES: Final = 4
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of a process. `stop` is set when it shall end; `ready` says that it can do so."""
+    """One run of a process.
+
+    Attributes:
+        process: Its name.
+        token: 4 random bytes, drawn at the start: tell this run from every other.
+        settings: As the environment gave them.
+        stop: Set when it shall end.
+        log: Where its events go.
+        ready: To be called once the process can end by itself when `stop` is set.
+    """
 
     process: str
     token: bytes  # drawn at the start: tells this run from every other
@@ -109,7 +118,12 @@ def leave(code: int) -> NoReturn:
 
 
 def run(process: str, main: Main) -> NoReturn:
-    """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing."""
+    """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing.
+
+    Args:
+        process: Its name, in log lines and errors.
+        main: Runs it; returns when its work is done or `stop` is set.
+    """
     refuse_arguments(process)
     die_with_parent()
     os.umask(PRIVATE_UMASK)

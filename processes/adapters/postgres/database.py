@@ -64,9 +64,17 @@ class Unreachable(ConnectionError):
 
 
 async def connect(dsn: str) -> Connection:
-    """One connection; `ConfigError` when trying again cannot help, one of `LOST` when it can.
+    """Open one connection.
 
     No error of the driver leaves this function: its texts repeat the URL, or parts of it.
+
+    Args:
+        dsn: A PostgreSQL URL.
+
+    Raises:
+        ConfigError: Trying again cannot help: a URL that cannot be read, an unknown host, user,
+            password or database.
+        Unreachable: No connection for now; one of `LOST`.
     """
     try:
         return await asyncpg.connect(dsn, timeout=5, command_timeout=60)
@@ -110,7 +118,15 @@ def _reason(error: Exception) -> str:
 
 
 async def connect_within(dsn: str, patience_s: float) -> Connection:
-    """Connect to a server that may still be starting; `ConfigError` when it stays away."""
+    """Connect to a server that may still be starting.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        patience_s: How long to try, in seconds.
+
+    Raises:
+        ConfigError: It stays away, or trying again cannot help.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_s
     while True:
@@ -123,7 +139,15 @@ async def connect_within(dsn: str, patience_s: float) -> Connection:
 
 
 async def check_server(dsn: str, patience_s: float = FOREIGN_PATIENCE) -> None:
-    """`ConfigError` for a server that does not answer or holds a newer schema."""
+    """Check that a server answers and that its schema is not newer than this program's.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        patience_s: How long to try, in seconds.
+
+    Raises:
+        ConfigError: It does not answer, or holds a newer schema.
+    """
     connection = await connect_within(dsn, patience_s)
     try:
         await _schema_is_current(connection)
@@ -151,8 +175,15 @@ async def connect_when_asked(dsn: str) -> Connection:
 async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:
     """Connect once the server is there and its schema is current; waits as long as that takes.
 
-    `Stopped` when asked to stop before, `ConfigError` for a schema that is newer than this program.
     Whether a server that cannot be reached is hopeless is for `migrate` to say.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        stop: Ends the waiting.
+
+    Raises:
+        Stopped: `stop` was set first.
+        ConfigError: The schema is newer than this program.
     """
     while not stop.is_set():
         try:
