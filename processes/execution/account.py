@@ -322,16 +322,17 @@ class Verdict(StrEnum):
         UNDECIDED: Too fresh: reads may lag what has just happened.
         READ_FILLS: Its whole list of fills must be read before it can be compared.
         ADOPT: The exchange's own fills add up to its position, and not to what is booked.
-        DISAGREES: The exchange's fills and position do not agree with each other, or it has
-            settled.
+        TAKE_OVER: None of the exchange's lists explains its position.
+        DISAGREES: As TAKE_OVER, where the fills before the exchange's cutoff have not been read
+            yet, or the market has settled.
     """
 
     AGREES = "agrees"
-    UNREADABLE = "unreadable"  # rows about it were left out
-    UNDECIDED = "undecided"  # too fresh to tell
+    UNREADABLE = "unreadable"
+    UNDECIDED = "undecided"
     READ_FILLS = "read_fills"
-    ADOPT = "adopt"  # the exchange agrees with itself and not with what is booked
-    TAKE_OVER = "take_over"  # none of the exchange's lists explains its position
+    ADOPT = "adopt"
+    TAKE_OVER = "take_over"
     DISAGREES = "disagrees"
 
 
