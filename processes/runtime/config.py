@@ -154,6 +154,8 @@ class ActorSettings(msgspec.Struct, frozen=True):
         pricing: `aggressive`, `passive` or `mid`.
         intent_deadline_ms: How long after the decision an intent may be sent.
         seed: Of baselines that draw.
+        max_behind_s: How old what is not in the database may be for a decision.
+        max_behind_events: How many book events may not be in the database for a decision.
     """
 
     enabled: bool
@@ -167,6 +169,8 @@ class ActorSettings(msgspec.Struct, frozen=True):
     pricing: str
     intent_deadline_ms: int
     seed: int
+    max_behind_s: int
+    max_behind_events: int
 
 
 class ExecutionSettings(msgspec.Struct, frozen=True):
@@ -397,6 +401,8 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
         pricing=read.choice("RL_ACTOR_PRICING", "passive", PRICINGS),
         intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
         seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
+        max_behind_s=read.number("RL_MAX_BEHIND_S", 900, 5, 864_000),
+        max_behind_events=read.number("RL_MAX_BEHIND_EVENTS", 5_000_000, 1, 2**53),
     )
 
 
