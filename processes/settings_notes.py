@@ -1,7 +1,7 @@
 """Settings that are set and do nothing, contradict each other, were renamed, or are misspelt.
 
-Each is one line for whoever starts the stack (`processes.check`); none of them is an error, but for
-a name that is nearly a setting's in production, where a limit that was not read costs money.
+Each is one line of the report at the start (`processes.check`). None of them is an error, except
+for a name that is nearly a setting's in production, where a limit that was not read costs money.
 """
 
 from __future__ import annotations

@@ -348,7 +348,7 @@ class EffectRunner:
         table: the accounts as other processes read them.
         journal: of this run.
         publisher: to subscribers.
-        bell: tells the recorder that the journal has grown.
+        bell: reports to the recorder that the journal has grown.
         log: of this run.
     """
 

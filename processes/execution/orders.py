@@ -1,8 +1,8 @@
 """Orders: what is known of each after facts in any order, late, early or twice; and all of them.
 
 PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only grows: each status has
-a rank and the highest ever heard of wins, fills never decrease. So a stale read that still says
-"resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
+a rank and the highest that was ever reported wins, fills never decrease. So a stale read that still
+says "resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
 
 The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the name:
 `ka-<intent id>-{BY|SY|BN|SN}`.
@@ -453,7 +453,7 @@ class OrderStore:
         return self._orders.get(self._names.get(order_id, ""))
 
     def open_in(self, market_ticker: str) -> tuple[TrackedOrder, ...]:
-        """The market's open orders, whoever placed them, oldest first."""
+        """The market's open orders, of this stack or not, oldest first."""
         return tuple(self._orders[name] for name in self._open.get(market_ticker, ()))
 
     def open_orders(self) -> tuple[TrackedOrder, ...]:

@@ -231,7 +231,7 @@ def excess(
     Args:
         order: rests, and was placed by this program.
         account: its market's.
-        others: the market's other open orders, whoever placed them.
+        others: The market's other open orders, of this stack or not.
         limits: of the stack.
 
     Returns:

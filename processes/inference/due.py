@@ -198,7 +198,7 @@ class AccountRows(AttachedTable[AccountTable]):
 class SessionOfTable:
     """Binds the collector's announced session to the epoch of its table.
 
-    A restarted collector may be heard with its triggers before its session: the session of an
+    Triggers of a restarted collector may arrive before its session: the session of an
     earlier epoch is never taken for that of a later one.
     """
 

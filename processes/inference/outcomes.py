@@ -1,6 +1,6 @@
 """What becomes of a batch: its records, its intents, and the order in which both leave.
 
-Journal first, then intents to execution, then everybody else: what is not recorded is neither acted
+Journal first, then intents to execution, then all others: what is not recorded is neither acted
 on nor shown.
 """
 

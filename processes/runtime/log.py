@@ -50,7 +50,7 @@ class Log(Protocol):
         ...
 
     def debug(self, action: str, /, **facts: object) -> None:
-        """Note what only matters to whoever looks for a fault."""
+        """Note a detail for finding a fault; off by default."""
         ...
 
     def warning(self, action: str, /, **facts: object) -> None:
@@ -58,7 +58,7 @@ class Log(Protocol):
         ...
 
     def error(self, action: str, /, **facts: object) -> None:
-        """Note what somebody has to look at."""
+        """Note what the operator has to look at."""
         ...
 
 
@@ -73,7 +73,7 @@ class ProcessLog:
         self._write(logging.INFO, action, facts)
 
     def debug(self, action: str, /, **facts: object) -> None:
-        """Note what only matters to whoever looks for a fault."""
+        """Note a detail for finding a fault; off by default."""
         self._write(logging.DEBUG, action, facts)
 
     def warning(self, action: str, /, **facts: object) -> None:
@@ -81,7 +81,7 @@ class ProcessLog:
         self._write(logging.WARNING, action, facts)
 
     def error(self, action: str, /, **facts: object) -> None:
-        """Note what somebody has to look at."""
+        """Note what the operator has to look at."""
         self._write(logging.ERROR, action, facts)
 
     def _write(self, level: int, action: str, facts: Mapping[str, object]) -> None:
@@ -178,7 +178,7 @@ def _admitted(record: logging.LogRecord) -> bool:
 
 
 def no_log() -> ProcessLog:
-    """A log that nobody reads: for commands that report in their own words."""
+    """A log that writes nothing: for commands that report in their own words."""
     logger = logging.Logger(OWN, level=logging.CRITICAL + 1)  # below no other: never inherits
     return ProcessLog(logger)
 
@@ -212,7 +212,7 @@ def error_in(line: str) -> str | None:
 
 
 class _SupervisordHandler:
-    """A handler of supervisord's own logger that writes lines like everybody's."""
+    """A handler of supervisord's own logger that writes lines in the format of the programs."""
 
     def __init__(self, formatter: _Formatter, level: int, stream: TextIO) -> None:
         self.level = level

@@ -58,7 +58,7 @@ class Run(msgspec.Struct, frozen=True):
 
     Attributes:
         process: Its name.
-        token: 4 random bytes, drawn at the start: tell this run from every other.
+        token: 4 random bytes, drawn at the start, different in every run.
         settings: As the environment gave them.
         stop: Set when it shall end.
         log: Where its events go.
@@ -66,7 +66,7 @@ class Run(msgspec.Struct, frozen=True):
     """
 
     process: str
-    token: bytes  # drawn at the start: tells this run from every other
+    token: bytes  # drawn at the start, different in every run
     settings: Settings
     stop: asyncio.Event
     log: Log
@@ -171,7 +171,7 @@ def _trace(error: BaseException) -> str:
 
 
 def _refuse(process: str, error: Exception, shown: LogSettings, log: Log) -> None:
-    """Say what cannot be used, to whoever started this: a person, unless JSON was asked for."""
+    """Report what cannot be used: as text on standard error, or as a line of the log in JSON."""
     words = " ".join(str(error).splitlines())
     if shown.format == "json":
         log.error("start_refused", error=words)

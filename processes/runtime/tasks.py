@@ -99,7 +99,7 @@ async def serve(tasks: Mapping[str, Coroutine[Any, Any, object]], stop: asyncio.
             for wait in waits:
                 wait.cancel()
             watched.stopping = True
-            stop.set()  # for whoever waits for it elsewhere
+            stop.set()  # for what waits for it elsewhere
         for task in running:
             task.cancel()
             await asyncio.wait((task,))

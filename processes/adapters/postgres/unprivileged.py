@@ -3,7 +3,7 @@
 In a user namespace the same user has another uid: no second account, no change of parent folders.
 Where namespaces are forbidden (most containers), root hands over to an account that keeps root's
 right to pass folders and read files, and nothing else of it: binaries and data stay where they are,
-closed to everybody else as before.
+closed to other users as before.
 """
 
 from __future__ import annotations
