@@ -418,6 +418,7 @@ class RateBudget:
     """The read, write and balance buckets of one account, of the Basic tier until `apply`.
 
     Clients of one account must share one budget, or budgets over one file (`SharedBuckets`).
+    A fifth of the write bucket is reserved for cancels: they are never delayed by new orders.
 
     Args:
         now_ns: Monotonic nanoseconds.
@@ -510,6 +511,8 @@ class RateBudget:
         self, call: Call, items: int = 1, *, method: str = "", path: str = ""
     ) -> None:
         """Wait for the tokens of a request with that many items, and take them.
+
+        Reads and cancels wait for as long as it takes; new orders and amendments do not.
 
         Args:
             call: What kind of request it is.
