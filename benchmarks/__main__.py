@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from benchmarks import (
+    budget,
     collector,
     exchange_flow,
     journal,
@@ -42,6 +43,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "pipeline": pipeline.run,
     "exchange": exchange_flow.run,
     "signing": signing.run,
+    "budget": budget.run,
     "sockets": sockets.run,
     "stack": stack.run,
     "storage": storage.run,

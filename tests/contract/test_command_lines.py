@@ -30,7 +30,13 @@ COMMANDS = {
     *("models.research.rules", "models.research.tries"),
     "processes.execution.funds",
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
-    *("benchmarks", "benchmarks.exchange_flow", "benchmarks.sender", "benchmarks.sockets"),
+    *(
+        "benchmarks",
+        "benchmarks.budget",
+        "benchmarks.exchange_flow",
+        "benchmarks.sender",
+        "benchmarks.sockets",
+    ),
     *("benchmarks.house", "benchmarks.whole"),
 }
 
