@@ -12,17 +12,18 @@ from typing import Final
 
 from ipc import book as b
 from ipc.book_table import BookTableWriter
-from ipc.clock import mono_ns
+from ipc.clock import NS_PER_MS, mono_ns
 from ipc.messages import MarkKind, Trigger, UpdateType
 from ipc.sockets import Publisher
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.feed.book_feed import DATA, BookFeed, Effect, Outcome
 from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.adapters.kalshi.schemas.frames import Frame, Lifecycle
+from processes.adapters.kalshi.schemas.frames import EventFeeUpdate, Frame, Lifecycle
 from processes.collector.markets import Markets
 from processes.collector.recovery import BookVerdict, Recovery
 from processes.collector.results import Results
+from processes.collector.terms import Terms
 
 __all__ = ["TOPIC", "CollectorFeed", "Triggers"]
 
@@ -88,12 +89,14 @@ class CollectorFeed:
         triggers: Triggers,
         recovery: Recovery,
         results: Results,
+        terms: Terms,
     ) -> None:
         self._markets = markets
         self._session = session
         self._triggers = triggers
         self._recovery = recovery
         self._results = results
+        self._terms = terms
         self._books = BookFeed(queue, markets.get)
         self.counts: Counter[str] = Counter()
 
@@ -128,7 +131,15 @@ class CollectorFeed:
         if isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
             return True
+        if isinstance(frame, EventFeeUpdate):
+            self._on_event_fees(frame, recv_ns)
         return False
+
+    def _on_event_fees(self, frame: EventFeeUpdate, recv_ns: int) -> None:
+        try:
+            self._terms.on_event_update(frame.msg, recv_ns // NS_PER_MS)
+        except WireError:  # the changes are read over REST too
+            self.counts["malformed_amounts"] += 1
 
     def _on_outcome(self, outcome: Outcome, recv_ns: int, frame_mono_ns: int) -> None:
         book, effect = outcome.book, outcome.effect

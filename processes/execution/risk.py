@@ -13,7 +13,7 @@ import msgspec
 from ipc.clock import NS_PER_S
 from ipc.messages import BookSide, Intent, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
-from models.trading.fees import FeeSchedule
+from models.trading.market_fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id
@@ -36,12 +36,12 @@ REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a ro
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
-    """Bounds that hold whatever a policy asks for."""
+    """Bounds that hold whatever a policy asks for; `fees` is the most a fill may be charged."""
 
     enabled: bool = True
     count_e2: int = 1_000
     open_orders: int = 200  # of the whole stack
-    fees: FeeSchedule = FeeSchedule()
+    fees: FeeBound = FeeBound()
 
 
 class RiskCase(msgspec.Struct, frozen=True):
@@ -155,7 +155,7 @@ def _free_e2(
     return held_e2 - sum(o.remaining_e2 for o in others if o.book_side is sale.book_side)
 
 
-def collateral_e6(order: TrackedOrder, fees: FeeSchedule) -> int:
+def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
     """Cash that a resting buy may take, taker fee included; netting is not counted on."""
     if not order.is_buy:
         return 0
@@ -180,7 +180,7 @@ def _cash_left_e6(
     purchase: Intent | TrackedOrder,
     count_e2: int,
     others: Iterable[TrackedOrder],
-    fees: FeeSchedule,
+    fees: FeeBound,
 ) -> int:
     """Cash after `count_e2` of the purchase, its worst fee, and all other resting buys."""
     bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4

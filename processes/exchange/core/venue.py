@@ -23,6 +23,7 @@ from processes.exchange.core.events import (
     LifecycleChanged,
     TradePrinted,
 )
+from processes.exchange.core.fees import FeeTable
 from processes.exchange.core.ledger import Member, TradingAccount
 from processes.exchange.core.markets import Closing, ListedMarket, MarketFacts, MarketPhase
 from processes.exchange.core.rejections import Rejection
@@ -53,6 +54,7 @@ class Venue:
         self.by_number: dict[int, ListedMarket] = {}
         self.emit = sink
         self.trades = TradeHistory()
+        self.fees = FeeTable()
         self.closing = Closing()  # how markets close
         self._shards = shards
         self._events: set[str] = set()

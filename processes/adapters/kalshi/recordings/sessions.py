@@ -19,7 +19,7 @@ from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.known_fees import fees_of_recording
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket
@@ -139,5 +139,5 @@ def _session(market: RecordedMarket, events: Events) -> RecordedSession:
         close_ms=market.close_ms,
         yes_value_e4=market.yes_value_e4,
         environment=market.environment,
-        fees=FeeSchedule.of(rule_at_ms(began_ms)),
+        fees=fees_of_recording(market.ticker, began_ms),
     )
