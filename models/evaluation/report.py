@@ -1,7 +1,7 @@
 """A report: lines for the terminal, figures for programs, Markdown, and one HTML file.
 
-The first line of each is the verdict on the first policy; where fees had to be assumed, the next one
-says so. The HTML file needs no other file.
+The first line of each is the verdict on the first policy; where fees had to be assumed, the next
+one says so. The HTML file needs no other file.
 """
 
 from __future__ import annotations

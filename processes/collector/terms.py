@@ -62,7 +62,7 @@ class Terms:
     @property
     def fees(self) -> dict[str, tuple[tuple[int, str, int], ...]]:
         """The fees of every followed market that are known, as `MarketTerms.fees`."""
-        return {ticker: tuple(tuple(s) for s in steps) for ticker, steps in self._fees.items()}
+        return dict(self._fees.items())
 
     def unread_events(self, followed: Iterable[MarketInfo]) -> list[str]:
         """Events of followed markets that were not read yet, in order."""
@@ -160,7 +160,7 @@ class Terms:
             self._log.warning("fees_assumed", ticker=info.ticker, error=error)
             return
         self._fees[info.ticker] = steps
-        self._session.terms(MarketTerms(market_ticker=info.ticker, fees=tuple(map(tuple, steps))))
+        self._session.terms(MarketTerms(market_ticker=info.ticker, fees=steps))
 
     def _update_program(self, program: IncentiveProgram, now_ns: int) -> None:
         if self._journalled.get(program.program_id) == program:

@@ -20,6 +20,7 @@ from ipc.journal import EVENT
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
 from models.trading.known_fees import fees_of_recording
+from models.trading.market_fees import MarketFees
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket
@@ -139,5 +140,12 @@ def _session(market: RecordedMarket, events: Events) -> RecordedSession:
         close_ms=market.close_ms,
         yes_value_e4=market.yes_value_e4,
         environment=market.environment,
-        fees=fees_of_recording(market.ticker, began_ms),
+        fees=_fees(market, began_ms),
     )
+
+
+def _fees(market: RecordedMarket, began_ms: int) -> MarketFees:
+    try:
+        return fees_of_recording(market.ticker, began_ms, market.fees)
+    except ValueError as error:
+        raise RecordingError(market.path, 0, f"{market.ticker}: {error}") from None
