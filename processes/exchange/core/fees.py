@@ -33,6 +33,7 @@ class FeeTable:
 
     def __init__(self) -> None:
         self.changes: list[ScheduledFeeChange] = []
+        self.begun: set[str] = set()  # ids of those that count whatever the time is
 
     def of(self, market: ListedMarket, now_ms: int) -> FeeSchedule:
         """What a market charges at a moment, Unix milliseconds of market time."""
@@ -68,5 +69,9 @@ class FeeTable:
         self, now_ms: int, concerns: Callable[[ScheduledFeeChange], bool]
     ) -> ScheduledFeeChange | None:
         """The newest change that has begun; of equals the one announced last."""
-        begun = [c for c in self.changes if c.scheduled_ms <= now_ms and concerns(c)]
+        begun = [
+            c
+            for c in self.changes
+            if (c.scheduled_ms <= now_ms or c.change_id in self.begun) and concerns(c)
+        ]
         return max(begun, key=lambda c: (c.scheduled_ms, self.changes.index(c)), default=None)

@@ -185,9 +185,10 @@ class FeeChanges:
         return change
 
     def apply(self, now_ms: int) -> None:
-        """Say what is due."""
+        """Begin what is due, and say so of an event's own fees."""
         for change in [c for c in self._waiting if c.scheduled_ms <= now_ms]:
             self._waiting.remove(change)
+            self._venue.fees.begun.add(change.change_id)
             if change.event_ticker:
                 ticker, kind, times = change.event_ticker, change.fee_type, change.multiplier_e4
                 self._venue.emit(EventFeeChanged(ticker, kind, times, now_ms))
