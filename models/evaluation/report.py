@@ -29,7 +29,7 @@ TEMPLATE: Final = "report.html.jinja"
 def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> dict[str, Any]:
     """Everything as plain data, for `--json`."""
     candidate, others = outcomes[0], outcomes[1:]
-    promoted, against = beats_all(candidate, others)
+    promoted, against = _promotable(outcomes, setting)
     return {
         "verdict": verdict(candidate, others),
         "may_be_promoted": promoted,
@@ -79,8 +79,17 @@ def _markdown_table(table: Table) -> list[str]:
     return ["", f"## {_cell(table.title)}", "", *note, *lines]
 
 
-def _promotion(outcomes: Sequence[PolicyOutcome]) -> str:
+def _promotable(
+    outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]
+) -> tuple[bool, list[str]]:
+    """Whether the candidate may be promoted, and what speaks against it."""
     promoted, against = beats_all(outcomes[0], outcomes[1:])
+    assumed = _fees_assumed(setting)
+    return promoted and not assumed, [*against, *assumed]
+
+
+def _promotion(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
+    promoted, against = _promotable(outcomes, setting)
     if promoted:
         return "It may be promoted to trade live, if these are markets that it did not learn from."
     return f"It may not be promoted to trade live: {'; '.join(against)}."
@@ -90,7 +99,7 @@ def markdown(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> s
     """The report as Markdown; its first line is the verdict."""
     lines = [f"# {_cell(verdict(outcomes[0], outcomes[1:]))}", ""]
     lines += [text for line in _fees_assumed(setting) for text in (f"**{_cell(line)}**", "")]
-    lines += [_cell(_promotion(outcomes)), ""]
+    lines += [_cell(_promotion(outcomes, setting)), ""]
     lines += [f"- {name}: {_cell(value)}" for name, value in setting.items()]
     for table in tables_of(outcomes):
         lines += _markdown_table(table)
@@ -132,7 +141,7 @@ def html(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
     return environment.get_template(TEMPLATE).render(
         verdict=verdict(outcomes[0], outcomes[1:]),
         fees_assumed=_fees_assumed(setting),
-        promotion=_promotion(outcomes),
+        promotion=_promotion(outcomes, setting),
         setting=setting,
         plots=[(title, markupsafe.Markup(svg)) for title, svg in _plots(outcomes)],
         tables=tables_of(outcomes),

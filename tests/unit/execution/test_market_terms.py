@@ -54,8 +54,7 @@ def test_the_account_row_says_what_is_charged_now_and_a_change_is_a_new_version(
     half = FeeSchedule.of(NEWEST_RULE, "quadratic", 5_000)
     words = (half.code + 1, half.taker_rate_e6, half.maker_rate_e6)
     assert tuple(first[a.FEE_CODE : a.MAKER_RATE_E6 + 1]) == words
-    rig.manager.tick()
-    rig.manager.tick()
+    rig.after(0.5).manager.tick()
     assert rig.manager.account_row(TICKER)[a.ACCOUNT_VERSION] == first[a.ACCOUNT_VERSION]
     rig.after(0.5).manager.tick()
     then = rig.manager.account_row(TICKER)
