@@ -129,13 +129,24 @@ class Portfolio:
         self.row = a.new_account(start_cash_e6)
 
     def fill(self, side: BookSide, yes_price_e4: int, count_e2: int, fee_e6: int) -> None:
-        """Book one execution on the YES book; see `apply_fill`."""
+        """Book one fill; it nets first, and what is left opens at its own cost.
+
+        Args:
+            side: `BID` raises the position, `ASK` lowers it.
+            yes_price_e4: Price on the YES scale.
+            count_e2: Contracts filled.
+            fee_e6: What was charged, micro-dollars; negative when the exchange paid.
+        """
         apply_fill(self.row, BID if side is BookSide.BID else ASK, yes_price_e4, count_e2, fee_e6)
 
     def settle(self, yes_value_e4: int) -> int:
-        """Pay out at the market's result and return the payout in micro-dollars.
+        """Pay out at the market's result; the position is flat afterwards.
 
-        `yes_value_e4` is 10000 for YES, 0 for NO, between for a scalar market.
+        Args:
+            yes_value_e4: 10000 for YES, 0 for NO, between for a scalar market.
+
+        Returns:
+            The payout in micro-dollars.
         """
         return int(apply_settlement(self.row, yes_value_e4))
 

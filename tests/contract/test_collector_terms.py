@@ -25,7 +25,7 @@ async def test_fees_and_programs_of_every_followed_market_are_journalled(tmp_pat
         running_collector(tmp_path, exchange.port) as collector,
     ):
         found = await collector.until(
-            lambda: (t := terms(collector)) if len(terms(collector)) == MARKETS else None,
+            lambda: t if len(t := terms(collector)) == MARKETS else None,
             "fees of every market",
         )
         by_number = {int(series_of(t).removeprefix("KXSIM")[0]): t for t in found}
