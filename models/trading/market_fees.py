@@ -30,6 +30,7 @@ __all__ = [
     "fee_words_of",
     "fees_note",
     "resolve_steps",
+    "utc_text",
 ]
 
 ALWAYS_MS: Final = 0  # of a first step: it also holds before
@@ -153,11 +154,11 @@ def fees_note(markets: Sequence[MarketFees]) -> str:
 def fee_words_of(steps: Sequence[FeeStep]) -> str:
     """Terms for people: the fee type and multiplier of each step, and from when the later ones."""
     words = [f"{s.fee_type} x{s.multiplier_e4 / 10_000:g}" for s in steps]
-    later = [f", from {_utc(s.from_ms)} {w}" for s, w in zip(steps, words, strict=True)][1:]
+    later = [f", from {utc_text(s.from_ms)} {w}" for s, w in zip(steps, words, strict=True)][1:]
     return "".join([*words[:1], *later])
 
 
-def _utc(ms: int) -> str:
+def utc_text(ms: int) -> str:
     """Unix milliseconds as UTC, to the second."""
     return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
