@@ -26,7 +26,7 @@ from ipc.clock import NS_PER_MS
 from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
-from models.trading.market_fees import MarketFees
+from models.trading.fees import MarketFees
 
 __all__ = [
     "HIGHEST",

@@ -23,7 +23,7 @@ from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.observation.builder import DEFAULT, Builder, Observation, observe_account
 from models.simulation.replay import Columns, columns_of, walk_by_rule, zone_offsets
-from models.trading.market_fees import MarketFees
+from models.trading.fees import MarketFees
 
 __all__ = [
     "CHANGE",

@@ -20,8 +20,10 @@ alike. Data is charged by the rule of its own date, the live exchange by the new
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,15 +32,21 @@ from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
 
 __all__ = [
+    "ALWAYS_MS",
     "FEE_TYPES",
     "FLAT",
     "FLAT_RATE_E6",
     "NEWEST_RULE",
     "NO_FEES",
     "TAKER_RATE_E6",
+    "FeeBound",
+    "FeePeriod",
     "FeeRule",
     "FeeSchedule",
+    "FeeSource",
+    "FeeStep",
     "FillFee",
+    "MarketFees",
     "OrderFees",
     "fee_of",
     "rebate_of",
@@ -53,6 +61,7 @@ FLAT_RATE_E6: Final = 17_500  # a contract, of makers too; assumed, see above
 PRECISION_E6: Final = 100  # balances of direct members move in $0.0001
 RATE_DENOMINATOR: Final = 10_000_000_000  # e6 rate * e2 count * e8 p(1-p) -> e6 money
 MULTIPLIER_SCALE: Final = 10_000
+ALWAYS_MS: Final = 0  # of a first step: it also holds before
 
 # Maker's rate over the taker's, in hundredths, by the series' `fee_type`.
 _MAKER_SHARE_E2: Final = {
@@ -294,3 +303,100 @@ class FeeSchedule(msgspec.Struct, frozen=True):
 
 
 NO_FEES: Final = FeeSchedule(NEWEST_RULE, 0, 0)
+
+
+class FeeSource(StrEnum):
+    """Where a market's fees are known from. `ASSUMED`: nowhere; they are the usual ones."""
+
+    EXCHANGE = "exchange"
+    TABLE = "table"
+    ASSUMED = "assumed"
+
+
+class FeeStep(NamedTuple):
+    """From `from_ms` (Unix milliseconds) on a market charges this; the multiplier is in 1e-4."""
+
+    from_ms: int
+    fee_type: str
+    multiplier_e4: int
+
+
+class FeePeriod(NamedTuple):
+    """From `from_ms` on a fill is charged by this schedule."""
+
+    from_ms: int
+    schedule: FeeSchedule
+
+
+class FeeBound(msgspec.Struct, frozen=True):
+    """The most that a fill may be charged while it is not known which of some schedules applies."""
+
+    schedules: tuple[FeeSchedule, ...] = (FeeSchedule(),)
+
+    def fee_e6(self, price_e4: int, count_e2: int, *, is_buy: bool, is_taker: bool) -> int:
+        """The highest fee under any of them, micro-dollars; arguments as of `FeeSchedule`."""
+        return max(
+            s.fee_e6(price_e4, count_e2, is_buy=is_buy, is_taker=is_taker) for s in self.schedules
+        )
+
+
+class MarketFees(msgspec.Struct, frozen=True):
+    """What a market charges, period by period.
+
+    Attributes:
+        periods: In order, at least one; the first also holds before its time.
+        source: Where they are known from.
+        is_flat: Whether any of them is `flat`, whose rate is an assumption.
+    """
+
+    periods: tuple[FeePeriod, ...] = (FeePeriod(ALWAYS_MS, FeeSchedule()),)
+    source: FeeSource = FeeSource.ASSUMED
+
+    @classmethod
+    def of(
+        cls, rule: FeeRule, steps: Sequence[FeeStep], source: FeeSource = FeeSource.EXCHANGE
+    ) -> MarketFees:
+        """From the exchange's terms.
+
+        Args:
+            rule: The rounding rule in force at the time of the data.
+            steps: In any order, at least one.
+            source: Where they are known from.
+
+        Raises:
+            ValueError: No steps, an unknown fee type, or a multiplier finer than 1e-6 in its rate.
+        """
+        if not steps:
+            raise ValueError("a market's fees need at least one step")
+        ordered = sorted(steps, key=lambda step: step.from_ms)
+        periods = [
+            FeePeriod(s.from_ms, FeeSchedule.of(rule, s.fee_type, s.multiplier_e4)) for s in ordered
+        ]
+        return cls(tuple(periods), source)
+
+    @classmethod
+    def constant(cls, schedule: FeeSchedule, source: FeeSource = FeeSource.ASSUMED) -> MarketFees:
+        """One schedule for all time."""
+        return cls((FeePeriod(ALWAYS_MS, schedule),), source)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether any period is `flat`: what it charges a contract is assumed."""
+        return any(period.schedule.is_flat for period in self.periods)
+
+    @property
+    def assumption(self) -> str:
+        """What about these fees is assumed, for people; "" when nothing is."""
+        if self.source is FeeSource.ASSUMED:
+            return "fee type and multiplier"
+        return f"the rate of `{FLAT}`" if self.is_flat else ""
+
+    def at_ms(self, now_ms: int) -> FeeSchedule:
+        """The schedule in force at a moment, Unix milliseconds."""
+        starts = [period.from_ms for period in self.periods]
+        return self.periods[max(bisect_right(starts, now_ms) - 1, 0)].schedule
+
+    def bound(self, from_ms: int, until_ms: int) -> FeeBound:
+        """The most that a fill in a stretch of time may be charged, both ends included."""
+        later = (p.schedule for p in self.periods if from_ms < p.from_ms <= until_ms)
+        return FeeBound((self.at_ms(from_ms), *later))

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
-from models.trading.fees import rule_at_ms
-from models.trading.market_fees import ALWAYS_MS, FeeSource, FeeStep, MarketFees, assumed_fees
+from models.trading.fees import ALWAYS_MS, FeeSource, FeeStep, MarketFees, rule_at_ms
+from models.trading.market_fees import assumed_fees
 
 __all__ = ["KNOWN_FEES", "KnownFees", "fees_of_recording", "series_of"]
 

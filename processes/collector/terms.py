@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from ipc.messages import MarketTerms, ProgramListed
-from models.trading.fees import NEWEST_RULE
-from models.trading.market_fees import ALWAYS_MS, FeeStep, MarketFees, OverrideStep, resolve_steps
+from models.trading.fees import ALWAYS_MS, NEWEST_RULE, FeeStep, MarketFees
+from models.trading.market_fees import OverrideStep, resolve_steps
 from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.rest.public import (

@@ -13,7 +13,7 @@ import msgspec
 from ipc.clock import NS_PER_S
 from ipc.messages import BookSide, Intent, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
-from models.trading.market_fees import FeeBound
+from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id

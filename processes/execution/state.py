@@ -24,10 +24,10 @@ from processes.execution.account import (
     ExchangeView,
     MarketAccount,
     Moment,
+    ReportedFees,
     Verdict,
     judge,
 )
-from processes.execution.market_terms import ReportedFees
 from processes.execution.orders import (
     OWN_PREFIX,
     TERMINAL,

@@ -27,7 +27,7 @@ from models.policies.onnx import MODEL_FILE, OnnxPolicy, load_strategy, write_as
 from models.policies.registry import Registry
 from models.simulation.tape import RecordedSession
 from models.trading.actions import LimitOrderActionSpace
-from models.trading.market_fees import MarketFees
+from models.trading.fees import MarketFees
 from processes.inference import models
 from processes.inference.service import COUNTS
 

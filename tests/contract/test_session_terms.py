@@ -14,7 +14,7 @@ from support.stored_sessions import book_events, loaded, record, same_sessions
 
 from ipc.messages import MarketTerms, ProgramListed
 from models.simulation.tape import RecordedSession
-from models.trading.market_fees import FeeSource
+from models.trading.fees import FeeSource
 from processes.adapters.parquet.archive import read_header
 from processes.adapters.postgres.archives import ArchiveHeader, load_archive
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredMarket

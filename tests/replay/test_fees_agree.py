@@ -41,8 +41,7 @@ from models.simulation.order_state import (
 )
 from models.simulation.tape import make_tape
 from models.trading.actions import Action, OrderRequest, Pricing, side_of
-from models.trading.fees import PRECISION_E6, FeeRule, FeeSchedule, OrderFees
-from models.trading.market_fees import FeeStep, MarketFees
+from models.trading.fees import PRECISION_E6, FeeRule, FeeSchedule, FeeStep, MarketFees, OrderFees
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.events import OrderFilled
 from processes.exchange.core.fees import ScheduledFeeChange

@@ -11,8 +11,7 @@ from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid
 from models.simulation.tape import RecordedSession
-from models.trading.fees import FeeSchedule
-from models.trading.market_fees import MarketFees
+from models.trading.fees import FeeSchedule, MarketFees
 
 MS = 1_000_000
 NOON_MS = NOON_NS // MS

@@ -22,8 +22,8 @@ from ipc.messages import Environment
 from ipc.recorded_book import RecordedBook, RecordFaults
 from ipc.units import PriceGrid, PriceRange
 from models.simulation.tape import RecordedSession, SessionError
+from models.trading.fees import FeeStep, MarketFees
 from models.trading.known_fees import fees_of_recording
-from models.trading.market_fees import FeeStep, MarketFees
 from processes.adapters.parquet.archive import ArchiveError, read_blocks
 from processes.adapters.postgres.packed_events import decode_events, key_of
 from processes.adapters.postgres.queries import load_queries

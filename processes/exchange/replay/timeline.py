@@ -12,8 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from models.trading.fees import FeeSchedule, rule_at_ms
-from models.trading.market_fees import ALWAYS_MS, FeeStep
+from models.trading.fees import ALWAYS_MS, FeeSchedule, FeeStep, rule_at_ms
 from processes.adapters.kalshi.recordings import (
     RecordedFrame,
     RecordedMarket,

@@ -10,9 +10,8 @@ from support.orders import TICKER, intent
 from ipc import account_table as a
 from ipc.messages import OrderStatus
 from models.trading.actions import LimitOrderActionSpace
-from models.trading.fees import NEWEST_RULE, FeeSchedule
-from models.trading.market_fees import FeeBound
-from processes.execution.market_terms import ReportedFees
+from models.trading.fees import NEWEST_RULE, FeeBound, FeeSchedule
+from processes.execution.account import ReportedFees
 
 COST_E6 = 5_000 * 1_000
 NOW_MS = START_NS // 1_000_000 + 10_000  # of the rig

@@ -17,8 +17,9 @@ import msgspec
 
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange, parse_price
+from models.trading.fees import ALWAYS_MS, FeeStep
 from models.trading.known_fees import series_of
-from models.trading.market_fees import ALWAYS_MS, FeeStep, OverrideStep, resolve_steps
+from models.trading.market_fees import OverrideStep, resolve_steps
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.normalise import (
     change_of_delta,

@@ -19,8 +19,8 @@ from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
+from models.trading.fees import MarketFees
 from models.trading.known_fees import fees_of_recording
-from models.trading.market_fees import MarketFees
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket

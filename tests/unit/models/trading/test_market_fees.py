@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from models.trading.fees import FLAT_RATE_E6, NO_FEES, FeeRule, FeeSchedule, OrderFees
-from models.trading.known_fees import KNOWN_FEES, fees_of_recording, series_of
-from models.trading.market_fees import (
+from models.trading.fees import (
+    FLAT_RATE_E6,
+    NO_FEES,
+    FeeRule,
+    FeeSchedule,
     FeeSource,
     FeeStep,
     MarketFees,
-    OverrideStep,
-    assumed_fees,
-    resolve_steps,
+    OrderFees,
 )
+from models.trading.known_fees import KNOWN_FEES, fees_of_recording, series_of
+from models.trading.market_fees import OverrideStep, assumed_fees, resolve_steps
 
 RULE = FeeRule.OCTOBER_2026
 NOON_2026_01_12 = 1_768_219_200_000
