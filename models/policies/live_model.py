@@ -145,7 +145,7 @@ def read_active(data_dir: Path) -> Active:
         active = msgspec.json.decode(path.read_bytes(), type=Active)
     except FileNotFoundError:
         return Active(shipped())
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelError(f"registry: {path} cannot be read: {error}") from None
     if active.version != VERSION:
         raise ModelError(f"registry: {path} is version {active.version}, this code has {VERSION}")

@@ -150,7 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise ModelError(f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
 
 

@@ -61,7 +61,7 @@ def load_archive(path: Path) -> list[RecordedSession]:
 def _read(path: Path) -> ArchiveHeader:
     try:
         return msgspec.json.decode(read_header(path), type=ArchiveHeader)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SessionError(f"{path}: its header cannot be read: {error}") from None
     except ArchiveError as error:
         raise SessionError(str(error)) from None

@@ -338,7 +338,7 @@ def fault_schedule_of(settings: Settings) -> list[TimedFault]:
     try:
         listed = msgspec.json.decode(raw, type=list[dict[str, Any]])
         return sorted(map(_timed, listed), key=lambda timed: timed.after_s)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = f"not a JSON list of objects ({error})"
     except FaultCommandError as error:
         why = str(error)
