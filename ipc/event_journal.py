@@ -44,6 +44,7 @@ __all__ = [
     "JournalError",
     "Kind",
     "Segment",
+    "accepted_events",
     "events_of",
     "open_journal",
 ]
@@ -216,6 +217,38 @@ class Segment:
 
 def _segment_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-*.seg"))
+
+
+def accepted_events(folder: Path) -> tuple[int, int]:
+    """How far a run's book events reach, without mapping any of them.
+
+    Args:
+        folder: Of the run's journals.
+
+    Returns:
+        (number of the last event that is no longer on disk, number of the last accepted event);
+        zeros without events.
+
+    Raises:
+        OSError: A file cannot be read.
+        JournalError: A file is not this user's alone.
+    """
+    found = [header for path in _segment_files(folder) if (header := _header(path))]
+    if not found:
+        return 0, 0
+    return found[0][0] - 1, found[-1][0] + found[-1][1] - 1
+
+
+def _header(path: Path) -> tuple[int, int] | None:
+    """(first event, count) of a segment; None while it is being made or once it is removed."""
+    try:
+        with os.fdopen(open_journal(path), "rb") as file:
+            words = np.frombuffer(file.read(8 * HEADER_WORDS), np.int64)
+    except FileNotFoundError:
+        return None
+    if len(words) < HEADER_WORDS or words[0] != MAGIC:
+        return None
+    return int(words[FIRST]), int(words[COUNT])
 
 
 class EventSegments:

@@ -20,7 +20,7 @@ from ipc.event_journal import JournalError, open_journal
 from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
 from ipc.private_files import create_file, private_folder
 
-__all__ = ["FramedReader", "FramedWriter"]
+__all__ = ["FramedReader", "FramedWriter", "accepted_bytes"]
 
 NAME: Final = "records-{}.log"
 OLD_NAME: Final = "marks-{}.log"  # what the version before wrote is read, never written
@@ -145,6 +145,29 @@ class FramedWriter:
         os.close(self._fd)
 
 
+def accepted_bytes(folder: Path) -> tuple[int, int]:
+    """How far a stream's records reach.
+
+    Args:
+        folder: Of the run's journals.
+
+    Returns:
+        (byte before which nothing is on disk any more, byte behind the last that was written);
+        zeros without a file.
+
+    Raises:
+        OSError: A file cannot be looked at.
+    """
+    files = _files(folder)
+    if not files:
+        return 0, 0
+    first, path = files[-1]
+    try:
+        return files[0][0], first + path.stat().st_size
+    except FileNotFoundError:  # removed in between: all of it is recorded
+        return 0, 0
+
+
 class FramedReader:
     """Any process's view of a stream.
 
@@ -162,6 +185,11 @@ class FramedReader:
     def begun(self) -> bool:
         """Whether there is a file; a folder without one is all that its writer came to make."""
         return bool(_files(self._folder))
+
+    def first(self) -> int:
+        """The oldest byte offset still on disk, 0 without a file."""
+        files = _files(self._folder)
+        return files[0][0] if files else 0
 
     def read(self, offset: int, limit: int = 10_000) -> tuple[list[Message], int]:
         """Read messages.

@@ -38,6 +38,8 @@ def _event(
 ) -> dict[str, Any]:
     body = bodies.event(ticker, markets, nested=nested)
     venue = request.app[STATE].venue
+    if ticker in venue.exclusive:
+        body |= {"collateral_return_type": "MECNET", "mutually_exclusive": True}
     override = venue.fees.override_of(ticker, venue.now_ms())
     if override is not None:
         body["fee_type_override"] = override.fee_type
