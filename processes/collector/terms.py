@@ -17,7 +17,6 @@ from ipc.messages import MarketTerms, ProgramListed
 from models.trading.fees import ALWAYS_MS, NEWEST_RULE, FeeStep, MarketFees
 from models.trading.market_fees import OverrideStep, resolve_steps
 from processes.adapters.kalshi.feed.session import SessionJournal
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.rest.public import (
     EventFeeChange,
     EventFees,
@@ -26,6 +25,7 @@ from processes.adapters.kalshi.rest.public import (
     Series,
     multiplier_e4,
 )
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.stream_messages import EventFeeUpdateMsg
 from processes.runtime.log import Log
 

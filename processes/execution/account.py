@@ -28,8 +28,8 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorPosition
 from models.trading.fees import FeeBound, FeeSchedule, FeeStep, MarketFees, rule_at_ms
 from models.trading.portfolio import Portfolio
-from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.schemas.decoding import LeftOut
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 
 __all__ = [
     "ADOPT_VOTES",

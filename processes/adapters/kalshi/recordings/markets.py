@@ -21,12 +21,6 @@ from models.trading.fees import ALWAYS_MS, FeeStep
 from models.trading.known_fees import series_of
 from models.trading.market_fees import OverrideStep, resolve_steps
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    levels_of_snapshot,
-    market_of,
-    ms_of_rfc3339,
-)
 from processes.adapters.kalshi.recordings.lines import (
     SUFFIXES,
     RecordingError,
@@ -38,6 +32,12 @@ from processes.adapters.kalshi.rest.public import EventFees, Series
 from processes.adapters.kalshi.schemas.decoding import decode, reason_of
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    market_of,
+    ms_of_rfc3339,
+)
 from processes.adapters.kalshi.schemas.rest_public import EventRow, Market, SeriesReply
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]

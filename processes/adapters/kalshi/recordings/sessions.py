@@ -21,7 +21,7 @@ from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
 from models.trading.fees import MarketFees
 from models.trading.known_fees import fees_of_recording
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket
 from processes.adapters.kalshi.recordings.reader import (
