@@ -52,7 +52,8 @@ class Gate(StrEnum):
 
     BUSY: the row is being written. WRITER_DEAD, WRITER_STOPPED: the collector's lock is free, or
     its heartbeat too old. OTHER_MARKET, OTHER_INCARNATION: the row was given to another market, or
-    its book went STALE and came back, since the tick. The others are states of the book.
+    its book went STALE and came back, since the tick. UNPERSISTED: the database lags too far behind
+    the journals. The others are states of the book.
     """
 
     BUSY = "busy"
@@ -64,6 +65,7 @@ class Gate(StrEnum):
     UNRECORDED = "unrecorded"
     OTHER_INCARNATION = "other_incarnation"
     CLOSED = "closed"
+    UNPERSISTED = "unpersisted"
 
 
 def tick_fits(tick_row: b.Row, trigger: Trigger) -> bool:
@@ -321,7 +323,10 @@ class TickReader:
 
 
 class RequestBuilder:
-    """Which evaluated ticks may be decided: the chosen markets whose gates are open now."""
+    """Which evaluated ticks may be decided: the chosen markets whose gates are open now.
+
+    `is_persisted` says whether the database is near enough behind the journals.
+    """
 
     def __init__(
         self, books: BookRows, accounts: AccountRows, choice: MarketChoice, counts: Counter[str]
@@ -329,6 +334,7 @@ class RequestBuilder:
         self._books = books
         self._accounts = accounts
         self._choice = choice
+        self.is_persisted = True
         self._counts = counts
         self._buffers = np.zeros((BATCH, a.ACCOUNT_WORDS), np.int64)
 
@@ -338,12 +344,18 @@ class RequestBuilder:
         Rows and accounts are views of buffers that the next batch overwrites: see `copied`.
         """
         chosen = [tick for tick in ticks if self._choice.trades(tick.ticker)]
-        gate = self._books.writer_gate() if chosen else None
+        gate = self._gate() if chosen else None
         if gate is not None:
             self._counts[f"gated_{gate}"] += len(chosen)
             return []
         fresh = self._accounts.fresh()
         return [self._request(t, i, fresh) for i, t in enumerate(chosen) if self._open(t)]
+
+    def _gate(self) -> Gate | None:
+        """What forbids every decision."""
+        if not self.is_persisted:
+            return Gate.UNPERSISTED
+        return self._books.writer_gate()
 
     def _open(self, tick: EvaluatedTick) -> bool:
         gate = self._books.row_gate(tick.table_row, tick.tick_row)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ipc.units import ONE_DOLLAR_E4
 from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.parquet.archive import ArchiveError, read_events, read_header
 from processes.adapters.postgres.queries import load_queries
@@ -29,6 +30,8 @@ __all__ = [
 
 _SQL: Final = load_queries("forget.sql")
 COLLECTOR: Final = "collector"  # whose streams are sessions
+_REASON: Final = 300  # characters of an error's reason
+_MOST_MS: Final = 9_000_000_000_000  # until the year 2255; in nanoseconds still 64 bits
 UNKNOWN: Final = (None, None)  # result and value of a market whose outcome is not known
 
 
@@ -59,11 +62,25 @@ def load_archive(path: Path) -> list[RecordedSession]:
 
 def _read(path: Path) -> ArchiveHeader:
     try:
-        return msgspec.json.decode(read_header(path), type=ArchiveHeader)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SessionError(f"{path}: its header cannot be read: {error}") from None
+        header = msgspec.json.decode(read_header(path), type=ArchiveHeader)
+        for market in header.markets:
+            _check_market(market)
     except ArchiveError as error:
         raise SessionError(str(error)) from None
+    except (ValueError, RecursionError, ArithmeticError) as error:
+        reason = f"its header cannot be read: {type(error).__name__}: {error}"
+        raise SessionError(f"{path}: {reason[:_REASON]}") from None
+    return header
+
+
+def _check_market(market: StoredMarket) -> None:
+    """`ValueError` for facts that no market has."""
+    if not all(0 <= ms <= _MOST_MS for ms in (market.open_ms, market.close_ms)):
+        raise ValueError(f"open_ms or close_ms of {market.ticker} is no time")
+    if market.yes_value_e4 is not None and not 0 <= market.yes_value_e4 <= ONE_DOLLAR_E4:
+        raise ValueError(f"yes_value_e4={market.yes_value_e4} of {market.ticker}")
+    if not market.price_ranges or market.grid.size < 1:
+        raise ValueError(f"{market.ticker} has no prices")
 
 
 def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[int, int]:
