@@ -202,7 +202,7 @@ async def show_session(desk: Desk, options: argparse.Namespace) -> int:
 
 async def _markets(desk: Desk, session: StoredSession) -> list[SessionMarketRow]:
     known = await desk.loader.markets(session.session_id)
-    kinds = {m.market_id: np.zeros(Kind.STATE + 1, np.int64) for m in known}
+    kinds = {m.market_id: np.zeros(len(Kind) + 1, np.int64) for m in known}
     ends: dict[int, tuple[int, int]] = {}
     async for events, markets in desk.loader.blocks(session.session_id):
         for market_id, mine in by_market(events, markets).items():
@@ -211,7 +211,7 @@ async def _markets(desk: Desk, session: StoredSession) -> list[SessionMarketRow]
                     f"session {session.session_id}: its events name market {market_id}, which it "
                     f"does not list; allowed: {', '.join(map(str, kinds)) or 'none'}"
                 )
-            kinds[market_id] += np.bincount(mine["kind"], minlength=Kind.STATE + 1)
+            kinds[market_id] += np.bincount(mine["kind"], minlength=len(Kind) + 1)
             first, last = mine["recv_ns"][[0, -1]].tolist()
             ends[market_id] = ends.get(market_id, (first, last))[0], last
     return [_market(m, kinds[m.market_id], ends.get(m.market_id)) for m in known]
@@ -228,7 +228,7 @@ def _market(
         fees=fee_words_of(market.fees) or "assumed",
         events=int(kinds.sum()),
         deltas=int(kinds[Kind.DELTA]),
-        trades=int(kinds[Kind.TRADE]),
+        trades=int(kinds[Kind.TRADE] + kinds[Kind.BLOCK_TRADE]),
         snapshots=int(kinds[Kind.SNAPSHOT_END]),
         first=time_of(first),
         last=time_of(last),
