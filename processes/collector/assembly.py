@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from functools import partial
 
 import numpy as np
@@ -18,8 +19,10 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
+from processes.collector.discovery_link import DiscoveryLink, MarketNews
 from processes.collector.feed import CollectorFeed, Triggers
-from processes.collector.markets import Discovery, Markets
+from processes.collector.following import MarketFollower, followed_path
+from processes.collector.markets import Markets
 from processes.collector.orderbook_client import OrderbookClient
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
@@ -57,10 +60,14 @@ def assemble(
     clock: Clock,
     *,
     facts: SessionFacts,
+    discovery: socket.socket,
     rng: np.random.Generator,
     log: Log,
 ) -> Collector:
-    """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table."""
+    """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table.
+
+    `discovery` is the end of the link to the process that reads the exchange's list.
+    """
     table = _table(settings)  # first: a run that may not write it leaves no journal behind
     if table.on_disk:
         log.warning("table_on_disk", table="books", reason=NO_ROOM)
@@ -74,30 +81,45 @@ def assemble(
     recovery = Recovery()
     results = Results(session)
     feed = CollectorFeed(markets, queue, session, triggers, recovery, results)
-    client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
+    reads = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
+    news = MarketNews()
+    client = OrderbookClient(
+        target,
+        signer,
+        market_tickers=markets.tickers,
+        feed=feed,
+        recovery=recovery,
+        markets=markets,
+        session=session,
+        triggers=triggers,
+        news=news,
+        clock=clock,
+        log=log,
+        rng=rng,
+    )
+    follower = MarketFollower(
+        DiscoveryLink(discovery),
+        markets=markets,
+        client=client,
+        results=results,
+        news=news,
+        clock=clock,
+        log=log,
+        run_uid=facts.uid,
+        path=followed_path(settings.data_dir),
+    )
     return Collector(
         table=table,
         session=session,
         markets=markets,
         queue=queue,
         feed=feed,
-        client=OrderbookClient(
-            target,
-            signer,
-            market_tickers=markets.tickers,
-            feed=feed,
-            recovery=recovery,
-            markets=markets,
-            session=session,
-            triggers=triggers,
-            clock=clock,
-            log=log,
-            rng=rng,
-        ),
-        discovery=Discovery(client, settings.books, log),
+        client=client,
+        follower=follower,
+        reads=reads,
         results=results,
-        outcomes=Outcomes(client, results, recall, clock, log),
+        outcomes=Outcomes(reads, results, recall, clock, log),
         wires=wires,
         publisher=publisher,
         doorbell=wires.pusher("doorbell"),

@@ -20,13 +20,14 @@ from processes.adapters.kalshi.feed.book_feed import DATA, BookFeed, Effect, Out
 from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.schemas.frames import Frame, Lifecycle
+from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.collector.markets import Markets
 from processes.collector.recovery import BookVerdict, Recovery
 from processes.collector.results import Results
 
-__all__ = ["TOPIC", "CollectorFeed", "Triggers"]
+__all__ = ["ENDINGS", "TOPIC", "CollectorFeed", "Triggers"]
 
-TOPIC = "trigger"
+TOPIC: Final = "trigger"
 ENDINGS: Final = frozenset({"determined", "settled"})
 _RECORDED: Final = Effect.RECORDED  # a name of the module is found faster than a member of an Enum
 _SNAPSHOT: Final = UpdateType.SNAPSHOT
@@ -104,7 +105,7 @@ class CollectorFeed:
 
     def on_frame(
         self, frame: Frame, recv_ns: int, frame_mono_ns: int, *, on_yes_scale: bool = False
-    ) -> bool:
+    ) -> LifecycleMsg | None:
         """Take one frame whose `seq` has been checked.
 
         Args:
@@ -114,7 +115,7 @@ class CollectorFeed:
             on_yes_scale: whether NO levels come at YES prices in this subscription.
 
         Returns:
-            Whether a market's status changed, so that the exchange's list is to be read again.
+            What a frame of the lifecycle channel says about a market; None for other frames.
         """
         if isinstance(frame, DATA):
             outcome = self._books.on_frame(
@@ -124,11 +125,11 @@ class CollectorFeed:
                 self._on_outcome(outcome, recv_ns, frame_mono_ns)
             elif (book := outcome.book) is not None:  # nearly every frame
                 self._triggers.mark(book.row, book.ticker, outcome.update_type)
-            return False
+            return None
         if isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
-            return True
-        return False
+            return frame.msg
+        return None
 
     def _on_outcome(self, outcome: Outcome, recv_ns: int, frame_mono_ns: int) -> None:
         book, effect = outcome.book, outcome.effect

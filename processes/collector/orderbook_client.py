@@ -24,7 +24,8 @@ from processes.adapters.kalshi.feed.book_feed import Distrust, Note
 from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.schemas.frames import Channel, Frame
 from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
-from processes.collector.feed import CollectorFeed, Triggers
+from processes.collector.discovery_link import MarketNews
+from processes.collector.feed import ENDINGS, CollectorFeed, Triggers
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, Recovery, Refused, Send
 from processes.runtime.log import Log
@@ -44,6 +45,7 @@ class OrderbookClient:
         signer: signs the handshake.
         market_tickers: markets to follow from the first connection on; `follow` changes them.
         feed, recovery, markets, session, triggers: the other parts of this run's collector.
+        news: takes the markets whose status changes.
         clock: market time.
         log: one line per change of the connection.
         rng: the jitter of pauses.
@@ -60,6 +62,7 @@ class OrderbookClient:
         markets: Markets,
         session: SessionJournal,
         triggers: Triggers,
+        news: MarketNews,
         clock: Clock,
         log: Log,
         rng: np.random.Generator,
@@ -70,6 +73,7 @@ class OrderbookClient:
         self._markets = markets
         self._session = session
         self._triggers = triggers
+        self._news = news
         self._clock = clock
         self._log = log
         self._rng = rng
@@ -78,7 +82,6 @@ class OrderbookClient:
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
         self.counts: Counter[str] = Counter()
-        self.markets_changed = asyncio.Event()  # the exchange's list is to be read again
         recovery.follow(market_tickers, (), mono_ns())
 
     @property
@@ -102,6 +105,7 @@ class OrderbookClient:
         self._socket = socket
         self._session.mark(MarkKind.CONNECTED, None, self._clock.now_ns(), self._target.ws_url)
         self._log("exchange_connected", url=self._target.ws_url)
+        self._news.missed()  # what happened while there was no connection
         try:
             self._do(self._recovery.on_connected(mono_ns()), self._clock.now_ns())
             await self._send()
@@ -145,8 +149,9 @@ class OrderbookClient:
         if actions := self._recovery.on_frame(frame, stamp_ns):
             self._do(actions, recv_ns)
         on_yes_scale = self._recovery.subscriptions.on_yes_scale
-        if self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale):
-            self.markets_changed.set()
+        news = self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
+        if news is not None:
+            self._news.add(news.market_ticker, is_over=news.event_type in ENDINGS)
 
     def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
         """Books turn STALE at once; commands wait for the socket."""
@@ -162,7 +167,7 @@ class OrderbookClient:
                     self.counts["gaps_beside_books"] += 1
                     self._session.mark(MarkKind.GAP, None, recv_ns, action.detail)
                     if action.channel == Channel.LIFECYCLE:  # a change may be among the missing
-                        self.markets_changed.set()
+                        self._news.missed()
                 case Refused():
                     self.counts["commands_rejected"] += 1
                     facts = {"channel": action.channel, "code": action.code}

@@ -29,7 +29,7 @@ from processes.adapters.kalshi.schemas.enums import (
     Result,
 )
 from processes.adapters.kalshi.schemas.rest_portfolio import FillRow, OrderRow
-from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
 from processes.adapters.kalshi.schemas.stream_messages import (
     DeltaMsg,
     FillMsg,
@@ -86,6 +86,11 @@ class MarketInfo(msgspec.Struct, frozen=True):
     exchange_index: int = 0
     result: Result = Result.NONE
     title: str = ""
+
+    @property
+    def series_ticker(self) -> str:
+        """Its series, with which the ticker of its event begins; REST does not name it."""
+        return self.event_ticker.partition("-")[0]
 
 
 class ExchangeOrder(msgspec.Struct, frozen=True):
@@ -185,10 +190,15 @@ def trade_of(msg: TradeMsg) -> tuple[LegCode, int, int]:
         raise WireError(f"{msg.market_ticker}: {error}") from None
 
 
+@lru_cache(maxsize=256)  # markets share a few grids
+def _grid(ranges: tuple[PriceRangeText, ...]) -> PriceGrid:
+    return PriceGrid.from_wire(msgspec.to_builtins(ranges))
+
+
 def grid_of_market(market: Market) -> PriceGrid:
     """The prices that a market allows, from `price_ranges`."""
     try:
-        return PriceGrid.from_wire(msgspec.to_builtins(market.price_ranges))
+        return _grid(market.price_ranges)
     except ValueError as error:
         raise WireError(f"{market.ticker}: {error}") from None
 
