@@ -34,14 +34,17 @@ from processes.runtime.wires import Wires
 __all__ = ["assemble"]
 
 
-def _table(settings: Settings) -> BookTableWriter:
+def _table(settings: Settings, log: Log) -> BookTableWriter:
     path = shared_path(settings.data_dir, "books")
     try:
-        return BookTableWriter.create(path, settings.books.rows, settings.books.slots)
+        table = BookTableWriter.create(path, settings.books.rows, settings.books.slots)
     except WriterActiveError:
         raise ConfigError(
             f"RL_DATA_DIR={settings.data_dir}: another collector writes its table of books"
         ) from None
+    if table.on_disk:
+        log.warning("table_on_disk", table="books", reason=NO_ROOM)
+    return table
 
 
 def _session(settings: Settings, facts: SessionFacts) -> SessionJournal:
@@ -50,6 +53,30 @@ def _session(settings: Settings, facts: SessionFacts) -> SessionJournal:
         facts,
         segment_records=settings.books.segment_records,
         max_bytes=settings.books.journal_max_bytes,
+    )
+
+
+def _follower(
+    settings: Settings,
+    facts: SessionFacts,
+    discovery: socket.socket,
+    markets: Markets,
+    client: OrderbookClient,
+    results: Results,
+    news: MarketNews,
+    clock: Clock,
+    log: Log,
+) -> MarketFollower:
+    return MarketFollower(
+        DiscoveryLink(discovery),
+        markets=markets,
+        client=client,
+        results=results,
+        news=news,
+        clock=clock,
+        log=log,
+        run_uid=facts.uid,
+        path=followed_path(settings.data_dir),
     )
 
 
@@ -68,9 +95,7 @@ def assemble(
 
     `discovery` is the end of the link to the process that reads the exchange's list.
     """
-    table = _table(settings)  # first: a run that may not write it leaves no journal behind
-    if table.on_disk:
-        log.warning("table_on_disk", table="books", reason=NO_ROOM)
+    table = _table(settings, log)  # first: a run that may not write it leaves no journal behind
     session = _session(settings, facts)
     wires = Wires(settings.data_dir, settings.environ, run_number(facts.uid))
     publisher = wires.publisher(PRODUCER)
@@ -87,7 +112,6 @@ def assemble(
     client = OrderbookClient(
         target,
         signer,
-        market_tickers=markets.tickers,
         feed=feed,
         recovery=recovery,
         markets=markets,
@@ -98,17 +122,7 @@ def assemble(
         log=log,
         rng=rng,
     )
-    follower = MarketFollower(
-        DiscoveryLink(discovery),
-        markets=markets,
-        client=client,
-        results=results,
-        news=news,
-        clock=clock,
-        log=log,
-        run_uid=facts.uid,
-        path=followed_path(settings.data_dir),
-    )
+    followed = markets, client, results, news
     return Collector(
         table=table,
         session=session,
@@ -116,7 +130,7 @@ def assemble(
         queue=queue,
         feed=feed,
         client=client,
-        follower=follower,
+        follower=_follower(settings, facts, discovery, *followed, clock, log),
         reads=reads,
         results=results,
         outcomes=Outcomes(reads, results, recall, clock, log),
