@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,6 +54,40 @@ def _session(settings: Settings, facts: SessionFacts) -> SessionJournal:
         facts,
         segment_records=settings.books.segment_records,
         max_bytes=settings.books.journal_max_bytes,
+    )
+
+
+class _Parts(NamedTuple):
+    """What an `OrderbookClient` works on."""
+
+    feed: CollectorFeed
+    recovery: Recovery
+    markets: Markets
+    session: SessionJournal
+    triggers: Triggers
+    news: MarketNews
+
+
+def _client(
+    target: KalshiTarget,
+    signer: Signer,
+    parts: _Parts,
+    clock: Clock,
+    log: Log,
+    rng: np.random.Generator,
+) -> OrderbookClient:
+    return OrderbookClient(
+        target,
+        signer,
+        feed=parts.feed,
+        recovery=parts.recovery,
+        markets=parts.markets,
+        session=parts.session,
+        triggers=parts.triggers,
+        news=parts.news,
+        clock=clock,
+        log=log,
+        rng=rng,
     )
 
 
@@ -109,19 +144,8 @@ def assemble(
     reads = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     news = MarketNews()
-    client = OrderbookClient(
-        target,
-        signer,
-        feed=feed,
-        recovery=recovery,
-        markets=markets,
-        session=session,
-        triggers=triggers,
-        news=news,
-        clock=clock,
-        log=log,
-        rng=rng,
-    )
+    parts = _Parts(feed, recovery, markets, session, triggers, news)
+    client = _client(target, signer, parts, clock, log, rng)
     followed = markets, client, results, news
     return Collector(
         table=table,
