@@ -16,8 +16,8 @@ import msgspec
 from ipc.clock import MS_PER_S
 from ipc.units import format_count, parse_count
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import MarketInfo, amount, market_of, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.normalise import MarketInfo, amount, market_of, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.runtime.config import BookSettings
 

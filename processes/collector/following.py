@@ -18,7 +18,7 @@ from ipc.clock import NS_PER_MS, NS_PER_S, Clock, mono_ns, real_ns
 from ipc.private_files import UnsafePathError, write_file
 from ipc.units import format_count
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import MarketInfo
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.choice import ChosenMarket
 from processes.collector.discovery_link import (
     ChoiceChanged,

@@ -18,7 +18,7 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import MarkKind
 from processes.adapters.kalshi.feed.book_feed import Book
 from processes.adapters.kalshi.feed.session import RecordsFullError, SessionJournal, list_market
-from processes.adapters.kalshi.normalise import MarketInfo
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.runtime.log import Log
 
 __all__ = ["Changes", "Followed", "Markets"]

@@ -10,13 +10,12 @@ from ipc.book_table import BookTableWriter
 from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
 from ipc.sockets import Publisher, Pusher, ready_topic
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.collector.feed import CollectorFeed
 from processes.collector.following import MarketFollower
 from processes.collector.markets import Markets
-from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
