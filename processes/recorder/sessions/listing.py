@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ipc.clock import NS_PER_S
 from ipc.journal import Kind
+from models.simulation.tape import SessionError
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
     StoredMark,
@@ -203,6 +204,11 @@ async def _markets(desk: Desk, session: StoredSession) -> list[SessionMarketRow]
     ends: dict[int, tuple[int, int]] = {}
     async for events, markets in desk.loader.blocks(session.session_id):
         for market_id, mine in by_market(events, markets).items():
+            if market_id not in kinds:
+                raise SessionError(
+                    f"session {session.session_id}: its events name market {market_id}, which it "
+                    f"does not list; allowed: {', '.join(map(str, kinds)) or 'none'}"
+                )
             kinds[market_id] += np.bincount(mine["kind"], minlength=Kind.STATE + 1)
             first, last = mine["recv_ns"][[0, -1]].tolist()
             ends[market_id] = ends.get(market_id, (first, last))[0], last
