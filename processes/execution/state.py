@@ -7,7 +7,7 @@ twice. What follows from them is collected as `ExecutionEffects`; nothing here d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from processes.execution.account import (
     MarketAccount,
     Moment,
     Payout,
+    ReportedFees,
     Verdict,
     judge,
 )
@@ -124,6 +125,7 @@ class ExecutionState:
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
         self.refusals = RefusalMemory()
+        self.fees = ReportedFees()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
@@ -201,6 +203,7 @@ class ExecutionState:
             self.grids.pop(ticker, None)
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
+            self.fees.forget(ticker)
             self._closes_ms.pop(ticker, None)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
@@ -219,6 +222,18 @@ class ExecutionState:
             and ticker not in self.effects.markets
             and self.now().mono_ns - account.changed_mono_ns > QUIET_NS
         )
+
+    def on_fees(self, fees: Mapping[str, Sequence[tuple[int, str, int]]]) -> None:
+        """Take what the collector reports that its markets charge, as `SessionInfo.fees`."""
+        for ticker in self.fees.report(fees, self.now().ms):
+            self.effects.warn("fees_assumed", ticker=ticker, fees=fees[ticker])
+        self.show_fees()
+
+    def show_fees(self) -> None:
+        """Give accounts whose market charges otherwise than before a new version."""
+        for ticker in self.fees.changed(self.now().ms):
+            if ticker in self.accounts:
+                self._new_version(ticker)
 
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.clock import NS_PER_MS
-from ipc.journal import EVENT
+from ipc.journal import EVENT, Kind
 
 __all__ = [
     "MAX_EVENT_NO",
@@ -31,7 +31,7 @@ EVENT_BITS: Final = 40
 MARKET_BITS: Final = 28
 PRICE_BITS: Final = 14
 MAX_EVENT_NO: Final = 2**EVENT_BITS - 1
-KINDS: Final = 6
+KINDS: Final = len(Kind)
 MAX_LAG_MS: Final = 2**15 - 1
 SHARED_EVENTS: Final = "rl_shared_events"  # of small sessions that have ended
 
