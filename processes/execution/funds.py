@@ -28,8 +28,7 @@ from processes.adapters.kalshi.auth.environments import KalshiTarget, target_of
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import OrderRejected, UnknownOutcome
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.limits import budget_path, shared_budget
-from processes.adapters.kalshi.rest.rate_budget import Rank, RateBudget
+from processes.adapters.kalshi.rest.limits import command_budget
 from processes.runtime.config import ConfigError, Settings, load_log, load_settings
 from processes.runtime.log import open_log
 from processes.runtime.tasks import HOPELESS
@@ -114,18 +113,11 @@ def shown(amount_e6: int) -> str:
     return f"{sign}{units // 10_000:,}.{units % 10_000:04d}"
 
 
-def _budget(settings: Settings, target: KalshiTarget) -> RateBudget:
-    """The stack's while one runs: this command's requests count too."""
-    if not os.path.lexists(budget_path(settings.data_dir, target.environment)):
-        return RateBudget(rank=Rank.DATA)
-    log = open_log("funds", None, load_log(settings.environ), sys.stderr)
-    return shared_budget(settings.data_dir, target.environment, log, rank=Rank.DATA)
-
-
 async def _run(options: argparse.Namespace, settings: Settings) -> int:
     target = target_of(settings)
     signer = Signer(load_credentials(settings))
-    budget = _budget(settings, target)
+    log = open_log("funds", None, load_log(settings.environ), sys.stderr)
+    budget = command_budget(settings.data_dir, target.environment, log)
     subaccount = settings.execution.subaccount
     async with KalshiTradingClient.at(target, signer, budget, subaccount=subaccount) as client:
         try:

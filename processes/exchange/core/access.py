@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ipc.clock import NS_PER_S
 from ipc.units import is_whole
 from processes.adapters.kalshi.auth.signing import (
     KEY_HEADER,
@@ -23,6 +22,7 @@ from processes.adapters.kalshi.auth.signing import (
     PublicKey,
     verify,
 )
+from processes.adapters.kalshi.rest.rate_budget import TokenBucket
 from processes.exchange.core.ledger import Member, TradingAccount
 from processes.exchange.core.rejections import Rejection, not_found
 
@@ -42,7 +42,6 @@ __all__ = [
     "Meter",
     "Scope",
     "Tier",
-    "TokenBucket",
     "cost_of",
     "listed_costs",
     "scope_of",
@@ -329,39 +328,6 @@ def _shards(asked: dict[str, Any]) -> tuple[int, ...]:
     return tuple(range(SHARDS)) if is_routed else (0,)
 
 
-class TokenBucket:
-    """A token bucket, full at first; exact, because it counts in 1e-9 tokens.
-
-    Args:
-        rate: New tokens a second.
-        capacity: Tokens that it holds at most.
-        now_ns: Monotonic nanoseconds.
-    """
-
-    def __init__(self, rate: int, capacity: int, now_ns: Callable[[], int]) -> None:
-        self.rate = rate
-        self.capacity = capacity
-        self._now_ns = now_ns
-        self._nano = capacity * NS_PER_S
-        self._at_ns = now_ns()
-
-    @property
-    def tokens(self) -> int:
-        """Whole tokens in the bucket now."""
-        now_ns = self._now_ns()
-        gained = (now_ns - self._at_ns) * self.rate
-        self._nano = min(self.capacity * NS_PER_S, self._nano + gained)
-        self._at_ns = now_ns
-        return self._nano // NS_PER_S
-
-    def take(self, cost: int) -> bool:
-        """Take `cost` tokens -> whether there were so many; else none is taken."""
-        if self.tokens < cost:
-            return False
-        self._nano -= cost * NS_PER_S
-        return True
-
-
 class Meter:
     """One user's token buckets (PROTOCOL 3.3).
 
@@ -388,7 +354,7 @@ class Meter:
         if self.tier == UNMETERED:
             return True
         if bill.is_balance:
-            return self._balance.take(1)
+            return not self._balance.take(1)
         buckets = [self.read] if bill.shards is None else [self.writes[i] for i in bill.shards]
         if any(bucket.tokens < bill.cost for bucket in buckets):
             return False

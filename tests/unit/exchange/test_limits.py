@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from processes.exchange.core.access import TIERS, UNMETERED, Bill, Meter, TokenBucket, cost_of
+from processes.adapters.kalshi.rest.rate_budget import TokenBucket
+from processes.exchange.core.access import TIERS, UNMETERED, Bill, Meter, cost_of
 from processes.runtime.config import EXCHANGE_TIERS
 
 SECOND_NS = 1_000_000_000
@@ -25,12 +26,12 @@ class Clock:
 def test_a_bucket_refills_to_its_capacity_and_no_further():
     clock = Clock()
     bucket = TokenBucket(100, 100, clock)
-    assert bucket.take(100)
-    assert not bucket.take(10)
+    assert bucket.take(100) == 0
+    assert bucket.take(10) == SECOND_NS // 10
     clock.ns += SECOND_NS // 10 - 1
-    assert not bucket.take(10)
+    assert bucket.take(10) == 1
     clock.ns += 1
-    assert bucket.take(10)
+    assert bucket.take(10) == 0
     clock.ns += 3600 * SECOND_NS
     assert bucket.tokens == 100
 

@@ -7,6 +7,7 @@ cannot be read or cannot be right leaves everything as it was, Basic at first.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NoReturn
@@ -27,7 +28,7 @@ from processes.adapters.kalshi.schemas.rest_public import AccountLimits
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
-__all__ = ["DAY_NS", "budget_path", "follow_limits", "shared_budget"]
+__all__ = ["DAY_NS", "budget_path", "command_budget", "follow_limits", "shared_budget"]
 
 DAY_NS: Final = 86_400 * NS_PER_S
 LOOK_PAUSE: Final = 0.1  # seconds between looks for a client
@@ -61,6 +62,19 @@ def shared_budget(
     """
     buckets = SharedBuckets(budget_path(data_dir, environment), now_ns, log)
     return RateBudget(now_ns, max_wait=max_wait, rank=rank, buckets=buckets)
+
+
+def command_budget(data_dir: Path, environment: Environment, log: Log) -> RateBudget:
+    """The budget of a command: the stack's while one runs beside it, else one of its own.
+
+    Args:
+        data_dir: The stack's.
+        environment: Where the requests go.
+        log: For the line that says that the file cannot be used.
+    """
+    if not os.path.lexists(budget_path(data_dir, environment)):
+        return RateBudget(rank=Rank.DATA)
+    return shared_budget(data_dir, environment, log, rank=Rank.DATA)
 
 
 async def follow_limits(

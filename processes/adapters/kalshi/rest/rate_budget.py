@@ -38,6 +38,7 @@ __all__ = [
     "Rank",
     "RateBudget",
     "SharedBuckets",
+    "TokenBucket",
 ]
 
 KEPT_SHARE: Final = 5  # one fifth of a bucket is for those who go first
@@ -134,6 +135,48 @@ class CallCosts:
 
 def _fits(pattern: list[str], pieces: list[str]) -> bool:
     return all(p == piece or p[:1] in ("{", ":") for p, piece in zip(pattern, pieces, strict=True))
+
+
+class TokenBucket:
+    """A token bucket, full at first; exact, because it counts in 1e-9 tokens.
+
+    Args:
+        rate: New tokens a second.
+        capacity: Tokens that it holds at most.
+        now_ns: Monotonic nanoseconds.
+    """
+
+    def __init__(self, rate: int, capacity: int, now_ns: Callable[[], int]) -> None:
+        self.rate = rate
+        self.capacity = capacity
+        self._now_ns = now_ns
+        self._nano = capacity * NS_PER_S
+        self._at_ns = now_ns()
+
+    @property
+    def tokens(self) -> int:
+        """Whole tokens in the bucket now."""
+        now_ns = self._now_ns()
+        gained = (now_ns - self._at_ns) * self.rate
+        self._nano = min(self.capacity * NS_PER_S, self._nano + gained)
+        self._at_ns = now_ns
+        return self._nano // NS_PER_S
+
+    def take(self, cost: int, keep: int = 0) -> int:
+        """Take tokens.
+
+        Args:
+            cost: How many.
+            keep: How many must remain behind for others.
+
+        Returns:
+            0 when they were taken, else nanoseconds until they could be.
+        """
+        if self.tokens >= cost + keep:
+            self._nano -= cost * NS_PER_S
+            return 0
+        missing = (cost + keep) * NS_PER_S - self._nano
+        return -(-missing // self.rate)
 
 
 class Bucket(msgspec.Struct):
