@@ -21,8 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import SHAPE, SharedFile
+from ipc.shared_file import SHAPE, SharedFile, begin_repair, begin_write, end_write, read_row
 
 __all__ = [
     "ACCOUNT_WORDS",
@@ -56,6 +55,9 @@ REALIZED_E6: Final = 6
 FEES_E6: Final = 7
 N_ORDERS: Final = 8
 TS_NS: Final = 9
+FEE_CODE: Final = 10  # 1 + `FeeSchedule.code` of what the market charges now; 0: not known
+TAKER_RATE_E6: Final = 11
+MAKER_RATE_E6: Final = 12
 ORDERS: Final = 16  # MAX_ORDERS x ORDER_WORDS, oldest first
 ORDER_WORDS: Final = 6
 ORDER_IS_BUY: Final = 0

@@ -12,18 +12,19 @@ from ipc.journal import run_number
 from ipc.shared_file import NO_ROOM, WriterActiveError, shared_path
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionFacts, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
-from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Discovery, Markets
-from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.orderbook_client import CollectorFeed, OrderbookClient, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 from processes.runtime.wires import Wires
@@ -73,7 +74,8 @@ def assemble(
     seed = int(rng.integers(2**32))
     recovery = Recovery()
     results = Results(session)
-    feed = CollectorFeed(markets, queue, session, triggers, recovery, results)
+    terms = Terms(session, log)
+    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, terms)
     client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     return Collector(
@@ -97,6 +99,8 @@ def assemble(
         ),
         discovery=Discovery(client, settings.books, log),
         results=results,
+        terms=terms,
+        terms_reader=TermsReader(client, markets, terms, clock, log),
         outcomes=Outcomes(client, results, recall, clock, log),
         wires=wires,
         publisher=publisher,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
-from ipc.journal import run_number
+from ipc.journal import RunJournal, run_number
 from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
@@ -35,7 +35,6 @@ from processes.inference.outcomes import (
 )
 from processes.inference.persistence import PersistenceGate
 from processes.runtime.config import Settings
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -59,7 +58,7 @@ class ActorService:
 
     Args:
         settings: `actor` (deadline, warm-up, size, pricing), `data_dir`, `environ` (endpoints).
-        policy: decides, until the registry names another; see `models.strategy_of`.
+        policy: decides, until the registry names another; see `processes.inference.models`.
         choice: the markets that are decided on; all others are only evaluated.
         clock: market time of `decided_ns`.
         started: the first record of the run's journal; its `session_uid` is the run's uid.

@@ -16,14 +16,15 @@ from ipc.messages import Environment, Message, SessionMark, Trigger
 from ipc.shared_file import remove_tables, shared_path
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.collector.feed import CollectorFeed, Triggers
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.markets import Markets
+from processes.collector.orderbook_client import CollectorFeed, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Results
+from processes.collector.terms import Terms
 
 MS = 1_000_000
 START_NS = 1_790_000_000_000 * MS
@@ -68,7 +69,8 @@ class CollectorRig:
         self.recovery = Recovery()
         self.results = Results(self.session)
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
-        self.feed = CollectorFeed(*parts, self.results)
+        self.terms = Terms(self.session, self.log)
+        self.feed = CollectorFeed(*parts, self.results, self.terms)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 

@@ -13,17 +13,18 @@ import msgspec
 
 from ipc.book_table import BookTableWriter
 from ipc.errors import KalshiActorError
-from ipc.journal import EventSegments
+from ipc.journal import EventSegments, RunJournal
 from ipc.messages import (
     Environment,
     MarketListed,
     MarketResult,
+    MarketTerms,
     MarkKind,
+    ProgramListed,
     SessionMark,
     SessionStarted,
 )
 from ipc.units import PriceGrid
-from processes.runtime.journal import RunJournal
 
 __all__ = ["PRODUCER", "RecordsFullError", "SessionFacts", "SessionJournal", "list_market"]
 
@@ -150,6 +151,14 @@ class SessionJournal:
     def result(self, result: MarketResult) -> None:
         """Keep what the exchange said that a market paid."""
         self._records.keep(result)
+
+    def terms(self, terms: MarketTerms) -> None:
+        """Keep what the exchange says that a market charges."""
+        self._records.keep(terms)
+
+    def program(self, program: ProgramListed) -> None:
+        """Keep a program of a market."""
+        self._records.keep(program)
 
     def retry(self) -> None:
         """Offer again what was refused."""
