@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from support.exchange import running_exchange
@@ -54,7 +55,9 @@ def changes_in(session: RecordedSession) -> list[tuple[object, ...]]:
             case Kind.DELTA:
                 found.append(("delta", what))
             case Kind.TRADE:
-                found.append(("trade", what))
+                found.append(("trade", False, what))
+            case Kind.BLOCK_TRADE:
+                found.append(("trade", True, what))
     return found
 
 
@@ -70,7 +73,7 @@ def changes_of(session: RecordedSession) -> list[tuple[object, ...]]:
             case Delta(msg=msg):
                 found.append(("delta", change_of_delta(msg)))
             case Trade(msg=msg):
-                found.append(("trade", trade_of(msg)))
+                found.append(("trade", msg.is_block_trade, trade_of(msg)))
     return found
 
 
@@ -79,18 +82,11 @@ def test_frames_do_what_their_events_did(archive: Path) -> None:
         events = session.events.copy()
         trade = events[-1:].copy()
         trade["kind"], trade["event_no"], trade["price_e4"] = Kind.TRADE, len(events) + 1, 5_200
-        traded = RecordedSession(
-            ticker=session.ticker,
-            events=np.concatenate([events, trade]),
-            grid=session.grid,
-            open_ms=session.open_ms,
-            close_ms=session.close_ms,
-            yes_value_e4=session.yes_value_e4,
-            environment=session.environment,
-            fees=session.fees,
-        )
+        block = trade.copy()
+        block["kind"], block["event_no"] = Kind.BLOCK_TRADE, len(events) + 2
+        traded = msgspec.structs.replace(session, events=np.concatenate([events, trade, block]))
         wanted = changes_in(traded)
-        assert len(wanted) == 5
+        assert len(wanted) == 6
         assert changes_of(traded) == wanted
 
 

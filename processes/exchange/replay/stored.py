@@ -121,6 +121,7 @@ def _trade(event: Event, _levels: object) -> Event:
         "no_price_dollars": format_price(ONE_DOLLAR_E4 - yes_e4),
         "count_fp": format_count(event["count_e2"]),
         "taker_outcome_side": LEGS[event["leg"]],
+        "is_block_trade": event["kind"] == Kind.BLOCK_TRADE,
     }
 
 
@@ -128,4 +129,5 @@ _MAKERS: Final[dict[int, tuple[str, Callable[[Event, Any], Event]]]] = {
     Kind.SNAPSHOT_END: ("orderbook_snapshot", _snapshot),
     Kind.DELTA: ("orderbook_delta", _delta),
     Kind.TRADE: ("trade", _trade),
+    Kind.BLOCK_TRADE: ("trade", _trade),
 }
