@@ -24,6 +24,7 @@ from processes.collector.orderbook_client import OrderbookClient
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
+from processes.collector.trading_status import StatusFollower, TradingTracker
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 from processes.runtime.wires import Wires
@@ -73,28 +74,31 @@ def assemble(
     seed = int(rng.integers(2**32))
     recovery = Recovery()
     results = Results(session)
-    feed = CollectorFeed(markets, queue, session, triggers, recovery, results)
+    trading = TradingTracker()
+    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, trading)
     client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
+    books = OrderbookClient(
+        target,
+        signer,
+        market_tickers=markets.tickers,
+        feed=feed,
+        recovery=recovery,
+        markets=markets,
+        session=session,
+        triggers=triggers,
+        clock=clock,
+        log=log,
+        rng=rng,
+    )
     return Collector(
         table=table,
         session=session,
         markets=markets,
         queue=queue,
         feed=feed,
-        client=OrderbookClient(
-            target,
-            signer,
-            market_tickers=markets.tickers,
-            feed=feed,
-            recovery=recovery,
-            markets=markets,
-            session=session,
-            triggers=triggers,
-            clock=clock,
-            log=log,
-            rng=rng,
-        ),
+        client=books,
+        trading=StatusFollower(client, trading, publisher, clock, log, books.reconnect_now),
         discovery=Discovery(client, settings.books, log),
         results=results,
         outcomes=Outcomes(client, results, recall, clock, log),

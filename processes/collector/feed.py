@@ -23,6 +23,7 @@ from processes.adapters.kalshi.schemas.frames import Frame, Lifecycle
 from processes.collector.markets import Markets
 from processes.collector.recovery import BookVerdict, Recovery
 from processes.collector.results import Results
+from processes.collector.trading_status import TradingTracker
 
 __all__ = ["TOPIC", "CollectorFeed", "Triggers"]
 
@@ -88,12 +89,14 @@ class CollectorFeed:
         triggers: Triggers,
         recovery: Recovery,
         results: Results,
+        trading: TradingTracker,
     ) -> None:
         self._markets = markets
         self._session = session
         self._triggers = triggers
         self._recovery = recovery
         self._results = results
+        self._trading = trading
         self._books = BookFeed(queue, markets.get)
         self.counts: Counter[str] = Counter()
 
@@ -148,6 +151,7 @@ class CollectorFeed:
             self._recovery.on_verdict(book.ticker, BookVerdict.LIVE, frame_mono_ns)
 
     def _on_lifecycle(self, frame: Lifecycle, recv_ns: int) -> None:
+        self._trading.on_lifecycle(frame.msg)
         if frame.msg.event_type in ENDINGS:
             self._markets.close(frame.msg.market_ticker, recv_ns, str(frame.msg.event_type))
             try:

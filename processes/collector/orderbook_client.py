@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -78,6 +79,7 @@ class OrderbookClient:
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
         self.counts: Counter[str] = Counter()
+        self._wanted_now = asyncio.Event()
         self.markets_changed = asyncio.Event()  # the exchange's list is to be read again
         recovery.follow(market_tickers, (), mono_ns())
 
@@ -95,7 +97,18 @@ class OrderbookClient:
                 self._lost(error)
             else:
                 await self._live(socket)
-            await asyncio.sleep(RECONNECT.jittered(self._failures, self._rng))
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Before the next attempt; the end of a halt of the exchange ends it."""
+        self._wanted_now.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECT.jittered(self._failures, self._rng)):
+                await self._wanted_now.wait()
+
+    def reconnect_now(self) -> None:
+        """The exchange trades again: do not wait with the next attempt."""
+        self._wanted_now.set()
 
     async def _live(self, socket: KalshiSocket) -> None:
         """One connection, from its opening to its end."""

@@ -18,6 +18,7 @@ from processes.collector.feed import CollectorFeed
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
 from processes.collector.results import Outcomes, Results
+from processes.collector.trading_status import StatusFollower
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -43,6 +44,7 @@ class Collector:
         queue: WriteQueue,
         feed: CollectorFeed,
         client: OrderbookClient,
+        trading: StatusFollower,
         discovery: Discovery,
         results: Results,
         outcomes: Outcomes,
@@ -60,6 +62,7 @@ class Collector:
         self._queue = queue
         self._feed = feed
         self._client = client
+        self._trading = trading
         self._discovery = discovery
         self._results = results
         self._outcomes = outcomes
@@ -77,6 +80,7 @@ class Collector:
         tasks = {
             "markets": self._look_for_markets(),
             "results": self._outcomes.run(self._discovery_s),
+            "trading": self._trading.run(),
             "connection": self._connect(),
             "beat": self._beat(),
         }
@@ -115,6 +119,8 @@ class Collector:
             else:
                 changes = self._markets.follow(wanted, self._clock.now_ns())
                 self._expect_results(changes.added)
+                self._trading.on_markets(wanted)
+                self._trading.forget(changes.removed)
                 if changes.added or changes.removed:
                     self._log(
                         "markets_changed", added=len(changes.added), removed=len(changes.removed)
@@ -144,6 +150,7 @@ class Collector:
             self._table.heartbeat(mono_ns())
             self._session.retry()
             await self._client.recover()
+            self._trading.publish()
             self._ring()
             if beats % REPORT_BEATS == 0:
                 self._report("live" if self._client.connected else "connecting")

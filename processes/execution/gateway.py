@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from typing import Any, Final, NoReturn
 
 from ipc.clock import NS_PER_S, mono_ns
-from ipc.messages import OrderStatus
+from ipc.messages import OrderStatus, TradingState
 from processes.adapters.kalshi.errors import (
     ApiError,
     ExchangeUnavailable,
@@ -158,6 +158,10 @@ class Gateway:
         answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
         while mono_ns() <= deadline_mono_ns and not self.closing:
+            trading = self._state.trading_state(order.market_ticker)
+            if trading is not TradingState.TRADING and not lost:
+                reason = f"not_trading_{trading}"
+                break
             try:
                 if await self._attempt(order):
                     return

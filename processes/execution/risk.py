@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ipc.clock import NS_PER_S
-from ipc.messages import BookSide, Intent, Leg
+from ipc.messages import BookSide, Intent, Leg, TradingState
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
 from models.trading.fees import FeeSchedule
 from models.trading.portfolio import cash_flow_e6
@@ -49,7 +49,8 @@ class RiskCase(msgspec.Struct, frozen=True):
 
     `account` and `grid` are None for a market that is not known, `others` are the market's open
     orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
-    one, None while it has not spoken. `backing_off`: the exchange has just refused such an order.
+    one, None while it has not spoken. `trading`: whether the exchange takes orders in this market.
+    `backing_off`: the exchange has just refused such an order.
     """
 
     intent: Intent
@@ -61,6 +62,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     open_orders: int
     session_uid: str | None
     environment_ok: bool
+    trading: TradingState
     backing_off: bool = False
 
 
@@ -100,6 +102,11 @@ def of_this_session(case: RiskCase) -> str | None:
     if case.intent.session_uid != case.session_uid:
         return "session"
     return None if case.environment_ok else "environment"
+
+
+def exchange_trades(case: RiskCase) -> str | None:
+    """In a pause the exchange refuses every order; what is not known to trade does not."""
+    return None if case.trading is TradingState.TRADING else f"not_trading_{case.trading}"
 
 
 def account_known(case: RiskCase) -> str | None:
@@ -262,6 +269,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     enabled,
     well_formed,
     of_this_session,
+    exchange_trades,
     account_known,
     not_refused_lately,
     on_grid,

@@ -70,7 +70,7 @@ class ExecutionService:
         self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
         epoch = run_number(stream.session_uid)
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
-        self._collector = self._wires.subscriber("collector", topics=("session",))
+        self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)

@@ -20,7 +20,7 @@ from ipc import book as b
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns
-from ipc.messages import Trigger
+from ipc.messages import TradingState, TradingStatus, Trigger
 from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, DecisionRequest, TickHistories
 from processes.runtime.log import Log
@@ -52,7 +52,9 @@ class Gate(StrEnum):
 
     BUSY: the row is being written. WRITER_DEAD, WRITER_STOPPED: the collector's lock is free, or
     its heartbeat too old. OTHER_MARKET, OTHER_INCARNATION: the row was given to another market, or
-    its book went STALE and came back, since the tick. The others are states of the book.
+    its book went STALE and came back, since the tick. PAUSED, MAINTENANCE, MARKET_PAUSED,
+    TRADING_UNKNOWN: the exchange or the market does not trade, or it is not known to. CLOSED:
+    the market has closed, or the exchange. The others are states of the book.
     """
 
     BUSY = "busy"
@@ -64,6 +66,20 @@ class Gate(StrEnum):
     UNRECORDED = "unrecorded"
     OTHER_INCARNATION = "other_incarnation"
     CLOSED = "closed"
+    PAUSED = "paused"
+    MAINTENANCE = "maintenance"
+    MARKET_PAUSED = "market_paused"
+    TRADING_UNKNOWN = "trading_unknown"
+
+
+_TRADING_GATES: Final = {
+    TradingState.TRADING: None,
+    TradingState.PAUSED: Gate.PAUSED,
+    TradingState.MAINTENANCE: Gate.MAINTENANCE,
+    TradingState.CLOSED: Gate.CLOSED,
+    TradingState.MARKET_PAUSED: Gate.MARKET_PAUSED,
+    TradingState.UNKNOWN: Gate.TRADING_UNKNOWN,
+}
 
 
 def tick_fits(tick_row: b.Row, trigger: Trigger) -> bool:
@@ -330,6 +346,7 @@ class RequestBuilder:
         self._accounts = accounts
         self._choice = choice
         self._counts = counts
+        self.trading: TradingStatus | None = None  # the collector's newest; None before it
         self._buffers = np.zeros((BATCH, a.ACCOUNT_WORDS), np.int64)
 
     def build(self, ticks: Sequence[EvaluatedTick]) -> list[DecisionRequest]:
@@ -345,8 +362,15 @@ class RequestBuilder:
         fresh = self._accounts.fresh()
         return [self._request(t, i, fresh) for i, t in enumerate(chosen) if self._open(t)]
 
+    def _trading_gate(self, ticker: str) -> Gate | None:
+        """The gate that a pause of the exchange or of the market shuts."""
+        if self.trading is None:
+            return Gate.TRADING_UNKNOWN
+        return _TRADING_GATES[self.trading.of(ticker, mono_ns())]
+
     def _open(self, tick: EvaluatedTick) -> bool:
         gate = self._books.row_gate(tick.table_row, tick.tick_row)
+        gate = gate or self._trading_gate(tick.ticker)
         if gate is not None:
             self._counts[f"gated_{gate}"] += 1
         return gate is None

@@ -9,7 +9,15 @@ from typing import Final
 
 from ipc.clock import Clock, mono_ns
 from ipc.journal import run_number
-from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from ipc.messages import (
+    ActorModels,
+    Message,
+    ProcessStats,
+    SessionInfo,
+    SessionStarted,
+    TradingStatus,
+    Trigger,
+)
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
 from models.trading.actions import MarketChoice
@@ -149,6 +157,8 @@ class ActorService:
             self._due.offer(message)
         elif isinstance(message, SessionInfo):
             self._on_session(message.session_uid)
+        elif isinstance(message, TradingStatus):
+            self._requests.trading = message
 
     def _on_session(self, session_uid: str) -> None:
         """With another session the books have another writer: every history is void."""

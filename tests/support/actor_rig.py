@@ -19,6 +19,7 @@ from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeColl
 from support.logged import Logged
 from support.model_builders import NOON_NS
 from support.patience import PATIENCE
+from support.trading import trading_status
 
 from ipc import account_table as a
 from ipc import shared_file
@@ -147,6 +148,7 @@ class Rig:
             live_markets=0,
             status="live",
         )
+        self.publisher.send("trading", trading_status())
         self.publisher.send("session", session)
 
     async def follow(self, uid: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from support.orders import SESSION, TICKER
+from support.trading import trading_status
 
 from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
@@ -36,6 +37,7 @@ class ManagerRig:
         )
         self.state = self.manager.state
         self.state.session_uid, self.state.environment_ok = SESSION, True
+        self.state.on_trading(trading_status(checked_mono_ns=self.mono_ns))
         self.history: list[ExecutionEffects] = []
 
     def known(self, ticker: str = TICKER) -> ManagerRig:

@@ -33,7 +33,7 @@ from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 from processes.runtime.tasks import Backoff
 
-__all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
+__all__ = ["TRIES", "KalshiHttp", "Params", "RestResource", "segment"]
 
 
 class _Page(Protocol):
