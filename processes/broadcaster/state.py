@@ -26,6 +26,7 @@ from ipc.messages import (
     ProcessStats,
     SessionInfo,
     ShadowActions,
+    TradingStatus,
 )
 from models.trading.actions import Action
 from processes.broadcaster import views
@@ -66,6 +67,7 @@ class LatestState:
 
     def __init__(self) -> None:
         self._session: Update | None = None
+        self._trading: Update | None = None
         self._stats: dict[str, Update] = {}
         self._books: dict[str, OrderbookData] = {}
         self._mids: dict[str, deque[tuple[int, str]]] = {}
@@ -91,6 +93,9 @@ class LatestState:
         match message:
             case SessionInfo():
                 return self._note_session(message)
+            case TradingStatus():
+                self._trading = update_of(MessageType.TRADING, views.trading_data(message))
+                return self._trading
             case ProcessStats():
                 return self.stats(StatsData(process=message.process, counters=message.counters))
             case ActorAction():
@@ -167,6 +172,7 @@ class LatestState:
         actions = sorted(latest.values(), key=lambda a: a.decided_mono_ns)
         return [
             *([self._session] if self._session else []),
+            *([self._trading] if self._trading else []),
             *(self._first_book(book) for book in self._books.values()),
             *(self._position_update(p) for p in self._positions.values()),
             *([self._pnl] if self._pnl else []),

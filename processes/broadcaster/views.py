@@ -12,6 +12,7 @@ from ipc.messages import (
     ActorPosition,
     Leg,
     SessionInfo,
+    TradingStatus,
 )
 from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
 from processes.broadcaster.wire import (
@@ -25,6 +26,7 @@ from processes.broadcaster.wire import (
     PositionData,
     SessionData,
     ShadowData,
+    TradingData,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "position_data",
     "session_data",
     "shadow_data",
+    "trading_data",
 ]
 
 
@@ -56,6 +59,16 @@ def session_data(info: SessionInfo) -> SessionData:
         markets=info.markets,
         live_markets=info.live_markets,
         status=info.status,
+    )
+
+
+def trading_data(status: TradingStatus) -> TradingData:
+    """Whether the exchange trades."""
+    return TradingData(
+        state=status.state,
+        until_ms=status.until_ms,
+        next_pause_ms=status.next_pause_ms,
+        markets={ticker: str(state) for ticker, state in status.markets.items()},
     )
 
 
