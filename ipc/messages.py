@@ -106,6 +106,7 @@ class MarkKind(StrEnum):
     HOLE = "hole"
     HEALED = "healed"
     CLOSED = "market_closed"
+    CLOCK = "clock"  # from here on the clock's offset is the milliseconds in `detail`
 
 
 class TradingState(StrEnum):

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ipc.clock import NS_PER_MS, NS_PER_S
+from ipc.clock import MS_PER_S, NS_PER_MS, NS_PER_S
 from ipc.messages import (
     ActorAction,
     ActorFill,
@@ -29,6 +29,7 @@ from ipc.messages import (
     TradingStatus,
 )
 from models.trading.actions import Action
+from processes.adapters.kalshi.clock_offset import LIMIT_MS
 from processes.broadcaster import views
 from processes.broadcaster.wire import (
     MessageType,
@@ -262,6 +263,19 @@ class Health:
     def parts(self, mono_ns: int) -> dict[str, PartData]:
         """Every part that the stack should have."""
         return {name: self._part(name, mono_ns) for name in (*PROCESSES, *TABLES)}
+
+    def reasons(self) -> list[str]:
+        """What is wrong although every part is alive, in plain words."""
+        found = []
+        for process, counters in sorted(self.counters.items()):
+            off_ms = counters.get("clock_offset_ms", 0)
+            if abs(off_ms) > LIMIT_MS:
+                side = "behind" if off_ms > 0 else "ahead of"
+                found.append(
+                    f"{process}: its clock is {abs(off_ms) / MS_PER_S:.1f} s {side} the "
+                    "exchange's; requests are refused: set the time of this machine"
+                )
+        return found
 
     def _part(self, name: str, mono_ns: int) -> PartData:
         heard = self._heard.get(name)

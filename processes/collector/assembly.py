@@ -18,6 +18,7 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
+from processes.collector.data_age import DataAge
 from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
@@ -78,6 +79,7 @@ def assemble(
     feed = CollectorFeed(markets, queue, session, triggers, recovery, results, trading)
     client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
+    age = DataAge(client.clock_offset, table, session, clock, log)
     books = OrderbookClient(
         target,
         signer,
@@ -87,6 +89,7 @@ def assemble(
         markets=markets,
         session=session,
         triggers=triggers,
+        age=age,
         clock=clock,
         log=log,
         rng=rng,
@@ -98,6 +101,7 @@ def assemble(
         queue=queue,
         feed=feed,
         client=books,
+        age=age,
         trading=StatusFollower(client, trading, publisher, clock, log, books.reconnect_now),
         discovery=Discovery(client, settings.books, log),
         results=results,

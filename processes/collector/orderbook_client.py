@@ -23,8 +23,9 @@ from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import AuthError, KalshiError, SocketClosed, WireError
 from processes.adapters.kalshi.feed.book_feed import Distrust, Note
 from processes.adapters.kalshi.feed.session import SessionJournal
-from processes.adapters.kalshi.schemas.frames import Channel, Frame
-from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
+from processes.adapters.kalshi.schemas.frames import Channel, Delta, Frame, Trade
+from processes.adapters.kalshi.stream.socket import Backlog, KalshiSocket, Stamped
+from processes.collector.data_age import DataAge
 from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, Recovery, Refused, Send
@@ -33,6 +34,7 @@ from processes.runtime.tasks import Backoff
 
 __all__ = ["RECONNECT", "OrderbookClient"]
 
+TIMED: Final = (Delta, Trade)  # frames that say when they were sent
 BATCH: Final = 64  # frames between two flushes of triggers
 RECONNECT: Final = Backoff(first_s=0.1, longest_s=5.0)
 
@@ -44,7 +46,7 @@ class OrderbookClient:
         target: host and environment.
         signer: signs the handshake.
         market_tickers: markets to follow from the first connection on; `follow` changes them.
-        feed, recovery, markets, session, triggers: the other parts of this run's collector.
+        feed, recovery, markets, session, triggers, age: the other parts of this run's collector.
         clock: market time.
         log: one line per change of the connection.
         rng: the jitter of pauses.
@@ -61,6 +63,7 @@ class OrderbookClient:
         markets: Markets,
         session: SessionJournal,
         triggers: Triggers,
+        age: DataAge,
         clock: Clock,
         log: Log,
         rng: np.random.Generator,
@@ -71,6 +74,7 @@ class OrderbookClient:
         self._markets = markets
         self._session = session
         self._triggers = triggers
+        self._age = age
         self._clock = clock
         self._log = log
         self._rng = rng
@@ -87,6 +91,11 @@ class OrderbookClient:
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._socket is not None
+
+    def look_at_age(self) -> None:
+        """How old data is, and what waits; to be called again and again."""
+        socket = self._socket
+        self._age.look(Backlog() if socket is None else socket.backlog)
 
     async def run(self) -> None:
         """Connect again and again; only being cancelled ends it."""
@@ -142,7 +151,7 @@ class OrderbookClient:
         """Frames in their order; their triggers leave together."""
         self.counts["frames"] += len(frames)
         now_ns, ahead_ns = self._clock.now_ns(), mono_ns()
-        replaying = self._clock.replaying
+        replaying, delays = self._clock.replaying, self._age.delays
         for frame, stamp_ns in frames:
             if not replaying:
                 recv_ns = now_ns - (ahead_ns - stamp_ns)
@@ -150,6 +159,8 @@ class OrderbookClient:
                 recv_ns = frame.sending_ts_ms * NS_PER_MS
             else:
                 recv_ns = now_ns
+            if isinstance(frame, TIMED) and (sent_ms := frame.msg.ts_ms) is not None:
+                delays.append(recv_ns // NS_PER_MS - sent_ms)
             self._take(frame, recv_ns, stamp_ns)
         self._triggers.flush()
 

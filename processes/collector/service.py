@@ -14,6 +14,7 @@ from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.collector.data_age import DataAge
 from processes.collector.feed import CollectorFeed
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import OrderbookClient
@@ -44,6 +45,7 @@ class Collector:
         queue: WriteQueue,
         feed: CollectorFeed,
         client: OrderbookClient,
+        age: DataAge,
         trading: StatusFollower,
         discovery: Discovery,
         results: Results,
@@ -62,6 +64,7 @@ class Collector:
         self._queue = queue
         self._feed = feed
         self._client = client
+        self._age = age
         self._trading = trading
         self._discovery = discovery
         self._results = results
@@ -151,6 +154,7 @@ class Collector:
             self._session.retry()
             await self._client.recover()
             self._trading.publish()
+            self._client.look_at_age()
             self._ring()
             if beats % REPORT_BEATS == 0:
                 self._report("live" if self._client.connected else "connecting")
@@ -189,4 +193,4 @@ class Collector:
         counters["markets_live"] = self._markets.live_count()
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
-        return dict(counters)
+        return dict(counters) | self._age.counters()

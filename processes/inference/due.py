@@ -37,6 +37,7 @@ __all__ = [
     "SessionOfTable",
     "TableEpoch",
     "TickReader",
+    "age_gate",
     "closed_gate",
     "copied",
     "tick_fits",
@@ -54,7 +55,8 @@ class Gate(StrEnum):
     its heartbeat too old. OTHER_MARKET, OTHER_INCARNATION: the row was given to another market, or
     its book went STALE and came back, since the tick. PAUSED, MAINTENANCE, MARKET_PAUSED,
     TRADING_UNKNOWN: the exchange or the market does not trade, or it is not known to. CLOSED:
-    the market has closed, or the exchange. The others are states of the book.
+    the market has closed, or the exchange. OLD_DATA: the tick's frame came late, or has waited here
+    for too long (`RL_MAX_DATA_AGE_MS`); a quiet market is not old. All others are of the book.
     """
 
     BUSY = "busy"
@@ -70,6 +72,7 @@ class Gate(StrEnum):
     MAINTENANCE = "maintenance"
     MARKET_PAUSED = "market_paused"
     TRADING_UNKNOWN = "trading_unknown"
+    OLD_DATA = "old_data"
 
 
 _TRADING_GATES: Final = {
@@ -111,6 +114,14 @@ def closed_gate(tick_row: b.Row, live: b.Row) -> Gate | None:
         (0 < close_ms <= int(live[b.RECV_NS]) // NS_PER_MS, Gate.CLOSED),
     )
     return next((gate for is_shut, gate in checks if is_shut), None)
+
+
+def age_gate(tick_row: b.Row, now_mono_ns: int, max_age_ms: int | None) -> Gate | None:
+    """The gate on old data: its age when it was received, and how long it has waited since."""
+    if max_age_ms is None:
+        return None
+    waited_ms = (now_mono_ns - int(tick_row[b.FRAME_MONO_NS])) // NS_PER_MS
+    return Gate.OLD_DATA if b.data_age_ms(tick_row) + waited_ms > max_age_ms else None
 
 
 class BookRows(AttachedTable[BookTable]):
@@ -340,11 +351,17 @@ class RequestBuilder:
     """Which evaluated ticks may be decided: the chosen markets whose gates are open now."""
 
     def __init__(
-        self, books: BookRows, accounts: AccountRows, choice: MarketChoice, counts: Counter[str]
+        self,
+        books: BookRows,
+        accounts: AccountRows,
+        choice: MarketChoice,
+        max_age_ms: int | None,
+        counts: Counter[str],
     ) -> None:
         self._books = books
         self._accounts = accounts
         self._choice = choice
+        self._max_age_ms = max_age_ms
         self._counts = counts
         self.trading: TradingStatus | None = None  # the collector's newest; None before it
         self._buffers = np.zeros((BATCH, a.ACCOUNT_WORDS), np.int64)
@@ -371,6 +388,7 @@ class RequestBuilder:
     def _open(self, tick: EvaluatedTick) -> bool:
         gate = self._books.row_gate(tick.table_row, tick.tick_row)
         gate = gate or self._trading_gate(tick.ticker)
+        gate = gate or age_gate(tick.tick_row, mono_ns(), self._max_age_ms)
         if gate is not None:
             self._counts[f"gated_{gate}"] += 1
         return gate is None

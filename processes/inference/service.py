@@ -97,7 +97,8 @@ class ActorService:
         self._books = BookRows(settings.data_dir, log)
         self._accounts = AccountRows(settings.data_dir, log)
         self._ticks = TickReader(self._books, self._due, self._counts)
-        self._requests = RequestBuilder(self._books, self._accounts, choice, self._counts)
+        age_ms = settings.actor.max_data_age_ms
+        self._requests = RequestBuilder(self._books, self._accounts, choice, age_ms, self._counts)
         self._journal = RunJournal(
             settings.data_dir, PRODUCER, started, settings.books.journal_max_bytes
         )

@@ -55,7 +55,7 @@ class ManagerRig:
     def compare(self, **view: Any) -> set[str]:
         """Reconcile with a view that is empty but for `view`."""
         empty: dict[str, Any] = {"positions": {}, "resting": [], "fills": {}, "settlements": {}}
-        whole = ExchangeView(asked_mono_ns=self.mono_ns, **{**empty, **view})
+        whole = ExchangeView(**{"asked_mono_ns": self.mono_ns, **empty, **view})
         return self.manager.sync_positions_with_kalshi(whole)
 
     def drain(self) -> ExecutionEffects:

@@ -15,6 +15,7 @@ from ipc.messages import Environment
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import REAL_MONEY, KalshiTarget, target_of
 from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.rest.http import KalshiHttp
 from processes.adapters.kalshi.rest.order_groups import OrderGroupResource
 from processes.adapters.kalshi.rest.orders import OrderResource
@@ -50,6 +51,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: Of the random pauses between repeated reads.
         sleep: Waits that many seconds.
         transport: Replaces the network.
+        clock_offset: Learns of the exchange's clock; to be shared by clients of one process.
 
     Raises:
         ConfigError: Names the variable that cannot be used.
@@ -66,6 +68,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> None:
         if access is None:
             settings = _settings(environment, os.environ if environ is None else environ)
@@ -82,6 +85,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
                 sleep=sleep,
                 subaccount=subaccount,
                 transport=transport,
+                clock_offset=clock_offset,
             )
         )
 
@@ -96,6 +100,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> KalshiTradingClient:
         """A client of `target` with the key of `signer`; the rest is as in the constructor."""
         return cls(
@@ -105,7 +110,13 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
             seed=seed,
             sleep=sleep,
             transport=transport,
+            clock_offset=clock_offset,
         )
+
+    @property
+    def clock_offset(self) -> ClockOffset:
+        """What this machine's clock lacks of the exchange's."""
+        return self._http.clock_offset
 
     @property
     def signatures(self) -> SignaturePool:

@@ -17,9 +17,11 @@ import httpx
 import msgspec
 import numpy as np
 
+from ipc.clock import NS_PER_MS, real_ns
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.errors import (
     ExchangeUnavailable,
     KalshiError,
@@ -86,6 +88,7 @@ class KalshiHttp:
         sleep: Waits that many seconds.
         subaccount: The subaccount that calls are about; None lets the exchange choose.
         transport: Replaces the network.
+        clock_offset: Learns of the exchange's clock from every reply.
     """
 
     def __init__(
@@ -98,12 +101,14 @@ class KalshiHttp:
         sleep: Callable[[float], Awaitable[None]],
         subaccount: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> None:
         parts = urlsplit(target.rest_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._base = parts.path.rstrip("/")
         self.subaccount = subaccount
         self.signatures = SignaturePool(signer)
+        self.clock_offset = clock_offset or ClockOffset()
         self._budget = budget
         self._rng = rng
         self._sleep = sleep
@@ -240,7 +245,10 @@ class KalshiHttp:
         request = self._client.build_request(
             method, url, params=query, headers=headers, content=body
         )
+        sent_ms = real_ns() // NS_PER_MS
         response = await self._client.send(request, stream=True)
+        date = response.headers.get("Date")
+        self.clock_offset.on_reply(date, sent_ms, real_ns() // NS_PER_MS)
         try:
             return _Reply(response.status_code, await _body(response))
         finally:
