@@ -105,6 +105,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         markets=rig.markets,
         session=rig.session,
         triggers=rig.triggers,
+        age=rig.age,
         clock=RealClock(),
         log=no_log(),
         rng=np.random.default_rng(seed),

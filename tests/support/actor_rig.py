@@ -272,6 +272,7 @@ def settings_of(data_dir: Path, **environ: str) -> Settings:
             "RL_DATA_DIR": str(data_dir),
             "RL_ACTOR_STRATEGY": "baseline:random",
             "RL_ACTOR_WARMUP_TICKS": "0",
+            "RL_MAX_DATA_AGE_MS": "off",  # however busy the machine is
             **environ,
         }
     )

@@ -11,15 +11,18 @@ from support.logged import Logged
 
 from ipc import book as b
 from ipc.book_table import BookTable, BookTableWriter, SharedOrderbookState
+from ipc.clock import RealClock
 from ipc.journal import EVENT, FramedReader, events_of, stream_folder
 from ipc.messages import Environment, Message, SessionMark, Trigger
 from ipc.shared_file import remove_tables, shared_path
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.collector.data_age import DataAge
 from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Markets
 from processes.collector.recovery import Recovery
@@ -71,6 +74,8 @@ class CollectorRig:
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
         self.trading = TradingTracker()
         self.feed = CollectorFeed(*parts, self.results, self.trading)
+        self.clock_offset = ClockOffset()
+        self.age = DataAge(self.clock_offset, self.table, self.session, RealClock(), self.log)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 
