@@ -25,8 +25,7 @@ from ipc.journal import EventSegments
 from ipc.messages import BookSide
 from ipc.units import LINEAR_CENT
 from models.observation.builder import LiveObservationAdapter
-from models.policies.interface import masked_argmax
-from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing, masked_argmax
 from models.trading.fees import FeeRule, FeeSchedule, OrderFees
 from models.trading.portfolio import Portfolio
 
@@ -123,6 +122,9 @@ def _fees() -> None:
 
 def compile_kernels() -> int:
     """Run every kernel of the live path once.
+
+    Needs no stack: tables and journals are made in a temporary folder. The first run compiles,
+    later ones read the cache.
 
     Returns:
         How many kernels are ready.

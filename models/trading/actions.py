@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
-from ipc.kernels import kernel
+from ipc.kernels import compiled, kernel
 from ipc.messages import BookSide, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 from models.trading.fees import FeeSchedule, trade_fee_e6
@@ -46,6 +46,7 @@ __all__ = [
     "affordable_e2",
     "fill_mask",
     "is_buy",
+    "masked_argmax",
     "order_count_e2",
     "side_of",
     "yes_price_of",
@@ -57,7 +58,15 @@ WHOLE_E2: Final = 100  # buys are whole contracts
 
 
 class Action(IntEnum):
-    """What a policy may ask for; the values are those of the network's outputs."""
+    """What a policy may ask for; the values are those of the network's outputs.
+
+    Attributes:
+        HOLD: Nothing is sent; an order that rests is left alone.
+        BUY_YES_LIMIT: Buy YES: bids on the YES book.
+        SELL_YES_LIMIT: Sell YES that is held: asks.
+        BUY_NO_LIMIT: Buy NO: asks on the YES book at one dollar less the NO price.
+        SELL_NO_LIMIT: Sell NO that is held: bids.
+    """
 
     HOLD = 0
     BUY_YES_LIMIT = 1
@@ -67,7 +76,13 @@ class Action(IntEnum):
 
 
 class Pricing(StrEnum):
-    """Where an order's limit is placed."""
+    """Where an order's limit is placed.
+
+    Attributes:
+        AGGRESSIVE: At the opposite touch: it fills at once, as a taker.
+        PASSIVE: At its own side's touch: it rests behind what is there.
+        MID: Between the two, rounded to the passive side.
+    """
 
     AGGRESSIVE = "aggressive"
     PASSIVE = "passive"
@@ -240,6 +255,27 @@ def fill_mask(
         out[action] = (
             price > 0 and order_count_e2(account, action, price, size_e2, rule, rate_e6) > 0
         )
+
+
+@compiled
+def masked_argmax(logits: npt.NDArray[np.float32], masks: Mask) -> npt.NDArray[np.int64]:
+    """The best allowed action of each row.
+
+    Args:
+        logits: float32[n, 5].
+        masks: bool[n, 5].
+
+    Returns:
+        int64[n]: the first of equals. A logit that is not a number never wins; where none can,
+        action 0 (HOLD) does.
+    """
+    chosen = np.zeros(len(logits), np.int64)
+    for i in range(len(logits)):
+        best = -np.inf
+        for action in range(logits.shape[1]):
+            if masks[i, action] and logits[i, action] > best:
+                best, chosen[i] = logits[i, action], action
+    return chosen
 
 
 class OrderRequest(msgspec.Struct, frozen=True):

@@ -18,9 +18,9 @@ from ipc.clock import MS_PER_S, NS_PER_MS, NS_PER_S, Clock, mono_ns
 from ipc.messages import TradingState, TradingStatus
 from ipc.sockets import Publisher
 from processes.adapters.kalshi.errors import KalshiError, WireError
-from processes.adapters.kalshi.normalise import MarketInfo, ms_of_rfc3339
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.enums import LifecycleType, MarketStatus
+from processes.adapters.kalshi.schemas.normalise import MarketInfo, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import ExchangeStatus
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.adapters.kalshi.trading_hours import Halt, TradingHours, halt_at, next_halt

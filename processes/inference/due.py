@@ -53,10 +53,11 @@ class Gate(StrEnum):
 
     BUSY: the row is being written. WRITER_DEAD, WRITER_STOPPED: the collector's lock is free, or
     its heartbeat too old. OTHER_MARKET, OTHER_INCARNATION: the row was given to another market, or
-    its book went STALE and came back, since the tick. PAUSED, MAINTENANCE, MARKET_PAUSED,
-    TRADING_UNKNOWN: the exchange or the market does not trade, or it is not known to. CLOSED:
-    the market has closed, or the exchange. OLD_DATA: the tick's frame came late, or has waited here
-    for too long (`RL_MAX_DATA_AGE_MS`); a quiet market is not old. All others are of the book.
+    its book went STALE and came back, since the tick. UNPERSISTED: the database lags too far behind
+    the journals. PAUSED, MAINTENANCE, MARKET_PAUSED, TRADING_UNKNOWN: the exchange or the market
+    does not trade, or it is not known to. CLOSED: the market has closed, or the exchange. OLD_DATA:
+    the tick's frame came late, or has waited here for too long (`RL_MAX_DATA_AGE_MS`); a quiet
+    market is not old. The others are states of the book.
     """
 
     BUSY = "busy"
@@ -68,6 +69,7 @@ class Gate(StrEnum):
     UNRECORDED = "unrecorded"
     OTHER_INCARNATION = "other_incarnation"
     CLOSED = "closed"
+    UNPERSISTED = "unpersisted"
     PAUSED = "paused"
     MAINTENANCE = "maintenance"
     MARKET_PAUSED = "market_paused"
@@ -348,7 +350,10 @@ class TickReader:
 
 
 class RequestBuilder:
-    """Which evaluated ticks may be decided: the chosen markets whose gates are open now."""
+    """Which evaluated ticks may be decided: the chosen markets whose gates are open now.
+
+    `is_persisted` says whether the database is near enough behind the journals.
+    """
 
     def __init__(
         self,
@@ -361,6 +366,7 @@ class RequestBuilder:
         self._books = books
         self._accounts = accounts
         self._choice = choice
+        self.is_persisted = True
         self._max_age_ms = max_age_ms
         self._counts = counts
         self.trading: TradingStatus | None = None  # the collector's newest; None before it
@@ -372,12 +378,18 @@ class RequestBuilder:
         Rows and accounts are views of buffers that the next batch overwrites: see `copied`.
         """
         chosen = [tick for tick in ticks if self._choice.trades(tick.ticker)]
-        gate = self._books.writer_gate() if chosen else None
+        gate = self._gate() if chosen else None
         if gate is not None:
             self._counts[f"gated_{gate}"] += len(chosen)
             return []
         fresh = self._accounts.fresh()
         return [self._request(t, i, fresh) for i, t in enumerate(chosen) if self._open(t)]
+
+    def _gate(self) -> Gate | None:
+        """What forbids every decision."""
+        if not self.is_persisted:
+            return Gate.UNPERSISTED
+        return self._books.writer_gate()
 
     def _trading_gate(self, ticker: str) -> Gate | None:
         """The gate that a pause of the exchange or of the market shuts."""

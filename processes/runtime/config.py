@@ -100,7 +100,11 @@ class BookSettings(msgspec.Struct, frozen=True):
 
 
 class ActorSettings(msgspec.Struct, frozen=True):
-    """The actor. `market_cash_e6` is the start cash of each market's own sub-account."""
+    """The actor. `market_cash_e6` is the start cash of each market's own sub-account.
+
+    `max_behind_s` and `max_behind_events` bound what may be decided on while it is not in the
+    database: its age, and the number of book events.
+    """
 
     enabled: bool
     strategy: str
@@ -114,6 +118,8 @@ class ActorSettings(msgspec.Struct, frozen=True):
     intent_deadline_ms: int
     max_data_age_ms: int | None  # of a tick's data when it is decided on; None: any
     seed: int
+    max_behind_s: int
+    max_behind_events: int
 
 
 class ExecutionSettings(msgspec.Struct, frozen=True):
@@ -338,6 +344,8 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
         intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
         max_data_age_ms=read.number_or_off("RL_MAX_DATA_AGE_MS", 1_000, 1, 3_600_000),
         seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
+        max_behind_s=read.number("RL_MAX_BEHIND_S", 900, 5, 864_000),
+        max_behind_events=read.number("RL_MAX_BEHIND_EVENTS", 5_000_000, 1, 2**53),
     )
 
 

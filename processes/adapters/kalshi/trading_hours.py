@@ -15,8 +15,8 @@ import msgspec
 
 from ipc.messages import TradingState
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import ms_of_rfc3339
 from processes.adapters.kalshi.rest.public import Schedule
+from processes.adapters.kalshi.schemas.normalise import ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import Session, WeekRow
 
 __all__ = ["Halt", "TradingHours", "halt_at", "next_halt"]

@@ -16,11 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.errors import KalshiActorError
-from ipc.journal import EVENT
+from ipc.journal import EVENT, Kind
 from ipc.private_files import create_file, private_folder
 from processes.runtime.config import ConfigError
 
-__all__ = ["ArchiveError", "ArchiveWriter", "read_blocks", "read_events", "read_header"]
+__all__ = [
+    "HEADER_KEY",
+    "ArchiveError",
+    "ArchiveWriter",
+    "read_blocks",
+    "read_events",
+    "read_header",
+]
 
 HEADER_KEY: Final = b"kalshi_actor_session"
 LEVEL: Final = 9  # of zstd; 19 takes ten times as long for 2 %
@@ -36,6 +43,15 @@ _NAMES: Final = {  # column -> field of EVENT; `market_id` is beside it
     "side": "leg",
 }
 MARKET: Final = "market_id"
+_RANGES: Final = {  # what compiled code and arrays indexed by these values can take
+    "event_no": (1, 2**40 - 1),
+    "recv_ns": (0, 2**63 - 1),
+    "exch_ms": (0, 2**53),
+    "price_e4": (0, 2**14 - 1),
+    "kind": (min(Kind), max(Kind)),
+    "side": (0, 1),
+    MARKET: (1, 2**28 - 1),
+}
 
 Events = npt.NDArray[np.void]
 Markets = npt.NDArray[np.int32]
@@ -117,8 +133,12 @@ def _opened(path: Path) -> Any:
     except (OSError, arrow.ArrowException) as error:
         raise ArchiveError(f"{path}: cannot be read as an archive: {error}") from None
     wanted = {*_NAMES, MARKET}
-    if set(file.schema_arrow.names) != wanted or HEADER_KEY not in (file.metadata.metadata or {}):
+    schema = file.schema_arrow
+    if set(schema.names) != wanted or HEADER_KEY not in (file.metadata.metadata or {}):
         raise ArchiveError(f"{path}: not the archive of a session")
+    for field in schema:
+        if not arrow.types.is_integer(field.type):
+            raise ArchiveError(f"{path}: {field.name} is {field.type}; allowed: whole numbers")
     return file
 
 
@@ -149,5 +169,21 @@ def _arrays(path: Path, read: Any, *arguments: int) -> tuple[Events, Markets]:
         raise ArchiveError(f"{path}: damaged: {error}") from None
     events = np.zeros(table.num_rows, EVENT)
     for name, field in _NAMES.items():
-        events[field] = table.column(name).to_numpy()
-    return events, table.column(MARKET).to_numpy().astype(np.int32)
+        events[field] = _column(path, table, name, EVENT[field])
+    return events, _column(path, table, MARKET, np.dtype(np.int32))
+
+
+def _column(path: Path, table: Any, name: str, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A column whose every value is within its range, as an array of that kind."""
+    column = table.column(name)
+    if column.null_count:
+        raise ArchiveError(f"{path}: {name} is missing in {column.null_count} rows")
+    values: npt.NDArray[Any] = column.to_numpy()
+    bounds = np.iinfo(kind)
+    low, high = _RANGES.get(name, (bounds.min, bounds.max))
+    wrong = np.flatnonzero((values < low) | (values > high))
+    if len(wrong):
+        raise ArchiveError(
+            f"{path}: {name}={values[wrong[0]]} in row {wrong[0]}; allowed: {low} to {high}"
+        )
+    return values.astype(kind)

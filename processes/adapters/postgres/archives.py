@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from ipc.units import ONE_DOLLAR_E4
 from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.parquet.archive import ArchiveError, read_events, read_header
-from processes.adapters.postgres.packed_events import partition_of
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
     SessionDataLoader,
@@ -30,6 +30,8 @@ __all__ = [
 
 _SQL: Final = load_queries("forget.sql")
 COLLECTOR: Final = "collector"  # whose streams are sessions
+_REASON: Final = 300  # characters of an error's reason
+_MOST_MS: Final = 9_000_000_000_000  # until the year 2255; in nanoseconds still 64 bits
 UNKNOWN: Final = (None, None)  # result and value of a market whose outcome is not known
 
 
@@ -43,7 +45,7 @@ class ArchiveHeader(msgspec.Struct, frozen=True):
 
 async def header_of(loader: SessionDataLoader, session: StoredSession) -> bytes:
     """For the archive's own metadata; the same for the same session, wherever its events lie."""
-    settled = msgspec.structs.replace(session, archive_path=None, stored=True)
+    settled = msgspec.structs.replace(session, archive_path=None, stored=True, shared=False)
     markets = await loader.markets(session.session_id)
     marks = await loader.marks(session.session_id)
     return msgspec.json.encode(ArchiveHeader(settled, markets, marks))
@@ -60,11 +62,25 @@ def load_archive(path: Path) -> list[RecordedSession]:
 
 def _read(path: Path) -> ArchiveHeader:
     try:
-        return msgspec.json.decode(read_header(path), type=ArchiveHeader)
-    except msgspec.MsgspecError as error:
-        raise SessionError(f"{path}: its header cannot be read: {error}") from None
+        header = msgspec.json.decode(read_header(path), type=ArchiveHeader)
+        for market in header.markets:
+            _check_market(market)
     except ArchiveError as error:
         raise SessionError(str(error)) from None
+    except (ValueError, RecursionError, ArithmeticError) as error:
+        reason = f"its header cannot be read: {type(error).__name__}: {error}"
+        raise SessionError(f"{path}: {reason[:_REASON]}") from None
+    return header
+
+
+def _check_market(market: StoredMarket) -> None:
+    """`ValueError` for facts that no market has."""
+    if not all(0 <= ms <= _MOST_MS for ms in (market.open_ms, market.close_ms)):
+        raise ValueError(f"open_ms or close_ms of {market.ticker} is no time")
+    if market.yes_value_e4 is not None and not 0 <= market.yes_value_e4 <= ONE_DOLLAR_E4:
+        raise ValueError(f"yes_value_e4={market.yes_value_e4} of {market.ticker}")
+    if not market.price_ranges or market.grid.size < 1:
+        raise ValueError(f"{market.ticker} has no prices")
 
 
 def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[int, int]:
@@ -83,7 +99,7 @@ async def forget_session(connection: Any, session: StoredSession) -> None:
     async with connection.transaction():
         for name in ("marks", "markets", "session"):
             await connection.execute(_SQL[name], session.session_id)
-        await connection.execute(f"drop table if exists {partition_of(session.session_id)}")
+        await connection.execute(_SQL["events"], session.session_id)
         if session.session_uid is not None:
             await forget_stream(connection, f"{COLLECTOR}/{session.session_uid}")
 

@@ -20,7 +20,7 @@ import numpy as np
 from ipc.clock import NS_PER_MS, real_ns
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.environments import KalshiTarget
-from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.errors import (
     ExchangeUnavailable,
@@ -31,7 +31,6 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
-from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 from processes.runtime.tasks import Backoff
 
@@ -88,7 +87,7 @@ class KalshiHttp:
         sleep: Waits that many seconds.
         subaccount: The subaccount that calls are about; None lets the exchange choose.
         transport: Replaces the network.
-        clock_offset: Learns of the exchange's clock from every reply.
+        clock_offset: Learns of the exchange's clock from the replies to reads.
     """
 
     def __init__(
@@ -247,8 +246,9 @@ class KalshiHttp:
         )
         sent_ms = real_ns() // NS_PER_MS
         response = await self._client.send(request, stream=True)
-        date = response.headers.get("Date")
-        self.clock_offset.on_reply(date, sent_ms, real_ns() // NS_PER_MS)
+        if method == "GET":  # there are enough of them, and orders are spared it
+            date = response.headers.get("Date")
+            self.clock_offset.on_reply(date, sent_ms, real_ns() // NS_PER_MS)
         try:
             return _Reply(response.status_code, await _body(response))
         finally:
