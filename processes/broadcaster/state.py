@@ -29,7 +29,7 @@ from ipc.messages import (
     TradingStatus,
 )
 from models.trading.actions import Action
-from processes.adapters.kalshi.clock_offset import LIMIT_MS
+from processes.adapters.kalshi.auth.clock_offset import LIMIT_MS
 from processes.broadcaster import views
 from processes.broadcaster.wire import (
     MessageType,

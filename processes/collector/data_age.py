@@ -16,7 +16,7 @@ from ipc import book as b
 from ipc.book_table import BookTableWriter
 from ipc.clock import NS_PER_MS, NS_PER_S, Clock, mono_ns
 from ipc.messages import MarkKind
-from processes.adapters.kalshi.clock_offset import ClockOffset
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.stream.socket import Backlog
 from processes.runtime.log import Log

@@ -19,11 +19,11 @@ from ipc.messages import TradingState, TradingStatus
 from ipc.sockets import Publisher
 from processes.adapters.kalshi.errors import KalshiError, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.trading_hours import Halt, TradingHours, halt_at, next_halt
 from processes.adapters.kalshi.schemas.enums import LifecycleType, MarketStatus
 from processes.adapters.kalshi.schemas.normalise import MarketInfo, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import ExchangeStatus
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
-from processes.adapters.kalshi.trading_hours import Halt, TradingHours, halt_at, next_halt
 from processes.runtime.log import Log
 
 __all__ = ["TOPIC", "StatusFollower", "TradingTracker"]

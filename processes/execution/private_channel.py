@@ -14,10 +14,10 @@ from typing import Final, NoReturn
 
 import numpy as np
 
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.errors import ApiError, KalshiError, SocketClosed, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget

@@ -11,8 +11,8 @@ from ipc.journal import RunJournal, run_number
 from ipc.messages import Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
-from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.execution.account import Moment

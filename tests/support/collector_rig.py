@@ -17,7 +17,7 @@ from ipc.messages import Environment, Message, SessionMark, Trigger
 from ipc.shared_file import remove_tables, shared_path
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
-from processes.adapters.kalshi.clock_offset import ClockOffset
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.kalshi.schemas.enums import MarketStatus

@@ -8,11 +8,11 @@ from support.collector_rig import market
 
 from ipc.messages import TradingState, TradingStatus
 from processes.adapters.kalshi.rest.public import Schedule
+from processes.adapters.kalshi.rest.trading_hours import TradingHours
 from processes.adapters.kalshi.schemas.enums import LifecycleType, MarketStatus
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.rest_public import ExchangeStatus, ShardStatus
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
-from processes.adapters.kalshi.trading_hours import TradingHours
 from processes.collector.trading_status import GRACE_MS, KEEP_NS, TradingTracker
 
 NOON = 1_790_000_000_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processes.adapters.kalshi.clock_offset import WIDEST_MS, ClockOffset
+from processes.adapters.kalshi.auth.clock_offset import WIDEST_MS, ClockOffset
 
 NOON_MS = 1_790_000_000_000
 

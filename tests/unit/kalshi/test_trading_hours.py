@@ -9,8 +9,8 @@ import pytest
 from ipc.messages import TradingState
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.rest.public import Schedule
+from processes.adapters.kalshi.rest.trading_hours import Halt, TradingHours, halt_at, next_halt
 from processes.adapters.kalshi.schemas.rest_public import Session, WeekRow
-from processes.adapters.kalshi.trading_hours import Halt, TradingHours, halt_at, next_halt
 
 HOUR_MS = 3_600_000
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -12,10 +12,10 @@ import httpx
 import numpy as np
 
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import REAL_MONEY, KalshiTarget, target_of
 from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
-from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.rest.http import KalshiHttp
 from processes.adapters.kalshi.rest.order_groups import OrderGroupResource
 from processes.adapters.kalshi.rest.orders import OrderResource

@@ -19,9 +19,9 @@ import numpy as np
 
 from ipc.clock import NS_PER_MS, real_ns
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
-from processes.adapters.kalshi.clock_offset import ClockOffset
 from processes.adapters.kalshi.errors import (
     ExchangeUnavailable,
     KalshiError,
