@@ -24,6 +24,8 @@ from processes.collector.orderbook_client import CollectorFeed, OrderbookClient,
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
 from processes.collector.trading_status import StatusFollower, TradingTracker
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
@@ -73,7 +75,8 @@ def assemble(
     triggers = Triggers(table, publisher)
     seed = int(rng.integers(2**32))
     recovery, results, trading = Recovery(), Results(session), TradingTracker()
-    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, trading)
+    terms = Terms(session, log)
+    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, terms, trading)
     client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     age = DataAge(client.clock_offset, table, session, clock, log)
@@ -102,6 +105,8 @@ def assemble(
         trading=StatusFollower(client, trading, publisher, clock, log, books.reconnect_now),
         discovery=Discovery(client, settings.books, log),
         results=results,
+        terms=terms,
+        terms_reader=TermsReader(client, markets, terms, clock, log),
         outcomes=Outcomes(client, results, recall, clock, log),
         wires=wires,
         publisher=publisher,

@@ -18,6 +18,8 @@ from processes.collector.data_age import DataAge
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
 from processes.collector.trading_status import StatusFollower
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
@@ -48,6 +50,8 @@ class Collector:
         trading: StatusFollower,
         discovery: Discovery,
         results: Results,
+        terms: Terms,
+        terms_reader: TermsReader,
         outcomes: Outcomes,
         wires: Wires,
         publisher: Publisher,
@@ -67,6 +71,8 @@ class Collector:
         self._trading = trading
         self._discovery = discovery
         self._results = results
+        self._terms = terms
+        self._terms_reader = terms_reader
         self._outcomes = outcomes
         self._wires = wires
         self._publisher = publisher
@@ -83,6 +89,7 @@ class Collector:
             "markets": self._look_for_markets(),
             "results": self._outcomes.run(self._discovery_s),
             "trading": self._trading.run(),
+            "terms": self._terms_reader.run(),
             "connection": self._connect(),
             "beat": self._beat(),
         }
@@ -161,7 +168,7 @@ class Collector:
             await asyncio.sleep(BEAT)
 
     def _ring(self) -> None:
-        """Tell the recorder that the journal has grown."""
+        """Report to the recorder that the journal has grown."""
         if self._session.last_event_no != self._rung:
             self._rung = self._session.last_event_no
             self._doorbell.send(Doorbell(stream=self._session.stream))
@@ -176,6 +183,7 @@ class Collector:
             markets=self._markets.tickers,
             live_markets=self._markets.live_count(),
             status=status,
+            fees=self._terms.fees,
         )
         self._publisher.send("session", info)
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self._counters())
@@ -187,6 +195,8 @@ class Collector:
         counters["records_dropped"] = self._session.records_dropped
         counters["holes"] = len(self._feed.holes)
         counters["markets"] = len(self._markets)
+        counters["fees_known"] = len(self._terms.fees)
+        counters["terms_reads"] = self._terms_reader.reads
         counters["results_awaited"] = len(self._results)
         counters["results_given_up"] = self._results.given_up
         counters["markets_live"] = self._markets.live_count()

@@ -27,6 +27,7 @@ from processes.collector.markets import Markets
 from processes.collector.orderbook_client import CollectorFeed, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Results
+from processes.collector.terms import Terms
 from processes.collector.trading_status import TradingTracker
 
 MS = 1_000_000
@@ -72,8 +73,8 @@ class CollectorRig:
         self.recovery = Recovery()
         self.results = Results(self.session)
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
-        self.trading = TradingTracker()
-        self.feed = CollectorFeed(*parts, self.results, self.trading)
+        self.terms, self.trading = Terms(self.session, self.log), TradingTracker()
+        self.feed = CollectorFeed(*parts, self.results, self.terms, self.trading)
         self.clock_offset = ClockOffset()
         self.age = DataAge(self.clock_offset, self.table, self.session, RealClock(), self.log)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))

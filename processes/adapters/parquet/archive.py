@@ -74,7 +74,18 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 class ArchiveWriter:
-    """Writes one archive block by block; an error leaves no file behind."""
+    """Writes one archive block by block; an error leaves no file behind.
+
+    A context manager: on a clean exit the file is synced and gets its name, and what it replaces is
+    gone only then.
+
+    Args:
+        path: The archive; its folder is made when missing.
+        header: What else is known of the session, kept in the file's own metadata.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+    """
 
     def __init__(self, path: Path, header: bytes) -> None:
         self._arrow, parquet = _pyarrow()
@@ -96,7 +107,12 @@ class ArchiveWriter:
         )
 
     def write(self, events: Events, markets: Markets) -> None:
-        """A block becomes a row group."""
+        """Write a block, which becomes a row group.
+
+        Args:
+            events: Array of `EVENT`, in order of their numbers.
+            markets: int32, the market id of each.
+        """
         columns = [np.ascontiguousarray(events[field]) for field in _NAMES.values()]
         arrays = [self._arrow.array(column) for column in (*columns, markets)]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
@@ -143,19 +159,32 @@ def _opened(path: Path) -> Any:
 
 
 def read_header(path: Path) -> bytes:
-    """What was given to the writer beside the events."""
+    """Read what was given to the writer beside the events.
+
+    Raises:
+        ArchiveError: The file is no archive, or not a whole one.
+        ConfigError: pyarrow is not installed.
+    """
     header: bytes = _opened(path).metadata.metadata[HEADER_KEY]
     return header
 
 
 def read_events(path: Path) -> tuple[Events, Markets]:
-    """All events as journal records (`row` is 0), and the market of each; `ArchiveError`."""
+    """Read all events of an archive.
+
+    Returns:
+        (events as journal records, whose `row` is 0; int32, the market id of each).
+
+    Raises:
+        ArchiveError: The file is no archive, not a whole one, or damaged.
+        ConfigError: pyarrow is not installed.
+    """
     file = _opened(path)
     return _arrays(path, file.read)
 
 
 def read_blocks(path: Path) -> Iterator[tuple[Events, Markets]]:
-    """The same, a row group at a time."""
+    """Read an archive a row group at a time; pieces and errors as of `read_events`."""
     file = _opened(path)
     for number in range(file.num_row_groups):
         yield _arrays(path, file.read_row_group, number)

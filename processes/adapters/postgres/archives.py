@@ -36,7 +36,13 @@ UNKNOWN: Final = (None, None)  # result and value of a market whose outcome is n
 
 
 class ArchiveHeader(msgspec.Struct, frozen=True):
-    """All that is known of an archived session but its events."""
+    """All that is known of an archived session but its events.
+
+    Attributes:
+        session: As stored, without the archive's own place.
+        markets: Its markets.
+        marks: Its gaps, reconnects and holes.
+    """
 
     session: StoredSession
     markets: list[StoredMarket]
@@ -52,7 +58,15 @@ async def header_of(loader: SessionDataLoader, session: StoredSession) -> bytes:
 
 
 def load_archive(path: Path) -> list[RecordedSession]:
-    """Every market of an archived session, without any database; `SessionError`."""
+    """Load every market of an archived session, without any database.
+
+    Args:
+        path: A Parquet file that `sessions archive` wrote.
+
+    Raises:
+        SessionError: It is no archive, damaged, or event numbers are missing.
+        ConfigError: pyarrow is not installed.
+    """
     header = _read(path)
     try:
         return split_by_market(header.session, header.markets, header.marks, *read_events(path))
@@ -84,7 +98,18 @@ def _check_market(market: StoredMarket) -> None:
 
 
 def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[int, int]:
-    """(results that its archive lacks, results that differ there); (0, 0) without an archive."""
+    """Compare what an archive says that markets paid with what is known now.
+
+    Args:
+        session: With the archive's path.
+        known: Its markets as the database has them.
+
+    Returns:
+        (results that its archive lacks, results that differ there); (0, 0) without an archive.
+
+    Raises:
+        SessionError: The archive cannot be read.
+    """
     path = Path(session.archive_path or "")
     if session.archive_path is None or (session.stored and not path.exists()):
         return 0, 0
@@ -97,7 +122,7 @@ def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[
 async def forget_session(connection: Any, session: StoredSession) -> None:
     """Delete a session and all that belongs to it alone; its archive is a file and stays."""
     async with connection.transaction():
-        for name in ("marks", "markets", "session"):
+        for name in ("marks", "fees", "programs", "markets", "session"):
             await connection.execute(_SQL[name], session.session_id)
         await connection.execute(_SQL["events"], session.session_id)
         if session.session_uid is not None:
