@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
-import numpy as np
 import pytest
 import websockets
 from aiohttp import web
@@ -22,15 +22,13 @@ from support.broadcaster import broadcasting
 from support.local_exchange import LocalExchange, keys
 from support.logged import Logged
 from support.patience import PATIENCE
+from support.running_collector import running_collector
 
 from ipc.clock import MarketClock
 from ipc.messages import Environment, SessionStarted
 from ipc.private_files import private_folder
 from ipc.shared_file import remove_tables
 from processes.adapters.kalshi.auth.credentials import Account, CredentialsFile, credentials_path
-from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.feed.session import SessionFacts
-from processes.collector.assembly import assemble
 from processes.exchange.core.books import YES
 from processes.exchange.core.orders import OrderState
 from processes.exchange.core.rejections import Rejection
@@ -44,6 +42,15 @@ TICKER = "KXPAUSE-26AUG06"
 PAUSE_MS = 1_786_000_000_000 // 86_400_000 * 86_400_000  # 2026-08-06, a Thursday, in UTC
 START_MS, END_MS = PAUSE_MS + 7 * 3_600_000, PAUSE_MS + 9 * 3_600_000  # 03:00 to 05:00, New York
 NAP = 0.05
+ENVIRON = {
+    "RL_MARKET_MODE": "config",
+    "RL_MARKET_TICKERS": TICKER,
+    "RL_ACTOR_STRATEGY": "baseline:join_best",
+    "RL_ACTOR_WARMUP_TICKS": "1",
+    "RL_ACTOR_TICK_THROTTLE_MS": "100",
+    "RL_MAX_DATA_AGE_MS": "off",  # however busy the machine is
+    "DATABASE_URL": "postgresql://127.0.0.1:1/none",  # nobody records
+}
 
 
 class Paused:
@@ -103,18 +110,7 @@ class Paused:
 
 
 def settings_of(data_dir: Path) -> Settings:
-    return load_settings(
-        {
-            "RL_DATA_DIR": str(data_dir),
-            "RL_MARKET_MODE": "config",
-            "RL_MARKET_TICKERS": TICKER,
-            "RL_ACTOR_STRATEGY": "baseline:join_best",
-            "RL_ACTOR_WARMUP_TICKS": "1",
-            "RL_ACTOR_TICK_THROTTLE_MS": "100",
-            "RL_MAX_DATA_AGE_MS": "off",  # however busy the machine is
-            "DATABASE_URL": "postgresql://127.0.0.1:1/none",  # nobody records
-        }
-    )
+    return load_settings(ENVIRON | {"RL_DATA_DIR": str(data_dir)})
 
 
 def write_credentials(data_dir: Path) -> None:
@@ -144,12 +140,9 @@ async def stack(data_dir: Path) -> AsyncIterator[Paused]:
         clock = MarketClock(data_dir / "exchange" / "clock")
         _, address = await ends.enter_async_context(broadcasting(data_dir))
         started = [started_of(n, clock) for n in (1, 2)]
-        facts = SessionFacts("20260806T065000-0000000c", *facts_of(clock))
+        port = urlsplit(exchange.target.rest_url).port
+        ends.enter_context(running_collector(data_dir, port or 0, **ENVIRON))
         services = [
-            assemble(
-                settings, exchange.target, Signer(keys()[0]), clock,
-                facts=facts, rng=np.random.default_rng(1), log=log,
-            ),
             ExecutionService(settings, exchange.target, clock, started[0], log),
             ActorService(
                 settings, strategy_of(settings), choice_of(settings.actor), clock, started[1], log

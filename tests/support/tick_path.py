@@ -38,6 +38,7 @@ from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
+from processes.collector.discovery_link import MarketNews
 from processes.collector.orderbook_client import OrderbookClient
 from processes.inference.models import choice_of, strategy_of
 from processes.inference.service import ActorService
@@ -264,6 +265,7 @@ def _collector_client(
         session=parts.session,
         triggers=parts.triggers,
         age=parts.age,
+        news=MarketNews(),
         clock=clock,
         log=no_log(),
         rng=np.random.default_rng(1),
