@@ -228,7 +228,7 @@ class StatusFollower:
             await self._read_status()
             self.publish()
             trading = self._sent is not None and self._sent.state is _TRADING
-            await asyncio.sleep(TRADING_PAUSE if trading else HALTED_PAUSE)
+            await asyncio.sleep(TRADING_PAUSE if trading and not self._failures else HALTED_PAUSE)
 
     async def _read_status(self) -> None:
         asked_mono_ns = mono_ns()

@@ -180,8 +180,10 @@ async def test_thursday_s_pause(
 ) -> None:
     async with stack(tmp_path) as paused:
         await paused.until(paused.resting, "an order rests before the pause")
+        await paused.until(
+            lambda: paused.shown[-1]["next_pause_ms"] == START_MS, "the page names the next pause"
+        )
         assert paused.shown[-1]["state"] == "trading"
-        assert paused.shown[-1]["next_pause_ms"] == START_MS
         paused.exchange.time.run(START_MS - 6_000)
         await paused.until(lambda: paused.halted, "the pause begins")
         assert paused.resting() == 0
