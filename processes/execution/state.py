@@ -52,10 +52,11 @@ from processes.execution.orders import (
 )
 from processes.execution.risk import RefusalMemory
 
-__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "LogNote"]
+__all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
+KEEP_RETIRED: Final = 1_000  # accounts of markets that are over, with their fills
 
 
 class LogNote(NamedTuple):
@@ -138,7 +139,7 @@ class ExecutionState:
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self._start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
-        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once, ever
+        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once
         self._leftovers: set[str] = set()  # open orders of an earlier run
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
         self._votes: Counter[str] = Counter()
@@ -207,6 +208,14 @@ class ExecutionState:
             self._closes_ms.pop(ticker, None)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
+        self._forget_retired()
+
+    def _forget_retired(self) -> None:
+        """Keep the newest; settled ones go first, which the exchange does not list as positions."""
+        while len(self._retired) > KEEP_RETIRED:
+            settled = (t for t, account in self._retired.items() if account.payout is not None)
+            del self._retired[next(settled, next(iter(self._retired)))]
+            self.counters["accounts_forgotten"] += 1
 
     def _is_over(self, ticker: str) -> bool:
         """Settled or closed long ago, not listed any more, and nothing about it is on its way."""

@@ -1,5 +1,6 @@
 -- name: sessions
--- Stored sessions, newest first; environment $1 and status $2 may be null: any.
+-- Stored sessions, the newest run first, whatever time its market data is of: a replay of old data
+-- is newer than the live session before it. Environment $1 and status $2 may be null: any.
 select session_id, session_uid, environment, status, websocket_url,
        coalesce(started_ns, (extract(epoch from started_at) * 1e9)::bigint) as started_ns,
        coalesce(ended_ns, (extract(epoch from ended_at) * 1e9)::bigint) as ended_ns,
@@ -8,7 +9,7 @@ select session_id, session_uid, environment, status, websocket_url,
        events_shared as shared
 from rl_orderbook_sessions
 where ($1::text is null or environment = $1) and ($2::text is null or status = $2)
-order by started_at desc, session_id desc
+order by session_id desc
 
 -- name: markets
 -- A session's markets, as last listed, and what they paid, where that is known.
