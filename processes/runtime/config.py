@@ -18,7 +18,7 @@ from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from ipc.messages import Environment
 from ipc.places import default_data_dir
-from ipc.units import parse_money
+from ipc.units import is_whole, parse_money
 
 __all__ = [
     "FALSE",
@@ -356,7 +356,7 @@ def _shards(read: _Reader) -> Mapping[str, int]:
     shards = {}
     for name in read.names("RL_EXCHANGE_SHARDS"):
         series, equals, index = name.partition("=")
-        if not series or not equals or not index.isdecimal() or int(index) > MOST_SHARD:
+        if not series or not equals or not is_whole(index) or int(index) > MOST_SHARD:
             raise ConfigError(
                 f"RL_EXCHANGE_SHARDS={name!r} is not a series' shard; "
                 f"allowed: SERIES=0 to SERIES={MOST_SHARD}"
