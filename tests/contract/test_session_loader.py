@@ -215,7 +215,7 @@ def test_a_parquet_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 COLUMNS = ("event_no", "recv_ns", "exch_ms", "seq", "qty_e2", "price_e4", "kind", "side")
 WRONG_VALUES = {
     "side": [9, 2, 255],
-    "kind": [0, 99, 7],
+    "kind": [0, 99, 8],
     "price_e4": [-1, 2**20],
     "event_no": [0, -1, 2**50],
     "recv_ns": [-1],
