@@ -107,7 +107,7 @@ def test_one_market_up_to_an_event_is_the_same_from_either(
     assert loaded(database, read) == before
 
 
-def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_told(
+def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_asked_for(
     database: Database, tmp_path: Path
 ) -> None:
     for uid, environment in (("a", "demo"), ("b", "production"), ("c", "demo")):

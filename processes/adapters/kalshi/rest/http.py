@@ -32,7 +32,7 @@ from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 from processes.runtime.tasks import Backoff
 
-__all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
+__all__ = ["PAGE", "KalshiHttp", "Params", "RestResource", "segment"]
 
 
 class _Page(Protocol):
