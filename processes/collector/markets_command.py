@@ -94,7 +94,8 @@ async def _programs(settings: Settings) -> list[ListedProgram]:
     signer = Signer(load_credentials(settings, Purpose.DATA))
     clock = await clock_of(settings, asyncio.Event())
     known = {m.ticker for m in followed_now(settings) or ()}
-    async with KalshiTradingClient.at(target, signer, RateBudget()) as client:
+    budget = command_budget(settings.data_dir, target.environment, no_log())
+    async with KalshiTradingClient.at(target, signer, budget) as client:
         found = await read_programs(client)
     return listed_programs(found, clock.now_ns() // NS_PER_MS, known)
 
