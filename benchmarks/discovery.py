@@ -109,7 +109,9 @@ async def _attached(folder: Path) -> BookTable:
 
 
 async def _until_live(books: BookTable, number: int) -> None:
-    while _live(books) < number:
+    while True:
+        if _live(books) >= number:
+            return
         await asyncio.sleep(0.05)
 
 
@@ -173,7 +175,11 @@ async def _opened(folder: Path) -> list[Figure]:
     async with asyncio.timeout(PATIENCE_S):
         books = await _attached(folder)
         await _until_live(books, 1)
-        while len(seconds := _opening_s(folder)) < OPENED:
+        seconds: list[float] = []
+        for _ in range(PATIENCE_S):
+            seconds = _opening_s(folder)
+            if len(seconds) >= OPENED:
+                break
             await asyncio.sleep(1.0)
     return [
         Figure("a market opens -> its book is LIVE, median", float(np.median(seconds)), "s"),
