@@ -154,20 +154,19 @@ async def _watched(folder: Path, pid: int, begun_ns: int) -> list[Figure]:
 def _opening_s(folder: Path) -> list[float]:
     """Real seconds from the opening of markets to their first snapshot, from the journal."""
     ((_, _, stream),) = [s for s in list_streams(folder) if s[0] == "collector"]
-    events = np.concatenate(list(events_of(stream)) or [np.zeros(0)])
+    blocks = list(events_of(stream))
+    if not blocks:
+        return []
+    events = np.concatenate(blocks)
+    begun_ms = int(events["recv_ns"].min()) // 1_000_000
     listed = [m for m in FramedReader(stream).read(0)[0] if isinstance(m, MarketListed)]
     found = []
     for market in listed:
         mine = events[(events["row"] == market.row) & (events["event_no"] >= market.from_event_no)]
         first = mine[mine["kind"] == Kind.SNAPSHOT_END][:1]
-        if len(first) and market.open_ms * 1_000_000 > listed_ns(events):
+        if len(first) and market.open_ms > begun_ms:
             found.append((int(first["recv_ns"][0]) / 1e6 - market.open_ms) / 1e3 / SPEED)
     return found
-
-
-def listed_ns(events: np.ndarray) -> int:
-    """Market time of the first event of a session."""
-    return int(events["recv_ns"].min()) if len(events) else 0
 
 
 async def _opened(folder: Path) -> list[Figure]:
