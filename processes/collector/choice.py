@@ -345,7 +345,8 @@ def _facts(chosen: ChosenMarket | None) -> object:
     if chosen is None:
         return None
     m = chosen.market
-    return m.open_time, m.close_time, m.price_ranges, m.status, m.exchange_index, chosen.reason
+    times = m.open_time, m.close_time, m.fee_waiver_expiration_time
+    return *times, m.price_ranges, m.status, m.exchange_index, chosen.reason
 
 
 def _volume_e2(market: Market) -> int:
@@ -357,15 +358,9 @@ def _volume_e2(market: Market) -> int:
 
 
 def _short(market: Market) -> Market:
-    """What is needed to follow it: the exchange decides how long the rest is."""
-    return Market(
-        ticker=market.ticker,
-        event_ticker=market.event_ticker,
-        status=market.status,
-        open_time=market.open_time,
-        close_time=market.close_time,
-        price_ranges=market.price_ranges,
-        result=market.result,
-        title=market.title[:MOST_TITLE],
-        exchange_index=market.exchange_index,
-    )
+    """Without texts that are longer than any real one: the exchange decides how long they are."""
+    texts = {name: getattr(market, name) for name in market.__struct_fields__}
+    long = {n: None for n, v in texts.items() if isinstance(v, str) and len(v) > MOST_TITLE}
+    if not long:
+        return market
+    return msgspec.structs.replace(market, **{**long, "title": market.title[:MOST_TITLE]})

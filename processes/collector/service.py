@@ -17,6 +17,8 @@ from processes.collector.following import MarketFollower
 from processes.collector.markets import Markets
 from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -43,6 +45,8 @@ class Collector:
         follower: MarketFollower,
         reads: KalshiTradingClient,
         results: Results,
+        terms: Terms,
+        terms_reader: TermsReader,
         outcomes: Outcomes,
         wires: Wires,
         publisher: Publisher,
@@ -61,6 +65,8 @@ class Collector:
         self._follower = follower
         self._reads = reads
         self._results = results
+        self._terms = terms
+        self._terms_reader = terms_reader
         self._outcomes = outcomes
         self._wires = wires
         self._publisher = publisher
@@ -78,6 +84,7 @@ class Collector:
             "news": self._follower.pass_on_news(),
             "markets": self._follower.turn(),
             "results": self._outcomes.run(self._discovery_s),
+            "terms": self._terms_reader.run(),
             "connection": self._connect(),
             "beat": self._beat(),
         }
@@ -119,7 +126,7 @@ class Collector:
             await asyncio.sleep(BEAT)
 
     def _ring(self) -> None:
-        """Tell the recorder that the journal has grown."""
+        """Report to the recorder that the journal has grown."""
         if self._session.last_event_no != self._rung:
             self._rung = self._session.last_event_no
             self._doorbell.send(Doorbell(stream=self._session.stream))
@@ -134,6 +141,7 @@ class Collector:
             markets=self._markets.tickers,
             live_markets=self._markets.live_count(),
             status=status,
+            fees=self._terms.fees,
         )
         self._publisher.send("session", info)
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self._counters())
@@ -145,6 +153,8 @@ class Collector:
         counters["records_dropped"] = self._session.records_dropped
         counters["holes"] = len(self._feed.holes)
         counters["markets"] = len(self._markets)
+        counters["fees_known"] = len(self._terms.fees)
+        counters["terms_reads"] = self._terms_reader.reads
         counters["results_awaited"] = len(self._results)
         counters["results_given_up"] = self._results.given_up
         counters["markets_live"] = self._markets.live_count()

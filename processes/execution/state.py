@@ -7,7 +7,7 @@ twice. What follows from them is collected as `ExecutionEffects`; nothing here d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from processes.execution.account import (
     MarketAccount,
     Moment,
     Payout,
+    ReportedFees,
     Verdict,
     judge,
 )
@@ -68,6 +69,14 @@ class ExecutionEffects:
     """What follows from the events since the last call of `drain`, in order.
 
     Emptied after every event, so it holds what one event causes and needs no bound of its own.
+
+    Attributes:
+        markets: Tickers whose row of the account table changed, in order.
+        retired: Tickers whose row is not needed any more.
+        notes: Messages for the journal and for subscribers.
+        requests: What to ask of the exchange.
+        warnings: (action, facts) of log lines.
+        queue_wanted: Whether an order rests whose place in the queue is not known.
     """
 
     def __init__(self) -> None:
@@ -91,9 +100,23 @@ class ExecutionState:
     """All that execution knows, and all that is in doubt.
 
     Args:
-        start_cash_e6: cash of every sub-account before its first fill, 1e-6 dollars.
-        now: the present moment.
-        version: where the versions of accounts begin; they rise by one at each change.
+        start_cash_e6: Cash of every sub-account before its first fill, 1e-6 dollars.
+        now: The present moment.
+        version: Where the versions of accounts begin; they rise by one at each change.
+
+    Attributes:
+        accounts: Sub-accounts of the followed markets, by ticker.
+        grids: Prices of the markets in which something can be ordered.
+        off_grid: Markets whose grid refused a price: it may have changed.
+        orders: All orders that are remembered.
+        refusals: What the exchange refused lately.
+        busy: Client order ids with a cancel or a renewal on its way.
+        everywhere: Doubts about every market.
+        effects: What follows from the events so far.
+        counters: What was done and refused.
+        session_uid: The collector's session, None before it has reported.
+        environment_ok: Whether the collector's data is of the environment that is traded in.
+        listed: Markets that the collector follows.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -102,6 +125,7 @@ class ExecutionState:
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
         self.refusals = RefusalMemory()
+        self.fees = ReportedFees()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
@@ -179,6 +203,7 @@ class ExecutionState:
             self.grids.pop(ticker, None)
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
+            self.fees.forget(ticker)
             self._closes_ms.pop(ticker, None)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
@@ -197,6 +222,18 @@ class ExecutionState:
             and ticker not in self.effects.markets
             and self.now().mono_ns - account.changed_mono_ns > QUIET_NS
         )
+
+    def on_fees(self, fees: Mapping[str, Sequence[tuple[int, str, int]]]) -> None:
+        """Take what the collector reports that its markets charge, as `SessionInfo.fees`."""
+        for ticker in self.fees.report(fees, self.now().ms):
+            self.effects.warn("fees_assumed", ticker=ticker, fees=fees[ticker])
+        self.show_fees()
+
+    def show_fees(self) -> None:
+        """Give accounts whose market charges otherwise than before a new version."""
+        for ticker in self.fees.changed(self.now().ms):
+            if ticker in self.accounts:
+                self._new_version(ticker)
 
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""
@@ -247,7 +284,15 @@ class ExecutionState:
     # Orders.
 
     def create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
-        """Track a new order and send it, unless the deadline passes first."""
+        """Track a new order and ask for it to be sent.
+
+        Args:
+            order: PENDING.
+            deadline_mono_ns: After which it is not sent any more.
+
+        Raises:
+            ValueError: Its name is taken.
+        """
         self.orders.add(order)
         self.counters["sent"] += 1
         self.effects.note(message_of(order, self.now().ns))
@@ -267,7 +312,14 @@ class ExecutionState:
         self.effects.requests.append(RenewOrder(order, expire_ms))
 
     def cancel(self, order: TrackedOrder) -> bool:
-        """Ask for a cancel, unless a request for this order is on its way -> whether it is new."""
+        """Ask for a cancel.
+
+        Args:
+            order: Open.
+
+        Returns:
+            False when a request for it is on its way, or its id is not known yet.
+        """
         if order.client_order_id in self.busy or order.order_id is None:
             return False
         self.busy.add(order.client_order_id)
@@ -312,7 +364,11 @@ class ExecutionState:
         self._on_activity(order.market_ticker)
 
     def on_order(self, report: ExchangeOrder) -> None:
-        """The exchange's report on an order, from the private channel or REST, fresh or stale."""
+        """Take the exchange's report on an order, from the private channel or REST, fresh or stale.
+
+        An order that this run did not send is adopted: one of an earlier run is canceled, one of
+        someone else is only known. Markets that are not followed are passed over.
+        """
         if report.market_ticker not in self.accounts:
             return
         name = report.client_order_id or report.order_id

@@ -18,7 +18,9 @@ from ipc.messages import (
     ActorOrder,
     MarketListed,
     MarketResult,
+    MarketTerms,
     Message,
+    ProgramListed,
     SessionEnded,
     SessionMark,
     SessionStarted,
@@ -301,6 +303,10 @@ class RecordedRun:
             await self._list(connection, message)
         elif isinstance(message, MarketResult) and self._session_id is not None:
             await self._keep_result(connection, message)
+        elif isinstance(message, MarketTerms) and self._session_id is not None:
+            await self._keep_terms(connection, message)
+        elif isinstance(message, ProgramListed) and self._session_id is not None:
+            await self._keep_program(connection, message)
         elif isinstance(message, SessionMark) and self._session_id is not None:
             await self._mark(connection, message, number)
         elif isinstance(message, SessionEnded):
@@ -326,6 +332,19 @@ class RecordedRun:
         market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
         facts = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.reported_ns
         await connection.execute(_SQL["keep_result"], self._session_id, market_id, *facts)
+
+    async def _keep_terms(self, connection: Any, m: MarketTerms) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        await connection.execute(_SQL["drop_fees"], self._session_id, market_id)
+        for step in m.fees:
+            await connection.execute(_SQL["keep_fee"], self._session_id, market_id, *step)
+
+    async def _keep_program(self, connection: Any, m: ProgramListed) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        facts = (m.kind, m.description, m.start_ms, m.end_ms, m.reward_e6, m.paid_out)
+        rule = (m.target_size_e2, m.discount_bps, m.most_per_account_e6, m.listed_ns)
+        known = (self._session_id, m.program_id, market_id, *facts, *rule)
+        await connection.execute(_SQL["keep_program"], *known)
 
     async def _mark(self, connection: Any, m: SessionMark, number: int) -> None:
         market_id = m.market_ticker and await connection.fetchval(

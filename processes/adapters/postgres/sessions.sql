@@ -20,6 +20,19 @@ from rl_session_markets join rl_markets using (market_id)
 where session_id = $1
 order by market_id, from_event_no desc
 
+-- name: fees
+-- What a session's markets charge, as it read it, in order.
+select market_id, from_ms, fee_type, multiplier_e4
+from rl_session_fees where session_id = $1
+order by market_id, from_ms
+
+-- name: programs
+-- The programs of a session's markets, as it read them last, in the order of their times.
+select market_id, program_id, kind, description, start_ms, end_ms, reward_e6, paid_out,
+       target_size_e2, discount_bps, most_per_account_e6, listed_ns
+from rl_session_programs where session_id = $1
+order by market_id, start_ms, program_id
+
 -- name: marks
 -- What a session says of itself, in order.
 select kind, market_ticker, event_no, ts_ns, detail

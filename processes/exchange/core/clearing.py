@@ -58,9 +58,13 @@ class Bookkeeper(Protocol):
 class MarketClearing:
     """The matcher's `Clearing` of one market: books executions and holds, publishes changes.
 
-    `keeper` receives fills; `returns` is brought up to date as positions change; `new_id` makes
-    trade ids; `shadow` is True for a recorded market, whose book and public trades are the
-    recording's.
+    Args:
+        venue: Receives events and public trades.
+        market: The market.
+        keeper: Receives fills.
+        returns: Brought up to date as positions change.
+        new_id: Makes trade ids; a trade and its fills share one.
+        shadow: Whether the market is recorded: its book and public trades are the recording's.
     """
 
     def __init__(
@@ -88,7 +92,13 @@ class MarketClearing:
         beside: AccountOrder | None = None,
         with_order: AccountOrder | None = None,
     ) -> int:
-        """What the account's resting orders hold here, without or with one order."""
+        """What an account's resting orders hold in this market, 1e-6 dollars.
+
+        Args:
+            account: Whose orders.
+            beside: An order to leave out.
+            with_order: An order to add.
+        """
         resting = [*self.matcher.resting[YES], *self.matcher.resting[NO]]
         own = [o for o in resting if o.account is account and o is not beside]
         if with_order is not None:
@@ -107,7 +117,8 @@ class MarketClearing:
         """Whether cash and holds still cover everything after this fill."""
         account, ticker = order.account, self._market.ticker
         position = account.position(ticker)
-        fee_e6 = self._market.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
+        fees = self._venue.fees.of(self._market, self._venue.now_ms())
+        fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         cash_e6 = self.collateral(account).available_beside(ticker) - fee_e6
         cash_e6 += position.cash_flow_e6(order.leg, price_e4, count_e2)
         cash_e6 -= self._returns.taken_back_e6(account, self._market, order.leg, count_e2)
@@ -162,6 +173,7 @@ class MarketClearing:
         is_taker: bool,
     ) -> None:
         account = order.account
+        order.fees.schedule = self._venue.fees.of(self._market, now_ms)
         charged = order.fees.charge(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         fee_e6 = charged.net_e6
         position = account.position(order.ticker)

@@ -24,6 +24,8 @@ from processes.adapters.kalshi.schemas.rest_public import (
     CutoffReply,
     EventFeeChangeRow,
     EventFeeChangesPage,
+    EventReply,
+    EventRow,
     ExchangeStatus,
     FeeChangeRow,
     FeeChangesReply,
@@ -41,6 +43,7 @@ from processes.adapters.kalshi.schemas.rest_public import (
 __all__ = [
     "CallCosts",
     "EventFeeChange",
+    "EventFees",
     "FeeChange",
     "HistoryCutoff",
     "IncentiveProgram",
@@ -48,12 +51,13 @@ __all__ = [
     "PublicResource",
     "Schedule",
     "Series",
+    "multiplier_e4",
 ]
 
 MULTIPLIER_SCALE: Final = 10_000
 MAX_MULTIPLIER: Final = 1_000
 CENTICENT_E6: Final = 100  # programs' rewards are in hundredths of a cent
-PROGRAMS_PAGE: Final = 10_000  # the exchange's limit for programs
+PROGRAMS_PAGE: Final = 1_000  # of the exchange's 10,000: a page is decoded at one go
 
 _markets: Final = msgspec.json.Decoder(Market)
 _fee_changes: Final = msgspec.json.Decoder(FeeChangeRow)
@@ -62,7 +66,12 @@ _programs: Final = msgspec.json.Decoder(IncentiveRow)
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """Weekly hours, and announced pauses as (start, end) in Unix milliseconds."""
+    """When the exchange trades.
+
+    Attributes:
+        weeks: Weekly hours in New York, as the exchange writes them.
+        maintenance_ms: Announced pauses as (start, end) in Unix milliseconds.
+    """
 
     weeks: tuple[WeekRow, ...]
     maintenance_ms: tuple[tuple[int, int], ...]
@@ -76,7 +85,12 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class CallCosts(msgspec.Struct, frozen=True):
-    """Tokens by (method, path from the host's root); all other calls cost `default`."""
+    """What calls cost in tokens.
+
+    Attributes:
+        default: Of all calls that are not listed.
+        by_call: By (method, path from the host's root, with its placeholders).
+    """
 
     default: int
     by_call: dict[tuple[str, str], int]
@@ -88,7 +102,15 @@ class CallCosts(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """A series and what its markets charge, unless an event overrides it."""
+    """A series and what its markets charge, unless an event overrides it.
+
+    Attributes:
+        ticker: The series.
+        title: For people.
+        fee_type: Such as `quadratic`; see `models.trading.fees.FeeSchedule.of`.
+        fee_multiplier_e4: In 1e-4.
+        exchange_index: Its shard.
+    """
 
     ticker: str
     title: str
@@ -99,12 +121,19 @@ class Series(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: SeriesRow) -> Series:
         """From the reply."""
-        multiplier_e4 = _multiplier_e4(row.fee_multiplier, row.ticker)
-        return cls(row.ticker, row.title, row.fee_type, multiplier_e4, row.exchange_index)
+        times = multiplier_e4(row.fee_multiplier, row.ticker)
+        return cls(row.ticker, row.title, row.fee_type, times, row.exchange_index)
 
 
 class FeeChange(msgspec.Struct, frozen=True):
-    """From `at_ms` on a series charges this."""
+    """What a series charges from a moment on.
+
+    Attributes:
+        series_ticker: The series.
+        fee_type: Such as `quadratic`.
+        fee_multiplier_e4: In 1e-4.
+        at_ms: From when on, Unix milliseconds.
+    """
 
     series_ticker: str
     fee_type: str
@@ -114,13 +143,19 @@ class FeeChange(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: FeeChangeRow) -> FeeChange:
         """From one row."""
-        multiplier_e4 = _multiplier_e4(row.fee_multiplier, row.series_ticker)
-        at_ms = ms_of_rfc3339(row.scheduled_ts)
-        return cls(row.series_ticker, row.fee_type, multiplier_e4, at_ms)
+        times = multiplier_e4(row.fee_multiplier, row.series_ticker)
+        return cls(row.series_ticker, row.fee_type, times, ms_of_rfc3339(row.scheduled_ts))
 
 
 class EventFeeChange(msgspec.Struct, frozen=True):
-    """From `at_ms` on an event charges this; None stands for what its series charges."""
+    """What an event charges from a moment on; None stands for what its series charges.
+
+    Attributes:
+        event_ticker: The event.
+        fee_type: Such as `quadratic`.
+        fee_multiplier_e4: In 1e-4.
+        at_ms: From when on, Unix milliseconds.
+    """
 
     event_ticker: str
     fee_type: str | None
@@ -131,16 +166,43 @@ class EventFeeChange(msgspec.Struct, frozen=True):
     def of(cls, row: EventFeeChangeRow) -> EventFeeChange:
         """From one row."""
         multiplier = row.fee_multiplier_override
-        multiplier_e4 = None if multiplier is None else _multiplier_e4(multiplier, row.event_ticker)
+        times = None if multiplier is None else multiplier_e4(multiplier, row.event_ticker)
         at_ms = ms_of_rfc3339(row.scheduled_ts)
-        return cls(row.event_ticker, row.fee_type_override, multiplier_e4, at_ms)
+        return cls(row.event_ticker, row.fee_type_override, times, at_ms)
+
+
+class EventFees(msgspec.Struct, frozen=True):
+    """An event's series, and what it charges instead of it now; None: what the series charges."""
+
+    event_ticker: str
+    series_ticker: str
+    fee_type: str | None
+    fee_multiplier_e4: int | None
+
+    @classmethod
+    def of(cls, row: EventRow) -> EventFees:
+        """From the reply."""
+        multiplier = row.fee_multiplier_override
+        times = None if multiplier is None else multiplier_e4(multiplier, row.event_ticker)
+        return cls(row.event_ticker, row.series_ticker, row.fee_type_override, times)
 
 
 class IncentiveProgram(msgspec.Struct, frozen=True):
     """A program that pays for resting orders or for volume in one market.
 
-    `reward_e6` and `most_per_account_e6` are micro-dollars for the whole period from `start_ms` to
-    `end_ms`, not a rate. `target_size_e2` is in hundredths of a contract, `discount_bps` in 1e-4.
+    Attributes:
+        program_id: The exchange's.
+        market_ticker: The market.
+        kind: `liquidity`, `volume`, `margin_maker_volume` or `margin_taker_volume`.
+        description: The exchange's text.
+        start_ms: Begin of its period, Unix milliseconds.
+        end_ms: End of it.
+        reward_e6: Micro-dollars for the whole period, not a rate.
+        paid_out: Whether it has been paid.
+        target_size_e2: Size that earns in full, 1e-2 contracts; None where it has none.
+        discount_bps: Discount of sizes behind the reference price, 1e-4 (5000 is 0.5); None where
+            it has none.
+        most_per_account_e6: Most that one account gets, for the whole period; None for no limit.
     """
 
     program_id: str
@@ -205,7 +267,13 @@ class MarketQuery(msgspec.Struct, frozen=True):
 
 
 class HistoryCutoff(msgspec.Struct, frozen=True):
-    """Unix milliseconds; what ended earlier is read under `/historical`."""
+    """From when on live reads know something; what ended earlier is read under `/historical`.
+
+    Attributes:
+        markets_ms: Of markets, by their settlement, Unix milliseconds.
+        fills_ms: Of fills and trades.
+        orders_ms: Of orders, by their last change.
+    """
 
     markets_ms: int
     fills_ms: int
@@ -296,16 +364,26 @@ class PublicResource(RestResource):
         return reply.market
 
     async def series(self, series_ticker: str) -> Series:
-        """A series and its fees (`GetSeries`); `NotFound`."""
+        """Read a series and its fees (`GetSeries`).
+
+        Args:
+            series_ticker: The series.
+
+        Raises:
+            NotFound: There is none.
+            WireError: Its multiplier is no number from 0 to 1000 with at most four decimals.
+        """
         reply = await self._http.read(SeriesReply, f"/series/{segment(series_ticker)}")
         return Series.of(reply.series)
 
     async def series_fee_changes(
         self, series_ticker: str | None = None, *, past: bool = False
     ) -> Listing[FeeChange]:
-        """Scheduled fee changes of a series or of all; with `past` also those in force.
+        """List fee changes of series (`GetSeriesFeeChanges`).
 
-        `GetSeriesFeeChanges`.
+        Args:
+            series_ticker: Only those of a series; None: of all.
+            past: Also those in force already, not only those to come.
         """
         params: Params = {
             "series_ticker": series_ticker,
@@ -315,10 +393,20 @@ class PublicResource(RestResource):
         return decode_items(reply.rows, _fee_change)
 
     async def event_fee_changes(self, event_ticker: str | None = None) -> Listing[EventFeeChange]:
-        """Scheduled fee overrides of an event or of all (`GetEventFeeChanges`)."""
+        """List scheduled fee overrides of events, all pages (`GetEventFeeChanges`).
+
+        Args:
+            event_ticker: Only those of an event; None: of all.
+        """
         params: Params = {"event_ticker": event_ticker}
         path = "/events/fee_changes"
         return await self._listing(EventFeeChangesPage, path, params, _event_fee_change)
+
+    async def event_fees(self, event_ticker: str) -> EventFees:
+        """An event's series and its own fees, without its markets (`GetEvent`); `NotFound`."""
+        path = f"/events/{segment(event_ticker)}"
+        params: Params = {"exclude_markets": "true"}
+        return EventFees.of((await self._http.read(EventReply, path, params)).event)
 
     async def incentive_programs(
         self, *, status: str | None = None, kind: str | None = None
@@ -349,7 +437,8 @@ def _program(row: msgspec.Raw) -> IncentiveProgram:
     return IncentiveProgram.of(decode(_programs, row, "incentive program"))
 
 
-def _multiplier_e4(multiplier: Decimal, owner: str) -> int:
+def multiplier_e4(multiplier: Decimal, owner: str) -> int:
+    """A fee multiplier in 1e-4; `WireError` for one that is negative, huge or finer than that."""
     if not (multiplier.is_finite() and 0 <= multiplier <= MAX_MULTIPLIER):
         raise WireError(f"{owner}: fee_multiplier is not between 0 and {MAX_MULTIPLIER}")
     scaled = multiplier * MULTIPLIER_SCALE

@@ -98,6 +98,7 @@ class MarketInfo(msgspec.Struct, frozen=True):
     exchange_index: int = 0
     result: Result = Result.NONE
     title: str = ""
+    fee_waiver_ms: int = 0  # nothing is charged before
 
     @property
     def series_ticker(self) -> str:
@@ -114,7 +115,7 @@ class ExchangeOrder(msgspec.Struct, frozen=True):
         market_ticker: The market.
         book_side: The side of the YES book.
         yes_price_e4: Limit on the YES scale.
-        initial_count_e2: Size as it is after amendments.
+        initial_count_e2: Its size, as the exchange reports it.
         fill_count_e2: Filled so far.
         remaining_count_e2: What rests.
         status: `UNKNOWN` for a word that is not known.
@@ -311,6 +312,7 @@ def market_of(market: Market) -> MarketInfo:
         exchange_index=market.exchange_index,
         result=market.result,
         title=market.title,
+        fee_waiver_ms=_maybe_ms(market.fee_waiver_expiration_time) or 0,
     )
 
 
