@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks import (
     collector,
+    discovery,
     exchange_flow,
     journal,
     kernels,
@@ -39,6 +40,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "journal": journal.run,
     "recorder": recorder.run,
     "collector": collector.run,
+    "discovery": discovery.run,
     "pipeline": pipeline.run,
     "exchange": exchange_flow.run,
     "signing": signing.run,

@@ -115,7 +115,9 @@ def _listed(state: ExchangeState, wanted: _Filter, after: Place) -> Iterator[Lis
         followed = state.followed.by_place
         for row in catalogue.rows(wanted.of_catalogue(), now_ms, place if part == LISTED else -1):
             known = followed.get(row.place)
-            found = partial(catalogue.market, row) if known is None else partial(_itself, known)
+            found = (
+                partial(catalogue.market, row, now_ms) if known is None else partial(_itself, known)
+            )
             yield LISTED, row.place, found
     if wanted.mve != "exclude":
         for combo in catalogue.combo_rows(now_ms, place if part == COMBOS else -1):
@@ -131,7 +133,7 @@ def _named(state: ExchangeState, wanted: _Filter, after: Place) -> Iterator[List
     for ticker in dict.fromkeys(wanted.tickers):
         row, combo = catalogue.find(ticker, now_ms), catalogue.find_combo(ticker, now_ms)
         if row is not None and wanted.mve != "only":
-            market = state.followed.by_place.get(row.place) or catalogue.market(row)
+            market = state.followed.by_place.get(row.place) or catalogue.market(row, now_ms)
             found.append((LISTED, row.place, partial(_itself, market)))
         elif combo is not None and wanted.mve != "exclude":
             found.append((COMBOS, combo.number, partial(catalogue.combo, combo)))
