@@ -125,7 +125,7 @@ async def running(client: OrderbookClient) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("code", [10, 25])
-async def test_what_the_exchange_ended_is_subscribed_anew(rig: CollectorRig, code: int) -> None:
+async def test_what_the_exchange_ended_is_subscribed_again(rig: CollectorRig, code: int) -> None:
     script = TerminalErrors(code)
     async with scripted_exchange(script) as (target, peers):
         client = client_of(rig, target)

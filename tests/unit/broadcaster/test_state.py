@@ -29,7 +29,7 @@ def book(recv_ms: int, bid_e4: int = 4_700, ticker: str = "KX-A") -> OrderbookDa
     return book_data(ticker, row, 20, stale=False)
 
 
-def test_a_fresh_state_has_nothing_to_tell() -> None:
+def test_a_fresh_state_has_nothing_to_send() -> None:
     assert LatestState().welcome() == []
 
 
@@ -108,7 +108,7 @@ def test_seeded_positions_never_replace_newer_ones() -> None:
     assert len(state.add_positions([made.position(account_version=9)])) == 1
 
 
-def test_a_new_execution_starts_its_versions_anew() -> None:
+def test_a_new_execution_starts_its_versions_over() -> None:
     state = LatestState()
     state.apply(made.position(account_version=8))
     state.apply(made.order())
@@ -127,7 +127,7 @@ def test_chart_has_a_point_a_second_and_comes_with_the_first_book_only() -> None
     assert first["mids"][0][1] == "0.4850"
 
 
-def test_chart_starts_anew_when_market_time_goes_back() -> None:
+def test_chart_starts_over_when_market_time_goes_back() -> None:
     state = LatestState()
     for ms in (5_000, 6_000, 1_000):
         state.book(book(ms))
