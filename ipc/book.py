@@ -101,7 +101,13 @@ RESTART_NS: Final = 5 * NS_PER_S  # no late frame goes back so far: a replay has
 
 
 class BookState(IntEnum):
-    """Whether a book may be believed: only a LIVE one is traded on."""
+    """Whether a book may be believed: only a LIVE one is traded on.
+
+    Attributes:
+        EMPTY: No snapshot yet.
+        LIVE: Up to date as far as the stream is.
+        STALE: Something was missed; out of date until the next snapshot.
+    """
 
     EMPTY = EMPTY
     LIVE = LIVE
@@ -117,7 +123,13 @@ class BookFlag(IntFlag):
 
 
 class UpdateStatus(IntEnum):
-    """What became of an update; one that is refused leaves the row as it was."""
+    """What became of an update; one that is refused leaves the row as it was.
+
+    Attributes:
+        OK: Applied.
+        OFF_GRID: Its price is not on the market's grid.
+        NEGATIVE: A level would fall below zero, or a size is negative.
+    """
 
     OK = OK
     OFF_GRID = OFF_GRID
@@ -151,6 +163,10 @@ def new_row(slots: int = 1280, grid: PriceGrid | None = None) -> Row:
 def set_grid(row: Row, grid: PriceGrid) -> None:
     """Give a row its price grid and clear its levels.
 
+    Args:
+        row: A row with `row_words(slots)` words.
+        grid: The market's prices.
+
     Raises:
         ValueError: The grid has more prices than the row has slots a leg.
     """
@@ -173,7 +189,12 @@ def grid_of(row: Row) -> PriceGrid:
 
 @inlined
 def slot_of(row: Row, price_e4: int) -> int:
-    """The slot of a leg's price, -1 when the price is off the grid."""
+    """The slot of a leg's price, -1 when the price is off the grid.
+
+    Args:
+        row: A row with a grid.
+        price_e4: 1e-4 dollars on the scale of the leg; both legs have the same grid.
+    """
     for i in range(row[N_RANGES]):
         start = row[GRID + 4 * i]
         if start <= price_e4 <= row[GRID + 4 * i + 1]:
@@ -386,7 +407,15 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
 
 
 def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:
-    """List a leg's bids as (price_e4 of the leg, count_e2), ascending: the best is last."""
+    """List a leg's bids.
+
+    Args:
+        row: The book.
+        leg: `YES` or `NO`.
+
+    Returns:
+        (price_e4 of the leg, count_e2) of every level with size, ascending: the best is last.
+    """
     slots = int(row[SLOTS])
     sizes = row[HEADER + leg * slots : HEADER + (leg + 1) * slots]
     return [(price_of(row, int(s)), int(sizes[s])) for s in np.flatnonzero(sizes)]

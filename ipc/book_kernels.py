@@ -255,7 +255,14 @@ def record_snapshot(
 
 @compiled
 def set_state(live: Rows, row: int, state: int, flags: int) -> None:
-    """Change a row's `BookState` and add flags, for example STALE at a gap."""
+    """Change a row's state, for example to STALE at a gap; the levels stay.
+
+    Args:
+        live: The live rows.
+        row: Row number of the market.
+        state: `BookState`.
+        flags: `BookFlag` bits to add; those that are set stay.
+    """
     target = live[row]
     begin_write(target)
     target[b.STATE] = state

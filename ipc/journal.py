@@ -58,12 +58,28 @@ def new_stream_uid(started_ns: int, entropy: bytes) -> str:
 
 
 def run_number(run_uid: str) -> int:
-    """The number that the messages of a run carry: the drawn part of its name."""
+    """The number that the messages of a run carry: the random part of its name.
+
+    Args:
+        run_uid: A name that `new_stream_uid` made.
+
+    Raises:
+        ValueError: It is no such name.
+    """
     return int(run_uid.rpartition("-")[2], 16)
 
 
 def stream_folder(data_dir: Path, producer: str, run_uid: str) -> Path:
-    """The folder into which one run of a producer writes its journal."""
+    """The folder into which one run of a producer writes its journal.
+
+    Args:
+        data_dir: Folder of the stack.
+        producer: Name of the process, such as `collector`.
+        run_uid: Name of its run.
+
+    Returns:
+        `<data_dir>/journal/<producer>/<run_uid>`; not made here.
+    """
     return data_dir / "journal" / producer / run_uid
 
 

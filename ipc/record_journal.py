@@ -1,8 +1,9 @@
 """The journal of everything that is not a book event: framed msgpack messages in append-only files.
 
-A frame is `length, crc32, payload`, appended by one `write`. Positions are byte offsets over all
-files of a stream, so a reader's place survives rotation. The files are named `records-<first
-byte>.log`; those of the version before, `marks-<first byte>.log`, are read too.
+A frame is `length, crc32, payload` (two little-endian uint32, then msgpack of `ipc.messages`),
+appended by one `write`. Positions are byte offsets over all files of a stream, so a reader's place
+survives rotation. The files are named `records-<first byte>.log`; those of the version before,
+`marks-<first byte>.log`, are read too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ipc.event_journal import JournalError, open_journal
 from ipc.messages import SCHEMA_VERSION, Message, SessionStarted, decode, encode
 from ipc.private_files import create_file, private_folder
 
-__all__ = ["FramedReader", "FramedWriter"]
+__all__ = ["FramedReader", "FramedWriter", "accepted_bytes"]
 
 NAME: Final = "records-{}.log"
 OLD_NAME: Final = "marks-{}.log"  # what the version before wrote is read, never written
@@ -66,10 +67,16 @@ def _message(payload: memoryview) -> Message:
 class FramedWriter:
     """The producer's end, bounded by bytes; False is the refusal.
 
+    Holds the lock of the file in use, by which readers see that it runs.
+
     Args:
         folder: Of the run; made when missing.
         file_bytes: Size at which the next file is begun.
         max_bytes: Of all files that the recorder has not removed yet.
+
+    Raises:
+        FileExistsError: The folder holds the first file of a journal already.
+        UnsafePathError: The folder is another user's, or a shared one.
     """
 
     def __init__(
@@ -138,11 +145,37 @@ class FramedWriter:
         os.close(self._fd)
 
 
+def accepted_bytes(folder: Path) -> tuple[int, int]:
+    """How far a stream's records reach.
+
+    Args:
+        folder: Of the run's journals.
+
+    Returns:
+        (byte before which nothing is on disk any more, byte behind the last that was written);
+        zeros without a file.
+
+    Raises:
+        OSError: A file cannot be looked at.
+    """
+    files = _files(folder)
+    if not files:
+        return 0, 0
+    first, path = files[-1]
+    try:
+        return files[0][0], first + path.stat().st_size
+    except FileNotFoundError:  # removed in between: all of it is recorded
+        return 0, 0
+
+
 class FramedReader:
     """Any process's view of a stream.
 
     A torn last frame has not been written yet; a broken one is an error. What precedes a broken
     frame can still be read: the error comes when the broken frame is the first.
+
+    Args:
+        folder: Of one run; it need not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -153,6 +186,11 @@ class FramedReader:
         """Whether there is a file; a folder without one is all that its writer came to make."""
         return bool(_files(self._folder))
 
+    def first(self) -> int:
+        """The oldest byte offset still on disk, 0 without a file."""
+        files = _files(self._folder)
+        return files[0][0] if files else 0
+
     def read(self, offset: int, limit: int = 10_000) -> tuple[list[Message], int]:
         """Read messages.
 
@@ -161,7 +199,8 @@ class FramedReader:
             limit: Most messages to read.
 
         Returns:
-            (messages, the byte offset behind them).
+            (messages, the byte offset behind them). At most 32 MiB of a file are looked at, so
+            fewer messages than `limit` do not mean the end; no message and the same offset do.
 
         Raises:
             JournalError: The bytes have been removed, a frame is broken, or a message cannot be
@@ -220,6 +259,8 @@ class FramedReader:
 
     def remove_before(self, offset: int) -> int:
         """Delete files that end at or before a byte offset; the last file always stays.
+
+        For the recorder alone, once what they hold is committed.
 
         Returns:
             How many files were deleted.

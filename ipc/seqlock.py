@@ -35,7 +35,11 @@ ROUNDS: Final = 8
 
 @inlined
 def begin_write(row: Words) -> None:
-    """Make the version odd before the first store of a write."""
+    """Make the version odd before the first store of a write.
+
+    The release fence keeps the stores that follow from becoming visible before it. There may be one
+    writer only: the row has no lock among writers.
+    """
     store_release(row, 0, row[0] + 1)
     fence_release()
 
@@ -79,7 +83,12 @@ def try_read(row: Words, out: Words, words: int) -> bool:
 
 
 def read_row(row: Words, out: Words, words: int) -> bool:
-    """`try_read` up to `ROUNDS` times, yielding the core in between.
+    """Copy a row consistently: `try_read` up to `ROUNDS` times, yielding the core in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: int64, `words` long or longer; undefined after False.
+        words: How many words to copy, the version included.
 
     Returns:
         False means BUSY: the writer was in the way each time, or died in the middle of a write.

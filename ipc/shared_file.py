@@ -1,4 +1,10 @@
-"""A file of int64 words that processes map together; its one writer holds the lock for life."""
+"""A file of int64 words that processes map together; its one writer holds the lock while it runs.
+
+    header (512 words) = [magic, layout, generation, heartbeat, shape x 4, body words, ...]
+    body               = what `ipc.book_table` and `ipc.account_table` put there
+
+A file is complete once its magic stands; what a reader holds is void once the generation differs.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +63,7 @@ _LOCK_PAUSE: Final = 0.005  # seconds
 
 
 class LayoutError(KalshiActorError, ValueError):
-    """A table file that this program does not understand."""
+    """A table that this program cannot use: of another layout, not this user's, or without room."""
 
 
 class WriterActiveError(KalshiActorError, RuntimeError):
@@ -69,12 +75,20 @@ def shared_path(data_dir: Path, name: str) -> Path:
 
     A file on disk stalls on write-back, so a table lies in /dev/shm under a random name wherever it
     fits. Only what this private folder names is ever opened: all processes agree where that is.
+
+    Args:
+        data_dir: Folder of the stack.
+        name: `books` or `accounts`.
     """
     return data_dir / _FOLDER / name
 
 
 def has_writer(path: Path) -> bool:
-    """Whether a process writes the table of `path` now; False where there is none."""
+    """Whether a process writes the table of `path` now; False where there is no table.
+
+    Raises:
+        LayoutError: The file is not this user's alone.
+    """
     try:
         fd = _opened(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -86,9 +100,17 @@ def has_writer(path: Path) -> bool:
 
 
 def remove_tables(data_dir: Path) -> None:
-    """Remove the tables of a data folder that nobody writes, and what makers of them left.
+    """Remove the tables of a data folder that no process writes, and what makers of them left.
 
-    For whoever owns the stack, before it starts and when it has ended: memory is given back.
+    For the process that owns the stack, before it starts and when it has ended: memory is given
+    back.
+
+    Args:
+        data_dir: Folder of the stack.
+
+    Raises:
+        LayoutError: A table in the data folder is not this user's alone.
+        TimeoutError: Another process is making a table and does not finish.
     """
     folder = data_dir / _FOLDER
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -104,7 +126,15 @@ def remove_tables(data_dir: Path) -> None:
 
 
 class SharedFile:
-    """The mapped words of one table; `body` is what follows the header."""
+    """The mapped words of one table.
+
+    Made by `create` (the one writer) or `attach` (readers, read-only).
+
+    Attributes:
+        path: Its place in the data folder.
+        on_disk: Whether `create` made it now, on disk, because memory had no room for it.
+        words: int64, header and body.
+    """
 
     def __init__(self, path: Path, fd: int, mapping: mmap.mmap) -> None:
         self.path = path
@@ -125,11 +155,20 @@ class SharedFile:
     ) -> SharedFile:
         """Open as the one writer; a file of the same layout is taken over.
 
-        `WriterActiveError` while another writer lives, `LayoutError` for a file that is no such
-        table or not this user's alone, and where there is no room for one. One of another shape
-        (rows, slots) or layout, which another version left, is replaced; readers see another file,
-        generations go on counting. The new writer voids what it found and then calls
-        `raise_generation`.
+        A file of another shape or layout, which another version left, is replaced: readers see
+        another file, and generations go on counting. The new writer voids what it found and then
+        calls `raise_generation`.
+
+        Args:
+            path: The table's place, of `shared_path`.
+            magic: Word that names the kind of table.
+            layout: Version of the body's layout.
+            shape: Up to four numbers that describe the body, such as rows and slots.
+            body_words: Length of the body.
+
+        Raises:
+            WriterActiveError: Another writer lives, or is being made.
+            LayoutError: The file is no such table or not this user's alone, or there is no room.
         """
         private_folder(path.parent)
         try:
@@ -168,9 +207,18 @@ class SharedFile:
 
     @classmethod
     def attach(cls, path: Path, magic: int, layout: int) -> SharedFile:
-        """Map for reading; `FileNotFoundError` before there is one, or `LayoutError`.
+        """Map for reading.
 
-        What another version left, without a writer, is none.
+        Args:
+            path: The table's place, of `shared_path`.
+            magic: Word that names the kind of table.
+            layout: Version of the body's layout.
+
+        Raises:
+            FileNotFoundError: There is none yet, it is being made, or another version left it
+                without a writer.
+            LayoutError: It is not this user's alone, another version is writing it, or its size is
+                not what its header says.
         """
         fd = _opened(path, os.O_RDONLY)
         try:
@@ -195,7 +243,14 @@ class SharedFile:
         return cls(path, fd, mapping)
 
     def check_body(self, words: int) -> None:
-        """`LayoutError` unless the body has as many words as its shape asks for."""
+        """Check that the body is as long as its shape asks for.
+
+        Args:
+            words: What it should be.
+
+        Raises:
+            LayoutError: It is not: the header has been damaged.
+        """
         if self.body.size != words:
             shape = self.words[SHAPE:8].tolist()
             raise LayoutError(
@@ -214,20 +269,36 @@ class SharedFile:
         return int(self.words[GENERATION])
 
     def raise_generation(self) -> int:
-        """A new writer's life begins: what readers hold is void. -> the new generation."""
+        """Begin this writer's turn: what readers hold is void from here on.
+
+        Returns:
+            The new generation.
+        """
         self.words[GENERATION] += 1
         return self.generation
 
     def heartbeat(self, mono_ns: int) -> None:
-        """The writer is alive and moving."""
+        """Say that the writer is running.
+
+        Args:
+            mono_ns: Now, nanoseconds of CLOCK_MONOTONIC.
+        """
         self.words[HEARTBEAT_MONO_NS] = mono_ns
 
     def heartbeat_age_ns(self, mono_ns: int) -> int:
-        """Age of the writer's last heartbeat."""
+        """Age of the writer's last heartbeat in nanoseconds, as of `mono_ns`.
+
+        A writer that hangs or is stopped keeps its lock; this grows nevertheless.
+        """
         return mono_ns - int(self.words[HEARTBEAT_MONO_NS])
 
     def writer_is_dead(self) -> bool:
-        """True when nobody holds the writer's lock: the kernel drops it at death."""
+        """Whether no process holds the writer's lock, which the kernel drops at its death.
+
+        Raises:
+            FileNotFoundError: The table has been removed.
+            LayoutError: Its place holds something that is not this user's alone.
+        """
         fd = _opened(self.path, os.O_RDONLY)
         try:
             return _is_unlocked(fd)

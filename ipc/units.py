@@ -206,7 +206,8 @@ class PriceGrid:
         """Build a grid from the exchange's form.
 
         Args:
-            ranges: Such as `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`.
+            ranges: Such as `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`, the field
+                `price_ranges` of a market.
 
         Raises:
             ValueError: A price cannot be parsed, or the ranges are no grid.
@@ -242,12 +243,26 @@ class PriceGrid:
         return int(self.prices[slot])
 
     def floor(self, price_e4: int) -> int:
-        """The highest grid price not above `price_e4`, the grid's lowest when there is none."""
+        """Round a price down to the grid.
+
+        Args:
+            price_e4: 1e-4 dollars, need not be on the grid.
+
+        Returns:
+            The highest grid price not above it, the grid's lowest when there is none.
+        """
         slot = int(np.searchsorted(self.prices, price_e4, "right")) - 1
         return self.price(max(slot, 0))
 
     def ceil(self, price_e4: int) -> int:
-        """The lowest grid price not below `price_e4`, the grid's highest when there is none."""
+        """Round a price up to the grid.
+
+        Args:
+            price_e4: 1e-4 dollars, need not be on the grid.
+
+        Returns:
+            The lowest grid price not below it, the grid's highest when there is none.
+        """
         slot = int(np.searchsorted(self.prices, price_e4, "left"))
         return self.price(min(slot, self.size - 1))
 

@@ -124,6 +124,9 @@ def _fees() -> None:
 def compile_kernels() -> int:
     """Run every kernel of the live path once.
 
+    Needs no stack: tables and journals are made in a temporary folder. The first run compiles,
+    later ones read the cache.
+
     Returns:
         How many kernels are ready.
     """

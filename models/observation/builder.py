@@ -88,8 +88,8 @@ class Builder(NamedTuple):
 
     Attributes:
         schema: Names, formulas and hash.
-        code: V1, V2 or V3.
-        tick_size: Floats of a tick; the account's follow.
+        code: V1, V2 or V3, the first argument of the kernels.
+        tick_size: Floats of a tick, the first of an observation; the account's follow.
     """
 
     schema: Schema
@@ -116,6 +116,9 @@ DEFAULT: Final = BUILDERS[OBSERVATION_V1.name]
 def builder_of(name: str) -> Builder:
     """The builder of a schema by its name.
 
+    Args:
+        name: Such as `OBSERVATION_V2`.
+
     Raises:
         ValueError: Unknown; names those that there are.
     """
@@ -126,6 +129,12 @@ def builder_of(name: str) -> Builder:
 
 class TickHistory:
     """What one market's ticks before the current one left; arrays that kernels change in place.
+
+    Belongs to one incarnation of the market's row: `LiveObservationAdapter` begins another one
+    after every accepted snapshot, as the walk of a recording does.
+
+    Args:
+        builder: Whose features it holds.
 
     Attributes:
         ints: int64[INTS].
@@ -232,7 +241,16 @@ def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out
 def observe_with(
     code: int, tick: Any, row: b.Row, account: a.AccountRow, features: Any, out: Any
 ) -> None:
-    """`observe_account` with the caller's scratch: float64[MOST], overwritten."""
+    """Make a whole observation with the caller's scratch memory; a kernel that allocates nothing.
+
+    Args:
+        code: Of the builder.
+        tick: float32[tick_size], from `observe_tick`.
+        row: The book as of the tick.
+        account: The sub-account, in the layout of `ipc.account_table`.
+        features: float64[MOST], overwritten.
+        out: float32[size], overwritten; every float is finite and within [-2, 2].
+    """
     if code == V1:
         mid_e4 = valuation_mid_e4(row)
         cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]
@@ -252,7 +270,11 @@ def observe_with(
 
 
 class ZoneClock:
-    """The schema zone's offset from UTC, looked up once per hour of market time."""
+    """The schema zone's offset from UTC, looked up once per hour of market time.
+
+    Args:
+        zone: IANA name; the default is that of the schemas.
+    """
 
     def __init__(self, zone: str = ZONE) -> None:
         self._zone = ZoneInfo(zone)
@@ -268,7 +290,12 @@ class ZoneClock:
 
 
 def observation_hash(observation: Observation) -> str:
-    """16 hex digits over an observation's bytes."""
+    """Hash an observation.
+
+    Returns:
+        16 hex digits of BLAKE2b over its float32 bytes: equal only when every float is the same to
+        the last bit.
+    """
     return blake2b(observation.tobytes(), digest_size=8).hexdigest()
 
 

@@ -63,7 +63,7 @@ class DecisionDifference(msgspec.Struct, frozen=True):
     Attributes:
         ticker: The market.
         event_no: The tick.
-        what: What differs: tick, account, observation, mask or action.
+        what: What differs: tick, ticks before, account, observation, mask or action.
         recorded: As recorded.
         rebuilt: As rebuilt.
         features: (name, recorded, rebuilt) of every feature that differs.
@@ -84,7 +84,17 @@ class DecisionDifference(msgspec.Struct, frozen=True):
 
 
 class Report:
-    """Counts of a comparison, and its first differences."""
+    """Counts of a comparison, and its first differences.
+
+    Attributes:
+        ticks: Ticks that the actor recorded.
+        decisions: Decisions that were compared, those without an account included.
+        without_account: Decisions that were made without one: nothing to rebuild, always HOLD.
+        recomputed: Actions that were decided again by their model.
+        different: Differences in all.
+        max_logit_difference: Largest difference between a recorded and a recomputed logit.
+        first: The first `KEPT` differences.
+    """
 
     def __init__(self) -> None:
         self.ticks = self.decisions = self.without_account = self.recomputed = 0

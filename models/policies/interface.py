@@ -2,6 +2,9 @@
 
 Everything that decides has this interface: exported models, baselines, a network while it is
 trained, rules under research. Inference, evaluation and parity know no other.
+
+To add one, write a class with the three attributes and `decide` of `Policy` and name it in
+`models.policies.baselines.BASELINES`; `RL_ACTOR_STRATEGY=baseline:<name>` then runs it.
 """
 
 from __future__ import annotations
@@ -39,9 +42,12 @@ class Decisions(NamedTuple):
 class Policy(Protocol):
     """Anything that decides.
 
+    It sees observations and nothing else: no clock, no account, no order. What it may remember
+    between calls is limited, see `decide`; what it decides is recorded and rebuilt by parity.
+
     Attributes:
         model: Its name, such as `onnx:default` or `baseline:hold`; recorded with every decision.
-        model_hash: Tells two policies of the same name apart; recorded too.
+        model_hash: Tells two policies of the same name apart; recorded too. 16 hex digits.
         builder: Makes the observations that it reads.
     """
 
@@ -52,8 +58,13 @@ class Policy(Protocol):
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
         """Decide for a batch of markets.
 
+        Called on the path of a tick, for as many markets as ticked together; one at a time and many
+        at once must give the same answers.
+
         Args:
-            observations: float32[n, builder.size], one row per market, each by `builder`.
+            observations: float32[n, builder.size], one row per market, each by `builder`, every
+                float within [-2, 2] and none of them NaN. Not to be changed, nor kept after the
+                call.
             masks: bool[n, 5], the allowed actions of each; HOLD is always allowed.
 
         Returns:

@@ -107,6 +107,7 @@ class Manifest(msgspec.Struct, frozen=True):
         libraries: Versions that made it.
         revision: Of this code.
         evaluation: Figures on the judged markets; see `models.learning.training.figures`.
+        override: Why it became live without beating every baseline; None where it needed no reason.
     """
 
     version: int
@@ -134,7 +135,10 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest in a model's folder.
+    """Read the manifest in a model's folder; what it claims is not checked here.
+
+    Args:
+        folder: Holds `manifest.json`.
 
     Raises:
         ModelError: It is missing, cannot be read, or is no manifest.
@@ -144,17 +148,29 @@ def read_manifest(folder: Path) -> Manifest:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise ModelError(f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
 
 
 def write_aside(path: Path, content: msgspec.Struct) -> None:
-    """Write JSON aside, then rename: a reader has either the old file whole or the new one."""
+    """Write JSON aside, then rename: a reader has either the old file whole or the new one.
+
+    Args:
+        path: The file; its folder must exist. A new one is private to this user.
+        content: What it will hold.
+
+    Raises:
+        OSError: It cannot be written; the old file stays.
+    """
     write_all_aside({path: content})
 
 
 def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
-    """The same for several files: none is replaced before all are written."""
+    """`write_aside` for several files: none is replaced before all are written.
+
+    The renames follow each other, so a crash between two of them leaves some files new and the
+    others old.
+    """
     asides = {path: path.with_name(f".{path.name}.{random_word(4)}") for path in contents}
     try:
         for path, content in contents.items():
@@ -213,6 +229,7 @@ class OnnxPolicy:
     """An exported model in ONNX Runtime, on one thread.
 
     A single observation goes through buffers that were bound in advance; several at once do not.
+    The graph maps `obs` (float32[n, size]) to `logits` (float32[n, 5]) and `value` (float32[n, 1]).
 
     Args:
         folder: Holds `manifest.json` and `policy.onnx`.
@@ -282,6 +299,14 @@ def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
 def model_folder(model_id: str, data_dir: Path) -> Path:
     """The folder of a model: the shipped one in this package, others in `<data_dir>/models/<id>`.
 
+    Args:
+        model_id: Letters, digits, `.`, `_` and `-`, not beginning with a dot; it cannot leave the
+            folder.
+        data_dir: Folder of the stack.
+
+    Returns:
+        The folder; it need not exist.
+
     Raises:
         ModelError: The id is not a plain name.
     """
@@ -309,6 +334,9 @@ def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
         name: `onnx:<model>` or `baseline:<name>`.
         seed: Of a baseline that draws.
         data_dir: Folder of the stack, below which models lie.
+
+    Returns:
+        The policy; an `OnnxPolicy` has checked its manifest and its graph by then.
 
     Raises:
         ModelError: The model is not there or must not run.
@@ -348,9 +376,9 @@ class ModelRun(msgspec.Struct, frozen=True):
 
 
 def revision() -> str:
-    """This code's git revision, marked when the tree differs from it.
+    """This code's git revision: 12 digits, with `-dirty` when the tree differs from it.
 
-    `unknown` outside a checkout.
+    `unknown` outside a checkout, or without git.
     """
     here = Path(__file__).parent
     try:

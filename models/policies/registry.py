@@ -57,7 +57,9 @@ LEAST_MARKETS: Final = 10  # a bootstrap over fewer has an interval that is too 
 def shortfalls(manifest: Manifest) -> tuple[str, ...]:
     """What speaks against a model, by the figures in its manifest.
 
-    The same question as `models.evaluation.comparison.beats_all`.
+    The same question as `models.evaluation.comparison.beats_all`. It reads
+    `evaluation["minus_<baseline>_low95"]`, the lower end of the 95 % interval of the paired
+    difference, and `evaluation["markets"]`; a figure that is missing speaks against the model.
 
     Returns:
         The baselines that it does not beat, each with the lower bound of the difference; empty when
@@ -78,6 +80,9 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
 
 class Registry:
     """The models of one data folder; one command at a time changes which is live.
+
+    Commands hold a lock on the folder of the models, load the model and let it answer before
+    anything is written, and write the state and a model's override together.
 
     Args:
         data_dir: Folder of the stack.
@@ -104,12 +109,16 @@ class Registry:
         return read_active(self._data_dir)
 
     def ids(self) -> list[str]:
-        """The ids of every model in the folder, the shipped one first."""
+        """List the models that have a manifest: the shipped one first, then by name."""
         found = (self._data_dir / "models").glob(f"*/{MANIFEST_FILE}")
         return [DEFAULT_ID, *sorted({m.parent.name for m in found} - {DEFAULT_ID})]
 
     def manifest(self, model_id: str) -> Manifest:
-        """What a model says about itself; `ModelError` when it cannot be read."""
+        """What a model says about itself.
+
+        Raises:
+            ModelError: The id is not a plain name, or its manifest is missing or cannot be read.
+        """
         return read_manifest(model_folder(model_id, self._data_dir))
 
     def promote(self, model_id: str, override: str | None = None) -> Active:
@@ -153,7 +162,15 @@ class Registry:
         return Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
 
     def rollback(self) -> Active:
-        """Make the predecessor live again; `ModelError` when there is none or it cannot run."""
+        """Make the predecessor live again.
+
+        Returns:
+            The state afterwards; its predecessor is the one before, so rollbacks can follow each
+            other.
+
+        Raises:
+            ModelError: There is none, or it cannot run; nothing has changed.
+        """
         with self._alone() as active:
             if not active.before:
                 raise ModelError(f"model {active.live.model_id!r} has no predecessor")
@@ -166,8 +183,14 @@ class Registry:
     def shadow(self, model_id: str | None) -> Active:
         """Let a model decide beside the live one without ever sending; None ends that.
 
+        Args:
+            model_id: The model; it replaces another shadow.
+
+        Returns:
+            The state afterwards.
+
         Raises:
-            ModelError: It cannot run, or is the live one.
+            ModelError: It cannot run, or is the live one; nothing has changed.
         """
         with self._alone() as active:
             if model_id is None:
@@ -260,7 +283,11 @@ def line(model_id: str, registry: Registry, active: Active) -> str:
 
 
 def model_lines(model_id: str, registry: Registry, active: Active) -> list[str]:
-    """The line of `list`, then every figure of the model's evaluation."""
+    """One model for people: the line of `list`, then every figure of its evaluation.
+
+    Raises:
+        ModelError: Its manifest cannot be read.
+    """
     manifest = registry.manifest(model_id)
     made = f"{manifest.algorithm}, {manifest.timesteps} steps, seed {manifest.seed}"
     lines = [line(model_id, registry, active), f"  {made}, revision {manifest.revision}"]

@@ -93,7 +93,11 @@ def _fill_reach(meaning: Any, legs: Any, price_e4: Any, count_e2: Any, reach: An
 
 
 def flow_of(tapes: Sequence[Tape]) -> Flow:
-    """The events of tapes, end to end."""
+    """Put the events of tapes end to end, with the reach of each.
+
+    Args:
+        tapes: One or more, in the order of the dataset.
+    """
     columns = zip(*((t.ns, t.meaning, t.leg, t.price_e4, t.count_e2) for t in tapes), strict=True)
     ns, meaning, leg, price_e4, count_e2 = (np.concatenate(column) for column in columns)
     reach = np.empty((2, len(ns), 2), np.int32)
@@ -103,6 +107,10 @@ def flow_of(tapes: Sequence[Tape]) -> Flow:
 
 class Dataset(NamedTuple):
     """Tapes end to end. M markets, T ticks, N events in all, W words the longest row.
+
+    Market m has the ticks `first_tick[m]` to `first_tick[m + 1] - 1` and the events
+    `first_event[m]` to `first_event[m + 1] - 1`; its first `WARMUP_TICKS` ticks build the history
+    and are never decided on. A named tuple of arrays, as Numba takes it; nothing of it changes.
 
     Attributes:
         rows: int64[T, W].
@@ -159,6 +167,12 @@ def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
 
 def dataset_of(tapes: Sequence[Tape]) -> Dataset:
     """Stack tapes; those too short to warm up are left out.
+
+    Args:
+        tapes: All by the same builder.
+
+    Returns:
+        The dataset; its markets are `usable_tapes(tapes)`, in that order.
 
     Raises:
         ValueError: No tape is long enough, or they are of several observation schemas.

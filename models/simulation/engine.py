@@ -71,10 +71,11 @@ class SimulationRules(msgspec.Struct, frozen=True):
 
     Attributes:
         pricing: Where an order's limit is placed.
-        contract_size_e2: Size of an order before caps.
+        contract_size_e2: Size of an order before caps, whole contracts.
         market_cash_e6: Cash that each market begins with.
-        latencies_ns: From decision to matching engine; each order draws one.
-        random_start: Begin anywhere in a market instead of at its first decision.
+        latencies_ns: From decision to matching engine; each order draws one, all equally likely.
+        random_start: Begin anywhere in a market instead of at its first decision; for training, so
+            that environments do not all see the same minute.
     """
 
     pricing: Pricing = Pricing.PASSIVE
@@ -331,7 +332,11 @@ class Simulation:
         self.dones = np.zeros(n, np.bool_)
 
     def seed(self, seeds: Sequence[int]) -> None:
-        """Set the random state of every environment."""
+        """Set the random state of every environment.
+
+        Args:
+            seeds: One per environment.
+        """
         self._draws[:] = np.array(seeds, np.uint64)
 
     def reset(self, markets: Sequence[int] | None = None) -> Floats:

@@ -322,6 +322,9 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
 class SimulatedOrderManager:
     """One recorded market's answer to orders: the boundary that execution is when live.
 
+    For one market by hand; environments step many at once with the same kernels. Use: `submit` at
+    a tick, then `advance` to the next one, and read `account`.
+
     Args:
         tape: The market.
         cash_e6: Cash of its sub-account, micro-dollars.
@@ -341,13 +344,22 @@ class SimulatedOrderManager:
         self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
-        """Send an order at market time `now_ns`; it replaces one that is still on its way."""
+        """Send an order; it replaces one that is still on its way.
+
+        Args:
+            request: Priced and sized, as of `LimitOrderActionSpace.order_for`.
+            now_ns: Market time of the decision; it arrives one latency later.
+        """
         words = (int(request.action), request.yes_price_e4, request.count_e2)
         self._order[PENDING_ACTION : PENDING_COUNT + 1] = words
         self._order[ARRIVAL_NS] = now_ns + self._latency_ns
 
     def advance(self, tick: int) -> None:
-        """Let the market pass from tick `tick` to the next, or to its end."""
+        """Let the market pass from one tick to the next, or to its end.
+
+        Args:
+            tick: Index of the present tick. Ticks must be passed in order, each once.
+        """
         ticks, rows = self._tape.tick_event, self._tape.rows
         is_last = tick + 1 == len(ticks)
         stop = len(self._flow.ns) if is_last else int(ticks[tick + 1]) + 1

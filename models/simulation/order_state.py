@@ -123,6 +123,8 @@ def _publish_queue(order: Any, account: a.AccountRow, now_ns: int) -> None:
 def publish_order(order: Any, account: a.AccountRow, now_ns: int) -> None:
     """Show the resting order in the account row, where the observation reads it.
 
+    An order on its way is not shown: execution, too, would not know it as resting.
+
     Args:
         order: int64[ORDER_STATE_WORDS].
         account: The sub-account, changed in place.

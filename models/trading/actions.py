@@ -57,7 +57,15 @@ WHOLE_E2: Final = 100  # buys are whole contracts
 
 
 class Action(IntEnum):
-    """What a policy may ask for; the values are those of the network's outputs."""
+    """What a policy may ask for; the values are those of the network's outputs.
+
+    Attributes:
+        HOLD: Nothing is sent; an order that rests is left alone.
+        BUY_YES_LIMIT: Buy YES: bids on the YES book.
+        SELL_YES_LIMIT: Sell YES that is held: asks.
+        BUY_NO_LIMIT: Buy NO: asks on the YES book at one dollar less the NO price.
+        SELL_NO_LIMIT: Sell NO that is held: bids.
+    """
 
     HOLD = 0
     BUY_YES_LIMIT = 1
@@ -67,7 +75,13 @@ class Action(IntEnum):
 
 
 class Pricing(StrEnum):
-    """Where an order's limit is placed."""
+    """Where an order's limit is placed.
+
+    Attributes:
+        AGGRESSIVE: At the opposite touch: it fills at once, as a taker.
+        PASSIVE: At its own side's touch: it rests behind what is there.
+        MID: Between the two, rounded to the passive side.
+    """
 
     AGGRESSIVE = "aggressive"
     PASSIVE = "passive"

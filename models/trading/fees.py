@@ -54,7 +54,13 @@ _MAKER_SHARE_E2: Final = {
 
 
 class FeeRule(IntEnum):
-    """How fractions of a cent are rounded; named by the month in which the rule came into force."""
+    """How fractions of a cent are rounded; named by the month in which the rule came into force.
+
+    Attributes:
+        AUGUST_2026: Fee and balance are rounded up to $0.0001, without rebates.
+        OCTOBER_2026: Fee to $0.000001, balance to $0.0001, and an order gets whole $0.0001 of its
+            rounding fees back.
+    """
 
     AUGUST_2026 = 0
     OCTOBER_2026 = 1
@@ -66,7 +72,7 @@ _OCTOBER: Final = int(FeeRule.OCTOBER_2026)  # Numba freezes plain integers
 
 
 def rule_on(day: date) -> FeeRule:
-    """The rule that was in force on a day."""
+    """The rule that was in force on a day, in UTC."""
     return FeeRule.OCTOBER_2026 if day >= _OCTOBER_STARTS else FeeRule.AUGUST_2026
 
 
@@ -134,14 +140,28 @@ def rebate_of(rule: int, accumulator_e6: int, trade_e6: int, rounding_e6: int) -
 def trade_fee_e6(rule: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: bool) -> int:
     """What one fill is charged when its order has no other: trade fee + rounding fee - rebate.
 
-    Arguments as of `fee_of`; micro-dollars.
+    Args:
+        rule: `FeeRule`.
+        rate_e6: `FeeSchedule.taker_rate_e6` or `.maker_rate_e6`.
+        price_e4: Price of the leg that is bought or sold.
+        count_e2: Contracts filled.
+        is_buy: Whether the leg is bought.
+
+    Returns:
+        Micro-dollars.
     """
     trade, rounding = fee_of(rule, rate_e6, price_e4, count_e2, is_buy)
     return int(trade + rounding - rebate_of(rule, 0, trade, rounding)[0])
 
 
 class FillFee(NamedTuple):
-    """What one fill was charged, in micro-dollars."""
+    """What one fill was charged, in micro-dollars.
+
+    Attributes:
+        trade_e6: By rate, count and price.
+        rounding_e6: What brings the balance to a whole $0.0001.
+        rebate_e6: Paid back of the order's rounding fees.
+    """
 
     trade_e6: int
     rounding_e6: int
@@ -234,9 +254,16 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         return self.taker_rate_e6 if is_taker else self.maker_rate_e6
 
     def fee_e6(self, price_e4: int, count_e2: int, *, is_buy: bool, is_taker: bool) -> int:
-        """What a fill is charged when its order has no other, in micro-dollars.
+        """What a fill is charged when its order has no other.
 
-        Arguments as of `OrderFees.charge`.
+        Args:
+            price_e4: Price of the leg that is bought or sold.
+            count_e2: Contracts filled.
+            is_buy: Whether the leg is bought.
+            is_taker: Whether the fill took liquidity.
+
+        Returns:
+            Micro-dollars.
         """
         rate = self.rate_e6(is_taker=is_taker)
         return int(trade_fee_e6(int(self.rule), rate, price_e4, count_e2, is_buy))

@@ -8,7 +8,8 @@ nothing is in doubt.
 `judge` compares a sub-account with the exchange's REST reads. Those lag: positions follow fills by
 about a second. So a difference counts only when the market has been quiet for `QUIET_NS`, and the
 booked fills give way only when the exchange's own list of fills adds up to the exchange's position,
-twice in a row.
+twice in a row. Where not even the lists of fills and of history add up to it, the position itself
+is taken over, with its exposure as cost basis; such a market may only be reduced.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from processes.adapters.kalshi.schemas.decoding import LeftOut
 __all__ = [
     "ADOPT_VOTES",
     "QUIET_NS",
+    "TAKE_OVER_VOTES",
     "Doubt",
     "ExchangeView",
     "MarketAccount",
     "Moment",
+    "Payout",
     "Verdict",
     "judge",
     "position_of",
@@ -42,6 +45,7 @@ __all__ = [
 
 QUIET_NS: Final = 2_000_000_000
 ADOPT_VOTES: Final = 2
+TAKE_OVER_VOTES: Final = 3  # for a position that no list explains
 
 
 class Moment(NamedTuple):
@@ -69,6 +73,25 @@ class Doubt(StrEnum):
     REST = "exchange_not_answering"
 
 
+class Payout(NamedTuple):
+    """What the exchange paid for a market's position, by its latest word.
+
+    A result of yes or no gives the value; any other the revenue, which is exact where the value of
+    the settlement's row is cut to whole cents.
+    """
+
+    yes_value_e4: int | None = None  # of one YES contract, 1e-4 dollars
+    revenue_e6: int | None = None  # of the whole position, micro-dollars
+
+
+class Opening(NamedTuple):
+    """A position that was taken over without its fills; those known by then are part of it."""
+
+    position_e2: int
+    cost_e6: int
+    trade_ids: frozenset[str]
+
+
 def signed_e2(fill: ActorFill) -> int:
     """What a fill does to the position, 1e-2 contracts, YES positive."""
     return fill.count_e2 if fill.book_side == "bid" else -fill.count_e2
@@ -87,18 +110,20 @@ def _ts_ms(fill: ActorFill) -> int:
 class MarketAccount:
     """One market's sub-account: money in 1e-6 dollars, counts in 1e-2 contracts, YES positive.
 
-    `changed_mono_ns` is when the exchange last reported anything about it, `settled_e4` the value
-    of one YES contract that it paid out, None before.
+    `changed_mono_ns` is when the exchange last reported anything about it, `payout` what it paid
+    at the end, None before. `reduce_only`: it holds a position whose fills are not known.
     """
 
     def __init__(self, ticker: str, start_cash_e6: int) -> None:
         self.ticker = ticker
         self.doubts: set[Doubt] = {Doubt.STARTING}
-        self.settled_e4: int | None = None
+        self.payout: Payout | None = None
+        self.reduce_only = False
         self.changed_mono_ns = 0
         self.version = 0
         self._start_cash_e6 = start_cash_e6
         self._fills: dict[str, ActorFill] = {}
+        self._opening: Opening | None = None
         self._last_ms = 0
         self._portfolio = Portfolio(start_cash_e6)
 
@@ -123,6 +148,11 @@ class MarketAccount:
         return self._portfolio.position_e2
 
     @property
+    def cost_basis_e6(self) -> int:
+        """What the present position cost, fees apart."""
+        return self._portfolio.cost_basis_e6
+
+    @property
     def realized_e6(self) -> int:
         """Closed profit and loss, fees apart."""
         return self._portfolio.realized_e6
@@ -137,36 +167,61 @@ class MarketAccount:
         if fill.trade_id in self._fills:
             return False
         self._fills[fill.trade_id] = fill
-        if _ts_ms(fill) < self._last_ms or self.settled_e4 is not None:
+        if _ts_ms(fill) < self._last_ms or self.payout is not None:
             self._recompute()
         else:
             self._apply(fill)
         return True
 
-    def settle(self, yes_value_e4: int) -> bool:
-        """Pay out at the market's result; False when that was done before."""
-        if self.settled_e4 is not None:
+    def settle(self, payout: Payout) -> bool:
+        """Pay out at the market's result, or correct it; False when it was booked like this."""
+        if payout == self.payout:
             return False
-        self.settled_e4 = yes_value_e4
-        self._portfolio.settle(yes_value_e4)
+        self.payout = payout
+        self._recompute()
         return True
 
     def adopt(self, fills: Iterable[ActorFill]) -> None:
         """Forget what is booked and start from the exchange's own list, oldest first."""
         self._fills = {fill.trade_id: fill for fill in fills}
+        self._opening = None
+        self._recompute()
+
+    def take_over(self, position_e2: int, cost_e6: int) -> None:
+        """Start from the exchange's position, where its lists of fills do not explain it.
+
+        Args:
+            position_e2: As the exchange reports it, YES positive.
+            cost_e6: Its exposure, which stands for the cost that is not known.
+        """
+        self._opening = Opening(position_e2, cost_e6, frozenset(self._fills))
         self._recompute()
 
     def _recompute(self) -> None:
         self._portfolio = Portfolio(self._start_cash_e6)
-        self._last_ms = 0
+        self._last_ms, self.reduce_only = 0, False
+        known: frozenset[str] = frozenset()
+        if self._opening is not None:
+            self._portfolio.open(self._opening.position_e2, self._opening.cost_e6)
+            self.reduce_only, known = self.position_e2 != 0, self._opening.trade_ids
         for fill in sorted(self._fills.values(), key=_ts_ms):
-            self._apply(fill)
-        if self.settled_e4 is not None:
-            self._portfolio.settle(self.settled_e4)
+            if fill.trade_id not in known:
+                self._apply(fill)
+        self._pay_out()
 
     def _apply(self, fill: ActorFill) -> None:
         self._portfolio.fill(fill.book_side, fill.yes_price_e4, fill.count_e2, fill.fee_e6)
         self._last_ms = _ts_ms(fill)
+        if self.position_e2 == 0:  # what it cost is history: everything from here on is known
+            self.reduce_only = False
+
+    def _pay_out(self) -> None:
+        if self.payout is None:
+            return
+        if self.payout.yes_value_e4 is not None:
+            self._portfolio.settle(self.payout.yes_value_e4)
+        elif self.payout.revenue_e6 is not None:
+            self._portfolio.pay_out(self.payout.revenue_e6)
 
     def row_for_table(self, orders: list[OpenOrder], ts_ns: int) -> a.AccountRow:
         """The row that other processes read."""
@@ -182,7 +237,7 @@ class MarketAccount:
         return ActorPosition(
             market_ticker=self.ticker,
             position_e2=self.position_e2,
-            cost_basis_e6=self._portfolio.cost_basis_e6,
+            cost_basis_e6=self.cost_basis_e6,
             cash_e6=self.cash_e6,
             realized_e6=self.realized_e6,
             fees_e6=self.fees_e6,
@@ -196,15 +251,18 @@ class ExchangeView(msgspec.Struct, frozen=True):
     """One round of reads, begun at `asked_mono_ns`.
 
     `positions` lacks flat and settled markets; `fills` holds the whole history of its markets,
-    oldest first, and only of those that were asked for; `settlements` the value of YES by market.
-    A market that `left_out` concerns is not known: rows about it could not be read.
+    oldest first, and only of those that were asked for; `exposures` what the positions cost, of
+    markets whose fills were looked for before the exchange's cutoff too; `settlements` the latest
+    word on each market. A market that `left_out` concerns is not known: rows about it could not be
+    read.
     """
 
     asked_mono_ns: int
     positions: Mapping[str, int]
     resting: Sequence[ExchangeOrder]
     fills: Mapping[str, Sequence[ActorFill]]
-    settlements: Mapping[str, int]
+    settlements: Mapping[str, Payout]
+    exposures: Mapping[str, int] = {}
     left_out: LeftOut = LeftOut()
 
 
@@ -216,6 +274,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"  # too fresh to tell
     READ_FILLS = "read_fills"
     ADOPT = "adopt"  # the exchange agrees with itself and not with what is booked
+    TAKE_OVER = "take_over"  # none of the exchange's lists explains its position
     DISAGREES = "disagrees"
 
 
@@ -233,6 +292,8 @@ def judge(account: MarketAccount, view: ExchangeView) -> Verdict:
         return Verdict.UNDECIDED
     if fills is None:
         return Verdict.READ_FILLS
-    if account.settled_e4 is None and position_of(fills) == reported_e2:
+    if account.payout is not None:
+        return Verdict.DISAGREES
+    if position_of(fills) == reported_e2:
         return Verdict.ADOPT
-    return Verdict.DISAGREES
+    return Verdict.TAKE_OVER if account.ticker in view.exposures else Verdict.DISAGREES

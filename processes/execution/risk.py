@@ -109,7 +109,13 @@ def account_known(case: RiskCase) -> str | None:
         return "market_unknown"
     if account.doubts:
         return min(account.doubts).value
-    return None if account.settled_e4 is None else "settled"
+    return None if account.payout is None else "settled"
+
+
+def only_reduces(case: RiskCase) -> str | None:
+    """A position whose fills are not known may be sold, not added to."""
+    held = case.account is not None and case.account.reduce_only
+    return "reduce_only" if held and case.intent.is_buy else None
 
 
 def not_refused_lately(case: RiskCase) -> str | None:
@@ -263,6 +269,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     well_formed,
     of_this_session,
     account_known,
+    only_reduces,
     not_refused_lately,
     on_grid,
     count_allowed,

@@ -15,15 +15,17 @@ from msgspec.structs import replace
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, Leg, Message, OrderStatus
-from ipc.units import PriceGrid
+from ipc.units import PriceGrid, format_money
 from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.execution.account import (
     ADOPT_VOTES,
     QUIET_NS,
+    TAKE_OVER_VOTES,
     Doubt,
     ExchangeView,
     MarketAccount,
     Moment,
+    Payout,
     Verdict,
     judge,
 )
@@ -188,7 +190,7 @@ class ExecutionState:
         account, close_ms = self.accounts[ticker], self._closes_ms.get(ticker)
         closed = close_ms is not None and self.now().ms > close_ms + KEEP_CLOSED_MS
         return (
-            (closed or account.settled_e4 is not None)
+            (closed or account.payout is not None)
             and account.known
             and account.position_e2 == 0
             and not self.orders.open_in(ticker)
@@ -425,17 +427,31 @@ class ExecutionState:
             self.on_order(report)
         for fill in (fill for fills in view.fills.values() for fill in fills):
             self.on_fill(fill, live=False)
-        for ticker, yes_value_e4 in view.settlements.items():
-            self._on_settlement(ticker, yes_value_e4)
+        for ticker, payout in view.settlements.items():
+            self._on_settlement(ticker, payout)
         self._look_up_absent(view)
         verdicts = {t: self._compare(account, view) for t, account in self.accounts.items()}
         return {ticker for ticker, verdict in verdicts.items() if verdict is Verdict.READ_FILLS}
 
-    def _on_settlement(self, ticker: str, yes_value_e4: int) -> None:
-        account = self.accounts.get(ticker)
-        if account is not None and account.settle(yes_value_e4):
+    def _on_settlement(self, ticker: str, payout: Payout) -> None:
+        """Book what was paid; the exchange may correct it, of a market that was retired too."""
+        account = self.accounts.get(ticker) or self._retired.get(ticker)
+        if account is None:
+            return
+        before, realized_e6 = account.payout, account.realized_e6
+        if not account.settle(payout):
+            return
+        change_e6 = account.realized_e6 - realized_e6
+        if before is None:
             self.counters["settled"] += 1
-            self._on_activity(ticker)
+        elif change_e6:
+            self.counters["settlements_corrected"] += 1
+            change = format_money(change_e6)
+            self.effects.warn("settlement_corrected", ticker=ticker, change_dollars=change)
+        if ticker in self._retired:
+            self.retired_realized_e6 += change_e6
+            self.version += 1
+        self._on_activity(ticker)
 
     def _look_up_absent(self, view: ExchangeView) -> None:
         """Orders that are resting as far as we know, and that the exchange does not list."""
@@ -450,7 +466,7 @@ class ExecutionState:
     def _compare(self, account: MarketAccount, view: ExchangeView) -> Verdict:
         verdict = judge(account, view)
         ticker = account.ticker
-        if verdict is not Verdict.ADOPT:
+        if verdict not in (Verdict.ADOPT, Verdict.TAKE_OVER):
             self._votes.pop(ticker, None)
         if verdict is Verdict.AGREES:
             over = {Doubt.CHANNEL} - self.everywhere
@@ -461,7 +477,10 @@ class ExecutionState:
             self._on_mismatch(account, view)
         elif verdict is Verdict.ADOPT:
             self._on_mismatch(account, view)
-            self._vote(account, view)
+            self._vote_for_fills(account, view)
+        elif verdict is Verdict.TAKE_OVER:
+            self._on_mismatch(account, view)
+            self._vote_for_position(account, view)
         return verdict
 
     def _on_mismatch(self, account: MarketAccount, view: ExchangeView) -> None:
@@ -478,7 +497,7 @@ class ExecutionState:
         )
         self._new_version(account.ticker)
 
-    def _vote(self, account: MarketAccount, view: ExchangeView) -> None:
+    def _vote_for_fills(self, account: MarketAccount, view: ExchangeView) -> None:
         """Take over the exchange's fills when they have added up to its position twice in a row.
 
         Once may be a late read.
@@ -489,6 +508,18 @@ class ExecutionState:
         account.adopt(view.fills[account.ticker])
         self.counters["adopted"] += 1
         self.effects.warn("position_adopted", ticker=account.ticker, booked_e2=account.position_e2)
+        self._new_version(account.ticker)
+
+    def _vote_for_position(self, account: MarketAccount, view: ExchangeView) -> None:
+        """Take over a position that no list of fills explained several times in a row."""
+        self._votes[account.ticker] += 1
+        if self._votes[account.ticker] < TAKE_OVER_VOTES:
+            return
+        position_e2 = view.positions.get(account.ticker, 0)
+        account.take_over(position_e2, view.exposures[account.ticker])
+        self.counters["taken_over"] += 1
+        facts = {"booked_e2": position_e2, "cost_dollars": format_money(account.cost_basis_e6)}
+        self.effects.warn("position_taken_over", ticker=account.ticker, **facts)
         self._new_version(account.ticker)
 
 

@@ -10,7 +10,14 @@ import msgspec
 import numpy as np
 import pytest
 from support.postgres import Database
-from support.stored_sessions import book_events, loaded, record, same_sessions, wild_events
+from support.stored_sessions import (
+    book_events,
+    loaded,
+    move_to_own_table,
+    record,
+    same_sessions,
+    wild_events,
+)
 
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession, SessionError
@@ -136,12 +143,13 @@ def test_a_session_that_is_not_there_is_refused_by_name(database: Database, stor
 
 
 def test_a_session_that_lacks_an_event_is_not_learnt_from(database: Database, stored: Path) -> None:
-    database.fetch("delete from rl_packed_events where event_key & 65535 = 77")
+    database.fetch("delete from rl_shared_events where event_key & 65535 = 77")
     with pytest.raises(SessionError, match="session 1: 1 event numbers are missing; allowed:"):
         loaded(database, whole(1))
 
 
 def test_rows_that_lie_out_of_order_come_back_in_order(database: Database, stored: Path) -> None:
+    move_to_own_table(database)
     database.fetch("update rl_packed_events set qty_e2 = qty_e2 where event_key % 7 = 0")
     lying = [row[0] for row in database.fetch("select event_key from rl_packed_events_s1")]
     assert lying != sorted(lying)  # an update moves a row to the end

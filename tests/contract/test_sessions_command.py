@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.journals import START_NS
 from support.postgres import ROOT, Database
-from support.stored_sessions import book_events, loaded, record
+from support.stored_sessions import book_events, loaded, move_to_own_table, record
 
 from ipc.messages import Environment, MarkKind, SessionMark
 from processes.recorder.sessions import archiving
@@ -148,6 +148,7 @@ def test_verify_finds_what_was_done_to_the_rows(
     database: Database, folder: Path, capsys: pytest.CaptureFixture[str], wrong: str
 ) -> None:
     record(database, folder, book_events())
+    move_to_own_table(database)
     database.fetch(WRONGS[wrong])
     assert main(["verify", "1"]) == 1
     assert wrong in capsys.readouterr().out
@@ -159,7 +160,7 @@ def test_a_last_row_that_is_gone_is_missed_too(
     database: Database, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(database, folder, book_events())
-    database.fetch("delete from rl_packed_events where event_key & 1023 = 9")
+    database.fetch("delete from rl_shared_events where event_key & 1023 = 9")
     assert main(["verify", "1"]) == 1
     assert "missing 1" in capsys.readouterr().out
 
@@ -261,7 +262,7 @@ def test_delete_removes_all_of_a_session_and_nothing_of_another(
     assert main(["delete", "1", "--yes"]) == 0
     assert "its archive" in capsys.readouterr().out
     assert (three / "archive" / "s1.parquet").exists()
-    assert database.value("select to_regclass('rl_packed_events_s1')") is None
+    assert database.value("select count(*) from rl_shared_events where event_key >> 40 = 1") == 0
     left = {
         "rl_orderbook_sessions": 2,
         "rl_streams": 2,

@@ -75,7 +75,19 @@ _count = lru_cache(maxsize=16_384)(parse_count)
 
 
 class MarketInfo(msgspec.Struct, frozen=True):
-    """A market as the collector follows it."""
+    """A market as the collector follows it.
+
+    Attributes:
+        ticker: The market.
+        event_ticker: The event that it belongs to.
+        grid: The prices that it allows.
+        open_ms: When it opens, Unix milliseconds.
+        close_ms: When it closes.
+        status: As REST says it.
+        exchange_index: The shard that matches its orders.
+        result: How it ended, `NONE` before.
+        title: For people.
+    """
 
     ticker: str
     event_ticker: str
@@ -89,7 +101,26 @@ class MarketInfo(msgspec.Struct, frozen=True):
 
 
 class ExchangeOrder(msgspec.Struct, frozen=True):
-    """An order of ours as the exchange reports it; `fees_e6` and `cost_e6` are of all its fills."""
+    """An order of this account as the exchange reports it.
+
+    Attributes:
+        order_id: The exchange's.
+        client_order_id: The one that was sent with it.
+        market_ticker: The market.
+        book_side: The side of the YES book.
+        yes_price_e4: Limit on the YES scale.
+        initial_count_e2: Size as it is after amendments.
+        fill_count_e2: Filled so far.
+        remaining_count_e2: What rests.
+        status: `UNKNOWN` for a word that is not known.
+        fees_e6: Of all its fills, taker and maker.
+        cost_e6: What all its fills cost, fees apart.
+        expire_ms: When the exchange cancels it, None without expiry.
+        created_ms: When it was made, None where the exchange did not say.
+        updated_ms: When it last changed, None where the exchange did not say.
+        reason: Of the last change, from the private channel alone.
+        exchange_index: Its shard.
+    """
 
     order_id: str
     client_order_id: str
@@ -110,7 +141,16 @@ class ExchangeOrder(msgspec.Struct, frozen=True):
 
 
 def amount(parse: Callable[[str], int], text: str, owner: str = "") -> int:
-    """An amount of the wire as `parse` of `ipc.units` makes it; `WireError` names its `owner`."""
+    """Parse an amount of the wire.
+
+    Args:
+        parse: `parse_price`, `parse_count` or `parse_money` of `ipc.units`.
+        text: As received.
+        owner: What it belongs to, for the error.
+
+    Raises:
+        WireError: It is no such amount.
+    """
     try:
         return parse(text)
     except ValueError as error:
@@ -118,7 +158,11 @@ def amount(parse: Callable[[str], int], text: str, owner: str = "") -> int:
 
 
 def ms_of_rfc3339(text: str) -> int:
-    """`2026-06-11T06:29:30.164956Z` -> Unix milliseconds, rounded down."""
+    """`2026-06-11T06:29:30.164956Z` -> Unix milliseconds, rounded down.
+
+    Raises:
+        WireError: It is not a time with a zone.
+    """
     try:
         return (datetime.fromisoformat(text) - EPOCH) // MILLISECOND
     except (ValueError, TypeError, OverflowError):  # TypeError: without a zone
@@ -130,7 +174,18 @@ def _maybe_ms(text: str | None) -> int | None:
 
 
 def exchange_ms(ts_ms: int | None, ts: str | int | None = None) -> int:
-    """The exchange's time of a frame, from the deprecated `ts` if need be; 0 when unknown."""
+    """The exchange's time of a frame, Unix milliseconds.
+
+    Args:
+        ts_ms: The frame's `ts_ms`.
+        ts: Its deprecated `ts`, RFC 3339 or whole seconds, used where there is no `ts_ms`.
+
+    Returns:
+        0 when the frame has neither.
+
+    Raises:
+        WireError: `ts` is not a time.
+    """
     if ts_ms is not None:
         return ts_ms
     if isinstance(ts, str):
@@ -153,7 +208,19 @@ def _levels(yes: Iterable[Text] | None, no: Iterable[Text] | None, owner: str) -
 
 
 def levels_of_snapshot(msg: SnapshotMsg, *, on_yes_scale: bool = False) -> Levels:
-    """(legs, prices_e4, counts_e2), YES levels first, as `ipc.book.apply_snapshot` takes them."""
+    """The levels of a snapshot as `ipc.book.apply_snapshot` takes them.
+
+    Args:
+        msg: The payload.
+        on_yes_scale: Whether NO levels come at YES prices (`use_yes_price`).
+
+    Returns:
+        (legs uint8[n], prices_e4 int64[n] of the level's own leg, counts_e2 int64[n]), YES levels
+        first.
+
+    Raises:
+        WireError: An amount cannot be read, or a level is listed twice.
+    """
     legs, prices, counts = _levels(msg.yes_dollars_fp, msg.no_dollars_fp, msg.market_ticker)
     if on_yes_scale:
         prices = np.where(legs == NO, ONE_DOLLAR_E4 - prices, prices)
@@ -161,7 +228,18 @@ def levels_of_snapshot(msg: SnapshotMsg, *, on_yes_scale: bool = False) -> Level
 
 
 def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[LegCode, int, int]:
-    """(leg, leg price_e4, signed delta_e2)."""
+    """The change of one level.
+
+    Args:
+        msg: The payload.
+        on_yes_scale: Whether NO levels come at YES prices (`use_yes_price`).
+
+    Returns:
+        (leg, price_e4 of the leg, signed delta_e2).
+
+    Raises:
+        WireError: An amount cannot be read, or the side is neither yes nor no.
+    """
     try:
         price_e4, delta_e2 = _price(msg.price_dollars), _count(msg.delta_fp)
     except ValueError as error:
@@ -174,7 +252,17 @@ def change_of_delta(msg: DeltaMsg, *, on_yes_scale: bool = False) -> tuple[LegCo
 
 
 def trade_of(msg: TradeMsg) -> tuple[LegCode, int, int]:
-    """(leg that the taker bought, yes_price_e4, count_e2)."""
+    """A public trade.
+
+    The taker's leg is `taker_outcome_side`, else the older `taker_side`, else by the side of the
+    book that it took from.
+
+    Returns:
+        (leg that the taker bought, yes_price_e4, count_e2).
+
+    Raises:
+        WireError: An amount cannot be read, or no field says which side took.
+    """
     text = msg.taker_outcome_side or msg.taker_side
     leg = _LEGS.get(text) if text else _TAKERS.get(msg.taker_book_side or BookSideText.UNKNOWN)
     if leg is None:
@@ -186,7 +274,11 @@ def trade_of(msg: TradeMsg) -> tuple[LegCode, int, int]:
 
 
 def grid_of_market(market: Market) -> PriceGrid:
-    """The prices that a market allows, from `price_ranges`."""
+    """The prices that a market allows, from `price_ranges`; labels of structures are not used.
+
+    Raises:
+        WireError: They are no grid.
+    """
     try:
         return PriceGrid.from_wire(msgspec.to_builtins(market.price_ranges))
     except ValueError as error:
@@ -194,7 +286,11 @@ def grid_of_market(market: Market) -> PriceGrid:
 
 
 def market_of(market: Market) -> MarketInfo:
-    """A market of REST in integers."""
+    """A market of REST in integers.
+
+    Raises:
+        WireError: Its grid or one of its times cannot be read.
+    """
     return MarketInfo(
         ticker=market.ticker,
         event_ticker=market.event_ticker,
@@ -209,7 +305,18 @@ def market_of(market: Market) -> MarketInfo:
 
 
 def paid_of(settlement_value: str | None, ticker: str) -> int | None:
-    """What a YES contract paid in 1e-4 dollars, None when that is unknown."""
+    """What a YES contract paid.
+
+    Args:
+        settlement_value: In dollars as text; None or empty when there is none yet.
+        ticker: Of the market, for the error.
+
+    Returns:
+        1e-4 dollars, None when that is unknown.
+
+    Raises:
+        WireError: It is no price.
+    """
     return amount(parse_price, settlement_value, ticker) if settlement_value else None
 
 
@@ -220,7 +327,11 @@ def _book_side(side: BookSideText, owner: str) -> BookSide:
 
 
 def fill_of(msg: FillMsg | FillRow) -> ActorFill:
-    """An execution of ours, from the private channel or from REST."""
+    """A fill of this account, from the private channel or from REST.
+
+    Raises:
+        WireError: An amount, the time or the side of the book cannot be read.
+    """
     owner = f"fill {msg.trade_id}"
     if isinstance(msg, FillRow):
         ticker, ts_ms = msg.ticker, _maybe_ms(msg.created_time) or exchange_ms(None, msg.ts)
@@ -241,7 +352,11 @@ def fill_of(msg: FillMsg | FillRow) -> ActorFill:
 
 
 def order_of(msg: UserOrderMsg | OrderRow) -> ExchangeOrder:
-    """An order of ours, from the private channel or from REST."""
+    """An order of this account, from the private channel or from REST.
+
+    Raises:
+        WireError: An amount, a time or the side of the book cannot be read.
+    """
     owner = f"order {msg.order_id}"
     expire, created, updated, reason = _times_of(msg)
 

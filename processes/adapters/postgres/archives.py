@@ -9,7 +9,6 @@ import msgspec
 
 from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.parquet.archive import ArchiveError, read_events, read_header
-from processes.adapters.postgres.packed_events import partition_of
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
     SessionDataLoader,
@@ -43,7 +42,7 @@ class ArchiveHeader(msgspec.Struct, frozen=True):
 
 async def header_of(loader: SessionDataLoader, session: StoredSession) -> bytes:
     """For the archive's own metadata; the same for the same session, wherever its events lie."""
-    settled = msgspec.structs.replace(session, archive_path=None, stored=True)
+    settled = msgspec.structs.replace(session, archive_path=None, stored=True, shared=False)
     markets = await loader.markets(session.session_id)
     marks = await loader.marks(session.session_id)
     return msgspec.json.encode(ArchiveHeader(settled, markets, marks))
@@ -61,7 +60,7 @@ def load_archive(path: Path) -> list[RecordedSession]:
 def _read(path: Path) -> ArchiveHeader:
     try:
         return msgspec.json.decode(read_header(path), type=ArchiveHeader)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SessionError(f"{path}: its header cannot be read: {error}") from None
     except ArchiveError as error:
         raise SessionError(str(error)) from None
@@ -83,7 +82,7 @@ async def forget_session(connection: Any, session: StoredSession) -> None:
     async with connection.transaction():
         for name in ("marks", "markets", "session"):
             await connection.execute(_SQL[name], session.session_id)
-        await connection.execute(f"drop table if exists {partition_of(session.session_id)}")
+        await connection.execute(_SQL["events"], session.session_id)
         if session.session_uid is not None:
             await forget_stream(connection, f"{COLLECTOR}/{session.session_uid}")
 

@@ -21,3 +21,7 @@ delete from rl_journal_offsets where stream = $1
 -- name: stream
 -- A stream itself.
 delete from rl_streams where stream = $1
+
+-- name: events
+-- A session's events, wherever they are.
+select rl_drop_events($1)

@@ -22,6 +22,7 @@ from processes.adapters.postgres.sessions import (
     SessionDataLoader,
     StoredSession,
     named_session,
+    on_events_of,
 )
 from processes.runtime.config import load_settings
 
@@ -72,7 +73,8 @@ async def _load(dsn: str, name: str) -> LiveSession:
 async def _session(connection: Any, stored: StoredSession) -> LiveSession:
     active = stored.status == "active"
     whole = _Recorded(ALL, ALL)
-    found = await connection.fetchrow(_SQL["recorded"], stored.session_id)
+    recorded_query = on_events_of(stored, _SQL["recorded"])
+    found = await connection.fetchrow(recorded_query, stored.session_id)
     limit = _Recorded(**found) if active else whole
     recorded = await SessionDataLoader(connection).load(stored)
     return LiveSession([await _live(connection, stored, m, limit) for m in recorded], active)

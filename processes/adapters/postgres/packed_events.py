@@ -17,11 +17,13 @@ from ipc.journal import EVENT
 
 __all__ = [
     "MAX_EVENT_NO",
+    "SHARED_EVENTS",
     "copy_events",
     "decode_events",
     "encode_events",
     "key_of",
     "partition_of",
+    "table_of",
     "unfit",
 ]
 
@@ -31,6 +33,7 @@ PRICE_BITS: Final = 14
 MAX_EVENT_NO: Final = 2**EVENT_BITS - 1
 KINDS: Final = 6
 MAX_LAG_MS: Final = 2**15 - 1
+SHARED_EVENTS: Final = "rl_shared_events"  # of small sessions that have ended
 
 Events = npt.NDArray[np.void]
 Markets = npt.NDArray[np.int32]
@@ -160,6 +163,11 @@ def _rows_in(data: bytes | bytearray) -> int:
 def partition_of(session_id: int) -> str:
     """The table that holds one session's events."""
     return f"rl_packed_events_s{session_id}"
+
+
+def table_of(session_id: int, *, shared: bool) -> str:
+    """The table to read a session's events from; a query that names it locks no other."""
+    return SHARED_EVENTS if shared else partition_of(session_id)
 
 
 async def copy_events(connection: Any, session_id: int, data: bytes) -> None:

@@ -46,6 +46,7 @@ OLD_SERVER_PATIENCE: Final = 30.0  # seconds: its last checkpoint may be long
 _INT: Final = 0xFFFF_FFFF  # keys are written with a sign here and without one there
 # In the data folder: /dev/shm may be small, and what lies there is seldom used.
 _SHARED_MEMORY: Final = "dynamic_shared_memory_type=mmap"
+_LOCKS: Final = "max_locks_per_transaction=512"  # a query over all sessions locks each partition
 _WAY_OUT: Final = "or set DATABASE_URL to a PostgreSQL of your own"
 _COMPLAINT: Final = re.compile(r"(?:FATAL|PANIC|ERROR|initdb: error|error):\s*(.+)")
 
@@ -76,7 +77,7 @@ def serve(data_dir: Path, log: Log) -> NoReturn:
     log("server_starting", data=data, log=log_file)
     _redirect(log_file)
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
-    options = ("listen_addresses=", "unix_socket_permissions=0700", _SHARED_MEMORY)
+    options = ("listen_addresses=", "unix_socket_permissions=0700", _SHARED_MEMORY, _LOCKS)
     words = [word for option in options for word in ("-c", option)]
     os.execv(program, [program, "-D", str(data), "-k", str(sock), *words])
 

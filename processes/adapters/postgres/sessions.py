@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from ipc.units import PriceGrid, PriceRange
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.fees import FeeSchedule, rule_at_ms
 from processes.adapters.parquet.archive import ArchiveError, read_blocks
-from processes.adapters.postgres.packed_events import decode_events, key_of
+from processes.adapters.postgres.packed_events import decode_events, key_of, table_of
 from processes.adapters.postgres.queries import load_queries
 
 __all__ = [
@@ -35,14 +36,18 @@ __all__ = [
     "StoredMarket",
     "StoredSession",
     "by_market",
+    "events_query",
     "named_session",
+    "on_events_of",
     "split_by_market",
 ]
 
 _SQL: Final = load_queries("sessions.sql")
+_EVENTS: Final = "rl_events_of_session"  # in a query: the table that holds the session's events
 BLOCK: Final = 1 << 20  # events read at a time
 ALL: Final = 2**62  # beyond every number
 LATEST: Final = "latest"
+NAMED: Final = 20  # sessions that an error names
 PATIENCE_S: Final = 600.0  # for one block of a busy server
 
 Events = npt.NDArray[np.void]
@@ -66,6 +71,7 @@ class StoredSession(msgspec.Struct, frozen=True):
     trades: int | None
     archive_path: str | None
     stored: bool  # its events are in the database
+    shared: bool = False  # there in the table of small sessions
 
 
 class StoredMarket(msgspec.Struct, frozen=True):
@@ -95,6 +101,16 @@ class StoredMark(msgspec.Struct, frozen=True):
     detail: str
 
 
+def on_events_of(session: StoredSession, query: str) -> str:
+    """The query on the table that holds the session's events, and on no other."""
+    return query.replace(_EVENTS, table_of(session.session_id, shared=session.shared))
+
+
+def events_query(name: str, session: StoredSession) -> str:
+    """A query of `sessions.sql` on the table that holds the session's events."""
+    return on_events_of(session, _SQL[name])
+
+
 class SessionDataLoader:
     """Reads stored sessions over one connection."""
 
@@ -112,8 +128,8 @@ class SessionDataLoader:
         """One session; `SessionError` names those that there are."""
         known = {s.session_id: s for s in await self.sessions()}
         if session_id not in known:
-            allowed = ", ".join(map(str, sorted(known))) or "none is stored"
-            raise SessionError(f"session {session_id} is unknown; allowed: {allowed}")
+            newest = ", ".join(map(str, sorted(known)[-NAMED:])) or "none is stored"
+            raise SessionError(f"session {session_id} is unknown; allowed: {newest}")
         return known[session_id]
 
     async def markets(self, session_id: int) -> list[StoredMarket]:
@@ -148,18 +164,35 @@ class SessionDataLoader:
             return
         last = session.last_event_no
         if last is None:  # not counted yet
-            last = await self._connection.fetchval(_SQL["last_event_no"], session_id)
+            last = await self._connection.fetchval(
+                events_query("last_event_no", session), session_id
+            )
         last = min(last, up_to_event_no)
         for start in range(1, last + 1, BLOCK):
             stop = min(start + BLOCK, last + 1)
-            yield await self._block(session_id, start, stop, market_id)
+            yield await self._block(session, start, stop, market_id)
 
     async def _block(
-        self, session_id: int, start: int, stop: int, market_id: int | None
+        self, session: StoredSession, start: int, stop: int, market_id: int | None
     ) -> tuple[Events, Markets]:
-        """Events [start, stop) out of the partition."""
+        """Events [start, stop); those of a session that ended meanwhile may have moved."""
+        try:
+            return await self._read_block(session, start, stop, market_id)
+        except asyncpg.UndefinedTableError:
+            if self._connection.is_in_transaction():
+                raise SessionError(
+                    f"session {session.session_id} ended while it was read; try again"
+                ) from None
+        moved = await self.session(session.session_id)
+        return await self._read_block(moved, start, stop, market_id)
+
+    async def _read_block(
+        self, session: StoredSession, start: int, stop: int, market_id: int | None
+    ) -> tuple[Events, Markets]:
+        session_id = session.session_id
         keys = session_id, key_of(session_id, start), key_of(session_id, stop)
-        query = _SQL["packed_events" if market_id is None else "packed_market_events"]
+        name = "packed_events" if market_id is None else "packed_market_events"
+        query = events_query(name, session)
         data = bytearray()
 
         async def take(piece: bytes) -> None:

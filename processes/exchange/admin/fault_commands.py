@@ -33,6 +33,7 @@ __all__ = [
     "FaultCommandError",
     "FillsFirst",
     "HaltAcks",
+    "LimitOrders",
     "LoseAnswer",
     "MoveCloseTime",
     "RateLimitNext",
@@ -40,8 +41,11 @@ __all__ = [
     "RefuseSockets",
     "SendUnknowns",
     "SetClosing",
+    "SetCutoff",
+    "SetExclusive",
     "SetPause",
     "SetReadLag",
+    "SetResult",
     "ShuffleAcks",
     "SkewClock",
     "SlowAnswers",
@@ -52,6 +56,9 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 CountOrAll = Annotated[int, Meta(ge=0, le=1_000_000)]  # 0: until cleared
 Status = Annotated[int, Meta(ge=400, le=599)]
 Ms = Annotated[int, Meta(ge=0, le=600_000)]
+AgeMs = Annotated[int, Meta(ge=0, le=30 * 86_400_000)]
+PriceE4 = Annotated[int, Meta(ge=0, le=10_000)]
+CountE2 = Annotated[int, Meta(ge=0, le=100_000_000)]
 TimeMs = Annotated[int, Meta(ge=0, le=1 << 53)]
 Seconds = Annotated[int, Meta(ge=0, le=30 * 86_400)]
 Length = Annotated[int, Meta(ge=1, le=30 * 86_400)]
@@ -250,6 +257,35 @@ class SetClosing(FaultCommand, frozen=True, tag="closing"):
 
     burst: bool = False
     snapshots: Snapshots = 1
+
+
+class SetResult(FaultCommand, frozen=True, tag="result"):
+    """A closed market settles at this value; one that has settled at another is corrected."""
+
+    ticker: Name
+    value_e4: PriceE4
+    word: str = ""  # the result's name; without one, by the value
+
+
+class LimitOrders(FaultCommand, frozen=True, tag="order_limits"):
+    """The smallest order of a market, and the largest position in it; 0: no limit."""
+
+    ticker: str = ""
+    minimum_e2: CountE2 = 1
+    position_e2: CountE2 = 0
+
+
+class SetExclusive(FaultCommand, frozen=True, tag="mutually_exclusive"):
+    """At most one market of an event resolves to yes; they return collateral to each other."""
+
+    event_ticker: Name
+    on: bool = True
+
+
+class SetCutoff(FaultCommand, frozen=True, tag="history"):
+    """What ended so long ago is read under `/historical` only."""
+
+    after_ms: AgeMs
 
 
 class SetReadLag(FaultCommand, frozen=True, tag="lag"):

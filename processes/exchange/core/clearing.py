@@ -9,6 +9,7 @@ import msgspec
 
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.core.books import NO, YES, PublishedBook
+from processes.exchange.core.collateral_return import CollateralReturn
 from processes.exchange.core.events import (
     BookChanged,
     OrderChanged,
@@ -57,8 +58,9 @@ class Bookkeeper(Protocol):
 class MarketClearing:
     """The matcher's `Clearing` of one market: books executions and holds, publishes changes.
 
-    `keeper` receives fills; `new_id` makes trade ids; `shadow` is True for a recorded market, whose
-    book and public trades are the recording's.
+    `keeper` receives fills; `returns` is brought up to date as positions change; `new_id` makes
+    trade ids; `shadow` is True for a recorded market, whose book and public trades are the
+    recording's.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MarketClearing:
         venue: Venue,
         market: ListedMarket,
         keeper: Bookkeeper,
+        returns: CollateralReturn,
         new_id: Callable[[], str],
         *,
         shadow: bool,
@@ -74,6 +77,7 @@ class MarketClearing:
         self._venue = venue
         self._market = market
         self._keeper = keeper
+        self._returns = returns
         self._new_id = new_id
         self._shadow = shadow
 
@@ -106,6 +110,7 @@ class MarketClearing:
         fee_e6 = self._market.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         cash_e6 = self.collateral(account).available_beside(ticker) - fee_e6
         cash_e6 += position.cash_flow_e6(order.leg, price_e4, count_e2)
+        cash_e6 -= self._returns.taken_back_e6(account, self._market, order.leg, count_e2)
         after = position.count_e2 + (count_e2 if order.leg == YES else -count_e2)
         return cash_e6 >= self._hold_after(order, count_e2, after)
 
@@ -162,6 +167,7 @@ class MarketClearing:
         position = account.position(order.ticker)
         flow_e6 = position.buy(order.leg, price_e4, count_e2, fee_e6, now_ms)
         self.collateral(account).cash_e6 += flow_e6
+        self._returns.update(account, self._market.facts.event_ticker)
         order.fill(price_e4, count_e2, fee_e6, is_taker=is_taker, now_ms=now_ms)
         self.rehold(account)
         yes_price_e4 = price_e4 if order.leg == YES else ONE_DOLLAR_E4 - price_e4

@@ -6,7 +6,8 @@ takes from and pays into the collateral of its shard only (PROTOCOL 6.5).
 One signed position per market: contracts of the other outcome net against what is held and every
 pair pays its dollar at once. Always, to the micro-dollar:
 
-    cash = start + moved + realized - fees - cost basis, over all markets, settled ones included.
+    cash = start + moved + realized - fees - cost basis, over all markets, settled ones included,
+           + what mutually exclusive markets have returned (`core.collateral_return`).
 
 A resting order holds what its fill would cost. Over a market's bids the worst that can happen is
 that all of them fill: they cost sum(price x count), and each contract that nets a held one of the
@@ -37,6 +38,7 @@ __all__ = [
     "Transfer",
     "Transfers",
     "hold_e6",
+    "payout",
 ]
 
 CENT_E6: Final = 10_000
@@ -49,6 +51,18 @@ def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
         cost_e6 += price_e4 * remaining_e2
         count_e2 += remaining_e2
     return max(0, cost_e6 - min(max(held_e2, 0), count_e2) * ONE_DOLLAR_E4)
+
+
+def payout(count_e2: int, yes_value_e4: int) -> tuple[int, int]:
+    """What a position (YES positive) is paid at a market's value, and what is cut off of it.
+
+    A dollar a contract, or nothing, is paid to the last hundredth; a value in between in whole
+    cents (PROTOCOL 7).
+    """
+    value_e4 = yes_value_e4 if count_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
+    whole_e6 = abs(count_e2) * value_e4
+    cut_e6 = 0 if value_e4 in (0, ONE_DOLLAR_E4) else whole_e6 % CENT_E6
+    return whole_e6 - cut_e6, cut_e6
 
 
 class LedgerSettlement(msgspec.Struct, frozen=True):
@@ -107,18 +121,13 @@ class LedgerPosition:
         return flow_e6 - fee_e6
 
     def settle(self, yes_value_e4: int, now_ms: int) -> int:
-        """Pay out at the market's value -> the payout, in whole cents for a value in between.
-
-        What that cuts off is a fee. A dollar a contract, or nothing, is paid to the last hundredth.
-        """
-        value = yes_value_e4 if self.count_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
-        payout = abs(self.count_e2) * value
-        fee = 0 if value in (0, ONE_DOLLAR_E4) else payout % CENT_E6
-        self.realized_e6 += payout - self.cost_e6
-        self.fees_e6 += fee
+        """Pay out at the market's value -> what was paid; what was cut off of it is a fee."""
+        paid_e6, cut_e6 = payout(self.count_e2, yes_value_e4)
+        self.realized_e6 += paid_e6 + cut_e6 - self.cost_e6
+        self.fees_e6 += cut_e6
         self.count_e2 = self.cost_e6 = 0
         self.updated_ms, self.settled = now_ms, True
-        return payout - fee
+        return paid_e6
 
 
 class ShardCollateral:
@@ -162,6 +171,7 @@ class TradingAccount:
         self.start_cash_e6 = start_cash_e6
         self.moved_e6 = 0  # from other accounts, less what went there
         self.collaterals = {0: ShardCollateral(start_cash_e6)}
+        self.returned_e6: dict[str, int] = {}  # by event, of mutually exclusive markets
         self.positions: dict[str, LedgerPosition] = {}
         self.settlements: list[LedgerSettlement] = []
 
@@ -199,6 +209,35 @@ class TradingAccount:
         """What these orders of one market would hold: (leg price, count), bids buy YES, asks NO."""
         position = self.positions.get(ticker) or LedgerPosition()
         return hold_e6(position.held_e2(NO), bids) + hold_e6(position.held_e2(YES), asks)
+
+    def correct(
+        self, ticker: str, result: str, yes_value_e4: int, now_ms: int
+    ) -> LedgerSettlement | None:
+        """Pay the difference between the result that was paid and the right one.
+
+        Returns the settlement as it stands now; None for an account that was paid nothing.
+        """
+        paid = next((s for s in self.settlements if s.ticker == ticker), None)
+        if paid is None:
+            return None
+        revenue_e6, cut_e6 = payout(paid.position_e2, yes_value_e4)
+        change_e6 = revenue_e6 - paid.revenue_e6
+        cut_before_e6 = payout(paid.position_e2, paid.yes_value_e4)[1]
+        position = self.position(ticker)
+        position.realized_e6 += change_e6 + cut_e6 - cut_before_e6
+        position.fees_e6 += cut_e6 - cut_before_e6
+        position.updated_ms = now_ms
+        self.collateral(paid.exchange_index).cash_e6 += change_e6
+        now = msgspec.structs.replace(
+            paid,
+            result=result,
+            yes_value_e4=yes_value_e4,
+            revenue_e6=revenue_e6,
+            fees_e6=position.fees_e6,
+            settled_ms=now_ms,
+        )
+        self.settlements[self.settlements.index(paid)] = now
+        return now
 
     def settle(
         self,
@@ -241,10 +280,7 @@ MOST_SUBACCOUNTS: Final = 63
 
 
 class Member:
-    """One user. `netting` are the accounts that ask for collateral back across an event's markets.
-
-    No event here gives any back, so that asking for it changes nothing.
-    """
+    """One user. `netting`: the accounts that ask for collateral back across an event's markets."""
 
     def __init__(self, primary: TradingAccount) -> None:
         self.user_id = primary.user_id

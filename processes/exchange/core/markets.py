@@ -105,6 +105,8 @@ class ListedMarket:
         self.value_e4: int | None = None
         self.settled_ms: int | None = None
         self.updated_ms = facts.open_ms
+        self.minimum_e2 = 1  # contracts of an order
+        self.position_limit_e2: int | None = None
 
     @property
     def is_open(self) -> bool:

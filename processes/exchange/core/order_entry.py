@@ -12,6 +12,7 @@ import msgspec
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.clearing import FillRecord, MarketClearing
+from processes.exchange.core.collateral_return import CollateralReturn
 from processes.exchange.core.events import GroupChanged, GroupEvent, OrderChanged, PositionChanged
 from processes.exchange.core.ledger import TradingAccount
 from processes.exchange.core.markets import ListedMarket
@@ -57,6 +58,7 @@ class OrderEntry:
         self.clearings: dict[str, MarketClearing] = {}
         self.groups = OrderGroups()
         self.halts = Halts()
+        self.returns = CollateralReturn(venue)
         self._client_ids: dict[tuple[str, str], str] = {}  # to the order
         self._expiries: list[tuple[int, str]] = []
         self._new_id = new_id
@@ -66,7 +68,8 @@ class OrderEntry:
 
     def open(self, market: ListedMarket) -> MarketClearing:
         """Start taking orders for a market."""
-        clearing = MarketClearing(self.venue, market, self, self._new_id, shadow=self._shadow)
+        venue, returns = self.venue, self.returns
+        clearing = MarketClearing(venue, market, self, returns, self._new_id, shadow=self._shadow)
         self.clearings[market.ticker] = clearing
         return clearing
 
@@ -102,8 +105,8 @@ class OrderEntry:
         fee (1e-6 dollars). `Rejection`: 404 `market_not_found`; 400 `trading_paused`,
         `exchange_paused`, `market_inactive`, `invalid_price`, `invalid_order_size`,
         `invalid_order`, `order_group_not_found`, `exceeded_order_group_risk_limit`,
-        `insufficient_balance`; 409
-        `order_already_exists`, `fill_or_kill_insufficient_resting_volume`.
+        `exceeded_per_market_risk_limit`, `insufficient_balance`; 409 `order_already_exists`,
+        `fill_or_kill_insufficient_resting_volume`.
         """
         clearing, asked = self._checked(account, asked)
         now_ms = self.venue.now_ms()
@@ -124,7 +127,7 @@ class OrderEntry:
         clearing = self._trading(asked.ticker, asked.exchange_index)
         if self.venue.markets[asked.ticker].facts.grid.index(asked.leg_price_e4) < 0:
             raise Rejection.nested(400, "invalid_price")
-        if asked.count_e2 <= 0:
+        if asked.count_e2 < max(self.venue.markets[asked.ticker].minimum_e2, 1):
             raise Rejection.nested(400, "invalid_order_size")
         if (account.user_id, asked.client_order_id) in self._client_ids:
             raise Rejection.nested(409, "order_already_exists")
@@ -137,6 +140,7 @@ class OrderEntry:
         matcher = clearing.matcher
         if asked.post_only and matcher.crosses(asked.leg, asked.leg_price_e4):
             raise Rejection.nested(400, "invalid_order", "post only cross")
+        self._check_position_limit(clearing, account, asked)
         self._check_balance(clearing, account, asked)
         if asked.time_in_force is OrderTimeInForce.FILL_OR_KILL:
             obtainable = matcher.obtainable(asked.leg, asked.leg_price_e4)
@@ -180,6 +184,20 @@ class OrderEntry:
         held = position.held_e2(1 - asked.leg) if position else 0
         return msgspec.structs.replace(asked, count_e2=min(asked.count_e2, held))
 
+    def _check_position_limit(
+        self, clearing: MarketClearing, account: TradingAccount, asked: NewOrder
+    ) -> None:
+        """Worst case: everything that rests on this side fills, and this order too."""
+        limit_e2 = self.venue.markets[asked.ticker].position_limit_e2
+        if limit_e2 is None:
+            return
+        queue = clearing.matcher.resting[asked.leg]
+        resting_e2 = sum(o.remaining_e2 for o in queue if o.account is account)
+        position = account.position(asked.ticker)
+        held_e2 = position.held_e2(asked.leg) - position.held_e2(1 - asked.leg)
+        if held_e2 + resting_e2 + asked.count_e2 > limit_e2:
+            raise Rejection.nested(400, "exceeded_per_market_risk_limit")
+
     def _check_balance(
         self,
         clearing: MarketClearing,
@@ -194,7 +212,9 @@ class OrderEntry:
         netting = account.position(asked.ticker).held_e2(1 - asked.leg)
         opening = max(asked.count_e2 - netting, 0)
         fee = fees.fee_e6(asked.leg_price_e4, opening, is_buy=True, is_taker=True) if opening else 0
-        if clearing.collateral(account).available_beside(asked.ticker) < hold + fee:
+        market = self.venue.markets[asked.ticker]
+        back = self.returns.taken_back_e6(account, market, asked.leg, asked.count_e2)
+        if clearing.collateral(account).available_beside(asked.ticker) < hold + fee + back:
             raise Rejection.nested(400, "insufficient_balance")
 
     def _enter(
@@ -408,7 +428,15 @@ class OrderEntry:
                 facts.exchange_index,
             )
             if paid is not None:
+                self.returns.update(account, facts.event_ticker)
                 self.venue.emit(PositionChanged(account, facts.ticker, sent_ms))
+
+    def correct(self, market: ListedMarket, result: str, value_e4: int, sent_ms: int) -> None:
+        """Pay every account the difference to the right result of a settled market."""
+        self.venue.correct_market(market, result, value_e4, sent_ms)
+        for account in self.venue.accounts:
+            if account.correct(market.ticker, result, value_e4, sent_ms) is not None:
+                self.venue.emit(PositionChanged(account, market.ticker, sent_ms))
 
     def forget(self, until_ms: Mapping[str, float]) -> None:
         """Drop what ended in these markets up to a time; of a market that is gone, everything."""

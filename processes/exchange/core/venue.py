@@ -54,6 +54,7 @@ class Venue:
         self.emit = sink
         self.trades = TradeHistory()
         self.closing = Closing()  # how markets close
+        self.exclusive: set[str] = set()  # events of which at most one market resolves to yes
         self._shards = shards
         self._events: set[str] = set()
         self.event_numbers: dict[str, int] = {}  # the place of each event among all, for ever
@@ -100,6 +101,7 @@ class Venue:
                 gone.add(market.ticker)
         known = {m.facts.event_ticker for m in self.markets.values()}
         self._events &= known
+        self.exclusive &= known
         self.event_numbers = {t: n for t, n in self.event_numbers.items() if t in known}
         self.trades.forget(gone)
         return gone
@@ -202,6 +204,13 @@ class Venue:
             result=result,
             settlement_value=format_price(value_e4),
         )
+
+    def correct_market(
+        self, market: ListedMarket, result: str, value_e4: int, sent_ms: int
+    ) -> None:
+        """The result that was paid was wrong; this is the right one."""
+        self.determine_market(market, result, value_e4, sent_ms)
+        self.settle_market(market, sent_ms)
 
     def settle_market(self, market: ListedMarket, sent_ms: int) -> None:
         """Positions have been paid out."""

@@ -265,7 +265,7 @@ class Replay:
         """A market closes, is determined, or settles; one that never opened stays unopened."""
         market = self._started(item.ticker)
         value_e4 = self._values[item.ticker]
-        if market is None:
+        if market is None or market.status is MarketPhase.FINALIZED:  # by order
             return
         if item.step is Step.CLOSE and market.is_running:
             self._order_entry.close(market)

@@ -37,6 +37,8 @@ def _event(
     request: web.Request, ticker: str, markets: list[ListedMarket], nested: bool
 ) -> dict[str, Any]:
     body = bodies.event(ticker, markets, nested=nested)
+    if ticker in request.app[STATE].venue.exclusive:
+        body |= {"collateral_return_type": "MECNET", "mutually_exclusive": True}
     override = request.app[STATE].fees.override_of(ticker)
     if override is not None:
         body["fee_type_override"] = override.fee_type

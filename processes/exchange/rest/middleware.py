@@ -80,6 +80,6 @@ def _object(data: bytes) -> dict[str, Any]:
     """A body's fields; one that is no object has none that cost."""
     try:
         body = msgspec.json.decode(data) if data else None
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

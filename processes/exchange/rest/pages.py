@@ -86,7 +86,7 @@ def place_of_cursor(cursor: str) -> Place | None:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(raw, type=tuple[int | str, ...]) or None
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, RecursionError):
         return None
 
 

@@ -62,7 +62,7 @@ def json_object(data: bytes) -> dict[str, Any]:
     """A body that must be a JSON object."""
     try:
         body = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # also bad UTF-8, and nesting without end
         raise bad_request(f"json: {error}") from None
     if not isinstance(body, dict):
         kind = _GO_NAMES.get(type(body), "null")

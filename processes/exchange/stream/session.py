@@ -199,7 +199,7 @@ class StreamSession:
         """Answer one command (PROTOCOL 4.2); a bad one gets an error frame (4.3)."""
         try:
             command = msgspec.json.decode(data)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):  # also bad UTF-8, and nesting without end
             self._refuse(0, 1)
             return
         if not isinstance(command, dict):

@@ -21,7 +21,7 @@ from models.trading.fees import FeeSchedule, rule_at_ms
 from processes.exchange.core.books import Level
 from processes.exchange.core.clearing import MarketClearing
 from processes.exchange.core.events import BookChanged
-from processes.exchange.core.markets import ListedMarket, MarketFacts
+from processes.exchange.core.markets import ListedMarket, MarketFacts, MarketPhase
 from processes.exchange.core.operations import close_trading
 from processes.exchange.core.order_entry import OrderEntry
 from processes.exchange.core.venue import Venue
@@ -292,6 +292,8 @@ class SyntheticFlow:
                 self._venue.determine_market(live.market, result, value_e4, now_ms)
         for live in [c for c in self._closed if now_ms >= _settled_ms(c.market.facts)]:
             self._closed.remove(live)
+            if live.market.status is MarketPhase.FINALIZED:  # by order
+                continue
             self._order_entry.settle(live.market, now_ms)
             self._venue.settle_market(live.market, now_ms)
 

@@ -17,7 +17,7 @@ from ipc.account_table import AccountTable, AccountTableWriter
 from ipc.messages import ActorFill, BookSide, Environment, OrderStatus, SessionStarted
 from ipc.sockets import Bell, Publisher, Pusher
 from ipc.units import LINEAR_CENT
-from processes.execution.account import Doubt
+from processes.execution.account import Doubt, Payout
 from processes.execution.effects import EffectRunner
 from processes.execution.orders import OrderReport
 from processes.execution.state import KEEP_CLOSED_MS
@@ -94,7 +94,7 @@ async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> N
         held = life.cash(ticker)
         assert held is not None
         life.rig.compare(positions={ticker: 100}, fills={ticker: [bought]})
-        life.rig.compare(settlements={ticker: 10_000}, fills={ticker: [bought]})
+        life.rig.compare(settlements={ticker: Payout(10_000)}, fills={ticker: [bought]})
         life.act()
         assert life.cash(ticker) == held + 1_000_000
         life.unlist(ticker)

@@ -56,7 +56,8 @@ class Signer:
 
     Args:
         credentials: Key id and private key.
-        now_ms: Unix milliseconds; the exchange accepts a few seconds of error.
+        now_ms: Unix milliseconds of real time, also while market time is a replay's; the exchange
+            accepts a few seconds of error.
     """
 
     def __init__(self, credentials: Credentials, now_ms: Callable[[], int] = real_ms) -> None:

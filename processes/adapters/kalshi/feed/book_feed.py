@@ -60,7 +60,14 @@ DATA: Final = (Delta, Trade, Snapshot)  # `isinstance` takes a tuple faster than
 
 
 class Book(msgspec.Struct):
-    """A market's row. `snapshot_clock`: the exchange's clock of its last snapshot, 0 if unsaid."""
+    """A market's row, as the feed knows it.
+
+    Attributes:
+        ticker: The market.
+        row: Row number in the books of the write queue.
+        snapshot_clock: The exchange's clock of its last snapshot, 0 where it did not say.
+        has_hole: Whether the journal refused a change since the last accepted snapshot.
+    """
 
     ticker: str
     row: int
@@ -81,7 +88,13 @@ class Effect(Enum):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """To be noted in the session at this place of its events; `ticker` None: of several markets."""
+    """To be noted in the session at this place of its events.
+
+    Attributes:
+        kind: What happened.
+        ticker: The market, None for several.
+        detail: For people.
+    """
 
     kind: MarkKind
     ticker: str | None
@@ -89,7 +102,15 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What became of one frame; `is_stale`: it made its book STALE."""
+    """What became of one frame.
+
+    Attributes:
+        effect: What it did to its book.
+        update_type: What kind of frame it was.
+        book: Its market's, None for a market without one.
+        mark: To be noted in the session, None for nothing.
+        is_stale: Whether it made its book STALE.
+    """
 
     effect: Effect
     update_type: UpdateType
@@ -104,7 +125,13 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Distrust(msgspec.Struct, frozen=True):
-    """None of these books is up to date from now on."""
+    """None of these books is up to date from now on.
+
+    Attributes:
+        kind: `GAP`, or `DISCONNECTED` when the connection ended.
+        tickers: The markets; of a recording, empty for all of its file.
+        detail: For people.
+    """
 
     kind: MarkKind
     tickers: tuple[str, ...]
@@ -112,7 +139,12 @@ class Distrust(msgspec.Struct, frozen=True):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something is missing that no book depends on."""
+    """Something is missing that no book depends on.
+
+    Attributes:
+        channel: Where it is missing.
+        detail: For people.
+    """
 
     channel: str
     detail: str
@@ -131,8 +163,12 @@ def loss_of(event: SubscriptionEvent, channel: str) -> Distrust | Note | None:
     """What a subscription's event invalidates: the books of `channel`, something else, or nothing.
 
     Args:
-        event: of one subscription.
-        channel: the one that it is subscribed to.
+        event: Of one subscription.
+        channel: The one that it is subscribed to.
+
+    Returns:
+        `Distrust` for a gap or an end of the channel of books, `Note` for one of another channel,
+        None for everything else.
     """
     match event:
         case Gap():
@@ -152,9 +188,12 @@ def loss_of(event: SubscriptionEvent, channel: str) -> Distrust | Note | None:
 class BookFeed:
     """Applies the frames of books and trades to the rows of their markets.
 
+    The collector, the importer and the reader of recordings share it: the same frames make the same
+    rows and records wherever they come from.
+
     Args:
-        queue: books and journal.
-        find: the book of a market, None when it has none here.
+        queue: Books and journal.
+        find: The book of a market, None when it has none here.
     """
 
     def __init__(self, queue: WriteQueue, find: Callable[[str], Book | None]) -> None:
@@ -175,11 +214,15 @@ class BookFeed:
         """Apply one frame whose `seq` has been checked.
 
         Args:
-            frame: of the channel of books or of trades.
-            recv_ns: market time of its receipt.
-            frame_mono_ns: monotonic time of its receipt.
-            now_mono_ns: monotonic time now, kept as the time of writing.
-            on_yes_scale: whether NO levels come at YES prices in this subscription.
+            frame: Of the channel of books or of trades.
+            recv_ns: Market time of its receipt.
+            frame_mono_ns: Monotonic time of its receipt.
+            now_mono_ns: Monotonic time now, kept as the time of writing.
+            on_yes_scale: Whether NO levels come at YES prices in this subscription.
+
+        Returns:
+            What became of it. Nothing is raised: a frame that cannot be read has the effect of one
+            that is missing.
         """
         book = self._find(frame.msg.market_ticker)
         if book is None:

@@ -58,7 +58,13 @@ class Journal(Protocol):
 class Written(StrEnum):
     """What became of an update; only ACCEPTED is true.
 
-    JOURNAL_FULL: in the book, not in the journal. All others: in neither.
+    Attributes:
+        ACCEPTED: In the book and in the journal.
+        JOURNAL_FULL: In the book, not in the journal. All others: in neither.
+        NOT_LIVE: The book waits for a snapshot.
+        OFF_GRID: Its price is not on the market's grid.
+        NEGATIVE: A level would fall below zero.
+        TOO_LARGE: A size beyond a record's 32 bits.
     """
 
     ACCEPTED = "accepted"
@@ -90,9 +96,13 @@ class WriteQueue:
     """Books and journal of one run.
 
     Args:
-        books: rows to apply updates to.
-        journal: takes one record per delta and trade, and one per level and two more per snapshot.
-        throttle_ns: market time between two ticks of a market.
+        books: Rows to apply updates to.
+        journal: Takes one record per delta and trade, and one per level and two more per snapshot.
+        throttle_ns: Market time between two ticks of a market.
+
+    Attributes:
+        refused: How many updates were not accepted, by `Written`.
+        accepted: Records that the journal has taken.
     """
 
     def __init__(self, books: Books, journal: Journal, throttle_ns: int) -> None:
@@ -106,7 +116,15 @@ class WriteQueue:
     def enqueue_delta(
         self, row: int, leg: b.LegCode, price_e4: int, delta_e2: int, stamps: Stamps
     ) -> Written:
-        """Offer and apply a signed change of one level, at the price of its own leg."""
+        """Offer and apply a change of one level.
+
+        Args:
+            row: Row number of the market.
+            leg: The leg whose bids change.
+            price_e4: On the scale of that leg.
+            delta_e2: Signed.
+            stamps: seq, exch_ms (0 unknown), recv_ns, frame_mono_ns, written_mono_ns.
+        """
         return self._conclude(
             record_delta(
                 self._books.live,
@@ -123,7 +141,15 @@ class WriteQueue:
     def enqueue_trade(
         self, row: int, taker_leg: b.LegCode, yes_price_e4: int, count_e2: int, stamps: Stamps
     ) -> Written:
-        """Offer and note a public trade; no level changes."""
+        """Offer and note a public trade; no level changes.
+
+        Args:
+            row: Row number of the market.
+            taker_leg: The leg that the taker bought.
+            yes_price_e4: On the YES scale.
+            count_e2: Contracts.
+            stamps: As of `enqueue_delta`.
+        """
         return self._conclude(
             record_trade(
                 self._books.live,
@@ -145,7 +171,15 @@ class WriteQueue:
         counts_e2: npt.NDArray[np.int64],
         stamps: Stamps,
     ) -> Written:
-        """Offer and apply a whole book, one entry per level; the row is LIVE unless it misfits."""
+        """Offer and apply a whole book; the row is LIVE unless it misfits.
+
+        Args:
+            row: Row number of the market.
+            legs: uint8[n], `YES` or `NO` of each level.
+            prices_e4: int64[n], on the scale of the level's leg.
+            counts_e2: int64[n].
+            stamps: As of `enqueue_delta`.
+        """
         records = len(legs) + 2
         return self._conclude(
             record_snapshot(
