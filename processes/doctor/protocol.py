@@ -302,9 +302,9 @@ def _one(spec: Specification, field: Any, nodes: list[Any], facts: _Field) -> It
     for node in nodes:
         given |= _spec_types(spec, node)
     if known and given and not given - {"null"} <= known:
-        ours = ", ".join(sorted(known - {"null"}))
+        wanted = ", ".join(sorted(known - {"null"}))
         there = ", ".join(sorted(given - {"null"}))
-        yield Difference("type", facts.name, f"{there}, in {facts.where}; we read {ours}")
+        yield Difference("type", facts.name, f"{there}, in {facts.where}; we read {wanted}")
     may_be_absent = field.required and not facts.is_always
     may_be_null = "null" in given and bool(known) and "null" not in known
     if not facts.is_sent and (may_be_absent or may_be_null) and facts.name not in documented.OLDER:
