@@ -21,8 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import SHAPE, SharedFile
+from ipc.shared_file import SHAPE, SharedFile, begin_repair, begin_write, end_write, read_row
 
 __all__ = [
     "ACCOUNT_WORDS",

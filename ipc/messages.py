@@ -4,7 +4,7 @@ Suffixes: `_e4` 1e-4 dollars, `_e2` 1e-2 contracts, `_e6` 1e-6 dollars, `_ns` an
 time since the Unix epoch, `_mono_ns` this machine's monotonic clock. Prices are on the YES scale
 unless the field says otherwise; `position_e2` is signed, YES positive.
 
-The same messages are the records of `ipc.record_journal`, so a field keeps its name on the wire for
+The same messages are the records of `ipc.journal`, so a field keeps its name on the wire for
 good; one that is renamed in Python says so with `msgspec.field(name=...)`.
 """
 

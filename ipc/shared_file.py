@@ -1,9 +1,16 @@
-"""A file of int64 words that processes map together; its one writer holds the lock while it runs.
+"""Memory that processes share without waiting: a file of int64 words, and a row of it read whole.
 
     header (512 words) = [magic, layout, generation, heartbeat, shape x 4, body words, ...]
     body               = what `ipc.book_table` and `ipc.account_table` put there
 
-A file is complete once its magic stands; what a reader holds is void once the generation differs.
+`SharedFile` is a file that processes map together; its one writer holds the lock while it runs. A
+file is complete once its magic stands; what a reader holds is void once the generation differs.
+
+A row is guarded by a seqlock: its word 0 is the version, which is odd while a write is under way. A
+reader copies the row and compares the version before and after; it never waits for the writer.
+After `ROUNDS` times `TRIES` failed tries it reports BUSY, which every caller treats as STALE.
+
+Source: Boehm 2012, "Can seqlocks get along with programming language memory models?".
 """
 
 from __future__ import annotations
@@ -22,6 +29,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.errors import KalshiActorError
+from ipc.kernels import (
+    compiled,
+    fence_acquire,
+    fence_release,
+    inlined,
+    load_acquire,
+    pause,
+    store_release,
+)
 from ipc.private_files import (
     UnsafePathError,
     create_file,
@@ -34,15 +50,26 @@ from ipc.private_files import (
 __all__ = [
     "HEADER_WORDS",
     "NO_ROOM",
+    "ROUNDS",
     "SHAPE",
+    "TRIES",
     "LayoutError",
     "SharedFile",
     "WriterActiveError",
+    "begin_repair",
+    "begin_write",
+    "end_write",
     "has_writer",
+    "read_row",
     "remove_tables",
     "shared_path",
+    "try_read",
 ]
 
+Words = npt.NDArray[np.int64]
+
+TRIES: Final = 256  # spins before the reader lets another process run
+ROUNDS: Final = 8
 HEADER_WORDS: Final = 512
 MAGIC: Final = 0
 LAYOUT: Final = 1
@@ -60,6 +87,73 @@ _PREFIX: Final = "kalshi-actor-"
 _LOCK_SUFFIX: Final = ".lock"
 _LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock for a moment
 _LOCK_PAUSE: Final = 0.005  # seconds
+
+
+@inlined
+def begin_write(row: Words) -> None:
+    """Make the version odd before the first store of a write.
+
+    The release fence keeps the stores that follow from becoming visible before it. There may be one
+    writer only: the row has no lock among writers.
+    """
+    store_release(row, 0, row[0] + 1)
+    fence_release()
+
+
+@inlined
+def end_write(row: Words) -> None:
+    """Make the version even after the last store of a write."""
+    store_release(row, 0, row[0] + 1)
+
+
+@compiled
+def begin_repair(row: Words) -> None:
+    """Begin a write on a row that a dead writer may have left odd; `end_write` makes it even."""
+    store_release(row, 0, row[0] | 1)
+    fence_release()
+
+
+@compiled
+def try_read(row: Words, out: Words, words: int) -> bool:
+    """Copy a row consistently, without letting another process run in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: Where to copy to, `words` long or longer.
+        words: How many words to copy, the version included.
+
+    Returns:
+        True when `out` is one consistent state; False after `TRIES` tries, `out` then is undefined.
+    """
+    for _ in range(TRIES):
+        version = load_acquire(row, 0)
+        if version & 1:
+            pause()
+            continue
+        for i in range(words):
+            out[i] = row[i]
+        fence_acquire()
+        if load_acquire(row, 0) == version:
+            return True
+    return False
+
+
+def read_row(row: Words, out: Words, words: int) -> bool:
+    """Copy a row consistently: `try_read` up to `ROUNDS` times, yielding the core in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: int64, `words` long or longer; undefined after False.
+        words: How many words to copy, the version included.
+
+    Returns:
+        False means BUSY: the writer was in the way each time, or died in the middle of a write.
+    """
+    for _ in range(ROUNDS):
+        if try_read(row, out, words):
+            return True
+        os.sched_yield()
+    return False
 
 
 class LayoutError(KalshiActorError, ValueError):
@@ -139,6 +233,7 @@ class SharedFile:
     def __init__(self, path: Path, fd: int, mapping: mmap.mmap) -> None:
         self.path = path
         self.on_disk = False  # made now, and memory had no room for it
+        self._is_writer = False
         self._fd = fd
         self._mapping = mapping
         self.words = np.frombuffer(mapping, np.int64)
@@ -197,6 +292,7 @@ class SharedFile:
             os.close(fd)
             raise
         file = cls(path, fd, mapping)
+        file._is_writer = True
         file.on_disk = on_disk
         file.words[SHAPE:8] = shape
         file.words[BODY_WORDS] = body_words
@@ -293,17 +389,11 @@ class SharedFile:
         return mono_ns - int(self.words[HEARTBEAT_MONO_NS])
 
     def writer_is_dead(self) -> bool:
-        """Whether no process holds the writer's lock, which the kernel drops at its death.
-
-        Raises:
-            FileNotFoundError: The table has been removed.
-            LayoutError: Its place holds something that is not this user's alone.
-        """
-        fd = _opened(self.path, os.O_RDONLY)
-        try:
-            return _is_unlocked(fd)
-        finally:
-            os.close(fd)
+        """Whether no process holds the writer's lock, which the kernel drops at its death."""
+        if self._is_writer or not _is_unlocked(self._fd):
+            return False
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return True
 
     def replaced(self) -> bool:
         """Whether the path now holds another file (or none)."""
@@ -443,7 +533,7 @@ def _retire(path: Path, fd: int, head: npt.NDArray[np.int64]) -> None:
 
 
 def _is_unlocked(fd: int) -> bool:
-    """Whether no writer holds the lock; holds it itself, until `fd` is closed, if so."""
+    """Whether no writer holds the lock; if so, `fd` holds it, until it is closed or unlocked."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -25,8 +25,7 @@ from ipc.journal import EventSegments
 from ipc.messages import BookSide
 from ipc.units import LINEAR_CENT
 from models.observation.builder import LiveObservationAdapter
-from models.policies.interface import masked_argmax
-from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing, masked_argmax
 from models.trading.fees import FeeRule, FeeSchedule, OrderFees
 from models.trading.portfolio import Portfolio
 

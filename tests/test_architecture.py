@@ -18,6 +18,7 @@ from support.sources import (
     sources,
 )
 
+from benchmarks.house import measure
 from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from processes.cli.commands import COMMANDS
@@ -78,14 +79,14 @@ PUBLIC = {  # the names of the user's plan, where the design puts them
     "models.simulation.fills": ("SimulatedOrderManager",),
     "models.observation.builder": ("LiveObservationAdapter",),
     "models.simulation.tape": ("build_observation_from_session_data",),
-    "processes.adapters.kalshi.feed.write_queue": (
+    "processes.adapters.kalshi.feed.book_feed": (
         "WriteQueue.enqueue_snapshot",
         "WriteQueue.enqueue_delta",
     ),
     "processes.adapters.kalshi.rest.client": ("KalshiTradingClient",),
     "processes.adapters.postgres.new_session": ("create_session",),
     "processes.adapters.postgres.sessions": ("SessionDataLoader",),
-    "processes.broadcaster.manager": ("WebSocketManager",),
+    "processes.broadcaster.wire": ("WebSocketManager",),
     "processes.collector.orderbook_client": ("OrderbookClient",),
     "processes.execution.manager": (
         "KalshiOrderManager.get_positions",
@@ -143,6 +144,11 @@ def test_no_module_of_models_loads_a_network_library() -> None:
                 assert library not in NETWORK, f"{start} loads {library} by {source}"
                 waiting += sorted(reached(imported) - seen)
                 seen |= reached(imported)
+
+
+def test_no_folder_imports_itself_around_a_corner() -> None:
+    """A folder and the one around it are two: imports between them go one way, too."""
+    assert measure(ROOT).cycles == []
 
 
 def test_no_module_imports_itself_around_a_corner() -> None:

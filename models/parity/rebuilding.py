@@ -18,10 +18,10 @@ from ipc import book as b
 from ipc.account_table import AccountRow
 from ipc.messages import ActorAction
 from models.observation.builder import BUILDERS, DEFAULT, Builder, observation_hash, observe_account
-from models.policies.interface import Policy, masked_argmax
+from models.policies.interface import Policy
 from models.simulation.replay import columns_of, walk_to, zone_offsets
 from models.simulation.tape import RecordedSession, SessionError
-from models.trading.actions import Action, LimitOrderActionSpace
+from models.trading.actions import Action, LimitOrderActionSpace, masked_argmax
 
 __all__ = ["ActorRun", "DecisionDifference", "LiveMarket", "Report", "rebuild"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.observation.builder import DEFAULT, OBSERVATION_V2, builder_of
-from models.policies.interface import Decisions, Policy, masked_argmax
-from models.trading.actions import N_ACTIONS, Action, Mask
+from models.policies.interface import Decisions, Policy
+from models.trading.actions import N_ACTIONS, Action, Mask, masked_argmax
 
 __all__ = [
     "BASELINES",

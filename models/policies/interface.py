@@ -14,11 +14,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ipc.kernels import compiled
 from models.observation.builder import Builder
 from models.trading.actions import Mask
 
-__all__ = ["Decisions", "Logits", "Observations", "Policy", "masked_argmax"]
+__all__ = ["Decisions", "Logits", "Observations", "Policy"]
 
 Observations = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
@@ -72,24 +71,3 @@ class Policy(Protocol):
             between calls only if its logits are enough to rebuild its actions.
         """
         ...
-
-
-@compiled
-def masked_argmax(logits: Logits, masks: Mask) -> npt.NDArray[np.int64]:
-    """The best allowed action of each row.
-
-    Args:
-        logits: float32[n, 5].
-        masks: bool[n, 5].
-
-    Returns:
-        int64[n]: the first of equals. A logit that is not a number never wins; where none can,
-        action 0 (HOLD) does.
-    """
-    chosen = np.zeros(len(logits), np.int64)
-    for i in range(len(logits)):
-        best = -np.inf
-        for action in range(logits.shape[1]):
-            if masks[i, action] and logits[i, action] > best:
-                best, chosen[i] = logits[i, action], action
-    return chosen

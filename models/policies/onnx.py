@@ -22,8 +22,8 @@ from ipc.errors import KalshiActorError
 from ipc.private_files import create_file, random_word
 from models.observation.builder import Builder, builder_of
 from models.policies.baselines import BASELINES
-from models.policies.interface import Decisions, Observations, Policy, masked_argmax
-from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing
+from models.policies.interface import Decisions, Observations, Policy
+from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing, masked_argmax
 
 __all__ = [
     "DEFAULT_ID",
@@ -42,7 +42,6 @@ __all__ = [
     "Override",
     "Policy",
     "load_strategy",
-    "masked_argmax",
     "model_folder",
     "read_manifest",
     "revision",

@@ -30,8 +30,8 @@ from models.learning.settings import TrainingSettings
 from models.learning.splits import Split
 from models.observation.builder import OBSERVATION_V2, builder_of
 from models.policies.baselines import Hold
-from models.policies.interface import Decisions, Observations, masked_argmax
-from models.trading.actions import N_ACTIONS, Action, Mask
+from models.policies.interface import Decisions, Observations
+from models.trading.actions import N_ACTIONS, Action, Mask, masked_argmax
 
 __all__ = [
     "FIGURES",

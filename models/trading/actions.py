@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
-from ipc.kernels import kernel
+from ipc.kernels import compiled, kernel
 from ipc.messages import BookSide, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 from models.trading.fees import FeeSchedule, trade_fee_e6
@@ -46,6 +46,7 @@ __all__ = [
     "affordable_e2",
     "fill_mask",
     "is_buy",
+    "masked_argmax",
     "order_count_e2",
     "side_of",
     "yes_price_of",
@@ -254,6 +255,27 @@ def fill_mask(
         out[action] = (
             price > 0 and order_count_e2(account, action, price, size_e2, rule, rate_e6) > 0
         )
+
+
+@compiled
+def masked_argmax(logits: npt.NDArray[np.float32], masks: Mask) -> npt.NDArray[np.int64]:
+    """The best allowed action of each row.
+
+    Args:
+        logits: float32[n, 5].
+        masks: bool[n, 5].
+
+    Returns:
+        int64[n]: the first of equals. A logit that is not a number never wins; where none can,
+        action 0 (HOLD) does.
+    """
+    chosen = np.zeros(len(logits), np.int64)
+    for i in range(len(logits)):
+        best = -np.inf
+        for action in range(logits.shape[1]):
+            if masks[i, action] and logits[i, action] > best:
+                best, chosen[i] = logits[i, action], action
+    return chosen
 
 
 class OrderRequest(msgspec.Struct, frozen=True):

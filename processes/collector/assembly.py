@@ -12,15 +12,14 @@ from ipc.journal import run_number
 from ipc.shared_file import NO_ROOM, WriterActiveError, shared_path
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionFacts, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
-from processes.collector.feed import CollectorFeed, Triggers
 from processes.collector.markets import Discovery, Markets
-from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.orderbook_client import CollectorFeed, OrderbookClient, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector

@@ -20,10 +20,10 @@ from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.feed.book_feed import Book
 from processes.adapters.kalshi.feed.session import RecordsFullError, SessionJournal, list_market
-from processes.adapters.kalshi.normalise import MarketInfo, amount, market_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.decoding import Listing
 from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.normalise import MarketInfo, amount, market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.runtime.config import BookSettings
 from processes.runtime.log import Log

@@ -12,11 +12,10 @@ from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
 from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.collector.feed import CollectorFeed
 from processes.collector.markets import Discovery, Markets
-from processes.collector.orderbook_client import OrderbookClient
+from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve

@@ -25,8 +25,8 @@ from ipc.account_table import OpenOrder, put_orders
 from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorPosition
 from models.trading.portfolio import Portfolio
-from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.schemas.decoding import LeftOut
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 
 __all__ = [
     "ADOPT_VOTES",

@@ -13,11 +13,10 @@ from ipc.clock import NS_PER_S, mono_ns
 from ipc.messages import Environment, SessionInfo
 from ipc.sockets import Subscriber
 from processes.adapters.kalshi.errors import KalshiError, WireError
-from processes.adapters.kalshi.normalise import market_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.schemas.normalise import market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
-from processes.execution.effects import EffectRunner
-from processes.execution.gateway import chunks
+from processes.execution.gateway import EffectRunner, chunks
 from processes.execution.state import ExecutionState
 from processes.runtime.log import Log
 

@@ -18,14 +18,14 @@ from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import ApiError, KalshiError, SocketClosed, WireError
-from processes.adapters.kalshi.normalise import fill_of, order_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.kalshi.schemas.frames import Channel, Fill, Frame, UserOrder
+from processes.adapters.kalshi.schemas.normalise import fill_of, order_of
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.adapters.kalshi.stream.subscriptions import Ended, Ready, Rejected, Subscriptions
 from processes.execution.account import Doubt
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.state import ExecutionState
 from processes.runtime.config import ConfigError, Settings

@@ -18,8 +18,7 @@ from processes.adapters.kalshi.rest.portfolio import Position, Settlement
 from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.execution.account import Doubt, ExchangeView, Payout, position_of
-from processes.execution.effects import EffectRunner
-from processes.execution.gateway import chunks
+from processes.execution.gateway import EffectRunner, chunks
 from processes.execution.manager import KalshiOrderManager
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff

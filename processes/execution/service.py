@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from ipc.account_table import AccountTableWriter
 from ipc.clock import NS_PER_S, Clock, mono_ns
-from ipc.journal import run_number
+from ipc.journal import RunJournal, run_number
 from ipc.messages import Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
@@ -15,7 +15,7 @@ from processes.adapters.kalshi.auth.environments import KalshiTarget, data_envir
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.execution.account import Moment
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
 from processes.execution.private_channel import ExchangeConnection
@@ -23,7 +23,6 @@ from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.risk import RiskLimits
 from processes.runtime.config import Settings
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires

@@ -16,7 +16,7 @@ from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, Leg, Message, OrderStatus
 from ipc.units import PriceGrid, format_money
-from processes.adapters.kalshi.normalise import ExchangeOrder
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import (
     ADOPT_VOTES,
     QUIET_NS,

@@ -15,13 +15,13 @@ import msgspec
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
+from ipc.journal import RunJournal
 from ipc.messages import ActorAction, Intent, ShadowActions, Tick
 from ipc.sockets import Bell, Publisher, Pusher
 from models.policies.interface import Policy
 from models.trading.actions import Action, OrderRequest
 from processes.inference.decide import Decision, DecisionRequest
 from processes.inference.due import EvaluatedTick
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 
 __all__ = [

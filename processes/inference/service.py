@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
-from ipc.journal import run_number
+from ipc.journal import RunJournal, run_number
 from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
@@ -34,7 +34,6 @@ from processes.inference.outcomes import (
     outcome_of,
 )
 from processes.runtime.config import Settings
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires

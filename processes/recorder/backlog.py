@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 
 from ipc.clock import NS_PER_MS
 from ipc.event_journal import accepted_events
-from ipc.journal import JournalError, list_streams
-from ipc.record_journal import accepted_bytes
+from ipc.journal import JournalError, accepted_bytes, list_streams
 
 __all__ = ["Backlog"]
 

@@ -16,12 +16,12 @@ from ipc.messages import Environment, Message, SessionMark, Trigger
 from ipc.shared_file import remove_tables, shared_path
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.collector.feed import CollectorFeed, Triggers
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.markets import Markets
+from processes.collector.orderbook_client import CollectorFeed, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Results
 

@@ -8,7 +8,7 @@ from support.orders import SESSION, TICKER
 
 from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
-from processes.adapters.kalshi.normalise import ExchangeOrder
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import ExchangeView, Moment
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import TrackedOrder

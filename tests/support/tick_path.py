@@ -36,8 +36,8 @@ from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.orderbook_client import OrderbookClient
 from processes.inference.models import choice_of, strategy_of
 from processes.inference.service import ActorService

@@ -12,10 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
 from processes.adapters.kalshi.recordings import read_frames, recording_files, up_to_cut
 from processes.adapters.kalshi.recordings.reader import to_stderr
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    trade_of,
+)
 from processes.exchange.core.books import NO, YES, Level, PublishedBook
 from processes.exchange.core.events import BookChanged, BookReplaced, Event, TradePrinted
 

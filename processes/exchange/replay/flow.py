@@ -20,14 +20,14 @@ from typing import Final
 from ipc.clock import NS_PER_S, mono_ns
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
+from processes.adapters.kalshi.recordings import RecordedFrame, RecordingError
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.normalise import (
     change_of_delta,
     exchange_ms,
     levels_of_snapshot,
     trade_of,
 )
-from processes.adapters.kalshi.recordings import RecordedFrame, RecordingError
-from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
 from processes.adapters.kalshi.schemas.stream_messages import DeltaMsg, SnapshotMsg, TradeMsg
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.events import BookChanged, TradePrinted

@@ -20,14 +20,13 @@ from ipc.journal import FramedReader, list_streams, new_stream_uid
 from ipc.messages import Environment, MarketResult
 from ipc.private_files import private_folder
 from ipc.shared_file import remove_tables, shared_path
-from processes.adapters.kalshi.feed.book_feed import Mark
+from processes.adapters.kalshi.feed.book_feed import Mark, WriteQueue
 from processes.adapters.kalshi.feed.session import (
     RecordsFullError,
     SessionFacts,
     SessionJournal,
     list_market,
 )
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings import RecordedFrame, RecordedMarket, RecordingError
 from processes.adapters.kalshi.recordings.reader import (
     NEVER_TICKS_NS,

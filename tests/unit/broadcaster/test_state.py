@@ -13,7 +13,7 @@ from ipc import book as b
 from ipc.messages import Doorbell, OrderStatus, ProcessStats
 from ipc.units import LINEAR_CENT
 from processes.broadcaster.state import MIDS, RECENT, LatestState
-from processes.broadcaster.tables import book_data
+from processes.broadcaster.views import book_data
 from processes.broadcaster.wire import MessageType, OrderbookData, Update
 
 

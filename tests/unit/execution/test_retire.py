@@ -14,14 +14,14 @@ from support.orders import fill, intent
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter
+from ipc.journal import RunJournal
 from ipc.messages import ActorFill, BookSide, Environment, OrderStatus, SessionStarted
 from ipc.sockets import Bell, Publisher, Pusher
 from ipc.units import LINEAR_CENT
 from processes.execution.account import Doubt, Payout
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.orders import OrderReport
 from processes.execution.state import KEEP_CLOSED_MS
-from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(

@@ -24,10 +24,10 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.normalise import market_of
 from processes.adapters.kalshi.rest import http
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items, whole
 from processes.adapters.kalshi.schemas.frames import decode_command, decode_frame
+from processes.adapters.kalshi.schemas.normalise import market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
 
 DEEP = 100_000

@@ -8,27 +8,36 @@ and what is to be noted in the session is part of the outcome.
   is STALE nothing is applied or recorded.
 - A delta that the exchange's clock puts before the book's snapshot is in that snapshot already.
 - No level depends on trades: a trade that is missing or cannot be read leaves the book LIVE.
-- What the journal refuses is in the book all the same. From the first refusal to the next accepted
-  snapshot the market's record has a hole, marked at both ends.
+- What the journal refuses is in the book all the same: it must be true. From the first refusal to
+  the next accepted snapshot the row is UNRECORDED and the market's record has a hole, marked at
+  both ends.
+
+`WriteQueue` writes what is applied, without waiting: an update is journalled and applied in one
+kernel call, and `enqueue_*` answers whether the journal accepted it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from enum import Enum
-from typing import Final
+from enum import Enum, StrEnum
+from typing import Final, Protocol
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
+from ipc import book as b
+from ipc.book_kernels import (
+    NOT_LIVE,
+    TOO_LARGE,
+    record_delta,
+    record_snapshot,
+    record_trade,
+    set_state,
+)
 from ipc.messages import MarkKind, UpdateType
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.feed.write_queue import WriteQueue, Written
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    exchange_ms,
-    levels_of_snapshot,
-    trade_of,
-)
 from processes.adapters.kalshi.schemas.frames import (
     Channel,
     Delta,
@@ -37,23 +46,38 @@ from processes.adapters.kalshi.schemas.frames import (
     Snapshot,
     Trade,
 )
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    exchange_ms,
+    levels_of_snapshot,
+    trade_of,
+)
 from processes.adapters.kalshi.stream.subscriptions import Ended, Gap, SubscriptionEvent
 
 __all__ = [
     "DATA",
     "Book",
     "BookFeed",
+    "Books",
     "Data",
     "Distrust",
     "Effect",
+    "Journal",
     "Mark",
     "Note",
     "Outcome",
+    "Stamps",
+    "WriteQueue",
+    "Written",
     "channel_of",
     "loss_of",
 ]
 
+Words = npt.NDArray[np.int64]
 Data = Delta | Trade | Snapshot
+# Where and when a frame came from, as the kernels take it: seq, exch_ms (0 if the exchange did not
+# say), recv_ns in market time, then frame_mono_ns and written_mono_ns of the monotonic clock.
+Stamps = tuple[int, int, int, int, int]
 Times = tuple[int, int, int]  # recv_ns, frame_mono_ns, written_mono_ns
 MAX_SEQ: Final = 2**32 - 1  # of a record
 DATA: Final = (Delta, Trade, Snapshot)  # `isinstance` takes a tuple faster than a union
@@ -183,6 +207,190 @@ def loss_of(event: SubscriptionEvent, channel: str) -> Distrust | Note | None:
             return Note(channel, detail)
         case _:
             return None
+
+
+class Books(Protocol):
+    """Rows of `ipc.book`, in shared memory or not, one market each."""
+
+    @property
+    def live(self) -> Words:
+        """[rows, words] the books as they stand."""
+
+    @property
+    def tick_rows(self) -> Words:
+        """[rows, words] each row as of its last tick."""
+
+
+class Journal(Protocol):
+    """Where records go: `ipc.journal.EventSegments`, or memory."""
+
+    @property
+    def words(self) -> Words:
+        """The segment in use, as the kernels write it."""
+
+    @property
+    def left(self) -> int:
+        """Records that the segment in use has room for."""
+
+    def room(self, records: int) -> bool:
+        """Make room for so many more records; False: they will be refused."""
+
+
+class Written(StrEnum):
+    """What became of an update; only ACCEPTED is true.
+
+    Attributes:
+        ACCEPTED: In the book and in the journal.
+        JOURNAL_FULL: In the book, not in the journal. All others: in neither.
+        NOT_LIVE: The book waits for a snapshot.
+        OFF_GRID: Its price is not on the market's grid.
+        NEGATIVE: A level would fall below zero.
+        TOO_LARGE: A size beyond a record's 32 bits.
+    """
+
+    ACCEPTED = "accepted"
+    JOURNAL_FULL = "journal_full"
+    NOT_LIVE = "not_live"
+    OFF_GRID = "off_grid"
+    NEGATIVE = "negative_size"
+    TOO_LARGE = "too_large"
+
+    def __bool__(self) -> bool:
+        return self is Written.ACCEPTED
+
+
+_STATUSES: Final = {
+    0: Written.JOURNAL_FULL,
+    NOT_LIVE: Written.NOT_LIVE,
+    b.OFF_GRID: Written.OFF_GRID,
+    b.NEGATIVE: Written.NEGATIVE,
+    TOO_LARGE: Written.TOO_LARGE,
+}
+
+
+class WriteQueue:
+    """Books and journal of one run.
+
+    Args:
+        books: Rows to apply updates to.
+        journal: Takes one record per delta and trade, and one per level and two more per snapshot.
+        throttle_ns: Market time between two ticks of a market.
+
+    Attributes:
+        refused: How many updates were not accepted, by `Written`.
+        accepted: Records that the journal has taken.
+    """
+
+    def __init__(self, books: Books, journal: Journal, throttle_ns: int) -> None:
+        self._books = books
+        self._journal = journal
+        self._throttle_ns = throttle_ns
+        self.refused: Counter[Written] = Counter()
+        self.accepted = 0  # records
+        self._left = 0  # records that the segment in use has room for, at least
+
+    def enqueue_delta(
+        self, row: int, leg: b.LegCode, price_e4: int, delta_e2: int, stamps: Stamps
+    ) -> Written:
+        """Offer and apply a change of one level.
+
+        Args:
+            row: Row number of the market.
+            leg: The leg whose bids change.
+            price_e4: On the scale of that leg.
+            delta_e2: Signed.
+            stamps: seq, exch_ms (0 unknown), recv_ns, frame_mono_ns, written_mono_ns.
+        """
+        return self._conclude(
+            record_delta(
+                self._books.live,
+                self._books.tick_rows,
+                *self._segment(1),
+                row,
+                (leg, price_e4, delta_e2),
+                stamps,
+                self._throttle_ns,
+            ),
+            1,
+        )
+
+    def enqueue_trade(
+        self, row: int, taker_leg: b.LegCode, yes_price_e4: int, count_e2: int, stamps: Stamps
+    ) -> Written:
+        """Offer and note a public trade; no level changes.
+
+        Args:
+            row: Row number of the market.
+            taker_leg: The leg that the taker bought.
+            yes_price_e4: On the YES scale.
+            count_e2: Contracts.
+            stamps: As of `enqueue_delta`.
+        """
+        return self._conclude(
+            record_trade(
+                self._books.live,
+                self._books.tick_rows,
+                *self._segment(1),
+                row,
+                (taker_leg, yes_price_e4, count_e2),
+                stamps,
+                self._throttle_ns,
+            ),
+            1,
+        )
+
+    def enqueue_snapshot(
+        self,
+        row: int,
+        legs: npt.NDArray[np.uint8],
+        prices_e4: npt.NDArray[np.int64],
+        counts_e2: npt.NDArray[np.int64],
+        stamps: Stamps,
+    ) -> Written:
+        """Offer and apply a whole book; the row is LIVE unless it misfits.
+
+        Args:
+            row: Row number of the market.
+            legs: uint8[n], `YES` or `NO` of each level.
+            prices_e4: int64[n], on the scale of the level's leg.
+            counts_e2: int64[n].
+            stamps: As of `enqueue_delta`.
+        """
+        records = len(legs) + 2
+        return self._conclude(
+            record_snapshot(
+                self._books.live,
+                self._books.tick_rows,
+                *self._segment(records),
+                row,
+                (legs, prices_e4, counts_e2),
+                stamps,
+                self._throttle_ns,
+            ),
+            records,
+        )
+
+    def make_stale(self, row: int) -> None:
+        """Mark a LIVE row as out of date until its next snapshot; any other row stays as it is."""
+        if self._books.live[row, b.STATE] == b.LIVE:
+            set_state(self._books.live, row, b.STALE, 0)
+
+    def _segment(self, records: int) -> tuple[Words, bool]:
+        """The segment in use and whether it takes so many more; it is asked when in doubt only."""
+        room = True
+        if self._left < records:
+            room = self._journal.room(records)
+            self._left = self._journal.left
+        return self._journal.words, room
+
+    def _conclude(self, status: int, records: int) -> Written:
+        if status > 0:
+            self.accepted += records
+            self._left -= records
+            return Written.ACCEPTED
+        written = _STATUSES[status]
+        self.refused[written] += 1
+        return written
 
 
 class BookFeed:

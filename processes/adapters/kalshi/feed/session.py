@@ -13,7 +13,7 @@ import msgspec
 
 from ipc.book_table import BookTableWriter
 from ipc.errors import KalshiActorError
-from ipc.journal import EventSegments
+from ipc.journal import EventSegments, RunJournal
 from ipc.messages import (
     Environment,
     MarketListed,
@@ -23,7 +23,6 @@ from ipc.messages import (
     SessionStarted,
 )
 from ipc.units import PriceGrid
-from processes.runtime.journal import RunJournal
 
 __all__ = ["PRODUCER", "RecordsFullError", "SessionFacts", "SessionJournal", "list_market"]
 

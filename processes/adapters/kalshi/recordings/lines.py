@@ -24,9 +24,9 @@ from ipc.clock import NS_PER_MS
 from ipc.errors import KalshiActorError
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import exchange_ms
 from processes.adapters.kalshi.schemas.decoding import UNREADABLE, decode, reason_of
 from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
+from processes.adapters.kalshi.schemas.normalise import exchange_ms
 
 __all__ = [
     "SUFFIXES",

@@ -17,12 +17,6 @@ import msgspec
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange, parse_price
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    levels_of_snapshot,
-    market_of,
-    ms_of_rfc3339,
-)
 from processes.adapters.kalshi.recordings.lines import (
     SUFFIXES,
     RecordingError,
@@ -33,6 +27,12 @@ from processes.adapters.kalshi.recordings.lines import (
 from processes.adapters.kalshi.schemas.decoding import decode, reason_of
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    market_of,
+    ms_of_rfc3339,
+)
 from processes.adapters.kalshi.schemas.rest_public import Market
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]

@@ -24,10 +24,10 @@ from processes.adapters.kalshi.feed.book_feed import (
     Effect,
     Mark,
     Note,
+    WriteQueue,
     channel_of,
     loss_of,
 )
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings.lines import (
     RecordedFrame,
     RecordingCut,

@@ -20,7 +20,7 @@ from ipc.journal import EVENT
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
 from models.trading.fees import FeeSchedule, rule_at_ms
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket
 from processes.adapters.kalshi.recordings.reader import (

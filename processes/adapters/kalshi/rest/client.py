@@ -14,14 +14,13 @@ import numpy as np
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import REAL_MONEY, KalshiTarget, target_of
-from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 from processes.adapters.kalshi.rest.http import KalshiHttp
 from processes.adapters.kalshi.rest.order_groups import OrderGroupResource
 from processes.adapters.kalshi.rest.orders import OrderResource
 from processes.adapters.kalshi.rest.portfolio import PortfolioResource
 from processes.adapters.kalshi.rest.public import PublicResource
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
-from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.runtime.config import Settings, load_settings
 
 __all__ = ["KalshiTradingClient"]

@@ -20,7 +20,7 @@ import numpy as np
 
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.environments import KalshiTarget
-from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 from processes.adapters.kalshi.errors import (
     ExchangeUnavailable,
     KalshiError,
@@ -30,7 +30,6 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
-from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 from processes.adapters.kalshi.schemas.fields import check_fields
 from processes.runtime.tasks import Backoff

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from ipc.units import format_count, parse_count
-from processes.adapters.kalshi.normalise import amount
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
+from processes.adapters.kalshi.schemas.normalise import amount
 from processes.adapters.kalshi.schemas.rest_orders import (
     GroupBody,
     GroupCreatedReply,

@@ -1,6 +1,6 @@
 """Order entry over REST: creates, amendments, decreases, cancels, one by one and in batches.
 
-Every request is sent once. Signatures are made in advance (see `signature_pool`): of creates at
+Every request is sent once. Signatures are made in advance (see `SignaturePool`): of creates at
 all times, of an order's cancel and amendment once its id is known. Prices are in 1e-4 dollars on
 the YES scale, counts in hundredths of a contract.
 """
@@ -21,10 +21,10 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.normalise import amount
 from processes.adapters.kalshi.rest.http import KalshiHttp, Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
 from processes.adapters.kalshi.schemas.enums import BookSideText, SelfTrade, TimeInForce
+from processes.adapters.kalshi.schemas.normalise import amount
 from processes.adapters.kalshi.schemas.rest_orders import (
     AmendBody,
     AmendReply,

@@ -16,17 +16,17 @@ import msgspec
 
 from ipc.messages import ActorFill
 from ipc.units import parse_count, parse_money
-from processes.adapters.kalshi.normalise import (
+from processes.adapters.kalshi.rest.http import Params, RestResource, segment
+from processes.adapters.kalshi.rest.rate_budget import Call
+from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
+from processes.adapters.kalshi.schemas.enums import Result
+from processes.adapters.kalshi.schemas.normalise import (
     ExchangeOrder,
     amount,
     fill_of,
     ms_of_rfc3339,
     order_of,
 )
-from processes.adapters.kalshi.rest.http import Params, RestResource, segment
-from processes.adapters.kalshi.rest.rate_budget import Call
-from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
-from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.rest_portfolio import (
     ApiKeysReply,
     BalanceReply,

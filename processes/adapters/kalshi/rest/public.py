@@ -15,9 +15,9 @@ import msgspec
 
 from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
 from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
+from processes.adapters.kalshi.schemas.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import (
     AccountLimits,
     CostsReply,

@@ -4,10 +4,9 @@ import asyncio
 
 import zmq.asyncio
 
-from ipc.journal import FramedReader, stream_folder
+from ipc.journal import FramedReader, RunJournal, stream_folder
 from ipc.messages import Doorbell, Environment, SessionEnded, SessionStarted, Tick
 from ipc.sockets import Bell, Puller, Pusher
-from processes.runtime.journal import RunJournal
 
 UID = "20260805T160000-00000a11"
 STARTED = SessionStarted(

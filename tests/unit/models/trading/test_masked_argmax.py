@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.policies.interface import masked_argmax
-from models.trading.actions import N_ACTIONS, Action
+from models.trading.actions import N_ACTIONS, Action, masked_argmax
 
 INF, NAN = np.inf, np.nan
 
