@@ -14,6 +14,7 @@ from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
+from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
@@ -181,4 +182,4 @@ class Collector:
         counters["markets_live"] = self._markets.live_count()
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
-        return dict(counters)
+        return dict(counters) | report_drift(self._log)

@@ -6,9 +6,9 @@ from typing import Final
 
 from ipc.units import PriceGrid, format_price
 from processes.adapters.kalshi.errors import NotFound
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.rest.public import Series
 from processes.adapters.kalshi.schemas.drift import SEEN
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.markets import Discovery
 from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject

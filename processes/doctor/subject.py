@@ -18,9 +18,9 @@ from processes.adapters.kalshi.errors import (
     SocketClosed,
     WireError,
 )
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.doctor.findings import Finding, Verdict
 from processes.runtime.config import Settings
 

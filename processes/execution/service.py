@@ -14,6 +14,7 @@ from ipc.sockets import Bell
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.execution.account import Moment
 from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
@@ -200,5 +201,6 @@ class ExecutionService:
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
             counters["signed_late"] = client.signatures.misses
+        counters |= report_drift(self._log)
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)

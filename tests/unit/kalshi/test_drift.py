@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from support.logged import Logged
 
-from processes.adapters.kalshi.schemas.drift import LONGEST, MOST_NAMES, OTHERS, SEEN, DriftCounts
+from processes.adapters.kalshi.schemas.drift import (
+    LONGEST,
+    MOST_NAMES,
+    OTHERS,
+    SEEN,
+    DriftCounts,
+    report_drift,
+)
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.fields import check_fields, unknown_fields
 from processes.adapters.kalshi.schemas.frames import Lifecycle, Ok, Snapshot, decode_frame
@@ -30,6 +38,16 @@ def test_names_are_counted_and_each_is_reported_once() -> None:
     counts.note("field", "Market.color")
     assert counts.take_new() == []
     assert counts.total == 4
+
+
+def test_a_name_is_logged_once_and_its_count_goes_on() -> None:
+    log, counts = Logged(), DriftCounts()
+    assert report_drift(log, counts) == {}
+    counts.note("field", "Market.color")
+    for _ in range(2):
+        shown = report_drift(log, counts)
+        assert shown == {"unknown_on_the_wire": 1, "unknown field Market.color": 1}
+    assert log.lines == [("unknown_on_the_wire", {"name": "field Market.color"})]
 
 
 def test_a_peer_that_makes_names_up_fills_no_memory() -> None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["SEEN", "DriftCounts"]
+from processes.runtime.log import Log
+
+__all__ = ["SEEN", "UNKNOWN", "DriftCounts", "report_drift"]
 
 MOST_NAMES: Final = 64  # further ones are counted together
+UNKNOWN: Final = "unknown "  # begins the name of a counter
 OTHERS: Final = "others"
 LONGEST: Final = 80  # characters of a name
 
@@ -47,6 +50,26 @@ class DriftCounts:
     def total(self) -> int:
         """All sights of all names."""
         return sum(self.counts.values())
+
+
+def report_drift(log: Log, seen: DriftCounts | None = None) -> dict[str, int]:
+    """Log each name that is new, once -> all counts, as counters of a process.
+
+    Args:
+        log: Of the process.
+        seen: The counts; None: those of this process.
+
+    Returns:
+        `unknown_on_the_wire`, how often anything was seen, and `unknown <kind> <name>` for each
+        name; empty where nothing was seen.
+    """
+    seen = SEEN if seen is None else seen
+    for name in seen.take_new():
+        log.warning("unknown_on_the_wire", name=name)
+    if not seen.counts:
+        return {}
+    named = {f"{UNKNOWN}{name}": count for name, count in seen.counts.items()}
+    return {"unknown_on_the_wire": seen.total} | named
 
 
 SEEN: Final = DriftCounts()  # of this process: enumerations have no other way to reach their owner
