@@ -83,7 +83,7 @@ LAST_MID2: Final = 29  # best bid + best ask, YES scale, 1e-4 dollars; 0 unknown
 LAST_TICK_NS: Final = 30  # market time of the last tick mark
 TICK_EVENT_NO: Final = 31
 SINCE_NS: Final = 32  # market time since when the flow words count
-LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal tells the row
+LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal gives the row
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 

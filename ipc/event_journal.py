@@ -8,7 +8,7 @@ record and count (`ipc.book_kernels`), so accepting costs nothing.
     event_no  int64    number in the run, from 1, without gaps
     recv_ns   int64    market time of receipt, nanoseconds since the Unix epoch
     exch_ms   int64    exchange time, milliseconds since the Unix epoch; 0 unknown
-    count_e2  int32    DELTA: signed change; LEVEL and TRADE: size; BEGIN and END: levels;
+    count_e2  int32    DELTA: signed change; LEVEL and trades: size; BEGIN and END: levels;
                        STATE: the new `BookState`
     seq       uint32   sequence number of the frame in its subscription
     kind      uint8    `Kind`
@@ -95,6 +95,9 @@ class Kind(IntEnum):
 
     A snapshot is one BEGIN, one LEVEL each, one END; BEGIN and END both carry the number of levels,
     and the kernel counts them in together: a reader never sees half of one.
+
+    A BLOCK_TRADE was agreed off the book: it takes nothing from a queue and is no part of the flow.
+    Recordings of versions before 0.2.0 do not tell it from a TRADE.
     """
 
     SNAPSHOT_BEGIN = 1
@@ -103,6 +106,7 @@ class Kind(IntEnum):
     DELTA = 4
     TRADE = 5
     STATE = 6
+    BLOCK_TRADE = 7
 
 
 class Segment:

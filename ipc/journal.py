@@ -367,12 +367,24 @@ class RunJournal:
 
     `append` is for what may be refused: nothing is done about it unless it was accepted. `keep` is
     for what has happened: it waits, in order, for as long as the journal has no room.
+
+    Attributes:
+        stream: `<producer>/<run_uid>`, the journal's name for the recorder's doorbell.
+        folder: Where it is.
+        dropped: Records that waited too long: beyond 10,000 the oldest goes.
     """
 
     def __init__(
         self, data_dir: Path, producer: str, started: SessionStarted, max_bytes: int = 1 << 30
     ) -> None:
-        """Begin the stream `producer/started.session_uid`, of at most `max_bytes` on disk."""
+        """Begin the stream of a run; its first record is `started`.
+
+        Args:
+            data_dir: Folder of the stack.
+            producer: Name of the process.
+            started: Names the run.
+            max_bytes: Of all files that the recorder has not removed yet.
+        """
         self.stream = f"{producer}/{started.session_uid}"
         self.folder = stream_folder(data_dir, producer, started.session_uid)
         self.dropped = 0  # records that waited too long

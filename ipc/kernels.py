@@ -77,7 +77,7 @@ fence_release = _fence("release")
 
 @intrinsic
 def pause(_typing: Any) -> tuple[Any, Codegen]:
-    """Tell the processor that this is a spin loop; no instruction where it has none."""
+    """Hint to the processor that this is a spin loop; no instruction where it has none."""
 
     def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
         if builder.module.triple.startswith("x86_64"):

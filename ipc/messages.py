@@ -270,7 +270,7 @@ class ActorAction(_WireMessage, frozen=True):
         action_name: The same as a word.
         reason: Why an action became HOLD, or what was decided.
         model: Name of the policy.
-        model_hash: 16 hex digits that tell policies of one name apart; of a model, its SHA-256's
+        model_hash: 16 hex digits that distinguish policies of one name; of a model, its SHA-256's
             first.
         observation_hash: 16 hex digits over the observation, empty where no account was known.
         event_no: Event number of the tick row that was read.

@@ -1,8 +1,8 @@
-"""Where the files are that are not Python, and where data goes when nobody says.
+"""Where the files are that are not Python, and where data goes when no setting says.
 
 In a checkout `migrations/`, `frontend/dist/` and `supervisord.conf` lie at its top. `setup.py`
-copies them into a wheel, below `processes/packaged/`, under the same names; nothing else tells the
-two apart.
+copies them into a wheel, below `processes/packaged/`, under the same names; nothing else differs
+between the two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folders and files that belong to this user alone, whatever the umask and whoever came first.
+"""Folders and files that belong to this user alone, whatever the umask and whatever was there.
 
 Modes are set, never inherited. What exists already is looked at through its descriptor before it is
 used: what it is, whose it is, and who else may touch it. A symlink in the place of a file is never
@@ -43,7 +43,7 @@ _MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
 _PREFIX: Final = "kalshi-actor-"
 _LOCK_PATIENCE_S: Final = 5.0
 _LOCK_PAUSE_S: Final = 0.005
-_PARTS: Final = frozenset(  # what a data folder of ours holds; any of them tells one
+_PARTS: Final = frozenset(  # what a data folder holds; any of them identifies one
     {
         *("stack.lock", "exchange", "journal", "pg", "sockets", "tables", "run"),
         *("models", "archive", "import", "training", ".gitkeep"),
@@ -99,7 +99,7 @@ def data_folder(path: Path) -> Path:
 
 
 def random_word(size: int) -> str:
-    """`size` bytes that nobody can guess, in hexadecimal: for names and passwords, nothing else."""
+    """`size` random bytes of the operating system, in hexadecimal: for names and passwords."""
     return secrets.token_hex(size)
 
 

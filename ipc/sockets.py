@@ -1,7 +1,7 @@
 """Publishers, subscribers, pushers and pullers over the named endpoints; the recorder's doorbell.
 
 A message travels as [topic, header, payload], from a pusher as [header, payload]. The header
-carries the schema version, a number that tells one run of the sender from another, and the
+carries the schema version, a number that is different in every run of the sender, and the
 message's running number within that run (uint32, uint32, uint64, little-endian), so a reader can
 count what it missed and refuse what it cannot read. The payload is msgpack of `ipc.messages`.
 
@@ -83,7 +83,7 @@ class Publisher:
         name: Endpoint, a key of `ipc.endpoints.ENDPOINTS`.
         data_dir: Folder of the stack; the socket lies below it.
         environ: May replace the address by `RL_ENDPOINT_<NAME>`.
-        run: Number that tells this run of the process from others.
+        run: A number that is different in every run of the process.
 
     Attributes:
         sent: Messages so far.
@@ -215,7 +215,7 @@ class Pusher:
         name: Endpoint, a key of `ipc.endpoints.ENDPOINTS`.
         data_dir: Folder of the stack.
         environ: May replace the address by `RL_ENDPOINT_<NAME>`.
-        run: Number that tells this run of the process from others.
+        run: A number that is different in every run of the process.
 
     Attributes:
         refused: Messages that were not taken.

@@ -56,7 +56,8 @@ def _record(folder: Path, books: BookTableWriter, row: int) -> None:
     words, stamps, change = segments.words, (1, 2, 3, 4, 5), (b.YES, 4_500, 100)
     k.record_snapshot(books.live, books.tick_rows, words, True, row, _levels(), stamps, 0)
     k.record_delta(books.live, books.tick_rows, words, True, row, change, stamps, 0)
-    k.record_trade(books.live, books.tick_rows, words, True, row, change, stamps, 0)
+    trade = (*change, False)
+    k.record_trade(books.live, books.tick_rows, words, True, row, trade, stamps, 0)
     segments.close()
 
 

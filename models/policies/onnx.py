@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -116,17 +117,17 @@ class Manifest(msgspec.Struct, frozen=True):
     action_hash: str
     onnx_sha256: str
     pricing: Pricing
-    contract_size_e2: int
-    market_cash_e6: int
-    throttle_ms: int
+    contract_size_e2: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+    market_cash_e6: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    throttle_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
     algorithm: str
-    timesteps: int
-    seed: int
+    timesteps: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     hyper_parameters: dict[str, str | int | float | bool | None]
     environments: tuple[str, ...]
     split: dict[str, tuple[str, ...]]
     max_difference: float
-    checked_observations: int
+    checked_observations: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     libraries: dict[str, str]
     revision: str
     evaluation: dict[str, float]
@@ -275,6 +276,33 @@ class OnnxPolicy:
             logits, value = self._session.run(["logits", "value"], {"obs": observations})
             values = value[:, 0]
         return Decisions(masked_argmax(logits, masks), logits, values)
+
+    def answer_within(self, observations: Observations, seconds: float) -> Decisions:
+        """As `decide` without a mask; `ModelError` when the graph has not ended by then.
+
+        A graph may hold a loop without an end, which nothing in its file shows.
+        """
+        options = ort.RunOptions()
+        late = threading.Timer(seconds, setattr, (options, "terminate", True))
+        late.daemon = True
+        late.start()
+        try:
+            if len(observations) == 1:
+                self._observation[:] = observations
+                self._session.run_with_iobinding(self._binding, options)
+                logits, values = self._logits.copy(), self._value.copy()
+            else:
+                inputs = {"obs": observations}
+                logits, value = self._session.run(["logits", "value"], inputs, options)
+                values = value[:, 0]
+        except Exception as error:
+            if options.terminate:
+                raise ModelError(f"{self.model} has not answered after {seconds:g} s") from None
+            raise error
+        finally:
+            late.cancel()
+        everything = np.ones(logits.shape, np.bool_)
+        return Decisions(masked_argmax(logits, everything), logits, values)
 
 
 def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:

@@ -232,7 +232,7 @@ class LatestState:
 
 
 class Health:
-    """When each part of the stack was last heard of: liveness, not how busy the markets are.
+    """When each part of the stack last reported: liveness, not how busy the markets are.
 
     Every `mono_ns` is this machine's monotonic clock. `counters` holds the newest of every process.
     """

@@ -14,8 +14,12 @@ __all__ = ["COMMANDS", "CliCommand"]
 class CliCommand(NamedTuple):
     """One command.
 
-    `module` is what `python -m` would run. `is_program`: it takes no arguments and goes on until it
-    is stopped, so it must not be started to find out how a word may go on.
+    Attributes:
+        what: What it is for, in a line of `--help`.
+        module: What `python -m` would run.
+        examples: Whole lines that a user may type.
+        is_program: Whether it takes no arguments and goes on until it is stopped, so that it must
+            not be started to find out how a word may go on.
     """
 
     what: str

@@ -151,7 +151,7 @@ class Collector:
             await asyncio.sleep(BEAT)
 
     def _ring(self) -> None:
-        """Tell the recorder that the journal has grown."""
+        """Report to the recorder that the journal has grown."""
         if self._session.last_event_no != self._rung:
             self._rung = self._session.last_event_no
             self._doorbell.send(Doorbell(stream=self._session.stream))

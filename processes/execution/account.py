@@ -6,10 +6,11 @@ arrives late makes the account be computed again. A market is KNOWN, and may be 
 nothing is in doubt.
 
 `judge` compares a sub-account with the exchange's REST reads. Those lag: positions follow fills by
-about a second. So a difference counts only when the market has been quiet for `QUIET_NS`, and the
-booked fills give way only when the exchange's own list of fills adds up to the exchange's position,
-twice in a row. Where not even the lists of fills and of history add up to it, the position itself
-is taken over, with its exposure as cost basis; such a market may only be reduced.
+about a second (PROTOCOL.md, 6). So a difference counts only when the market has been quiet for
+`QUIET_NS`, and the booked fills give way only when the exchange's own list of fills adds up to the
+exchange's position, twice in a row. Where not even the lists of fills and of history add up to it,
+the position itself is taken over, with its exposure as cost basis; such a market may only be
+reduced.
 """
 
 from __future__ import annotations
@@ -61,7 +62,18 @@ class Moment(NamedTuple):
 
 
 class Doubt(StrEnum):
-    """Why a market's account is not known."""
+    """Why a market's account is not known; each ends by itself when its reason does.
+
+    Attributes:
+        STARTING: Not compared with the exchange yet.
+        CHANNEL: The private channel is down, or was and the account was not compared since.
+        MISMATCH: The exchange reports another position.
+        ORDER: An order was sent, and it is not known whether it exists.
+        FILLS: More is filled than fills have arrived.
+        LEFTOVER: An order of an earlier run still rests.
+        JOURNAL: The journal refuses records.
+        REST: The exchange has not answered REST for several rounds.
+    """
 
     STARTING = "not_reconciled_yet"
     CHANNEL = "private_channel_down"
@@ -110,8 +122,17 @@ def _ts_ms(fill: ActorFill) -> int:
 class MarketAccount:
     """One market's sub-account: money in 1e-6 dollars, counts in 1e-2 contracts, YES positive.
 
-    `changed_mono_ns` is when the exchange last reported anything about it, `payout` what it paid
-    at the end, None before. `reduce_only`: it holds a position whose fills are not known.
+    Args:
+        ticker: The market.
+        start_cash_e6: Cash before its first fill.
+
+    Attributes:
+        ticker: The market.
+        doubts: Why it is not known; empty when it may be traded.
+        payout: What the exchange paid at the end, None before.
+        reduce_only: Whether it holds a position whose fills are not known.
+        changed_mono_ns: When the exchange last reported anything about it.
+        version: Of the whole account at its last change.
     """
 
     def __init__(self, ticker: str, start_cash_e6: int) -> None:
@@ -163,7 +184,14 @@ class MarketAccount:
         return self._portfolio.fees_e6
 
     def book(self, fill: ActorFill) -> bool:
-        """Book a fill; False when it was booked before."""
+        """Book a fill, wherever it belongs in time.
+
+        Args:
+            fill: Of this market.
+
+        Returns:
+            False when it was booked before, by its `trade_id`.
+        """
         if fill.trade_id in self._fills:
             return False
         self._fills[fill.trade_id] = fill
@@ -174,7 +202,14 @@ class MarketAccount:
         return True
 
     def settle(self, payout: Payout) -> bool:
-        """Pay out at the market's result, or correct it; False when it was booked like this."""
+        """Pay out at the market's result, or correct it.
+
+        Args:
+            payout: The exchange's latest word.
+
+        Returns:
+            False when it was booked like this before.
+        """
         if payout == self.payout:
             return False
         self.payout = payout
@@ -224,7 +259,15 @@ class MarketAccount:
             self._portfolio.pay_out(self.payout.revenue_e6)
 
     def row_for_table(self, orders: list[OpenOrder], ts_ns: int) -> a.AccountRow:
-        """The row that other processes read."""
+        """The row that other processes read.
+
+        Args:
+            orders: Resting orders, oldest first; those beyond `MAX_ORDERS` are left out.
+            ts_ns: Market time now.
+
+        Returns:
+            int64[ACCOUNT_WORDS], a copy.
+        """
         row = self._portfolio.row.copy()
         row[a.ACCOUNT_VERSION] = self.version
         row[a.KNOWN] = int(self.known)
@@ -248,13 +291,17 @@ class MarketAccount:
 
 
 class ExchangeView(msgspec.Struct, frozen=True):
-    """One round of reads, begun at `asked_mono_ns`.
+    """One round of reads.
 
-    `positions` lacks flat and settled markets; `fills` holds the whole history of its markets,
-    oldest first, and only of those that were asked for; `exposures` what the positions cost, of
-    markets whose fills were looked for before the exchange's cutoff too; `settlements` the latest
-    word on each market. A market that `left_out` concerns is not known: rows about it could not be
-    read.
+    Attributes:
+        asked_mono_ns: When it was begun.
+        positions: Signed, 1e-2 contracts, by market; flat and settled markets are missing.
+        resting: All resting orders of the account.
+        fills: The whole history of the markets that were asked for, oldest first.
+        settlements: The latest word on each market that was asked for.
+        exposures: What the positions cost, of markets whose fills were looked for before the
+            exchange's cutoff too.
+        left_out: Rows that could not be read: a market that they concern is not known.
     """
 
     asked_mono_ns: int
@@ -267,19 +314,35 @@ class ExchangeView(msgspec.Struct, frozen=True):
 
 
 class Verdict(StrEnum):
-    """What a comparison of one market comes to."""
+    """What a comparison of one market comes to.
+
+    Attributes:
+        AGREES: Both have the same position.
+        UNREADABLE: Rows about the market were left out.
+        UNDECIDED: Too fresh: reads may lag what has just happened.
+        READ_FILLS: Its whole list of fills must be read before it can be compared.
+        ADOPT: The exchange's own fills add up to its position, and not to what is booked.
+        TAKE_OVER: None of the exchange's lists explains its position.
+        DISAGREES: As TAKE_OVER, where the fills before the exchange's cutoff have not been read
+            yet, or the market has settled.
+    """
 
     AGREES = "agrees"
-    UNREADABLE = "unreadable"  # rows about it were left out
-    UNDECIDED = "undecided"  # too fresh to tell
+    UNREADABLE = "unreadable"
+    UNDECIDED = "undecided"
     READ_FILLS = "read_fills"
-    ADOPT = "adopt"  # the exchange agrees with itself and not with what is booked
-    TAKE_OVER = "take_over"  # none of the exchange's lists explains its position
+    ADOPT = "adopt"
+    TAKE_OVER = "take_over"
     DISAGREES = "disagrees"
 
 
 def judge(account: MarketAccount, view: ExchangeView) -> Verdict:
-    """Compare one market with a view whose orders, fills and settlements were applied already."""
+    """Compare one market with a view whose orders, fills and settlements were applied already.
+
+    Args:
+        account: The sub-account; not changed.
+        view: A round of reads.
+    """
     if view.left_out.concerns(account.ticker):
         return Verdict.UNREADABLE
     reported_e2 = view.positions.get(account.ticker, 0)

@@ -121,7 +121,11 @@ class Gateway:
         self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
     def start(self, request: OrderRequest) -> None:
-        """Run a request in the background, unless the same is under way."""
+        """Run a request in the background, unless the same is under way.
+
+        Args:
+            request: Of one kind for an order there is one at a time.
+        """
         key = (type(request), request.order.client_order_id)
         if key in self._running:
             return
@@ -344,7 +348,7 @@ class EffectRunner:
         table: the accounts as other processes read them.
         journal: of this run.
         publisher: to subscribers.
-        bell: tells the recorder that the journal has grown.
+        bell: reports to the recorder that the journal has grown.
         log: of this run.
     """
 
@@ -426,7 +430,12 @@ def _is_rate_limited(error: KalshiError) -> bool:
 
 
 def pause_of(limited: int, left_ns: int) -> float:
-    """Seconds before the next attempt; a long one ends at the deadline."""
+    """Seconds before the next attempt; a long one ends at the deadline.
+
+    Args:
+        limited: How often in a row the exchange answered 429.
+        left_ns: Time until the deadline.
+    """
     return max(RETRY, min(LIMITED.after(limited), left_ns / NS_PER_S))
 
 

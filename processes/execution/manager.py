@@ -43,7 +43,11 @@ class Renew(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """Cancel these first; the intent waits."""
+    """Cancel these first; the intent waits.
+
+    Attributes:
+        orders: This stack's open orders of the market.
+    """
 
     orders: tuple[TrackedOrder, ...]
 
@@ -65,11 +69,15 @@ def plan(
     """What to do for an intent.
 
     Args:
-        intent: what is wanted.
-        orders: the market's open orders, whoever placed them.
-        busy: client order ids of orders for which a request is on its way.
-        now_ms: market time.
-        expiry_ms: how long an order rests before the exchange ends it, unless renewed.
+        intent: What is wanted.
+        orders: The market's open orders, of this stack and of others.
+        busy: Client order ids of orders for which a request is on its way.
+        now_ms: Market time.
+        expiry_ms: How long an order rests before the exchange ends it, unless renewed.
+
+    Returns:
+        `Create` when no order of this stack is open, `Keep` or `Renew` when exactly what is wanted
+        rests, `Cancel` when something else does, `Wait` while a request is on its way.
     """
     own = [order for order in orders if order.own and order.open]
     if not own:
@@ -101,12 +109,18 @@ class _Waiting(NamedTuple):
 class KalshiOrderManager:
     """What is wanted, against the `state` of what is: the one boundary for orders and positions.
 
+    Events in (`on_intent`, `tick`, and those of `state`), effects out (`drain`); the caller carries
+    the effects out after every event.
+
     Args:
-        limits: bounds that hold whatever a policy asks for.
-        start_cash_e6: cash of every market's sub-account, 1e-6 dollars.
-        expiry_ms: after which the exchange ends an order that is not renewed.
-        now: the present moment.
-        version: where the versions of accounts begin.
+        limits: Bounds that hold whatever a policy asks for.
+        start_cash_e6: Cash of every market's sub-account, 1e-6 dollars.
+        expiry_ms: After which the exchange ends an order that is not renewed.
+        now: The present moment.
+        version: Where the versions of accounts begin.
+
+    Attributes:
+        state: What is known.
     """
 
     def __init__(
@@ -139,7 +153,14 @@ class KalshiOrderManager:
         return [_open_order(order) for order in self.state.resting(ticker)]
 
     def sync_positions_with_kalshi(self, view: ExchangeView) -> set[str]:
-        """Reconcile with a round of REST reads -> markets whose whole fills must be read too."""
+        """Reconcile with a round of REST reads.
+
+        Args:
+            view: What was read.
+
+        Returns:
+            Markets whose whole list of fills must be read before they can be compared.
+        """
         return self.state.reconcile(view)
 
     def account_row(self, ticker: str) -> a.AccountRow:
@@ -163,7 +184,15 @@ class KalshiOrderManager:
     # Events.
 
     def on_intent(self, intent: Intent, received_mono_ns: int) -> None:
-        """A journalled intent: refuse it, or decide what must be done for it."""
+        """Take a journalled intent: refuse it, or decide what must be done for it.
+
+        An intent that is known already, by its id, changes nothing. One that waits in the same
+        market is refused as `superseded`.
+
+        Args:
+            intent: What a decision wants.
+            received_mono_ns: When it was received.
+        """
         counters, market = self.state.counters, intent.market_ticker
         counters["intents"] += 1
         waiting = self._waiting.get(market)
@@ -178,7 +207,13 @@ class KalshiOrderManager:
         self._decide(_Waiting(intent, received_mono_ns))
 
     def refuse(self, intent: Intent, received_mono_ns: int, reason: str) -> None:
-        """Refuse an intent without looking at it any further."""
+        """Refuse an intent without looking at it any further.
+
+        Args:
+            intent: What a decision wants.
+            received_mono_ns: When it was received.
+            reason: Goes into the order's record, and into the counter `refused_<reason>`.
+        """
         if _name_of(intent) not in self.state.orders:
             self._refuse(_Waiting(intent, received_mono_ns), reason)
 

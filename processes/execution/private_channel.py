@@ -176,7 +176,12 @@ class PrivateChannel:
         self._ready: set[str] = set()
 
     async def open(self) -> None:
-        """Subscribe and wait until both channels are confirmed; `KalshiError` when they are not."""
+        """Subscribe and wait until both channels are confirmed.
+
+        Raises:
+            SocketClosed: They were not within 5 seconds, or one of them was refused.
+            KalshiError: The connection failed.
+        """
         for channel in CHANNELS:
             await self._socket.send(self._subscriptions.subscribe(channel))
         try:

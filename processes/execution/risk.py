@@ -36,7 +36,14 @@ REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a ro
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
-    """Bounds that hold whatever a policy asks for."""
+    """Bounds that hold whatever a policy asks for.
+
+    Attributes:
+        enabled: `RL_ACTOR_ENABLED`; off, every intent is refused.
+        count_e2: Largest size of an order.
+        open_orders: Most open orders of the whole stack.
+        fees: What a taker is charged, for the worst case of a buy.
+    """
 
     enabled: bool = True
     count_e2: int = 1_000
@@ -47,9 +54,17 @@ class RiskLimits(msgspec.Struct, frozen=True):
 class RiskCase(msgspec.Struct, frozen=True):
     """An intent and all that the checks look at.
 
-    `account` and `grid` are None for a market that is not known, `others` are the market's open
-    orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
-    one, None while it has not spoken. `backing_off`: the exchange has just refused such an order.
+    Attributes:
+        intent: What a decision wants.
+        limits: The stack's bounds.
+        now_mono_ns: The present, against the deadline.
+        account: The market's sub-account, None for a market that is not known.
+        grid: Its prices, None likewise.
+        others: The market's other open orders, of this stack and of others.
+        open_orders: Open orders of the whole stack.
+        session_uid: The collector's present session, None before it has reported.
+        environment_ok: Whether its data is of the environment that is traded in.
+        backing_off: Whether the exchange has just refused such an order.
     """
 
     intent: Intent
@@ -162,7 +177,15 @@ def _free_e2(
 
 
 def collateral_e6(order: TrackedOrder, fees: FeeSchedule) -> int:
-    """Cash that a resting buy may take, taker fee included; netting is not counted on."""
+    """Cash that a resting buy may take, taker fee included; netting is not counted on.
+
+    Args:
+        order: Any order; a sale takes none.
+        fees: What a taker is charged.
+
+    Returns:
+        Micro-dollars.
+    """
     if not order.is_buy:
         return 0
     fee_e6 = fees.fee_e6(order.yes_price_e4, order.remaining_e2, is_buy=True, is_taker=True)
@@ -208,7 +231,7 @@ def excess(
     Args:
         order: rests, and was placed by this program.
         account: its market's.
-        others: the market's other open orders, whoever placed them.
+        others: The market's other open orders, of this stack or not.
         limits: of the stack.
 
     Returns:
@@ -222,7 +245,13 @@ def excess(
 
 
 class RefusalStreak(NamedTuple):
-    """Creates that the exchange refused in a row for one reason, and until when to wait."""
+    """Creates that the exchange refused in a row.
+
+    Attributes:
+        reason: Its code, the same for all of them.
+        times: How many.
+        until_mono_ns: No such order is sent before.
+    """
 
     reason: str
     times: int
@@ -239,7 +268,15 @@ class RefusalMemory:
         self._streaks: dict[tuple[str, bool], RefusalStreak] = {}
 
     def on_refused(self, order: TrackedOrder, mono_ns: int) -> int:
-        """A create was refused -> how often in a row for that reason."""
+        """Note that the exchange refused a create.
+
+        Args:
+            order: With the reason.
+            mono_ns: Now.
+
+        Returns:
+            How often in a row for that reason.
+        """
         key, reason = (order.market_ticker, order.is_buy), order.reason.partition(":")[0]
         before = self._streaks.get(key)
         times = before.times + 1 if before is not None and before.reason == reason else 1

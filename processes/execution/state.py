@@ -68,6 +68,14 @@ class ExecutionEffects:
     """What follows from the events since the last call of `drain`, in order.
 
     Emptied after every event, so it holds what one event causes and needs no bound of its own.
+
+    Attributes:
+        markets: Tickers whose row of the account table changed, in order.
+        retired: Tickers whose row is not needed any more.
+        notes: Messages for the journal and for subscribers.
+        requests: What to ask of the exchange.
+        warnings: (action, facts) of log lines.
+        queue_wanted: Whether an order rests whose place in the queue is not known.
     """
 
     def __init__(self) -> None:
@@ -91,9 +99,23 @@ class ExecutionState:
     """All that execution knows, and all that is in doubt.
 
     Args:
-        start_cash_e6: cash of every sub-account before its first fill, 1e-6 dollars.
-        now: the present moment.
-        version: where the versions of accounts begin; they rise by one at each change.
+        start_cash_e6: Cash of every sub-account before its first fill, 1e-6 dollars.
+        now: The present moment.
+        version: Where the versions of accounts begin; they rise by one at each change.
+
+    Attributes:
+        accounts: Sub-accounts of the followed markets, by ticker.
+        grids: Prices of the markets in which something can be ordered.
+        off_grid: Markets whose grid refused a price: it may have changed.
+        orders: All orders that are remembered.
+        refusals: What the exchange refused lately.
+        busy: Client order ids with a cancel or a renewal on its way.
+        everywhere: Doubts about every market.
+        effects: What follows from the events so far.
+        counters: What was done and refused.
+        session_uid: The collector's session, None before it has reported.
+        environment_ok: Whether the collector's data is of the environment that is traded in.
+        listed: Markets that the collector follows.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -247,7 +269,15 @@ class ExecutionState:
     # Orders.
 
     def create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
-        """Track a new order and send it, unless the deadline passes first."""
+        """Track a new order and ask for it to be sent.
+
+        Args:
+            order: PENDING.
+            deadline_mono_ns: After which it is not sent any more.
+
+        Raises:
+            ValueError: Its name is taken.
+        """
         self.orders.add(order)
         self.counters["sent"] += 1
         self.effects.note(message_of(order, self.now().ns))
@@ -267,7 +297,14 @@ class ExecutionState:
         self.effects.requests.append(RenewOrder(order, expire_ms))
 
     def cancel(self, order: TrackedOrder) -> bool:
-        """Ask for a cancel, unless a request for this order is on its way -> whether it is new."""
+        """Ask for a cancel.
+
+        Args:
+            order: Open.
+
+        Returns:
+            False when a request for it is on its way, or its id is not known yet.
+        """
         if order.client_order_id in self.busy or order.order_id is None:
             return False
         self.busy.add(order.client_order_id)
@@ -312,7 +349,11 @@ class ExecutionState:
         self._on_activity(order.market_ticker)
 
     def on_order(self, report: ExchangeOrder) -> None:
-        """The exchange's report on an order, from the private channel or REST, fresh or stale."""
+        """Take the exchange's report on an order, from the private channel or REST, fresh or stale.
+
+        An order that this run did not send is adopted: one of an earlier run is canceled, one of
+        someone else is only known. Markets that are not followed are passed over.
+        """
         if report.market_ticker not in self.accounts:
             return
         name = report.client_order_id or report.order_id

@@ -33,6 +33,7 @@ from processes.inference.outcomes import (
     action_record,
     outcome_of,
 )
+from processes.inference.persistence import PersistenceGate
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
@@ -42,6 +43,7 @@ __all__ = ["PRODUCER", "ActorService"]
 
 PRODUCER: Final = "inference"
 WATCH_S: Final = 0.1  # between looks for tables that appeared or were replaced
+MS_PER_S: Final = 1_000
 STATS_WATCHES: Final = 10  # looks between two reports
 PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are gone
 COUNTS: Final = (
@@ -88,6 +90,8 @@ class ActorService:
         self._books = BookRows(settings.data_dir, log)
         self._accounts = AccountRows(settings.data_dir, log)
         self._ticks = TickReader(self._books, self._due, self._counts)
+        bounds = settings.actor.max_behind_s * MS_PER_S, settings.actor.max_behind_events
+        self._persistence = PersistenceGate(*bounds, mono_ns(), log)
         self._requests = RequestBuilder(self._books, self._accounts, choice, self._counts)
         self._journal = RunJournal(
             settings.data_dir, PRODUCER, started, settings.books.journal_max_bytes
@@ -95,6 +99,7 @@ class ActorService:
         self._wires = Wires(settings.data_dir, settings.environ, run_number(started.session_uid))
         # Every topic: only then are the sender's numbers gapless and lost triggers counted.
         self._collector = self._wires.subscriber("collector")
+        self._recorder = self._wires.subscriber("recorder")
         self._publisher = self._wires.publisher(PRODUCER)
         intents = self._wires.pusher("intents")
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
@@ -115,7 +120,11 @@ class ActorService:
             LayoutError, SchemaError: a table or message is not of this version.
         """
         self._bell.ring()
-        tasks = {"ticks": self._follow(), "watch": self._watch()}
+        tasks = {
+            "ticks": self._follow(),
+            "persistence": self._follow_recorder(),
+            "watch": self._watch(),
+        }
         if self._models.follows:
             tasks["models"] = self._models.follow()
         try:
@@ -142,6 +151,13 @@ class ActorService:
                 self._take(waiting)
             self._work(woken_mono_ns)
             await asyncio.sleep(0)  # under a flood nothing above gives way to the other job
+
+    async def _follow_recorder(self) -> None:
+        """Note how far the database lags behind."""
+        while True:
+            _, message = await self._recorder.recv()
+            if isinstance(message, ProcessStats):
+                self._persistence.on_stats(message, mono_ns())
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Trigger):
@@ -229,6 +245,7 @@ class ActorService:
         while True:
             self._books.epoch()
             self._accounts.refresh()
+            self._requests.is_persisted = self._persistence.is_open(mono_ns())
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)

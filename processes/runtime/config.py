@@ -1,4 +1,8 @@
-"""The environment, parsed once into frozen structs; errors name variable, value and choices."""
+"""The environment, parsed once into frozen structs; errors name variable, value and choices.
+
+Every variable is explained in `.env.example` and docs/operations.md, with its default; an empty
+value counts as unset. Amounts are dollars and contracts in a variable, integers in the structs.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +55,37 @@ LOG_FORMATS: Final = ("console", "json")
 
 
 class ConfigError(KalshiActorError, ValueError):
-    """A setting that cannot be used: which, its value, what is allowed."""
+    """A setting that cannot be used: which, its value, what is allowed.
+
+    A process that meets one at its start prints it and exits with 2. Secrets are never shown.
+    """
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True):
-    """The local exchange; `speed` 0 means as fast as it can be read.
+    """The local exchange.
 
-    `start_ms` is where the market time of synthetic markets begins; None is now.
+    Attributes:
+        port: Of REST and the WebSocket; 0 lets the system choose.
+        admin_port: Of its admin calls.
+        replay: A recording, or a folder of them, to replay; None for synthetic markets.
+        speed: Of market time against real time; 0 means as fast as it can be read.
+        loop: Whether a replay starts over at its end.
+        start_ms: Where the market time of synthetic markets begins; None is now.
+        seed: Of the synthetic markets.
+        markets: How many of them trade.
+        accounts: How many keys it makes.
+        cash_e6: Cash of each account.
+        tier: Of the rate limits.
+        orders_lag_ms: How much later reads of orders see a change.
+        positions_lag_ms: How much later reads of positions see a fill.
+        shards: Shard of each series that is not on shard 0.
+        oldest_ms: How far a request's timestamp may lie behind.
+        newest_ms: How far it may lie ahead.
+        weekly_pause: Whether the exchange pauses as the real one does.
+        faults: JSON, as it was given: the exchange knows what can be ordered.
+        keep_ms: How long it keeps what has ended, in market time.
+        catalogue: Markets that are listed beside those that trade.
+        combos: Markets of combinations that are listed too.
     """
 
     port: int
@@ -84,7 +112,20 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
 
 
 class BookSettings(msgspec.Struct, frozen=True):
-    """The collector's markets, table and journal."""
+    """The collector's markets, table and journal.
+
+    Attributes:
+        mode: `discovery` or `config`.
+        tickers: Markets of mode `config`.
+        series: In mode `discovery`, only markets of these; empty for all.
+        market_limit: Markets at once.
+        min_volume_e2: Least 24 h volume of a market to follow.
+        discovery_s: Seconds between two looks for markets.
+        rows: Of the table of books.
+        slots: Prices a leg that a row has room for.
+        segment_records: Book events of one file of the journal.
+        journal_max_bytes: Of all files that the recorder has not taken yet.
+    """
 
     mode: str
     tickers: tuple[str, ...]
@@ -99,7 +140,23 @@ class BookSettings(msgspec.Struct, frozen=True):
 
 
 class ActorSettings(msgspec.Struct, frozen=True):
-    """The actor. `market_cash_e6` is the start cash of each market's own sub-account."""
+    """The actor.
+
+    Attributes:
+        enabled: Whether the policy is asked; off, every decision of the live one is HOLD.
+        strategy: `onnx:<model>`, `baseline:<name>` or `registry`.
+        throttle_ms: Least market time between two ticks of a market.
+        target_market_mode: `all`, or `config` for the markets listed.
+        target_markets: Markets of mode `config`.
+        contract_size_e2: Size of an order before caps.
+        market_cash_e6: Start cash of each market's own sub-account.
+        warmup_ticks: Ticks of a market before its first decision.
+        pricing: `aggressive`, `passive` or `mid`.
+        intent_deadline_ms: How long after the decision an intent may be sent.
+        seed: Of baselines that draw.
+        max_behind_s: How old what is not in the database may be for a decision.
+        max_behind_events: How many book events may not be in the database for a decision.
+    """
 
     enabled: bool
     strategy: str
@@ -112,13 +169,19 @@ class ActorSettings(msgspec.Struct, frozen=True):
     pricing: str
     intent_deadline_ms: int
     seed: int
+    max_behind_s: int
+    max_behind_events: int
 
 
 class ExecutionSettings(msgspec.Struct, frozen=True):
     """Orders: exchange-side expiry, and how often REST is asked for the truth and for queues.
 
-    `queue_position_s` 0 never asks for our place in the queue; it stays unknown.
-    `subaccount` is the one that is traded in, 0 for the primary account; None names none.
+    Attributes:
+        subaccount: The one that is traded in, 0 for the primary account; None names none.
+        order_expiry_s: After which the exchange cancels an order that was not renewed.
+        reconcile_s: Between two comparisons with the exchange.
+        queue_position_s: Between two reads of places in the queue; 0 never asks, and they stay
+            unknown.
     """
 
     subaccount: int | None
@@ -128,9 +191,16 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
-    """The dashboard's server. `depth` levels a side, 0 for all; `origins` besides its own host.
+    """The dashboard's server; its `repr` shows no token.
 
-    `token`, where there is one, is wanted of everybody who asks.
+    Attributes:
+        host: Address to listen on.
+        port: 0 lets the system choose.
+        origins: Origins of pages that may connect, besides its own host.
+        depth: Levels a side that are sent, 0 for all.
+        book_interval_ms: Least time between two updates of a book.
+        client_buffer_bytes: What may wait for a client before it is closed.
+        token: Where there is one, it is wanted of every client.
     """
 
     host: str
@@ -146,7 +216,12 @@ class BroadcasterSettings(msgspec.Struct, frozen=True):
 
 
 class LogSettings(msgspec.Struct, frozen=True):
-    """From which level on events are logged, and in which form."""
+    """From which level on events are logged, and in which form.
+
+    Attributes:
+        level: `debug`, `info`, `warning` or `error`.
+        format: `console` or `json`.
+    """
 
     level: str = "info"
     format: str = "console"
@@ -326,6 +401,8 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
         pricing=read.choice("RL_ACTOR_PRICING", "passive", PRICINGS),
         intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
         seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
+        max_behind_s=read.number("RL_MAX_BEHIND_S", 900, 5, 864_000),
+        max_behind_events=read.number("RL_MAX_BEHIND_EVENTS", 5_000_000, 1, 2**53),
     )
 
 
@@ -365,7 +442,11 @@ def _check_endpoints(read: _Reader) -> None:
 
 
 def load_log(environ: Mapping[str, str]) -> LogSettings:
-    """How to log, before anything else is read; `ConfigError` as `load_settings`."""
+    """Parse how to log, before anything else is read.
+
+    Raises:
+        ConfigError: As of `load_settings`.
+    """
     read = _Reader(environ)
     return LogSettings(
         level=read.choice("RL_LOG_LEVEL", "info", LOG_LEVELS),
@@ -374,7 +455,17 @@ def load_log(environ: Mapping[str, str]) -> LogSettings:
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Parse the environment; `ConfigError` on the first thing that cannot be used."""
+    """Parse the environment.
+
+    Args:
+        environ: All variables, `os.environ` or a test's own.
+
+    Returns:
+        What every process reads; `environ` itself is kept in it for endpoints and keys.
+
+    Raises:
+        ConfigError: On the first thing that cannot be used.
+    """
     read = _Reader(environ)
     environment = Environment(
         read.choice("KALSHI_TRADING_ENVIRONMENT", "simulated", tuple(Environment))

@@ -33,6 +33,22 @@ async def test_nothing_is_decided_on_a_book_that_is_no_longer_good(tmp_path, sta
         assert rig.decisions() == []
 
 
+async def test_nothing_is_decided_while_the_database_lags_too_far_behind(tmp_path):
+    """The recorder's own report, over its own socket."""
+    async with acting(tmp_path, RL_MAX_BEHIND_EVENTS="100", **BUYS) as rig:
+        recorder, gate = rig.record(), rig.service._requests
+        collector = await rig.start()
+        await recorder.reports_until(lambda: not gate.is_persisted, behind=101, behind_ms=5)
+        collector.flush()
+        await rig.nothing_more()
+        assert rig.service.counters["gated_unpersisted"] == 1
+        assert rig.decisions() == []
+        await recorder.reports_until(lambda: gate.is_persisted, behind=0, behind_ms=0)
+        assert collector.snapshot(400)
+        collector.flush()
+        assert (await rig.action()).recv_ns == NOON_NS + 400 * MS
+
+
 async def test_an_empty_book_does_not_tick(tmp_path):
     async with acting(tmp_path, **BUYS) as rig:
         collector = await rig.start("FULL")

@@ -31,6 +31,7 @@ from ipc.messages import (
     Environment,
     Intent,
     Message,
+    ProcessStats,
     SessionInfo,
     SessionStarted,
     Tick,
@@ -85,6 +86,21 @@ class FakeExecution:
         self.table.close()
 
 
+class FakeRecorder:
+    """What the recorder reports of itself."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def reports_until(self, holds: Callable[[], bool], **counters: int) -> None:
+        """Its counters, again and again: a subscription takes its time."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                stats = ProcessStats(process="recorder", mono_ns=mono_ns(), counters=counters)
+                self._publisher.send("stats", stats)
+                await asyncio.sleep(LOOK)
+
+
 class Rig:
     """Everything around one ActorService; `ends` closes it all, whatever a test came to."""
 
@@ -127,6 +143,11 @@ class Rig:
         for ticker in tickers or (MARKET,):
             collector.add(ticker)
         return collector
+
+    def record(self) -> FakeRecorder:
+        """A recorder starts."""
+        where = (self.settings.data_dir, self.settings.environ)
+        return FakeRecorder(self._held(Publisher(self.context, "recorder", *where, 1)))
 
     async def execute(self, *tickers: str) -> FakeExecution:
         """Execution starts and knows these markets; waits until the service has its table."""

@@ -46,6 +46,10 @@ class SessionBuilder:
         """A public trade without the maker's delta."""
         return self._add(Kind.TRADE, taker, yes_price, count)
 
+    def block_trade(self, taker: int, yes_price: float, count: float) -> SessionBuilder:
+        """A trade that was agreed off the book."""
+        return self._add(Kind.BLOCK_TRADE, taker, yes_price, count)
+
     def execution(self, taker: int, yes_price: float, count: float) -> SessionBuilder:
         """A trade and the delta by which the maker's level gave it."""
         maker = 1 - taker

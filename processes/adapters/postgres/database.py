@@ -73,9 +73,17 @@ class Unreachable(ConnectionError):
 
 
 async def connect(dsn: str) -> Connection:
-    """One connection; `ConfigError` when trying again cannot help, one of `LOST` when it can.
+    """Open one connection.
 
     No error of the driver leaves this function: its texts repeat the URL, or parts of it.
+
+    Args:
+        dsn: A PostgreSQL URL.
+
+    Raises:
+        ConfigError: Trying again cannot help: a URL that cannot be read, an unknown host, user,
+            password or database.
+        Unreachable: No connection for now; one of `LOST`.
     """
     try:
         return await asyncpg.connect(dsn, timeout=5, command_timeout=60)
@@ -119,7 +127,15 @@ def _reason(error: Exception) -> str:
 
 
 async def connect_within(dsn: str, patience_s: float) -> Connection:
-    """Connect to a server that may still be starting; `ConfigError` when it stays away."""
+    """Connect to a server that may still be starting.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        patience_s: How long to try, in seconds.
+
+    Raises:
+        ConfigError: It stays away, or trying again cannot help.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_s
     while True:
@@ -132,7 +148,15 @@ async def connect_within(dsn: str, patience_s: float) -> Connection:
 
 
 async def check_server(dsn: str, patience_s: float = FOREIGN_PATIENCE) -> None:
-    """`ConfigError` for a server that does not answer or holds a newer schema."""
+    """Check that a server answers and that its schema is not newer than this program's.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        patience_s: How long to try, in seconds.
+
+    Raises:
+        ConfigError: It does not answer, or holds a newer schema.
+    """
     connection = await connect_within(dsn, patience_s)
     try:
         await refuse_pooler(connection, dsn)

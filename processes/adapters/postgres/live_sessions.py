@@ -32,14 +32,31 @@ _SQL: Final = load_queries("live_sessions.sql")
 
 
 class LiveSession(NamedTuple):
-    """Every market of a session; one that is still active, as far as all of it is recorded."""
+    """What the actor did in a session.
+
+    Attributes:
+        markets: Every market with its events, and what each run of the actor recorded of it.
+        active: Whether the session still goes on: then as far as all of it is recorded.
+    """
 
     markets: list[LiveMarket]
     active: bool
 
 
 class LiveSessions:
-    """Those in the database of a stack whose settings are the given variables."""
+    """Live sessions in the database of a stack.
+
+    Args:
+        environ: The stack's variables.
+
+    Attributes:
+        data_dir: Its folder.
+        pricing: Where its actor places limits.
+        contract_size_e2: Size of its actor's orders before caps.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         settings = load_settings(environ)
@@ -49,7 +66,15 @@ class LiveSessions:
         self.contract_size_e2 = settings.actor.contract_size_e2
 
     def load(self, session: str) -> LiveSession:
-        """The session with that number or uid; `SessionError` when there is none."""
+        """Load a session; opens and closes a connection and an event loop of its own.
+
+        Args:
+            session: Its number or uid, or `latest`.
+
+        Raises:
+            SessionError: There is none, or its events are incomplete.
+            ConfigError: The database cannot be reached.
+        """
         return asyncio.run(_load(self._dsn, session))
 
 

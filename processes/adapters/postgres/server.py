@@ -147,7 +147,7 @@ def _reason(complaint: str, program: str, code: int) -> str:
 
 
 def _let_in_by_password(bin_dir: Path, data: Path, password: str) -> None:
-    """No server without it: clusters of earlier versions let in whoever reached the socket.
+    """No server without it: clusters of earlier versions trust everyone who reaches the socket.
 
     The password is set by the server in single-user mode, which listens nowhere.
     """
@@ -178,7 +178,7 @@ def _notes_of(data: Path, password: str) -> tuple[Path, ...]:
 
 
 def _notes(password: str) -> dict[str, bytes]:
-    digest = hashlib.sha256(password.encode()).hexdigest()  # of 32 random bytes: tells nothing
+    digest = hashlib.sha256(password.encode()).hexdigest()  # of 32 random bytes: reveals nothing
     return {PASSWORD_NOTE: f"{digest}\n".encode(), ACCESS: b"local all all scram-sha-256\n"}
 
 
@@ -207,7 +207,7 @@ async def _wait_for_predecessor(data: Path, sock: Path) -> None:
     for lock in (pid_file, *sock.glob(".s.PGSQL.*.lock")):
         pid = _pid_in(lock)
         if pid and pid != os.getpid() and Path(f"/proc/{pid}").exists():
-            lock.unlink(missing_ok=True)  # one whose pid is nobody's postgres removes itself
+            lock.unlink(missing_ok=True)  # PostgreSQL itself removes one whose process has ended
 
 
 def _numbers_in(lock_file: Path, line: int) -> list[int]:
@@ -226,7 +226,7 @@ def _pid_in(lock_file: Path) -> int | None:
 def _serves(pid: int, data: Path) -> bool:
     """Whether a process is the server of that data folder, which its command line names.
 
-    Its working directory would tell as well, but not across user namespaces.
+    Its working directory would show it as well, but not across user namespaces.
     """
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -263,7 +263,7 @@ def _redirect(log_file: Path) -> None:
 
 
 def main() -> None:
-    """Serve, or end at once when the database is somebody else's."""
+    """Serve, or end at once when another server's database is set."""
     refuse_arguments("postgres")
     die_with_parent(signal.SIGINT)
     os.umask(PRIVATE_UMASK)

@@ -2,6 +2,11 @@
 
 A session's events are in its partition or, once that is dropped, in its Parquet archive; the arrays
 are the same, bit for bit.
+
+    connection = await connect_when_asked(dsn_of(load_settings(os.environ)))
+    loader = SessionDataLoader(connection)
+    session = named_session(await loader.sessions(), "latest")
+    markets = await loader.load(session)  # RecordedSession, one per market
 """
 
 from __future__ import annotations
@@ -55,7 +60,24 @@ Markets = npt.NDArray[np.int32]
 
 
 class StoredSession(msgspec.Struct, frozen=True):
-    """One collector run as the database knows it; counts are None until it has ended."""
+    """One collector run as the database knows it; counts are None until it has ended.
+
+    Attributes:
+        session_id: Number in this database.
+        session_uid: Name of the run; None for sessions of the plan's own tables.
+        environment: Where its data came from.
+        status: `active`, `closed`, `lost` or `error`.
+        websocket_url: The stream.
+        started_ns: Market time of the start.
+        ended_ns: Market time of the end.
+        market_tickers: What it followed.
+        last_event_no: Number of its last event.
+        events: How many events.
+        deltas: How many of them are changes of a level.
+        trades: How many of them are trades.
+        archive_path: Its Parquet file, None without one.
+        stored: Whether its events are in the database.
+    """
 
     session_id: int
     session_uid: str | None
@@ -75,7 +97,17 @@ class StoredSession(msgspec.Struct, frozen=True):
 
 
 class StoredMarket(msgspec.Struct, frozen=True):
-    """A market within a session; what it paid is None where that is not known."""
+    """A market within a session.
+
+    Attributes:
+        market_id: Number in this database.
+        ticker: The market.
+        price_ranges: The grid as (start_e4, end_e4, step_e4).
+        open_ms: When it opened, Unix milliseconds; 0 unknown.
+        close_ms: When it closed; 0 unknown.
+        result: The exchange's word, None where that is not known.
+        yes_value_e4: What a YES contract paid, None where that is not known.
+    """
 
     market_id: int
     ticker: str
@@ -92,7 +124,15 @@ class StoredMarket(msgspec.Struct, frozen=True):
 
 
 class StoredMark(msgspec.Struct, frozen=True):
-    """A reconnect, a gap, a hole, or its healing."""
+    """A reconnect, a gap, a hole, or its healing.
+
+    Attributes:
+        kind: A value of `ipc.messages.MarkKind`.
+        market_ticker: The market, None when it concerns all.
+        event_no: The last event before it.
+        ts_ns: Market time.
+        detail: For people.
+    """
 
     kind: str
     market_ticker: str | None
@@ -112,7 +152,13 @@ def events_query(name: str, session: StoredSession) -> str:
 
 
 class SessionDataLoader:
-    """Reads stored sessions over one connection."""
+    """Reads stored sessions over one connection.
+
+    For one moment over several calls, hold a `repeatable_read` transaction around them.
+
+    Args:
+        connection: Open, of `asyncpg`; it stays the caller's to close.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -120,12 +166,24 @@ class SessionDataLoader:
     async def sessions(
         self, environment: str | None = None, status: str | None = None
     ) -> list[StoredSession]:
-        """Sessions, newest first; of one environment, of one status, or of any."""
+        """List sessions, newest first.
+
+        Args:
+            environment: Only those of one; None for any.
+            status: Only those of one; None for any.
+        """
         rows = await self._connection.fetch(_SQL["sessions"], environment, status)
         return [StoredSession(**row) for row in rows]
 
     async def session(self, session_id: int) -> StoredSession:
-        """One session; `SessionError` names those that there are."""
+        """Read what is known of one session.
+
+        Args:
+            session_id: Its number.
+
+        Raises:
+            SessionError: There is none; names those that there are.
+        """
         known = {s.session_id: s for s in await self.sessions()}
         if session_id not in known:
             newest = ", ".join(map(str, sorted(known)[-NAMED:])) or "none is stored"
@@ -133,7 +191,11 @@ class SessionDataLoader:
         return known[session_id]
 
     async def markets(self, session_id: int) -> list[StoredMarket]:
-        """The markets of a session."""
+        """List the markets of a session in the order in which they were first listed.
+
+        Args:
+            session_id: Its number; an unknown one has none.
+        """
         rows = await self._connection.fetch(_SQL["markets"], session_id)
         return [
             StoredMarket(
@@ -156,7 +218,20 @@ class SessionDataLoader:
     async def blocks(
         self, session_id: int, market_id: int | None = None, up_to_event_no: int = ALL
     ) -> AsyncIterator[tuple[Events, Markets]]:
-        """A session's events, or a market's, block by block in order, with the market of each."""
+        """Read a session's events, or a market's, block by block in order.
+
+        Args:
+            session_id: Its number.
+            market_id: Only events of one market; None for all.
+            up_to_event_no: Only events up to this number.
+
+        Yields:
+            (array of `EVENT`, at most 2^20 of the session's numbers at a time from the database;
+            int32 market id of each). The field `row` is 0.
+
+        Raises:
+            SessionError: The session is unknown, or its archive is missing or cannot be read.
+        """
         session = await self.session(session_id)
         if not session.stored:
             for block in _archived(session):
@@ -212,12 +287,28 @@ class SessionDataLoader:
         return _joined([block async for block in self.blocks(session_id)])
 
     async def events(self, session_id: int, market_id: int, up_to_event_no: int = ALL) -> Events:
-        """A market's events as journal records; the table row that each named is not kept."""
+        """Read a market's events as journal records; the table row that each named is not kept.
+
+        Args:
+            session_id: The session.
+            market_id: The market's number, from `markets`.
+            up_to_event_no: Only events up to this number of the session.
+
+        Returns:
+            Array of `EVENT`, in order.
+
+        Raises:
+            SessionError: As of `blocks`.
+        """
         parts = [block async for block in self.blocks(session_id, market_id, up_to_event_no)]
         return _joined(parts)[0]
 
     async def book_seqs(self, session_id: int) -> npt.NDArray[np.int64]:
-        """[N, 3] event number, exchange `seq`, market id of all that was on book subscriptions."""
+        """List the sequence numbers of all that came on subscriptions of books.
+
+        Returns:
+            int64[N, 3] of event number, exchange `seq`, market id.
+        """
         events, markets = await self.session_events(session_id)
         on_book = events["kind"] <= Kind.DELTA
         named = (events["event_no"], events["seq"], markets)
@@ -234,7 +325,11 @@ class SessionDataLoader:
         return {tickers[market_id]: number for market_id, number in counts.items()}
 
     async def holes(self, session_id: int) -> tuple[int, int]:
-        """(holes that the session marks, event numbers that are missing)."""
+        """Count what a session's record lacks.
+
+        Returns:
+            (holes that the session marks, event numbers that are missing).
+        """
         marked = sum(mark.kind == "hole" for mark in await self.marks(session_id))
         last = number = 0
         async for events, _ in self.blocks(session_id):
@@ -243,9 +338,14 @@ class SessionDataLoader:
         return marked, last - number
 
     async def load(self, session: StoredSession) -> list[RecordedSession]:
-        """Every market of a session as the learner reads it.
+        """Load every market of a session as the learner reads it.
 
-        `SessionError` when event numbers are missing.
+        Args:
+            session: As listed.
+
+        Raises:
+            SessionError: Event numbers are missing, its environment is unknown, or its archive
+                cannot be read.
         """
         events, markets = await self.session_events(session.session_id)
         return split_by_market(session, await self.markets(session.session_id), events, markets)
@@ -253,10 +353,15 @@ class SessionDataLoader:
     async def load_all(
         self, sessions: Sequence[StoredSession], *, mixed: bool = False
     ) -> list[RecordedSession]:
-        """Every market of several sessions.
+        """Load every market of several sessions.
 
-        Unless `mixed`, `SessionError` for sessions of several environments: demo and production
-        differ in liquidity and spread.
+        Args:
+            sessions: As listed.
+            mixed: Whether sessions of several environments are allowed at once: demo and production
+                differ in liquidity and spread.
+
+        Raises:
+            SessionError: They are of several environments and not `mixed`, or as of `load`.
         """
         environments = sorted({s.environment for s in sessions})
         if len(environments) > 1 and not mixed:
@@ -299,9 +404,15 @@ def _joined(blocks: list[tuple[Events, Markets]]) -> tuple[Events, Markets]:
 
 
 def named_session(stored: Sequence[StoredSession], name: str, *words: str) -> StoredSession:
-    """The session with that id or uid, or the `latest`; `stored` has the newest first.
+    """Find the session that a command names.
 
-    `SessionError` names what is allowed, `words` too.
+    Args:
+        stored: All of them, the newest first.
+        name: An id, a uid or `latest`.
+        words: What else the command allows, for the error.
+
+    Raises:
+        SessionError: There is none; names what is allowed.
     """
     if name == LATEST and stored:
         return stored[0]
@@ -314,7 +425,15 @@ def named_session(stored: Sequence[StoredSession], name: str, *words: str) -> St
 
 
 def by_market(events: Events, markets: Markets) -> dict[int, Events]:
-    """Events of each market id, in their order."""
+    """Group events by market.
+
+    Args:
+        events: Array of `EVENT`.
+        markets: int32, the market id of each.
+
+    Returns:
+        Market id -> its events, in their order.
+    """
     if not len(events):
         return {}
     order = np.argsort(markets, kind="stable")
@@ -325,9 +444,17 @@ def by_market(events: Events, markets: Markets) -> dict[int, Events]:
 def split_by_market(
     session: StoredSession, known: list[StoredMarket], events: Events, markets: Markets
 ) -> list[RecordedSession]:
-    """Each market's events on their own, in the order in which the markets were first listed.
+    """Make one `RecordedSession` of each market, in the order in which they were first listed.
 
-    `SessionError` when event numbers are missing: a book without a change is another book.
+    Args:
+        session: Whose events they are.
+        known: Its markets.
+        events: All its events.
+        markets: int32, the market id of each.
+
+    Raises:
+        SessionError: Event numbers are missing (a book without a change is another book), or the
+            environment is none of `Environment`.
     """
     if missing := (int(events["event_no"][-1]) - len(events) if len(events) else 0):
         raise SessionError(
@@ -365,8 +492,8 @@ class BookWalk:
     """A market's book event by event, forward only.
 
     Args:
-        events: of one market, in their order.
-        grid: its prices.
+        events: Of one market, in their order.
+        grid: Its prices.
     """
 
     def __init__(self, events: Events, grid: PriceGrid) -> None:
@@ -375,10 +502,16 @@ class BookWalk:
         self._next = 0
 
     def at(self, event_no: int) -> b.Row:
-        """The book right after an event, valid until the next call.
+        """The book right after an event.
+
+        Args:
+            event_no: Number in the session, not below that of the call before.
+
+        Returns:
+            int64 in the layout of `ipc.book`, valid until the next call.
 
         Raises:
-            SessionError: before the first snapshot, or after an event that does not fit.
+            SessionError: Before the first snapshot, or after an event that does not fit.
         """
         stop = int(np.searchsorted(self._events["event_no"], event_no, "right"))
         if stop > self._next:

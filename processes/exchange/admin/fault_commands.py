@@ -1,4 +1,4 @@
-"""Fault commands: one frozen struct each, told apart by its `kind`; and their decoding.
+"""Fault commands: one frozen struct each, distinguished by its `kind`; and their decoding.
 
 The same commands come over the admin port and from RL_EXCHANGE_FAULTS. A call is one REST request;
 an empty `method` means any. A market is named by its ticker or its series, "" means all that trade.

@@ -121,12 +121,26 @@ class Caller(msgspec.Struct, frozen=True):
         return self.key.subaccount
 
     def account(self, number: int | None) -> TradingAccount:
-        """The account that is meant where only one can be: the key's own, else the primary."""
+        """The account that is meant where only one can be: the key's own, else the primary.
+
+        Args:
+            number: As the request names it, None where it names none.
+
+        Raises:
+            Rejection: 403 for a key of another account; 404 for an account that does not exist.
+        """
         wanted = self._wanted(number)
         return self.member.account(0 if wanted is None else wanted)
 
     def accounts(self, number: int | None) -> list[TradingAccount]:
-        """The accounts that are meant where all can be."""
+        """The accounts that are meant where all can be.
+
+        Args:
+            number: As the request names it; None: all that the key sees.
+
+        Raises:
+            Rejection: As for `account`.
+        """
         wanted = self._wanted(number)
         if wanted is None:
             return list(self.member.accounts.values())
@@ -168,8 +182,11 @@ def _unauthorized(details: str) -> Rejection:
 class Authenticator:
     """Checks the three signature headers, by real time.
 
-    `real_ms` is Unix time in milliseconds; a timestamp may be `oldest_ms` behind it and `newest_ms`
-    ahead of it.
+    Args:
+        keys: Those that are known.
+        real_ms: Unix time in milliseconds.
+        oldest_ms: How far a timestamp may lie behind.
+        newest_ms: How far it may lie ahead.
     """
 
     def __init__(
@@ -188,9 +205,15 @@ class Authenticator:
     def key(self, headers: Mapping[str, str], method: str, path: str) -> ApiKey:
         """The key that signed a request (PROTOCOL 2).
 
-        `headers` are the request's, `method` in upper case, `path` from the host's root without the
-        query. `Rejection` 401: `signature_is_missing_from_headers`, `header_timestamp_expired`, or
-        `authentication_error` with the details `NOT_FOUND` or `INCORRECT_API_KEY_SIGNATURE`.
+        Args:
+            headers: The request's.
+            method: In upper case.
+            path: From the host's root, without the query.
+
+        Raises:
+            Rejection: 401 `signature_is_missing_from_headers`, `header_timestamp_expired`, or
+                `authentication_error` with the details `NOT_FOUND` or
+                `INCORRECT_API_KEY_SIGNATURE`.
         """
         signature = headers.get(SIGNATURE_HEADER, "")
         timestamp = headers.get(TIMESTAMP_HEADER, "")
@@ -281,7 +304,13 @@ def listed_costs() -> list[dict[str, Any]]:
 
 
 def cost_of(method: str, path: str, asked: dict[str, Any]) -> Bill:
-    """The bill of a call; `path` is the route's own below the base, `asked` query and body."""
+    """The bill of a call.
+
+    Args:
+        method: In upper case.
+        path: The route's own, below the base, with its placeholders.
+        asked: Query and body.
+    """
     cost = COSTS.get((method, path), DEFAULT_COST)
     if method == "GET":
         return Bill(cost, None, is_balance=path == BALANCE_PATH)

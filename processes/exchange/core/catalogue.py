@@ -1,7 +1,7 @@
 """A catalogue of listed markets beside the few that trade: as many as the real exchange lists.
 
 Nothing of it is stored but a few integers a market. Market `i` is listed again and again in windows
-of its own length: it is unopened for a moment, open, closed for ten minutes, and begins anew under
+of its own length: it is unopened for a moment, open, closed for ten minutes, and begins again under
 the ticker of its next close. A combo is created every few milliseconds and is listed for half an
 hour, then it is gone. Everything follows from the seed and from market time.
 
@@ -348,9 +348,9 @@ class Catalogue:
 
 
 class FollowedMarkets:
-    """The markets of a catalogue that somebody follows or trades: from then on the venue has them.
+    """The markets of a catalogue that a client follows or trades: from then on the venue has them.
 
-    Nobody but the accounts changes their books. They close and settle like any market, for YES
+    Only the accounts change their books. They close and settle like any market, for YES
     where their place is even.
     """
 

@@ -58,9 +58,13 @@ class Bookkeeper(Protocol):
 class MarketClearing:
     """The matcher's `Clearing` of one market: books executions and holds, publishes changes.
 
-    `keeper` receives fills; `returns` is brought up to date as positions change; `new_id` makes
-    trade ids; `shadow` is True for a recorded market, whose book and public trades are the
-    recording's.
+    Args:
+        venue: Receives events and public trades.
+        market: The market.
+        keeper: Receives fills.
+        returns: Brought up to date as positions change.
+        new_id: Makes trade ids; a trade and its fills share one.
+        shadow: Whether the market is recorded: its book and public trades are the recording's.
     """
 
     def __init__(
@@ -88,7 +92,13 @@ class MarketClearing:
         beside: AccountOrder | None = None,
         with_order: AccountOrder | None = None,
     ) -> int:
-        """What the account's resting orders hold here, without or with one order."""
+        """What an account's resting orders hold in this market, 1e-6 dollars.
+
+        Args:
+            account: Whose orders.
+            beside: An order to leave out.
+            with_order: An order to add.
+        """
         resting = [*self.matcher.resting[YES], *self.matcher.resting[NO]]
         own = [o for o in resting if o.account is account and o is not beside]
         if with_order is not None:

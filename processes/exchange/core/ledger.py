@@ -45,7 +45,12 @@ CENT_E6: Final = 10_000
 
 
 def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
-    """What resting orders of one side hold: (leg price, count) each, `held_e2` that they net."""
+    """What resting orders of one side hold, 1e-6 dollars.
+
+    Args:
+        held_e2: Contracts of the other outcome, which these orders would net.
+        orders: (price of the leg 1e-4 dollars, contracts 1e-2) of each.
+    """
     cost_e6 = count_e2 = 0
     for price_e4, remaining_e2 in orders:
         cost_e6 += price_e4 * remaining_e2
@@ -54,10 +59,17 @@ def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
 
 
 def payout(count_e2: int, yes_value_e4: int) -> tuple[int, int]:
-    """What a position (YES positive) is paid at a market's value, and what is cut off of it.
+    """What a position is paid at a market's value.
 
     A dollar a contract, or nothing, is paid to the last hundredth; a value in between in whole
     cents (PROTOCOL 7).
+
+    Args:
+        count_e2: The position, YES positive.
+        yes_value_e4: What a YES contract pays.
+
+    Returns:
+        What is paid, and what was cut off of it; 1e-6 dollars both.
     """
     value_e4 = yes_value_e4 if count_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
     whole_e6 = abs(count_e2) * value_e4
@@ -99,12 +111,22 @@ class LedgerPosition:
         return max(self.count_e2 if leg == YES else -self.count_e2, 0)
 
     def cash_flow_e6(self, leg: int, price_e4: int, count_e2: int) -> int:
-        """What buying `count_e2` of a leg does to cash before fees: netting pays, opening costs."""
+        """What a purchase does to cash before fees: netting pays, opening costs.
+
+        Args:
+            leg: What is bought.
+            price_e4: Of that leg.
+            count_e2: Contracts.
+        """
         netting = min(self.held_e2(1 - leg), count_e2)
         return netting * (ONE_DOLLAR_E4 - price_e4) - (count_e2 - netting) * price_e4
 
     def buy(self, leg: int, price_e4: int, count_e2: int, fee_e6: int, now_ms: int) -> int:
-        """Book a purchase of a leg -> the change of cash, fee included."""
+        """Book a purchase of a leg; selling is buying the other one.
+
+        Returns:
+            The change of cash, fee included, 1e-6 dollars.
+        """
         self.settled = False  # a market listed again under its ticker settles again
         flow_e6 = self.cash_flow_e6(leg, price_e4, count_e2)
         netting = min(self.held_e2(1 - leg), count_e2)
@@ -162,7 +184,17 @@ class ShardCollateral:
 class TradingAccount:
     """Collateral by shard, positions by market. It starts with all its cash on shard 0.
 
-    A user's primary account has number 0, its subaccounts those from 1.
+    Args:
+        user_id: Whose it is.
+        start_cash_e6: 1e-6 dollars.
+        number: 0 for the user's primary account, from 1 for subaccounts.
+
+    Attributes:
+        moved_e6: What came from other accounts, less what went there.
+        collaterals: By shard.
+        returned_e6: What mutually exclusive markets have returned, by event.
+        positions: By ticker, settled ones too.
+        settlements: In the order of payment.
     """
 
     def __init__(self, user_id: str, start_cash_e6: int, number: int = 0) -> None:
@@ -215,7 +247,14 @@ class TradingAccount:
     ) -> LedgerSettlement | None:
         """Pay the difference between the result that was paid and the right one.
 
-        Returns the settlement as it stands now; None for an account that was paid nothing.
+        Args:
+            ticker: The market.
+            result: The right one.
+            yes_value_e4: What a YES contract pays, 1e-4 dollars.
+            now_ms: Market time.
+
+        Returns:
+            The settlement as it stands now; None for an account without one.
         """
         paid = next((s for s in self.settlements if s.ticker == ticker), None)
         if paid is None:
@@ -248,9 +287,19 @@ class TradingAccount:
         now_ms: int,
         shard: int = 0,
     ) -> LedgerSettlement | None:
-        """Pay out a market at `yes_value_e4` (1e-4 dollars a YES contract) -> what was paid.
+        """Pay out a market.
 
-        `None` when nothing was held or traded in it, or when it has been paid already.
+        Args:
+            ticker: The market.
+            event_ticker: Its event.
+            result: Such as `yes`.
+            yes_value_e4: What a YES contract pays, 1e-4 dollars.
+            now_ms: Market time.
+            shard: The market's.
+
+        Returns:
+            What was paid; None when the account never traded in it, or when it has been paid
+            already.
         """
         position = self.positions.get(ticker)
         if position is None or position.settled:
@@ -349,8 +398,16 @@ class Transfers:
     def move(self, member: Member, asked: Transfer) -> Transfer:
         """Move free collateral between a user's accounts or shards.
 
-        Returns the transfer with its id. `Rejection`: 409 `transfer_already_applied` for a known
-        client id, 400 `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
+        Args:
+            member: The user.
+            asked: Without an id of the exchange's.
+
+        Returns:
+            The transfer with its id.
+
+        Raises:
+            Rejection: 409 `transfer_already_applied` for a client id that was used before; 400
+                `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
         """
         source_account = member.account(asked.from_account)
         destination_account = member.account(asked.to_account)
@@ -392,7 +449,15 @@ class Transfers:
         return self._targets.get(member.user_id, {})
 
     def aim(self, member: Member, percents: dict[int, int]) -> None:
-        """Keep the primary account's free money spread like this; an empty mapping ends it."""
+        """Keep the primary account's free money spread over shards.
+
+        Args:
+            member: The user.
+            percents: By shard, 100 together; empty ends it.
+
+        Raises:
+            Rejection: 400 `invalid_parameters` for another total.
+        """
         if percents and sum(percents.values()) != PERCENT:
             raise Rejection.nested(400, "invalid_parameters", "percentages must total 100")
         self._targets[member.user_id] = percents

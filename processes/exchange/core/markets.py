@@ -47,7 +47,12 @@ def market_id_of(ticker: str) -> str:
 
 
 class MarketFacts(msgspec.Struct, frozen=True):
-    """What is known of a market before it opens. Times are market time."""
+    """What is known of a market before it opens.
+
+    Times are market time. `structure` is the price grid's name as the exchange reports it,
+    `fee_multiplier_e4` a factor of the fee type's rate (1e-4), `settlement_timer_s` the time from
+    result to payment.
+    """
 
     ticker: str
     event_ticker: str
@@ -83,7 +88,15 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class ListedMarket:
-    """One market: facts, phase, published book with its log, and what has traded."""
+    """One market: facts, phase, published book with its log, and what has traded.
+
+    Attributes:
+        facts: As they are now; close time and grid may change.
+        number: Its place in lists; it never changes.
+        value_e4: What a YES contract pays, None before the result.
+        settled_ms: Market time of the payment, None before.
+        position_limit_e2: Contracts of an account at most, None without a limit.
+    """
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts

@@ -149,7 +149,14 @@ class Maintenance:
 
 
 def close_trading(order_entry: OrderEntry, market: ListedMarket, how: Closing, now_ms: int) -> None:
-    """Take no more orders, cancel what rests, and end the book."""
+    """Take no more orders, cancel what rests, and end the book.
+
+    Args:
+        order_entry: Of the venue.
+        market: Open or paused.
+        how: What the book's end looks like on the wire.
+        now_ms: Market time of all of it.
+    """
     venue = order_entry.venue
     venue.step_ms = now_ms  # all of it is of one moment
     order_entry.close(market)
@@ -183,7 +190,17 @@ class FeeChanges:
         self._waiting: list[ScheduledFeeChange] = []
 
     def schedule(self, asked: ScheduledFeeChange) -> ScheduledFeeChange:
-        """Announce a change; `ValueError` for fees that do not exist."""
+        """Announce a change.
+
+        Args:
+            asked: Its `change_id` is replaced.
+
+        Returns:
+            The change with its id.
+
+        Raises:
+            ValueError: Fees that do not exist.
+        """
         if asked.fee_type is not None:
             FeeSchedule.of(FeeSchedule().rule, asked.fee_type, asked.multiplier_e4 or 0)
         change = msgspec.structs.replace(asked, change_id=self._new_id())

@@ -33,7 +33,15 @@ __all__ = ["GroupCommands", "OrderEntry", "OrderResult"]
 
 
 class OrderResult(msgspec.Struct, frozen=True):
-    """What a create or an amend did at once; cost is on the YES scale."""
+    """What a create or an amend did at once.
+
+    Attributes:
+        order: As it is afterwards.
+        filled_e2: Contracts filled by this request alone.
+        yes_cost_e6: What they cost at the YES price, whichever leg was bought.
+        fee_e6: Fees of these fills.
+        ts_ms: Market time.
+    """
 
     order: AccountOrder
     filled_e2: int
@@ -45,10 +53,22 @@ class OrderResult(msgspec.Struct, frozen=True):
 class OrderEntry:
     """Every order of every account, and the clearing of every market.
 
-    `venue` holds the markets; `new_id` makes ids of orders and trades; `shadow` is True where the
-    markets are recorded, so that orders queue behind the published book without being in it
-    (`core.matching`). Methods that a request reaches raise `Rejection` with the status and error
-    code of the real exchange and then have changed nothing.
+    Methods that a request reaches raise `Rejection` with the status and error code of the real
+    exchange, and then have changed nothing.
+
+    Args:
+        venue: Holds the markets.
+        new_id: Makes ids of orders and trades.
+        shadow: Whether the markets are recorded, so that orders queue behind the published book
+            without being in it (`core.matching`).
+
+    Attributes:
+        orders: By order id, ended ones too until `forget`.
+        fills: By user id, oldest first.
+        clearings: By ticker.
+        groups: The order groups of all accounts.
+        halts: Pauses of trading and of the exchange.
+        returns: Collateral that mutually exclusive markets have returned.
     """
 
     def __init__(self, venue: Venue, new_id: Callable[[], str], *, shadow: bool) -> None:
@@ -101,12 +121,19 @@ class OrderEntry:
     def create(self, account: TradingAccount, asked: NewOrder) -> OrderResult:
         """Place an order, fill what crosses, rest or cancel the remainder (PROTOCOL 6.1).
 
-        Returns the order and what it filled at once: contracts (1e-2), cost on the YES scale and
-        fee (1e-6 dollars). `Rejection`: 404 `market_not_found`; 400 `trading_paused`,
-        `exchange_paused`, `market_inactive`, `invalid_price`, `invalid_order_size`,
-        `invalid_order`, `order_group_not_found`, `exceeded_order_group_risk_limit`,
-        `exceeded_per_market_risk_limit`, `insufficient_balance`; 409 `order_already_exists`,
-        `fill_or_kill_insufficient_resting_volume`.
+        Args:
+            account: Whose order it is.
+            asked: The request, checked for form.
+
+        Returns:
+            The order and what it filled at once.
+
+        Raises:
+            Rejection: 404 `market_not_found`; 400 `trading_paused`, `exchange_paused`,
+                `market_inactive`, `invalid_price`, `invalid_order_size`, `invalid_order`,
+                `order_group_not_found`, `exceeded_order_group_risk_limit`,
+                `exceeded_per_market_risk_limit`, `insufficient_balance`; 409
+                `order_already_exists`, `fill_or_kill_insufficient_resting_volume`.
         """
         clearing, asked = self._checked(account, asked)
         now_ms = self.venue.now_ms()
@@ -258,11 +285,19 @@ class OrderEntry:
     def cancel(
         self, account: TradingAccount, order_id: str, shard: int | None = None
     ) -> tuple[AccountOrder, int]:
-        """Cancel an order of `account`, on `shard` where one is named.
+        """Cancel an order of `account`.
 
-        Returns the order and the contracts (1e-2) that were cancelled. `Rejection`: 404 `not_found`
-        for an order that is unknown, elsewhere, executed or cancelled; 400 for a closed market or a
-        paused exchange.
+        Args:
+            account: Whose order it must be.
+            order_id: The exchange's id.
+            shard: Where it must be; None: anywhere.
+
+        Returns:
+            The order and the contracts (1e-2) that were cancelled.
+
+        Raises:
+            Rejection: 404 `not_found` for an order that is unknown, elsewhere, executed or
+                cancelled; 400 for a closed market or a paused exchange.
         """
         order = self.resting(account, order_id, shard)
         self._check_cancel(order.ticker)
@@ -283,9 +318,16 @@ class OrderEntry:
         return len(orders)
 
     def decrease(self, account: TradingAccount, order_id: str, to_e2: int) -> AccountOrder:
-        """Reduce what remains to `to_e2` contracts (1e-2) in its place in the queue; 0 cancels.
+        """Reduce what remains of an order, in its place in the queue.
 
-        `Rejection`: 404 `not_found`, 400 `invalid_order_size` when that is no reduction.
+        Args:
+            account: Whose order it must be.
+            order_id: The exchange's id.
+            to_e2: Contracts (1e-2) that remain; 0 cancels.
+
+        Raises:
+            Rejection: 404 `not_found`; 400 `invalid_order_size` when that is no reduction; as for
+                `create` when the market takes no orders.
         """
         order = self.resting(account, order_id)
         clearing = self._trading(order.ticker)
@@ -311,6 +353,19 @@ class OrderEntry:
         """Change price, size, expiry or client id.
 
         A larger size or another price loses the place in the queue (PROTOCOL 6.1).
+
+        Args:
+            account: Whose order it must be.
+            order_id: The exchange's id.
+            asked: Its `count_e2` is the total: what has been filled counts.
+
+        Returns:
+            The order and what it filled at once.
+
+        Raises:
+            Rejection: 404 `not_found`; 400 `order_ticker_mismatch`, `order_side_mismatch`,
+                `order_id_and_client_order_id_mismatch`, `invalid_price`, `invalid_order_size`,
+                `invalid_order`, `insufficient_balance`; 409 `order_already_exists`.
         """
         order = self.resting(account, order_id)
         if asked.ticker != order.ticker:
@@ -410,9 +465,14 @@ class OrderEntry:
         clearing.cancel(order, reason)
 
     def settle(self, market: ListedMarket, sent_ms: int) -> None:
-        """Pay every account out at the market's value, at `sent_ms` (market time).
+        """Pay every account out at the market's value.
 
-        `ValueError` when the market has no value yet.
+        Args:
+            market: Determined.
+            sent_ms: Market time of the payment.
+
+        Raises:
+            ValueError: The market has no value yet.
         """
         value_e4 = market.value_e4
         if value_e4 is None:
@@ -432,14 +492,25 @@ class OrderEntry:
                 self.venue.emit(PositionChanged(account, facts.ticker, sent_ms))
 
     def correct(self, market: ListedMarket, result: str, value_e4: int, sent_ms: int) -> None:
-        """Pay every account the difference to the right result of a settled market."""
+        """Pay every account the difference to the right result of a settled market.
+
+        Args:
+            market: Settled.
+            result: The right one, such as `yes`.
+            value_e4: What a YES contract pays, 1e-4 dollars.
+            sent_ms: Market time.
+        """
         self.venue.correct_market(market, result, value_e4, sent_ms)
         for account in self.venue.accounts:
             if account.correct(market.ticker, result, value_e4, sent_ms) is not None:
                 self.venue.emit(PositionChanged(account, market.ticker, sent_ms))
 
     def forget(self, until_ms: Mapping[str, float]) -> None:
-        """Drop what ended in these markets up to a time; of a market that is gone, everything."""
+        """Drop orders, fills and settlements of markets up to a time; of one that is gone, all.
+
+        Args:
+            until_ms: Market time by ticker, infinite for a market that is gone.
+        """
 
         def kept(ticker: str, at_ms: int) -> bool:
             return at_ms > until_ms.get(ticker, -1)

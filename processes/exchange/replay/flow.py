@@ -1,11 +1,11 @@
-"""Replays recordings: their frames in their own time, at a speed, waiting for those who listen.
+"""Replays recordings: their frames in their own time, at a speed, waiting for its subscribers.
 
 The published book is exactly the recorded book: orders of accounts are not in it (see
 `matching`), so every client gets the same frames whatever the actor does, at every speed. A frame
 carries its recorded receive time as `sending_ts_ms`.
 
 A market is known from the start (`initialized`) and opens with its first recorded snapshot. Time
-then stands until somebody has subscribed to its book, `PATIENCE_S` at most, so that a collector
+then stands until a client has subscribed to its book, `PATIENCE_S` at most, so that a collector
 misses nothing. Silence is cut to two seconds: market time jumps, frames keep their times.
 """
 
@@ -151,7 +151,7 @@ class Replay:
         await asyncio.sleep(0)
 
     async def _hold(self, market: ListedMarket, ms: int) -> None:
-        """Time stands until somebody follows the market's book, or patience ends."""
+        """Time stands until a client follows the market's book, or patience ends."""
         if self._hub.book_pairs(market.ticker):
             self._anyone_yet = True
             return

@@ -17,9 +17,9 @@ from processes.adapters.postgres.sessions import SessionDataLoader, StoredMarket
 __all__ = ["MarketCheck", "MarketReport", "SessionReport", "check_session"]
 
 DELTA: Final = int(Kind.DELTA)
-TRADE: Final = int(Kind.TRADE)
+TRADES: Final = [int(Kind.TRADE), int(Kind.BLOCK_TRADE)]
 END: Final = int(Kind.SNAPSHOT_END)
-STATE: Final = int(Kind.STATE)
+KINDS: Final = len(Kind) + 1  # they count from 1
 
 
 class MarketReport(msgspec.Struct, frozen=True):
@@ -73,16 +73,16 @@ class MarketCheck:
     def __init__(self, market: StoredMarket) -> None:
         self._ticker = market.ticker
         self._book = RecordedBook(market.grid)
-        self._kinds = np.zeros(STATE + 1, np.int64)
+        self._kinds = np.zeros(KINDS, np.int64)
 
     def take(self, events: npt.NDArray[np.void]) -> None:
         """The next of its events."""
         self._book.take(events)
-        self._kinds += np.bincount(events["kind"], minlength=STATE + 1)
+        self._kinds += np.bincount(events["kind"], minlength=KINDS)
 
     def report(self) -> MarketReport:
         """What was found so far."""
-        kinds = [int(self._kinds[kind]) for kind in (DELTA, TRADE, END)]
+        kinds = [int(self._kinds[kind].sum()) for kind in (DELTA, TRADES, END)]
         events = int(self._kinds.sum())
         faults = msgspec.structs.astuple(self._book.faults)
         return MarketReport(self._ticker, events, *kinds, *faults)

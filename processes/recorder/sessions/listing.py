@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ipc.clock import NS_PER_S
 from ipc.journal import Kind
+from models.simulation.tape import SessionError
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
     StoredMark,
@@ -199,11 +200,16 @@ async def show_session(desk: Desk, options: argparse.Namespace) -> int:
 
 async def _markets(desk: Desk, session: StoredSession) -> list[SessionMarketRow]:
     known = await desk.loader.markets(session.session_id)
-    kinds = {m.market_id: np.zeros(Kind.STATE + 1, np.int64) for m in known}
+    kinds = {m.market_id: np.zeros(len(Kind) + 1, np.int64) for m in known}
     ends: dict[int, tuple[int, int]] = {}
     async for events, markets in desk.loader.blocks(session.session_id):
         for market_id, mine in by_market(events, markets).items():
-            kinds[market_id] += np.bincount(mine["kind"], minlength=Kind.STATE + 1)
+            if market_id not in kinds:
+                raise SessionError(
+                    f"session {session.session_id}: its events name market {market_id}, which it "
+                    f"does not list; allowed: {', '.join(map(str, kinds)) or 'none'}"
+                )
+            kinds[market_id] += np.bincount(mine["kind"], minlength=len(Kind) + 1)
             first, last = mine["recv_ns"][[0, -1]].tolist()
             ends[market_id] = ends.get(market_id, (first, last))[0], last
     return [_market(m, kinds[m.market_id], ends.get(m.market_id)) for m in known]
@@ -219,7 +225,7 @@ def _market(
         yes_value_e4=market.yes_value_e4,
         events=int(kinds.sum()),
         deltas=int(kinds[Kind.DELTA]),
-        trades=int(kinds[Kind.TRADE]),
+        trades=int(kinds[Kind.TRADE] + kinds[Kind.BLOCK_TRADE]),
         snapshots=int(kinds[Kind.SNAPSHOT_END]),
         first=time_of(first),
         last=time_of(last),

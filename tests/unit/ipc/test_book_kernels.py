@@ -75,6 +75,15 @@ def test_a_trade_is_journalled_and_noted() -> None:
     assert stand.live[0][b.LAST_TRADE_MS] == 12
 
 
+def test_a_block_trade_is_journalled_and_no_part_of_the_flow() -> None:
+    stand = live_stand()
+    assert stand.trade(0, (1, 8000, 40), Stamps(seq=7, exch_ms=12), is_block=True) == 6
+    assert stand.records[-1]["kind"] == Kind.BLOCK_TRADE
+    row = stand.live[0]
+    assert row[b.EVENT_NO] == 6
+    assert (row[b.TRADE_FLOW], row[b.N_TRADES], row[b.LAST_TRADE_MS]) == (0, 0, 0)
+
+
 def test_a_row_keeps_the_count_of_its_book_beside_that_of_its_trades() -> None:
     stand = live_stand()
     stand.delta(0, (0, 8000, -30), Stamps(seq=9))

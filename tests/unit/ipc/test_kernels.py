@@ -115,7 +115,7 @@ def test_a_repair_is_release_fence() -> None:
     ("kernel", "change"),
     [
         (book_kernels.record_delta, LEVEL[0]),
-        (book_kernels.record_trade, LEVEL[0]),
+        (book_kernels.record_trade, (*LEVEL[0], False)),
         (book_kernels.record_snapshot, ARRAYS),
     ],
     ids=["delta", "trade", "snapshot"],

@@ -163,7 +163,7 @@ def credentials_path(data_dir: Path) -> Path:
 
 
 def admin_token_path(data_dir: Path) -> Path:
-    """Where the local exchange keeps what its admin port wants to be told."""
+    """Where the local exchange keeps the token that its admin port requires."""
     return data_dir / "exchange" / "admin.token"
 
 

@@ -146,6 +146,11 @@ class _Stock(msgspec.Struct):
 class SignaturePool:
     """Signs like a `Signer`, without delay where a signature was made in advance.
 
+    `want` says of which requests, `keep` makes them between other work, `headers` hands one out.
+
+    Args:
+        signer: Makes the signatures.
+
     Attributes:
         hits: Requests that found a signature ready.
         misses: Requests in stock that found none.
@@ -190,7 +195,12 @@ class SignaturePool:
         self._stocks.pop((method, path), None)
 
     def headers(self, method: str, path: str) -> Headers:
-        """The headers of a private request, as `Signer.headers`."""
+        """The headers of a signed request, as `Signer.headers` makes them.
+
+        Args:
+            method: Such as `POST`.
+            path: From the host's root.
+        """
         stock = self._stocks.get((method, path))
         if stock is not None:
             self._drop_stale(stock, self._signer.now_ms())

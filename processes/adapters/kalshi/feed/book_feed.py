@@ -315,7 +315,14 @@ class WriteQueue:
         )
 
     def enqueue_trade(
-        self, row: int, taker_leg: b.LegCode, yes_price_e4: int, count_e2: int, stamps: Stamps
+        self,
+        row: int,
+        taker_leg: b.LegCode,
+        yes_price_e4: int,
+        count_e2: int,
+        stamps: Stamps,
+        *,
+        is_block: bool,
     ) -> Written:
         """Offer and note a public trade; no level changes.
 
@@ -325,6 +332,7 @@ class WriteQueue:
             yes_price_e4: On the YES scale.
             count_e2: Contracts.
             stamps: As of `enqueue_delta`.
+            is_block: Whether it was agreed off the book.
         """
         return self._conclude(
             record_trade(
@@ -332,7 +340,7 @@ class WriteQueue:
                 self._books.tick_rows,
                 *self._segment(1),
                 row,
-                (taker_leg, yes_price_e4, count_e2),
+                (taker_leg, yes_price_e4, count_e2, is_block),
                 stamps,
                 self._throttle_ns,
             ),
@@ -468,7 +476,8 @@ class BookFeed:
         msg = frame.msg
         taker_leg, yes_price_e4, count_e2 = trade_of(msg)
         stamps = frame.seq, exchange_ms(msg.ts_ms, msg.ts), *times
-        written = self._queue.enqueue_trade(book.row, taker_leg, yes_price_e4, count_e2, stamps)
+        change = book.row, taker_leg, yes_price_e4, count_e2, stamps
+        written = self._queue.enqueue_trade(*change, is_block=msg.is_block_trade is True)
         if written is _ACCEPTED:
             return Outcome(_RECORDED, UpdateType.TRADE, book)
         return self._refused(frame, book, written)

@@ -50,7 +50,23 @@ _GRIDS: Final = (  # coarsest first
 
 
 class RecordedMarket(msgspec.Struct, frozen=True):
-    """A market of a recording; `yes_value_e4` is what a YES contract paid, None when not known."""
+    """A market of a recording.
+
+    Attributes:
+        ticker: The market.
+        event_ticker: Its event.
+        path: The recording.
+        environment: Demo for a folder named `demo`, else production: recordings do not say.
+        grid: Its prices; where nothing lies beside the recording, the coarsest grid that fits all
+            prices seen.
+        open_ms: When it opened, Unix milliseconds; 0 unknown.
+        close_ms: When it closed; 0 unknown.
+        settled_ms: When it paid; 0 unknown.
+        result: How it ended.
+        yes_value_e4: What a YES contract paid, None when not known.
+        title: For people.
+        body: All of the exchange's own reply, empty when there was none.
+    """
 
     ticker: str
     event_ticker: str
@@ -85,7 +101,11 @@ _body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def load_market(path: Path) -> RecordedMarket:
-    """The only market of a recording; `RecordingError` when it holds none or several."""
+    """Load the only market of a recording.
+
+    Raises:
+        RecordingError: It holds none or several, or cannot be read.
+    """
     markets = load_markets(path)
     if len(markets) != 1:
         raise RecordingError(path, 0, f"holds {len(markets)} markets, not one")
@@ -93,7 +113,14 @@ def load_market(path: Path) -> RecordedMarket:
 
 
 def load_markets(path: Path) -> list[RecordedMarket]:
-    """All markets of one recording; reads through the file only when nothing lies beside it."""
+    """Load all markets of one recording; reads through the file only when nothing lies beside it.
+
+    Args:
+        path: The recording; `metadata/` and `markets.csv` are looked for in its folder.
+
+    Raises:
+        RecordingError: The file, or one beside it, cannot be read.
+    """
     ticker = _stem(path)
     known = _from_metadata(path, ticker) or _from_csv(path, ticker)
     return [known] if known else _from_frames(path)

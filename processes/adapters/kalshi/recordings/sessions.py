@@ -87,14 +87,23 @@ def load_sessions(
     skip_damaged: bool = False,
     say: Say = to_stderr,
 ) -> list[RecordedSession]:
-    """Every market of a recording or of a folder of them, file by file in the order of their names.
+    """Load every market of a recording or of a folder, file by file in the order of their names.
+
+    Fees are those in force when a market opened, of a plain quadratic series: recordings do not say
+    more.
 
     Args:
-        path, seq, environment, skip_damaged, say: see `open_recordings`. `say` also takes one line
-            per file with gaps, or that breaks off.
+        path: A recording, or a folder of them.
+        seq: One of `SEQS`: whether a jump of `seq` is a loss; `auto` looks at how often it jumps.
+        environment: Of all of them; None: by the folder's name.
+        skip_damaged: Leave out files that cannot be used, and say so.
+        say: Takes one line per file that is left out, has gaps, or breaks off.
+
+    Returns:
+        The markets that have events.
 
     Raises:
-        RecordingError: names file and line of what cannot be used.
+        RecordingError: Names file and line of what cannot be used.
     """
     recordings = open_recordings(
         path, seq=seq, environment=environment, skip_damaged=skip_damaged, say=say

@@ -32,11 +32,14 @@ Access = tuple[KalshiTarget, Signer]
 class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, OrderGroupResource):
     """All REST calls of one account; each raises the errors of `processes.adapters.kalshi.errors`.
 
+        async with KalshiTradingClient("demo") as client:
+            markets = await client.markets(status="open", limit=10)
+
     Reads are repeated a few times with growing pauses; writes are sent once. Amounts are integers:
     prices in 1e-4 dollars (`_e4`), counts in hundredths of a contract (`_e2`), money in
     micro-dollars (`_e6`). Facts and limits of the exchange are in PROTOCOL.md, 3 and 6.
 
-    An account of a user has subaccounts, 0 for the primary one. A client with a `subaccount` acts
+    A user's account has subaccounts, 0 for the primary one. A client with a `subaccount` acts
     for that one alone. Without, the exchange chooses: the key's own, else the primary account for
     writes and all of them for lists of orders, fills and settlements.
 
@@ -49,6 +52,10 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: Of the random pauses between repeated reads.
         sleep: Waits that many seconds.
         transport: Replaces the network.
+
+    Attributes:
+        target: Where it connects.
+        budget: Its rate limits.
 
     Raises:
         ConfigError: Names the variable that cannot be used.
@@ -96,7 +103,17 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> KalshiTradingClient:
-        """A client of `target` with the key of `signer`; the rest is as in the constructor."""
+        """A client of an address with a key, without any variable.
+
+        Args:
+            target: Where to connect.
+            signer: Signs with the key.
+            budget: The account's rate limits; None makes one.
+            subaccount: 0 to 63; None lets the exchange choose.
+            seed: Of the random pauses between repeated reads.
+            sleep: Waits that many seconds.
+            transport: Replaces the network.
+        """
         return cls(
             access=(target, signer),
             budget=budget,
@@ -116,7 +133,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         self._http.sign_with(signer)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; gives up after half a second on those that do not close."""
         await self._http.close()
 
     async def __aenter__(self) -> KalshiTradingClient:

@@ -81,6 +81,9 @@ class _Reply(NamedTuple):
 class KalshiHttp:
     """One keep-alive HTTP client of one environment; all resources of a client share it.
 
+    HTTP/1.1, at most 16 connections, 10 seconds for a reply, 64 MiB of a decompressed body. Proxies
+    of the environment's variables are used, except for the local exchange.
+
     Args:
         target: Where to connect.
         signer: Signs every request.
@@ -89,6 +92,10 @@ class KalshiHttp:
         sleep: Waits that many seconds.
         subaccount: The subaccount that calls are about; None lets the exchange choose.
         transport: Replaces the network.
+
+    Attributes:
+        signatures: Those made in advance.
+        retries: Reads that were repeated so far.
     """
 
     def __init__(
@@ -123,7 +130,14 @@ class KalshiHttp:
     def want_signatures(
         self, method: str, path: str, number: int = 1, for_ms: int | None = None
     ) -> None:
-        """Keep signatures of a request ready; `path` is below the base."""
+        """Keep signatures of a request ready.
+
+        Args:
+            method: Such as `POST`.
+            path: Below the base.
+            number: How many to keep.
+            for_ms: For so many milliseconds; None: until `unwant_signatures`.
+        """
         self.signatures.want(method, self._base + path, number, for_ms)
 
     def unwant_signatures(self, method: str, path: str) -> None:
@@ -251,7 +265,11 @@ class KalshiHttp:
 
 
 class RestResource:
-    """One resource of the client; all of them share one connection pool, budget and key."""
+    """One resource of the client; all of them share one connection pool, budget and key.
+
+    Args:
+        http: The shared connection.
+    """
 
     def __init__(self, http: KalshiHttp) -> None:
         self._http = http
@@ -292,7 +310,7 @@ class RestResource:
 
 
 def segment(text: str) -> str:
-    """A piece of a path."""
+    """A piece of a path, escaped: whatever an id holds, it leads nowhere else."""
     return quote(text, safe="")
 
 

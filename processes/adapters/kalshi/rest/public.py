@@ -61,7 +61,12 @@ _programs: Final = msgspec.json.Decoder(IncentiveRow)
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """Weekly hours, and announced pauses as (start, end) in Unix milliseconds."""
+    """When the exchange trades.
+
+    Attributes:
+        weeks: Weekly hours in New York, as the exchange writes them.
+        maintenance_ms: Announced pauses as (start, end) in Unix milliseconds.
+    """
 
     weeks: tuple[WeekRow, ...]
     maintenance_ms: tuple[tuple[int, int], ...]
@@ -75,7 +80,12 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class CallCosts(msgspec.Struct, frozen=True):
-    """Tokens by (method, path from the host's root); all other calls cost `default`."""
+    """What calls cost in tokens.
+
+    Attributes:
+        default: Of all calls that are not listed.
+        by_call: By (method, path from the host's root, with its placeholders).
+    """
 
     default: int
     by_call: dict[tuple[str, str], int]
@@ -87,7 +97,15 @@ class CallCosts(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """A series and what its markets charge, unless an event overrides it."""
+    """A series and what its markets charge, unless an event overrides it.
+
+    Attributes:
+        ticker: The series.
+        title: For people.
+        fee_type: Such as `quadratic`; see `models.trading.fees.FeeSchedule.of`.
+        fee_multiplier_e4: In 1e-4.
+        exchange_index: Its shard.
+    """
 
     ticker: str
     title: str
@@ -103,7 +121,14 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class FeeChange(msgspec.Struct, frozen=True):
-    """From `at_ms` on a series charges this."""
+    """What a series charges from a moment on.
+
+    Attributes:
+        series_ticker: The series.
+        fee_type: Such as `quadratic`.
+        fee_multiplier_e4: In 1e-4.
+        at_ms: From when on, Unix milliseconds.
+    """
 
     series_ticker: str
     fee_type: str
@@ -119,7 +144,14 @@ class FeeChange(msgspec.Struct, frozen=True):
 
 
 class EventFeeChange(msgspec.Struct, frozen=True):
-    """From `at_ms` on an event charges this; None stands for what its series charges."""
+    """What an event charges from a moment on; None stands for what its series charges.
+
+    Attributes:
+        event_ticker: The event.
+        fee_type: Such as `quadratic`.
+        fee_multiplier_e4: In 1e-4.
+        at_ms: From when on, Unix milliseconds.
+    """
 
     event_ticker: str
     fee_type: str | None
@@ -138,8 +170,19 @@ class EventFeeChange(msgspec.Struct, frozen=True):
 class IncentiveProgram(msgspec.Struct, frozen=True):
     """A program that pays for resting orders or for volume in one market.
 
-    `reward_e6` and `most_per_account_e6` are micro-dollars for the whole period from `start_ms` to
-    `end_ms`, not a rate. `target_size_e2` is in hundredths of a contract, `discount_bps` in 1e-4.
+    Attributes:
+        program_id: The exchange's.
+        market_ticker: The market.
+        kind: `liquidity`, `volume`, `margin_maker_volume` or `margin_taker_volume`.
+        description: The exchange's text.
+        start_ms: Begin of its period, Unix milliseconds.
+        end_ms: End of it.
+        reward_e6: Micro-dollars for the whole period, not a rate.
+        paid_out: Whether it has been paid.
+        target_size_e2: Size that earns in full, 1e-2 contracts; None where it has none.
+        discount_bps: Discount of sizes behind the reference price, 1e-4 (5000 is 0.5); None where
+            it has none.
+        most_per_account_e6: Most that one account gets, for the whole period; None for no limit.
     """
 
     program_id: str
@@ -174,7 +217,13 @@ class IncentiveProgram(msgspec.Struct, frozen=True):
 
 
 class HistoryCutoff(msgspec.Struct, frozen=True):
-    """Unix milliseconds; what ended earlier is read under `/historical`."""
+    """From when on live reads know something; what ended earlier is read under `/historical`.
+
+    Attributes:
+        markets_ms: Of markets, by their settlement, Unix milliseconds.
+        fills_ms: Of fills and trades.
+        orders_ms: Of orders, by their last change.
+    """
 
     markets_ms: int
     fills_ms: int
@@ -251,16 +300,26 @@ class PublicResource(RestResource):
         return reply.market
 
     async def series(self, series_ticker: str) -> Series:
-        """A series and its fees (`GetSeries`); `NotFound`."""
+        """Read a series and its fees (`GetSeries`).
+
+        Args:
+            series_ticker: The series.
+
+        Raises:
+            NotFound: There is none.
+            WireError: Its multiplier is no number from 0 to 1000 with at most four decimals.
+        """
         reply = await self._http.read(SeriesReply, f"/series/{segment(series_ticker)}")
         return Series.of(reply.series)
 
     async def series_fee_changes(
         self, series_ticker: str | None = None, *, past: bool = False
     ) -> Listing[FeeChange]:
-        """Scheduled fee changes of a series or of all; with `past` also those in force.
+        """List fee changes of series (`GetSeriesFeeChanges`).
 
-        `GetSeriesFeeChanges`.
+        Args:
+            series_ticker: Only those of a series; None: of all.
+            past: Also those in force already, not only those to come.
         """
         params: Params = {
             "series_ticker": series_ticker,
@@ -270,7 +329,11 @@ class PublicResource(RestResource):
         return decode_items(reply.rows, _fee_change)
 
     async def event_fee_changes(self, event_ticker: str | None = None) -> Listing[EventFeeChange]:
-        """Scheduled fee overrides of an event or of all (`GetEventFeeChanges`)."""
+        """List scheduled fee overrides of events, all pages (`GetEventFeeChanges`).
+
+        Args:
+            event_ticker: Only those of an event; None: of all.
+        """
         params: Params = {"event_ticker": event_ticker}
         path = "/events/fee_changes"
         return await self._listing(EventFeeChangesPage, path, params, _event_fee_change)

@@ -81,7 +81,11 @@ class TokenBucket:
         return self._nano // NS_PER_S
 
     def take(self, cost: int, keep: int = 0) -> int:
-        """Take `cost` tokens, if at least `keep` remain.
+        """Take tokens.
+
+        Args:
+            cost: How many.
+            keep: How many must remain behind for others.
 
         Returns:
             0 when they were taken, else nanoseconds until they could be.
@@ -96,7 +100,8 @@ class TokenBucket:
 class RateBudget:
     """The read, write and balance buckets of one account, of the Basic tier until `apply`.
 
-    Clients of one account must share one budget.
+    Clients of one account must share one budget. A fifth of the write bucket is reserved for
+    cancels: they are never delayed by new orders.
 
     Args:
         now_ns: Monotonic nanoseconds.
@@ -146,7 +151,13 @@ class RateBudget:
         return bucket.take(cost, min(keep, max(bucket.capacity - cost, 0)))
 
     async def acquire(self, call: Call, items: int = 1) -> None:
-        """Wait for the tokens of a request with that many items, and take them.
+        """Wait for the tokens of a request, and take them.
+
+        Reads and cancels wait for as long as it takes; new orders and amendments do not.
+
+        Args:
+            call: What kind of request.
+            items: Orders in it.
 
         Raises:
             RateLimited: Nothing was sent, `code` is `OWN_BUDGET`: a new order or amendment would

@@ -109,7 +109,7 @@ class ExchangeOrder(msgspec.Struct, frozen=True):
         market_ticker: The market.
         book_side: The side of the YES book.
         yes_price_e4: Limit on the YES scale.
-        initial_count_e2: Size as it is after amendments.
+        initial_count_e2: Its size, as the exchange reports it.
         fill_count_e2: Filled so far.
         remaining_count_e2: What rests.
         status: `UNKNOWN` for a word that is not known.

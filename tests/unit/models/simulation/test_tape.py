@@ -99,6 +99,12 @@ def test_an_unpaired_trade_on_the_no_leg_has_its_price() -> None:
     assert (tape.meaning[-1], tape.leg[-1], tape.price_e4[-1]) == (EXECUTED, NO, 5_200)
 
 
+def test_a_block_trade_fills_nobody_and_is_no_flow() -> None:
+    tape = make_tape(steady(250).at(300).block_trade(NO, 45, 20).at(600).delta(YES, 40, 1).build())
+    assert not (tape.meaning & EXECUTED).any()
+    assert tape.rows[-1, b.TRADE_FLOW] == tape.rows[-1, b.N_TRADES] == 0
+
+
 def test_what_does_not_fit_names_market_and_event() -> None:
     with pytest.raises(SessionError, match="M: event 5 does not fit the book: NEGATIVE"):
         make_tape(steady().delta(YES, 45, -101).build())
