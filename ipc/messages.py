@@ -32,9 +32,11 @@ __all__ = [
     "MarkKind",
     "MarketListed",
     "MarketResult",
+    "MarketTerms",
     "Message",
     "OrderStatus",
     "ProcessStats",
+    "ProgramListed",
     "SessionEnded",
     "SessionInfo",
     "SessionMark",
@@ -166,6 +168,7 @@ class SessionInfo(_WireMessage, frozen=True):
         markets: Tickers that are followed.
         live_markets: How many of them have a LIVE book.
         status: The stream's state, a word for people.
+        fees: Of the markets whose fees are known, as in `MarketTerms`.
     """
 
     session_uid: str
@@ -175,6 +178,7 @@ class SessionInfo(_WireMessage, frozen=True):
     markets: tuple[str, ...]
     live_markets: int
     status: str
+    fees: dict[str, tuple[tuple[int, str, int], ...]] = {}
 
 
 class ProcessStats(_WireMessage, frozen=True):
@@ -517,6 +521,47 @@ class MarketListed(_WireMessage, frozen=True):
     close_ms: int
 
 
+class MarketTerms(_WireMessage, frozen=True):
+    """What a market charges, as far as its exchange has said by now; a later one replaces it.
+
+    Attributes:
+        fees: (from when in Unix milliseconds, fee type, multiplier in 1e-4), in order; those to
+            come too. The first also holds before its time.
+    """
+
+    market_ticker: str
+    fees: tuple[tuple[int, str, int], ...]
+
+
+class ProgramListed(_WireMessage, frozen=True):
+    """A program that pays for orders or volume in a market; a later one of this id replaces it.
+
+    Attributes:
+        program_id: The exchange's.
+        kind: liquidity, volume, margin_maker_volume, margin_taker_volume.
+        start_ms: Begin of its period, Unix milliseconds.
+        end_ms: End of its period.
+        reward_e6: For the whole period, not a rate.
+        target_size_e2: Contracts, 1e-2; None where the exchange says none.
+        discount_bps: In 1e-4; None where the exchange says none.
+        most_per_account_e6: None where the exchange says none.
+        listed_ns: When it was read, market time.
+    """
+
+    program_id: str
+    market_ticker: str
+    kind: str
+    description: str
+    start_ms: int
+    end_ms: int
+    reward_e6: int
+    paid_out: bool
+    target_size_e2: int | None
+    discount_bps: int | None
+    most_per_account_e6: int | None
+    listed_ns: int
+
+
 class MarketResult(_WireMessage, frozen=True):
     """What a market paid, as its exchange says at `reported_ns`; a later report replaces it.
 
@@ -584,6 +629,8 @@ Message = (
     | Doorbell
     | SessionStarted
     | MarketListed
+    | MarketTerms
+    | ProgramListed
     | MarketResult
     | SessionMark
     | SessionEnded

@@ -26,7 +26,7 @@ from ipc.messages import BookSide
 from ipc.units import LINEAR_CENT
 from models.observation.builder import LiveObservationAdapter
 from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing, masked_argmax
-from models.trading.fees import FeeRule, FeeSchedule, OrderFees
+from models.trading.fees import FLAT, NEWEST_RULE, FeeRule, FeeSchedule, OrderFees
 from models.trading.portfolio import Portfolio
 
 __all__ = ["compile_kernels", "kernels"]
@@ -115,8 +115,7 @@ def _plain_book() -> None:
 
 
 def _fees() -> None:
-    for rule in FeeRule:
-        schedule = FeeSchedule(rule)
+    for schedule in (*map(FeeSchedule, FeeRule), FeeSchedule.of(NEWEST_RULE, FLAT)):
         OrderFees(schedule).charge(4_500, 100, is_buy=True, is_taker=True)
         schedule.fee_e6(4_500, 100, is_buy=True, is_taker=True)
 

@@ -73,6 +73,7 @@ Observation = npt.NDArray[np.float32]
 V1: Final = 1  # codes of the builders
 V2: Final = 2
 V3: Final = 3
+UNKNOWN_CODE: Final = "no schema has this code; allowed: those of BUILDERS"
 MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2, TICK_SIZE_V3)
 MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size, OBSERVATION_V3.size)  # floats
 INTS: Final = HISTORY + 1  # words of a history
@@ -210,14 +211,19 @@ def observe_tick(
         ints: int64[INTS] of the market's history, changed in place.
         floats: float64[FLOATS], likewise.
         out: float32[tick_size], overwritten.
+
+    Raises:
+        ValueError: No builder has that code.
     """
     features = np.empty(MOST_TICK)
     if code == V1:
         _tick_v1(row, zone_offset_s, ints, floats, features)
     elif code == V2:
         tick_v2(row, ints[TOTAL] == 0, ints, floats, features)
-    else:
+    elif code == V3:
         tick_v3(row, ints[TOTAL], ints, floats, features)
+    else:
+        raise ValueError(UNKNOWN_CODE)
     ints[TOTAL] += 1
     for i in range(len(out)):
         out[i] = clean(features[i])
@@ -250,6 +256,9 @@ def observe_with(
         account: The sub-account, in the layout of `ipc.account_table`.
         features: float64[MOST], overwritten.
         out: float32[size], overwritten; every float is finite and within [-2, 2].
+
+    Raises:
+        ValueError: No builder has that code.
     """
     if code == V1:
         mid_e4 = valuation_mid_e4(row)
@@ -260,8 +269,10 @@ def observe_with(
         order_features(account, mid_e4, row[b.RECV_NS], features)
     elif code == V2:
         account_v2(row, account, features)
-    else:
+    elif code == V3:
         account_v3(row, account, features)
+    else:
+        raise ValueError(UNKNOWN_CODE)
     n = len(tick)
     for i in range(n):
         out[i] = tick[i]

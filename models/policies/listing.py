@@ -56,6 +56,7 @@ class ListedModel(msgspec.Struct, frozen=True):
     not_beaten: tuple[str, ...]
     override: Override | None
     evaluation: Mapping[str, float]
+    fees_assumed: int | None = None  # markets; None: its manifest does not say
 
 
 class UnreadableModel(msgspec.Struct, frozen=True):
@@ -131,6 +132,7 @@ def _listed(model_id: str, registry: Registry, active: Active) -> ListedModel | 
         not_beaten=shortfalls(manifest),
         override=manifest.override,
         evaluation=manifest.evaluation,
+        fees_assumed=manifest.fees_assumed,
     )
 
 

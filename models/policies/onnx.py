@@ -71,7 +71,7 @@ class Override(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: As given on the command line.
-        not_beaten: The baselines, each with its lower bound.
+        not_beaten: The baselines, each with its lower bound, and what was assumed about fees.
         at_ns: When, nanoseconds since the Unix epoch.
     """
 
@@ -107,7 +107,8 @@ class Manifest(msgspec.Struct, frozen=True):
         libraries: Versions that made it.
         revision: Of this code.
         evaluation: Figures on the judged markets; see `models.learning.training.figures`.
-        override: Why it became live without beating every baseline; None where it needed no reason.
+        override: Why it became live although something speaks against it.
+        fees_assumed: Markets of the split whose fees were assumed; None in a manifest of before.
     """
 
     version: int
@@ -132,6 +133,7 @@ class Manifest(msgspec.Struct, frozen=True):
     revision: str
     evaluation: dict[str, float]
     override: Override | None = None
+    fees_assumed: int | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,8 +1,8 @@
 """Models by name, which of them is live, and how that changes while the stack runs.
 
 A model becomes live when it beats every baseline on validation, by the lower bound of the paired
-difference in its manifest, or by an override whose reason is written there. Inference follows with
-`RL_ACTOR_STRATEGY=registry`.
+difference in its manifest, with fees that were known; or by an override whose reason is written
+there. Inference follows with `RL_ACTOR_STRATEGY=registry`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from models.policies.onnx import (
 __all__ = [
     "LEAST_MARKETS",
     "Registry",
+    "fees_doubt",
     "history_lines",
     "line",
     "model_lines",
@@ -76,6 +77,17 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
         elif low <= 0:
             found.append(f"{name} ({low:+.4f})")
     return tuple(found)
+
+
+def fees_doubt(manifest: Manifest) -> str:
+    """What is assumed about the fees behind a manifest's figures; "" when nothing is.
+
+    A manifest of before does not say; its figures were made with the usual fees.
+    """
+    if not manifest.fees_assumed:
+        return ""
+    markets = sum(map(len, manifest.split.values()))
+    return f"fees assumed for {manifest.fees_assumed} of {markets} markets"
 
 
 class Registry:
@@ -129,14 +141,15 @@ class Registry:
 
         Args:
             model_id: The model.
-            override: Reason to promote it although it does not beat every baseline.
+            override: Reason to promote it although it does not beat every baseline, or was judged
+                with fees that are assumed.
 
         Returns:
             The state afterwards.
 
         Raises:
-            ModelError: It cannot run, or does not beat every baseline and no reason was given;
-                nothing has changed.
+            ModelError: It cannot run, or does not beat every baseline or was judged with assumed
+                fees and no reason was given; nothing has changed.
         """
         with self._alone() as active:
             entry = self._runnable(model_id)
@@ -149,17 +162,27 @@ class Registry:
             )
 
     def _overriding(self, model_id: str, reason: str | None) -> Override | None:
-        """What allows a model that does not beat every baseline; None for one that does."""
-        lacking = () if model_id == DEFAULT_ID else shortfalls(self.manifest(model_id))
-        if not lacking:
+        """What allows a model that something speaks against; None where nothing does."""
+        if model_id == DEFAULT_ID:
+            return None
+        manifest = self.manifest(model_id)
+        lacking, doubt = shortfalls(manifest), fees_doubt(manifest)
+        if not (lacking or doubt):
             return None
         if reason is None or not reason.strip():
+            against = [doubt] if doubt else []
+            if lacking:
+                against.insert(
+                    0,
+                    "the lower bound of its difference on validation is not above zero against "
+                    + ", ".join(lacking),
+                )
             raise ModelError(
-                f"model {model_id!r} is not promoted; the lower bound of its difference on "
-                f"validation is not above zero against {', '.join(lacking)}; "
+                f"model {model_id!r} is not promoted; {'; '.join(against)}; "
                 "--override REASON promotes it anyway"
             )
-        return Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
+        not_beaten = (*lacking, doubt) if doubt else lacking
+        return Override(reason=reason, not_beaten=not_beaten, at_ns=self._now_ns())
 
     def rollback(self) -> Active:
         """Make the predecessor live again.
@@ -277,6 +300,8 @@ def line(model_id: str, registry: Registry, active: Active) -> str:
     facts = [role] if role else []
     facts += [manifest.observation_schema, f"sha256 {manifest.onnx_sha256[:16]}"]
     facts.append(_verdict(manifest))
+    if doubt := fees_doubt(manifest):
+        facts.append(doubt)
     if manifest.override:
         facts.append(_overridden(manifest.override))
     return f"{model_id}: {'; '.join(facts)}"

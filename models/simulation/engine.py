@@ -36,6 +36,7 @@ from models.simulation.order_state import (
     PENDING_PRICE,
     RULE,
     TAKER_RATE,
+    fee_period,
     publish_order,
 )
 from models.trading.actions import PRICING_CODE, Pricing, fill_mask, order_count_e2, yes_price_of
@@ -114,8 +115,9 @@ def _value(dataset: Dataset, state: Any, account: a.AccountRow) -> int:
     fee = 0
     bid = dataset.touch[tick, b.YES if position > 0 else b.NO]
     if position != 0 and bid > 0:
-        rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
-        fee = trade_fee_e6(rule, rate, bid, abs(position), False)
+        fees = dataset.fees[market]
+        terms = fees[fee_period(fees, dataset.rows[tick, b.RECV_NS])]
+        fee = trade_fee_e6(terms[RULE], terms[TAKER_RATE], bid, abs(position), False)
     return int(liquidation_value_e6(account, dataset.touch[tick, 0], dataset.touch[tick, 1], fee))
 
 
@@ -163,8 +165,9 @@ def _submit(
     price = yes_price_of(row, action, fixed.pricing)
     if price == 0:
         return
-    market = state[MARKET]
-    rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
+    fees = dataset.fees[state[MARKET]]
+    terms = fees[fee_period(fees, row[b.RECV_NS])]
+    rule, rate = terms[RULE], terms[TAKER_RATE]
     count = order_count_e2(account, action, price, fixed.size_e2, rule, rate)
     if count == 0:
         return
@@ -268,8 +271,9 @@ def _step_all(
 @kernel
 def _mask_all(dataset: Dataset, fixed: Fixed, states: Any, accounts: Any, out: Any) -> None:
     for i in range(len(states)):
-        fees = dataset.fees[states[i, MARKET]]
         row = dataset.rows[states[i, TICK]]
+        periods = dataset.fees[states[i, MARKET]]
+        fees = periods[fee_period(periods, row[b.RECV_NS])]
         fill_mask(
             row, accounts[i], fixed.pricing, fixed.size_e2, fees[RULE], fees[TAKER_RATE], out[i]
         )

@@ -55,6 +55,7 @@ from models.simulation.order_state import (
     TAKER_FILLS,
     TAKER_RATE,
     YES_PRICE,
+    fee_period,
     publish_order,
     write_log,
 )
@@ -121,7 +122,8 @@ def _book_fill(
     """
     action = order[ACTION]
     side = side_of(action)
-    rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
+    terms = fees[fee_period(fees, at_ns)]
+    rule, rate = terms[RULE], terms[TAKER_RATE] if taker else terms[MAKER_RATE]
     count_e2 = filled = min(count_e2, order[REMAINING])
     if not is_buy(action):
         filled = min(count_e2, _held(account, side))
@@ -293,7 +295,7 @@ def advance(
     Args:
         order: int64[ORDER_STATE_WORDS], changed in place.
         account: The sub-account, changed in place.
-        fees: int64[FEE_WORDS] of the market.
+        fees: int64[periods, FEE_WORDS] of the market.
         row: The tick's book, right before `start`.
         flow: The events.
         start: First event.
@@ -340,7 +342,7 @@ class SimulatedOrderManager:
         self._flow = flow_of([tape])
         self._latency_ns = latency_ns
         self._order = np.zeros(ORDER_STATE_WORDS, np.int64)
-        self._fees = fee_words(tape)
+        self._fees = fee_words(tape.fees)
         self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "FEE_E6",
     "FEE_WORDS",
     "FILLED_E2",
+    "FROM_NS",
     "KIND",
     "LEVEL",
     "LOGGED",
@@ -53,6 +54,7 @@ __all__ = [
     "TAKER_FILLS",
     "TAKER_RATE",
     "YES_PRICE",
+    "fee_period",
     "publish_order",
     "write_log",
 ]
@@ -80,11 +82,12 @@ ORDER_STATE_WORDS: Final = 16
 QUEUE_ANSWER_NS: Final = 100_000_000
 QUEUE_INTERVAL_NS: Final = NS_PER_S
 
-# Words of a fee schedule.
-RULE: Final = 0
+# Words of a fee schedule and of when it begins.
+RULE: Final = 0  # `FeeSchedule.code`
 TAKER_RATE: Final = 1
 MAKER_RATE: Final = 2
-FEE_WORDS: Final = 3
+FROM_NS: Final = 3  # market time; the first of a market's also holds before
+FEE_WORDS: Final = 4
 
 # Values of KIND.
 ARRIVED: Final = 1
@@ -102,6 +105,23 @@ COUNT_E2: Final = 5  # ordered, left to rest, or filled
 FEE_E6: Final = 6  # of TAKER and MAKER
 AHEAD_E2: Final = 6  # of RESTED: contracts that trade before this order
 LOG_WORDS: Final = 7
+
+
+@kernel
+def fee_period(fees: Any, ns: int) -> int:
+    """Which of a market's fee schedules is in force at a moment.
+
+    Args:
+        fees: int64[periods, FEE_WORDS] of a market, in the order of their times.
+        ns: Market time.
+
+    Returns:
+        Its index in `fees`.
+    """
+    at = 0
+    while at + 1 < len(fees) and fees[at + 1, FROM_NS] <= ns:
+        at += 1
+    return at
 
 
 @kernel

@@ -23,7 +23,7 @@ from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.observation.builder import DEFAULT, Builder, Observation, observe_account
 from models.simulation.replay import Columns, columns_of, walk_by_rule, zone_offsets
-from models.trading.fees import FeeSchedule
+from models.trading.fees import MarketFees
 
 __all__ = [
     "CHANGE",
@@ -76,7 +76,7 @@ class RecordedSession(msgspec.Struct, frozen=True):
         close_ms: When it closed; 0 unknown.
         yes_value_e4: What a YES contract paid; None when not known.
         environment: Where it was recorded.
-        fees: What it charged.
+        fees: What it charged, and whether that is known.
     """
 
     ticker: str
@@ -86,7 +86,7 @@ class RecordedSession(msgspec.Struct, frozen=True):
     close_ms: int
     yes_value_e4: int | None
     environment: Environment
-    fees: FeeSchedule
+    fees: MarketFees
 
     @property
     def first_ns(self) -> int:
@@ -124,7 +124,7 @@ class Tape(NamedTuple):
     price_e4: Words  # [N] of the leg, 1e-4 dollars
     count_e2: Words  # [N] signed size of a change, or size of an execution
     yes_value_e4: int  # -1 when not known
-    fees: FeeSchedule
+    fees: MarketFees
     builder: Builder
 
 

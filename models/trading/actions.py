@@ -186,7 +186,7 @@ def affordable_e2(
         yes_price_e4: Limit on the YES scale.
         count_e2: What is wanted.
         unit_e2: What is bought comes in whole multiples of this.
-        rule: `FeeRule`.
+        rule: `FeeSchedule.code`.
         rate_e6: Fee rate.
 
     Returns:
@@ -216,7 +216,7 @@ def order_count_e2(
         action: `Action`, not HOLD.
         yes_price_e4: Limit on the YES scale.
         size_e2: Size of an order before caps.
-        rule: `FeeRule`.
+        rule: `FeeSchedule.code`.
         rate_e6: Fee rate of a taker.
     """
     position_e2 = account[a.POSITION_E2]
@@ -245,7 +245,7 @@ def fill_mask(
         account: The sub-account.
         pricing: A value of `PRICING_CODE`.
         size_e2: Size of an order before caps.
-        rule: `FeeRule`.
+        rule: `FeeSchedule.code`.
         rate_e6: Fee rate of a taker.
         out: bool[5], overwritten; HOLD is always allowed.
     """
@@ -308,7 +308,8 @@ class LimitOrderActionSpace:
     Args:
         pricing: Where the limit is placed.
         contract_size_e2: Size of an order before caps, whole contracts.
-        fees: What the market charges; decides what is affordable. Default: the newest schedule.
+        fees: What a market charges whose account row does not say it; decides what is affordable.
+            Default: the newest schedule.
 
     Raises:
         ValueError: Unknown pricing, or a size that is not a positive number of whole contracts.
@@ -342,8 +343,7 @@ class LimitOrderActionSpace:
         """
         if out is None:
             out = np.empty(N_ACTIONS, np.bool_)
-        rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
-        fill_mask(row, account, self._code, self.contract_size_e2, rule, rate, out)
+        fill_mask(row, account, self._code, self.contract_size_e2, *self._rates(account), out)
         return out
 
     def order_for(
@@ -365,8 +365,7 @@ class LimitOrderActionSpace:
         if not price:
             return None
         size = self.contract_size_e2 if size_e2 is None else size_e2
-        rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
-        count = int(order_count_e2(account, int(action), price, size, rule, rate))
+        count = int(order_count_e2(account, int(action), price, size, *self._rates(account)))
         if not count:
             return None
         yes_leg = action in (Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT)
@@ -379,6 +378,12 @@ class LimitOrderActionSpace:
             book_side=BookSide.BID if side_of(int(action)) == BID else BookSide.ASK,
             count_e2=count,
         )
+
+    def _rates(self, account: a.AccountRow) -> tuple[int, int]:
+        """Code and taker's rate of what the market charges."""
+        if account[a.FEE_CODE]:
+            return int(account[a.FEE_CODE]) - 1, int(account[a.TAKER_RATE_E6])
+        return self.fees.code, self.fees.taker_rate_e6
 
 
 class TargetMarketMode(StrEnum):

@@ -23,6 +23,8 @@ from processes.collector.orderbook_client import CollectorFeed, OrderbookClient,
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 from processes.runtime.wires import Wires
@@ -72,7 +74,8 @@ def assemble(
     seed = int(rng.integers(2**32))
     recovery = Recovery()
     results = Results(session)
-    feed = CollectorFeed(markets, queue, session, triggers, recovery, results)
+    terms = Terms(session, log)
+    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, terms)
     client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     return Collector(
@@ -96,6 +99,8 @@ def assemble(
         ),
         discovery=Discovery(client, settings.books, log),
         results=results,
+        terms=terms,
+        terms_reader=TermsReader(client, markets, terms, clock, log),
         outcomes=Outcomes(client, results, recall, clock, log),
         wires=wires,
         publisher=publisher,

@@ -135,6 +135,7 @@ class Markets:
         """Keep to the times that the exchange says now."""
         times = listed.open_ms, listed.close_ms
         if times == (market.info.open_ms, market.info.close_ms):
+            market.info = listed
             return
         if self._session.listed(market.row, listed.ticker, listed.grid, *times):
             self._table.move_times(market.row, *times)

@@ -37,11 +37,12 @@ from processes.adapters.kalshi.feed.book_feed import (
     WriteQueue,
 )
 from processes.adapters.kalshi.feed.session import SessionJournal
-from processes.adapters.kalshi.schemas.frames import Channel, Frame, Lifecycle
+from processes.adapters.kalshi.schemas.frames import Channel, EventFeeUpdate, Frame, Lifecycle
 from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, BookVerdict, Recovery, Refused, Send
 from processes.collector.results import Results
+from processes.collector.terms import Terms
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
@@ -111,12 +112,14 @@ class CollectorFeed:
         triggers: Triggers,
         recovery: Recovery,
         results: Results,
+        terms: Terms,
     ) -> None:
         self._markets = markets
         self._session = session
         self._triggers = triggers
         self._recovery = recovery
         self._results = results
+        self._terms = terms
         self._books = BookFeed(queue, markets.get)
         self.counts: Counter[str] = Counter()
 
@@ -151,7 +154,15 @@ class CollectorFeed:
         if isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
             return True
+        if isinstance(frame, EventFeeUpdate):
+            self._on_event_fees(frame, recv_ns)
         return False
+
+    def _on_event_fees(self, frame: EventFeeUpdate, recv_ns: int) -> None:
+        try:
+            self._terms.on_event_update(frame.msg, recv_ns // NS_PER_MS)
+        except WireError:  # the changes are read over REST too
+            self.counts["malformed_amounts"] += 1
 
     def _on_outcome(self, outcome: Outcome, recv_ns: int, frame_mono_ns: int) -> None:
         book, effect = outcome.book, outcome.effect

@@ -18,6 +18,8 @@ from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.collector.markets import Discovery, Markets
 from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -45,6 +47,8 @@ class Collector:
         client: OrderbookClient,
         discovery: Discovery,
         results: Results,
+        terms: Terms,
+        terms_reader: TermsReader,
         outcomes: Outcomes,
         wires: Wires,
         publisher: Publisher,
@@ -62,6 +66,8 @@ class Collector:
         self._client = client
         self._discovery = discovery
         self._results = results
+        self._terms = terms
+        self._terms_reader = terms_reader
         self._outcomes = outcomes
         self._wires = wires
         self._publisher = publisher
@@ -77,6 +83,7 @@ class Collector:
         tasks = {
             "markets": self._look_for_markets(),
             "results": self._outcomes.run(self._discovery_s),
+            "terms": self._terms_reader.run(),
             "connection": self._connect(),
             "beat": self._beat(),
         }
@@ -166,6 +173,7 @@ class Collector:
             markets=self._markets.tickers,
             live_markets=self._markets.live_count(),
             status=status,
+            fees=self._terms.fees,
         )
         self._publisher.send("session", info)
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self._counters())
@@ -177,6 +185,8 @@ class Collector:
         counters["records_dropped"] = self._session.records_dropped
         counters["holes"] = len(self._feed.holes)
         counters["markets"] = len(self._markets)
+        counters["fees_known"] = len(self._terms.fees)
+        counters["terms_reads"] = self._terms_reader.reads
         counters["results_awaited"] = len(self._results)
         counters["results_given_up"] = self._results.given_up
         counters["markets_live"] = self._markets.live_count()

@@ -11,6 +11,8 @@ about a second (PROTOCOL.md, 6). So a difference counts only when the market has
 exchange's position, twice in a row. Where not even the lists of fills and of history add up to it,
 the position itself is taken over, with its exposure as cost basis; such a market may only be
 reduced.
+
+`ReportedFees` is what each market charges, as the collector says it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ipc import account_table as a
 from ipc.account_table import OpenOrder, put_orders
 from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorPosition
+from models.trading.fees import FeeBound, FeeSchedule, FeeStep, MarketFees, rule_at_ms
 from models.trading.portfolio import Portfolio
 from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
@@ -38,6 +41,7 @@ __all__ = [
     "MarketAccount",
     "Moment",
     "Payout",
+    "ReportedFees",
     "Verdict",
     "judge",
     "position_of",
@@ -360,3 +364,63 @@ def judge(account: MarketAccount, view: ExchangeView) -> Verdict:
     if position_of(fills) == reported_e2:
         return Verdict.ADOPT
     return Verdict.TAKE_OVER if account.ticker in view.exposures else Verdict.DISAGREES
+
+
+class ReportedFees:
+    """What each market charges, as the collector reports it with its session.
+
+    For the bounds of risk and for the account table. The collector reads fees with discovery, so
+    execution reads none itself; a market whose fees were not reported is charged the usual ones.
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[str, tuple[FeeStep, ...]] = {}
+        self._fees: dict[str, MarketFees] = {}
+        self._shown: dict[str, FeeSchedule] = {}
+
+    def report(self, fees: Mapping[str, Sequence[tuple[int, str, int]]], now_ms: int) -> list[str]:
+        """Take what the collector says of its markets.
+
+        Args:
+            fees: As `SessionInfo.fees`.
+            now_ms: Market time.
+
+        Returns:
+            The markets whose terms cannot be charged by; what was known of them stays.
+        """
+        refused = []
+        for ticker, reported in fees.items():
+            steps = tuple(FeeStep(*step) for step in reported)
+            if self._steps.get(ticker) == steps:
+                continue
+            self._steps[ticker] = steps
+            try:
+                self._fees[ticker] = MarketFees.of(rule_at_ms(now_ms), steps)
+            except ValueError:
+                refused.append(ticker)
+        return refused
+
+    def in_force(self, ticker: str, now_ms: int) -> FeeSchedule | None:
+        """What a market charges now; None when that is not known."""
+        fees = self._fees.get(ticker)
+        return None if fees is None else fees.at_ms(now_ms)
+
+    def bound(self, ticker: str, from_ms: int, until_ms: int) -> FeeBound:
+        """The most that a fill of a market in a stretch of time may be charged."""
+        fees = self._fees.get(ticker)
+        return FeeBound() if fees is None else fees.bound(from_ms, until_ms)
+
+    def changed(self, now_ms: int) -> list[str]:
+        """The markets that charge otherwise than at the last call."""
+        found = []
+        for ticker in self._fees:
+            schedule = self._fees[ticker].at_ms(now_ms)
+            if self._shown.get(ticker) != schedule:
+                self._shown[ticker] = schedule
+                found.append(ticker)
+        return found
+
+    def forget(self, ticker: str) -> None:
+        """The market is over."""
+        for known in (self._steps, self._fees, self._shown):
+            known.pop(ticker, None)

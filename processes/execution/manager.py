@@ -165,8 +165,12 @@ class KalshiOrderManager:
 
     def account_row(self, ticker: str) -> a.AccountRow:
         """The market's row of the account table; `KeyError` when it is not followed."""
-        account = self.state.accounts[ticker]
-        return account.row_for_table(self.get_order_features(ticker), self._now().ns)
+        account, now = self.state.accounts[ticker], self._now()
+        row = account.row_for_table(self.get_order_features(ticker), now.ns)
+        if (fees := self.state.fees.in_force(ticker, now.ms)) is not None:
+            rates = (fees.code + 1, fees.taker_rate_e6, fees.maker_rate_e6)
+            row[a.FEE_CODE : a.MAKER_RATE_E6 + 1] = rates
+        return row
 
     def pnl(self, balance_e6: int) -> ActorPnl:
         """The whole account; `balance_e6` is the exchange's own figure, 1e-6 dollars."""
@@ -222,6 +226,7 @@ class KalshiOrderManager:
         for ticker in list(self._waiting):
             self._resume(ticker)
         self.state.request_overdue()
+        self.state.show_fees()
         self.state.retire(keep=self._waiting)
 
     def withdraw(self) -> None:
@@ -279,7 +284,7 @@ class KalshiOrderManager:
         orders = state.orders.open_in(ticker)
         for order in state.resting(ticker):
             others = [other for other in orders if other is not order]
-            reason = excess(order, state.accounts[ticker], others, self._limits)
+            reason = excess(order, state.accounts[ticker], others, self._limits_of(ticker))
             if reason is None:
                 continue
             self._excess[ticker] = reason
@@ -299,12 +304,18 @@ class KalshiOrderManager:
         if reason == OFF_GRID:
             self.state.off_grid.add(waiting.intent.market_ticker)
 
+    def _limits_of(self, ticker: str) -> RiskLimits:
+        """The bounds, with the most that the market may charge while an order of now rests."""
+        now_ms = self._now().ms
+        fees = self.state.fees.bound(ticker, now_ms, now_ms + self._expiry_ms)
+        return msgspec.structs.replace(self._limits, fees=fees)
+
     def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
         state, now_mono_ns, market = self.state, self._now().mono_ns, intent.market_ticker
         wait = state.refusals.is_backing_off(market, is_buy=intent.is_buy, mono_ns=now_mono_ns)
         return RiskCase(
             intent=intent,
-            limits=self._limits,
+            limits=self._limits_of(market),
             now_mono_ns=now_mono_ns,
             account=self.get_position_info(market),
             grid=state.grids.get(market),

@@ -67,6 +67,7 @@ class MarketLearning:
         state.session_uid = session.session_uid
         state.environment_ok = session.environment is self._environment
         state.listed = frozenset(session.markets)
+        state.on_fees(session.fees)
         self._unlearned |= state.listed - (listed_before & state.grids.keys())
 
     async def run(self) -> NoReturn:

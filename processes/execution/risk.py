@@ -13,7 +13,7 @@ import msgspec
 from ipc.clock import NS_PER_S
 from ipc.messages import BookSide, Intent, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
-from models.trading.fees import FeeSchedule
+from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount
 from processes.execution.orders import TrackedOrder, valid_intent_id
@@ -42,13 +42,13 @@ class RiskLimits(msgspec.Struct, frozen=True):
         enabled: `RL_ACTOR_ENABLED`; off, every intent is refused.
         count_e2: Largest size of an order.
         open_orders: Most open orders of the whole stack.
-        fees: What a taker is charged, for the worst case of a buy.
+        fees: The most that a taker may be charged, for the worst case of a buy.
     """
 
     enabled: bool = True
     count_e2: int = 1_000
     open_orders: int = 200  # of the whole stack
-    fees: FeeSchedule = FeeSchedule()
+    fees: FeeBound = FeeBound()
 
 
 class RiskCase(msgspec.Struct, frozen=True):
@@ -176,7 +176,7 @@ def _free_e2(
     return held_e2 - sum(o.remaining_e2 for o in others if o.book_side is sale.book_side)
 
 
-def collateral_e6(order: TrackedOrder, fees: FeeSchedule) -> int:
+def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
     """Cash that a resting buy may take, taker fee included; netting is not counted on.
 
     Args:
@@ -209,7 +209,7 @@ def _cash_left_e6(
     purchase: Intent | TrackedOrder,
     count_e2: int,
     others: Iterable[TrackedOrder],
-    fees: FeeSchedule,
+    fees: FeeBound,
 ) -> int:
     """Cash after `count_e2` of the purchase, its worst fee, and all other resting buys."""
     bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4

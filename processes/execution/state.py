@@ -7,7 +7,7 @@ twice. What follows from them is collected as `ExecutionEffects`; nothing here d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from processes.execution.account import (
     MarketAccount,
     Moment,
     Payout,
+    ReportedFees,
     Verdict,
     judge,
 )
@@ -51,10 +52,11 @@ from processes.execution.orders import (
 )
 from processes.execution.risk import RefusalMemory
 
-__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "LogNote"]
+__all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
+KEEP_RETIRED: Final = 1_000  # accounts of markets that are over, with their fills
 
 
 class LogNote(NamedTuple):
@@ -124,6 +126,7 @@ class ExecutionState:
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
         self.refusals = RefusalMemory()
+        self.fees = ReportedFees()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
@@ -136,7 +139,7 @@ class ExecutionState:
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self._start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
-        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once, ever
+        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once
         self._leftovers: set[str] = set()  # open orders of an earlier run
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
         self._votes: Counter[str] = Counter()
@@ -201,9 +204,18 @@ class ExecutionState:
             self.grids.pop(ticker, None)
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
+            self.fees.forget(ticker)
             self._closes_ms.pop(ticker, None)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
+        self._forget_retired()
+
+    def _forget_retired(self) -> None:
+        """Keep the newest; settled ones go first, which the exchange does not list as positions."""
+        while len(self._retired) > KEEP_RETIRED:
+            settled = (t for t, account in self._retired.items() if account.payout is not None)
+            del self._retired[next(settled, next(iter(self._retired)))]
+            self.counters["accounts_forgotten"] += 1
 
     def _is_over(self, ticker: str) -> bool:
         """Settled or closed long ago, not listed any more, and nothing about it is on its way."""
@@ -219,6 +231,18 @@ class ExecutionState:
             and ticker not in self.effects.markets
             and self.now().mono_ns - account.changed_mono_ns > QUIET_NS
         )
+
+    def on_fees(self, fees: Mapping[str, Sequence[tuple[int, str, int]]]) -> None:
+        """Take what the collector reports that its markets charge, as `SessionInfo.fees`."""
+        for ticker in self.fees.report(fees, self.now().ms):
+            self.effects.warn("fees_assumed", ticker=ticker, fees=fees[ticker])
+        self.show_fees()
+
+    def show_fees(self) -> None:
+        """Give accounts whose market charges otherwise than before a new version."""
+        for ticker in self.fees.changed(self.now().ms):
+            if ticker in self.accounts:
+                self._new_version(ticker)
 
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""

@@ -18,7 +18,9 @@ from ipc.messages import (
     ActorOrder,
     MarketListed,
     MarketResult,
+    MarketTerms,
     Message,
+    ProgramListed,
     SessionEnded,
     SessionMark,
     SessionStarted,
@@ -54,6 +56,8 @@ RECORD_BATCH: Final = 2_000
 CONCLUDE_TIMEOUT: Final = 3_600.0  # seconds; counting and sealing read a session's every row
 SESSION_PRODUCER: Final = "collector"  # its run is what everything else calls "the session"
 FINISHED: Final = ".finished-"  # prefix of a folder that is only to be deleted
+EVENTS: Final = "events"  # the journals whose offsets are stored, as the column names them
+RECORDS: Final = "marks"  # its first name, which the database keeps
 SHARED_AT_ONCE: Final = 5  # sessions that ended earlier, moved after another has ended
 _SQL: Final = load_queries("recorder.sql")
 
@@ -113,10 +117,10 @@ class RecordedRun:
         Raises:
             DatabaseBehindError: the database's place is before what the journal still holds.
         """
-        for journal in ("events", "marks"):
+        for journal in (EVENTS, RECORDS):
             await connection.execute(_SQL["make_offset"], self.name, journal)
-        self._events_at, _ = await self._lock(connection, "events")
-        self._records_at, _ = await self._lock(connection, "marks")
+        self._events_at, _ = await self._lock(connection, EVENTS)
+        self._records_at, _ = await self._lock(connection, RECORDS)
         self._check_beginning()
         found = await connection.fetchrow(_SQL["find_stream"], self.name)
         if found is None:
@@ -157,11 +161,11 @@ class RecordedRun:
             if not messages:
                 return total
             async with connection.transaction():
-                place, records = await self._lock(connection, "marks")
+                place, records = await self._lock(connection, RECORDS)
                 if place != self._records_at:  # an earlier recorder's last batch was committed
                     messages, behind = self._records.read(place, RECORD_BATCH)
                 await self._write_records(connection, messages, records)
-                await self._move(connection, "marks", behind, records + len(messages))
+                await self._move(connection, RECORDS, behind, records + len(messages))
             self._records_at = behind
             self._count("records", len(messages))
             total += len(messages)
@@ -170,12 +174,12 @@ class RecordedRun:
         total = 0
         while self._events_at < available:
             async with connection.transaction():
-                place, _ = await self._lock(connection, "events")
+                place, _ = await self._lock(connection, EVENTS)
                 block = self._events.read(place + 1, min(EVENT_BATCH, available - place))
                 if self._session_id is None or not len(block):
                     raise JournalError(f"{self.folder}: {available} events, but no session")
                 await self._write_events(connection, block)
-                await self._move(connection, "events", place + len(block), place + len(block))
+                await self._move(connection, EVENTS, place + len(block), place + len(block))
             self._events_at = place + len(block)
             self._count("events", len(block))
             total += len(block)
@@ -184,7 +188,7 @@ class RecordedRun:
     async def _write_events(self, connection: Any, block: npt.NDArray[np.void]) -> None:
         """Store the events; those that our check or the server refuses are set aside."""
         session_id, markets = self._session_id or 0, self._rows.of(block)
-        rejected = RejectedRows(connection, self.name, "events")
+        rejected = RejectedRows(connection, self.name, EVENTS)
         for i, reason in unfit(block, markets):
             rejected.add(int(block["event_no"][i]), reason, block[i].tobytes())
         fits = np.ones(len(block), np.bool_)
@@ -226,7 +230,7 @@ class RecordedRun:
             await self._open(connection, numbered.pop(0)[1])
         if self._stream_id is None:
             raise JournalError(f"{self.folder}: records without a beginning")
-        rejected = RejectedRows(connection, self.name, "marks")
+        rejected = RejectedRows(connection, self.name, RECORDS)
         for number, message in (entry for entry in numbered if type(entry[1]) not in TABLES):
             await self._store_or_reject(connection, message, number, rejected)
         tabled = [entry for entry in numbered if type(entry[1]) in TABLES]
@@ -301,6 +305,10 @@ class RecordedRun:
             await self._list(connection, message)
         elif isinstance(message, MarketResult) and self._session_id is not None:
             await self._keep_result(connection, message)
+        elif isinstance(message, MarketTerms) and self._session_id is not None:
+            await self._keep_terms(connection, message)
+        elif isinstance(message, ProgramListed) and self._session_id is not None:
+            await self._keep_program(connection, message)
         elif isinstance(message, SessionMark) and self._session_id is not None:
             await self._mark(connection, message, number)
         elif isinstance(message, SessionEnded):
@@ -326,6 +334,19 @@ class RecordedRun:
         market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
         facts = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.reported_ns
         await connection.execute(_SQL["keep_result"], self._session_id, market_id, *facts)
+
+    async def _keep_terms(self, connection: Any, m: MarketTerms) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        await connection.execute(_SQL["drop_fees"], self._session_id, market_id)
+        for step in m.fees:
+            await connection.execute(_SQL["keep_fee"], self._session_id, market_id, *step)
+
+    async def _keep_program(self, connection: Any, m: ProgramListed) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        facts = (m.kind, m.description, m.start_ms, m.end_ms, m.reward_e6, m.paid_out)
+        rule = (m.target_size_e2, m.discount_bps, m.most_per_account_e6, m.listed_ns)
+        known = (self._session_id, m.program_id, market_id, *facts, *rule)
+        await connection.execute(_SQL["keep_program"], *known)
 
     async def _mark(self, connection: Any, m: SessionMark, number: int) -> None:
         market_id = m.market_ticker and await connection.fetchval(

@@ -123,6 +123,19 @@ def test_show_tells_markets_and_marks(three: Path, capsys: pytest.CaptureFixture
     assert "session_id: 3" in capsys.readouterr().out
 
 
+def test_the_latest_is_the_newest_run_whatever_time_its_data_is_of(
+    three: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A replay of a recording from last year, after a live session."""
+    database.fetch(
+        "update rl_orderbook_sessions set started_at = started_at - interval '1 year', "
+        "started_ns = started_ns - 31536000000000000 where session_id = 3"
+    )
+    assert [line["session_id"] for line in said(capsys, "list")] == [3, 2, 1]
+    assert main(["show", "latest"]) == 0
+    assert "session_id: 3" in capsys.readouterr().out
+
+
 def test_verify_finds_nothing_in_true_sessions(
     three: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

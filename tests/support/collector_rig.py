@@ -24,6 +24,7 @@ from processes.collector.markets import Markets
 from processes.collector.orderbook_client import CollectorFeed, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Results
+from processes.collector.terms import Terms
 
 MS = 1_000_000
 START_NS = 1_790_000_000_000 * MS
@@ -68,7 +69,8 @@ class CollectorRig:
         self.recovery = Recovery()
         self.results = Results(self.session)
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
-        self.feed = CollectorFeed(*parts, self.results)
+        self.terms = Terms(self.session, self.log)
+        self.feed = CollectorFeed(*parts, self.results, self.terms)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 

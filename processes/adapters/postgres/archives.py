@@ -122,7 +122,7 @@ def compare_results(session: StoredSession, known: list[StoredMarket]) -> tuple[
 async def forget_session(connection: Any, session: StoredSession) -> None:
     """Delete a session and all that belongs to it alone; its archive is a file and stays."""
     async with connection.transaction():
-        for name in ("marks", "markets", "session"):
+        for name in ("marks", "fees", "programs", "markets", "session"):
             await connection.execute(_SQL[name], session.session_id)
         await connection.execute(_SQL["events"], session.session_id)
         if session.session_uid is not None:

@@ -84,6 +84,28 @@ set result = excluded.result, yes_value_e4 = excluded.yes_value_e4,
     told_ns = excluded.told_ns
 where known.told_ns <= excluded.told_ns
 
+-- name: drop_fees
+-- What was known of a market's fees in a session: all of it is said again.
+delete from rl_session_fees where session_id = $1 and market_id = $2
+
+-- name: keep_fee
+-- From a moment on a market of a session charges this.
+insert into rl_session_fees (session_id, market_id, from_ms, fee_type, multiplier_e4)
+values ($1, $2, $3, $4, $5)
+
+-- name: keep_program
+-- A program of a market, as a session read it last.
+insert into rl_session_programs
+    (session_id, program_id, market_id, kind, description, start_ms, end_ms, reward_e6, paid_out,
+     target_size_e2, discount_bps, most_per_account_e6, listed_ns)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+on conflict (session_id, program_id) do update
+set market_id = excluded.market_id, kind = excluded.kind, description = excluded.description,
+    start_ms = excluded.start_ms, end_ms = excluded.end_ms, reward_e6 = excluded.reward_e6,
+    paid_out = excluded.paid_out, target_size_e2 = excluded.target_size_e2,
+    discount_bps = excluded.discount_bps, most_per_account_e6 = excluded.most_per_account_e6,
+    listed_ns = excluded.listed_ns
+
 -- name: add_mark
 -- A reconnect, a gap, a hole, or its healing.
 insert into rl_session_marks (session_id, record_no, kind, market_id, event_no, ts_ns, detail)

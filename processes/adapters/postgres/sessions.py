@@ -11,6 +11,7 @@ are the same, bit for bit.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,8 @@ from ipc.messages import Environment
 from ipc.recorded_book import RecordedBook, RecordFaults
 from ipc.units import PriceGrid, PriceRange
 from models.simulation.tape import RecordedSession, SessionError
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import FeeStep, MarketFees
+from models.trading.known_fees import fees_of_recording
 from processes.adapters.parquet.archive import ArchiveError, read_blocks
 from processes.adapters.postgres.packed_events import decode_events, key_of, table_of
 from processes.adapters.postgres.queries import load_queries
@@ -39,6 +41,7 @@ __all__ = [
     "SessionDataLoader",
     "StoredMark",
     "StoredMarket",
+    "StoredProgram",
     "StoredSession",
     "by_market",
     "events_query",
@@ -96,6 +99,22 @@ class StoredSession(msgspec.Struct, frozen=True):
     shared: bool = False  # there in the table of small sessions
 
 
+class StoredProgram(msgspec.Struct, frozen=True):
+    """A program that pays for orders or volume in a market; as `ipc.messages.ProgramListed`."""
+
+    program_id: str
+    kind: str
+    description: str
+    start_ms: int
+    end_ms: int
+    reward_e6: int  # for the whole period
+    paid_out: bool
+    target_size_e2: int | None
+    discount_bps: int | None
+    most_per_account_e6: int | None
+    listed_ns: int
+
+
 class StoredMarket(msgspec.Struct, frozen=True):
     """A market within a session.
 
@@ -116,6 +135,8 @@ class StoredMarket(msgspec.Struct, frozen=True):
     close_ms: int
     result: str | None = None
     yes_value_e4: int | None = None  # what a YES contract paid
+    fees: list[FeeStep] = []  # what it charged, as its session read it; empty: not read
+    programs: list[StoredProgram] = []
 
     @property
     def grid(self) -> PriceGrid:
@@ -197,6 +218,8 @@ class SessionDataLoader:
             session_id: Its number; an unknown one has none.
         """
         rows = await self._connection.fetch(_SQL["markets"], session_id)
+        fees = await self._by_market("fees", session_id)
+        programs = await self._by_market("programs", session_id)
         return [
             StoredMarket(
                 row["market_id"],
@@ -206,9 +229,18 @@ class SessionDataLoader:
                 row["close_ms"],
                 row["result"],
                 row["yes_value_e4"],
+                [FeeStep(*facts) for facts in fees[row["market_id"]]],
+                [StoredProgram(*facts) for facts in programs[row["market_id"]]],
             )
             for row in rows
         ]
+
+    async def _by_market(self, query: str, session_id: int) -> defaultdict[int, list[list[Any]]]:
+        """Rows that begin with a market's id, by that id."""
+        found: defaultdict[int, list[list[Any]]] = defaultdict(list)
+        for market_id, *facts in await self._connection.fetch(_SQL[query], session_id):
+            found[market_id].append(facts)
+        return found
 
     async def marks(self, session_id: int) -> list[StoredMark]:
         """Gaps, reconnects and holes of a session, in order."""
@@ -484,8 +516,15 @@ def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> R
         close_ms=market.close_ms,
         yes_value_e4=market.yes_value_e4,
         environment=Environment(session.environment),
-        fees=FeeSchedule.of(rule_at_ms(began_ms)),
+        fees=_fees(session, market, began_ms),
     )
+
+
+def _fees(session: StoredSession, market: StoredMarket, began_ms: int) -> MarketFees:
+    try:
+        return fees_of_recording(market.ticker, began_ms, market.fees)
+    except ValueError as error:
+        raise SessionError(f"session {session.session_id}: {market.ticker}: {error}") from None
 
 
 class BookWalk:

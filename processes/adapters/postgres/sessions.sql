@@ -1,5 +1,6 @@
 -- name: sessions
--- Stored sessions, newest first; environment $1 and status $2 may be null: any.
+-- Stored sessions, the newest run first, whatever time its market data is of: a replay of old data
+-- is newer than the live session before it. Environment $1 and status $2 may be null: any.
 select session_id, session_uid, environment, status, websocket_url,
        coalesce(started_ns, (extract(epoch from started_at) * 1e9)::bigint) as started_ns,
        coalesce(ended_ns, (extract(epoch from ended_at) * 1e9)::bigint) as ended_ns,
@@ -8,7 +9,7 @@ select session_id, session_uid, environment, status, websocket_url,
        events_shared as shared
 from rl_orderbook_sessions
 where ($1::text is null or environment = $1) and ($2::text is null or status = $2)
-order by started_at desc, session_id desc
+order by session_id desc
 
 -- name: markets
 -- A session's markets, as last listed, and what they paid, where that is known.
@@ -19,6 +20,19 @@ from rl_session_markets join rl_markets using (market_id)
     left join rl_market_results r using (environment, market_id)
 where session_id = $1
 order by market_id, from_event_no desc
+
+-- name: fees
+-- What a session's markets charge, as it read it, in order.
+select market_id, from_ms, fee_type, multiplier_e4
+from rl_session_fees where session_id = $1
+order by market_id, from_ms
+
+-- name: programs
+-- The programs of a session's markets, as it read them last, in the order of their times.
+select market_id, program_id, kind, description, start_ms, end_ms, reward_e6, paid_out,
+       target_size_e2, discount_bps, most_per_account_e6, listed_ns
+from rl_session_programs where session_id = $1
+order by market_id, start_ms, program_id
 
 -- name: marks
 -- What a session says of itself, in order.

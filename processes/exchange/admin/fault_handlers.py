@@ -20,8 +20,9 @@ from processes.exchange.admin.fault_commands import (
     FaultCommandError,
     fault_command_of,
 )
+from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.markets import Closing, ListedMarket, MarketPhase
-from processes.exchange.core.operations import ScheduledFeeChange, close_trading
+from processes.exchange.core.operations import close_trading
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest.requests import json_object
 from processes.exchange.shared.connections import CONNECTIONS, Connections

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import FLAT, FeeSchedule, rule_at_ms
 from processes.exchange.core.books import NO, YES, Level
 from processes.exchange.core.markets import ListedMarket, MarketFacts, MarketPhase
 from processes.exchange.core.operations import close_trading
@@ -54,6 +54,7 @@ COMBO_LEGS: Final = 3
 CATEGORIES: Final = ("Sports", "Politics", "Economics", "Climate and Weather", "Crypto")
 MAKER_FEES_EVERY: Final = 95  # of so many series one charges makers
 OTHER_MULTIPLIERS: Final = {3: 5_000, 11: 0}  # of 16 series, 1e-4
+FLAT_FEES: Final = 7  # of 16 series, the one with flat fees
 
 Ints = npt.NDArray[np.int64]
 
@@ -413,7 +414,9 @@ def _block_of(series: str) -> int | None:
 
 
 def _fee_type(block: int) -> str:
-    return "quadratic" if block % MAKER_FEES_EVERY else "quadratic_with_maker_fees"
+    if not block % MAKER_FEES_EVERY:
+        return "quadratic_with_maker_fees"
+    return FLAT if block % 16 == FLAT_FEES else "quadratic"
 
 
 def _multiplier(block: int) -> int:

@@ -117,7 +117,8 @@ class MarketClearing:
         """Whether cash and holds still cover everything after this fill."""
         account, ticker = order.account, self._market.ticker
         position = account.position(ticker)
-        fee_e6 = self._market.fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
+        fees = self._venue.fees.of(self._market, self._venue.now_ms())
+        fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         cash_e6 = self.collateral(account).available_beside(ticker) - fee_e6
         cash_e6 += position.cash_flow_e6(order.leg, price_e4, count_e2)
         cash_e6 -= self._returns.taken_back_e6(account, self._market, order.leg, count_e2)
@@ -172,6 +173,7 @@ class MarketClearing:
         is_taker: bool,
     ) -> None:
         account = order.account
+        order.fees.schedule = self._venue.fees.of(self._market, now_ms)
         charged = order.fees.charge(price_e4, count_e2, is_buy=True, is_taker=is_taker)
         fee_e6 = charged.net_e6
         position = account.position(order.ticker)

@@ -69,7 +69,7 @@ class MarketFacts(msgspec.Struct, frozen=True):
     market_id: str = ""
     fee_type: str = "quadratic"
     fee_multiplier_e4: int = 10_000
-    fees: FeeSchedule = FeeSchedule()
+    fees: FeeSchedule = FeeSchedule()  # of the type and multiplier above
     waiver_until_ms: int = 0  # no fees before
     category: str = ""
     rules: str = ""
@@ -101,7 +101,6 @@ class ListedMarket:
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts
         self.ticker = facts.ticker
-        self.fees = facts.fees  # what it charges now
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
         self.status = MarketPhase.INITIALIZED

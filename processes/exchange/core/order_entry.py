@@ -140,7 +140,8 @@ class OrderEntry:
         self._rank += 1
         market = self.venue.markets[asked.ticker]
         shard = market.facts.exchange_index
-        order = AccountOrder(self._new_id(), account, asked, market.fees, now_ms, self._rank, shard)
+        fees = self.venue.fees.of(market, now_ms)
+        order = AccountOrder(self._new_id(), account, asked, fees, now_ms, self._rank, shard)
         self.orders[order.order_id] = order
         if order.client_order_id:
             self._client_ids[account.user_id, order.client_order_id] = order.order_id
@@ -233,7 +234,7 @@ class OrderEntry:
         old: AccountOrder | None = None,
     ) -> None:
         """Worst case: everything fills at the limit; the fee is paid on what it opens."""
-        fees = self.venue.markets[asked.ticker].fees
+        fees = self.venue.fees.of(self.venue.markets[asked.ticker], self.venue.now_ms())
         probe = AccountOrder("", account, asked, fees, 0, 0)
         hold = clearing.hold(account, beside=old, with_order=probe)
         netting = account.position(asked.ticker).held_e2(1 - asked.leg)

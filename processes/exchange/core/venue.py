@@ -23,6 +23,7 @@ from processes.exchange.core.events import (
     LifecycleChanged,
     TradePrinted,
 )
+from processes.exchange.core.fees import FeeTable
 from processes.exchange.core.ledger import Member, TradingAccount
 from processes.exchange.core.markets import Closing, ListedMarket, MarketFacts, MarketPhase
 from processes.exchange.core.rejections import Rejection
@@ -67,6 +68,7 @@ class Venue:
         self.by_number: dict[int, ListedMarket] = {}
         self.emit = sink
         self.trades = TradeHistory()
+        self.fees = FeeTable()
         self.closing = Closing()  # how markets close
         self.exclusive: set[str] = set()  # events of which at most one market resolves to yes
         self._shards = shards

@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import ALWAYS_MS, FeeSchedule, FeeStep, rule_at_ms
 from processes.adapters.kalshi.recordings import (
     RecordedFrame,
     RecordedMarket,
@@ -37,6 +37,7 @@ __all__ = [
     "timeline",
 ]
 
+USUAL_FEES: Final = FeeStep(ALWAYS_MS, "quadratic", 10_000)
 CHECKED_BYTES: Final = 4 << 20  # recordings up to this size are read through at the start
 SETTLE_AFTER_MS: Final = 1_000  # determination before the settlement that is recorded
 
@@ -172,6 +173,7 @@ def facts_of(market: RecordedMarket, shift_ms: int, first_ms: int) -> MarketFact
     close_ms = market.close_ms or open_ms + DAY_MS
     body: dict[str, Any] = market.body
     usual = "linear_cent" if market.grid.size == 99 else "tapered_deci_cent"
+    fees = market.fees[0] if market.fees else USUAL_FEES
     details: dict[str, Any] = {name: body[name] for name in DETAILS if name in body}
     if "occurrence_datetime" in body and not shift_ms:
         details["occurrence_datetime"] = body["occurrence_datetime"]
@@ -193,5 +195,7 @@ def facts_of(market: RecordedMarket, shift_ms: int, first_ms: int) -> MarketFact
         settlement_timer_s=body.get("settlement_timer_seconds", 1),
         expiration_value=body.get("expiration_value") or "",
         details=details,
-        fees=FeeSchedule.of(rule_at_ms(open_ms)),
+        fee_type=fees.fee_type,
+        fee_multiplier_e4=fees.multiplier_e4,
+        fees=FeeSchedule.of(rule_at_ms(open_ms), fees.fee_type, fees.multiplier_e4),
     )

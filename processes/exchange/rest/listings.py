@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from processes.exchange.core.catalogue import COMBO_SERIES, CatalogueEvent, combo_event
+from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.markets import ListedMarket
-from processes.exchange.core.operations import ScheduledFeeChange
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest import bodies
 from processes.exchange.rest.pages import COMBO_PAGES, EVENT_PAGES, Place, page, place_of_cursor
@@ -37,9 +37,10 @@ def _event(
     request: web.Request, ticker: str, markets: list[ListedMarket], nested: bool
 ) -> dict[str, Any]:
     body = bodies.event(ticker, markets, nested=nested)
-    if ticker in request.app[STATE].venue.exclusive:
+    venue = request.app[STATE].venue
+    if ticker in venue.exclusive:
         body |= {"collateral_return_type": "MECNET", "mutually_exclusive": True}
-    override = request.app[STATE].fees.override_of(ticker)
+    override = venue.fees.override_of(ticker, venue.now_ms())
     if override is not None:
         body["fee_type_override"] = override.fee_type
         body["fee_multiplier_override"] = (override.multiplier_e4 or 0) / 10_000
@@ -186,7 +187,7 @@ async def list_series(request: web.Request) -> web.Response:
     return answer(
         {
             "series": [
-                bodies.series(ticker, markets)
+                _series(request, ticker, markets)
                 for ticker, markets in found.items()
                 if not category or markets[0].facts.category == category
             ]
@@ -203,7 +204,13 @@ async def get_series(request: web.Request) -> web.Response:
         found = [state.catalogue.market(row)]
     if not found:
         raise Rejection.nested(404, "not_found")
-    return answer({"series": bodies.series(ticker, found)})
+    return answer({"series": _series(request, ticker, found)})
+
+
+def _series(request: web.Request, ticker: str, markets: list[ListedMarket]) -> dict[str, Any]:
+    """A series and what it charges now."""
+    venue = request.app[STATE].venue
+    return bodies.series(ticker, markets, venue.fees.of_series(markets[0].facts, venue.now_ms()))
 
 
 def _changes(request: web.Request, *, of_events: bool) -> list[ScheduledFeeChange]:

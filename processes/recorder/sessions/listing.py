@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ipc.clock import NS_PER_S
 from ipc.journal import Kind
 from models.simulation.tape import SessionError
+from models.trading.market_fees import fee_words_of
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
     StoredMark,
@@ -57,6 +58,7 @@ class SessionMarketRow(msgspec.Struct, frozen=True):
     market_ticker: str
     result: str | None
     yes_value_e4: int | None
+    fees: str  # "assumed" where they were not read
     events: int
     deltas: int
     trades: int
@@ -223,6 +225,7 @@ def _market(
         market_ticker=market.ticker,
         result=market.result,
         yes_value_e4=market.yes_value_e4,
+        fees=fee_words_of(market.fees) or "assumed",
         events=int(kinds.sum()),
         deltas=int(kinds[Kind.DELTA]),
         trades=int(kinds[Kind.TRADE] + kinds[Kind.BLOCK_TRADE]),

@@ -18,7 +18,9 @@ from ipc.messages import (
     Environment,
     MarketListed,
     MarketResult,
+    MarketTerms,
     MarkKind,
+    ProgramListed,
     SessionMark,
     SessionStarted,
 )
@@ -149,6 +151,14 @@ class SessionJournal:
     def result(self, result: MarketResult) -> None:
         """Keep what the exchange said that a market paid."""
         self._records.keep(result)
+
+    def terms(self, terms: MarketTerms) -> None:
+        """Keep what the exchange says that a market charges."""
+        self._records.keep(terms)
+
+    def program(self, program: ProgramListed) -> None:
+        """Keep a program of a market."""
+        self._records.keep(program)
 
     def retry(self) -> None:
         """Offer again what was refused."""

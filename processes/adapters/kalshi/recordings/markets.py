@@ -1,7 +1,8 @@
 """What is known of a recorded market: its times, its outcome, its price grid.
 
 From `metadata/<event>.json` (the exchange's own event reply) beside the recording, else from
-`markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0.
+`markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0. What a
+market charged is known where `metadata/<series>.json` holds the reply to `GET /series/<series>`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import msgspec
 
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange, parse_price
+from models.trading.fees import ALWAYS_MS, FeeStep
+from models.trading.known_fees import series_of
+from models.trading.market_fees import OverrideStep, resolve_steps
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.recordings.lines import (
     SUFFIXES,
@@ -24,6 +28,7 @@ from processes.adapters.kalshi.recordings.lines import (
     read_marks,
     up_to_cut,
 )
+from processes.adapters.kalshi.rest.public import EventFees, Series
 from processes.adapters.kalshi.schemas.decoding import decode, reason_of
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
@@ -33,7 +38,7 @@ from processes.adapters.kalshi.schemas.normalise import (
     market_of,
     ms_of_rfc3339,
 )
-from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.adapters.kalshi.schemas.rest_public import EventRow, Market, SeriesReply
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]
 
@@ -79,6 +84,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
     result: Result = Result.NONE
     yes_value_e4: int | None = None
     title: str = ""
+    fees: tuple[FeeStep, ...] = ()  # empty: not known
     body: dict[str, Any] = {}  # all of the exchange's own reply, empty when there was none
 
     @property
@@ -89,6 +95,11 @@ class RecordedMarket(msgspec.Struct, frozen=True):
 
 class _Event(msgspec.Struct):
     markets: list[msgspec.Raw]
+    event: EventRow | None = None
+
+
+class _SeriesMetadata(msgspec.Struct):
+    response: SeriesReply
 
 
 class _Metadata(msgspec.Struct):
@@ -97,6 +108,7 @@ class _Metadata(msgspec.Struct):
 
 _metadata: Final = msgspec.json.Decoder(_Metadata)
 _market: Final = msgspec.json.Decoder(Market)
+_series: Final = msgspec.json.Decoder(_SeriesMetadata)
 _body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -153,10 +165,24 @@ def _from_metadata(path: Path, ticker: str) -> RecordedMarket | None:
         for raw in reply.markets:
             market = decode(_market, raw, "not an event's reply")
             if market.ticker == ticker:
-                return _of_market(path, market, decode(_body, raw, "not an event's reply"))
+                known = _of_market(path, market, decode(_body, raw, "not an event's reply"))
+                return msgspec.structs.replace(known, fees=_fees_of(path, market, reply.event))
         return None
     except (WireError, ValueError) as error:
         raise RecordingError(file, 0, reason_of(error)) from None
+
+
+def _fees_of(path: Path, market: Market, event: EventRow | None) -> tuple[FeeStep, ...]:
+    """What a market charged, by the reply of its series beside the recording; () without one."""
+    ticker = event.series_ticker if event else series_of(market.ticker)
+    file = path.parent / "metadata" / f"{ticker}.json"
+    if not file.is_file():
+        return ()
+    series = Series.of(decode(_series, _read(file), "not a series' reply").response.series)
+    own = EventFees.of(event) if event else None
+    overrides = [OverrideStep(ALWAYS_MS, own.fee_type, own.fee_multiplier_e4)] if own else []
+    steps = [FeeStep(ALWAYS_MS, series.fee_type, series.fee_multiplier_e4)]
+    return resolve_steps(steps, overrides, market_of(market).fee_waiver_ms)
 
 
 def _read(file: Path) -> bytes:

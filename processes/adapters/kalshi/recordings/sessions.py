@@ -19,7 +19,8 @@ from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import MarketFees
+from models.trading.known_fees import fees_of_recording
 from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket
@@ -148,5 +149,12 @@ def _session(market: RecordedMarket, events: Events) -> RecordedSession:
         close_ms=market.close_ms,
         yes_value_e4=market.yes_value_e4,
         environment=market.environment,
-        fees=FeeSchedule.of(rule_at_ms(began_ms)),
+        fees=_fees(market, began_ms),
     )
+
+
+def _fees(market: RecordedMarket, began_ms: int) -> MarketFees:
+    try:
+        return fees_of_recording(market.ticker, began_ms, market.fees)
+    except ValueError as error:
+        raise RecordingError(market.path, 0, f"{market.ticker}: {error}") from None

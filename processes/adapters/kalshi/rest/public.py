@@ -24,6 +24,8 @@ from processes.adapters.kalshi.schemas.rest_public import (
     CutoffReply,
     EventFeeChangeRow,
     EventFeeChangesPage,
+    EventReply,
+    EventRow,
     ExchangeStatus,
     FeeChangeRow,
     FeeChangesReply,
@@ -41,18 +43,20 @@ from processes.adapters.kalshi.schemas.rest_public import (
 __all__ = [
     "CallCosts",
     "EventFeeChange",
+    "EventFees",
     "FeeChange",
     "HistoryCutoff",
     "IncentiveProgram",
     "PublicResource",
     "Schedule",
     "Series",
+    "multiplier_e4",
 ]
 
 MULTIPLIER_SCALE: Final = 10_000
 MAX_MULTIPLIER: Final = 1_000
 CENTICENT_E6: Final = 100  # programs' rewards are in hundredths of a cent
-PROGRAMS_PAGE: Final = 10_000  # the exchange's limit for programs
+PROGRAMS_PAGE: Final = 1_000  # of the exchange's 10,000: a page is decoded at one go
 
 _markets: Final = msgspec.json.Decoder(Market)
 _fee_changes: Final = msgspec.json.Decoder(FeeChangeRow)
@@ -116,8 +120,8 @@ class Series(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: SeriesRow) -> Series:
         """From the reply."""
-        multiplier_e4 = _multiplier_e4(row.fee_multiplier, row.ticker)
-        return cls(row.ticker, row.title, row.fee_type, multiplier_e4, row.exchange_index)
+        times = multiplier_e4(row.fee_multiplier, row.ticker)
+        return cls(row.ticker, row.title, row.fee_type, times, row.exchange_index)
 
 
 class FeeChange(msgspec.Struct, frozen=True):
@@ -138,9 +142,8 @@ class FeeChange(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: FeeChangeRow) -> FeeChange:
         """From one row."""
-        multiplier_e4 = _multiplier_e4(row.fee_multiplier, row.series_ticker)
-        at_ms = ms_of_rfc3339(row.scheduled_ts)
-        return cls(row.series_ticker, row.fee_type, multiplier_e4, at_ms)
+        times = multiplier_e4(row.fee_multiplier, row.series_ticker)
+        return cls(row.series_ticker, row.fee_type, times, ms_of_rfc3339(row.scheduled_ts))
 
 
 class EventFeeChange(msgspec.Struct, frozen=True):
@@ -162,9 +165,25 @@ class EventFeeChange(msgspec.Struct, frozen=True):
     def of(cls, row: EventFeeChangeRow) -> EventFeeChange:
         """From one row."""
         multiplier = row.fee_multiplier_override
-        multiplier_e4 = None if multiplier is None else _multiplier_e4(multiplier, row.event_ticker)
+        times = None if multiplier is None else multiplier_e4(multiplier, row.event_ticker)
         at_ms = ms_of_rfc3339(row.scheduled_ts)
-        return cls(row.event_ticker, row.fee_type_override, multiplier_e4, at_ms)
+        return cls(row.event_ticker, row.fee_type_override, times, at_ms)
+
+
+class EventFees(msgspec.Struct, frozen=True):
+    """An event's series, and what it charges instead of it now; None: what the series charges."""
+
+    event_ticker: str
+    series_ticker: str
+    fee_type: str | None
+    fee_multiplier_e4: int | None
+
+    @classmethod
+    def of(cls, row: EventRow) -> EventFees:
+        """From the reply."""
+        multiplier = row.fee_multiplier_override
+        times = None if multiplier is None else multiplier_e4(multiplier, row.event_ticker)
+        return cls(row.event_ticker, row.series_ticker, row.fee_type_override, times)
 
 
 class IncentiveProgram(msgspec.Struct, frozen=True):
@@ -338,6 +357,12 @@ class PublicResource(RestResource):
         path = "/events/fee_changes"
         return await self._listing(EventFeeChangesPage, path, params, _event_fee_change)
 
+    async def event_fees(self, event_ticker: str) -> EventFees:
+        """An event's series and its own fees, without its markets (`GetEvent`); `NotFound`."""
+        path = f"/events/{segment(event_ticker)}"
+        params: Params = {"exclude_markets": "true"}
+        return EventFees.of((await self._http.read(EventReply, path, params)).event)
+
     async def incentive_programs(
         self, *, status: str | None = None, kind: str | None = None
     ) -> Listing[IncentiveProgram]:
@@ -367,7 +392,8 @@ def _program(row: msgspec.Raw) -> IncentiveProgram:
     return IncentiveProgram.of(decode(_programs, row, "incentive program"))
 
 
-def _multiplier_e4(multiplier: Decimal, owner: str) -> int:
+def multiplier_e4(multiplier: Decimal, owner: str) -> int:
+    """A fee multiplier in 1e-4; `WireError` for one that is negative, huge or finer than that."""
     if not (multiplier.is_finite() and 0 <= multiplier <= MAX_MULTIPLIER):
         raise WireError(f"{owner}: fee_multiplier is not between 0 and {MAX_MULTIPLIER}")
     scaled = multiplier * MULTIPLIER_SCALE

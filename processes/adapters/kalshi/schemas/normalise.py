@@ -98,6 +98,7 @@ class MarketInfo(msgspec.Struct, frozen=True):
     exchange_index: int = 0
     result: Result = Result.NONE
     title: str = ""
+    fee_waiver_ms: int = 0  # nothing is charged before
 
 
 class ExchangeOrder(msgspec.Struct, frozen=True):
@@ -301,6 +302,7 @@ def market_of(market: Market) -> MarketInfo:
         exchange_index=market.exchange_index,
         result=market.result,
         title=market.title,
+        fee_waiver_ms=_maybe_ms(market.fee_waiver_expiration_time) or 0,
     )
 
 

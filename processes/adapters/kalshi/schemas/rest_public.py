@@ -21,6 +21,8 @@ __all__ = [
     "EndpointCost",
     "EventFeeChangeRow",
     "EventFeeChangesPage",
+    "EventReply",
+    "EventRow",
     "ExchangeStatus",
     "FeeChangeRow",
     "FeeChangesReply",
@@ -220,6 +222,21 @@ class EventFeeChangesPage(_PublicBody, frozen=True):
 
     rows: list[msgspec.Raw] = msgspec.field(name="event_fee_changes")  # of EventFeeChangeRow
     cursor: str | None = None
+
+
+class EventRow(_PublicBody, frozen=True):
+    """An event, as far as its fees go; without overrides it charges what its series charges."""
+
+    event_ticker: str
+    series_ticker: str
+    fee_type_override: str | None = None
+    fee_multiplier_override: Decimal | None = None
+
+
+class EventReply(_PublicBody, frozen=True):
+    """`GET /events/{event_ticker}`."""
+
+    event: EventRow
 
 
 class IncentiveRow(_PublicBody, frozen=True):
