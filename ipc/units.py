@@ -32,6 +32,7 @@ __all__ = [
     "format_count",
     "format_money",
     "format_price",
+    "is_whole",
     "parse_count",
     "parse_money",
     "parse_price",
@@ -42,6 +43,7 @@ COUNT_SCALE: Final = 100
 ONE_DOLLAR_E4: Final = PRICE_SCALE
 MOST: Final = 2**62  # of any amount, in its own unit: sums of two fit into 64 bits
 _MOST_DIGITS: Final = 30
+_WHOLE_DIGITS: Final = 18
 MAX_RANGES: Final = 8  # ranges a book row has room for
 
 # The two outcomes and the two sides of the YES book as integers, for arrays and kernels. They are
@@ -123,6 +125,11 @@ def parse_money(text: str) -> int:
         ValueError: Not a decimal number, more than 6 decimals that are not zero, or out of range.
     """
     return _parse(text, 6, "amount")
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number of 1 to 18 ASCII digits, which 64 bits hold."""
+    return 0 < len(text) <= _WHOLE_DIGITS and text.isascii() and text.isdecimal()
 
 
 def format_price(price_e4: int) -> str:

@@ -143,7 +143,11 @@ def _of_other_modes(settings: Settings) -> Iterator[Hint]:
         for name in _set(settings, "RL_MARKET_TICKERS"):
             yield Hint(f"{name} does nothing: RL_MARKET_MODE is {books.mode}, allowed: config")
     if follows_list:
-        looked_for = ("RL_MARKET_SERIES", "RL_MARKET_MIN_VOLUME", "ORDERBOOK_MARKET_LIMIT")
+        looked_for = (
+            *("RL_MARKET_SERIES", "RL_MARKET_PATTERNS", "RL_MARKET_ORDER", "RL_MARKET_MIN_VOLUME"),
+            *("RL_MARKET_MIN_MINUTES_LEFT", "RL_MARKET_MAX_HOURS_LEFT", "ORDERBOOK_MARKET_LIMIT"),
+            "RL_DISCOVERY_FULL_S",
+        )
         for name in _set(settings, *looked_for):
             yield Hint(f"{name} does nothing: RL_MARKET_MODE=config follows RL_MARKET_TICKERS")
     if own and not trades_list:

@@ -134,9 +134,23 @@ class LastTrade(_Data, frozen=True):
 
 
 class OrderbookData(_Data, frozen=True):
-    """One market's book. `yes` and `no` are bids of that leg at its own price, best first.
+    """One market's book.
 
-    `mids`, the chart so far as (ms, mid), comes only with a connection's first snapshot.
+    Attributes:
+        state: `empty`, `live` or `stale`.
+        flags: Of `unrecorded`, `warming`, `closed`.
+        generation: Of the table's writer.
+        event_no: The last accepted record of the market's session.
+        seq: The exchange's, of the last frame.
+        exch_ms: Exchange time of the last frame.
+        recv_ms: Market time of its receipt.
+        yes: Bids of YES, (price, count), best first, as many as the depth of `ConnectionData`.
+        no: Bids of NO at their own price, alike.
+        yes_levels: How many levels there are, beyond the depth too.
+        yes_total: Contracts over all levels.
+        n_deltas: Deltas applied since the row was made.
+        n_trades: Trades, alike.
+        mids: The chart so far as (ms, mid), only with a connection's first snapshot.
     """
 
     ticker: str
@@ -177,7 +191,22 @@ class ActionHops(_Data, frozen=True):
 
 
 class ActionData(_Data, frozen=True):
-    """One decision, HOLD included."""
+    """One decision, HOLD included.
+
+    `session_uid`, `event_no` and `account_version` name the book and the account that were read:
+    with them the decision can be made again from the recording.
+
+    Attributes:
+        action: Number of the action, as `models.trading.actions.Action`.
+        reason: Why it was this one, such as `policy` or `masked`.
+        observation_hash: Of what the model read.
+        logits: As the policy gave them.
+        mask: What was allowed, by action.
+        intent_id: The intent that was sent to execution, None for HOLD.
+        decided_ms: Market time of the decision.
+        recv_ms: Market time of the row.
+        frame_mono_ns: When the frame was read; the other hops follow in time.
+    """
 
     session_uid: str
     ticker: str
@@ -246,7 +275,18 @@ class OrderHops(_Data, frozen=True):
 
 
 class OrderData(_Data, frozen=True):
-    """An order's state. `price` is of its leg, `yes_price` the same on the YES scale."""
+    """An order's state.
+
+    Attributes:
+        order_id: The exchange's, None before its answer.
+        client_order_id: Ours, derived from the intent.
+        leg: `yes` or `no`.
+        book_side: `bid` or `ask` of the YES book.
+        price: Limit on the leg's scale.
+        yes_price: The same on the YES scale.
+        expire_ms: When the exchange cancels it by itself.
+        ts_ms: When this happened.
+    """
 
     order_id: str | None
     client_order_id: str
@@ -322,7 +362,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def update_of(kind: MessageType, data: _Data) -> Update:
-    """Encode once, send to many."""
+    """Encode an update once, for all connections."""
     return Update(kind, _encoder.encode(data).decode())
 
 
@@ -341,11 +381,14 @@ class WebSocketManager:
     """All connections of `/rl/ws`.
 
     Args:
-        welcome: gives the updates that a new connection starts with.
-        now_ms: real time of sending, in milliseconds since the Unix epoch.
-        buffer_bytes: what a client may leave unread; beyond it, it is closed with code 1013.
+        welcome: Gives the updates that a new connection starts with.
+        now_ms: Real time of sending, in milliseconds since the Unix epoch.
+        buffer_bytes: What a client may leave unread; beyond it, it is closed with code 1013.
 
-    `sent`, `connected` and `dropped_slow` count since the start.
+    Attributes:
+        sent: Messages, since the start.
+        connected: Connections, since the start.
+        dropped_slow: Clients closed for what they left unread, since the start.
     """
 
     def __init__(

@@ -49,6 +49,11 @@ COMMANDS: Final = {
         ("kalshi-actor exchange", "RL_EXCHANGE_REPLAY=FOLDER kalshi-actor exchange"),
         is_program=True,
     ),
+    "markets": CliCommand(
+        "the markets that are followed, or would be, and why",
+        "processes.collector.markets_command",
+        ("kalshi-actor markets", "kalshi-actor markets --look --json"),
+    ),
     "sessions": CliCommand(
         "list, show, verify, archive, import or delete recorded sessions",
         "processes.recorder.sessions",

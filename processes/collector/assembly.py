@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +20,9 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
-from processes.collector.markets import Discovery, Markets
+from processes.collector.discovery_link import DiscoveryLink, MarketNews
+from processes.collector.following import MarketFollower, followed_path
+from processes.collector.markets import Markets
 from processes.collector.orderbook_client import CollectorFeed, OrderbookClient, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Outcomes, Results
@@ -32,14 +36,17 @@ from processes.runtime.wires import Wires
 __all__ = ["assemble"]
 
 
-def _table(settings: Settings) -> BookTableWriter:
+def _table(settings: Settings, log: Log) -> BookTableWriter:
     path = shared_path(settings.data_dir, "books")
     try:
-        return BookTableWriter.create(path, settings.books.rows, settings.books.slots)
+        table = BookTableWriter.create(path, settings.books.rows, settings.books.slots)
     except WriterActiveError:
         raise ConfigError(
             f"RL_DATA_DIR={settings.data_dir}: another collector writes its table of books"
         ) from None
+    if table.on_disk:
+        log.warning("table_on_disk", table="books", reason=NO_ROOM)
+    return table
 
 
 def _session(settings: Settings, facts: SessionFacts) -> SessionJournal:
@@ -51,6 +58,64 @@ def _session(settings: Settings, facts: SessionFacts) -> SessionJournal:
     )
 
 
+class _Parts(NamedTuple):
+    """What an `OrderbookClient` works on."""
+
+    feed: CollectorFeed
+    recovery: Recovery
+    markets: Markets
+    session: SessionJournal
+    triggers: Triggers
+    news: MarketNews
+
+
+def _client(
+    target: KalshiTarget,
+    signer: Signer,
+    parts: _Parts,
+    clock: Clock,
+    log: Log,
+    rng: np.random.Generator,
+) -> OrderbookClient:
+    return OrderbookClient(
+        target,
+        signer,
+        feed=parts.feed,
+        recovery=parts.recovery,
+        markets=parts.markets,
+        session=parts.session,
+        triggers=parts.triggers,
+        news=parts.news,
+        clock=clock,
+        log=log,
+        rng=rng,
+    )
+
+
+def _follower(
+    settings: Settings,
+    facts: SessionFacts,
+    discovery: socket.socket,
+    markets: Markets,
+    client: OrderbookClient,
+    results: Results,
+    news: MarketNews,
+    clock: Clock,
+    log: Log,
+) -> MarketFollower:
+    return MarketFollower(
+        DiscoveryLink(discovery),
+        markets=markets,
+        client=client,
+        results=results,
+        news=news,
+        clock=clock,
+        log=log,
+        run_uid=facts.uid,
+        path=followed_path(settings.data_dir),
+    )
+
+
 def assemble(
     settings: Settings,
     target: KalshiTarget,
@@ -58,13 +123,15 @@ def assemble(
     clock: Clock,
     *,
     facts: SessionFacts,
+    discovery: socket.socket,
     rng: np.random.Generator,
     log: Log,
 ) -> Collector:
-    """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table."""
-    table = _table(settings)  # first: a run that may not write it leaves no journal behind
-    if table.on_disk:
-        log.warning("table_on_disk", table="books", reason=NO_ROOM)
+    """A collector ready to run; `ConfigError` or `LayoutError` when it may not write its table.
+
+    `discovery` is the end of the link to the process that reads the exchange's list.
+    """
+    table = _table(settings, log)  # first: a run that may not write it leaves no journal behind
     session = _session(settings, facts)
     wires = Wires(settings.data_dir, settings.environ, run_number(facts.uid))
     publisher = wires.publisher(PRODUCER)
@@ -76,32 +143,25 @@ def assemble(
     results = Results(session)
     terms = Terms(session, log)
     feed = CollectorFeed(markets, queue, session, triggers, recovery, results, terms)
-    client = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
+    reads = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
+    news = MarketNews()
+    parts = _Parts(feed, recovery, markets, session, triggers, news)
+    client = _client(target, signer, parts, clock, log, rng)
+    followed = markets, client, results, news
     return Collector(
         table=table,
         session=session,
         markets=markets,
         queue=queue,
         feed=feed,
-        client=OrderbookClient(
-            target,
-            signer,
-            market_tickers=markets.tickers,
-            feed=feed,
-            recovery=recovery,
-            markets=markets,
-            session=session,
-            triggers=triggers,
-            clock=clock,
-            log=log,
-            rng=rng,
-        ),
-        discovery=Discovery(client, settings.books, log),
+        client=client,
+        follower=_follower(settings, facts, discovery, *followed, clock, log),
+        reads=reads,
         results=results,
         terms=terms,
-        terms_reader=TermsReader(client, markets, terms, clock, log),
-        outcomes=Outcomes(client, results, recall, clock, log),
+        terms_reader=TermsReader(reads, markets, terms, clock, log),
+        outcomes=Outcomes(reads, results, recall, clock, log),
         wires=wires,
         publisher=publisher,
         doorbell=wires.pusher("doorbell"),

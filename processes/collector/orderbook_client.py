@@ -38,7 +38,9 @@ from processes.adapters.kalshi.feed.book_feed import (
 )
 from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.schemas.frames import Channel, EventFeeUpdate, Frame, Lifecycle
+from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
+from processes.collector.discovery_link import MarketNews
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, BookVerdict, Recovery, Refused, Send
 from processes.collector.results import Results
@@ -130,7 +132,7 @@ class CollectorFeed:
 
     def on_frame(
         self, frame: Frame, recv_ns: int, frame_mono_ns: int, *, on_yes_scale: bool = False
-    ) -> bool:
+    ) -> LifecycleMsg | None:
         """Take one frame whose `seq` has been checked.
 
         Args:
@@ -140,7 +142,7 @@ class CollectorFeed:
             on_yes_scale: whether NO levels come at YES prices in this subscription.
 
         Returns:
-            Whether a market's status changed, so that the exchange's list is to be read again.
+            What a frame of the lifecycle channel says about a market; None for other frames.
         """
         if isinstance(frame, DATA):
             outcome = self._books.on_frame(
@@ -150,13 +152,13 @@ class CollectorFeed:
                 self._on_outcome(outcome, recv_ns, frame_mono_ns)
             elif (book := outcome.book) is not None:  # nearly every frame
                 self._triggers.mark(book.row, book.ticker, outcome.update_type)
-            return False
+            return None
         if isinstance(frame, Lifecycle):
             self._on_lifecycle(frame, recv_ns)
-            return True
+            return frame.msg
         if isinstance(frame, EventFeeUpdate):
             self._on_event_fees(frame, recv_ns)
-        return False
+        return None
 
     def _on_event_fees(self, frame: EventFeeUpdate, recv_ns: int) -> None:
         try:
@@ -204,6 +206,7 @@ class OrderbookClient:
         signer: signs the handshake.
         market_tickers: markets to follow from the first connection on; `follow` changes them.
         feed, recovery, markets, session, triggers: the other parts of this run's collector.
+        news: takes the markets whose status changes.
         clock: market time.
         log: one line per change of the connection.
         rng: the jitter of pauses.
@@ -220,6 +223,7 @@ class OrderbookClient:
         markets: Markets,
         session: SessionJournal,
         triggers: Triggers,
+        news: MarketNews,
         clock: Clock,
         log: Log,
         rng: np.random.Generator,
@@ -230,6 +234,7 @@ class OrderbookClient:
         self._markets = markets
         self._session = session
         self._triggers = triggers
+        self._news = news
         self._clock = clock
         self._log = log
         self._rng = rng
@@ -238,7 +243,6 @@ class OrderbookClient:
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
         self.counts: Counter[str] = Counter()
-        self.markets_changed = asyncio.Event()  # the exchange's list is to be read again
         recovery.follow(market_tickers, (), mono_ns())
 
     @property
@@ -262,6 +266,7 @@ class OrderbookClient:
         self._socket = socket
         self._session.mark(MarkKind.CONNECTED, None, self._clock.now_ns(), self._target.ws_url)
         self._log("exchange_connected", url=self._target.ws_url)
+        self._news.missed()  # what happened while there was no connection
         try:
             self._do(self._recovery.on_connected(mono_ns()), self._clock.now_ns())
             await self._send()
@@ -305,8 +310,9 @@ class OrderbookClient:
         if actions := self._recovery.on_frame(frame, stamp_ns):
             self._do(actions, recv_ns)
         on_yes_scale = self._recovery.subscriptions.on_yes_scale
-        if self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale):
-            self.markets_changed.set()
+        news = self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
+        if news is not None:
+            self._news.add(news.market_ticker, is_over=news.event_type in ENDINGS)
 
     def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
         """Books turn STALE at once; commands wait for the socket."""
@@ -322,7 +328,7 @@ class OrderbookClient:
                     self.counts["gaps_beside_books"] += 1
                     self._session.mark(MarkKind.GAP, None, recv_ns, action.detail)
                     if action.channel == Channel.LIFECYCLE:  # a change may be among the missing
-                        self.markets_changed.set()
+                        self._news.missed()
                 case Refused():
                     self.counts["commands_rejected"] += 1
                     facts = {"channel": action.channel, "code": action.code}

@@ -24,7 +24,7 @@ from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.adapters.postgres.database import LOST
 from processes.adapters.postgres.open_results import OpenResult
-from processes.collector.markets import LIVING
+from processes.collector.choice import LIVING
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 

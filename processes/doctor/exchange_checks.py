@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns, real_ns
+from ipc.clock import NS_PER_MS, NS_PER_S, Clock, RealClock, mono_ns, real_ns
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.environments import clock_of
 from processes.adapters.kalshi.errors import ExchangeUnavailable, KalshiError
@@ -21,7 +21,7 @@ from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject, advice_of
 from processes.runtime.tasks import Stopped
 
-__all__ = ["clock", "hours", "round_trips", "websocket"]
+__all__ = ["clock", "hours", "market_clock", "round_trips", "websocket"]
 
 CLOCK_SAMPLES: Final = 3
 CLOCK_LIMIT_S: Final = 5.0  # the exchange was seen to accept so much, and to refuse 30 s
@@ -91,7 +91,7 @@ async def hours(subject: Subject) -> list[Finding]:
 
 
 async def _next_pause(subject: Subject, schedule: Schedule) -> str:
-    now_ms = await _market_ms(subject)
+    now_ms = (await market_clock(subject)).now_ns() // NS_PER_MS
     coming = sorted(window for window in schedule.maintenance_ms if window[0] > now_ms)
     if not coming:
         return "no pause is announced (the weekly one is Thursday, 03:00 to 05:00 in New York)"
@@ -99,14 +99,13 @@ async def _next_pause(subject: Subject, schedule: Schedule) -> str:
     return f"next pause {_utc(start_ms)} to {_utc(end_ms)}"
 
 
-async def _market_ms(subject: Subject) -> int:
-    """Now, as the exchange has it: a local one may replay other days."""
+async def market_clock(subject: Subject) -> Clock:
+    """Time as the exchange has it: a local one may replay other days."""
     try:
         async with asyncio.timeout(MARKET_TIME_S):
-            now_ns = (await clock_of(subject.settings, asyncio.Event())).now_ns()
-    except (TimeoutError, Stopped, OSError, KalshiError):
-        now_ns = real_ns()
-    return now_ns // NS_PER_MS
+            return await clock_of(subject.settings, asyncio.Event())
+    except (TimeoutError, Stopped, OSError):
+        return RealClock()
 
 
 def _utc(ms: int) -> str:

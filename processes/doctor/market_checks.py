@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from ipc.clock import NS_PER_MS
 from ipc.units import PriceGrid, format_price
 from processes.adapters.kalshi.errors import NotFound
 from processes.adapters.kalshi.rest.public import Series
 from processes.adapters.kalshi.schemas.drift import SEEN
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
-from processes.collector.markets import Discovery
+from processes.collector.choice import MarketChoice, MarketRules
+from processes.collector.discovery import Discovery, MarketReader, ReadAllowance
+from processes.doctor.exchange_checks import market_clock
 from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject
 
@@ -58,7 +61,7 @@ async def series(subject: Subject) -> list[Finding]:
 async def markets(subject: Subject) -> list[Finding]:
     """What the collector would follow, as it chooses."""
     notes = _Notes()
-    found = await Discovery(subject.market_data, subject.settings.books, notes).look()
+    found = await _chosen(subject, notes)
     subject.markets = found
     refused = [
         Finding("markets", Verdict.PROBLEM, line, "correct RL_MARKET_TICKERS, or do without it")
@@ -72,6 +75,18 @@ async def markets(subject: Subject) -> list[Finding]:
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     text = f"{len(found)} would be followed: {named}{more}"
     return [*refused, Finding("markets", Verdict.OK, text)]
+
+
+async def _chosen(subject: Subject, notes: _Notes) -> list[MarketInfo]:
+    """The markets that the settings choose now, best first; one that cannot be read is noted."""
+    clock = await market_clock(subject)
+    choice = MarketChoice(
+        MarketRules.of(subject.settings.books),
+        lambda ticker, error: notes.warning("market_refused", ticker=ticker, error=error),
+    )
+    reader = MarketReader(subject.market_data, ReadAllowance(), notes)
+    await Discovery(reader, choice, clock, notes).look()
+    return [chosen.info for chosen in choice.choose(clock.now_ns() // NS_PER_MS)]
 
 
 def _ticks(grid: PriceGrid) -> str:

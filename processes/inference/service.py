@@ -58,7 +58,7 @@ class ActorService:
 
     Args:
         settings: `actor` (deadline, warm-up, size, pricing), `data_dir`, `environ` (endpoints).
-        policy: decides, until the registry names another; see `models.strategy_of`.
+        policy: decides, until the registry names another; see `processes.inference.models`.
         choice: the markets that are decided on; all others are only evaluated.
         clock: market time of `decided_ns`.
         started: the first record of the run's journal; its `session_uid` is the run's uid.

@@ -18,7 +18,7 @@ from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from ipc.messages import Environment
 from ipc.places import default_data_dir
-from ipc.units import parse_money
+from ipc.units import is_whole, parse_money
 
 __all__ = [
     "FALSE",
@@ -43,10 +43,14 @@ EXCHANGE_TIERS: Final = (
 )
 MOST_PORT: Final = 65_535
 MOST_SHARD: Final = 100
-HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
 MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
+MARKET_ORDERS: Final = ("volume", "close")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
+_SERIES: Final = re.compile(r"[A-Za-z0-9._-]{1,112}")
+_PATTERN: Final = re.compile(r"[A-Za-z0-9._*?-]{1,112}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 RENAMED: Final = {"RL_BOOK_SLOTS": "RL_BOOK_LEVELS"}  # name -> what it was called before
 PRICINGS: Final = ("aggressive", "passive", "mid")
@@ -118,9 +122,14 @@ class BookSettings(msgspec.Struct, frozen=True):
         mode: `discovery` or `config`.
         tickers: Markets of mode `config`.
         series: In mode `discovery`, only markets of these; empty for all.
+        patterns: In mode `discovery`, only tickers like one of these (`*`, `?`); empty for all.
+        order: `volume` or `close`: which markets come first.
         market_limit: Markets at once.
         min_volume_e2: Least 24 h volume of a market to follow.
-        discovery_s: Seconds between two looks for markets.
+        min_left_ms: Least time that a new market has to its close.
+        max_left_ms: Most time that a new market has to its close; 0 for any.
+        discovery_s: Seconds between two looks at what changed.
+        full_look_s: Seconds between two looks at the whole list.
         rows: Of the table of books.
         slots: Prices a leg that a row has room for.
         segment_records: Book events of one file of the journal.
@@ -130,9 +139,14 @@ class BookSettings(msgspec.Struct, frozen=True):
     mode: str
     tickers: tuple[str, ...]
     series: tuple[str, ...]
+    patterns: tuple[str, ...]
+    order: str
     market_limit: int
     min_volume_e2: int
+    min_left_ms: int
+    max_left_ms: int
     discovery_s: float
+    full_look_s: float
     rows: int
     slots: int
     segment_records: int
@@ -356,7 +370,7 @@ def _shards(read: _Reader) -> Mapping[str, int]:
     shards = {}
     for name in read.names("RL_EXCHANGE_SHARDS"):
         series, equals, index = name.partition("=")
-        if not series or not equals or not index.isdecimal() or int(index) > MOST_SHARD:
+        if not series or not equals or not is_whole(index) or int(index) > MOST_SHARD:
             raise ConfigError(
                 f"RL_EXCHANGE_SHARDS={name!r} is not a series' shard; "
                 f"allowed: SERIES=0 to SERIES={MOST_SHARD}"
@@ -371,18 +385,44 @@ def _books(read: _Reader) -> BookSettings:
     tickers = read.names("RL_MARKET_TICKERS")
     if mode == "config" and not tickers:
         raise ConfigError("RL_MARKET_TICKERS is empty; RL_MARKET_MODE=config needs market tickers")
+    left = _time_left(read)
     return BookSettings(
         mode=mode,
         tickers=tickers,
-        series=read.names("RL_MARKET_SERIES"),
+        series=_words(read, "RL_MARKET_SERIES", _SERIES, "tickers of series, such as KXBTC15M"),
+        patterns=_words(read, "RL_MARKET_PATTERNS", _PATTERN, "tickers with * and ?, as in KXBTC*"),
+        order=read.choice("RL_MARKET_ORDER", "volume", MARKET_ORDERS),
         market_limit=read.number("ORDERBOOK_MARKET_LIMIT", 100, 1, 100_000),
         min_volume_e2=100 * read.number("RL_MARKET_MIN_VOLUME", 0, 0, 1_000_000_000),
+        min_left_ms=left[0],
+        max_left_ms=left[1],
         discovery_s=read.number("RL_DISCOVERY_INTERVAL_S", 5.0, 0.1, 3_600.0),
+        full_look_s=read.number("RL_DISCOVERY_FULL_S", 600.0, 10.0, 86_400.0),
         rows=read.number("RL_BOOK_ROWS", 256, 1, 65_535),
         slots=slots,
         segment_records=read.number("RL_JOURNAL_SEGMENT_RECORDS", 65_536, 2 * slots + 2, 1 << 26),
         journal_max_bytes=read.number("RL_JOURNAL_MAX_BYTES", 1 << 30, 1 << 20, 1 << 50),
     )
+
+
+def _words(read: _Reader, name: str, form: re.Pattern[str], allowed: str) -> tuple[str, ...]:
+    words = read.names(name)
+    for word in words:
+        if not form.fullmatch(word):
+            raise ConfigError(f"{name}={word!r} cannot match a market; allowed: {allowed}")
+    return words
+
+
+def _time_left(read: _Reader) -> tuple[int, int]:
+    """(least, most) that a new market has to its close, milliseconds; 0 for any."""
+    least = MINUTE_MS * read.number("RL_MARKET_MIN_MINUTES_LEFT", 0, 0, 5_256_000)
+    most = HOUR_MS * read.number("RL_MARKET_MAX_HOURS_LEFT", 0, 0, 87_600)
+    if 0 < most <= least:
+        raise ConfigError(
+            f"RL_MARKET_MAX_HOURS_LEFT={most // HOUR_MS} leaves no market beside "
+            f"RL_MARKET_MIN_MINUTES_LEFT={least // MINUTE_MS}; allowed: more hours, or 0 for any"
+        )
+    return least, most
 
 
 def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -> ActorSettings:

@@ -22,6 +22,7 @@ from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import SocketClosed
 from processes.adapters.kalshi.schemas.frames import Ok
 from processes.adapters.kalshi.stream.socket import KalshiSocket
+from processes.collector.discovery_link import MarketNews
 from processes.collector.orderbook_client import OrderbookClient
 from processes.runtime.log import no_log
 
@@ -105,6 +106,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         markets=rig.markets,
         session=rig.session,
         triggers=rig.triggers,
+        news=MarketNews(),
         clock=RealClock(),
         log=no_log(),
         rng=np.random.default_rng(seed),

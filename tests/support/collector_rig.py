@@ -20,6 +20,7 @@ from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
+from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.collector.markets import Markets
 from processes.collector.orderbook_client import CollectorFeed, Triggers
 from processes.collector.recovery import Recovery
@@ -78,9 +79,9 @@ class CollectorRig:
         changes = self.markets.follow([market(t) for t in tickers], self.now_ns)
         self.recovery.follow(changes.added, changes.removed, 0)
 
-    def take(self, *frames: Any, step_ms: int = 0) -> list[bool]:
-        """Frames in their order -> whether each says that a market's status changed."""
-        said = []
+    def take(self, *frames: Any, step_ms: int = 0) -> list[LifecycleMsg | None]:
+        """Frames in their order -> what each says of a market's status."""
+        said: list[LifecycleMsg | None] = []
         for frame in frames:
             self.now_ns += step_ms * MS
             said.append(self.feed.on_frame(frame, self.now_ns, 1))

@@ -38,6 +38,7 @@ from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
+from processes.collector.discovery_link import MarketNews
 from processes.collector.orderbook_client import OrderbookClient
 from processes.inference.models import choice_of, strategy_of
 from processes.inference.service import ActorService
@@ -263,6 +264,7 @@ def _collector_client(
         markets=parts.markets,
         session=parts.session,
         triggers=parts.triggers,
+        news=MarketNews(),
         clock=clock,
         log=no_log(),
         rng=np.random.default_rng(1),

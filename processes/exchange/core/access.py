@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from ipc.units import is_whole
 from processes.adapters.kalshi.auth.signing import (
     KEY_HEADER,
     SIGNATURE_HEADER,
@@ -229,7 +230,7 @@ class Authenticator:
         return known
 
     def _in_time(self, timestamp: str) -> bool:
-        if not timestamp.isdecimal():
+        if not is_whole(timestamp):
             return False
         ahead_ms = int(timestamp) - self._real_ms() - self.ahead_ms
         return -self._oldest_ms <= ahead_ms <= self._newest_ms
@@ -322,7 +323,7 @@ def cost_of(method: str, path: str, asked: dict[str, Any]) -> Bill:
 
 def _shards(asked: dict[str, Any]) -> tuple[int, ...]:
     index = str(asked.get("exchange_index", ""))
-    if index.isdecimal():
+    if is_whole(index):
         return (min(int(index), SHARDS - 1),)
     is_routed = asked.get("ticker") or asked.get("market_ticker")
     return tuple(range(SHARDS)) if is_routed else (0,)

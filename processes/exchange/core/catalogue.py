@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.units import ONE_DOLLAR_E4
+from ipc.units import ONE_DOLLAR_E4, is_whole
 from models.trading.fees import FLAT, FeeSchedule, rule_at_ms
 from processes.exchange.core.books import NO, YES, Level
 from processes.exchange.core.markets import ListedMarket, MarketFacts, MarketPhase
@@ -191,7 +191,7 @@ class Catalogue:
         """The market that is listed under a ticker now."""
         series, *rest = ticker.split("-")
         block = _block_of(series)
-        if block is None or len(rest) != 2 or not rest[1].isdecimal():
+        if block is None or len(rest) != 2 or not is_whole(rest[1]):
             return None
         index = block * BLOCK + int(rest[1]) - 1
         if not block * BLOCK <= index < min((block + 1) * BLOCK, self.markets):

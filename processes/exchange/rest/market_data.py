@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ipc.units import format_count, format_price
+from ipc.units import format_count, format_price, is_whole
 from processes.exchange.core.books import PublishedBook
 from processes.exchange.core.catalogue import CatalogueFilter
 from processes.exchange.core.history import Candle, Range
@@ -187,7 +187,7 @@ def _body(request: web.Request, market: ListedMarket) -> dict[str, Any]:
 async def get_orderbook(request: web.Request) -> web.Response:
     """One book, `depth` levels a side, 0 for all."""
     raw = request.query.get("depth", "0")
-    if not raw.isdecimal() or int(raw) > 100:
+    if not is_whole(raw) or int(raw) > 100:
         raise Rejection.bare(
             400,
             "Parameter validation failed for GetMarketOrderbook: Key: "

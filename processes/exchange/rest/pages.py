@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from ipc.units import is_whole
 from processes.exchange.core.rejections import Rejection
 
 __all__ = [
@@ -103,7 +104,7 @@ def _limit(query: Mapping[str, str], operation: str, pages: Pages) -> int:
     if not raw:
         return pages.usual
     failed = f"Parameter validation failed for {operation}: "
-    if not raw.removeprefix("-").isdecimal():
+    if not is_whole(raw.removeprefix("-")):
         raise Rejection.bare(400, f"{failed}Invalid format for parameter limit: {raw!r}")
     limit = int(raw)
     tag = pages.least_tag if limit < 0 else pages.most_tag if limit > pages.most else ""

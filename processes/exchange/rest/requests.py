@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from ipc.units import COUNT_SCALE, ONE_DOLLAR_E4, parse_count, parse_price
+from ipc.units import COUNT_SCALE, ONE_DOLLAR_E4, is_whole, parse_count, parse_price
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.ledger import MAX_SHARD, MOST_SUBACCOUNTS, Transfer
 from processes.exchange.core.orders import (
@@ -171,7 +171,7 @@ def _fits(value: Any, kind: type) -> bool:
 def number(request: web.Request, name: str) -> int | None:
     """A whole number, None when it is not given."""
     raw = request.query.get(name, "")
-    if raw and not raw.removeprefix("-").isdecimal():
+    if raw and not is_whole(raw.removeprefix("-")):
         raise bad_request(f"{name}: {raw!r} is not a number")
     return int(raw) if raw else None
 

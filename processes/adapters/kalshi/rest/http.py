@@ -34,7 +34,7 @@ from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode,
 from processes.adapters.kalshi.schemas.fields import check_fields
 from processes.runtime.tasks import Backoff
 
-__all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
+__all__ = ["PAGE", "KalshiHttp", "Params", "RestResource", "segment"]
 
 
 class _Page(Protocol):

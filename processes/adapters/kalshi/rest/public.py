@@ -15,7 +15,7 @@ import msgspec
 
 from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.rest.http import Params, RestResource, segment
+from processes.adapters.kalshi.rest.http import PAGE, Params, RestResource, segment
 from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
 from processes.adapters.kalshi.schemas.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import (
@@ -47,6 +47,7 @@ __all__ = [
     "FeeChange",
     "HistoryCutoff",
     "IncentiveProgram",
+    "MarketQuery",
     "PublicResource",
     "Schedule",
     "Series",
@@ -235,6 +236,36 @@ class IncentiveProgram(msgspec.Struct, frozen=True):
         )
 
 
+class MarketQuery(msgspec.Struct, frozen=True):
+    """Which markets to list (`GetMarkets`); what is not given does not narrow the list.
+
+    Times are Unix seconds. The exchange takes one kind of time in a query: close times with status
+    `open` or none, `min_updated_s` with `without_combos` and, if need be, a series only.
+    `min_updated_s` is about what is not trading: volumes and quotes do not count as a change.
+    """
+
+    status: str | None = None
+    tickers: tuple[str, ...] = ()
+    series_ticker: str | None = None
+    without_combos: bool = False
+    min_close_s: int | None = None
+    max_close_s: int | None = None
+    min_updated_s: int | None = None
+
+    @property
+    def params(self) -> Params:
+        """As the exchange calls them."""
+        return {
+            "status": self.status,
+            "tickers": ",".join(self.tickers) or None,
+            "series_ticker": self.series_ticker,
+            "mve_filter": "exclude" if self.without_combos else None,
+            "min_close_ts": self.min_close_s,
+            "max_close_ts": self.max_close_s,
+            "min_updated_ts": self.min_updated_s,
+        }
+
+
 class HistoryCutoff(msgspec.Struct, frozen=True):
     """From when on live reads know something; what ended earlier is read under `/historical`.
 
@@ -303,6 +334,20 @@ class PublicResource(RestResource):
             "event_ticker": event_ticker,
         }
         return await self._listing(MarketsPage, "/markets", params, _market, limit)
+
+    async def markets_page(
+        self, query: MarketQuery, cursor: str = "", limit: int = PAGE
+    ) -> tuple[Listing[Market], str]:
+        """One page of a list, asked for once -> (its markets, the cursor of the next page or "").
+
+        Args:
+            query: Which markets.
+            cursor: What the page before gave; "" for the first page.
+            limit: Rows, 1 to 1,000.
+        """
+        params: Params = {"limit": limit, **query.params, "cursor": cursor or None}
+        page = await self._http.read(MarketsPage, "/markets", params, tries=1)
+        return decode_items(page.rows, _market), page.cursor or ""
 
     async def market(self, ticker: str) -> Market:
         """One market (`GetMarket`); `NotFound`."""

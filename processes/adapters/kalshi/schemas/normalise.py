@@ -29,7 +29,7 @@ from processes.adapters.kalshi.schemas.enums import (
     Result,
 )
 from processes.adapters.kalshi.schemas.rest_portfolio import FillRow, OrderRow
-from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
 from processes.adapters.kalshi.schemas.stream_messages import (
     DeltaMsg,
     FillMsg,
@@ -99,6 +99,11 @@ class MarketInfo(msgspec.Struct, frozen=True):
     result: Result = Result.NONE
     title: str = ""
     fee_waiver_ms: int = 0  # nothing is charged before
+
+    @property
+    def series_ticker(self) -> str:
+        """Its series, with which the ticker of its event begins; REST does not name it."""
+        return self.event_ticker.partition("-")[0]
 
 
 class ExchangeOrder(msgspec.Struct, frozen=True):
@@ -274,6 +279,11 @@ def trade_of(msg: TradeMsg) -> tuple[LegCode, int, int]:
         raise WireError(f"{msg.market_ticker}: {error}") from None
 
 
+@lru_cache(maxsize=256)  # markets share a few grids
+def _grid(ranges: tuple[PriceRangeText, ...]) -> PriceGrid:
+    return PriceGrid.from_wire(msgspec.to_builtins(ranges))
+
+
 def grid_of_market(market: Market) -> PriceGrid:
     """The prices that a market allows, from `price_ranges`; labels of structures are not used.
 
@@ -281,7 +291,7 @@ def grid_of_market(market: Market) -> PriceGrid:
         WireError: They are no grid.
     """
     try:
-        return PriceGrid.from_wire(msgspec.to_builtins(market.price_ranges))
+        return _grid(market.price_ranges)
     except ValueError as error:
         raise WireError(f"{market.ticker}: {error}") from None
 
