@@ -163,7 +163,7 @@ def trade_fee_e6(code: int, rate_e6: int, price_e4: int, count_e2: int, is_buy: 
     """What one fill is charged when its order has no other: trade fee + rounding fee - rebate.
 
     Args:
-        rule: `FeeRule`.
+        code: `FeeSchedule.code`.
         rate_e6: `FeeSchedule.taker_rate_e6` or `.maker_rate_e6`.
         price_e4: Price of the leg that is bought or sold.
         count_e2: Contracts filled.
