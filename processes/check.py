@@ -31,7 +31,7 @@ from processes.adapters.postgres.database import check_server
 from processes.doctor.examination import examine
 from processes.doctor.protocol import SpecificationError, compare
 from processes.exchange.admin.fault_handlers import fault_schedule_of
-from processes.exchange.replay.timeline import recordings_of
+from processes.exchange.replay.sources import check_replay
 from processes.inference.models import choice_of, strategy_of
 from processes.runtime.config import Settings
 from processes.runtime.preflight import check_folders, check_free, check_idle
@@ -72,7 +72,7 @@ def _check_exchange(settings: Settings) -> None:
         if not is_local or credentials_path(settings.data_dir).exists():
             load_credentials(settings, purpose)
     if needs_local_exchange(settings):
-        recordings_of(settings)
+        check_replay(settings)
         fault_schedule_of(settings)
 
 

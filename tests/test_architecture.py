@@ -182,7 +182,7 @@ def test_a_command_names_a_module_that_is_there(name: str) -> None:
 
 
 @each_source
-def test_every_error_of_ours_has_one_base(source: Source) -> None:
+def test_every_error_of_the_project_has_one_base(source: Source) -> None:
     module = importlib.import_module(source.module) if "Error(" in source.text else None
     for node in source.tree.body:
         if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):

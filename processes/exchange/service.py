@@ -17,7 +17,8 @@ from processes.exchange.admin.token import load_token
 from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.history import RetentionLimits
 from processes.exchange.replay.flow import Replay
-from processes.exchange.replay.timeline import ReplaySource, recordings_of
+from processes.exchange.replay.sources import replay_sources
+from processes.exchange.replay.timeline import ReplaySource
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.shared.accounts import load_accounts
 from processes.exchange.shared.connections import Connections
@@ -117,7 +118,7 @@ async def serve(this: Run, run_uid: uuid.UUID) -> None:
     Every id is derived from `run_uid`, so no other run may have had it.
     """
     settings = this.settings
-    recordings, ordered = recordings_of(settings), fault_schedule_of(settings)
+    recordings, ordered = await replay_sources(settings, this.stop), fault_schedule_of(settings)
     state = _exchange_state(settings, recordings, run_uid)
     connections = Connections(state)
     flow = _flow(settings, state, connections, recordings, this.log)

@@ -139,7 +139,7 @@ def test_the_data_folder_may_be_named_anywhere(argv: tuple[str, ...], tmp_path: 
     assert done.stdout == "live default, shadow none, predecessor none\n"
 
 
-def test_a_command_that_reads_settings_is_told_the_folder_too(tmp_path: Path) -> None:
+def test_a_command_that_reads_settings_takes_the_folder_too(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = cli("check", "--data-dir", str(tmp_path / "file" / "x"), "--environment", "production")
     assert done.returncode == 2

@@ -106,6 +106,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         markets=rig.markets,
         session=rig.session,
         triggers=rig.triggers,
+        age=rig.age,
         news=MarketNews(),
         clock=RealClock(),
         log=no_log(),
@@ -125,7 +126,7 @@ async def running(client: OrderbookClient) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("code", [10, 25])
-async def test_what_the_exchange_ended_is_subscribed_anew(rig: CollectorRig, code: int) -> None:
+async def test_what_the_exchange_ended_is_subscribed_again(rig: CollectorRig, code: int) -> None:
     script = TerminalErrors(code)
     async with scripted_exchange(script) as (target, peers):
         client = client_of(rig, target)

@@ -285,7 +285,7 @@ def test_whether_jumps_are_losses_can_be_said(
     assert (report.errors, session.deltas) == (0, deltas)
 
 
-def test_a_subscription_whose_numbers_begin_anew_is_a_new_connection(
+def test_a_subscription_whose_numbers_start_over_is_a_new_connection(
     database: Database, folder: Path
 ) -> None:
     path = write_recording(folder, seconds=4)

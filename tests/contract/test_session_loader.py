@@ -107,7 +107,7 @@ def test_one_market_up_to_an_event_is_the_same_from_either(
     assert loaded(database, read) == before
 
 
-def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_told(
+def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_asked_for(
     database: Database, tmp_path: Path
 ) -> None:
     for uid, environment in (("a", "demo"), ("b", "production"), ("c", "demo")):
@@ -215,7 +215,7 @@ def test_a_parquet_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 COLUMNS = ("event_no", "recv_ns", "exch_ms", "seq", "qty_e2", "price_e4", "kind", "side")
 WRONG_VALUES = {
     "side": [9, 2, 255],
-    "kind": [0, 99, 7],
+    "kind": [0, 99, 8],
     "price_e4": [-1, 2**20],
     "event_no": [0, -1, 2**50],
     "recv_ns": [-1],

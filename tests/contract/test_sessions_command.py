@@ -111,7 +111,7 @@ def test_the_table_has_a_line_for_each_session(
     assert lines[2].split()[4:9] == ["2026-05-28T20:26:40Z", "1", "s", "3", "0"]
 
 
-def test_show_tells_markets_and_marks(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_lists_markets_and_marks(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = said(capsys, "show", "1")
     (market,) = shown["markets"]
     counts = [market[name] for name in ("market_ticker", "events", "deltas", "trades", "snapshots")]
@@ -178,7 +178,7 @@ def test_a_last_row_that_is_gone_is_missed_too(
     assert "missing 1" in capsys.readouterr().out
 
 
-def test_archive_takes_what_has_ended_and_drops_only_when_told(
+def test_archive_takes_what_has_ended_and_drops_only_when_asked(
     database: Database, three: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["archive", "all"]) == 0

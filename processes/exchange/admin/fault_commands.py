@@ -36,6 +36,8 @@ __all__ = [
     "LimitOrders",
     "LoseAnswer",
     "MoveCloseTime",
+    "OddAnswers",
+    "OddFrames",
     "RateLimitNext",
     "RefuseCommands",
     "RefuseSockets",
@@ -110,6 +112,16 @@ class LoseAnswer(FaultCommand, frozen=True, tag="lose_answer"):
     method: Method = ""
 
 
+class OddAnswers(FaultCommand, frozen=True, tag="odd_answers"):
+    """The next calls are carried out; instead of their answer comes what is no answer."""
+
+    what: Literal[
+        "html", "html_502", "redirect", "nested", "not_utf8", "number", "huge", "gzip_bomb", "empty"
+    ]
+    calls: Count = 1
+    method: Method = ""
+
+
 # Commands and frames over the WebSocket
 
 
@@ -144,6 +156,14 @@ class DropFrame(FaultCommand, frozen=True, tag="drop_frame"):
     frames: Count = 1
     connection: Number | None = None
     sid: Number | None = None
+
+
+class OddFrames(FaultCommand, frozen=True, tag="odd_frames"):
+    """Frames that are no messages are sent; to every connection, if none is named."""
+
+    what: Literal["html", "nested", "not_utf8", "number", "huge", "empty"]
+    frames: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    connection: Number | None = None
 
 
 class EndSubscription(FaultCommand, frozen=True, tag="end_subscription"):

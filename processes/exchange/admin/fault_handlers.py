@@ -22,6 +22,7 @@ from processes.exchange.admin.fault_commands import (
 )
 from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.markets import Closing, ListedMarket, MarketPhase
+from processes.exchange.core.nonsense import odd_frame
 from processes.exchange.core.operations import close_trading
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest.requests import json_object
@@ -64,6 +65,9 @@ def apply_fault(
         case fault_commands.Disconnect(connection=number):
             _sessions(state, number)
             return {"cut": connections.disconnect(number)}
+        case fault_commands.OddFrames(what=what, frames=frames, connection=number):
+            _sessions(state, number)
+            return {"sent": connections.send_raw([odd_frame(what)] * frames, number)}
         case fault_commands.DropFrame():
             return _drop_frames(state, command)
         case fault_commands.EndSubscription():
@@ -96,6 +100,8 @@ def _of_calls(state: ExchangeState, command: fault_commands.FaultCommand) -> dic
             answers.slow(ms, calls, method)
         case fault_commands.LoseAnswer(calls=calls, method=method):
             answers.lose_next(calls, method)
+        case fault_commands.OddAnswers(what=what, calls=calls, method=method):
+            answers.replace_next(what, calls, method)
         case fault_commands.DelayAcks(ms=ms):
             commands.delay_s = ms / 1000
         case fault_commands.HaltAcks(on=on):

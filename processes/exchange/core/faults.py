@@ -54,10 +54,11 @@ class AnswerFaults:
         self._slow: _PendingFaults[float] = _PendingFaults()
         self._lost: _PendingFaults[bool] = _PendingFaults()
         self.has_unknowns = False  # markets come with a status and a field that nobody documents
+        self._odd: _PendingFaults[str] = _PendingFaults()
 
     def clear(self) -> None:
         """End all faults."""
-        for waiting in (self._refused, self._slow, self._lost):
+        for waiting in (self._refused, self._slow, self._lost, self._odd):
             waiting.clear()
         self.has_unknowns = False
 
@@ -73,6 +74,14 @@ class AnswerFaults:
     def lose_next(self, calls: int, method: str = ANY) -> None:
         """The next calls are carried out and not answered."""
         self._lost.add(method, calls, True)
+
+    def replace_next(self, what: str, calls: int, method: str = ANY) -> None:
+        """The next calls are carried out and answered with one of `ODD_ANSWERS`."""
+        self._odd.add(method, calls, what)
+
+    def replaced(self, method: str) -> str | None:
+        """What a call of this method is answered with instead, if anything."""
+        return self._odd.take(method)
 
     def check(self, method: str) -> None:
         """Raise the refusal that waits for a call of this method, if any."""
@@ -95,6 +104,7 @@ class AnswerFaults:
             "slow_waiting": self._slow.calls,
             "lost_waiting": self._lost.calls,
             "unknowns_sent": self.has_unknowns,
+            "odd_waiting": self._odd.calls,
         }
 
 

@@ -24,7 +24,6 @@ from processes.adapters.kalshi.recordings import (
 )
 from processes.adapters.kalshi.schemas.frames import Snapshot
 from processes.exchange.core.markets import MarketFacts
-from processes.runtime.config import ConfigError, Settings
 
 __all__ = [
     "DETAILS",
@@ -33,7 +32,6 @@ __all__ = [
     "Step",
     "facts_of",
     "load_recordings",
-    "recordings_of",
     "timeline",
 ]
 
@@ -63,12 +61,26 @@ class Item(NamedTuple):
 
 
 class ReplaySource:
-    """One file: its markets, and when its first frame was received."""
+    """One file or stored market: its markets, when its first frame was received, its frames.
 
-    def __init__(self, path: Path, markets: list[RecordedMarket], starts_ms: int) -> None:
+    Args:
+        path: the file, or what else names it.
+        markets: those that it has a book of.
+        starts_ms: receive time of its first frame.
+        frames: reads its frames from the first on; by default those of the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        markets: list[RecordedMarket],
+        starts_ms: int,
+        frames: Callable[[], Iterator[RecordedFrame]] | None = None,
+    ) -> None:
         self.path = path
         self.markets = markets
         self.starts_ms = starts_ms
+        self.frames = frames or (lambda: read_frames(path))
 
 
 def load_recordings(path: Path) -> list[ReplaySource]:
@@ -90,17 +102,6 @@ def _load(path: Path, *, whole: bool) -> ReplaySource:
     if starts_ms is None or not has_book:
         raise RecordingError(path, 0, "no orderbook_snapshot in it")
     return ReplaySource(path, load_markets(path), starts_ms)
-
-
-def recordings_of(settings: Settings) -> list[ReplaySource]:
-    """What is to be replayed, nothing for synthetic markets; `ConfigError` for a bad recording."""
-    path = settings.exchange.replay
-    if path is None:
-        return []
-    try:
-        return load_recordings(path)
-    except RecordingError as error:
-        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
 def timeline(recordings: list[ReplaySource], say: Say) -> Iterator[Item]:
@@ -130,7 +131,7 @@ def _steps(recording: ReplaySource, say: Say) -> Iterator[Item]:
     """A file's frames with the closes and settlements of its markets put in between."""
     ends = sorted(e for market in recording.markets for e in _ends(market))
     last_ms = 0
-    for frame in up_to_cut(read_frames(recording.path), say):
+    for frame in up_to_cut(recording.frames(), say):
         last_ms = max(last_ms, frame.recv_ms)
         while ends and ends[0].ms < last_ms:
             yield ends.pop(0)

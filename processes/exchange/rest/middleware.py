@@ -12,6 +12,7 @@ from aiohttp import web
 
 from processes.adapters.kalshi.auth.signing import KEY_HEADER, real_ms
 from processes.exchange.core.access import UNMETERED, cost_of
+from processes.exchange.core.nonsense import odd_answer
 from processes.exchange.core.rejections import Rejection, too_many_requests
 from processes.exchange.shared.state import BASE, STATE, ExchangeState, answer
 
@@ -34,6 +35,9 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(delay_s)
     if is_lost and request.transport is not None:
         request.transport.abort()
+    if (what := faults.replaced(request.method)) is not None:
+        odd = odd_answer(what)
+        return web.Response(status=odd.status, headers=odd.headers, body=odd.body)
     return response
 
 

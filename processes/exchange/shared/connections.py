@@ -211,6 +211,14 @@ class Connections:
             self.open[n][1].abort()
         return len(cut)
 
+    def send_raw(self, frames: list[bytes], number: int | None = None) -> int:
+        """Send frames as they are to one connection, or to all -> to how many."""
+        chosen = [n for n in self.open if number is None or n == number]
+        for n in chosen:
+            for frame in frames:
+                self.open[n][1].send(frame)
+        return len(chosen)
+
     async def close(self) -> None:
         """Close every connection with code 1001."""
         sockets = [socket for _, _, socket in self.open.values()]

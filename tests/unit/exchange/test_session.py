@@ -86,7 +86,7 @@ def test_every_later_subscribe_is_an_ok_that_takes_a_seq(core):
     assert client.frames[-1]["seq"] == 4
 
 
-def test_seq_counts_anew_on_every_subscription(core):
+def test_seq_counts_from_the_start_on_every_subscription(core):
     first, second = Client(core, core.hub), Client(core, core.hub)
     book(first)
     core.change(YES, 4_700, 100)

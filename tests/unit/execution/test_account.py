@@ -74,7 +74,7 @@ def test_any_order_of_arrival_ends_alike(
     assert state(shuffled) == state(straight)
 
 
-def test_fills_of_one_millisecond_count_in_the_order_in_which_they_are_told() -> None:
+def test_fills_of_one_millisecond_count_in_the_order_in_which_they_are_reported() -> None:
     told = [
         fill("z", yes_price_e4=4_000, count_e2=1_000, ts_ms=5),
         fill("y", yes_price_e4=6_000, count_e2=1_000, ts_ms=5),

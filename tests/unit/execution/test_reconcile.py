@@ -67,7 +67,7 @@ def test_a_difference_that_stays_is_a_doubt_and_said_once() -> None:
     assert doubts(rig) == set()
 
 
-def test_ours_gives_way_to_a_list_that_adds_up_twice_in_a_row() -> None:
+def test_the_booked_gives_way_to_a_list_that_adds_up_twice_in_a_row() -> None:
     rig = held(ManagerRig().known()).after(QUIET_S)
     theirs = {"positions": {}, "fills": {TICKER: []}}
     rig.compare(**theirs)
@@ -100,7 +100,7 @@ def test_an_order_that_the_list_lacks_is_looked_up_once_it_may_not_be_late() -> 
     assert [r.order.order_id for r in rig.requests(LookUpOrder)] == ["e1"]
 
 
-def test_what_an_earlier_life_left_is_canceled_until_it_is_gone() -> None:
+def test_what_an_earlier_run_left_is_canceled_until_it_is_gone() -> None:
     rig = ManagerRig()
     left = exchange_order(order("old"), RESTING, order_id="e-old")
     rig.compare(resting=[left])
@@ -115,7 +115,7 @@ def test_what_an_earlier_life_left_is_canceled_until_it_is_gone() -> None:
     assert rig.told(ActorOrder)[-1].intent_id == "old"
 
 
-def test_a_stranger_s_order_is_left_alone_and_not_told() -> None:
+def test_a_foreign_order_is_left_alone_and_not_published() -> None:
     rig = ManagerRig().known()
     rig.compare(resting=[strange_order("e9", BookSide.ASK, 300)])
     assert rig.drain().requests == []

@@ -83,7 +83,7 @@ async def life(tmp_path: Path) -> AsyncIterator[Life]:
         made.pusher.close()
 
 
-async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> None:
+async def test_a_run_sees_more_markets_than_the_table_has_rows(life: Life) -> None:
     """Each is traded and settled; none is refused, and a reader never sees another's money."""
     for n in range(5 * ROWS):
         ticker = f"KXA-{n}"

@@ -277,7 +277,7 @@ def test_no_tick_at_or_after_the_close_of_the_market() -> None:
     assert stand.live[0][b.TICK_EVENT_NO] == 6
 
 
-def test_ticks_go_on_when_a_replay_begins_anew() -> None:
+def test_ticks_go_on_when_a_replay_starts_over() -> None:
     stand = live_stand()
     stand.throttle_ns = SECOND
     stand.set_state(0, b.STALE)
@@ -368,7 +368,7 @@ class NaiveCollector:
     capacity=st.integers(1, 60),
     throttle_ns=st.sampled_from([0, 3, 10]),
 )
-def test_any_life_of_a_collector_equals_the_naive_one(
+def test_any_run_of_a_collector_equals_the_naive_one(
     data: st.DataObject, grid: PriceGrid, capacity: int, throttle_ns: int
 ) -> None:
     stand, naive = (

@@ -155,7 +155,7 @@ sys.stdin.read()
 """
 
 
-def test_the_kernel_tells_a_dead_writer_from_a_stopped_one(path: Path) -> None:
+def test_the_kernel_distinguishes_a_dead_writer_from_a_stopped_one(path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:

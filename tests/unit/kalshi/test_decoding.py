@@ -228,7 +228,7 @@ async def test_a_row_of_another_market_puts_only_that_market_in_doubt(
         whole(Listing(found, left_out), "rows")
 
 
-def test_what_does_not_tell_its_market_may_be_about_any() -> None:
+def test_what_does_not_name_its_market_may_be_about_any() -> None:
     rows = [msgspec.Raw(b'{"ticker":5}'), msgspec.Raw(b"\xff"), msgspec.Raw(b"[")]
     left_out = decode_items(
         rows, lambda row: decode(msgspec.json.Decoder(Market), row, "")

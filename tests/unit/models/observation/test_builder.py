@@ -199,7 +199,7 @@ def test_quiet_and_persistence() -> None:
     assert values[34] == pytest.approx(0.5)
 
 
-def test_history_starts_anew_when_the_book_becomes_live_again() -> None:
+def test_history_starts_over_when_the_book_becomes_live_again() -> None:
     adapter = LiveObservationAdapter()
     row = book({45: 100}, {52: 50})
     assert [adapter.tick("M", row) for _ in range(3)] == [0, 1, 2]

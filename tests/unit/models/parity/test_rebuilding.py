@@ -194,7 +194,7 @@ def test_an_observation_of_another_schema_than_its_model_s_is_said(market: LiveM
     ],
     ids=str,
 )
-def test_whatever_else_differs_is_told(market: LiveMarket, facts: Any, what: str) -> None:
+def test_whatever_else_differs_is_reported(market: LiveMarket, facts: Any, what: str) -> None:
     chosen = [d.action != 0 and d.mask[4] for d in market.runs[0].decisions]
     report = report_of(changed(market, chosen.index(True, WARMUP), **facts))
     assert what in {difference.what for difference in report.first}
@@ -255,7 +255,7 @@ def test_a_row_and_its_words() -> None:
         assert (row_of_words(words) == row).all()
 
 
-def test_words_of_an_earlier_layout_tell_no_place_in_a_queue() -> None:
+def test_words_of_an_earlier_layout_say_no_place_in_a_queue() -> None:
     row = new_account(1)
     put_orders(row, [OpenOrder(False, 0, 6_000, 700, 1, 0)] * 2)
     read = row_of_words(words_of(row), a.LAYOUT_WITHOUT_QUEUE)

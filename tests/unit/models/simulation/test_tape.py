@@ -61,7 +61,7 @@ def test_nothing_ticks_or_fills_after_the_close() -> None:
     assert len(tape.ns) == 6
 
 
-def test_every_snapshot_starts_the_history_anew() -> None:
+def test_every_snapshot_starts_the_history_over() -> None:
     builder = steady(300, 600, 900).state(b.BookState.STALE).at(1_200).delta(YES, 44, 5)
     tape = make_tape(builder.at(1_500).snapshot({45: 7}, {52: 7}).build())
     assert tape.tick_event.tolist() == [3, 4, 5, 6, 12]
