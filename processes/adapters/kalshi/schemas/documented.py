@@ -41,7 +41,7 @@ UNREAD: Final[dict[str, str]] = {
     "CutoffReply": "market_positions_last_updated_ts",
     "DecreaseReply": "client_order_id",
     "EventLifecycleMsg": "collateral_return_type strike_date strike_period subtitle",
-    "ExchangeStatus": "exchange_index_statuses intra_exchange_transfers_active",
+    "ExchangeStatus": "intra_exchange_transfers_active",
     "FillRow": """
         action fill_id market_ticker no_price_dollars outcome_side side subaccount_number
     """,
@@ -71,6 +71,7 @@ UNREAD: Final[dict[str, str]] = {
         frequency last_updated_ts product_metadata settlement_sources tags volume_fp
     """,
     "SettlementRow": "event_ticker exchange_index",
+    "ShardStatus": "description intra_exchange_transfers_active",
     "SubaccountBalanceRow": "updated_ts",
     "UserOrderMsg": "expiration_time last_update_time order_group_id",
 }
