@@ -95,7 +95,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
 
 class _Event(msgspec.Struct):
     markets: list[msgspec.Raw]
-    event: EventRow | None = None
+    event: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _SeriesMetadata(msgspec.Struct):
@@ -109,6 +109,7 @@ class _Metadata(msgspec.Struct):
 _metadata: Final = msgspec.json.Decoder(_Metadata)
 _market: Final = msgspec.json.Decoder(Market)
 _series: Final = msgspec.json.Decoder(_SeriesMetadata)
+_event: Final = msgspec.json.Decoder(EventRow)
 _body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -166,20 +167,27 @@ def _from_metadata(path: Path, ticker: str) -> RecordedMarket | None:
             market = decode(_market, raw, "not an event's reply")
             if market.ticker == ticker:
                 known = _of_market(path, market, decode(_body, raw, "not an event's reply"))
-                return msgspec.structs.replace(known, fees=_fees_of(path, market, reply.event))
+                return msgspec.structs.replace(known, fees=_fees_of(path, market, _own_of(reply)))
         return None
     except (WireError, ValueError) as error:
         raise RecordingError(file, 0, reason_of(error)) from None
 
 
-def _fees_of(path: Path, market: Market, event: EventRow | None) -> tuple[FeeStep, ...]:
+def _own_of(reply: _Event) -> EventFees | None:
+    """An event's series and own fees; None where its reply does not say them."""
+    try:
+        return EventFees.of(decode(_event, reply.event, "an event"))
+    except WireError:
+        return None
+
+
+def _fees_of(path: Path, market: Market, own: EventFees | None) -> tuple[FeeStep, ...]:
     """What a market charged, by the reply of its series beside the recording; () without one."""
-    ticker = event.series_ticker if event else series_of(market.ticker)
+    ticker = own.series_ticker if own else series_of(market.ticker)
     file = path.parent / "metadata" / f"{ticker}.json"
     if not file.is_file():
         return ()
     series = Series.of(decode(_series, _read(file), "not a series' reply").response.series)
-    own = EventFees.of(event) if event else None
     overrides = [OverrideStep(ALWAYS_MS, own.fee_type, own.fee_multiplier_e4)] if own else []
     steps = [FeeStep(ALWAYS_MS, series.fee_type, series.fee_multiplier_e4)]
     return resolve_steps(steps, overrides, market_of(market).fee_waiver_ms)
