@@ -38,7 +38,7 @@ from processes.adapters.kalshi.schemas.normalise import (
     market_of,
     ms_of_rfc3339,
 )
-from processes.adapters.kalshi.schemas.rest_public import EventRow, Market, SeriesReply
+from processes.adapters.kalshi.schemas.rest_public import EventRow, Market, SeriesRow
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]
 
@@ -98,8 +98,12 @@ class _Event(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _MaybeSeries(msgspec.Struct):
+    series: SeriesRow | None = None  # an event may be named like its series
+
+
 class _SeriesMetadata(msgspec.Struct):
-    response: SeriesReply
+    response: _MaybeSeries
 
 
 class _Metadata(msgspec.Struct):
@@ -187,7 +191,10 @@ def _fees_of(path: Path, market: Market, own: EventFees | None) -> tuple[FeeStep
     file = path.parent / "metadata" / f"{ticker}.json"
     if not file.is_file():
         return ()
-    series = Series.of(decode(_series, _read(file), "not a series' reply").response.series)
+    row = decode(_series, _read(file), "not a series' reply").response.series
+    if row is None:
+        return ()
+    series = Series.of(row)
     overrides = [OverrideStep(ALWAYS_MS, own.fee_type, own.fee_multiplier_e4)] if own else []
     steps = [FeeStep(ALWAYS_MS, series.fee_type, series.fee_multiplier_e4)]
     return resolve_steps(steps, overrides, market_of(market).fee_waiver_ms)
