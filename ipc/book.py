@@ -37,6 +37,7 @@ __all__ = [
     "apply_trade",
     "best_bid",
     "clear",
+    "data_age_ms",
     "grid_of",
     "levels_of",
     "new_row",
@@ -84,6 +85,7 @@ LAST_TICK_NS: Final = 30  # market time of the last tick mark
 TICK_EVENT_NO: Final = 31
 SINCE_NS: Final = 32  # market time since when the flow words count
 LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal gives the row
+CLOCK_OFFSET_MS: Final = 34  # what this machine's clock lacks of the exchange's; 0 unknown
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 
@@ -404,6 +406,20 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
         return True
     # A step back is no step forward, unless it is so far that a replay has started over.
     return bool(elapsed_ns <= -max(RESTART_NS, throttle_ns))
+
+
+@compiled
+def data_age_ms(row: Row) -> int:
+    """How old the newest frame of a row was when it was received; a quiet market ages nothing.
+
+    The exchange's time of a frame against this machine's, corrected by the offset of its clock.
+
+    Returns:
+        Milliseconds, never below 0; 0 when the exchange did not say, as of a snapshot.
+    """
+    if row[EXCH_MS] <= 0:
+        return 0
+    return int(max(row[RECV_NS] // NS_PER_MS + row[CLOCK_OFFSET_MS] - row[EXCH_MS], 0))
 
 
 def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:

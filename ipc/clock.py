@@ -69,11 +69,17 @@ class Clock(Protocol):
         """Whether the exchange announces the time; then frames carry their own receive time."""
         ...
 
+    @property
+    def rate(self) -> float:
+        """Market seconds in a real second; 0 while market time stands still."""
+        ...
+
 
 class RealClock:
     """Market time of a live exchange: real time."""
 
     replaying = False
+    rate = 1.0
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch."""
@@ -87,6 +93,8 @@ class ManualClock:
         start_ns: Where it stands, nanoseconds since the Unix epoch.
         replaying: What the property of this name answers.
     """
+
+    rate = 1.0
 
     def __init__(self, start_ns: int = 0, *, replaying: bool = False) -> None:
         self._now = start_ns
@@ -220,6 +228,11 @@ class MarketClock:
     def replaying(self) -> bool:
         """Always: the local exchange's clock is the truth."""
         return True
+
+    @property
+    def rate(self) -> float:
+        """Market seconds in a real second, by the last announcement."""
+        return self._read()[2] / 1000
 
     def close(self) -> None:
         """Release the mapping."""

@@ -43,6 +43,8 @@ __all__ = [
     "SessionStarted",
     "ShadowActions",
     "Tick",
+    "TradingState",
+    "TradingStatus",
     "Trigger",
     "UpdateType",
     "decode",
@@ -121,6 +123,23 @@ class MarkKind(StrEnum):
     HOLE = "hole"
     HEALED = "healed"
     CLOSED = "market_closed"
+    CLOCK = "clock"  # from here on the clock's offset is the milliseconds in `detail`
+
+
+class TradingState(StrEnum):
+    """Whether orders are placed now, and why not.
+
+    `PAUSED`: the exchange has stopped trading without announcing it. `MAINTENANCE`: an announced
+    window, or the exchange takes no change at all. `CLOSED`: outside of the exchange's hours, or
+    the market has not opened yet. `UNKNOWN`: the exchange has not said for too long.
+    """
+
+    TRADING = "trading"
+    PAUSED = "paused"
+    MAINTENANCE = "maintenance"
+    CLOSED = "closed"
+    MARKET_PAUSED = "market_paused"
+    UNKNOWN = "unknown"
 
 
 class _WireMessage(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -179,6 +198,35 @@ class SessionInfo(_WireMessage, frozen=True):
     live_markets: int
     status: str
     fees: dict[str, tuple[tuple[int, str, int], ...]] = {}
+
+
+class TradingStatus(_WireMessage, frozen=True):
+    """Whether the exchange trades, as the collector knows it; sent at changes and once a second.
+
+    Attributes:
+        state: Of the exchange as a whole.
+        until_ms: Market time at which trading is expected to go on; None while it goes on, or when
+            the exchange does not say.
+        next_pause_ms: Market time at which the next announced pause begins; None when none is.
+        takes_cancels: Whether the exchange takes cancels; in a pause of trading it does.
+        markets: Followed markets whose state is not `state`.
+        checked_mono_ns: When the exchange was asked for what this says.
+        valid_until_mono_ns: After this moment nothing is known.
+    """
+
+    state: TradingState
+    until_ms: int | None
+    next_pause_ms: int | None
+    takes_cancels: bool
+    markets: dict[str, TradingState]
+    checked_mono_ns: int
+    valid_until_mono_ns: int
+
+    def of(self, ticker: str, mono_ns: int) -> TradingState:
+        """The state of one market at a moment."""
+        if mono_ns > self.valid_until_mono_ns:
+            return TradingState.UNKNOWN
+        return self.markets.get(ticker, self.state)
 
 
 class ProcessStats(_WireMessage, frozen=True):
@@ -615,6 +663,7 @@ class SessionEnded(_WireMessage, frozen=True):
 Message = (
     Trigger
     | SessionInfo
+    | TradingStatus
     | ProcessStats
     | Tick
     | Intent

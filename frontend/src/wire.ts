@@ -29,6 +29,14 @@ export interface Session {
   status: string
 }
 
+/** Whether the exchange trades; `markets` are those whose state is another than `state`. */
+export interface Trading {
+  state: string
+  until_ms: number | null
+  next_pause_ms: number | null
+  markets: Record<string, string>
+}
+
 export interface Part {
   fresh: boolean
   age_ms: number | null
@@ -199,6 +207,7 @@ export type Message =
   | Of<'connection', Connection>
   | Of<'session', Session>
   | Of<'stats', Stats>
+  | Of<'trading', Trading>
   | Of<'orderbook_snapshot', Book>
   | Of<'actor_action', Action>
   | Of<'actor_order', Order>

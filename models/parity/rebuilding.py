@@ -20,6 +20,7 @@ from ipc.account_table import AccountRow
 from ipc.messages import ActorAction
 from models.observation.builder import BUILDERS, DEFAULT, Builder, observation_hash, observe_account
 from models.policies.interface import Policy
+from models.simulation.data_age import clock_offsets_ms
 from models.simulation.replay import columns_of, walk_to, zone_offsets
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.actions import Action, LimitOrderActionSpace, masked_argmax
@@ -138,6 +139,7 @@ def rebuild(
     space: LimitOrderActionSpace,
     policies: Mapping[str, Policy],
     report: Report,
+    max_data_age_ms: int | None = None,
 ) -> None:
     """Check every decision of one market.
 
@@ -146,6 +148,7 @@ def rebuild(
         space: Pricing and size of the actor.
         policies: By model hash; their logits are recomputed, those of others are taken as recorded.
         report: Gets the counts and the differences.
+        max_data_age_ms: `RL_MAX_DATA_AGE_MS`: a decision on older data is a difference; None: any.
 
     Raises:
         SessionError: An event does not fit the book.
@@ -164,6 +167,7 @@ def rebuild(
             for decision in decisions:
                 check = _Check(market, space, policies, report, decision, builder)
                 check.run(made[builder.code], places)
+                check.age(made[builder.code], places, max_data_age_ms)
 
 
 def _by_builder(
@@ -206,6 +210,9 @@ def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rebui
     if status != b.OK:
         event_no, reason = int(events.event_no[found]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
+    offsets_ms = clock_offsets_ms(events, session.clock_offsets)
+    at = np.searchsorted(events.event_no, tick_nos[:found])
+    rows[:found, b.CLOCK_OFFSET_MS] = offsets_ms[at]
     return _Rebuilt(rows, features, histories, found)
 
 
@@ -259,6 +266,14 @@ class _Check:
             self._differs("account", f"version {decision.account_version}", "no such version")
         else:
             self._compare(made.features[at], made.rows[at], account)
+
+    def age(self, made: _Rebuilt, places: Mapping[int, int], max_ms: int | None) -> None:
+        """A decision stands on data that passed the gate on old data."""
+        at = places.get(self._decision.event_no)
+        if at is not None and max_ms is not None:
+            age_ms = b.data_age_ms(made.rows[at])
+            if age_ms > max_ms:
+                self._differs("data age", "decided on", f"{age_ms} ms old, at most {max_ms} ms")
 
     def _expected(self, size: int) -> str:
         """Why an observation of so many bytes is not one of the builder's."""

@@ -23,6 +23,7 @@ from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.kernels import kernel
 from models.observation.builder import MOST, observe_with
+from models.simulation.data_age import MAX_DATA_AGE_MS
 from models.simulation.dataset import WARMUP_TICKS, Dataset, ask_for_step
 from models.simulation.fills import advance, until_of
 from models.simulation.order_state import (
@@ -77,6 +78,7 @@ class SimulationRules(msgspec.Struct, frozen=True):
         latencies_ns: From decision to matching engine; each order draws one, all equally likely.
         random_start: Begin anywhere in a market instead of at its first decision; for training, so
             that environments do not all see the same minute.
+        max_data_age_ms: Nothing is ordered on a tick whose data was older when it was received.
     """
 
     pricing: Pricing = Pricing.PASSIVE
@@ -84,6 +86,7 @@ class SimulationRules(msgspec.Struct, frozen=True):
     market_cash_e6: int = 100_000_000
     latencies_ns: tuple[int, ...] = DEFAULT_LATENCIES_NS
     random_start: bool = False
+    max_data_age_ms: int = MAX_DATA_AGE_MS
 
 
 class Fixed(NamedTuple):
@@ -94,6 +97,7 @@ class Fixed(NamedTuple):
     cash_e6: int
     latencies_ns: Words
     random_start: bool
+    max_data_age_ms: int
     ask_ahead: int
 
 
@@ -162,6 +166,8 @@ def _submit(
     if action == 0:
         return
     row = dataset.rows[state[TICK]]
+    if b.data_age_ms(row) > fixed.max_data_age_ms:
+        return
     price = yes_price_of(row, action, fixed.pricing)
     if price == 0:
         return
@@ -277,6 +283,8 @@ def _mask_all(dataset: Dataset, fixed: Fixed, states: Any, accounts: Any, out: A
         fill_mask(
             row, accounts[i], fixed.pricing, fixed.size_e2, fees[RULE], fees[TAKER_RATE], out[i]
         )
+        if b.data_age_ms(row) > fixed.max_data_age_ms:
+            out[i, 1:] = False
 
 
 class Simulation:
@@ -322,6 +330,7 @@ class Simulation:
             rules.market_cash_e6,
             np.array(rules.latencies_ns, np.int64),
             rules.random_start,
+            rules.max_data_age_ms,
             ask_ahead,
         )
         self._draws = np.array(seeds, np.uint64)

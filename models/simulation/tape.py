@@ -22,6 +22,7 @@ from ipc.kernels import compiled
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.observation.builder import DEFAULT, Builder, Observation, observe_account
+from models.simulation.data_age import ClockOffsets, clock_offsets_ms
 from models.simulation.replay import Columns, columns_of, walk_by_rule, zone_offsets
 from models.trading.fees import MarketFees
 
@@ -77,6 +78,7 @@ class RecordedSession(msgspec.Struct, frozen=True):
         yes_value_e4: What a YES contract paid; None when not known.
         environment: Where it was recorded.
         fees: What it charged, and whether that is known.
+        clock_offsets: What the collector's clock lacked of the exchange's, as it knew it.
     """
 
     ticker: str
@@ -87,6 +89,7 @@ class RecordedSession(msgspec.Struct, frozen=True):
     yes_value_e4: int | None
     environment: Environment
     fees: MarketFees
+    clock_offsets: ClockOffsets = ()
 
     @property
     def first_ns(self) -> int:
@@ -245,6 +248,8 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
     meaning, leg, price_e4, count_e2 = (np.zeros(n, np.int64) for _ in range(4))
     _meanings(events, meaning, leg, price_e4, count_e2)
+    offsets_ms = clock_offsets_ms(events, session.clock_offsets)
+    rows[:ticks, b.CLOCK_OFFSET_MS] = offsets_ms[tick_event[:ticks]]
     touch = np.zeros((ticks, 2), np.int64)
     _touches(rows[:ticks], touch)
     value = -1 if session.yes_value_e4 is None else session.yes_value_e4

@@ -121,7 +121,7 @@ class Broadcaster:
     async def _follow(self, stop: asyncio.Event) -> None:
         wires = Wires(self._settings.data_dir, self._settings.environ, run=0)  # it only receives
         # No triggers: the table itself is read, so a burst costs nothing here.
-        collector = wires.subscriber("collector", topics=("session", "stats"))
+        collector = wires.subscriber("collector", topics=("session", "trading", "stats"))
         others = wires.subscriber("inference", "execution", "recorder")
         self._subscribers = [collector, others]
         tasks = {

@@ -206,16 +206,19 @@ def _respond(page: HttpPage, *, head: bool) -> Response:
 
 
 def health_page(health: Health, environment: str, mono_ns: int) -> HttpPage:
-    """`/rl/health`: 200 when every part is fresh, 503 otherwise; the body says which is not."""
+    """`/rl/health`: 200 when every part is fresh and no clock is off, else 503 with the reasons."""
     parts = health.parts(mono_ns)
     silent = [name for name, part in parts.items() if not part.fresh]
+    reasons = health.reasons()
+    well = not silent and not reasons
     body = {
-        "status": "degraded" if silent else "ok",
+        "status": "ok" if well else "degraded",
         "environment": environment,
         "silent": silent,
+        "reasons": reasons,
         "parts": parts,
     }
-    status = HTTPStatus.SERVICE_UNAVAILABLE if silent else HTTPStatus.OK
+    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
     return HttpPage(msgspec.json.encode(body) + b"\n", "application/json", status, "no-store")
 
 

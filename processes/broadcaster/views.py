@@ -25,6 +25,7 @@ from ipc.messages import (
     ActorPosition,
     Leg,
     SessionInfo,
+    TradingStatus,
 )
 from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
 from processes.broadcaster.wire import (
@@ -40,6 +41,7 @@ from processes.broadcaster.wire import (
     PositionData,
     SessionData,
     ShadowData,
+    TradingData,
 )
 from processes.runtime.log import Log
 from processes.runtime.tables import AttachedTable
@@ -59,6 +61,7 @@ __all__ = [
     "session_data",
     "shadow_data",
     "signature_of",
+    "trading_data",
 ]
 
 
@@ -85,6 +88,16 @@ def session_data(info: SessionInfo) -> SessionData:
         markets=info.markets,
         live_markets=info.live_markets,
         status=info.status,
+    )
+
+
+def trading_data(status: TradingStatus) -> TradingData:
+    """Whether the exchange trades."""
+    return TradingData(
+        state=status.state,
+        until_ms=status.until_ms,
+        next_pause_ms=status.next_pause_ms,
+        markets={ticker: str(state) for ticker, state in status.markets.items()},
     )
 
 

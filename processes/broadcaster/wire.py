@@ -44,6 +44,7 @@ __all__ = [
     "SessionData",
     "ShadowData",
     "StatsData",
+    "TradingData",
     "Update",
     "WebSocketManager",
     "envelope",
@@ -62,6 +63,7 @@ class MessageType(StrEnum):
     ORDERBOOK_SNAPSHOT = "orderbook_snapshot"
     SESSION = "session"
     STATS = "stats"
+    TRADING = "trading"
     ACTOR_ACTION = "actor_action"
     ACTOR_ORDER = "actor_order"
     ACTOR_FILL = "actor_fill"
@@ -107,6 +109,18 @@ class SessionData(_Data, frozen=True):
     markets: tuple[str, ...]
     live_markets: int
     status: str
+
+
+class TradingData(_Data, frozen=True):
+    """Whether the exchange trades; `markets` are those whose state is another than `state`.
+
+    The states are those of `TradingState`. `until_ms` and `next_pause_ms` are market time.
+    """
+
+    state: str
+    until_ms: int | None
+    next_pause_ms: int | None
+    markets: dict[str, str]
 
 
 class PartData(_Data, frozen=True):

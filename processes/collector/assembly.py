@@ -20,6 +20,7 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.open_results import open_results
+from processes.collector.data_age import DataAge
 from processes.collector.discovery_link import DiscoveryLink, MarketNews
 from processes.collector.following import MarketFollower, followed_path
 from processes.collector.markets import Markets
@@ -29,6 +30,7 @@ from processes.collector.results import Outcomes, Results
 from processes.collector.service import Collector
 from processes.collector.terms import Terms
 from processes.collector.terms_reader import TermsReader
+from processes.collector.trading_status import StatusFollower, TradingTracker
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
 from processes.runtime.wires import Wires
@@ -67,6 +69,7 @@ class _Parts(NamedTuple):
     session: SessionJournal
     triggers: Triggers
     news: MarketNews
+    age: DataAge
 
 
 def _client(
@@ -86,6 +89,7 @@ def _client(
         session=parts.session,
         triggers=parts.triggers,
         news=parts.news,
+        age=parts.age,
         clock=clock,
         log=log,
         rng=rng,
@@ -100,6 +104,7 @@ def _follower(
     client: OrderbookClient,
     results: Results,
     news: MarketNews,
+    status: StatusFollower,
     clock: Clock,
     log: Log,
 ) -> MarketFollower:
@@ -109,6 +114,7 @@ def _follower(
         client=client,
         results=results,
         news=news,
+        status=status,
         clock=clock,
         log=log,
         run_uid=facts.uid,
@@ -139,16 +145,17 @@ def assemble(
     queue = WriteQueue(table, session.segments, settings.actor.throttle_ms * NS_PER_MS)
     triggers = Triggers(table, publisher)
     seed = int(rng.integers(2**32))
-    recovery = Recovery()
-    results = Results(session)
+    recovery, results, trading = Recovery(), Results(session), TradingTracker()
     terms = Terms(session, log)
-    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, terms)
+    feed = CollectorFeed(markets, queue, session, triggers, recovery, results, terms, trading)
     reads = KalshiTradingClient.at(target, signer, RateBudget(), seed=seed)
     recall = partial(open_results, dsn_of(settings), str(facts.environment))
     news = MarketNews()
-    parts = _Parts(feed, recovery, markets, session, triggers, news)
+    age = DataAge(reads.clock_offset, table, session, clock, log)
+    parts = _Parts(feed, recovery, markets, session, triggers, news, age)
     client = _client(target, signer, parts, clock, log, rng)
-    followed = markets, client, results, news
+    status = StatusFollower(reads, trading, publisher, clock, log, client.reconnect_now)
+    followed = markets, client, results, news, status
     return Collector(
         table=table,
         session=session,
@@ -158,6 +165,8 @@ def assemble(
         client=client,
         follower=_follower(settings, facts, discovery, *followed, clock, log),
         reads=reads,
+        age=age,
+        trading=status,
         results=results,
         terms=terms,
         terms_reader=TermsReader(reads, markets, terms, clock, log),

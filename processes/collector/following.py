@@ -31,6 +31,7 @@ from processes.collector.discovery_link import (
 from processes.collector.markets import Changes, Markets
 from processes.collector.orderbook_client import OrderbookClient
 from processes.collector.results import Results
+from processes.collector.trading_status import StatusFollower
 from processes.runtime.log import Log
 
 __all__ = ["FollowedFile", "FollowedMarket", "MarketFollower", "followed_path", "shown_market"]
@@ -99,6 +100,7 @@ class MarketFollower:
         link: to the discovery process.
         markets, client, results: the parts of this run that follow a market.
         news: markets whose status changed, as the lifecycle channel says.
+        status: learns what the exchange's list says of them.
         clock: market time.
         log: one line for each market that is followed, with the reason.
         run_uid: of this run, for the file.
@@ -117,6 +119,7 @@ class MarketFollower:
         client: OrderbookClient,
         results: Results,
         news: MarketNews,
+        status: StatusFollower,
         clock: Clock,
         log: Log,
         run_uid: str,
@@ -127,6 +130,7 @@ class MarketFollower:
         self._client = client
         self._results = results
         self._news = news
+        self._status = status
         self._clock = clock
         self._log = log
         self._run_uid = run_uid
@@ -175,6 +179,8 @@ class MarketFollower:
                 self._log.warning("market_refused", ticker=ticker, error=error)
             else:
                 self._chosen[ticker] = chosen
+        taken = (self._infos.get(chosen.market.ticker) for chosen in change.chosen)
+        self._status.on_markets([info for info in taken if info is not None])
         for ticker in change.dropped:
             self._infos.pop(ticker, None)
         self._is_written = False
@@ -199,7 +205,9 @@ class MarketFollower:
             self._log("market_followed", ticker=info.ticker, reason=reason)
         for listener in self.on_followed:
             listener(followed)
-        for ticker in set(changes.removed).difference(changes.added):
+        gone = set(changes.removed).difference(changes.added)
+        self._status.forget(gone)
+        for ticker in gone:
             self._chosen.pop(ticker, None)
         self._is_written = False
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -37,19 +38,29 @@ from processes.adapters.kalshi.feed.book_feed import (
     WriteQueue,
 )
 from processes.adapters.kalshi.feed.session import SessionJournal
-from processes.adapters.kalshi.schemas.frames import Channel, EventFeeUpdate, Frame, Lifecycle
+from processes.adapters.kalshi.schemas.frames import (
+    Channel,
+    Delta,
+    EventFeeUpdate,
+    Frame,
+    Lifecycle,
+    Trade,
+)
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
-from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
+from processes.adapters.kalshi.stream.socket import Backlog, KalshiSocket, Stamped
+from processes.collector.data_age import DataAge
 from processes.collector.discovery_link import MarketNews
 from processes.collector.markets import Changes, Markets
 from processes.collector.recovery import Action, BookVerdict, Recovery, Refused, Send
 from processes.collector.results import Results
 from processes.collector.terms import Terms
+from processes.collector.trading_status import TradingTracker
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
 __all__ = ["RECONNECT", "TOPIC", "CollectorFeed", "OrderbookClient", "Triggers"]
 
+TIMED: Final = (Delta, Trade)  # frames that say when they were sent
 BATCH: Final = 64  # frames between two flushes of triggers
 RECONNECT: Final = Backoff(first_s=0.1, longest_s=5.0)
 TOPIC: Final = "trigger"
@@ -115,6 +126,7 @@ class CollectorFeed:
         recovery: Recovery,
         results: Results,
         terms: Terms,
+        trading: TradingTracker,
     ) -> None:
         self._markets = markets
         self._session = session
@@ -122,6 +134,7 @@ class CollectorFeed:
         self._recovery = recovery
         self._results = results
         self._terms = terms
+        self._trading = trading
         self._books = BookFeed(queue, markets.get)
         self.counts: Counter[str] = Counter()
 
@@ -184,6 +197,7 @@ class CollectorFeed:
             self._recovery.on_verdict(book.ticker, BookVerdict.LIVE, frame_mono_ns)
 
     def _on_lifecycle(self, frame: Lifecycle, recv_ns: int) -> None:
+        self._trading.on_lifecycle(frame.msg)
         if frame.msg.event_type in ENDINGS:
             self._markets.close(frame.msg.market_ticker, recv_ns, str(frame.msg.event_type))
             try:
@@ -205,7 +219,7 @@ class OrderbookClient:
         target: host and environment.
         signer: signs the handshake.
         market_tickers: markets to follow from the first connection on; `follow` changes them.
-        feed, recovery, markets, session, triggers: the other parts of this run's collector.
+        feed, recovery, markets, session, triggers, age: the other parts of this run's collector.
         news: takes the markets whose status changes.
         clock: market time.
         log: one line per change of the connection.
@@ -223,6 +237,7 @@ class OrderbookClient:
         markets: Markets,
         session: SessionJournal,
         triggers: Triggers,
+        age: DataAge,
         news: MarketNews,
         clock: Clock,
         log: Log,
@@ -234,6 +249,7 @@ class OrderbookClient:
         self._markets = markets
         self._session = session
         self._triggers = triggers
+        self._age = age
         self._news = news
         self._clock = clock
         self._log = log
@@ -243,12 +259,18 @@ class OrderbookClient:
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
         self.counts: Counter[str] = Counter()
+        self._wanted_now = asyncio.Event()
         recovery.follow(market_tickers, (), mono_ns())
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._socket is not None
+
+    def look_at_age(self) -> None:
+        """How old data is, and what waits; to be called again and again."""
+        socket = self._socket
+        self._age.look(Backlog() if socket is None else socket.backlog)
 
     async def run(self) -> None:
         """Connect again and again; only being cancelled ends it."""
@@ -259,7 +281,18 @@ class OrderbookClient:
                 self._lost(error)
             else:
                 await self._live(socket)
-            await asyncio.sleep(RECONNECT.jittered(self._failures, self._rng))
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Before the next attempt; the end of a halt of the exchange ends it."""
+        self._wanted_now.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECT.jittered(self._failures, self._rng)):
+                await self._wanted_now.wait()
+
+    def reconnect_now(self) -> None:
+        """The exchange trades again: do not wait with the next attempt."""
+        self._wanted_now.set()
 
     async def _live(self, socket: KalshiSocket) -> None:
         """One connection, from its opening to its end."""
@@ -294,7 +327,7 @@ class OrderbookClient:
         """Frames in their order; their triggers leave together."""
         self.counts["frames"] += len(frames)
         now_ns, ahead_ns = self._clock.now_ns(), mono_ns()
-        replaying = self._clock.replaying
+        replaying, delays = self._clock.replaying, self._age.delays
         for frame, stamp_ns in frames:
             if not replaying:
                 recv_ns = now_ns - (ahead_ns - stamp_ns)
@@ -302,6 +335,8 @@ class OrderbookClient:
                 recv_ns = frame.sending_ts_ms * NS_PER_MS
             else:
                 recv_ns = now_ns
+            if isinstance(frame, TIMED) and (sent_ms := frame.msg.ts_ms) is not None:
+                delays.append(recv_ns // NS_PER_MS - sent_ms)
             self._take(frame, recv_ns, stamp_ns)
         self._triggers.flush()
 

@@ -13,12 +13,14 @@ from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.collector.data_age import DataAge
 from processes.collector.following import MarketFollower
 from processes.collector.markets import Markets
 from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
 from processes.collector.terms import Terms
 from processes.collector.terms_reader import TermsReader
+from processes.collector.trading_status import StatusFollower
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -42,6 +44,8 @@ class Collector:
         queue: WriteQueue,
         feed: CollectorFeed,
         client: OrderbookClient,
+        age: DataAge,
+        trading: StatusFollower,
         follower: MarketFollower,
         reads: KalshiTradingClient,
         results: Results,
@@ -62,6 +66,8 @@ class Collector:
         self._queue = queue
         self._feed = feed
         self._client = client
+        self._age = age
+        self._trading = trading
         self._follower = follower
         self._reads = reads
         self._results = results
@@ -84,6 +90,7 @@ class Collector:
             "news": self._follower.pass_on_news(),
             "markets": self._follower.turn(),
             "results": self._outcomes.run(self._discovery_s),
+            "trading": self._trading.run(),
             "terms": self._terms_reader.run(),
             "connection": self._connect(),
             "beat": self._beat(),
@@ -119,6 +126,8 @@ class Collector:
             self._table.heartbeat(mono_ns())
             self._session.retry()
             await self._client.recover()
+            self._trading.publish()
+            self._client.look_at_age()
             self._ring()
             if beats % REPORT_BEATS == 0:
                 self._report("live" if self._client.connected else "connecting")
@@ -161,4 +170,4 @@ class Collector:
         counters.update(self._follower.counters)
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
-        return dict(counters)
+        return dict(counters) | self._age.counters()

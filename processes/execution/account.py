@@ -87,6 +87,7 @@ class Doubt(StrEnum):
     LEFTOVER = "order_of_an_earlier_run"
     JOURNAL = "journal_refuses"
     REST = "exchange_not_answering"
+    PAUSE = "not_reconciled_since_the_pause"
 
 
 class Payout(NamedTuple):

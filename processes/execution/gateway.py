@@ -29,6 +29,7 @@ from ipc.messages import (
     Message,
     OrderStatus,
     ProcessStats,
+    TradingState,
 )
 from ipc.sockets import Bell, Publisher
 from processes.adapters.kalshi.errors import (
@@ -189,6 +190,10 @@ class Gateway:
         answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
         while mono_ns() <= deadline_mono_ns and not self.closing:
+            trading = self._state.trading_state(order.market_ticker)
+            if trading is not TradingState.TRADING and not lost:
+                reason = f"not_trading_{trading}"
+                break
             try:
                 if await self._attempt(order):
                     return

@@ -323,6 +323,7 @@ class KalshiOrderManager:
             open_orders=state.orders.open_count,
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
+            trading=state.trading_state(market),
             backing_off=wait,
         )
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ipc.clock import NS_PER_S
-from ipc.messages import BookSide, Intent, Leg
+from ipc.messages import BookSide, Intent, Leg, TradingState
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
@@ -64,6 +64,7 @@ class RiskCase(msgspec.Struct, frozen=True):
         open_orders: Open orders of the whole stack.
         session_uid: The collector's present session, None before it has reported.
         environment_ok: Whether its data is of the environment that is traded in.
+        trading: Whether the exchange takes orders in this market.
         backing_off: Whether the exchange has just refused such an order.
     """
 
@@ -76,6 +77,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     open_orders: int
     session_uid: str | None
     environment_ok: bool
+    trading: TradingState
     backing_off: bool = False
 
 
@@ -115,6 +117,11 @@ def of_this_session(case: RiskCase) -> str | None:
     if case.intent.session_uid != case.session_uid:
         return "session"
     return None if case.environment_ok else "environment"
+
+
+def exchange_trades(case: RiskCase) -> str | None:
+    """In a pause the exchange refuses every order; what is not known to trade does not."""
+    return None if case.trading is TradingState.TRADING else f"not_trading_{case.trading}"
 
 
 def account_known(case: RiskCase) -> str | None:
@@ -305,6 +312,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     enabled,
     well_formed,
     of_this_session,
+    exchange_trades,
     account_known,
     only_reduces,
     not_refused_lately,

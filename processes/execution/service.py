@@ -11,6 +11,7 @@ from ipc.journal import RunJournal, run_number
 from ipc.messages import Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
@@ -69,10 +70,11 @@ class ExecutionService:
         self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
         epoch = run_number(stream.session_uid)
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
-        self._collector = self._wires.subscriber("collector", topics=("session",))
+        self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
+        self._clock_offset = ClockOffset()
         self._budget = RateBudget(max_wait=0.0)  # a create that has to wait asks again, in time
         self._manager = KalshiOrderManager(
             RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
@@ -88,7 +90,14 @@ class ExecutionService:
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
         self._connection = ExchangeConnection(
-            settings, target, self._budget, epoch, effects, self._reconciliation, log
+            settings,
+            target,
+            self._budget,
+            self._clock_offset,
+            epoch,
+            effects,
+            self._reconciliation,
+            log,
         )
         environment, soon = data_environment_of(settings), self._reconciliation.soon
         self._markets = MarketLearning(self._state, effects, environment, soon, log)
@@ -200,5 +209,7 @@ class ExecutionService:
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
             counters["signed_late"] = client.signatures.misses
+        if (off_ms := self._clock_offset.off_ms) is not None:
+            counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)

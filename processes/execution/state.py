@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS
-from ipc.messages import ActorFill, Leg, Message, OrderStatus
+from ipc.messages import ActorFill, Leg, Message, OrderStatus, TradingState, TradingStatus
 from ipc.units import PriceGrid, format_money
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import (
@@ -55,6 +55,7 @@ from processes.execution.risk import RefusalMemory
 __all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
+PAUSE_CODES: Final = ("trading_paused", "exchange_paused")
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
 KEEP_RETIRED: Final = 1_000  # accounts of markets that are over, with their fills
 
@@ -137,6 +138,9 @@ class ExecutionState:
         self.session_uid: str | None = None  # the collector's; None while it has not spoken
         self.environment_ok = False  # whether the collector's data is of our environment
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
+        self.trading: TradingStatus | None = None  # as the collector says; None before it has
+        self._resumed_mono_ns = 0  # when any market last began to trade again
+        self._pause_seen_mono_ns = 0  # when the exchange last refused an order for a pause
         self._start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
         self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once
@@ -165,7 +169,61 @@ class ExecutionState:
     def unread(self) -> set[str]:
         """Markets of which fills may have been missed: the whole list must be read."""
         gap = {Doubt.STARTING, Doubt.CHANNEL}
-        return {ticker for ticker, account in self.accounts.items() if account.doubts & gap}
+        return {
+            ticker
+            for ticker, account in self.accounts.items()
+            if account.doubts & gap or (Doubt.PAUSE in account.doubts and self._trades(ticker))
+        }
+
+    # Whether the exchange trades.
+
+    def trading_state(self, ticker: str) -> TradingState:
+        """Whether orders may be placed in a market now; UNKNOWN while the collector is silent."""
+        status = self.trading
+        if status is None:
+            return TradingState.UNKNOWN
+        state = status.of(ticker, self.now().mono_ns)
+        refused_since = status.checked_mono_ns <= self._pause_seen_mono_ns
+        if state is TradingState.TRADING and refused_since:
+            return TradingState.PAUSED  # a refusal is newer than what the collector says
+        return state
+
+    def _trades(self, ticker: str) -> bool:
+        return self.trading_state(ticker) is TradingState.TRADING
+
+    def takes_cancels(self) -> bool:
+        """Whether a cancel would be taken: only a pause of the whole exchange refuses it."""
+        return self.trading is None or self.trading.takes_cancels
+
+    def on_trading(self, status: TradingStatus) -> bool:
+        """What the collector says about trading -> whether accounts must be compared again.
+
+        A pause puts every account of it in doubt: its orders were canceled by the exchange, and its
+        connections may have been cut. The doubt ends with a comparison that began after the pause.
+        """
+        before, self.trading = self.trading, status
+        now_ns = self.now().mono_ns
+        lapsed = before is None or now_ns > before.valid_until_mono_ns
+        refused = before is not None and before.checked_mono_ns <= self._pause_seen_mono_ns
+        if before is not None and not lapsed and not refused and _say_alike(before, status):
+            return False
+        for ticker in self.accounts:
+            if lapsed or not self._trades(ticker):  # what happened meanwhile is not known
+                self._doubt_market(ticker, Doubt.PAUSE)
+        self._resumed_mono_ns = now_ns
+        return True
+
+    def on_pause_refusal(self) -> None:
+        """The exchange refused an order for a pause: nothing trades until it says otherwise."""
+        self._pause_seen_mono_ns = self.now().mono_ns
+        for ticker in self.accounts:
+            self._doubt_market(ticker, Doubt.PAUSE)
+
+    def _doubt_market(self, ticker: str, doubt: Doubt) -> None:
+        account = self.accounts[ticker]
+        if doubt not in account.doubts:
+            account.doubts.add(doubt)
+            self._new_version(ticker)
 
     def follow(self, ticker: str, grid: PriceGrid | None = None, close_ms: int = 0) -> None:
         """Keep an account of a market.
@@ -182,6 +240,8 @@ class ExecutionState:
         if ticker not in self.accounts:
             self.accounts[ticker] = account = self._account_for(ticker)
             account.doubts |= {Doubt.STARTING} | self.everywhere
+            if not self._trades(ticker):
+                account.doubts.add(Doubt.PAUSE)
             self._new_version(ticker)
 
     def _account_for(self, ticker: str) -> MarketAccount:
@@ -247,10 +307,8 @@ class ExecutionState:
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""
         self.everywhere.add(doubt)
-        for ticker, account in self.accounts.items():
-            if doubt not in account.doubts:
-                account.doubts.add(doubt)
-                self._new_version(ticker)
+        for ticker in self.accounts:
+            self._doubt_market(ticker, doubt)
 
     def trust(self, doubt: Doubt) -> None:
         """That doubt is over; CHANNEL stays with each market until it is reconciled."""
@@ -327,9 +385,12 @@ class ExecutionState:
             order: Open.
 
         Returns:
-            False when a request for it is on its way, or its id is not known yet.
+            False when a request for it is on its way, its id is not known yet, or the exchange
+            takes no cancels; the caller asks again.
         """
         if order.client_order_id in self.busy or order.order_id is None:
+            return False
+        if not self.takes_cancels():
             return False
         self.busy.add(order.client_order_id)
         self.counters["cancels"] += 1
@@ -354,6 +415,9 @@ class ExecutionState:
     def _on_refusal(self, order: TrackedOrder) -> None:
         """Remember it; warn when it comes twice in a row."""
         self.counters["creates_refused_by_exchange"] += 1
+        if order.reason.lower().startswith(PAUSE_CODES):
+            self.on_pause_refusal()
+            return
         if self.refusals.on_refused(order, self.now().mono_ns) == 2:
             facts = {"ticker": order.market_ticker, "is_buy": order.is_buy, "error": order.reason}
             self.effects.warn("orders_refused", **facts)
@@ -535,6 +599,8 @@ class ExecutionState:
             self._votes.pop(ticker, None)
         if verdict is Verdict.AGREES:
             over = {Doubt.CHANNEL} - self.everywhere
+            if self._is_after_pause(ticker, view):
+                over.add(Doubt.PAUSE)
             self._clear(ticker, Doubt.STARTING, Doubt.MISMATCH, *over)
         elif verdict is Verdict.UNREADABLE:
             account.doubts.add(Doubt.STARTING)  # as unknown as at the start
@@ -547,6 +613,11 @@ class ExecutionState:
             self._on_mismatch(account, view)
             self._vote_for_position(account, view)
         return verdict
+
+    def _is_after_pause(self, ticker: str, view: ExchangeView) -> bool:
+        """Whether the market trades, and the view with its whole fills was begun since it does."""
+        since = max(self._resumed_mono_ns, self._pause_seen_mono_ns)
+        return self._trades(ticker) and ticker in view.fills and view.asked_mono_ns > since
 
     def _on_mismatch(self, account: MarketAccount, view: ExchangeView) -> None:
         """Warn once, and do not trade the market until both sides agree."""
@@ -586,6 +657,11 @@ class ExecutionState:
         facts = {"booked_e2": position_e2, "cost_dollars": format_money(account.cost_basis_e6)}
         self.effects.warn("position_taken_over", ticker=account.ticker, **facts)
         self._new_version(account.ticker)
+
+
+def _say_alike(status: TradingStatus, other: TradingStatus) -> bool:
+    """Whether all markets have the same state in both."""
+    return status.state is other.state and status.markets == other.markets
 
 
 def _is_resting(order: TrackedOrder) -> bool:

@@ -20,7 +20,7 @@ from ipc import book as b
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns
-from ipc.messages import Trigger
+from ipc.messages import TradingState, TradingStatus, Trigger
 from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, DecisionRequest, TickHistories
 from processes.runtime.log import Log
@@ -37,6 +37,7 @@ __all__ = [
     "SessionOfTable",
     "TableEpoch",
     "TickReader",
+    "age_gate",
     "closed_gate",
     "copied",
     "tick_fits",
@@ -60,7 +61,13 @@ class Gate(StrEnum):
         UNRECORDED: The journal refused a change of the book.
         UNPERSISTED: The database lags too far behind the journals.
         OTHER_INCARNATION: The book went STALE and came back since the tick.
-        CLOSED: The market is closed.
+        CLOSED: The market is closed, or the exchange.
+        PAUSED: The exchange has stopped trading without announcing it.
+        MAINTENANCE: The exchange is in maintenance, or about to be.
+        MARKET_PAUSED: The market is paused.
+        TRADING_UNKNOWN: It is not known whether the exchange trades.
+        OLD_DATA: The tick's frame came late or has waited here for longer than
+            `RL_MAX_DATA_AGE_MS`; a quiet market is not old.
     """
 
     BUSY = "busy"
@@ -73,6 +80,21 @@ class Gate(StrEnum):
     OTHER_INCARNATION = "other_incarnation"
     CLOSED = "closed"
     UNPERSISTED = "unpersisted"
+    PAUSED = "paused"
+    MAINTENANCE = "maintenance"
+    MARKET_PAUSED = "market_paused"
+    TRADING_UNKNOWN = "trading_unknown"
+    OLD_DATA = "old_data"
+
+
+_TRADING_GATES: Final = {
+    TradingState.TRADING: None,
+    TradingState.PAUSED: Gate.PAUSED,
+    TradingState.MAINTENANCE: Gate.MAINTENANCE,
+    TradingState.CLOSED: Gate.CLOSED,
+    TradingState.MARKET_PAUSED: Gate.MARKET_PAUSED,
+    TradingState.UNKNOWN: Gate.TRADING_UNKNOWN,
+}
 
 
 def tick_fits(tick_row: b.Row, trigger: Trigger) -> bool:
@@ -111,6 +133,14 @@ def closed_gate(tick_row: b.Row, live: b.Row) -> Gate | None:
         (0 < close_ms <= int(live[b.RECV_NS]) // NS_PER_MS, Gate.CLOSED),
     )
     return next((gate for is_shut, gate in checks if is_shut), None)
+
+
+def age_gate(tick_row: b.Row, now_mono_ns: int, max_age_ms: int | None) -> Gate | None:
+    """The gate on old data: its age when it was received, and how long it has waited since."""
+    if max_age_ms is None:
+        return None
+    waited_ms = (now_mono_ns - int(tick_row[b.FRAME_MONO_NS])) // NS_PER_MS
+    return Gate.OLD_DATA if b.data_age_ms(tick_row) + waited_ms > max_age_ms else None
 
 
 class BookRows(AttachedTable[BookTable]):
@@ -369,13 +399,20 @@ class RequestBuilder:
     """
 
     def __init__(
-        self, books: BookRows, accounts: AccountRows, choice: MarketChoice, counts: Counter[str]
+        self,
+        books: BookRows,
+        accounts: AccountRows,
+        choice: MarketChoice,
+        max_age_ms: int | None,
+        counts: Counter[str],
     ) -> None:
         self._books = books
         self._accounts = accounts
         self._choice = choice
         self.is_persisted = True
+        self._max_age_ms = max_age_ms
         self._counts = counts
+        self.trading: TradingStatus | None = None  # the collector's newest; None before it
         self._buffers = np.zeros((BATCH, a.ACCOUNT_WORDS), np.int64)
 
     def build(self, ticks: Sequence[EvaluatedTick]) -> list[DecisionRequest]:
@@ -397,8 +434,16 @@ class RequestBuilder:
             return Gate.UNPERSISTED
         return self._books.writer_gate()
 
+    def _trading_gate(self, ticker: str) -> Gate | None:
+        """The gate that a pause of the exchange or of the market shuts."""
+        if self.trading is None:
+            return Gate.TRADING_UNKNOWN
+        return _TRADING_GATES[self.trading.of(ticker, mono_ns())]
+
     def _open(self, tick: EvaluatedTick) -> bool:
         gate = self._books.row_gate(tick.table_row, tick.tick_row)
+        gate = gate or self._trading_gate(tick.ticker)
+        gate = gate or age_gate(tick.tick_row, mono_ns(), self._max_age_ms)
         if gate is not None:
             self._counts[f"gated_{gate}"] += 1
         return gate is None

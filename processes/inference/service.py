@@ -9,7 +9,15 @@ from typing import Final
 
 from ipc.clock import Clock, mono_ns
 from ipc.journal import RunJournal, run_number
-from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from ipc.messages import (
+    ActorModels,
+    Message,
+    ProcessStats,
+    SessionInfo,
+    SessionStarted,
+    TradingStatus,
+    Trigger,
+)
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
 from models.trading.actions import MarketChoice
@@ -92,7 +100,8 @@ class ActorService:
         self._ticks = TickReader(self._books, self._due, self._counts)
         bounds = settings.actor.max_behind_s * MS_PER_S, settings.actor.max_behind_events
         self._persistence = PersistenceGate(*bounds, mono_ns(), log)
-        self._requests = RequestBuilder(self._books, self._accounts, choice, self._counts)
+        age_ms = settings.actor.max_data_age_ms
+        self._requests = RequestBuilder(self._books, self._accounts, choice, age_ms, self._counts)
         self._journal = RunJournal(
             settings.data_dir, PRODUCER, started, settings.books.journal_max_bytes
         )
@@ -164,6 +173,8 @@ class ActorService:
             self._due.offer(message)
         elif isinstance(message, SessionInfo):
             self._on_session(message.session_uid)
+        elif isinstance(message, TradingStatus):
+            self._requests.trading = message
 
     def _on_session(self, session_uid: str) -> None:
         """With another session the books have another writer: every history is void."""

@@ -38,6 +38,7 @@ __all__ = [
 
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
+OFF: Final = "off"
 EXCHANGE_TIERS: Final = (
     *("unmetered", "basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"),
 )
@@ -182,6 +183,7 @@ class ActorSettings(msgspec.Struct, frozen=True):
     warmup_ticks: int
     pricing: str
     intent_deadline_ms: int
+    max_data_age_ms: int | None  # of a tick's data when it is decided on; None: any
     seed: int
     max_behind_s: int
     max_behind_events: int
@@ -293,6 +295,15 @@ class _Reader:
         if not low <= value <= high:
             raise ConfigError(f"{name}={raw} is out of range; allowed: {low} to {high}")
         return value
+
+    def number_or_off(self, name: str, default: int, low: int, high: int) -> int | None:
+        """A whole number, or None for the word `off`."""
+        if self.text(name, "").lower() == OFF:
+            return None
+        try:
+            return self.number(name, default, low, high)
+        except ConfigError as error:
+            raise ConfigError(f"{error}, or {OFF}") from None
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         raw = self.text(name, default)
@@ -440,6 +451,7 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
         warmup_ticks=read.number("RL_ACTOR_WARMUP_TICKS", 10, 0, 10_000),
         pricing=read.choice("RL_ACTOR_PRICING", "passive", PRICINGS),
         intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
+        max_data_age_ms=read.number_or_off("RL_MAX_DATA_AGE_MS", 1_000, 1, 3_600_000),
         seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
         max_behind_s=read.number("RL_MAX_BEHIND_S", 900, 5, 864_000),
         max_behind_events=read.number("RL_MAX_BEHIND_EVENTS", 5_000_000, 1, 2**53),

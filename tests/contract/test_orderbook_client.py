@@ -106,6 +106,7 @@ def client_of(rig: CollectorRig, target: KalshiTarget, seed: int = 1) -> Orderbo
         markets=rig.markets,
         session=rig.session,
         triggers=rig.triggers,
+        age=rig.age,
         news=MarketNews(),
         clock=RealClock(),
         log=no_log(),

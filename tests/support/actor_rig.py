@@ -19,6 +19,7 @@ from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeColl
 from support.logged import Logged
 from support.model_builders import NOON_NS
 from support.patience import PATIENCE
+from support.trading import trading_status
 
 from ipc import account_table as a
 from ipc import shared_file
@@ -168,6 +169,7 @@ class Rig:
             live_markets=0,
             status="live",
         )
+        self.publisher.send("trading", trading_status())
         self.publisher.send("session", session)
 
     async def follow(self, uid: str) -> None:
@@ -291,6 +293,7 @@ def settings_of(data_dir: Path, **environ: str) -> Settings:
             "RL_DATA_DIR": str(data_dir),
             "RL_ACTOR_STRATEGY": "baseline:random",
             "RL_ACTOR_WARMUP_TICKS": "0",
+            "RL_MAX_DATA_AGE_MS": "off",  # however busy the machine is
             **environ,
         }
     )

@@ -264,6 +264,7 @@ def _collector_client(
         markets=parts.markets,
         session=parts.session,
         triggers=parts.triggers,
+        age=parts.age,
         news=MarketNews(),
         clock=clock,
         log=no_log(),
@@ -306,6 +307,7 @@ async def _measure(
         "RL_ACTOR_STRATEGY": "onnx:made",
         "RL_ACTOR_WARMUP_TICKS": "1",
         "RL_ACTOR_INTENT_DEADLINE_MS": "60000",  # however busy the machine is
+        "RL_MAX_DATA_AGE_MS": "off",
     }
     async with (
         asyncio.timeout(PATIENCE),

@@ -69,7 +69,7 @@ def load_archive(path: Path) -> list[RecordedSession]:
     """
     header = _read(path)
     try:
-        return split_by_market(header.session, header.markets, *read_events(path))
+        return split_by_market(header.session, header.markets, header.marks, *read_events(path))
     except ArchiveError as error:
         raise SessionError(str(error)) from None
 

@@ -64,6 +64,7 @@ class LiveSessions:
         self.data_dir = settings.data_dir
         self.pricing = str(settings.actor.pricing)
         self.contract_size_e2 = settings.actor.contract_size_e2
+        self.max_data_age_ms = settings.actor.max_data_age_ms
 
     def load(self, session: str) -> LiveSession:
         """Load a session; opens and closes a connection and an event loop of its own.

@@ -11,8 +11,9 @@ are the same, bit for bit.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +25,10 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
-from ipc.messages import Environment
+from ipc.messages import Environment, MarkKind
 from ipc.recorded_book import RecordedBook, RecordFaults
 from ipc.units import PriceGrid, PriceRange
+from models.simulation.data_age import ClockOffsets
 from models.simulation.tape import RecordedSession, SessionError
 from models.trading.fees import FeeStep, MarketFees
 from models.trading.known_fees import fees_of_recording
@@ -54,6 +56,7 @@ _SQL: Final = load_queries("sessions.sql")
 _EVENTS: Final = "rl_events_of_session"  # in a query: the table that holds the session's events
 BLOCK: Final = 1 << 20  # events read at a time
 ALL: Final = 2**62  # beyond every number
+_NUMBER: Final = re.compile(r"-?\d{1,15}")  # milliseconds
 LATEST: Final = "latest"
 NAMED: Final = 20  # sessions that an error names
 PATIENCE_S: Final = 600.0  # for one block of a busy server
@@ -380,7 +383,8 @@ class SessionDataLoader:
                 cannot be read.
         """
         events, markets = await self.session_events(session.session_id)
-        return split_by_market(session, await self.markets(session.session_id), events, markets)
+        known, marks = await self.markets(session.session_id), await self.marks(session.session_id)
+        return split_by_market(session, known, marks, events, markets)
 
     async def load_all(
         self, sessions: Sequence[StoredSession], *, mixed: bool = False
@@ -474,7 +478,11 @@ def by_market(events: Events, markets: Markets) -> dict[int, Events]:
 
 
 def split_by_market(
-    session: StoredSession, known: list[StoredMarket], events: Events, markets: Markets
+    session: StoredSession,
+    known: list[StoredMarket],
+    marks: Iterable[StoredMark],
+    events: Events,
+    markets: Markets,
 ) -> list[RecordedSession]:
     """Make one `RecordedSession` of each market, in the order in which they were first listed.
 
@@ -493,15 +501,23 @@ def split_by_market(
             f"session {session.session_id}: {missing} event numbers are missing; "
             "allowed: sessions in which `sessions verify` finds none missing"
         )
-    pieces = by_market(events, markets)
+    pieces, offsets = by_market(events, markets), _clock_offsets(marks)
     return [
-        _recorded(session, market, pieces[market.market_id])
+        _recorded(session, market, pieces[market.market_id], offsets)
         for market in known
         if market.market_id in pieces
     ]
 
 
-def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> RecordedSession:
+def _clock_offsets(marks: Iterable[StoredMark]) -> ClockOffsets:
+    """What the collector noted of its clock; a mark that says no number is passed over."""
+    noted = [m for m in marks if m.kind == MarkKind.CLOCK and _NUMBER.fullmatch(m.detail)]
+    return tuple(sorted((m.event_no, int(m.detail)) for m in noted))
+
+
+def _recorded(
+    session: StoredSession, market: StoredMarket, events: Events, offsets: ClockOffsets
+) -> RecordedSession:
     if session.environment not in list(Environment):
         raise SessionError(
             f"session {session.session_id}: environment={session.environment} teaches nothing; "
@@ -517,6 +533,7 @@ def _recorded(session: StoredSession, market: StoredMarket, events: Events) -> R
         yes_value_e4=market.yes_value_e4,
         environment=Environment(session.environment),
         fees=_fees(session, market, began_ms),
+        clock_offsets=offsets,
     )
 
 

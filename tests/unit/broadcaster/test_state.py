@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 from support import synthetic_stack as made
+from support.trading import trading_status
 
 from ipc import book as b
-from ipc.messages import Doorbell, OrderStatus, ProcessStats
+from ipc.messages import Doorbell, OrderStatus, ProcessStats, TradingState
 from ipc.units import LINEAR_CENT
 from processes.broadcaster.state import MIDS, RECENT, LatestState
 from processes.broadcaster.views import book_data
@@ -31,6 +32,22 @@ def book(recv_ms: int, bid_e4: int = 4_700, ticker: str = "KX-A") -> OrderbookDa
 
 def test_a_fresh_state_has_nothing_to_send() -> None:
     assert LatestState().welcome() == []
+
+
+def test_whether_the_exchange_trades_is_passed_on_and_kept() -> None:
+    state = LatestState()
+    halted = trading_status(
+        TradingState.MAINTENANCE, until_ms=5, markets={"KX-A": TradingState.MARKET_PAUSED}
+    )
+    (update,) = updates_of(state.apply(halted), MessageType.TRADING)
+    assert update == {
+        "state": "maintenance",
+        "until_ms": 5,
+        "next_pause_ms": None,
+        "markets": {"KX-A": "market_paused"},
+    }
+    state.apply(trading_status())
+    assert [t["state"] for t in updates_of(state.welcome(), MessageType.TRADING)] == ["trading"]
 
 
 def test_messages_for_others_are_not_passed_on() -> None:

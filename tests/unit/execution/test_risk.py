@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.orders import SESSION, TICKER, fill, intent, order
 
-from ipc.messages import BookSide, Leg, OrderStatus
+from ipc.messages import BookSide, Leg, OrderStatus, TradingState
 from ipc.units import LINEAR_CENT
 from processes.execution.account import Doubt, MarketAccount, Payout
 from processes.execution.risk import RiskCase, RiskLimits, collateral_e6, refusal
@@ -39,6 +39,7 @@ def case(wanted: Any = None, **fields: Any) -> RiskCase:
         "open_orders": 0,
         "session_uid": SESSION,
         "environment_ok": True,
+        "trading": TradingState.TRADING,
     }
     return RiskCase(**{**standard, **fields})
 

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import REAL_MONEY, KalshiTarget, target_of
 from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
@@ -52,6 +53,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: Of the random pauses between repeated reads.
         sleep: Waits that many seconds.
         transport: Replaces the network.
+        clock_offset: Learns of the exchange's clock; to be shared by clients of one process.
 
     Attributes:
         target: Where it connects.
@@ -72,6 +74,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> None:
         if access is None:
             settings = _settings(environment, os.environ if environ is None else environ)
@@ -88,6 +91,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
                 sleep=sleep,
                 subaccount=subaccount,
                 transport=transport,
+                clock_offset=clock_offset,
             )
         )
 
@@ -102,6 +106,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> KalshiTradingClient:
         """A client of an address with a key, without any variable.
 
@@ -121,7 +126,13 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
             seed=seed,
             sleep=sleep,
             transport=transport,
+            clock_offset=clock_offset,
         )
+
+    @property
+    def clock_offset(self) -> ClockOffset:
+        """What this machine's clock lacks of the exchange's."""
+        return self._http.clock_offset
 
     @property
     def signatures(self) -> SignaturePool:

@@ -17,7 +17,9 @@ import httpx
 import msgspec
 import numpy as np
 
+from ipc.clock import NS_PER_MS, real_ns
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 from processes.adapters.kalshi.errors import (
@@ -32,7 +34,7 @@ from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
 from processes.runtime.tasks import Backoff
 
-__all__ = ["PAGE", "KalshiHttp", "Params", "RestResource", "segment"]
+__all__ = ["PAGE", "TRIES", "KalshiHttp", "Params", "RestResource", "segment"]
 
 
 class _Page(Protocol):
@@ -88,6 +90,7 @@ class KalshiHttp:
         sleep: Waits that many seconds.
         subaccount: The subaccount that calls are about; None lets the exchange choose.
         transport: Replaces the network.
+        clock_offset: Learns of the exchange's clock from the replies to reads.
 
     Attributes:
         signatures: Those made in advance.
@@ -104,12 +107,14 @@ class KalshiHttp:
         sleep: Callable[[float], Awaitable[None]],
         subaccount: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> None:
         parts = urlsplit(target.rest_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._base = parts.path.rstrip("/")
         self.subaccount = subaccount
         self.signatures = SignaturePool(signer)
+        self.clock_offset = clock_offset or ClockOffset()
         self._budget = budget
         self._rng = rng
         self._sleep = sleep
@@ -253,7 +258,11 @@ class KalshiHttp:
         request = self._client.build_request(
             method, url, params=query, headers=headers, content=body
         )
+        sent_ms = real_ns() // NS_PER_MS
         response = await self._client.send(request, stream=True)
+        if method == "GET":  # there are enough of them, and orders are spared it
+            date = response.headers.get("Date")
+            self.clock_offset.on_reply(date, sent_ms, real_ns() // NS_PER_MS)
         try:
             return _Reply(response.status_code, await _body(response))
         finally:

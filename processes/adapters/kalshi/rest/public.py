@@ -15,7 +15,7 @@ import msgspec
 
 from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.rest.http import PAGE, Params, RestResource, segment
+from processes.adapters.kalshi.rest.http import PAGE, TRIES, Params, RestResource, segment
 from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
 from processes.adapters.kalshi.schemas.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import (
@@ -289,16 +289,17 @@ class HistoryCutoff(msgspec.Struct, frozen=True):
 class PublicResource(RestResource):
     """Reads that need no account, except `account_limits`."""
 
-    async def exchange_status(self) -> ExchangeStatus:
+    async def exchange_status(self, *, tries: int = TRIES) -> ExchangeStatus:
         """Whether the exchange is up and trading (`GetExchangeStatus`).
 
         An exchange that is down says so in the body of a 5xx: that is a reply, not an error.
         """
-        return await self._http.read(ExchangeStatus, "/exchange/status", accept_5xx=True)
+        path = "/exchange/status"
+        return await self._http.read(ExchangeStatus, path, accept_5xx=True, tries=tries)
 
-    async def exchange_schedule(self) -> Schedule:
+    async def exchange_schedule(self, *, tries: int = TRIES) -> Schedule:
         """Weekly hours and announced pauses (`GetExchangeSchedule`)."""
-        return Schedule.of(await self._http.read(ScheduleReply, "/exchange/schedule"))
+        return Schedule.of(await self._http.read(ScheduleReply, "/exchange/schedule", tries=tries))
 
     async def account_limits(self) -> AccountLimits:
         """The account's rate limits (`GetAccountApiLimits`), for `RateBudget.apply`."""

@@ -37,6 +37,7 @@ __all__ = [
     "SeriesReply",
     "SeriesRow",
     "Session",
+    "ShardStatus",
     "WeekRow",
 ]
 
@@ -97,12 +98,24 @@ class MarketReply(_PublicBody, frozen=True):
     market: Market
 
 
+class ShardStatus(_PublicBody, frozen=True):
+    """Whether one shard is up and trading."""
+
+    exchange_index: Count
+    exchange_active: bool
+    trading_active: bool
+
+
 class ExchangeStatus(_PublicBody, frozen=True):
-    """`GET /exchange/status`, also the body of its 500, 503 and 504."""
+    """`GET /exchange/status`, also the body of its 500, 503 and 504.
+
+    The flags are those of the first shard; others may be missing.
+    """
 
     exchange_active: bool
     trading_active: bool
     exchange_estimated_resume_time: str | None = None
+    exchange_index_statuses: tuple[ShardStatus, ...] = ()
 
 
 class Session(_PublicBody, frozen=True):

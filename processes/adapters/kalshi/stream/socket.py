@@ -11,11 +11,15 @@ Whatever the peer does while the connection is made is one error, `ExchangeUnava
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections import deque
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import msgspec
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -40,7 +44,7 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
 
-__all__ = ["KalshiSocket", "Stamped"]
+__all__ = ["Backlog", "KalshiSocket", "Stamped"]
 
 MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
@@ -64,6 +68,27 @@ _PASSED: Final = (
 )
 
 Stamped = tuple[Frame, int]
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What was received and not taken yet.
+
+    Attributes:
+        frames: Messages that wait.
+        bytes: Of these messages.
+        system_bytes: That the system holds for the socket.
+        age_ns: Since when the oldest message waits.
+    """
+
+    frames: int = 0
+    bytes: int = 0
+    system_bytes: int = 0
+    age_ns: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """Here and in the system."""
+        return self.bytes + self.system_bytes
 
 
 class _Inbox(WSListener):
@@ -115,6 +140,12 @@ class _Inbox(WSListener):
             self._paused.pause_reading()
         if self._taker is not None:
             self._wake()
+
+    def backlog(self, system_bytes: int) -> Backlog:
+        """What waits, beside what the system holds."""
+        waiting = self.waiting
+        age_ns = mono_ns() - waiting[0][1] if waiting else 0
+        return Backlog(len(waiting), self._waiting_bytes, system_bytes, age_ns)
 
     def _is_full(self) -> bool:
         return len(self.waiting) >= self._max_queue or self._waiting_bytes >= MAX_WAITING
@@ -257,6 +288,11 @@ class KalshiSocket:
         return len(self._inbox.waiting)
 
     @property
+    def backlog(self) -> Backlog:
+        """What waits here and in the system."""
+        return self._inbox.backlog(_system_bytes(self._transport))
+
+    @property
     def latency_ns(self) -> int:
         """Round trip of the last ping, 0 before the first."""
         return self._inbox.latency_ns
@@ -307,6 +343,16 @@ class KalshiSocket:
                 await self._transport.wait_disconnected()
         except Exception:  # noqa: BLE001  what ended the connection is raised here once more
             self._transport.disconnect(graceful=False)
+
+
+def _system_bytes(transport: WSTransport) -> int:
+    """Bytes that the system holds for a socket to read; 0 for one that is gone."""
+    sock = transport.underlying_transport.get_extra_info("socket")
+    try:
+        asked = fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4))
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", asked)[0])
 
 
 def _proxy(target: KalshiTarget) -> str | None:
