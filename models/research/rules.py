@@ -259,7 +259,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try_folder("--out", options.out)
         sessions = [s for path in options.recordings for s in load_sessions(path)]
         split = split_of(options, select(options, sessions))
-        print("\n".join([*split.describe(), *search(split, settings_of(options), options.out)]))
+        print("\n".join([*split.describe(), *split.fee_lines()]))
+        print("\n".join(search(split, settings_of(options), options.out)))
     except (ValueError, OSError) as error:
         print(f"rules: {error}", file=sys.stderr)
         return 2

@@ -49,7 +49,11 @@ COMMANDS: Final = {
     "markets": CliCommand(
         "the markets that are followed, or would be, and why",
         "processes.collector.markets_command",
-        ("kalshi-actor markets", "kalshi-actor markets --look --json"),
+        (
+            "kalshi-actor markets",
+            "kalshi-actor markets --look --json",
+            "kalshi-actor markets --programs",
+        ),
     ),
     "sessions": CliCommand(
         "list, show, verify, archive, import or delete recorded sessions",

@@ -2,7 +2,8 @@
 
 Beside a running collector it shows what that follows, without asking the exchange. Otherwise, or
 with `--look`, it reads the exchange's list once, as the collector does at its start (about 100
-requests on the real exchange), and shows what would be followed with these settings.
+requests on the real exchange), and shows what would be followed with these settings. `--programs`
+reads the exchange's incentive programs instead, those of any market, about ten requests.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ from processes.collector.following import (
     FollowedMarket,
     followed_path,
     shown_market,
+)
+from processes.collector.programs import (
+    ListedProgram,
+    listed_programs,
+    program_table,
+    read_programs,
 )
 from processes.runtime.config import ConfigError, Settings, load_settings
 from processes.runtime.log import no_log
@@ -80,6 +87,17 @@ async def _markets(settings: Settings, *, look: bool) -> list[FollowedMarket]:
     return [shown_market(c, followed=c.market.ticker in known) for c in chosen]
 
 
+async def _programs(settings: Settings) -> list[ListedProgram]:
+    """All programs that are active or upcoming, those of followed markets marked."""
+    target = target_of(settings, Purpose.DATA)
+    signer = Signer(load_credentials(settings, Purpose.DATA))
+    clock = await clock_of(settings, asyncio.Event())
+    known = {m.ticker for m in followed_now(settings) or ()}
+    async with KalshiTradingClient.at(target, signer, RateBudget()) as client:
+        found = await read_programs(client)
+    return listed_programs(found, clock.now_ns() // NS_PER_MS, known)
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog="python -m processes.collector.markets_command",
@@ -88,6 +106,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--look", action="store_true", help="read the exchange's list even if a collector runs"
+    )
+    parser.add_argument(
+        "--programs", action="store_true", help="incentive programs, by their pool an hour"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser.parse_args(argv)
@@ -104,11 +125,25 @@ def _table(markets: Sequence[FollowedMarket]) -> str:
     )
 
 
+def _show_programs(programs: Sequence[ListedProgram], *, as_json: bool) -> int:
+    """Print them; none is an answer too."""
+    if as_json:
+        print(msgspec.json.encode(programs).decode())
+    elif programs:
+        print(program_table(programs))
+    else:
+        sys.stderr.write("markets: no incentive program is active or upcoming\n")
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the markets -> exit code: 0, 1 when there are none, 2 for what cannot be used."""
     options = _parse(argv)
     try:
-        markets = asyncio.run(_markets(load_settings(os.environ), look=options.look))
+        settings = load_settings(os.environ)
+        if options.programs:
+            return _show_programs(asyncio.run(_programs(settings)), as_json=options.json)
+        markets = asyncio.run(_markets(settings, look=options.look))
     except (ConfigError, UnsafePathError) as error:
         sys.stderr.write(f"markets: {' '.join(str(error).split())}\n")
         return EXIT_CONFIG

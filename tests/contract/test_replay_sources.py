@@ -16,8 +16,12 @@ from support.stored_sessions import book_events, record
 
 from ipc.journal import Kind
 from models.simulation.tape import RecordedSession
-from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    trade_of,
+)
 from processes.adapters.postgres.archives import load_archive
 from processes.exchange.replay.sources import check_replay, replay_sources
 from processes.exchange.replay.stored import sources_of
