@@ -13,6 +13,7 @@ from ipc.sockets import Publisher, Pusher, ready_topic
 from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.collector.data_age import DataAge
 from processes.collector.following import MarketFollower
 from processes.collector.markets import Markets
@@ -170,4 +171,4 @@ class Collector:
         counters.update(self._follower.counters)
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
-        return dict(counters) | self._age.counters()
+        return dict(counters) | self._age.counters() | report_drift(self._log)
