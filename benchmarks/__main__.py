@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks import (
     budget,
     collector,
+    discovery,
     exchange_flow,
     journal,
     kernels,
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "journal": journal.run,
     "recorder": recorder.run,
     "collector": collector.run,
+    "discovery": discovery.run,
     "pipeline": pipeline.run,
     "exchange": exchange_flow.run,
     "signing": signing.run,

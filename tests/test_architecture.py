@@ -41,6 +41,7 @@ BELOW = {  # what each part of the house may import of it
     "processes.runtime": ("ipc", "models", "processes.runtime"),
     "processes.adapters": ("ipc", "models", "processes.runtime", "processes.adapters"),
     "processes.cli": ("ipc", "models", "processes.runtime", "processes.cli"),
+    "processes.doctor": ("ipc", "models", "processes"),  # and the same of what they would do
     "processes.check": ("ipc", "models", "processes"),  # asks all of them whether they could start
 }
 NETWORK = {
@@ -169,7 +170,7 @@ def test_a_process_has_the_rooms_that_all_have(process: str) -> None:
 
 def test_every_folder_of_processes_is_known() -> None:
     folders = {f.parent.name for f in (ROOT / "processes").glob("*/__init__.py")}
-    assert folders == {*PROCESSES, "adapters", "cli", "runtime"}
+    assert folders == {*PROCESSES, "adapters", "cli", "doctor", "runtime"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -35,10 +35,13 @@ COMMANDS: Final = {
         ("kalshi-actor run", "RL_ACTOR_STRATEGY=baseline:random kalshi-actor run --data-dir /data"),
     ),
     "check": CliCommand(
-        "could the stack run with these settings? Starts nothing",
+        "could the stack run, and trade? --connect asks the exchange; starts nothing",
         "processes.check",
-        ("kalshi-actor check", "kalshi-actor check --environment demo"),
-        is_program=True,
+        (
+            "kalshi-actor check",
+            "kalshi-actor check --connect --environment demo",
+            "kalshi-actor check --protocol FOLDER",
+        ),
     ),
     "exchange": CliCommand(
         "the local exchange alone, in the foreground",

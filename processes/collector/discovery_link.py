@@ -21,6 +21,7 @@ __all__ = [
     "DiscoveryEndedError",
     "DiscoveryLink",
     "DiscoveryMessage",
+    "DiscoveryStarted",
     "DiscoveryStats",
     "FollowedChanged",
     "MarketNews",
@@ -49,6 +50,10 @@ class ChoiceChanged(msgspec.Struct, frozen=True, tag=True):
     dropped: tuple[str, ...] = ()
 
 
+class DiscoveryStarted(msgspec.Struct, frozen=True, tag=True):
+    """To the collector: a process that knows nothing of what is followed."""
+
+
 class DiscoveryStats(msgspec.Struct, frozen=True, tag=True):
     """To the collector: counters of the discovery process."""
 
@@ -73,7 +78,9 @@ class MarketsChanged(msgspec.Struct, frozen=True, tag=True):
     is_incomplete: bool = False
 
 
-DiscoveryMessage = ChoiceChanged | DiscoveryStats | FollowedChanged | MarketsChanged
+DiscoveryMessage = (
+    ChoiceChanged | DiscoveryStarted | DiscoveryStats | FollowedChanged | MarketsChanged
+)
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(DiscoveryMessage)
 

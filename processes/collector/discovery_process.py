@@ -33,6 +33,7 @@ from processes.collector.discovery_link import (
     ChoiceChanged,
     DiscoveryEndedError,
     DiscoveryLink,
+    DiscoveryStarted,
     DiscoveryStats,
     FollowedChanged,
     MarketsChanged,
@@ -79,7 +80,8 @@ def _watch(link: socket.socket) -> NoReturn:
     """Fork the process, and fork it again when it dies."""
     for signum in (signal.SIGINT, signal.SIGTERM):  # it ends with the collector
         signal.signal(signum, signal.SIG_IGN)
-    while _has_message(link):
+    pid = 0
+    while _is_wanted(link, wait=not pid):
         pid = os.fork()
         if not pid:
             os.nice(NICE)
@@ -91,11 +93,13 @@ def _watch(link: socket.socket) -> NoReturn:
     leave(0)
 
 
-def _has_message(link: socket.socket) -> bool:
-    """Wait for one and leave it there; False when there is no other end."""
-    link.setblocking(True)
+def _is_wanted(link: socket.socket, *, wait: bool) -> bool:
+    """Whether there is another end; with `wait`, once it has sent something, which stays there."""
+    link.setblocking(wait)
     try:
         return bool(link.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
     except OSError:
         return False
 
@@ -306,6 +310,7 @@ class DiscoveryLoops:
     async def _receive(self) -> NoReturn:
         """What the collector says; its end is the end."""
         followed: set[str] = set()
+        await self._link.send(DiscoveryStarted())
         while True:
             message = await self._link.receive()
             if isinstance(message, FollowedChanged):

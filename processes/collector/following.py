@@ -23,6 +23,7 @@ from processes.collector.choice import ChosenMarket
 from processes.collector.discovery_link import (
     ChoiceChanged,
     DiscoveryLink,
+    DiscoveryStarted,
     DiscoveryStats,
     FollowedChanged,
     MarketNews,
@@ -150,6 +151,9 @@ class MarketFollower:
             if isinstance(message, ChoiceChanged):
                 self._take(message)
                 await self._apply()
+            elif isinstance(message, DiscoveryStarted):
+                for tickers in pieces(self._markets.tickers):
+                    await self._link.send(FollowedChanged(added=tickers))
             elif isinstance(message, DiscoveryStats):
                 self.counters = message.counters
 

@@ -14,6 +14,7 @@ from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.limits import follow_limits
+from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.collector.data_age import DataAge
 from processes.collector.following import MarketFollower
 from processes.collector.markets import Markets
@@ -173,4 +174,5 @@ class Collector:
         counters.update(self._follower.counters)
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
+        counters.update(report_drift(self._log))
         return dict(counters) | self._age.counters() | self._reads.budget.counters()

@@ -187,6 +187,7 @@ async def _housekeeping(state: ExchangeState, connections: Connections) -> None:
     for turn in count(1):
         await asyncio.sleep(KEEP_S)
         state.apply_due()
+        state.followed.move_books(state.venue.now_ms())
         if not turn % FORGET_TURNS:
             state.apply_retention()
         if not turn % QUOTE_TURNS:

@@ -16,6 +16,7 @@ from processes.adapters.kalshi.auth.environments import KalshiTarget, data_envir
 from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import Rank
+from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.execution.account import Moment
 from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
@@ -217,6 +218,7 @@ class ExecutionService:
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
             counters["signed_late"] = client.signatures.misses
+        counters |= report_drift(self._log)
         if (off_ms := self._clock_offset.off_ms) is not None:
             counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)

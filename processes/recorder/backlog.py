@@ -14,7 +14,7 @@ __all__ = ["Backlog"]
 _NOTHING: Final = (0, 0)
 
 
-class _Waiting(NamedTuple):
+class _Unstored(NamedTuple):
     """How much was accepted at some moment, of which not all is stored."""
 
     events: int
@@ -34,7 +34,7 @@ class Backlog:
         self._stored: dict[str, tuple[int, int]] = {}  # events, bytes of records
         self._accepted: dict[str, tuple[int, int]] = {}
         self._first: dict[str, tuple[int, int]] = {}
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _Unstored] = {}
 
     def stored(self, name: str, events: int, record_bytes: int) -> None:
         """How far the stream is in the database."""
@@ -73,7 +73,7 @@ class Backlog:
             return
         self._waiting.pop(name, None)
         if stored[0] < accepted[0] or stored[1] < accepted[1]:
-            self._waiting[name] = _Waiting(*accepted, mono_ns)
+            self._waiting[name] = _Unstored(*accepted, mono_ns)
 
     @property
     def events(self) -> int:

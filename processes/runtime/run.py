@@ -117,14 +117,17 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run(process: str, main: Main) -> NoReturn:
+def run(process: str, main: Main, *, reads_arguments: bool = True) -> NoReturn:
     """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing.
 
     Args:
         process: Its name, in log lines and errors.
         main: Runs it; returns when its work is done or `stop` is set.
+        reads_arguments: Answer `--help` and refuse all other arguments; False where the caller has
+            read them.
     """
-    refuse_arguments(process)
+    if reads_arguments:
+        refuse_arguments(process)
     die_with_parent()
     os.umask(PRIVATE_UMASK)
     for signum in _STOPS:

@@ -40,6 +40,8 @@ __all__ = [
     "OddFrames",
     "RateLimitNext",
     "RefuseCommands",
+    "RefuseSockets",
+    "SendUnknowns",
     "SetClosing",
     "SetCutoff",
     "SetExclusive",
@@ -47,6 +49,7 @@ __all__ = [
     "SetReadLag",
     "SetResult",
     "ShuffleAcks",
+    "SkewClock",
     "SlowAnswers",
     "fault_command_of",
 ]
@@ -176,6 +179,24 @@ class Disconnect(FaultCommand, frozen=True, tag="disconnect"):
     """Connections are cut; all of them, if none is named."""
 
     connection: Number | None = None
+
+
+class RefuseSockets(FaultCommand, frozen=True, tag="refuse_sockets"):
+    """WebSocket upgrades are refused with a status, until cleared; 0: no longer."""
+
+    status: Annotated[int, Meta(ge=0, le=599)] = 503
+
+
+class SkewClock(FaultCommand, frozen=True, tag="clock"):
+    """The exchange's clock, which judges signatures and dates replies, is off by so much."""
+
+    ahead_ms: Annotated[int, Meta(ge=-86_400_000, le=86_400_000)] = 0
+
+
+class SendUnknowns(FaultCommand, frozen=True, tag="unknowns"):
+    """Markets are listed with a status and a field that no specification has."""
+
+    on: bool = True
 
 
 # Private fills

@@ -80,6 +80,7 @@ def apply_fault(
             state.delivery.fills_first(on=on)
         case fault_commands.ClearFaults():
             state.faults.clear()
+            state.auth.ahead_ms = 0
             state.delivery.clear()
             state.maintenance.clear(state.venue.now_ms())
         case _:
@@ -109,6 +110,12 @@ def _of_calls(state: ExchangeState, command: fault_commands.FaultCommand) -> dic
             commands.shuffled = on
         case fault_commands.RefuseCommands(code=code, calls=calls):
             commands.refuse_next(code, calls)
+        case fault_commands.RefuseSockets(status=status):
+            commands.refuses_sockets = status
+        case fault_commands.SendUnknowns(on=on):
+            answers.has_unknowns = on
+        case fault_commands.SkewClock(ahead_ms=ahead_ms):
+            state.auth.ahead_ms = ahead_ms
         case _:
             return _of_the_exchange(state, command)
     return {}

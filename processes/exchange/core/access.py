@@ -201,6 +201,7 @@ class Authenticator:
         self._real_ms = real_ms
         self._oldest_ms = oldest_ms
         self._newest_ms = newest_ms
+        self.ahead_ms = 0  # how far the exchange's own clock is off
 
     def key(self, headers: Mapping[str, str], method: str, path: str) -> ApiKey:
         """The key that signed a request (PROTOCOL 2).
@@ -231,7 +232,7 @@ class Authenticator:
     def _in_time(self, timestamp: str) -> bool:
         if not is_whole(timestamp):
             return False
-        ahead_ms = int(timestamp) - self._real_ms()
+        ahead_ms = int(timestamp) - self._real_ms() - self.ahead_ms
         return -self._oldest_ms <= ahead_ms <= self._newest_ms
 
 

@@ -147,6 +147,20 @@ class ListedMarket:
         self.last_count_e2 = count_e2
         self.volume_e2 += count_e2
 
+    def created_facts(self) -> dict[str, Any]:
+        """What the lifecycle channel says when the market is created."""
+        facts = self.facts
+        return {
+            "open_ts": facts.open_ms // 1000,
+            "close_ts": facts.close_ms // 1000,
+            "exchange_index": facts.exchange_index,
+            "price_level_structure": facts.structure,
+            "price_ranges": facts.grid.to_wire(),
+            "strike_type": facts.strike_type,
+            "yes_sub_title": facts.yes_sub_title,
+            "additional_metadata": self.lifecycle_metadata(),
+        }
+
     def lifecycle_metadata(self) -> dict[str, Any]:
         """`additional_metadata` of the frame that says a market was created."""
         facts = self.facts

@@ -167,19 +167,7 @@ class Venue:
         if facts.event_ticker not in self._events:
             self._events.add(facts.event_ticker)
             self.emit(EventCreated(market, sent_ms))
-        self._emit_lifecycle(
-            market,
-            "created",
-            sent_ms,
-            open_ts=facts.open_ms // 1000,
-            close_ts=facts.close_ms // 1000,
-            exchange_index=facts.exchange_index,
-            price_level_structure=facts.structure,
-            price_ranges=facts.grid.to_wire(),
-            strike_type=facts.strike_type,
-            yes_sub_title=facts.yes_sub_title,
-            additional_metadata=market.lifecycle_metadata(),
-        )
+        self._emit_lifecycle(market, "created", sent_ms, **market.created_facts())
 
     def pause_market(self, market: ListedMarket, sent_ms: int) -> None:
         """No orders until it is resumed."""

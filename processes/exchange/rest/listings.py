@@ -71,7 +71,7 @@ def _catalogue_events(
     catalogue, now_ms = state.catalogue, state.venue.now_ms()
     last = after[1] if after[:1] == (LISTED,) else -1
     for event in catalogue.events(wanted.series, int(last)):
-        first = catalogue.market(catalogue.row(event.first, now_ms))
+        first = catalogue.market(catalogue.row(event.first, now_ms), now_ms)
         if wanted.takes(first.facts.event_ticker, [first]):
             yield (LISTED, event.place), partial(_of_catalogue, request, event, nested)
 
@@ -83,9 +83,10 @@ def _of_catalogue(request: web.Request, event: CatalogueEvent, nested: bool) -> 
 
 
 def _event_markets(request: web.Request, event: CatalogueEvent) -> list[ListedMarket]:
-    state = request.app[STATE]
-    rows = state.catalogue.event_markets(event, state.venue.now_ms())
-    return [state.followed.by_place.get(r.place) or state.catalogue.market(r) for r in rows]
+    state, now_ms = request.app[STATE], request.app[STATE].venue.now_ms()
+    rows = state.catalogue.event_markets(event, now_ms)
+    known = state.followed.by_place
+    return [known.get(r.place) or state.catalogue.market(r, now_ms) for r in rows]
 
 
 class _EventFilter:
@@ -182,8 +183,9 @@ async def list_series(request: web.Request) -> web.Response:
     category = request.query.get("category")
     state = request.app[STATE]
     groups = _grouped(request, "series_ticker")
-    rows = state.catalogue.series(state.venue.now_ms())
-    found = groups | {ticker: [state.catalogue.market(row)] for ticker, row in rows}
+    now_ms = state.venue.now_ms()
+    rows = state.catalogue.series(now_ms)
+    found = groups | {ticker: [state.catalogue.market(row, now_ms)] for ticker, row in rows}
     return answer(
         {
             "series": [
@@ -198,10 +200,11 @@ async def list_series(request: web.Request) -> web.Response:
 async def get_series(request: web.Request) -> web.Response:
     """One series."""
     state, ticker = request.app[STATE], request.match_info["ticker"]
-    row = state.catalogue.first_of(ticker, state.venue.now_ms())
+    now_ms = state.venue.now_ms()
+    row = state.catalogue.first_of(ticker, now_ms)
     found = _grouped(request, "series_ticker").get(ticker)
     if row is not None:
-        found = [state.catalogue.market(row)]
+        found = [state.catalogue.market(row, now_ms)]
     if not found:
         raise Rejection.nested(404, "not_found")
     return answer({"series": _series(request, ticker, found)})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from processes.adapters.kalshi.auth.signing import KEY_HEADER
+from processes.adapters.kalshi.auth.signing import KEY_HEADER, real_ms
 from processes.exchange.core.access import UNMETERED, cost_of
 from processes.exchange.core.nonsense import odd_answer
 from processes.exchange.core.rejections import Rejection, too_many_requests
@@ -26,6 +27,8 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
     if isinstance(response, web.WebSocketResponse):  # over, when it comes here
         return response
+    if ahead_ms := request.app[STATE].auth.ahead_ms:
+        response.headers["Date"] = formatdate((real_ms() + ahead_ms) // 1000, usegmt=True)
     faults = request.app[STATE].faults.answers
     delay_s, is_lost = faults.delay_s(request.method), faults.loses(request.method)
     if delay_s:

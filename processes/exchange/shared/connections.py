@@ -14,6 +14,7 @@ from aiohttp import WSMsgType, web
 
 from ipc.clock import NS_PER_S, mono_ns
 from processes.exchange.core.faults import CommandFaults
+from processes.exchange.core.rejections import Rejection
 from processes.exchange.shared.state import ExchangeState
 from processes.exchange.stream.session import StreamSession, Subscription
 
@@ -135,6 +136,8 @@ class Connections:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One client from its upgrade to its end."""
         caller = self._state.caller(request)
+        if status := self._state.faults.commands.refuses_sockets:
+            raise Rejection.nested(status, "service_unavailable")
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=MAX_MESSAGE, autoclose=True, timeout=0.2
         )

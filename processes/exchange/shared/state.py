@@ -156,7 +156,7 @@ class ExchangeState:
         if row is None:
             combo = self.catalogue.find_combo(ticker, now_ms)
         if row is not None:
-            return self.catalogue.market(row)
+            return self.catalogue.market(row, now_ms)
         return None if combo is None else self.catalogue.combo(combo)
 
     def by_id(self, market_id: str) -> ListedMarket | None:

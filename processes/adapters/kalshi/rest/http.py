@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -32,6 +33,7 @@ from processes.adapters.kalshi.errors import (
 )
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
+from processes.adapters.kalshi.schemas.fields import check_fields
 from processes.runtime.tasks import Backoff
 
 __all__ = ["PAGE", "TRIES", "KalshiHttp", "Params", "RestResource", "segment"]
@@ -66,7 +68,9 @@ LIMITS: Final = httpx.Limits(
 )
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _JSON: Final = {"Content-Type": "application/json"}
+LOOK_EVERY: Final = 64  # replies of a kind, of which the first is looked at for new fields
 _decoders: Final[dict[type, Any]] = {}
+_replies_seen: Final[Counter[type]] = Counter()
 
 
 class _Reply(NamedTuple):
@@ -341,7 +345,13 @@ def _raise_for_status(path: str, reply: _Reply) -> None:
 
 
 def _decoded(kind: type[Reply], path: str, reply: _Reply) -> Reply:
-    return decode(_decoder_of(kind), reply.content or b"null", path)
+    decoded = decode(_decoder_of(kind), reply.content or b"null", path)
+    if isinstance(decoded, msgspec.Struct):
+        seen = _replies_seen[type(decoded)]
+        _replies_seen[type(decoded)] = seen + 1
+        if not seen % LOOK_EVERY:
+            check_fields(type(decoded), reply.content)
+    return decoded
 
 
 def _decoder_of(kind: type[Reply]) -> msgspec.json.Decoder[Reply]:

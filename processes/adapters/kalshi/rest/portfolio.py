@@ -30,6 +30,7 @@ from processes.adapters.kalshi.schemas.normalise import (
     order_of,
 )
 from processes.adapters.kalshi.schemas.rest_portfolio import (
+    ApiKeysReply,
     BalanceReply,
     FillRow,
     FillsPage,
@@ -194,6 +195,10 @@ class PortfolioResource(RestResource):
     A client that names no subaccount reads the key's own: for cash and positions the primary
     account, for lists of orders, fills and settlements all of them.
     """
+
+    async def api_keys(self) -> ApiKeysReply:
+        """The user's keys and what each may do (`GetApiKeys`)."""
+        return await self._http.read(ApiKeysReply, "/api_keys")
 
     async def balance(self) -> Balance:
         """Our cash (`GetBalance`). The lower tiers may ask once a second."""

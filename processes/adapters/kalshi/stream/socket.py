@@ -42,7 +42,17 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
+from processes.adapters.kalshi.schemas.drift import SEEN
+from processes.adapters.kalshi.schemas.fields import check_fields
+from processes.adapters.kalshi.schemas.frames import (
+    ERROR_CODES,
+    Delta,
+    ErrorFrame,
+    Frame,
+    Trade,
+    UnknownFrame,
+    decode_frame,
+)
 
 __all__ = ["Backlog", "KalshiSocket", "Stamped"]
 
@@ -56,6 +66,9 @@ CLOSE_TIMEOUT: Final = 0.3  # seconds to wait for the peer to answer a close fra
 PING_INTERVAL: Final = 20.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
+CLOSE_CODES: Final = frozenset(range(1000, 1016)) - {1004}  # RFC 6455, 7.4.1
+_FREQUENT: Final = frozenset({Delta, Trade})  # of these, one in 4,096 is looked at for new fields
+_SAMPLE_NS: Final = 0xFFF  # those that arrive when these bits of the time are zero
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
 # What a transport calls on picows itself.
@@ -115,6 +128,8 @@ class _Inbox(WSListener):
             self._put_part(frame, transport)
         elif kind == WSMsgType.CLOSE:
             code, reason = frame.get_close_code().value, frame.get_close_reason() or ""
+            if code not in CLOSE_CODES:
+                SEEN.note("close", code)
             self._end(f"received {code} {reason}".rstrip())
             transport.send_close(frame.get_close_code())
             transport.disconnect()
@@ -323,12 +338,15 @@ class KalshiSocket:
             while self._inbox.waiting and len(batch) < limit:
                 data, stamp_ns = self._inbox.take()
                 try:
-                    batch.append((decode_frame(data), stamp_ns))
+                    frame = decode_frame(data)
                 except WireError:
                     if not batch:
                         raise
                     self._inbox.put_back(data, stamp_ns)
                     break
+                if type(frame) not in _FREQUENT or not stamp_ns & _SAMPLE_NS:
+                    _look_for_news(frame, data)
+                batch.append((frame, stamp_ns))
         finally:
             self._inbox.resume()
         return batch
@@ -343,6 +361,16 @@ class KalshiSocket:
                 await self._transport.wait_disconnected()
         except Exception:  # noqa: BLE001  what ended the connection is raised here once more
             self._transport.disconnect(graceful=False)
+
+
+def _look_for_news(frame: Frame, data: bytes) -> None:
+    """Count what of a frame is in no schema and in no specification."""
+    if isinstance(frame, UnknownFrame):
+        SEEN.note("frame", frame.type)
+        return
+    if isinstance(frame, ErrorFrame) and frame.msg.code not in ERROR_CODES:
+        SEEN.note("error", frame.msg.code)
+    check_fields(type(frame), data)
 
 
 def _system_bytes(transport: WSTransport) -> int:
