@@ -119,7 +119,7 @@ def new_key(exchange: Exchange, account: int, file: Path) -> str:
     return key_id
 
 
-@pytest.mark.stack
+@pytest.mark.slow
 @pytest.mark.timeout(1_500)
 async def test_the_page_word_for_word(tmp_path: Path) -> None:
     home = tmp_path / "home"
