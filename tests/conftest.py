@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,11 @@ def pytest_configure() -> None:
 
 
 # What takes long begins first, so that nothing long is left to one worker at the end.
-FIRST = ("parity", "test_end_to_end.py", "faults", "replay", "contract", "browser")
+FIRST = (
+    *("parity", "test_end_to_end.py", "faults", "machines", "test_wheel.py"),
+    *("replay", "contract", "browser"),
+)
+STACKS_UNTIL = "RL_TESTS_STACKS_UNTIL"  # Unix seconds after which no whole stack is started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {name: rank for rank, name in enumerate(FIRST)}
     here = Path(__file__).parent
     items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(FIRST)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what would not be done in time on a slow machine, where a time is given."""
+    until = os.environ.get(STACKS_UNTIL)
+    if until and time.time() > float(until) and item.get_closest_marker("stack"):
+        pytest.skip("no time left for whole stacks on this machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
