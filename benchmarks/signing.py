@@ -6,7 +6,8 @@ from typing import Final
 
 from benchmarks.figures import Figure, paced, tight
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 
 __all__ = ["run"]
 

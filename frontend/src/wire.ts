@@ -29,14 +29,6 @@ export interface Session {
   status: string
 }
 
-/** Whether the exchange trades; `markets` are those whose state is another than `state`. */
-export interface Trading {
-  state: string
-  until_ms: number | null
-  next_pause_ms: number | null
-  markets: Record<string, string>
-}
-
 export interface Part {
   fresh: boolean
   age_ms: number | null
@@ -194,7 +186,6 @@ export interface Pnl {
   open_orders: number
   account_version: number
   ts_ms: number
-  shards: { exchange_index: number; balance: Decimal }[]
 }
 
 interface Of<Type extends string, Data> {
@@ -208,7 +199,6 @@ export type Message =
   | Of<'connection', Connection>
   | Of<'session', Session>
   | Of<'stats', Stats>
-  | Of<'trading', Trading>
   | Of<'orderbook_snapshot', Book>
   | Of<'actor_action', Action>
   | Of<'actor_order', Order>

@@ -150,7 +150,6 @@ def _manifest(
         libraries=libraries,
         revision=code,
         evaluation=run.evaluation,
-        fees_assumed=run.fees_assumed,
     )
 
 

@@ -32,14 +32,7 @@ PARTS: Final = (VALIDATION, TEST)
 
 
 class Try(NamedTuple):
-    """One training, and the outcomes of its policy and of holding on each part.
-
-    Attributes:
-        name: Of the run's folder.
-        settings: What was asked for.
-        trained: By part, `validation` and `test`.
-        idle: Of `baseline:hold`, likewise.
-    """
+    """One training, and the outcomes of its policy and of holding on each part."""
 
     name: str
     settings: TrainingSettings
@@ -61,18 +54,12 @@ def _runs(folders: Sequence[Path]) -> list[TrainingRun]:
 
 
 def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[Try]:
-    """Play each training's policy on its validation and judged markets.
+    """Each training's policy on its validation and judged markets.
 
     Greedily, with the pricing, throttle, size and cash that it was trained with.
 
-    Args:
-        folders: That `models.train` wrote.
-        sessions: The markets; those of no training are left out.
-
     Raises:
-        ValueError: The trainings were not split alike, left no markets to judge on, or a market is
-            not among the sessions.
-        LearnerFileError: A file of a training cannot be used.
+        ValueError: The trainings were not split alike, or a market is not among the sessions.
     """
     from models.learning.learner_file import load_policy
 
@@ -106,10 +93,7 @@ def _differing(tries: Sequence[Try]) -> list[dict[str, str]]:
 
 
 def report(tries: Sequence[Try]) -> list[str]:
-    """Compare tries in lines for people: one each, the best on validation first.
-
-    The last two lines say what chance makes of the best, on validation and on the test.
-    """
+    """A line per try, the best on validation first, then what chance says about the best."""
     lines = []
     for done, settings in zip(tries, _differing(tries), strict=True):
         made = {part: compare(done.trained[part], done.idle[part]) for part in PARTS}

@@ -20,8 +20,7 @@ class BatchedVecEnv(VecEnv):
     """`n` markets at once, as stable-baselines3 wants them.
 
     One that ends shows its last observation in `terminal_observation` and starts again in another
-    market. Episodes are never truncated. Masks come from `env_method("action_masks")`; a learner
-    that ignores them only finds that a forbidden action holds.
+    market.
 
     Args:
         dataset: The markets.
@@ -30,9 +29,6 @@ class BatchedVecEnv(VecEnv):
         seed: Of the first environment; each next one has the next number.
         reward: What a step is worth.
         risk_aversion: Per dollar, of the reward `risk`.
-
-    Attributes:
-        simulation: The batch behind it.
     """
 
     render_mode = None
@@ -70,8 +66,7 @@ class BatchedVecEnv(VecEnv):
 
         Returns:
             (observations float32[n, size], rewards float32[n] in dollars, dones bool[n], infos). An
-            ended episode's info holds its last observation, the sum of its rewards `r` and its
-            length `l` in ticks; the row of observations is the first of the next market.
+            ended episode's info holds the sum of its rewards and its length.
         """
         simulation = self.simulation
         simulation.step(self._actions, restart=True)
@@ -102,14 +97,7 @@ class BatchedVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *_args: Any, indices: Any = None, **_kwargs: Any
     ) -> list[Any]:
-        """Call `action_masks` of each environment asked for; there is no other method.
-
-        Returns:
-            bool[5] of each.
-
-        Raises:
-            AttributeError: Another method was asked for.
-        """
+        """`action_masks` of each environment asked for; there is no other method."""
         if method_name != "action_masks":
             raise AttributeError(f"a batch has no method {method_name}")
         masks = self.simulation.masks()

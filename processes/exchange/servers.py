@@ -12,7 +12,6 @@ from processes.exchange.admin.token import token_required
 from processes.exchange.rest import (
     account,
     exchange_info,
-    incentives,
     listings,
     market_data,
     not_implemented,
@@ -34,7 +33,6 @@ REST: Final = (  # fixed paths before those with a parameter in their place
     account,
     market_data,
     listings,
-    incentives,
     orders,
     portfolio,
     not_implemented,

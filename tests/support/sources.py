@@ -7,23 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = [
-    "FLOORS",
-    "PROCESSES",
-    "ROOT",
-    "Import",
-    "Source",
-    "cycles",
-    "docstring_lines",
-    "sources",
-]
+__all__ = ["FLOORS", "PROCESSES", "ROOT", "Import", "Source", "cycles", "sources"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("ipc", "models", "processes")
 PROCESSES = ("exchange", "collector", "recorder", "inference", "execution", "broadcaster")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Documented = ast.Module | ast.ClassDef | Function
 
 
 class Import(NamedTuple):
@@ -59,12 +49,6 @@ class Source:
         return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
 
     @property
-    def code_lines(self) -> int:
-        """Lines without those of docstrings."""
-        nodes = [node for node in ast.walk(self.tree) if isinstance(node, Documented)]
-        return len(self.text.splitlines()) - sum(map(docstring_lines, nodes))
-
-    @property
     def exported(self) -> list[str] | None:
         """`__all__`, None without one."""
         for node in self.tree.body:
@@ -88,14 +72,6 @@ class Source:
                 if head in given:
                     found.append((given[head] + dot + rest, node, called.get(id(node))))
         return found
-
-
-def docstring_lines(node: Documented) -> int:
-    """Lines that a module's, class's or function's own docstring spans."""
-    if ast.get_docstring(node, clean=False) is None:
-        return 0
-    first = node.body[0]
-    return (first.end_lineno or first.lineno) - first.lineno + 1
 
 
 def _imports(node: ast.AST, inside: str) -> list[Import]:

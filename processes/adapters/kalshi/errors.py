@@ -46,10 +46,7 @@ class KalshiError(KalshiActorError):
 
 
 class WireError(KalshiError):
-    """A message that is not what the protocol says: names the field.
-
-    Costs what it is about (an item, a frame, a call) and never the process.
-    """
+    """A message that is not what the protocol says: names the field."""
 
 
 class SocketClosed(KalshiError):
@@ -61,11 +58,7 @@ class ExchangeUnavailable(KalshiError):
 
 
 class UnknownOutcome(KalshiError):
-    """A write was sent, and no reply says whether it was done.
-
-    Look the order up by its `client_order_id` before acting again: sending it once more could
-    double it.
-    """
+    """A write was sent, and no reply says whether it was done."""
 
 
 class ApiError(KalshiError):
@@ -112,15 +105,7 @@ _KINDS: Final[dict[int, type[ApiError]]] = {
 
 
 def api_error(http_status: int, body: bytes) -> ApiError:
-    """Make the error for a reply of any of the exchange's shapes (PROTOCOL.md, 3.1).
-
-    Args:
-        http_status: 400 to 599.
-        body: As received, of any length; it need not be JSON.
-
-    Returns:
-        `AuthError`, `NotFound` or `RateLimited` by the status, `OrderRejected` for all others.
-    """
+    """The error for a reply of any of the exchange's shapes (PROTOCOL.md, 3.1)."""
     code, message, details = _parts(body)
     return _KINDS.get(http_status, OrderRejected)(http_status, code, message, details)
 

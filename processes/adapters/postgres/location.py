@@ -60,12 +60,9 @@ def password_path(data_dir: Path) -> Path:
 
 
 def make_password(data_dir: Path) -> str:
-    """The data folder's password for the embedded server, made where there is none.
+    """The data folder's password for the embedded server, made where there is none; `ConfigError`.
 
     Only the server itself needs to know it: clients name its file.
-
-    Raises:
-        ConfigError: The file is not this user's alone, or holds something else.
     """
     path = password_path(data_dir)
     try:
@@ -90,12 +87,7 @@ def dsn_of(settings: Settings) -> str:
 
 
 def embedded_dsn(data_dir: Path, database: str) -> str:
-    """The URL of a database of the embedded server; the client reads the password when it connects.
-
-    Args:
-        data_dir: Folder of the stack.
-        database: Its name.
-    """
+    """A database of the embedded server; the client reads the password when it connects."""
     host, passfile = quote(str(socket_folder(data_dir))), quote(str(password_path(data_dir)))
     return f"postgresql://{USER}@/{database}?host={host}&passfile={passfile}"
 

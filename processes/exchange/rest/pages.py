@@ -9,7 +9,6 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from ipc.units import is_whole
 from processes.exchange.core.rejections import Rejection
 
 __all__ = [
@@ -87,7 +86,7 @@ def place_of_cursor(cursor: str) -> Place | None:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(raw, type=tuple[int | str, ...]) or None
-    except (ValueError, RecursionError):
+    except (ValueError, msgspec.MsgspecError):
         return None
 
 
@@ -104,7 +103,7 @@ def _limit(query: Mapping[str, str], operation: str, pages: Pages) -> int:
     if not raw:
         return pages.usual
     failed = f"Parameter validation failed for {operation}: "
-    if not is_whole(raw.removeprefix("-")):
+    if not raw.removeprefix("-").isdecimal():
         raise Rejection.bare(400, f"{failed}Invalid format for parameter limit: {raw!r}")
     limit = int(raw)
     tag = pages.least_tag if limit < 0 else pages.most_tag if limit > pages.most else ""

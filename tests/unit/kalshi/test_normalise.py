@@ -18,16 +18,7 @@ from ipc import book
 from ipc.messages import BookSide, OrderStatus
 from ipc.units import LINEAR_CENT, format_count, format_price
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.frames import (
-    Delta,
-    Fill,
-    Snapshot,
-    Trade,
-    UserOrder,
-    decode_frame,
-)
-from processes.adapters.kalshi.schemas.normalise import (
+from processes.adapters.kalshi.normalise import (
     change_of_delta,
     exchange_ms,
     fill_of,
@@ -36,6 +27,15 @@ from processes.adapters.kalshi.schemas.normalise import (
     ms_of_rfc3339,
     order_of,
     trade_of,
+)
+from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.frames import (
+    Delta,
+    Fill,
+    Snapshot,
+    Trade,
+    UserOrder,
+    decode_frame,
 )
 from processes.adapters.kalshi.schemas.rest_portfolio import (
     FillRow,

@@ -8,18 +8,20 @@ import pytest
 
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 from processes.adapters.kalshi.auth.signing import (
-    IDLE,
     KEY_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    Signer,
+    verify,
+)
+from processes.adapters.kalshi.rest.signature_pool import (
+    IDLE,
     LEAD_MS,
     MAX_REQUESTS,
     MOST_AHEAD_MS,
     OLDEST_MS,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
     YIELD,
     SignaturePool,
-    Signer,
-    verify,
 )
 
 KEYS = {algorithm: new_credentials(f"key-{algorithm}", algorithm) for algorithm in Algorithm}

@@ -1,17 +1,14 @@
-"""The exchange's enumerations; a value that is not known here reads as UNKNOWN and is counted."""
+"""The exchange's enumerations; a value that is not known here reads as UNKNOWN."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from processes.adapters.kalshi.schemas.drift import SEEN
 
 __all__ = [
     "BookSideText",
     "LegText",
     "LifecycleType",
     "MarketStatus",
-    "OpenWord",
     "OrderStatusText",
     "Result",
     "SelfTrade",
@@ -19,16 +16,15 @@ __all__ = [
 ]
 
 
-class OpenWord(StrEnum):
+class _Open(StrEnum):
     """An enumeration of the wire that may grow."""
 
     @classmethod
-    def _missing_(cls, value: object) -> OpenWord:
-        SEEN.note("value", f"{cls.__name__}={value}")
+    def _missing_(cls, value: object) -> _Open:  # noqa: ARG003
         return cls["UNKNOWN"]
 
 
-class LegText(OpenWord):
+class LegText(_Open):
     """An outcome."""
 
     YES = "yes"
@@ -36,7 +32,7 @@ class LegText(OpenWord):
     UNKNOWN = "unknown"
 
 
-class BookSideText(OpenWord):
+class BookSideText(_Open):
     """The side of the YES book."""
 
     BID = "bid"
@@ -44,7 +40,7 @@ class BookSideText(OpenWord):
     UNKNOWN = "unknown"
 
 
-class OrderStatusText(OpenWord):
+class OrderStatusText(_Open):
     """An order's status."""
 
     RESTING = "resting"
@@ -53,7 +49,7 @@ class OrderStatusText(OpenWord):
     UNKNOWN = "unknown"
 
 
-class MarketStatus(OpenWord):
+class MarketStatus(_Open):
     """A market's status; the filter of `GET /markets` has other values."""
 
     INITIALIZED = "initialized"
@@ -67,7 +63,7 @@ class MarketStatus(OpenWord):
     UNKNOWN = "unknown"
 
 
-class Result(OpenWord):
+class Result(_Open):
     """How a market ended."""
 
     NONE = ""
@@ -77,7 +73,7 @@ class Result(OpenWord):
     UNKNOWN = "unknown"
 
 
-class LifecycleType(OpenWord):
+class LifecycleType(_Open):
     """What happened to a market."""
 
     CREATED = "created"
@@ -91,7 +87,7 @@ class LifecycleType(OpenWord):
     UNKNOWN = "unknown"
 
 
-class TimeInForce(OpenWord):
+class TimeInForce(_Open):
     """How long an order waits."""
 
     GOOD_TILL_CANCELED = "good_till_canceled"
@@ -100,7 +96,7 @@ class TimeInForce(OpenWord):
     UNKNOWN = "unknown"
 
 
-class SelfTrade(OpenWord):
+class SelfTrade(_Open):
     """Which of our own two orders yields when they would meet."""
 
     TAKER_AT_CROSS = "taker_at_cross"

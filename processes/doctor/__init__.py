@@ -1,1 +1,0 @@
-"""What `kalshi-actor check` finds out: exchange, account, markets, protocol, this machine."""
