@@ -35,26 +35,33 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 
 
+HERE = Path(__file__).parent
 # What takes long begins first, so that nothing long is left to one worker at the end.
 FIRST = (
     *("parity", "test_end_to_end.py", "faults", "machines", "test_wheel.py"),
     *("replay", "contract", "browser"),
 )
-STACKS_UNTIL = "RL_TESTS_STACKS_UNTIL"  # Unix seconds after which no whole stack is started
+# Unix seconds after which no whole stack is started, and no single program either.
+STACKS_UNTIL, PROGRAMS_UNTIL = "TESTS_STACKS_UNTIL", "TESTS_PROGRAMS_UNTIL"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole stacks, then single programs, then all the rest; else as they were found."""
     ranks = {name: rank for rank, name in enumerate(FIRST)}
-    here = Path(__file__).parent
-    items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(FIRST)))
+    items.sort(key=lambda i: ranks.get(i.path.relative_to(HERE).parts[0], len(FIRST)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what would not be done in time on a slow machine, where a time is given."""
-    until = os.environ.get(STACKS_UNTIL)
-    if until and time.time() > float(until) and item.get_closest_marker("stack"):
+    """Skip what would not be done in time on a slow machine, where times are given."""
+    if _is_late(STACKS_UNTIL) and item.get_closest_marker("stack"):
         pytest.skip("no time left for whole stacks on this machine")
+    if _is_late(PROGRAMS_UNTIL) and item.path.relative_to(HERE).parts[0] in FIRST:
+        pytest.skip("no time left for programs on this machine")
+
+
+def _is_late(variable: str) -> bool:
+    until = os.environ.get(variable)
+    return bool(until) and time.time() > float(until or 0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
