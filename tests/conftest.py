@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,33 +34,15 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 
 
-HERE = Path(__file__).parent
 # What takes long begins first, so that nothing long is left to one worker at the end.
-FIRST = (
-    *("parity", "test_end_to_end.py", "faults", "machines", "test_wheel.py"),
-    *("replay", "contract", "browser"),
-)
-# Unix seconds after which no whole stack is started, and no single program either.
-STACKS_UNTIL, PROGRAMS_UNTIL = "TESTS_STACKS_UNTIL", "TESTS_PROGRAMS_UNTIL"
+FIRST = ("parity", "test_end_to_end.py", "faults", "replay", "contract", "browser")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole stacks, then single programs, then all the rest; else as they were found."""
     ranks = {name: rank for rank, name in enumerate(FIRST)}
-    items.sort(key=lambda i: ranks.get(i.path.relative_to(HERE).parts[0], len(FIRST)))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what would not be done in time on a slow machine, where times are given."""
-    if _is_late(STACKS_UNTIL) and item.get_closest_marker("stack"):
-        pytest.skip("no time left for whole stacks on this machine")
-    if _is_late(PROGRAMS_UNTIL) and item.path.relative_to(HERE).parts[0] in FIRST:
-        pytest.skip("no time left for programs on this machine")
-
-
-def _is_late(variable: str) -> bool:
-    until = os.environ.get(variable)
-    return bool(until) and time.time() > float(until or 0)
+    here = Path(__file__).parent
+    items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(FIRST)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
