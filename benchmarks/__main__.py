@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 
 from benchmarks import (
+    budget,
     collector,
+    discovery,
     exchange_flow,
     journal,
     kernels,
@@ -39,9 +41,11 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "journal": journal.run,
     "recorder": recorder.run,
     "collector": collector.run,
+    "discovery": discovery.run,
     "pipeline": pipeline.run,
     "exchange": exchange_flow.run,
     "signing": signing.run,
+    "budget": budget.run,
     "sockets": sockets.run,
     "stack": stack.run,
     "storage": storage.run,

@@ -31,7 +31,7 @@ from processes.adapters.kalshi.auth.credentials import (
 )
 from processes.adapters.kalshi.auth.signing import Signer
 
-__all__ = ["run"]
+__all__ = ["exchange_process", "first_signer", "open_tickers", "run"]
 
 WEBSOCKET: Final = "/trade-api/ws/v2"
 MARKETS: Final = "30"  # so many that none closes meanwhile
@@ -48,7 +48,7 @@ PATIENCE_NS: Final = 60 * NS
 
 
 @contextmanager
-def _exchange(data_dir: Path, **environ: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def exchange_process(data_dir: Path, **environ: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process and its port."""
     known = {k: v for k, v in os.environ.items() if not k.startswith(("RL_", "KALSHI_"))}
     known |= {"RL_DATA_DIR": str(data_dir), "RL_EXCHANGE_PORT": "0", "RL_EXCHANGE_ADMIN_PORT": "0"}
@@ -67,13 +67,13 @@ def _exchange(data_dir: Path, **environ: str) -> Iterator[tuple[subprocess.Popen
         process.communicate()
 
 
-def _signer(data_dir: Path) -> Signer:
+def first_signer(data_dir: Path) -> Signer:
     stored = msgspec.json.decode(credentials_path(data_dir).read_bytes(), type=CredentialsFile)
     account = stored.accounts[0]
     return Signer(Credentials.from_pem(account.api_key_id, account.private_key_pem.encode()))
 
 
-def _tickers(port: int) -> list[str]:
+def open_tickers(port: int) -> list[str]:
     """The open markets, over the REST interface."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(LISTING)
@@ -124,8 +124,8 @@ def _followed(**environ: str) -> Iterator[tuple[subprocess.Popen[str], socket.so
     """An exchange and a client that follows all of its books."""
     with (
         tempfile.TemporaryDirectory() as name,
-        _exchange(Path(name), **environ) as (process, port),
-        _follow(port, _signer(Path(name)), _tickers(port)) as connection,
+        exchange_process(Path(name), **environ) as (process, port),
+        _follow(port, first_signer(Path(name)), open_tickers(port)) as connection,
     ):
         yield process, connection
 

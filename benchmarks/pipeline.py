@@ -1,6 +1,6 @@
 """Frames at a steady rate through collector, journal, recorder and PostgreSQL, all on this machine.
 
-Inference and the broadcaster look on; execution is not there, for there is nobody to trade with.
+Inference and the broadcaster look on; execution does not run: there is no exchange to trade on.
 """
 
 from __future__ import annotations

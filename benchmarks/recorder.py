@@ -31,7 +31,7 @@ URL: Final = "ws://127.0.0.1:8070/trade-api/ws/v2"
 
 
 def _events(folder: Path) -> None:
-    """A session's journal of deltas that nobody has recorded yet."""
+    """A session's journal of deltas that have not been recorded yet."""
     facts = SessionFacts(SESSION, Environment.SIMULATED, URL, MARKET_NS)
     session = SessionJournal(folder, facts, segment_records=65_536, max_bytes=1 << 30)
     session.listed(0, TICKER, LINEAR_CENT, 1, 2)

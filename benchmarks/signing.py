@@ -6,8 +6,7 @@ from typing import Final
 
 from benchmarks.figures import Figure, paced, tight
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
-from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.rest.signature_pool import SignaturePool
+from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 
 __all__ = ["run"]
 

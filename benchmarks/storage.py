@@ -65,7 +65,7 @@ def synthetic_deltas(number: int, seed: int) -> npt.NDArray[np.void]:
 
 
 def _journal(folder: Path) -> None:
-    """A session's journal that nobody has recorded yet."""
+    """A session's journal that has not been recorded yet."""
     facts = SessionFacts(SESSION, Environment.SIMULATED, URL, MARKET_NS)
     session = SessionJournal(folder, facts, segment_records=65_536, max_bytes=1 << 30)
     for row in range(MARKETS):

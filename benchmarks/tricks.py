@@ -1,6 +1,6 @@
 """Two optimisations against their plain form: memory asked for ahead, and tanh by the logistic.
 
-Each pair is measured in turns, round by round, and told as a ratio: above 1 the trick is faster.
+Each pair is measured in turns, round by round, and given as a ratio: above 1 the trick is faster.
 The plain forms stand beside the tricks: `Simulation(..., ask_ahead=0)` in
 `models.simulation.engine`, and `torch.nn.Tanh` for `models.learning.network.Tanh`.
 """

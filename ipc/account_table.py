@@ -4,6 +4,11 @@ Written by execution, read by inference and broadcaster. Same rules as the book 
 bounded reads, a new writer voids everything until it has reconciled with the exchange. A row is
 used again after its market was removed; its name is under the seqlock with everything else, so
 a reader that remembers the place sees another market's name and never another market's money.
+
+    row = [version | account version, known, cash, position, ... | 8 open orders | ticker]
+
+Money is 1e-6 dollars, counts 1e-2 contracts, prices 1e-4 dollars of the order's own leg, times
+market time in nanoseconds. The words are named in this module (`CASH_E6`, `POSITION_E2`, ...).
 """
 
 from __future__ import annotations
@@ -16,8 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import SHAPE, SharedFile
+from ipc.shared_file import SHAPE, SharedFile, begin_repair, begin_write, end_write, read_row
 
 __all__ = [
     "ACCOUNT_WORDS",
@@ -51,6 +55,9 @@ REALIZED_E6: Final = 6
 FEES_E6: Final = 7
 N_ORDERS: Final = 8
 TS_NS: Final = 9
+FEE_CODE: Final = 10  # 1 + `FeeSchedule.code` of what the market charges now; 0: not known
+TAKER_RATE_E6: Final = 11
+MAKER_RATE_E6: Final = 12
 ORDERS: Final = 16  # MAX_ORDERS x ORDER_WORDS, oldest first
 ORDER_WORDS: Final = 6
 ORDER_IS_BUY: Final = 0
@@ -88,7 +95,14 @@ class OpenOrder(msgspec.Struct, frozen=True):
 
 
 def new_account(cash_e6: int) -> AccountRow:
-    """Make a known, flat sub-account outside shared memory with `cash_e6` micro-dollars."""
+    """Make a sub-account outside shared memory, known and flat.
+
+    Args:
+        cash_e6: Cash it begins with, micro-dollars.
+
+    Returns:
+        int64[ACCOUNT_WORDS].
+    """
     row = np.zeros(ACCOUNT_WORDS, np.int64)
     row[KNOWN] = 1
     row[CASH_E6] = cash_e6
@@ -96,7 +110,15 @@ def new_account(cash_e6: int) -> AccountRow:
 
 
 def put_orders(row: AccountRow, orders: list[OpenOrder]) -> None:
-    """Write the open orders into a row, oldest first; `ValueError` above `MAX_ORDERS`."""
+    """Write the open orders into a row; those that were there are gone.
+
+    Args:
+        row: The sub-account, changed in place.
+        orders: Oldest first, at most `MAX_ORDERS`.
+
+    Raises:
+        ValueError: There are more.
+    """
     if len(orders) > MAX_ORDERS:
         raise ValueError(f"{len(orders)} open orders, an account row has room for {MAX_ORDERS}")
     row[N_ORDERS] = len(orders)
@@ -141,7 +163,10 @@ def row_of_words(words: Sequence[int], layout: int = LAYOUT) -> AccountRow:
 
 
 class AccountTable:
-    """A reader's view of the table; inference and broadcaster have one each."""
+    """A reader's view of the table; inference and broadcaster have one each.
+
+    Not for use by several threads: reads share a buffer.
+    """
 
     def __init__(self, file: SharedFile) -> None:
         file.check_body(int(file.words[SHAPE]) * _ENTRY_WORDS)
@@ -188,7 +213,10 @@ class AccountTable:
         return bool(out[KNOWN])
 
     def tickers(self) -> list[str]:
-        """The markets that have a sub-account."""
+        """List the markets that have a sub-account, known or not, in the order of their rows.
+
+        A row that is BUSY is left out.
+        """
         names = []
         for row in self._rows:
             if read_row(row, self._buffer, _ENTRY_WORDS) and (name := _name_of(self._buffer)):
@@ -201,7 +229,7 @@ class AccountTable:
         return self._file.generation
 
     def heartbeat_age_ns(self, mono_ns: int) -> int:
-        """Age of execution's last heartbeat."""
+        """Age of execution's last heartbeat in nanoseconds, as of `mono_ns` (CLOCK_MONOTONIC)."""
         return self._file.heartbeat_age_ns(mono_ns)
 
     def replaced(self) -> bool:
@@ -215,7 +243,10 @@ class AccountTable:
 
 
 class AccountTableWriter:
-    """Execution's view; until a row is written nothing is known of its market."""
+    """Execution's view; until a row is written nothing is known of its market.
+
+    A new writer empties every row that an earlier one left and raises the generation.
+    """
 
     def __init__(self, file: SharedFile) -> None:
         self._file = file
@@ -230,10 +261,15 @@ class AccountTableWriter:
 
     @classmethod
     def create(cls, path: Path, rows: int = 1024) -> AccountTableWriter:
-        """Become the one writer of a table with room for `rows` markets.
+        """Become the one writer of a table.
+
+        Args:
+            path: Its place in the data folder, of `ipc.shared_file.shared_path`.
+            rows: Markets that it has room for.
 
         Raises:
             WriterActiveError: Another process writes this table.
+            LayoutError: The file is not this user's alone, or there is no room for it.
         """
         return cls(SharedFile.create(path, MAGIC, LAYOUT, (rows,), rows * _ENTRY_WORDS))
 
@@ -244,6 +280,10 @@ class AccountTableWriter:
 
     def write(self, ticker: str, account: AccountRow) -> None:
         """Publish a market's sub-account under the seqlock.
+
+        Args:
+            ticker: The market; it gets a row with its first write.
+            account: int64[ACCOUNT_WORDS]; word 0 is left out.
 
         Raises:
             ValueError: The table is full, or the name is empty or longer than 128 bytes.
@@ -262,7 +302,10 @@ class AccountTableWriter:
         end_write(row)
 
     def remove(self, ticker: str) -> None:
-        """Take a market out of the table; its row is free for another."""
+        """Take a market out of the table; its row is free for another.
+
+        A name that is not in it is passed over.
+        """
         at = self._index.pop(ticker, None)
         if at is None:
             return

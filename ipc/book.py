@@ -37,6 +37,7 @@ __all__ = [
     "apply_trade",
     "best_bid",
     "clear",
+    "data_age_ms",
     "grid_of",
     "levels_of",
     "new_row",
@@ -83,7 +84,8 @@ LAST_MID2: Final = 29  # best bid + best ask, YES scale, 1e-4 dollars; 0 unknown
 LAST_TICK_NS: Final = 30  # market time of the last tick mark
 TICK_EVENT_NO: Final = 31
 SINCE_NS: Final = 32  # market time since when the flow words count
-LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal tells the row
+LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal gives the row
+CLOCK_OFFSET_MS: Final = 34  # what this machine's clock lacks of the exchange's; 0 unknown
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 
@@ -101,7 +103,13 @@ RESTART_NS: Final = 5 * NS_PER_S  # no late frame goes back so far: a replay has
 
 
 class BookState(IntEnum):
-    """Whether a book may be believed: only a LIVE one is traded on."""
+    """Whether a book may be believed: only a LIVE one is traded on.
+
+    Attributes:
+        EMPTY: No snapshot yet.
+        LIVE: Up to date as far as the stream is.
+        STALE: Something was missed; out of date until the next snapshot.
+    """
 
     EMPTY = EMPTY
     LIVE = LIVE
@@ -117,7 +125,13 @@ class BookFlag(IntFlag):
 
 
 class UpdateStatus(IntEnum):
-    """What became of an update; one that is refused leaves the row as it was."""
+    """What became of an update; one that is refused leaves the row as it was.
+
+    Attributes:
+        OK: Applied.
+        OFF_GRID: Its price is not on the market's grid.
+        NEGATIVE: A level would fall below zero, or a size is negative.
+    """
 
     OK = OK
     OFF_GRID = OFF_GRID
@@ -151,6 +165,10 @@ def new_row(slots: int = 1280, grid: PriceGrid | None = None) -> Row:
 def set_grid(row: Row, grid: PriceGrid) -> None:
     """Give a row its price grid and clear its levels.
 
+    Args:
+        row: A row with `row_words(slots)` words.
+        grid: The market's prices.
+
     Raises:
         ValueError: The grid has more prices than the row has slots a leg.
     """
@@ -173,7 +191,12 @@ def grid_of(row: Row) -> PriceGrid:
 
 @inlined
 def slot_of(row: Row, price_e4: int) -> int:
-    """The slot of a leg's price, -1 when the price is off the grid."""
+    """The slot of a leg's price, -1 when the price is off the grid.
+
+    Args:
+        row: A row with a grid.
+        price_e4: 1e-4 dollars on the scale of the leg; both legs have the same grid.
+    """
     for i in range(row[N_RANGES]):
         start = row[GRID + 4 * i]
         if start <= price_e4 <= row[GRID + 4 * i + 1]:
@@ -385,8 +408,30 @@ def tick_due(row: Row, throttle_ns: int) -> bool:
     return bool(elapsed_ns <= -max(RESTART_NS, throttle_ns))
 
 
+@compiled
+def data_age_ms(row: Row) -> int:
+    """How old the newest frame of a row was when it was received; a quiet market ages nothing.
+
+    The exchange's time of a frame against this machine's, corrected by the offset of its clock.
+
+    Returns:
+        Milliseconds, never below 0; 0 when the exchange did not say, as of a snapshot.
+    """
+    if row[EXCH_MS] <= 0:
+        return 0
+    return int(max(row[RECV_NS] // NS_PER_MS + row[CLOCK_OFFSET_MS] - row[EXCH_MS], 0))
+
+
 def levels_of(row: Row, leg: LegCode) -> list[tuple[int, int]]:
-    """List a leg's bids as (price_e4 of the leg, count_e2), ascending: the best is last."""
+    """List a leg's bids.
+
+    Args:
+        row: The book.
+        leg: `YES` or `NO`.
+
+    Returns:
+        (price_e4 of the leg, count_e2) of every level with size, ascending: the best is last.
+    """
     slots = int(row[SLOTS])
     sizes = row[HEADER + leg * slots : HEADER + (leg + 1) * slots]
     return [(price_of(row, int(s)), int(sizes[s])) for s in np.flatnonzero(sizes)]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
 from ipc.kernels import compiled, inlined, store_release
-from ipc.seqlock import begin_write, end_write
+from ipc.shared_file import begin_write, end_write
 from ipc.units import ONE_DOLLAR_E4, LegCode
 
 __all__ = [
@@ -44,6 +44,7 @@ SNAPSHOT_LEVEL: Final = int(Kind.SNAPSHOT_LEVEL)
 SNAPSHOT_END: Final = int(Kind.SNAPSHOT_END)
 DELTA: Final = int(Kind.DELTA)
 TRADE: Final = int(Kind.TRADE)
+BLOCK_TRADE: Final = int(Kind.BLOCK_TRADE)
 _LOW32: Final = 0xFFFFFFFF
 _MAX_COUNT_E2: Final = 2**31 - 1
 
@@ -171,11 +172,12 @@ def record_trade(
 ) -> int:
     """Note and journal one public trade; arguments and return value as of `record_delta`.
 
-    `change` is (leg that the taker bought, YES price_e4, count_e2). The row's SEQ stays that of its
-    book: trades are numbered by a subscription of their own.
+    `change` is (leg that the taker bought, YES price_e4, count_e2, is_block). The row's SEQ stays
+    that of its book: trades are numbered by a subscription of their own. A block trade is no part
+    of the row's trade flow.
     """
     target = live[row]
-    leg, price_e4, count_e2 = change
+    leg, price_e4, count_e2, is_block = change
     if target[b.STATE] != b.LIVE:
         return NOT_LIVE
     if count_e2 > _MAX_COUNT_E2:
@@ -186,10 +188,12 @@ def record_trade(
         return int(b.OFF_GRID)
     event_no = _accept(words, room, (target[b.FLAGS] & b.UNRECORDED) != 0, 1)
     if event_no != REFUSED:
-        _put(words, words[COUNT], stamps, TRADE, leg, row, price_e4, count_e2)
+        kind = BLOCK_TRADE if is_block else TRADE
+        _put(words, words[COUNT], stamps, kind, leg, row, price_e4, count_e2)
         store_release(words, COUNT, words[COUNT] + 1)
     begin_write(target)
-    b.apply_trade(target, price_e4, count_e2, leg, stamps[1])
+    if not is_block:
+        b.apply_trade(target, price_e4, count_e2, leg, stamps[1])
     _stamp(target, stamps, event_no)
     end_write(target)
     _mark_tick(target, tick_rows[row], throttle_ns)
@@ -255,7 +259,14 @@ def record_snapshot(
 
 @compiled
 def set_state(live: Rows, row: int, state: int, flags: int) -> None:
-    """Change a row's `BookState` and add flags, for example STALE at a gap."""
+    """Change a row's state, for example to STALE at a gap; the levels stay.
+
+    Args:
+        live: The live rows.
+        row: Row number of the market.
+        state: `BookState`.
+        flags: `BookFlag` bits to add; those that are set stay.
+    """
     target = live[row]
     begin_write(target)
     target[b.STATE] = state

@@ -16,8 +16,15 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.errors import KalshiActorError
-from ipc.seqlock import begin_repair, begin_write, end_write, read_row
-from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
+from ipc.shared_file import (
+    LayoutError,
+    SharedFile,
+    WriterActiveError,
+    begin_repair,
+    begin_write,
+    end_write,
+    read_row,
+)
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 
 __all__ = [
@@ -61,7 +68,7 @@ class BookTable:
 
     Rows are addressed by number: `row_of` finds a market's. A row may be given to another market,
     so a caller that must be sure compares the `MARKET` word, or asks `SharedOrderbookState`
-    instead.
+    instead. Not for use by several threads: reads share a buffer.
     """
 
     def __init__(self, file: SharedFile) -> None:
@@ -146,7 +153,10 @@ class BookTable:
         return False
 
     def heartbeat_age_ns(self, mono_ns: int) -> int:
-        """Age of the writer's last heartbeat; a stopped writer keeps its lock but not this."""
+        """Age of the writer's last heartbeat in nanoseconds, as of `mono_ns` (CLOCK_MONOTONIC).
+
+        A writer that is stopped or hangs keeps its lock but not this.
+        """
         return self._file.heartbeat_age_ns(mono_ns)
 
     def writer_is_dead(self) -> bool:
@@ -167,8 +177,19 @@ class OrderbookSnapshot(TypedDict):
     """One market's book at one moment; levels are (price in 1e-4 dollars, contracts in 1e-2).
 
     `yes_bids` and `no_bids` are at the price of their own leg; an ask is one dollar less the other
-    leg's bid. Best levels come first. `state` is `empty`, `live` or `stale`: only a live book that
-    `is_recorded` may be traded on.
+    leg's bid. Best levels come first. Only a live book that `is_recorded` may be traded on.
+
+    Attributes:
+        market_ticker: The market.
+        sequence_number: The exchange's, of the last snapshot or delta.
+        event_no: Number of the last event that the journal accepted.
+        timestamp_ms: Market time of the last frame's receipt.
+        state: `empty`, `live` or `stale`.
+        is_recorded: Whether the journal has every change of it.
+        yes_bids: Bids of YES.
+        yes_asks: Asks of YES, from `no_bids`.
+        no_bids: Bids of NO.
+        no_asks: Asks of NO, from `yes_bids`.
     """
 
     market_ticker: str
@@ -184,13 +205,25 @@ class OrderbookSnapshot(TypedDict):
 
 
 class SharedOrderbookState:
-    """The books in memory by ticker: the one source of truth while the stack runs."""
+    """The books in memory by ticker: the one source of truth while the stack runs.
+
+    Args:
+        table: An attached table; it stays the caller's to close.
+    """
 
     def __init__(self, table: BookTable) -> None:
         self.table = table
 
     def get_snapshot(self, market_ticker: str) -> OrderbookSnapshot | None:
-        """A consistent picture of a market's book; None when the market is unknown or BUSY."""
+        """Take a consistent picture of a market's book.
+
+        Args:
+            market_ticker: The market.
+
+        Returns:
+            The book, whatever its state; None when the market is not in the table or the row was
+            BUSY.
+        """
         row = self.get_row(market_ticker)
         return None if row is None else _snapshot_of(market_ticker, row)
 
@@ -334,7 +367,13 @@ class BookTableWriter:
         return row
 
     def move_times(self, row: int, open_ms: int, close_ms: int) -> None:
-        """Write a market's new opening and closing time into both of its rows."""
+        """Write a market's new opening and closing time into both of its rows.
+
+        Args:
+            row: Row number.
+            open_ms: When it opens, Unix milliseconds; 0 unknown.
+            close_ms: When it closes; 0 unknown.
+        """
         for area in (self.live, self.tick_rows):
             begin_write(area[row])
             area[row, b.OPEN_MS], area[row, b.CLOSE_MS] = open_ms, close_ms

@@ -69,11 +69,17 @@ class Clock(Protocol):
         """Whether the exchange announces the time; then frames carry their own receive time."""
         ...
 
+    @property
+    def rate(self) -> float:
+        """Market seconds in a real second; 0 while market time stands still."""
+        ...
+
 
 class RealClock:
     """Market time of a live exchange: real time."""
 
     replaying = False
+    rate = 1.0
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch."""
@@ -81,7 +87,14 @@ class RealClock:
 
 
 class ManualClock:
-    """Market time that stands still until a test moves it."""
+    """Market time that stands still until a test moves it.
+
+    Args:
+        start_ns: Where it stands, nanoseconds since the Unix epoch.
+        replaying: What the property of this name answers.
+    """
+
+    rate = 1.0
 
     def __init__(self, start_ns: int = 0, *, replaying: bool = False) -> None:
         self._now = start_ns
@@ -103,8 +116,12 @@ class MarketClockWriter:
     can tell what a dead exchange left from what a running one says. What was left is erased under a
     shared lock, before the exclusive one: at no moment does it look like this writer's word.
 
+    Args:
+        path: The clock file; made, with its folder, when missing.
+
     Raises:
         BlockingIOError: Another writer lives.
+        UnsafePathError: The file or its folder is another user's, or open to others.
     """
 
     def __init__(self, path: Path) -> None:
@@ -165,9 +182,13 @@ def _has_writer(fd: int) -> bool:
 class MarketClock:
     """A reader's end of the shared clock file. Where the exchange ends later, its last word stands.
 
+    Args:
+        path: The clock file that a `MarketClockWriter` announces in.
+
     Raises:
         FileNotFoundError: No exchange has announced a time.
         RuntimeError: The file is unfinished or torn, or what an exchange that has ended left.
+        UnsafePathError: The file is another user's, or open to others.
     """
 
     def __init__(self, path: Path) -> None:
@@ -207,6 +228,11 @@ class MarketClock:
     def replaying(self) -> bool:
         """Always: the local exchange's clock is the truth."""
         return True
+
+    @property
+    def rate(self) -> float:
+        """Market seconds in a real second, by the last announcement."""
+        return self._read()[2] / 1000
 
     def close(self) -> None:
         """Release the mapping."""

@@ -34,7 +34,15 @@ class Overflow(StrEnum):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One named socket of the stack. `high_water_mark` counts messages."""
+    """One named socket of the stack.
+
+    Attributes:
+        name: Key of `ENDPOINTS`, and the socket file's name without `.sock`.
+        pattern: How messages are spread.
+        bound_by: The process that binds it; every other one connects.
+        high_water_mark: Messages that may wait in a queue, on either end.
+        overflow: What happens to the message behind a full queue.
+    """
 
     name: str
     pattern: Pattern
@@ -57,14 +65,35 @@ ENDPOINTS: Final = {
 
 
 def socket_folder(data_dir: Path) -> Path:
-    """`<data_dir>/sockets`, or a short folder with a random name that the data folder remembers."""
+    """Find the folder of the stack's sockets; it is not made here.
+
+    Args:
+        data_dir: Folder of the stack.
+
+    Returns:
+        `<data_dir>/sockets`, or a short folder with a random name, kept in the file
+        `sockets.path` of the data folder, where a socket's path would exceed 107 bytes.
+
+    Raises:
+        UnsafePathError: No folder is short enough, or the remembered name cannot be trusted.
+    """
     return short_folder(data_dir / "sockets", _LONGEST_NAME, data_dir / "sockets.path")
 
 
 def address(name: str, data_dir: Path, environ: Mapping[str, str]) -> str:
-    """The ZeroMQ address of an endpoint; `KeyError` for an unknown name.
+    """Find the ZeroMQ address of an endpoint.
 
-    `UnsafePathError` when another user made the folder of the sockets or may change it.
+    Args:
+        name: Key of `ENDPOINTS`.
+        data_dir: Folder of the stack; the folder of the sockets is made when missing.
+        environ: Its `RL_ENDPOINT_<NAME>`, when set, is the answer as it stands.
+
+    Returns:
+        An address such as `ipc:///home/user/var/sockets/collector.sock`.
+
+    Raises:
+        KeyError: There is no such endpoint.
+        UnsafePathError: Another user made the folder of the sockets or may change it.
     """
     endpoint = ENDPOINTS[name]
     if configured := environ.get(f"RL_ENDPOINT_{endpoint.name.upper()}"):

@@ -13,4 +13,8 @@ __all__ = ["KalshiActorError"]
 
 
 class KalshiActorError(Exception):
-    """An error that this project raises on purpose; its text is one line for a person."""
+    """An error that this project raises on purpose; its text is one line for a person.
+
+    Commands print that line and exit with 2. Anything else that reaches a command is a fault of the
+    program and keeps its traceback.
+    """

@@ -3,8 +3,18 @@
 A record is accepted when the segment's count covers it. The kernel that writes the book stores
 record and count (`ipc.book_kernels`), so accepting costs nothing.
 
-`EVENT` is the layout of a record. `leg` is `YES` or `NO`; `price_e4` is on that leg's scale, of a
-trade on the YES scale; `count_e2` is a signed change, a size, or for STATE the new `BookState`.
+`EVENT` is the layout of a record:
+
+    event_no  int64    number in the run, from 1, without gaps
+    recv_ns   int64    market time of receipt, nanoseconds since the Unix epoch
+    exch_ms   int64    exchange time, milliseconds since the Unix epoch; 0 unknown
+    count_e2  int32    DELTA: signed change; LEVEL and trades: size; BEGIN and END: levels;
+                       STATE: the new `BookState`
+    seq       uint32   sequence number of the frame in its subscription
+    kind      uint8    `Kind`
+    leg       uint8    `YES` or `NO`; of a trade, what the taker bought
+    row       uint16   row of the table of books, named by the journal's `MarketListed` records
+    price_e4  int32    on that leg's scale; of a trade on the YES scale
 """
 
 from __future__ import annotations
@@ -34,6 +44,7 @@ __all__ = [
     "JournalError",
     "Kind",
     "Segment",
+    "accepted_events",
     "events_of",
     "open_journal",
 ]
@@ -64,7 +75,15 @@ class JournalError(KalshiActorError, ValueError):
 
 
 def open_journal(path: Path) -> int:
-    """A journal file's descriptor, for reading; `JournalError` when it is not this user's alone."""
+    """Open a journal's file for reading.
+
+    Returns:
+        Its descriptor, which the caller closes.
+
+    Raises:
+        FileNotFoundError: There is none, or the recorder has removed it.
+        JournalError: It is not this user's alone.
+    """
     try:
         return open_file(path)
     except UnsafePathError as error:
@@ -72,7 +91,14 @@ def open_journal(path: Path) -> int:
 
 
 class Kind(IntEnum):
-    """What a book event is. A snapshot is BEGIN, one LEVEL each, END."""
+    """What a book event is.
+
+    A snapshot is one BEGIN, one LEVEL each, one END; BEGIN and END both carry the number of levels,
+    and the kernel counts them in together: a reader never sees half of one.
+
+    A BLOCK_TRADE was agreed off the book: it takes nothing from a queue and is no part of the flow.
+    Recordings of versions before 0.2.0 do not tell it from a TRADE.
+    """
 
     SNAPSHOT_BEGIN = 1
     SNAPSHOT_LEVEL = 2
@@ -80,10 +106,18 @@ class Kind(IntEnum):
     DELTA = 4
     TRADE = 5
     STATE = 6
+    BLOCK_TRADE = 7
 
 
 class Segment:
-    """One mapped file of packed records; `words` is what the kernels write into."""
+    """One mapped file of packed records.
+
+    Made by `create` (the one writer) or `open` (any number of readers).
+
+    Attributes:
+        path: The file.
+        words: int64, header and records as the kernels write them; read-only after `open`.
+    """
 
     def __init__(self, path: Path, words: npt.NDArray[np.int64], mapping: mmap.mmap) -> None:
         self.path = path
@@ -166,7 +200,15 @@ class Segment:
         return int(self.words[COUNT])
 
     def records(self, start: int, stop: int) -> npt.NDArray[np.void]:
-        """Copy records [start, stop), by position in the segment, as an array of `EVENT`."""
+        """Copy some records.
+
+        Args:
+            start: Position in the segment of the first, from 0.
+            stop: Position behind the last, at most `count`.
+
+        Returns:
+            `EVENT`[stop - start].
+        """
         base = HEADER_WORDS + RECORD_WORDS * start
         end = HEADER_WORDS + RECORD_WORDS * stop
         return self.words[base:end].view(EVENT).copy()
@@ -181,19 +223,56 @@ def _segment_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-*.seg"))
 
 
+def accepted_events(folder: Path) -> tuple[int, int]:
+    """How far a run's book events reach, without mapping any of them.
+
+    Args:
+        folder: Of the run's journals.
+
+    Returns:
+        (number of the last event that is no longer on disk, number of the last accepted event);
+        zeros without events.
+
+    Raises:
+        OSError: A file cannot be read.
+        JournalError: A file is not this user's alone.
+    """
+    found = [header for path in _segment_files(folder) if (header := _header(path))]
+    if not found:
+        return 0, 0
+    return found[0][0] - 1, found[-1][0] + found[-1][1] - 1
+
+
+def _header(path: Path) -> tuple[int, int] | None:
+    """(first event, count) of a segment; None while it is being made or once it is removed."""
+    try:
+        with os.fdopen(open_journal(path), "rb") as file:
+            words = np.frombuffer(file.read(8 * HEADER_WORDS), np.int64)
+    except FileNotFoundError:
+        return None
+    if len(words) < HEADER_WORDS or words[0] != MAGIC:
+        return None
+    return int(words[FIRST]), int(words[COUNT])
+
+
 class EventSegments:
     """The producer's end: a chain of segments bounded by bytes.
 
-    `room(n)` makes sure that n more records fit, moving on to the next segment when they do not;
-    False is the refusal.
+    Before it writes, the producer asks `room(n)`, which moves on to the next segment when n more
+    records do not fit into this one; False is the refusal. `words` changes with the segment: read
+    it again after each `room`.
 
     Args:
         folder: Of the run; made when missing.
-        capacity: Records of one segment.
+        capacity: Records of one segment, and so the largest snapshot plus 2.
         max_bytes: Of all segments that the recorder has not removed yet.
 
     Attributes:
         words: int64, the segment in use as the kernels write it.
+
+    Raises:
+        OSError: There is no room for the first segment, or the folder has a journal already.
+        UnsafePathError: The folder is another user's, or a shared one.
     """
 
     def __init__(self, folder: Path, *, capacity: int = 65_536, max_bytes: int = 1 << 30) -> None:
@@ -215,7 +294,15 @@ class EventSegments:
         return int(self.words[CAPACITY] - self.words[COUNT])
 
     def room(self, records: int) -> bool:
-        """Whether `records` more will be accepted; may start the next segment."""
+        """Make room for more records.
+
+        Args:
+            records: How many will be written together.
+
+        Returns:
+            True when they will be accepted; False when they exceed a segment, when the segments
+            that are on disk have reached `max_bytes`, or when the disk has no room for another.
+        """
         if self.words[COUNT] + records <= self.words[CAPACITY]:
             return True
         return records <= self._capacity and self._roll()
@@ -251,7 +338,14 @@ class EventSegments:
 
 
 class EventReader:
-    """Any process's view of one run's book events, in order and without gaps."""
+    """Any process's view of one run's book events, in order and without gaps.
+
+    Follows the producer while it writes: each call looks for new segments. Positions are event
+    numbers, so a reader's place survives the removal of what it has read.
+
+    Args:
+        folder: Of the run; one without segments reads as empty.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -317,7 +411,8 @@ class EventReader:
     def remove_before(self, event_no: int) -> int:
         """Delete full segments all of whose records are below `event_no`.
 
-        The last segment always stays: its writer may still be using it.
+        For the recorder alone, once the events are committed. The last segment always stays: its
+        writer may still be using it.
 
         Returns:
             How many segments were deleted.
@@ -337,7 +432,17 @@ class EventReader:
 
 
 def events_of(folder: Path) -> Iterator[npt.NDArray[np.void]]:
-    """All events that a folder holds, in blocks; for tools and tests."""
+    """Read all events that a folder holds; for tools and tests.
+
+    Args:
+        folder: Of one run.
+
+    Yields:
+        Blocks of at most 65,536 events, in order, as arrays of `EVENT`.
+
+    Raises:
+        JournalError: A segment cannot be read, or was removed meanwhile.
+    """
     reader = EventReader(folder)
     try:
         at = reader.first()

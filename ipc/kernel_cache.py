@@ -58,7 +58,15 @@ def sources_of(path: Path) -> list[Path]:
 
 @functools.cache
 def source_stamp(path: Path) -> bytes:
-    """A digest that changes whenever any file changes that a kernel of this file is made of."""
+    """A digest that changes whenever any file changes that a kernel of this file is made of.
+
+    Args:
+        path: Source file of the kernel, absolute.
+
+    Returns:
+        32 bytes of SHA-256 over names and contents. Kept for the process: files that change while
+        it runs are not looked at again.
+    """
     digest = hashlib.sha256()
     for source in sources_of(path):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())

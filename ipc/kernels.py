@@ -77,7 +77,7 @@ fence_release = _fence("release")
 
 @intrinsic
 def pause(_typing: Any) -> tuple[Any, Codegen]:
-    """Tell the processor that this is a spin loop; no instruction where it has none."""
+    """Hint to the processor that this is a spin loop; no instruction where it has none."""
 
     def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
         if builder.module.triple.startswith("x86_64"):
@@ -107,12 +107,20 @@ def _cached(dispatcher: Any) -> Any:
 
 
 def compiled(function: F) -> F:
-    """Compile a function with Numba and cache the result; its types stay visible to mypy."""
+    """Compile a function with Numba and cache the result; its types stay visible to mypy.
+
+    The cache is keyed by all sources that the function's file imports (`ipc.kernel_cache`), so a
+    change in a kernel that is called compiles its callers again.
+    """
     return cast("F", _cached(njit(cache=True)(function)))
 
 
 def inlined(function: F) -> F:
-    """`compiled`, with its body put into every kernel that calls it."""
+    """`compiled`, with its body put into every kernel that calls it.
+
+    For the small steps of a hot kernel: a call that is not inlined costs a few nanoseconds, and
+    LLVM cannot keep words of the row in registers across it.
+    """
     return cast("F", _cached(njit(cache=True, inline="always")(function)))
 
 

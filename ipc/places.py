@@ -1,8 +1,8 @@
-"""Where the files are that are not Python, and where data goes when nobody says.
+"""Where the files are that are not Python, and where data goes when no setting says.
 
 In a checkout `migrations/`, `frontend/dist/` and `supervisord.conf` lie at its top. `setup.py`
-copies them into a wheel, below `processes/packaged/`, under the same names; nothing else tells the
-two apart.
+copies them into a wheel, below `processes/packaged/`, under the same names; nothing else differs
+between the two.
 """
 
 from __future__ import annotations
@@ -24,15 +24,24 @@ def is_installed() -> bool:
 
 
 def resource(name: str) -> Path:
-    """The file or folder with that path below the top of the checkout, wherever it is installed."""
+    """Find a file or folder that is not Python.
+
+    Args:
+        name: Path below the top of the checkout, such as `migrations` or `frontend/dist`.
+
+    Returns:
+        Where it is in this installation. It is not checked that it exists.
+    """
     return (_PACKAGED if is_installed() else ROOT) / name
 
 
 def default_data_dir() -> Path:
     """What `RL_DATA_DIR` is when it is unset.
 
-    In a checkout `var`, below the current folder; for an installed wheel a folder of the user's own
-    (`~/.local/share/kalshi-actor` on Linux, `XDG_DATA_HOME` moves it): the same from any folder.
+    Returns:
+        In a checkout `var`, below the current folder; for an installed wheel a folder of the
+        user's own (`~/.local/share/kalshi-actor` on Linux, `XDG_DATA_HOME` moves it): the same
+        from any folder.
     """
     if is_installed():
         return platformdirs.user_data_path("kalshi-actor", appauthor=False)

@@ -1,4 +1,4 @@
-"""Folders and files that belong to this user alone, whatever the umask and whoever came first.
+"""Folders and files that belong to this user alone, whatever the umask and whatever was there.
 
 Modes are set, never inherited. What exists already is looked at through its descriptor before it is
 used: what it is, whose it is, and who else may touch it. A symlink in the place of a file is never
@@ -43,7 +43,7 @@ _MAX_UNIX_PATH: Final = 107  # bytes of sockaddr_un.sun_path
 _PREFIX: Final = "kalshi-actor-"
 _LOCK_PATIENCE_S: Final = 5.0
 _LOCK_PAUSE_S: Final = 0.005
-_PARTS: Final = frozenset(  # what a data folder of ours holds; any of them tells one
+_PARTS: Final = frozenset(  # what a data folder holds; any of them identifies one
     {
         *("stack.lock", "exchange", "journal", "pg", "sockets", "tables", "run"),
         *("models", "archive", "import", "training", ".gitkeep"),
@@ -59,7 +59,16 @@ def private_folder(path: Path) -> Path:
     """Make a folder below the data folder, parents too, or check the one that is there.
 
     One of this user's that others may enter, as earlier versions made them, is closed to them.
-    `UnsafePathError` for anything else, `OSError` when it cannot be made. -> `path`
+
+    Args:
+        path: The folder; a symlink in its place must be this user's or root's.
+
+    Returns:
+        `path`.
+
+    Raises:
+        UnsafePathError: It is another user's, or a shared one such as /tmp.
+        OSError: It cannot be made, or is no folder.
     """
     _make_missing(path, FOLDER_MODE)
     os.close(_checked_folder(path))
@@ -69,9 +78,17 @@ def private_folder(path: Path) -> Path:
 def data_folder(path: Path) -> Path:
     """Make the data folder, or check and close the one that is there, with what lies in it.
 
-    `UnsafePathError` for a folder of another user, for a shared one such as /tmp, and for one that
-    others may enter and that holds other things than a data folder does: closing it might break
-    what else lives there. -> `path`
+    Args:
+        path: The folder; missing parents are made with mode 0711.
+
+    Returns:
+        `path`.
+
+    Raises:
+        UnsafePathError: It is another user's, a shared one such as /tmp, or one that others may
+            enter and that holds other things than a data folder does: closing it might break what
+            else lives there.
+        OSError: It cannot be made, or is no folder.
     """
     _make_missing(path.parent, _PARENT_MODE)
     _make_missing(path, FOLDER_MODE)
@@ -82,22 +99,42 @@ def data_folder(path: Path) -> Path:
 
 
 def random_word(size: int) -> str:
-    """`size` bytes that nobody can guess, in hexadecimal: for names and passwords, nothing else."""
+    """`size` random bytes of the operating system, in hexadecimal: for names and passwords."""
     return secrets.token_hex(size)
 
 
 def create_file(path: Path, flags: int = os.O_RDWR) -> int:
-    """A new file of mode 0600 -> its descriptor; `FileExistsError` for whatever has the name."""
+    """Make a new file of mode 0600, whatever the umask.
+
+    Args:
+        path: The file; a symlink in its place is never followed.
+        flags: How to open it, as for `os.open`.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        FileExistsError: Something has the name.
+    """
     fd = os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     os.fchmod(fd, FILE_MODE)
     return fd
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
-    """The descriptor of a file that is this user's alone.
+    """Open a file that must be this user's alone.
 
-    `FileNotFoundError` when there is none, `UnsafePathError` when it is another user's, when others
-    may read or write it, or when it is a symlink or no file.
+    Args:
+        path: The file.
+        flags: How to open it, as for `os.open`.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        FileNotFoundError: There is none.
+        UnsafePathError: It is another user's, others may read or write it, or it is a symlink or
+            no file.
     """
     try:
         fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -116,7 +153,16 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_or_create(path: Path, flags: int = os.O_RDWR) -> int:
-    """As `open_file`, or as `create_file` where there is none."""
+    """Open as `open_file` does, or make the file where there is none.
+
+    Two processes that come at once get the same file: who loses the race opens the other's.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        UnsafePathError: As of `open_file`.
+    """
     while True:
         with suppress(FileNotFoundError):
             return open_file(path, flags)
@@ -131,7 +177,17 @@ def read_file(path: Path) -> bytes:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace or make a private file: whoever reads meanwhile has the old one whole, or the new."""
+    """Make or replace a private file; a reader has the old content whole, or the new.
+
+    The content is on disk before the name changes, so a crash leaves one or the other.
+
+    Args:
+        path: The file; its folder must exist.
+        content: All of it.
+
+    Raises:
+        OSError: It cannot be written; the old file stays.
+    """
     aside = path.with_name(f".{path.name}.{random_word(4)}")
     try:
         with os.fdopen(create_file(aside, os.O_WRONLY), "wb") as file:
@@ -145,7 +201,19 @@ def write_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def exclusive(path: Path, patience_s: float = _LOCK_PATIENCE_S) -> Iterator[None]:
-    """Hold the lock of a private file; `TimeoutError` when another process keeps it."""
+    """Hold the lock of a private file while the block runs.
+
+    The kernel releases the lock when the process dies. Not reentrant: the same process that asks
+    again waits for itself.
+
+    Args:
+        path: The lock file; made when missing, never removed.
+        patience_s: How long to wait for another process, in seconds.
+
+    Raises:
+        TimeoutError: Another process kept it.
+        UnsafePathError: As of `open_file`.
+    """
     fd = open_or_create(path)
     try:
         for _ in range(int(patience_s / _LOCK_PAUSE_S)):
@@ -161,12 +229,18 @@ def exclusive(path: Path, patience_s: float = _LOCK_PATIENCE_S) -> Iterator[None
 
 
 def short_folder(wanted: Path, longest_name: int, memo: Path) -> Path:
-    """A private folder for sockets, whose paths may have 107 bytes and no more.
+    """Find a private folder for sockets, whose paths may have 107 bytes and no more.
 
-    `wanted` where a name of `longest_name` bytes fits behind it; it is not made here. Else a folder
-    with a random name, below XDG_RUNTIME_DIR or the temporary directory, that the file `memo` of
-    the data folder remembers, so that all processes find the same; one that has gone, or that
-    another user made meanwhile, is replaced.
+    Args:
+        wanted: The answer where a name of `longest_name` bytes fits behind it; not made here.
+        longest_name: Bytes of the longest name of a socket.
+        memo: File of the data folder that remembers the other answer, so that all processes find
+            the same: a folder with a random name, below XDG_RUNTIME_DIR or the temporary
+            directory. One that has gone, or that another user made meanwhile, is replaced.
+
+    Raises:
+        UnsafePathError: No folder is short enough, or `memo` is not this user's alone.
+        TimeoutError: Another process kept the lock of `memo`.
     """
     wanted = wanted.absolute()
     if len(os.fsencode(wanted)) + 1 + longest_name <= _MAX_UNIX_PATH:

@@ -45,7 +45,15 @@ Words = npt.NDArray[np.int64]
 class RecordFaults(msgspec.Struct, frozen=True):
     """What is wrong with a market's records, counted.
 
-    Crossings within one exchange millisecond are sweeps and no fault; `lasting_crossings` are.
+    Attributes:
+        negative_sizes: Changes that would have left a level below zero; not applied.
+        off_grid: Changes and snapshots with a price off the grid; not applied.
+        crossings: Records after which the best YES bid and the best NO bid sum to more than a
+            dollar.
+        lasting_crossings: Those that outlast one exchange millisecond. Within one they are sweeps,
+            whose deltas arrive one by one, and no fault.
+        without_book: Deltas before a snapshot that is whole.
+        broken_snapshots: Snapshots without an end, or with other levels than their END says.
     """
 
     negative_sizes: int
@@ -121,7 +129,11 @@ class RecordedBook:
     """A book that follows its market's events, as many at a time as one likes, in their order.
 
     Args:
-        grid: the prices of the market.
+        grid: The prices of the market.
+
+    Attributes:
+        row: int64, the book in the layout of `ipc.book`. Only its levels are maintained: state and
+            times are those of a new row.
     """
 
     def __init__(self, grid: PriceGrid) -> None:
@@ -142,7 +154,12 @@ class RecordedBook:
         return RecordFaults(*self._counts.tolist())
 
     def take(self, events: npt.NDArray[np.void]) -> None:
-        """Apply the next of its events, an array of `ipc.journal.EVENT`."""
+        """Apply the next of its events.
+
+        Args:
+            events: Array of `ipc.journal.EVENT`, of this market alone, in order; a snapshot may be
+                spread over several calls. Kinds that do not change a book are passed over.
+        """
         received_ms = events["recv_ns"] // NS_PER_MS
         ms = np.where(events["exch_ms"] > 0, events["exch_ms"], received_ms)
         names = "kind", "leg", "price_e4", "count_e2"

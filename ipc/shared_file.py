@@ -1,4 +1,18 @@
-"""A file of int64 words that processes map together; its one writer holds the lock for life."""
+"""Files that processes share: rows in memory that one of them writes, a few bytes that all change.
+
+    header (512 words) = [magic, layout, generation, heartbeat, shape x 4, body words, ...]
+    body               = what `ipc.book_table` and `ipc.account_table` put there
+
+`SharedFile` is a file that processes map together; its one writer holds the lock while it runs. A
+file is complete once its magic stands; what a reader holds is void once the generation differs.
+
+A row is guarded by a seqlock: its word 0 is the version, which is odd while a write is under way. A
+reader copies the row and compares the version before and after; it never waits for the writer.
+After `ROUNDS` times `TRIES` failed tries it reports BUSY, which every caller treats as STALE.
+Source: Boehm 2012, "Can seqlocks get along with programming language memory models?".
+
+`CommonFile` is a few bytes that whoever holds its lock, for a moment, reads and writes.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +21,7 @@ import hashlib
 import mmap
 import os
 import stat
+import struct
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +31,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.errors import KalshiActorError
+from ipc.kernels import (
+    compiled,
+    fence_acquire,
+    fence_release,
+    inlined,
+    load_acquire,
+    pause,
+    store_release,
+)
 from ipc.private_files import (
     UnsafePathError,
     create_file,
@@ -28,15 +52,27 @@ from ipc.private_files import (
 __all__ = [
     "HEADER_WORDS",
     "NO_ROOM",
+    "ROUNDS",
     "SHAPE",
+    "TRIES",
+    "CommonFile",
     "LayoutError",
     "SharedFile",
     "WriterActiveError",
+    "begin_repair",
+    "begin_write",
+    "end_write",
     "has_writer",
+    "read_row",
     "remove_tables",
     "shared_path",
+    "try_read",
 ]
 
+Words = npt.NDArray[np.int64]
+
+TRIES: Final = 256  # spins before the reader lets another process run
+ROUNDS: Final = 8
 HEADER_WORDS: Final = 512
 MAGIC: Final = 0
 LAYOUT: Final = 1
@@ -54,10 +90,79 @@ _PREFIX: Final = "kalshi-actor-"
 _LOCK_SUFFIX: Final = ".lock"
 _LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock for a moment
 _LOCK_PAUSE: Final = 0.005  # seconds
+_COMMON_HEAD: Final = struct.Struct("<3q")  # magic, layout, bytes of content
+_COMMON_TRIES: Final = 100  # its lock is held for some microseconds
+
+
+@inlined
+def begin_write(row: Words) -> None:
+    """Make the version odd before the first store of a write.
+
+    The release fence keeps the stores that follow from becoming visible before it. There may be one
+    writer only: the row has no lock among writers.
+    """
+    store_release(row, 0, row[0] + 1)
+    fence_release()
+
+
+@inlined
+def end_write(row: Words) -> None:
+    """Make the version even after the last store of a write."""
+    store_release(row, 0, row[0] + 1)
+
+
+@compiled
+def begin_repair(row: Words) -> None:
+    """Begin a write on a row that a dead writer may have left odd; `end_write` makes it even."""
+    store_release(row, 0, row[0] | 1)
+    fence_release()
+
+
+@compiled
+def try_read(row: Words, out: Words, words: int) -> bool:
+    """Copy a row consistently, without letting another process run in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: Where to copy to, `words` long or longer.
+        words: How many words to copy, the version included.
+
+    Returns:
+        True when `out` is one consistent state; False after `TRIES` tries, `out` then is undefined.
+    """
+    for _ in range(TRIES):
+        version = load_acquire(row, 0)
+        if version & 1:
+            pause()
+            continue
+        for i in range(words):
+            out[i] = row[i]
+        fence_acquire()
+        if load_acquire(row, 0) == version:
+            return True
+    return False
+
+
+def read_row(row: Words, out: Words, words: int) -> bool:
+    """Copy a row consistently: `try_read` up to `ROUNDS` times, yielding the core in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: int64, `words` long or longer; undefined after False.
+        words: How many words to copy, the version included.
+
+    Returns:
+        False means BUSY: the writer was in the way each time, or died in the middle of a write.
+    """
+    for _ in range(ROUNDS):
+        if try_read(row, out, words):
+            return True
+        os.sched_yield()
+    return False
 
 
 class LayoutError(KalshiActorError, ValueError):
-    """A table file that this program does not understand."""
+    """A table that this program cannot use: of another layout, not this user's, or without room."""
 
 
 class WriterActiveError(KalshiActorError, RuntimeError):
@@ -69,12 +174,20 @@ def shared_path(data_dir: Path, name: str) -> Path:
 
     A file on disk stalls on write-back, so a table lies in /dev/shm under a random name wherever it
     fits. Only what this private folder names is ever opened: all processes agree where that is.
+
+    Args:
+        data_dir: Folder of the stack.
+        name: `books` or `accounts`.
     """
     return data_dir / _FOLDER / name
 
 
 def has_writer(path: Path) -> bool:
-    """Whether a process writes the table of `path` now; False where there is none."""
+    """Whether a process writes the table of `path` now; False where there is no table.
+
+    Raises:
+        LayoutError: The file is not this user's alone.
+    """
     try:
         fd = _opened(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -86,9 +199,17 @@ def has_writer(path: Path) -> bool:
 
 
 def remove_tables(data_dir: Path) -> None:
-    """Remove the tables of a data folder that nobody writes, and what makers of them left.
+    """Remove the tables of a data folder that no process writes, and what makers of them left.
 
-    For whoever owns the stack, before it starts and when it has ended: memory is given back.
+    For the process that owns the stack, before it starts and when it has ended: memory is given
+    back.
+
+    Args:
+        data_dir: Folder of the stack.
+
+    Raises:
+        LayoutError: A table in the data folder is not this user's alone.
+        TimeoutError: Another process is making a table and does not finish.
     """
     folder = data_dir / _FOLDER
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -104,11 +225,20 @@ def remove_tables(data_dir: Path) -> None:
 
 
 class SharedFile:
-    """The mapped words of one table; `body` is what follows the header."""
+    """The mapped words of one table.
+
+    Made by `create` (the one writer) or `attach` (readers, read-only).
+
+    Attributes:
+        path: Its place in the data folder.
+        on_disk: Whether `create` made it now, on disk, because memory had no room for it.
+        words: int64, header and body.
+    """
 
     def __init__(self, path: Path, fd: int, mapping: mmap.mmap) -> None:
         self.path = path
         self.on_disk = False  # made now, and memory had no room for it
+        self._is_writer = False
         self._fd = fd
         self._mapping = mapping
         self.words = np.frombuffer(mapping, np.int64)
@@ -125,11 +255,20 @@ class SharedFile:
     ) -> SharedFile:
         """Open as the one writer; a file of the same layout is taken over.
 
-        `WriterActiveError` while another writer lives, `LayoutError` for a file that is no such
-        table or not this user's alone, and where there is no room for one. One of another shape
-        (rows, slots) or layout, which another version left, is replaced; readers see another file,
-        generations go on counting. The new writer voids what it found and then calls
-        `raise_generation`.
+        A file of another shape or layout, which another version left, is replaced: readers see
+        another file, and generations go on counting. The new writer voids what it found and then
+        calls `raise_generation`.
+
+        Args:
+            path: The table's place, of `shared_path`.
+            magic: Word that names the kind of table.
+            layout: Version of the body's layout.
+            shape: Up to four numbers that describe the body, such as rows and slots.
+            body_words: Length of the body.
+
+        Raises:
+            WriterActiveError: Another writer lives, or is being made.
+            LayoutError: The file is no such table or not this user's alone, or there is no room.
         """
         private_folder(path.parent)
         try:
@@ -158,6 +297,7 @@ class SharedFile:
             os.close(fd)
             raise
         file = cls(path, fd, mapping)
+        file._is_writer = True
         file.on_disk = on_disk
         file.words[SHAPE:8] = shape
         file.words[BODY_WORDS] = body_words
@@ -168,9 +308,18 @@ class SharedFile:
 
     @classmethod
     def attach(cls, path: Path, magic: int, layout: int) -> SharedFile:
-        """Map for reading; `FileNotFoundError` before there is one, or `LayoutError`.
+        """Map for reading.
 
-        What another version left, without a writer, is none.
+        Args:
+            path: The table's place, of `shared_path`.
+            magic: Word that names the kind of table.
+            layout: Version of the body's layout.
+
+        Raises:
+            FileNotFoundError: There is none yet, it is being made, or another version left it
+                without a writer.
+            LayoutError: It is not this user's alone, another version is writing it, or its size is
+                not what its header says.
         """
         fd = _opened(path, os.O_RDONLY)
         try:
@@ -195,7 +344,14 @@ class SharedFile:
         return cls(path, fd, mapping)
 
     def check_body(self, words: int) -> None:
-        """`LayoutError` unless the body has as many words as its shape asks for."""
+        """Check that the body is as long as its shape asks for.
+
+        Args:
+            words: What it should be.
+
+        Raises:
+            LayoutError: It is not: the header has been damaged.
+        """
         if self.body.size != words:
             shape = self.words[SHAPE:8].tolist()
             raise LayoutError(
@@ -214,25 +370,35 @@ class SharedFile:
         return int(self.words[GENERATION])
 
     def raise_generation(self) -> int:
-        """A new writer's life begins: what readers hold is void. -> the new generation."""
+        """Begin this writer's turn: what readers hold is void from here on.
+
+        Returns:
+            The new generation.
+        """
         self.words[GENERATION] += 1
         return self.generation
 
     def heartbeat(self, mono_ns: int) -> None:
-        """The writer is alive and moving."""
+        """Say that the writer is running.
+
+        Args:
+            mono_ns: Now, nanoseconds of CLOCK_MONOTONIC.
+        """
         self.words[HEARTBEAT_MONO_NS] = mono_ns
 
     def heartbeat_age_ns(self, mono_ns: int) -> int:
-        """Age of the writer's last heartbeat."""
+        """Age of the writer's last heartbeat in nanoseconds, as of `mono_ns`.
+
+        A writer that hangs or is stopped keeps its lock; this grows nevertheless.
+        """
         return mono_ns - int(self.words[HEARTBEAT_MONO_NS])
 
     def writer_is_dead(self) -> bool:
-        """True when nobody holds the writer's lock: the kernel drops it at death."""
-        fd = _opened(self.path, os.O_RDONLY)
-        try:
-            return _is_unlocked(fd)
-        finally:
-            os.close(fd)
+        """Whether no process holds the writer's lock, which the kernel drops at its death."""
+        if self._is_writer or not _is_unlocked(self._fd):
+            return False
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return True
 
     def replaced(self) -> bool:
         """Whether the path now holds another file (or none)."""
@@ -247,6 +413,98 @@ class SharedFile:
         del self._mapping
         fcntl.flock(self._fd, fcntl.LOCK_UN)  # by name: a mapping has a copy of the descriptor
         os.close(self._fd)
+
+
+class CommonFile:
+    """A few bytes that several processes read and change in turn, each while it holds the lock.
+
+    By calls, not mapped: a file that was cut short reads short, and is no signal.
+    """
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+        self._identity = _identity(os.fstat(fd))
+
+    @classmethod
+    def open(cls, path: Path, magic: int, layout: int, content: bytes) -> CommonFile:
+        """Open the file of `path`, or make it with `content`.
+
+        Args:
+            path: As `shared_path` names it.
+            magic: Tells what it is.
+            layout: Tells how its bytes are to be read.
+            content: What is in a new one; every one has as many bytes.
+
+        Raises:
+            LayoutError: Another version's, another user's, or it cannot be made.
+        """
+        try:
+            private_folder(path.parent)
+            with exclusive(_lock_file(path)):
+                fd = _found(path, magic, layout, len(content))
+                if fd is None:
+                    fd = _made(path, _COMMON_HEAD.size + len(content))[0]
+                    os.pwrite(fd, _COMMON_HEAD.pack(magic, layout, len(content)) + content, 0)
+                    fcntl.flock(fd, fcntl.LOCK_UN)
+        except OSError as error:
+            raise LayoutError(f"{error.filename or path}: {error.strerror}") from None
+        return cls(path, fd)
+
+    def acquire(self) -> bool:
+        """Hold the lock -> False when another process does, and goes on doing so for a while."""
+        for _ in range(_COMMON_TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.sched_yield()
+            else:
+                return True
+        return False
+
+    def release(self) -> None:
+        """Give the lock back; the kernel does it for a process that dies."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def read(self, at: int, size: int) -> bytes:
+        """`size` bytes from `at` on, fewer where the file was cut short."""
+        return os.pread(self._fd, size, _COMMON_HEAD.size + at)
+
+    def write(self, at: int, data: bytes) -> None:
+        """Put bytes at a place; `OSError` where they do not go in."""
+        os.pwrite(self._fd, data, _COMMON_HEAD.size + at)
+
+    def replaced(self) -> bool:
+        """Whether the path now holds another file (or none)."""
+        try:
+            return _identity(os.stat(self.path)) != self._identity
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close it. Do not use the object afterwards."""
+        os.close(self._fd)
+
+
+def _found(path: Path, magic: int, layout: int, size: int) -> int | None:
+    """The descriptor of a common file that is there; one that was not finished is removed."""
+    try:
+        fd = _opened(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        head = os.pread(fd, _COMMON_HEAD.size, 0)
+        if len(head) == _COMMON_HEAD.size and _COMMON_HEAD.unpack(head) == (magic, layout, size):
+            return fd
+        if head.strip(b"\0"):
+            raise LayoutError(f"{path}: not of this version; stop what uses it and remove the file")
+        _target(path).unlink()
+        path.unlink(missing_ok=True)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
 
 
 def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -372,7 +630,7 @@ def _retire(path: Path, fd: int, head: npt.NDArray[np.int64]) -> None:
 
 
 def _is_unlocked(fd: int) -> bool:
-    """Whether no writer holds the lock; holds it itself, until `fd` is closed, if so."""
+    """Whether no writer holds the lock; if so, `fd` holds it, until it is closed or unlocked."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

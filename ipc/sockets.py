@@ -1,8 +1,11 @@
 """Publishers, subscribers, pushers and pullers over the named endpoints; the recorder's doorbell.
 
-A message travels as [topic, header, payload]. The header carries the schema version, a number that
-tells one run of the sender from another, and the message's running number within that run, so a
-reader can count what it missed and refuse what it cannot read.
+A message travels as [topic, header, payload], from a pusher as [header, payload]. The header
+carries the schema version, a number that is different in every run of the sender, and the
+message's running number within that run (uint32, uint32, uint64, little-endian), so a reader can
+count what it missed and refuse what it cannot read. The payload is msgpack of `ipc.messages`.
+
+`Context` is a plain `zmq.asyncio.Context`: one a process, made and terminated by its owner.
 """
 
 from __future__ import annotations
@@ -38,7 +41,11 @@ Context = zmq.asyncio.Context
 
 
 def ready_topic(session_uid: str) -> str:
-    """The topic that a reader subscribes to once it is ready to act on a session's triggers."""
+    """The topic that a reader subscribes to once it is ready to act on a session's triggers.
+
+    Args:
+        session_uid: The collector's session.
+    """
     return f"ready/{session_uid}"
 
 
@@ -76,10 +83,15 @@ class Publisher:
         name: Endpoint, a key of `ipc.endpoints.ENDPOINTS`.
         data_dir: Folder of the stack; the socket lies below it.
         environ: May replace the address by `RL_ENDPOINT_<NAME>`.
-        run: Number that tells this run of the process from others.
+        run: A number that is different in every run of the process.
 
     Attributes:
         sent: Messages so far.
+
+    Raises:
+        KeyError: There is no such endpoint.
+        UnsafePathError: The folder of the sockets is not this user's alone.
+        zmq.ZMQError: The address cannot be bound.
     """
 
     def __init__(
@@ -95,7 +107,12 @@ class Publisher:
         self.sent = 0
 
     def send(self, topic: str, message: Message) -> None:
-        """Publish one message under a topic; never waits."""
+        """Publish one message under a topic; never waits.
+
+        Args:
+            topic: What subscribers filter by, from the front: `ready` takes `ready/...` too.
+            message: Any message of `ipc.messages`.
+        """
         self.sent += 1
         frames = (topic.encode(), _header(self._run, self.sent), encode(message))
         self._socket.send_multipart(frames)
@@ -115,6 +132,8 @@ class Publisher:
 class Subscriber:
     """Connects to PUB endpoints, and counts the messages that did not arrive.
 
+    Connecting does not wait for the publisher: it may come later, and come again.
+
     Args:
         context: The process's ZeroMQ context.
         names: Endpoints to listen to.
@@ -125,6 +144,9 @@ class Subscriber:
 
     Attributes:
         gaps: Messages missed so far, over all runs of all senders.
+
+    Raises:
+        KeyError: There is no such endpoint.
     """
 
     def __init__(
@@ -149,7 +171,7 @@ class Subscriber:
             self._socket.connect(address(name, data_dir, environ))
 
     def ask_for(self, topic: str) -> None:
-        """Subscribe to one more topic; its publisher can see that with `is_asked_for`."""
+        """Subscribe to one more topic; its publisher can see that with `Publisher.is_asked_for`."""
         self._socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
 
     async def recv(self) -> tuple[str, Message]:
@@ -188,7 +210,12 @@ class Subscriber:
 class Pusher:
     """Connects a PUSH endpoint; refuses, rather than queues, while no process pulls.
 
-    Arguments as of `Publisher`.
+    Args:
+        context: The process's ZeroMQ context.
+        name: Endpoint, a key of `ipc.endpoints.ENDPOINTS`.
+        data_dir: Folder of the stack.
+        environ: May replace the address by `RL_ENDPOINT_<NAME>`.
+        run: A number that is different in every run of the process.
 
     Attributes:
         refused: Messages that were not taken.
@@ -229,7 +256,19 @@ class Pusher:
 
 
 class Puller:
-    """Binds a PULL endpoint. Arguments as of `Publisher`, without a run."""
+    """Binds a PULL endpoint, of which the stack has one puller.
+
+    Args:
+        context: The process's ZeroMQ context.
+        name: Endpoint, a key of `ipc.endpoints.ENDPOINTS`.
+        data_dir: Folder of the stack; the socket lies below it.
+        environ: May replace the address by `RL_ENDPOINT_<NAME>`.
+
+    Raises:
+        KeyError: There is no such endpoint.
+        UnsafePathError: The folder of the sockets is not this user's alone.
+        zmq.ZMQError: The address cannot be bound.
+    """
 
     def __init__(
         self, context: Context, name: str, data_dir: Path, environ: Mapping[str, str]
@@ -241,7 +280,12 @@ class Puller:
         _bind(self._socket, address(name, data_dir, environ))
 
     async def recv(self) -> Message:
-        """Wait for the next message; errors as of `Subscriber.recv`."""
+        """Wait for the next message of any pusher.
+
+        Raises:
+            SchemaError: The sender is of another version.
+            msgspec.ValidationError: The payload is no message.
+        """
         frames = await self._socket.recv_multipart()
         _parse(frames[0], self._name)
         return decode(frames[1])
@@ -255,9 +299,14 @@ RING_PAUSE: Final = 0.02  # seconds
 
 
 class Bell:
-    """Tells the recorder that a journal has grown: at once, then at most every `RING_PAUSE`.
+    """Rings the recorder when a journal has grown: at once, then at most every `RING_PAUSE`.
 
     The journal is the truth; a ring that is lost costs the recorder a little time, nothing else.
+    Belongs to a running event loop.
+
+    Args:
+        pusher: Of the endpoint `doorbell`; closed with the bell.
+        stream: Name of the producer whose journal it is.
     """
 
     def __init__(self, pusher: Pusher, stream: str) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "format_count",
     "format_money",
     "format_price",
+    "is_whole",
     "parse_count",
     "parse_money",
     "parse_price",
@@ -42,6 +43,7 @@ COUNT_SCALE: Final = 100
 ONE_DOLLAR_E4: Final = PRICE_SCALE
 MOST: Final = 2**62  # of any amount, in its own unit: sums of two fit into 64 bits
 _MOST_DIGITS: Final = 30
+_WHOLE_DIGITS: Final = 18
 MAX_RANGES: Final = 8  # ranges a book row has room for
 
 # The two outcomes and the two sides of the YES book as integers, for arrays and kernels. They are
@@ -125,6 +127,11 @@ def parse_money(text: str) -> int:
     return _parse(text, 6, "amount")
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number of 1 to 18 ASCII digits, which 64 bits hold."""
+    return 0 < len(text) <= _WHOLE_DIGITS and text.isascii() and text.isdecimal()
+
+
 def format_price(price_e4: int) -> str:
     """Write a price as the exchange does: 4700 -> `'0.4700'`."""
     return _format(price_e4, 4)
@@ -206,7 +213,8 @@ class PriceGrid:
         """Build a grid from the exchange's form.
 
         Args:
-            ranges: Such as `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`.
+            ranges: Such as `[{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]`, the field
+                `price_ranges` of a market.
 
         Raises:
             ValueError: A price cannot be parsed, or the ranges are no grid.
@@ -242,12 +250,26 @@ class PriceGrid:
         return int(self.prices[slot])
 
     def floor(self, price_e4: int) -> int:
-        """The highest grid price not above `price_e4`, the grid's lowest when there is none."""
+        """Round a price down to the grid.
+
+        Args:
+            price_e4: 1e-4 dollars, need not be on the grid.
+
+        Returns:
+            The highest grid price not above it, the grid's lowest when there is none.
+        """
         slot = int(np.searchsorted(self.prices, price_e4, "right")) - 1
         return self.price(max(slot, 0))
 
     def ceil(self, price_e4: int) -> int:
-        """The lowest grid price not below `price_e4`, the grid's highest when there is none."""
+        """Round a price up to the grid.
+
+        Args:
+            price_e4: 1e-4 dollars, need not be on the grid.
+
+        Returns:
+            The lowest grid price not below it, the grid's highest when there is none.
+        """
         slot = int(np.searchsorted(self.prices, price_e4, "left"))
         return self.price(min(slot, self.size - 1))
 

@@ -40,9 +40,9 @@ _shown_as: dict[str, str] = {}  # how `kalshi-actor` calls the command that it r
 def show_as(prog: str, examples: Sequence[str]) -> None:
     """Make the `--help` of the command that runs next show another name, and examples of its use.
 
-    Arguments:
-        prog: the words that a user types, such as `kalshi-actor train`.
-        examples: whole lines that a user may type.
+    Args:
+        prog: The words that a user types, such as `kalshi-actor train`.
+        examples: Whole lines that a user may type.
     """
     lines = "\n".join(f"  {example}" for example in examples)
     _shown_as.update(prog=prog, epilog=f"Examples:\n{lines}\n\n")
@@ -53,8 +53,10 @@ class Parser(argparse.ArgumentParser):
 
     Every parser has `--data-dir`, which stands for `RL_DATA_DIR`, and completes in a shell.
 
-    Arguments: those of `argparse.ArgumentParser`, and `command`, the word that begins an error;
-    by default the last part of the module in `prog`.
+    Args:
+        args: Those of `argparse.ArgumentParser`.
+        command: The word that begins an error; by default the last part of the module in `prog`.
+        kwargs: Those of `argparse.ArgumentParser`.
     """
 
     def __init__(self, *args: Any, command: str | None = None, **kwargs: Any) -> None:
@@ -108,12 +110,28 @@ class _DataDir(argparse.Action):
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of an argument that is a whole number within bounds."""
+    """The type of an argument that is a whole number within bounds.
+
+    Args:
+        low: Least value.
+        high: Greatest value.
+
+    Returns:
+        For `add_argument(type=...)`; its error names the bounds.
+    """
     return _within(int, low, high, f"whole numbers from {low} to {high}")
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
-    """The type of an argument that is a number within bounds."""
+    """The type of an argument that is a number within bounds.
+
+    Args:
+        low: Least value.
+        high: Greatest value.
+
+    Returns:
+        For `add_argument(type=...)`; its error names the bounds. NaN is refused.
+    """
     return _within(float, low, high, f"numbers from {low:g} to {high:g}")
 
 
@@ -133,9 +151,16 @@ def _within(
 
 
 def try_file(flag: str, path: Path) -> None:
-    """`ValueError` unless the file of an argument can be written; leaves everything as it was.
+    """Check that the file of an argument can be written; leaves everything as it was.
 
     Asked before the work, so that hours of it are not lost at its end.
+
+    Args:
+        flag: As the user typed it, for the error.
+        path: The file.
+
+    Raises:
+        ValueError: It cannot be written.
     """
     try:
         target = Path(os.path.realpath(path))
@@ -151,7 +176,15 @@ def try_file(flag: str, path: Path) -> None:
 
 
 def try_folder(flag: str, path: Path) -> None:
-    """`ValueError` unless files can be made in the folder of an argument; leaves nothing there."""
+    """Check that files can be made in the folder of an argument; leaves nothing there.
+
+    Args:
+        flag: As the user typed it, for the error.
+        path: The folder; missing ones are made and removed again.
+
+    Raises:
+        ValueError: Nothing can be written there.
+    """
     made: list[Path] = []
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]

@@ -113,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             ]
         sessions = _of_environment(sessions, options.environment)
         outcomes, setting = judge(options, sessions)
-        print("\n".join(terminal_lines(outcomes)), flush=True)  # first: writing may still fail
+        print(
+            "\n".join(terminal_lines(outcomes, setting)), flush=True
+        )  # first: writing may still fail
         write(options, outcomes, setting)
         if options.session:
             note_runs(environ, options.session, model_runs(outcomes, setting, begun_ns))

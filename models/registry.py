@@ -43,7 +43,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     promote.add_argument(
         "--override",
         metavar="REASON",
-        help="reason to promote it although it does not beat every baseline",
+        help="reason to promote it although it does not beat every baseline, or fees were assumed",
     )
     command("rollback", "make the predecessor live again")
     shadow = command("shadow", "let a model decide without ever sending")

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.session:
             sessions += load_stored(os.environ, options.session, options.environment)
         split = split_of(options, select(options, sessions))
-        _print("\n".join(split.describe()))
+        _print("\n".join([*split.describe(), *split.fee_lines()]))
         asked = {"rolling": options.rolling, "resume": options.resume}
         run = train(split, settings, options.out, **asked, say=_print)
         if options.session:

@@ -25,9 +25,8 @@ from ipc.journal import EventSegments
 from ipc.messages import BookSide
 from ipc.units import LINEAR_CENT
 from models.observation.builder import LiveObservationAdapter
-from models.policies.interface import masked_argmax
-from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing
-from models.trading.fees import FeeRule, FeeSchedule, OrderFees
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, Pricing, masked_argmax
+from models.trading.fees import FLAT, NEWEST_RULE, FeeRule, FeeSchedule, OrderFees
 from models.trading.portfolio import Portfolio
 
 __all__ = ["compile_kernels", "kernels"]
@@ -57,7 +56,8 @@ def _record(folder: Path, books: BookTableWriter, row: int) -> None:
     words, stamps, change = segments.words, (1, 2, 3, 4, 5), (b.YES, 4_500, 100)
     k.record_snapshot(books.live, books.tick_rows, words, True, row, _levels(), stamps, 0)
     k.record_delta(books.live, books.tick_rows, words, True, row, change, stamps, 0)
-    k.record_trade(books.live, books.tick_rows, words, True, row, change, stamps, 0)
+    trade = (*change, False)
+    k.record_trade(books.live, books.tick_rows, words, True, row, trade, stamps, 0)
     segments.close()
 
 
@@ -115,14 +115,16 @@ def _plain_book() -> None:
 
 
 def _fees() -> None:
-    for rule in FeeRule:
-        schedule = FeeSchedule(rule)
+    for schedule in (*map(FeeSchedule, FeeRule), FeeSchedule.of(NEWEST_RULE, FLAT)):
         OrderFees(schedule).charge(4_500, 100, is_buy=True, is_taker=True)
         schedule.fee_e6(4_500, 100, is_buy=True, is_taker=True)
 
 
 def compile_kernels() -> int:
     """Run every kernel of the live path once.
+
+    Needs no stack: tables and journals are made in a temporary folder. The first run compiles,
+    later ones read the cache.
 
     Returns:
         How many kernels are ready.

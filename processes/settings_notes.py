@@ -1,7 +1,7 @@
 """Settings that are set and do nothing, contradict each other, were renamed, or are misspelt.
 
-Each is one line for whoever starts the stack (`processes.check`); none of them is an error, but for
-a name that is nearly a setting's in production, where a limit that was not read costs money.
+Each is one line of the report at the start (`processes.check`). None of them is an error, except
+for a name that is nearly a setting's in production, where a limit that was not read costs money.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ _OF_ENVIRONMENT: Final = {
 
 
 class Hint(NamedTuple):
-    """One thing to say; `nearest` is the setting that was probably meant by a misspelt name."""
+    """One thing to say about the variables.
+
+    Attributes:
+        text: A line for people.
+        nearest: The setting that was probably meant by a misspelt name; None for anything else.
+    """
 
     text: str
     nearest: str | None = None
@@ -49,7 +54,8 @@ def known_settings() -> frozenset[str]:
 def notes_of(settings: Settings) -> list[Hint]:
     """What to say about the variables that are set; names and tickers only, never another value.
 
-    `ConfigError` for a mix of environments that nobody asked for.
+    Raises:
+        ConfigError: A mix of environments that is not allowed.
     """
     return [
         *_unknown(settings),
@@ -61,7 +67,15 @@ def notes_of(settings: Settings) -> list[Hint]:
 
 
 def refuse_misspelt(settings: Settings, notes: Sequence[Hint]) -> None:
-    """`ConfigError` for a misspelt setting where orders are real."""
+    """Refuse a misspelt setting where orders are real: a limit that is not read costs money.
+
+    Args:
+        settings: Say where orders go.
+        notes: Of `notes_of`.
+
+    Raises:
+        ConfigError: The environment is production and a name is nearly a setting's.
+    """
     for note in notes:
         if note.nearest and settings.environment is Environment.PRODUCTION:
             raise ConfigError(f"{note.text}; production does not start without what was meant")
@@ -129,7 +143,11 @@ def _of_other_modes(settings: Settings) -> Iterator[Hint]:
         for name in _set(settings, "RL_MARKET_TICKERS"):
             yield Hint(f"{name} does nothing: RL_MARKET_MODE is {books.mode}, allowed: config")
     if follows_list:
-        looked_for = ("RL_MARKET_SERIES", "RL_MARKET_MIN_VOLUME", "ORDERBOOK_MARKET_LIMIT")
+        looked_for = (
+            *("RL_MARKET_SERIES", "RL_MARKET_PATTERNS", "RL_MARKET_ORDER", "RL_MARKET_MIN_VOLUME"),
+            *("RL_MARKET_MIN_MINUTES_LEFT", "RL_MARKET_MAX_HOURS_LEFT", "ORDERBOOK_MARKET_LIMIT"),
+            "RL_DISCOVERY_FULL_S",
+        )
         for name in _set(settings, *looked_for):
             yield Hint(f"{name} does nothing: RL_MARKET_MODE=config follows RL_MARKET_TICKERS")
     if own and not trades_list:

@@ -92,11 +92,12 @@ def test_a_replay_is_decided_on_and_recorded_level_for_level(
 
 
 async def _lie(stack: Stack) -> None:
-    """Move one recorded delta to another price."""
-    await stack.fetch(
-        "update rl_book_events set qty_e2 = qty_e2 + 100 where event_no = "
-        "(select min(event_no) from rl_book_events where kind = 4)"
-    )
+    """Another size for one recorded delta, wherever its session is stored."""
+    for table in ("rl_packed_events", "rl_shared_events"):
+        await stack.fetch(
+            f"update {table} set qty_e2 = qty_e2 + 100 where event_key = "
+            "(select min(session_id << 40 | event_no) from rl_book_events where kind = 4)"
+        )
 
 
 def test_every_kind_of_message_comes_and_the_account_is_the_exchange_s(

@@ -86,7 +86,7 @@ def test_an_exported_graph_names_tanh(model: Path) -> None:
     assert "Sigmoid" not in kinds
 
 
-def test_an_export_tells_nothing_of_the_machine_it_was_made_on(model: Path) -> None:
+def test_an_export_says_nothing_of_the_machine_it_was_made_on(model: Path) -> None:
     data = (model / MODEL_FILE).read_bytes()
     assert b".py" not in data
     assert b"site-packages" not in data

@@ -170,7 +170,7 @@ def test_a_policy_that_sees_history_is_exported(split: Split, tmp_path: Path) ->
     assert policy.decide(seen, np.ones((len(seen), 5), np.bool_)).logits.shape == (len(seen), 5)
 
 
-def test_the_log_tells_of_every_update_and_validation(split: Split, tmp_path: Path) -> None:
+def test_the_log_has_every_update_and_validation(split: Split, tmp_path: Path) -> None:
     learned(split, tmp_path, judge=in_turn(1.0, 2.0, 3.0, 4.0))
     rows = list(csv.DictReader((tmp_path / "log" / "progress.csv").read_text().splitlines()))
     validations = [row["validation/net_dollars_per_market"] for row in rows]

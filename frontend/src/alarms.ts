@@ -1,13 +1,15 @@
 /** What is wrong right now, in the order of how much it matters. */
 
-import { age } from './format'
+import { age, clock, day } from './format'
 import type { Model } from './model'
+import type { Trading } from './wire'
 
 export interface Alarm {
   level: 'bad' | 'warn'
   text: string
 }
 
+const CLOCK_LIMIT_MS = 5_000 // the exchange refuses requests that are further off
 const SILENT_MS = 5_000 // the broadcaster says something every second
 
 export function silentFor(model: Model): number {
@@ -28,6 +30,18 @@ export function alarms(model: Model): Alarm[] {
       bad(part.age_ms === null ? `${name} not seen yet` : `${name} silent for ${age(part.age_ms)}`)
     }
   }
+  if (model.trading) found.push(...halts(model.trading))
+  const collector = model.stats.get('collector')?.stats.counters ?? {}
+  if (collector.backlog_growing) {
+    bad(`data arrives faster than it is read: ${age(collector.backlog_age_ms ?? null)} behind`)
+  }
+  for (const name of ['collector', 'execution']) {
+    const offset = model.stats.get(name)?.stats.counters.clock_offset_ms
+    if (offset !== undefined && Math.abs(offset) > CLOCK_LIMIT_MS) {
+      bad(`clock of ${name} is ${age(Math.abs(offset))} ${offset < 0 ? 'ahead of' : 'behind'} the`
+        + ' exchange: set the time of this machine')
+    }
+  }
   const stale = [...model.books.values()].filter((book) => isListed(model, book.ticker)
     && book.state === 'stale').map((book) => book.ticker)
   if (stale.length) bad(`book${stale.length > 1 ? 's' : ''} of ${shortList(stale)}`)
@@ -38,6 +52,31 @@ export function alarms(model: Model): Alarm[] {
   if (link.gaps) warn(`${link.missed} message${link.missed === 1 ? '' : 's'} missing in seq`)
   if (session && model.connection && session.environment !== model.connection.environment) {
     warn(`data from ${session.environment}, orders to ${model.connection.environment}`)
+  }
+  return found
+}
+
+const HALTS: Record<string, string> = {
+  paused: 'the exchange has paused trading',
+  maintenance: 'exchange maintenance',
+  closed: 'the exchange is closed',
+}
+
+/** Why no order is placed, and until when. */
+function halts(trading: Trading): Alarm[] {
+  const found: Alarm[] = []
+  const { state, until_ms } = trading
+  if (state === 'unknown') {
+    found.push({ level: 'bad', text: 'not known whether the exchange trades: no new orders' })
+  } else if (state !== 'trading') {
+    const until = until_ms === null ? 'no end announced' : `until ${day(until_ms)} ${clock(until_ms)} UTC`
+    found.push({ level: 'warn', text: `${HALTS[state] ?? state}, ${until}: no new orders` })
+  }
+  const halted = Object.entries(trading.markets).filter(([, own]) => own !== 'trading')
+  if (halted.length) {
+    found.push({
+      level: 'warn', text: `no trading in ${shortList(halted.map(([ticker]) => ticker).sort())}`,
+    })
   }
   return found
 }

@@ -3,6 +3,7 @@
 import { Latency } from './latency'
 import type {
   Action, Book, Connection, Fill, Message, Models, Order, Pnl, Position, Session, Shadow, Stats,
+  Trading,
 } from './wire'
 
 export const MAX_ACTIONS = 120
@@ -53,6 +54,7 @@ export class Model {
   }
   connection: Connection | null = null
   session: Session | null = null
+  trading: Trading | null = null
   books = new Map<string, Book>()
   points = new Map<string, Point[]>()
   actions: Deed[] = []
@@ -73,6 +75,7 @@ export class Model {
     switch (message.type) {
       case 'connection': return this.begin(message.data)
       case 'session': this.session = message.data; return
+      case 'trading': this.trading = message.data; return
       case 'stats': return this.note(message.data, message.ts_ms)
       case 'orderbook_snapshot': return this.book(message.data)
       case 'actor_action': return this.act(message.data)
@@ -103,6 +106,7 @@ export class Model {
   private begin(connection: Connection): void {
     this.connection = connection
     this.session = null
+    this.trading = null
     this.pnl = null
     this.models = null
     this.actions = []

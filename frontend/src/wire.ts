@@ -29,6 +29,14 @@ export interface Session {
   status: string
 }
 
+/** Whether the exchange trades; `markets` are those whose state is another than `state`. */
+export interface Trading {
+  state: string
+  until_ms: number | null
+  next_pause_ms: number | null
+  markets: Record<string, string>
+}
+
 export interface Part {
   fresh: boolean
   age_ms: number | null
@@ -186,6 +194,7 @@ export interface Pnl {
   open_orders: number
   account_version: number
   ts_ms: number
+  shards: { exchange_index: number; balance: Decimal }[]
 }
 
 interface Of<Type extends string, Data> {
@@ -199,6 +208,7 @@ export type Message =
   | Of<'connection', Connection>
   | Of<'session', Session>
   | Of<'stats', Stats>
+  | Of<'trading', Trading>
   | Of<'orderbook_snapshot', Book>
   | Of<'actor_action', Action>
   | Of<'actor_order', Order>

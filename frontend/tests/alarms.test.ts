@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 
 import { alarms } from '../src/alarms'
 import { Model } from '../src/model'
-import { book, connection, message, order, session, stats } from './messages'
+import { book, connection, message, order, session, stats, trading } from './messages'
 
 let model: Model
 
@@ -99,4 +99,40 @@ it('data of one environment and orders of another are said', () => {
   model.apply(message('session', session({ environment: 'production' })))
   expect(levels()).toEqual(['warn'])
   expect(texts()).toMatch(/production.*simulated/)
+})
+
+describe('trading', () => {
+  const says = (changes: Parameters<typeof trading>[0]) => {
+    model.apply(message('trading', trading(changes)))
+  }
+  it('that goes on is nothing to say', () => {
+    says({ next_pause_ms: 1_800_000_000_000 })
+    expect(alarms(model)).toEqual([])
+  })
+  it('that stands still says why and until when', () => {
+    says({ state: 'maintenance', until_ms: Date.UTC(2026, 7, 6, 9) })
+    expect(levels()).toEqual(['warn'])
+    expect(texts()).toBe('exchange maintenance, until 2026-08-06 09:00:00 UTC: no new orders')
+    says({ state: 'paused' })
+    expect(texts()).toBe('the exchange has paused trading, no end announced: no new orders')
+  })
+  it('that is not known is worse', () => {
+    says({ state: 'unknown' })
+    expect(levels()).toEqual(['bad'])
+  })
+  it('names the markets that are paused by themselves', () => {
+    says({ markets: { 'KX-B': 'market_paused', 'KX-A': 'market_paused' } })
+    expect(texts()).toBe('no trading in KX-A, KX-B')
+  })
+  it('with a clock that is off says which and how', () => {
+    model.apply(message('stats', stats('execution', { counters: { clock_offset_ms: -3_600_000 } })))
+    expect(levels()).toEqual(['bad'])
+    expect(texts()).toContain('clock of execution is 3600 s ahead of the exchange')
+  })
+  it('with data that piles up says how far behind it is', () => {
+    model.apply(message('stats', stats('collector', {
+      counters: { backlog_growing: 1, backlog_age_ms: 2_500 },
+    })))
+    expect(texts()).toContain('3 s behind')
+  })
 })

@@ -2,6 +2,7 @@
 
 import type {
   Action, Book, Connection, Fill, Message, Order, Session, Shadow, Stats,
+  Trading,
 } from '../src/wire'
 
 type Data<Type extends Message['type']> = Extract<Message, { type: Type }>['data']
@@ -28,6 +29,10 @@ export const connection = (changes: Partial<Connection> = {}): Connection => ({
 export const session = (changes: Partial<Session> = {}): Session => ({
   session_uid: 's', environment: 'simulated', websocket_url: 'ws://x', started_ms: 0,
   markets: ['KX-A'], live_markets: 1, status: 'active', ...changes,
+})
+
+export const trading = (changes: Partial<Trading> = {}): Trading => ({
+  state: 'trading', until_ms: null, next_pause_ms: null, markets: {}, ...changes,
 })
 
 export const book = (changes: Partial<Book> = {}): Book => ({

@@ -39,6 +39,7 @@ from models.simulation.order_state import (
     RULE,
     TAKER,
     TAKER_RATE,
+    fee_period,
 )
 from models.simulation.tape import CHANGE, CLEAR, WHOLE
 from models.trading.actions import side_of
@@ -83,7 +84,7 @@ class Ending(msgspec.Struct, frozen=True):
         yes_value_e4: What a YES contract paid; None when the result is not known.
         yes_bid_e4: Last known best bid of YES, 0 when there was none.
         no_bid_e4: The same of NO.
-        fee_rule: `FeeRule` of closing.
+        fee_rule: `FeeSchedule.code` of closing.
         taker_rate_e6: Rate of closing.
     """
 
@@ -110,9 +111,12 @@ class Ending(msgspec.Struct, frozen=True):
 def ending_of(dataset: Dataset, market: int) -> Ending:
     """How the simulation values what is held at a market's end."""
     value = int(dataset.yes_value_e4[market])
-    yes_bid, no_bid = dataset.touch[dataset.first_tick[market + 1] - 1]
-    rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
-    return Ending(None if value < 0 else value, int(yes_bid), int(no_bid), int(rule), int(rate))
+    tick = dataset.first_tick[market + 1] - 1
+    (yes_bid, no_bid), last = dataset.touch[tick], dataset.rows[tick]
+    fees = dataset.fees[market]
+    terms = fees[fee_period(fees, last[b.RECV_NS])]
+    bids, rates = (int(yes_bid), int(no_bid)), (int(terms[RULE]), int(terms[TAKER_RATE]))
+    return Ending(None if value < 0 else value, *bids, *rates)
 
 
 def fills_of(log: Words) -> Words:

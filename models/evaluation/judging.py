@@ -12,7 +12,7 @@ import msgspec
 
 from ipc.clock import real_ns
 from models.evaluation.outcomes import Datasets, PolicyOutcome
-from models.evaluation.report import figures, write_report
+from models.evaluation.report import FEES, figures, write_report
 from models.policies.baselines import BASELINES
 from models.policies.interface import Policy
 from models.policies.onnx import (
@@ -27,6 +27,7 @@ from models.policies.onnx import (
 from models.simulation.engine import SimulationRules
 from models.simulation.tape import RecordedSession
 from models.trading.actions import Pricing
+from models.trading.market_fees import fees_note
 
 __all__ = ["judge", "load_policy", "model_runs", "write"]
 
@@ -101,6 +102,7 @@ def _setting(
     return {
         "markets": f"{len(sessions)}, of them {no_result} without a known result",
         "markets that a model learned from": str(len(judged & learned)),
+        FEES: fees_note([s.fees for s in sessions]) or "as the exchange said",
         "environments": ", ".join(sorted({s.environment.value for s in sessions})),
         "pricing": rules.pricing.value,
         "contracts of an order": f"{rules.contract_size_e2 / 100:g}",

@@ -1,6 +1,7 @@
 """A report: lines for the terminal, figures for programs, Markdown, and one HTML file.
 
-The first line of each is the verdict on the first policy. The HTML file needs no other file.
+The first line of each is the verdict on the first policy; where fees had to be assumed, the next
+one says so. The HTML file needs no other file.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from models.evaluation.comparison import beats_all, differences, verdict
 from models.evaluation.outcomes import PolicyOutcome
 from models.evaluation.tables import Table, tables_of
 
-__all__ = ["figures", "html", "markdown", "terminal_lines", "write_report"]
+__all__ = ["FEES", "figures", "html", "markdown", "terminal_lines", "write_report"]
 
 MARKDOWN_FILE: Final = "report.md"
 HTML_FILE: Final = "report.html"
+FEES: Final = "fees"  # of a setting: how well they are known
+NO_SETTING: Final[Mapping[str, str]] = {}
 TEMPLATE: Final = "report.html.jinja"
 
 
 def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> dict[str, Any]:
     """Everything as plain data, for `--json`."""
     candidate, others = outcomes[0], outcomes[1:]
-    promoted, against = beats_all(candidate, others)
+    promoted, against = _promotable(outcomes, setting)
     return {
         "verdict": verdict(candidate, others),
         "may_be_promoted": promoted,
@@ -40,9 +43,17 @@ def figures(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> di
     }
 
 
-def terminal_lines(outcomes: Sequence[PolicyOutcome]) -> list[str]:
-    """The verdict, then a line per policy and per pair."""
-    lines = [verdict(outcomes[0], outcomes[1:])]
+def _fees_assumed(setting: Mapping[str, str]) -> list[str]:
+    """The line about fees that are not known; none when they are."""
+    note = setting.get(FEES, "")
+    return [note] if note.startswith("fees assumed") else []
+
+
+def terminal_lines(
+    outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str] = NO_SETTING
+) -> list[str]:
+    """The verdict, which fees are assumed if any are, then a line per policy and per pair."""
+    lines = [verdict(outcomes[0], outcomes[1:]), *_fees_assumed(setting)]
     for o in outcomes:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in o.action_shares.items())
         lines.append(
@@ -68,8 +79,17 @@ def _markdown_table(table: Table) -> list[str]:
     return ["", f"## {_cell(table.title)}", "", *note, *lines]
 
 
-def _promotion(outcomes: Sequence[PolicyOutcome]) -> str:
+def _promotable(
+    outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]
+) -> tuple[bool, list[str]]:
+    """Whether the candidate may be promoted, and what speaks against it."""
     promoted, against = beats_all(outcomes[0], outcomes[1:])
+    assumed = _fees_assumed(setting)
+    return promoted and not assumed, [*against, *assumed]
+
+
+def _promotion(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
+    promoted, against = _promotable(outcomes, setting)
     if promoted:
         return "It may be promoted to trade live, if these are markets that it did not learn from."
     return f"It may not be promoted to trade live: {'; '.join(against)}."
@@ -77,7 +97,9 @@ def _promotion(outcomes: Sequence[PolicyOutcome]) -> str:
 
 def markdown(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
     """The report as Markdown; its first line is the verdict."""
-    lines = [f"# {_cell(verdict(outcomes[0], outcomes[1:]))}", "", _cell(_promotion(outcomes)), ""]
+    lines = [f"# {_cell(verdict(outcomes[0], outcomes[1:]))}", ""]
+    lines += [text for line in _fees_assumed(setting) for text in (f"**{_cell(line)}**", "")]
+    lines += [_cell(_promotion(outcomes, setting)), ""]
     lines += [f"- {name}: {_cell(value)}" for name, value in setting.items()]
     for table in tables_of(outcomes):
         lines += _markdown_table(table)
@@ -118,7 +140,8 @@ def html(outcomes: Sequence[PolicyOutcome], setting: Mapping[str, str]) -> str:
     )
     return environment.get_template(TEMPLATE).render(
         verdict=verdict(outcomes[0], outcomes[1:]),
-        promotion=_promotion(outcomes),
+        fees_assumed=_fees_assumed(setting),
+        promotion=_promotion(outcomes, setting),
         setting=setting,
         plots=[(title, markupsafe.Markup(svg)) for title, svg in _plots(outcomes)],
         tables=tables_of(outcomes),

@@ -90,7 +90,7 @@ class Checkpoints:
             found = msgspec.json.decode(path.read_bytes(), type=State)
         except FileNotFoundError:
             raise CheckpointError(f"nothing to resume: no {STATE} in {self._folder}") from None
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}") from None
         before, now = (msgspec.to_builtins(s.settings) for s in (found, state))
         for name, value in now.items():

@@ -150,6 +150,7 @@ def _manifest(
         libraries=libraries,
         revision=code,
         evaluation=run.evaluation,
+        fees_assumed=run.fees_assumed,
     )
 
 

@@ -16,8 +16,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from models.observation.builder import Builder
-from models.policies.interface import Decisions, Observations, masked_argmax
-from models.trading.actions import Mask
+from models.policies.interface import Decisions, Observations
+from models.trading.actions import Mask, masked_argmax
 
 __all__ = ["ActorCritic", "LearnerPolicy", "NetworkPolicy", "Normaliser", "Tanh"]
 

@@ -145,3 +145,4 @@ class TrainingRun(msgspec.Struct, frozen=True):
     split: dict[str, tuple[str, ...]]
     evaluation: dict[str, float]
     libraries: dict[str, str]
+    fees_assumed: int | None = None  # markets of the split; None in a run of before

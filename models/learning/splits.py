@@ -22,6 +22,7 @@ from ipc.errors import KalshiActorError
 from models.observation.schema import ZONE
 from models.policies.onnx import TEST, TRAIN, VALIDATION
 from models.simulation.tape import RecordedSession
+from models.trading.market_fees import fees_note
 
 __all__ = [
     "LEAST_STAGES",
@@ -81,6 +82,11 @@ class Split(msgspec.Struct, frozen=True):
             if early:
                 lines.append(f"{early} markets of {later} began before the last of {name} ended")
         return lines
+
+    def fee_lines(self) -> list[str]:
+        """One line when the fees of any market had to be assumed, else none."""
+        note = fees_note([s.fees for part in self.parts.values() for s in part])
+        return [note] if note else []
 
 
 def _line(name: str, part: Sessions) -> str:

@@ -203,6 +203,7 @@ def train(
         split=split.as_names(),
         evaluation=evaluation,
         libraries=_libraries(),
+        fees_assumed=sum(bool(s.fees.assumption) for part in split.parts.values() for s in part),
     )
     judged = Datasets(split.judged, settings.throttle_ms).of(builder_of(settings.schema))
     done.learner.save(out / MODEL)

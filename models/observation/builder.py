@@ -73,6 +73,7 @@ Observation = npt.NDArray[np.float32]
 V1: Final = 1  # codes of the builders
 V2: Final = 2
 V3: Final = 3
+UNKNOWN_CODE: Final = "no schema has this code; allowed: those of BUILDERS"
 MOST_TICK: Final = max(BOOK_SIZE, TICK_SIZE_V2, TICK_SIZE_V3)
 MOST: Final = max(OBSERVATION_V1.size, OBSERVATION_V2.size, OBSERVATION_V3.size)  # floats
 INTS: Final = HISTORY + 1  # words of a history
@@ -88,8 +89,8 @@ class Builder(NamedTuple):
 
     Attributes:
         schema: Names, formulas and hash.
-        code: V1, V2 or V3.
-        tick_size: Floats of a tick; the account's follow.
+        code: V1, V2 or V3, the first argument of the kernels.
+        tick_size: Floats of a tick, the first of an observation; the account's follow.
     """
 
     schema: Schema
@@ -116,6 +117,9 @@ DEFAULT: Final = BUILDERS[OBSERVATION_V1.name]
 def builder_of(name: str) -> Builder:
     """The builder of a schema by its name.
 
+    Args:
+        name: Such as `OBSERVATION_V2`.
+
     Raises:
         ValueError: Unknown; names those that there are.
     """
@@ -126,6 +130,12 @@ def builder_of(name: str) -> Builder:
 
 class TickHistory:
     """What one market's ticks before the current one left; arrays that kernels change in place.
+
+    Belongs to one incarnation of the market's row: `LiveObservationAdapter` begins another one
+    after every accepted snapshot, as the walk of a recording does.
+
+    Args:
+        builder: Whose features it holds.
 
     Attributes:
         ints: int64[INTS].
@@ -201,14 +211,19 @@ def observe_tick(
         ints: int64[INTS] of the market's history, changed in place.
         floats: float64[FLOATS], likewise.
         out: float32[tick_size], overwritten.
+
+    Raises:
+        ValueError: No builder has that code.
     """
     features = np.empty(MOST_TICK)
     if code == V1:
         _tick_v1(row, zone_offset_s, ints, floats, features)
     elif code == V2:
         tick_v2(row, ints[TOTAL] == 0, ints, floats, features)
-    else:
+    elif code == V3:
         tick_v3(row, ints[TOTAL], ints, floats, features)
+    else:
+        raise ValueError(UNKNOWN_CODE)
     ints[TOTAL] += 1
     for i in range(len(out)):
         out[i] = clean(features[i])
@@ -232,7 +247,19 @@ def observe_account(code: int, tick: Any, row: b.Row, account: a.AccountRow, out
 def observe_with(
     code: int, tick: Any, row: b.Row, account: a.AccountRow, features: Any, out: Any
 ) -> None:
-    """`observe_account` with the caller's scratch: float64[MOST], overwritten."""
+    """Make a whole observation with the caller's scratch memory; a kernel that allocates nothing.
+
+    Args:
+        code: Of the builder.
+        tick: float32[tick_size], from `observe_tick`.
+        row: The book as of the tick.
+        account: The sub-account, in the layout of `ipc.account_table`.
+        features: float64[MOST], overwritten.
+        out: float32[size], overwritten; every float is finite and within [-2, 2].
+
+    Raises:
+        ValueError: No builder has that code.
+    """
     if code == V1:
         mid_e4 = valuation_mid_e4(row)
         cash_e6, position_e2 = account[a.CASH_E6], account[a.POSITION_E2]
@@ -242,8 +269,10 @@ def observe_with(
         order_features(account, mid_e4, row[b.RECV_NS], features)
     elif code == V2:
         account_v2(row, account, features)
-    else:
+    elif code == V3:
         account_v3(row, account, features)
+    else:
+        raise ValueError(UNKNOWN_CODE)
     n = len(tick)
     for i in range(n):
         out[i] = tick[i]
@@ -252,7 +281,11 @@ def observe_with(
 
 
 class ZoneClock:
-    """The schema zone's offset from UTC, looked up once per hour of market time."""
+    """The schema zone's offset from UTC, looked up once per hour of market time.
+
+    Args:
+        zone: IANA name; the default is that of the schemas.
+    """
 
     def __init__(self, zone: str = ZONE) -> None:
         self._zone = ZoneInfo(zone)
@@ -268,7 +301,12 @@ class ZoneClock:
 
 
 def observation_hash(observation: Observation) -> str:
-    """16 hex digits over an observation's bytes."""
+    """Hash an observation.
+
+    Returns:
+        16 hex digits of BLAKE2b over its float32 bytes: equal only when every float is the same to
+        the last bit.
+    """
     return blake2b(observation.tobytes(), digest_size=8).hexdigest()
 
 

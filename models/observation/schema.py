@@ -37,7 +37,16 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """An ordered list of features and the constants that their formulas use."""
+    """An ordered list of features and the constants that their formulas use.
+
+    A schema that is in use never changes: a model trained on it is refused when the hash differs.
+    Another meaning of a feature is another schema.
+
+    Attributes:
+        name: Such as `OBSERVATION_V1`.
+        features: In the order of the floats.
+        constants: (name, value as text) of what the formulas refer to.
+    """
 
     name: str
     features: tuple[Feature, ...]

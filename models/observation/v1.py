@@ -75,14 +75,24 @@ def _touch_cents(row: b.Row, leg: b.LegCode) -> tuple[float, float]:
 
 @compiled
 def mid_cents(row: b.Row) -> float:
-    """YES mid in cents, NaN without both touches."""
+    """YES mid in cents, NaN without both touches.
+
+    Args:
+        row: The book.
+    """
     bid, ask = _touch_cents(row, b.YES)
     return math.nan if bid == MISSING or ask == MISSING else (bid + ask) / 2.0
 
 
 @compiled
 def activity_of(row: b.Row) -> float:
-    """min(1, ln(1 + total volume) / 1000): a single-market view; each contract counts twice."""
+    """Activity score of a book: min(1, ln(1 + total volume) / 1000).
+
+    A single-market view; each contract counts twice, as a bid of its leg and an ask of the other.
+
+    Args:
+        row: The book.
+    """
     total = 2.0 * (row[b.YES_TOTAL] + row[b.NO_TOTAL]) / CONTRACT_E2
     return min(1.0, math.log(1.0 + total) / 1000.0)
 
@@ -131,7 +141,12 @@ def _leg_prices(row: b.Row, leg: b.LegCode, out: Floats) -> None:
 
 @compiled
 def market_features(row: b.Row, out: Floats) -> None:
-    """Features 0..20 of a book as it is, into `out` (float64)."""
+    """Make features 0..20 of a book as it is; an empty book has the schema's `empty` values.
+
+    Args:
+        row: The book.
+        out: float64[21 or more], its first 21 overwritten.
+    """
     if row[b.YES_LEVELS] + row[b.NO_LEVELS] == 0:
         _empty_market(out)
         return
@@ -156,7 +171,16 @@ def market_features(row: b.Row, out: Floats) -> None:
 
 @compiled
 def momentum_of(mids: Floats, count: int, mid: float) -> float:
-    """tanh((d1 - d0) / |d0|) of the last three ticks that have a mid, the current one included."""
+    """tanh((d1 - d0) / |d0|) of the last three ticks that have a mid, the current one included.
+
+    Args:
+        mids: float64, mids of earlier ticks in cents, oldest first; NaN where there was none.
+        count: How many of them count.
+        mid: Of the current tick; NaN when there is none.
+
+    Returns:
+        0 with fewer than three mids, or when the earlier change was at most 0.001 cents.
+    """
     last = np.empty(3)
     found = 0
     if not math.isnan(mid):
@@ -325,7 +349,16 @@ def portfolio_features(
     pv_e6: float,
     out: Floats,
 ) -> None:
-    """Features 35..46 of one market's sub-account that is worth `pv_e6` in all."""
+    """Make features 35..46 of one market's sub-account.
+
+    Args:
+        cash_e6: Cash, micro-dollars.
+        position_e2: Signed position, YES positive.
+        cost_basis_e6: What the position cost without fees.
+        value_e6: The position at the mid, from `position_value`.
+        pv_e6: What the sub-account is worth in all; at 0.01 dollars or less it counts as empty.
+        out: float64[47 or more], written from 35 to 46.
+    """
     out[PORTFOLIO:ORDER] = 0.0
     out[35] = 1.0
     if pv_e6 <= LEAST_VALUE_E6:
@@ -349,7 +382,14 @@ def portfolio_features(
 
 @kernel
 def order_features(account: a.AccountRow, mid_e4: float, now_ns: int, out: Floats) -> None:
-    """Features 47..51: the first (oldest) open buy and sell, NO orders against the NO mid."""
+    """Make features 47..51: the first (oldest) open buy and sell, NO orders against the NO mid.
+
+    Args:
+        account: The sub-account.
+        mid_e4: YES mid, from `valuation_mid_e4`.
+        now_ns: Market time of the tick.
+        out: float64[52 or more], written from 47 to 51.
+    """
     out[ORDER:END] = 0.0
     newest_ns = 0
     for i in range(account[a.N_ORDERS]):

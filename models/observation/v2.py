@@ -88,7 +88,7 @@ def _features() -> tuple[Feature, ...]:
         f("order", "order_age", "60 s", "min(age of the newest/60, 1)"),
         f("order", "order_share_of_level", "ratio", "min(own contracts/size of its level, 1)"),
         f("order", "queue_ahead", "log", "S(contracts before the own order that has fewest)"),
-        f("order", "queue_known", "flag", "1 with an own order of which queue_ahead tells"),
+        f("order", "queue_known", "flag", "1 with an own order whose queue_ahead is known"),
     )
 
 
@@ -261,7 +261,13 @@ def _order(row: b.Row, account: a.AccountRow, at: int, out: Any) -> None:
 
 @compiled
 def account_v2(row: b.Row, account: a.AccountRow, out: Any) -> None:
-    """Features 27..38 of the account at a tick, into `out` (float64)."""
+    """Make features 27..38 of the account at a tick.
+
+    Args:
+        row: The book as of the tick; its receive time is the present.
+        account: The sub-account.
+        out: float64[39 or more], written from 27 to 38.
+    """
     out[TICK_SIZE_V2:SIZE_V2] = 0.0
     _portfolio(account, valuation_mid_e4(row), out)
     newest_ns = 0

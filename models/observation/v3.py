@@ -72,9 +72,14 @@ def _push(history: Any, ticks: int, out: Any) -> int:
 
 @compiled
 def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
-    """Features of a tick, V2's and then the lagged ones, into `out` (float64); the memory moves.
+    """Make the features of a tick, V2's and then the lagged ones; the memory moves.
 
-    `ticks` is how many came before; 0 begins a new memory. Other arguments as of `tick_v2`.
+    Args:
+        row: The book as of the tick.
+        ticks: How many came before; 0 begins a new memory.
+        ints: int64, the memory of V2, moved to this tick.
+        floats: float64[FLOATS_V3], V2's memory and then the last `KEPT` ticks, moved likewise.
+        out: float64[36 or more], overwritten.
     """
     tick_v2(row, ticks == 0, ints, floats, out)
     history = floats[FLOATS:]
@@ -89,5 +94,11 @@ def tick_v3(row: b.Row, ticks: int, ints: Any, floats: Any, out: Any) -> None:
 
 @compiled
 def account_v3(row: b.Row, account: a.AccountRow, out: Any) -> None:
-    """V2's features of the account, behind those of the tick, into `out` (float64)."""
+    """Make V2's features of the account, behind those of the tick.
+
+    Args:
+        row: The book as of the tick.
+        account: The sub-account.
+        out: float64, written behind the tick's 36 features.
+    """
     account_v2(row, account, out[LAGGED:])

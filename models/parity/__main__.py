@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         policies, notes = _policies(session.markets, stored.data_dir)
         report = Report()
         for market in session.markets:
-            rebuild(market, space, policies, report)
+            rebuild(market, space, policies, report, stored.max_data_age_ms)
     except ValueError as error:
         print(f"parity: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ record.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -18,15 +19,20 @@ from ipc import book as b
 from ipc.account_table import AccountRow
 from ipc.messages import ActorAction
 from models.observation.builder import BUILDERS, DEFAULT, Builder, observation_hash, observe_account
-from models.policies.interface import Policy, masked_argmax
+from models.policies.interface import Policy
+from models.simulation.data_age import clock_offsets_ms
 from models.simulation.replay import columns_of, walk_to, zone_offsets
 from models.simulation.tape import RecordedSession, SessionError
-from models.trading.actions import Action, LimitOrderActionSpace
+from models.trading.actions import Action, LimitOrderActionSpace, masked_argmax
 
 __all__ = ["ActorRun", "DecisionDifference", "LiveMarket", "Report", "rebuild"]
 
 Words = npt.NDArray[np.int64]
 KEPT: Final = 20  # differences that are shown; the others are counted
+_SIZES: Final = Counter(builder.size for builder in BUILDERS.values())
+# Bytes of a recorded observation -> its schema, for models that are not at hand. Where two schemas
+# have as many floats, the length does not say which it was.
+_BY_BYTES: Final = {4 * one.size: one for one in BUILDERS.values() if _SIZES[one.size] == 1}
 
 
 class ActorRun(NamedTuple):
@@ -63,7 +69,7 @@ class DecisionDifference(msgspec.Struct, frozen=True):
     Attributes:
         ticker: The market.
         event_no: The tick.
-        what: What differs: tick, account, observation, mask or action.
+        what: What differs: tick, ticks before, account, observation, mask or action.
         recorded: As recorded.
         rebuilt: As rebuilt.
         features: (name, recorded, rebuilt) of every feature that differs.
@@ -84,7 +90,17 @@ class DecisionDifference(msgspec.Struct, frozen=True):
 
 
 class Report:
-    """Counts of a comparison, and its first differences."""
+    """Counts of a comparison, and its first differences.
+
+    Attributes:
+        ticks: Ticks that the actor recorded.
+        decisions: Decisions that were compared, those without an account included.
+        without_account: Decisions that were made without one: nothing to rebuild, always HOLD.
+        recomputed: Actions that were decided again by their model.
+        different: Differences in all.
+        max_logit_difference: Largest difference between a recorded and a recomputed logit.
+        first: The first `KEPT` differences.
+    """
 
     def __init__(self) -> None:
         self.ticks = self.decisions = self.without_account = self.recomputed = 0
@@ -123,6 +139,7 @@ def rebuild(
     space: LimitOrderActionSpace,
     policies: Mapping[str, Policy],
     report: Report,
+    max_data_age_ms: int | None = None,
 ) -> None:
     """Check every decision of one market.
 
@@ -131,12 +148,13 @@ def rebuild(
         space: Pricing and size of the actor.
         policies: By model hash; their logits are recomputed, those of others are taken as recorded.
         report: Gets the counts and the differences.
+        max_data_age_ms: `RL_MAX_DATA_AGE_MS`: a decision on older data is a difference; None: any.
 
     Raises:
         SessionError: An event does not fit the book.
     """
     for run in market.runs:
-        by_builder = _by_builder(run)
+        by_builder = _by_builder(run, policies)
         made = {b.code: _rows(market.session, run.tick_nos, b) for b, _ in by_builder}
         first = made[by_builder[0][0].code]
         report.ticks += len(run.tick_nos)
@@ -149,23 +167,31 @@ def rebuild(
             for decision in decisions:
                 check = _Check(market, space, policies, report, decision, builder)
                 check.run(made[builder.code], places)
+                check.age(made[builder.code], places, max_data_age_ms)
 
 
-def _by_builder(run: ActorRun) -> list[tuple[Builder, list[ActorAction]]]:
-    """Decisions by what made their observations, judged by their length; at least one entry.
+def _by_builder(
+    run: ActorRun, policies: Mapping[str, Policy]
+) -> list[tuple[Builder, list[ActorAction]]]:
+    """Decisions by what made their observations; at least one entry.
 
-    A promotion may bring a model of another schema, and a shadow may have one of its own. A
-    decision without a recorded observation is taken to have seen what the first one with an
-    observation did.
+    A promotion may bring a model of another schema, and a shadow may have one of its own. The model
+    says its schema where it is at hand. For other models the length of a recorded observation does;
+    one without an observation is taken to have seen what the first one with a known schema did.
     """
-    sizes = {4 * builder.size: builder for builder in BUILDERS.values()}
-    lengths = [len(d.observation) for d in run.decisions if d.observation]
-    usual = sizes.get(lengths[0], DEFAULT) if lengths else DEFAULT
+    known = [_builder_of(decision, policies) for decision in run.decisions]
+    usual = next((builder for builder in known if builder is not None), DEFAULT)
     found: dict[int, tuple[Builder, list[ActorAction]]] = {}
-    for decision in run.decisions:
-        builder = sizes.get(len(decision.observation), usual)
-        found.setdefault(builder.code, (builder, []))[1].append(decision)
+    for decision, builder in zip(run.decisions, known, strict=True):
+        chosen = builder or usual
+        found.setdefault(chosen.code, (chosen, []))[1].append(decision)
     return list(found.values()) or [(usual, [])]
+
+
+def _builder_of(decision: ActorAction, policies: Mapping[str, Policy]) -> Builder | None:
+    """What made a decision's observation; None when the record does not say."""
+    policy = policies.get(decision.model_hash)
+    return _BY_BYTES.get(len(decision.observation)) if policy is None else policy.builder
 
 
 def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rebuilt:
@@ -184,6 +210,9 @@ def _rows(session: RecordedSession, tick_nos: Words, builder: Builder) -> _Rebui
     if status != b.OK:
         event_no, reason = int(events.event_no[found]), b.UpdateStatus(status).name
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
+    offsets_ms = clock_offsets_ms(events, session.clock_offsets)
+    at = np.searchsorted(events.event_no, tick_nos[:found])
+    rows[:found, b.CLOCK_OFFSET_MS] = offsets_ms[at]
     return _Rebuilt(rows, features, histories, found)
 
 
@@ -228,16 +257,31 @@ class _Check:
             return
         at = places.get(decision.event_no)
         account = self._market.accounts.get(decision.account_version)
-        floats = len(decision.observation) // 4
-        if floats and floats != self._builder.size:
-            known = ", ".join(f"{name} {builder.size}" for name, builder in BUILDERS.items())
-            self._differs("observation", f"{floats} floats", f"by none of the schemas: {known}")
+        size = len(decision.observation)
+        if size and size != 4 * self._builder.size:
+            self._differs("observation", f"{size} bytes", self._expected(size))
         elif at is None:
             self._differs("tick", "decided on", "not among the ticks")
         elif account is None:
             self._differs("account", f"version {decision.account_version}", "no such version")
         else:
             self._compare(made.features[at], made.rows[at], account)
+
+    def age(self, made: _Rebuilt, places: Mapping[int, int], max_ms: int | None) -> None:
+        """A decision stands on data that passed the gate on old data."""
+        at = places.get(self._decision.event_no)
+        if at is not None and max_ms is not None:
+            age_ms = b.data_age_ms(made.rows[at])
+            if age_ms > max_ms:
+                self._differs("data age", "decided on", f"{age_ms} ms old, at most {max_ms} ms")
+
+    def _expected(self, size: int) -> str:
+        """Why an observation of so many bytes is not one of the builder's."""
+        if size in _BY_BYTES:
+            name = self._builder.schema.name
+            return f"{4 * self._builder.size} bytes of {name}, the schema of {self._decision.model}"
+        known = ", ".join(f"{name} {4 * builder.size}" for name, builder in BUILDERS.items())
+        return f"by none of the schemas: {known} bytes"
 
     def _compare(self, features: npt.NDArray[np.float32], row: b.Row, account: AccountRow) -> None:
         decision, observation = self._decision, np.zeros(self._builder.size, np.float32)

@@ -1,7 +1,8 @@
 """Rules behind the interface of a policy: what a learned one must beat, and demonstrations.
 
 `BASELINES` maps a name to a factory that takes a seed. All are deterministic given their seed, and
-their logits are enough to rebuild their actions.
+their logits are enough to rebuild their actions. Logits have no unit here: only their order counts.
+Each decides with `decide` as `models.policies.interface.Policy` describes it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.observation.builder import DEFAULT, OBSERVATION_V2, builder_of
-from models.policies.interface import Decisions, Policy, masked_argmax
-from models.trading.actions import N_ACTIONS, Action, Mask
+from models.policies.interface import Decisions, Policy
+from models.trading.actions import N_ACTIONS, Action, Mask, masked_argmax
 
 __all__ = [
     "BASELINES",
@@ -61,7 +62,11 @@ class Hold:
 
 
 class RandomChoice:
-    """Uniform over the allowed actions; seeded. The logits are the draws that decided."""
+    """Uniform over the allowed actions; seeded. The logits are the draws that decided.
+
+    Args:
+        seed: Of its PCG64 generator; part of the model's hash.
+    """
 
     builder = DEFAULT
 
@@ -103,8 +108,9 @@ class TouchImbalance:
     """Takes when the sizes at the touch lean far enough to pay for the spread and the fee.
 
     The forecast is a straight line through zero in the log ratio of the touch sizes; its slope is a
-    choice (CENTS_PER_LEAN), not a fit. Meant for aggressive pricing; closes what it holds when the
-    book leans back.
+    choice (CENTS_PER_LEAN), not a fit. The cost of a contract is half the spread (a price counted
+    as one cent), the taker's fee of 7 cents times p (1 - p), and MARGIN. Meant for aggressive
+    pricing; closes what it holds when the book leans back.
     """
 
     model = "baseline:touch_imbalance"

@@ -2,6 +2,9 @@
 
 Everything that decides has this interface: exported models, baselines, a network while it is
 trained, rules under research. Inference, evaluation and parity know no other.
+
+To add one, write a class with the three attributes and `decide` of `Policy` and name it in
+`models.policies.baselines.BASELINES`; `RL_ACTOR_STRATEGY=baseline:<name>` then runs it.
 """
 
 from __future__ import annotations
@@ -11,11 +14,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ipc.kernels import compiled
 from models.observation.builder import Builder
 from models.trading.actions import Mask
 
-__all__ = ["Decisions", "Logits", "Observations", "Policy", "masked_argmax"]
+__all__ = ["Decisions", "Logits", "Observations", "Policy"]
 
 Observations = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
@@ -39,9 +41,12 @@ class Decisions(NamedTuple):
 class Policy(Protocol):
     """Anything that decides.
 
+    It sees observations and nothing else: no clock, no account, no order. What it may remember
+    between calls is limited, see `decide`; what it decides is recorded and rebuilt by parity.
+
     Attributes:
         model: Its name, such as `onnx:default` or `baseline:hold`; recorded with every decision.
-        model_hash: Tells two policies of the same name apart; recorded too.
+        model_hash: Tells two policies of the same name apart; recorded too. 16 hex digits.
         builder: Makes the observations that it reads.
     """
 
@@ -52,8 +57,13 @@ class Policy(Protocol):
     def decide(self, observations: Observations, masks: Mask) -> Decisions:
         """Decide for a batch of markets.
 
+        Called on the path of a tick, for as many markets as ticked together; one at a time and many
+        at once must give the same answers.
+
         Args:
-            observations: float32[n, builder.size], one row per market, each by `builder`.
+            observations: float32[n, builder.size], one row per market, each by `builder`, every
+                float within [-2, 2] and none of them NaN. Not to be changed, nor kept after the
+                call.
             masks: bool[n, 5], the allowed actions of each; HOLD is always allowed.
 
         Returns:
@@ -61,24 +71,3 @@ class Policy(Protocol):
             between calls only if its logits are enough to rebuild its actions.
         """
         ...
-
-
-@compiled
-def masked_argmax(logits: Logits, masks: Mask) -> npt.NDArray[np.int64]:
-    """The best allowed action of each row.
-
-    Args:
-        logits: float32[n, 5].
-        masks: bool[n, 5].
-
-    Returns:
-        int64[n]: the first of equals. A logit that is not a number never wins; where none can,
-        action 0 (HOLD) does.
-    """
-    chosen = np.zeros(len(logits), np.int64)
-    for i in range(len(logits)):
-        best = -np.inf
-        for action in range(logits.shape[1]):
-            if masks[i, action] and logits[i, action] > best:
-                best, chosen[i] = logits[i, action], action
-    return chosen

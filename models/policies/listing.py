@@ -18,7 +18,27 @@ __all__ = ["ActiveModels", "ListedModel", "UnreadableModel", "all_facts", "as_js
 
 
 class ListedModel(msgspec.Struct, frozen=True):
-    """A model; `not_beaten` names the baselines that keep it from being promoted."""
+    """A model that can be read; most of it from its manifest.
+
+    Attributes:
+        model_id: Its name.
+        role: `live`, `shadow`, `predecessor`, or None when it is not used.
+        onnx_sha256: Hash of the graph.
+        observation_schema: Name of the schema that it reads.
+        algorithm: `ppo` or `a2c`.
+        timesteps: Steps it learned for.
+        seed: Of the training.
+        revision: Of the code that exported it.
+        environments: Where its markets were recorded.
+        pricing: Where its orders' limits are placed.
+        contract_size: Contracts of an order before caps, as text.
+        market_cash: Dollars of a market's sub-account, as text.
+        throttle_ms: Least time between two ticks.
+        not_beaten: The baselines that keep it from being promoted, each with the reason.
+        override: Why it became live nevertheless.
+        evaluation: Figures on the judged markets, dollars per market unless the name says
+            otherwise.
+    """
 
     model_id: str
     role: str | None
@@ -36,6 +56,7 @@ class ListedModel(msgspec.Struct, frozen=True):
     not_beaten: tuple[str, ...]
     override: Override | None
     evaluation: Mapping[str, float]
+    fees_assumed: int | None = None  # markets; None: its manifest does not say
 
 
 class UnreadableModel(msgspec.Struct, frozen=True):
@@ -46,7 +67,14 @@ class UnreadableModel(msgspec.Struct, frozen=True):
 
 
 class ActiveModels(msgspec.Struct, frozen=True):
-    """Which model is live, which decides beside it, which a rollback brings back; and the past."""
+    """Which models are in use, and how that came about.
+
+    Attributes:
+        live: Decides and sends.
+        shadow: Decides beside it and never sends; None without one.
+        predecessor: What a rollback brings back; None without one.
+        history: Every command of the registry so far, the oldest first.
+    """
 
     live: Entry
     shadow: Entry | None
@@ -55,13 +83,25 @@ class ActiveModels(msgspec.Struct, frozen=True):
 
 
 def all_facts(registry: Registry) -> list[ListedModel | UnreadableModel]:
-    """Every model."""
+    """Describe every model of a data folder, the shipped one first.
+
+    Raises:
+        ModelError: `active.json` cannot be read. A model that cannot be read is in the list.
+    """
     active = registry.active()
     return [_listed(model_id, registry, active) for model_id in registry.ids()]
 
 
 def facts(model_id: str | None, registry: Registry) -> ListedModel | UnreadableModel | ActiveModels:
-    """One model, or which are in use without an id; `ModelError` for one that is not there."""
+    """Describe one model, or which are in use.
+
+    Args:
+        model_id: The model; None asks for what is in use.
+        registry: Of the data folder.
+
+    Raises:
+        ModelError: The model is not there, or `active.json` cannot be read.
+    """
     active = registry.active()
     if model_id is None:
         return _active_models(active)
@@ -92,6 +132,7 @@ def _listed(model_id: str, registry: Registry, active: Active) -> ListedModel | 
         not_beaten=shortfalls(manifest),
         override=manifest.override,
         evaluation=manifest.evaluation,
+        fees_assumed=manifest.fees_assumed,
     )
 
 
@@ -105,5 +146,5 @@ def _active_models(active: Active) -> ActiveModels:
 
 
 def as_json(found: object) -> str:
-    """One line."""
+    """One line of JSON."""
     return msgspec.json.encode(found).decode()

@@ -21,7 +21,6 @@ from models.policies.onnx import (
     model_folder,
     read_manifest,
 )
-from models.trading.actions import N_ACTIONS
 
 __all__ = [
     "Active",
@@ -37,6 +36,7 @@ __all__ = [
 ]
 
 VERSION: Final = 1
+ANSWER_S: Final = 20.0  # for a model's first answers; the shipped one takes a millisecond
 
 Stamp = tuple[int, int, int]  # (inode, mtime_ns, size): every command makes another one
 
@@ -51,7 +51,12 @@ class RegistryCommand(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One model, by name and by the bytes that were checked when it was chosen."""
+    """One model, by name and by the bytes that were checked when it was chosen.
+
+    Attributes:
+        model_id: Its name.
+        onnx_sha256: Hash of its graph at that time; a graph of another hash is refused later.
+    """
 
     model_id: str
     onnx_sha256: str
@@ -97,7 +102,15 @@ def active_path(data_dir: Path) -> Path:
 
 
 def stamp_of(data_dir: Path) -> Stamp | None:
-    """Tell one state's file from the next without reading it; None while there is none."""
+    """Tell one state's file from the next without reading it.
+
+    Args:
+        data_dir: Folder of the stack.
+
+    Returns:
+        (inode, modification time in nanoseconds, size), another one after every command of the
+        registry; None while there is no file, or it cannot be looked at.
+    """
     try:
         found = active_path(data_dir).stat()
     except OSError:
@@ -118,6 +131,12 @@ def _present(entry: Entry) -> Entry:
 def read_active(data_dir: Path) -> Active:
     """Read the state; the shipped model is live when there is none.
 
+    The shipped model's hash is that of the file at hand, whatever the state says: it changes with
+    the code.
+
+    Args:
+        data_dir: Folder of the stack.
+
     Raises:
         ModelError: The file cannot be read, or is of another version.
     """
@@ -126,7 +145,7 @@ def read_active(data_dir: Path) -> Active:
         active = msgspec.json.decode(path.read_bytes(), type=Active)
     except FileNotFoundError:
         return Active(shipped())
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelError(f"registry: {path} cannot be read: {error}") from None
     if active.version != VERSION:
         raise ModelError(f"registry: {path} is version {active.version}, this code has {VERSION}")
@@ -140,6 +159,14 @@ def read_active(data_dir: Path) -> Active:
 
 def load_entry(entry: Entry, data_dir: Path) -> OnnxPolicy:
     """Load exactly the model that was chosen, and have it answer once.
+
+    Args:
+        entry: Name and hash.
+        data_dir: Folder of the stack.
+
+    Returns:
+        The policy, which has decided for one market and for two: what a first run allocates is
+        there before the first tick.
 
     Raises:
         ModelError: Its folder holds another model by now, or it cannot answer.
@@ -161,7 +188,9 @@ def _ask(policy: OnnxPolicy) -> None:
     for markets in (1, 2):
         nothing = np.zeros((markets, policy.builder.size), np.float32)
         try:
-            answers = policy.decide(nothing, np.ones((markets, N_ACTIONS), np.bool_))
+            answers = policy.answer_within(nothing, ANSWER_S)
+        except ModelError:
+            raise
         except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no other base
             raise ModelError(f"{policy.model} cannot decide {markets} at once: {error}") from None
         if not np.isfinite(answers.logits).all():

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -22,8 +23,8 @@ from ipc.errors import KalshiActorError
 from ipc.private_files import create_file, random_word
 from models.observation.builder import Builder, builder_of
 from models.policies.baselines import BASELINES
-from models.policies.interface import Decisions, Observations, Policy, masked_argmax
-from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing
+from models.policies.interface import Decisions, Observations, Policy
+from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing, masked_argmax
 
 __all__ = [
     "DEFAULT_ID",
@@ -42,7 +43,6 @@ __all__ = [
     "Override",
     "Policy",
     "load_strategy",
-    "masked_argmax",
     "model_folder",
     "read_manifest",
     "revision",
@@ -71,7 +71,7 @@ class Override(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: As given on the command line.
-        not_beaten: The baselines, each with its lower bound.
+        not_beaten: The baselines, each with its lower bound, and what was assumed about fees.
         at_ns: When, nanoseconds since the Unix epoch.
     """
 
@@ -107,6 +107,8 @@ class Manifest(msgspec.Struct, frozen=True):
         libraries: Versions that made it.
         revision: Of this code.
         evaluation: Figures on the judged markets; see `models.learning.training.figures`.
+        override: Why it became live although something speaks against it.
+        fees_assumed: Markets of the split whose fees were assumed; None in a manifest of before.
     """
 
     version: int
@@ -116,25 +118,29 @@ class Manifest(msgspec.Struct, frozen=True):
     action_hash: str
     onnx_sha256: str
     pricing: Pricing
-    contract_size_e2: int
-    market_cash_e6: int
-    throttle_ms: int
+    contract_size_e2: Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+    market_cash_e6: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    throttle_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
     algorithm: str
-    timesteps: int
-    seed: int
+    timesteps: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     hyper_parameters: dict[str, str | int | float | bool | None]
     environments: tuple[str, ...]
     split: dict[str, tuple[str, ...]]
     max_difference: float
-    checked_observations: int
+    checked_observations: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     libraries: dict[str, str]
     revision: str
     evaluation: dict[str, float]
     override: Override | None = None
+    fees_assumed: int | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest in a model's folder.
+    """Read the manifest in a model's folder; what it claims is not checked here.
+
+    Args:
+        folder: Holds `manifest.json`.
 
     Raises:
         ModelError: It is missing, cannot be read, or is no manifest.
@@ -144,17 +150,29 @@ def read_manifest(folder: Path) -> Manifest:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise ModelError(f"model {folder.name!r}: no {MANIFEST_FILE} in {folder}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelError(f"model {folder.name!r}: {path} cannot be read: {error}") from None
 
 
 def write_aside(path: Path, content: msgspec.Struct) -> None:
-    """Write JSON aside, then rename: a reader has either the old file whole or the new one."""
+    """Write JSON aside, then rename: a reader has either the old file whole or the new one.
+
+    Args:
+        path: The file; its folder must exist. A new one is private to this user.
+        content: What it will hold.
+
+    Raises:
+        OSError: It cannot be written; the old file stays.
+    """
     write_all_aside({path: content})
 
 
 def write_all_aside(contents: Mapping[Path, msgspec.Struct]) -> None:
-    """The same for several files: none is replaced before all are written."""
+    """`write_aside` for several files: none is replaced before all are written.
+
+    The renames follow each other, so a crash between two of them leaves some files new and the
+    others old.
+    """
     asides = {path: path.with_name(f".{path.name}.{random_word(4)}") for path in contents}
     try:
         for path, content in contents.items():
@@ -213,6 +231,7 @@ class OnnxPolicy:
     """An exported model in ONNX Runtime, on one thread.
 
     A single observation goes through buffers that were bound in advance; several at once do not.
+    The graph maps `obs` (float32[n, size]) to `logits` (float32[n, 5]) and `value` (float32[n, 1]).
 
     Args:
         folder: Holds `manifest.json` and `policy.onnx`.
@@ -260,6 +279,33 @@ class OnnxPolicy:
             values = value[:, 0]
         return Decisions(masked_argmax(logits, masks), logits, values)
 
+    def answer_within(self, observations: Observations, seconds: float) -> Decisions:
+        """As `decide` without a mask; `ModelError` when the graph has not ended by then.
+
+        A graph may hold a loop without an end, which nothing in its file shows.
+        """
+        options = ort.RunOptions()
+        late = threading.Timer(seconds, setattr, (options, "terminate", True))
+        late.daemon = True
+        late.start()
+        try:
+            if len(observations) == 1:
+                self._observation[:] = observations
+                self._session.run_with_iobinding(self._binding, options)
+                logits, values = self._logits.copy(), self._value.copy()
+            else:
+                inputs = {"obs": observations}
+                logits, value = self._session.run(["logits", "value"], inputs, options)
+                values = value[:, 0]
+        except Exception as error:
+            if options.terminate:
+                raise ModelError(f"{self.model} has not answered after {seconds:g} s") from None
+            raise error
+        finally:
+            late.cancel()
+        everything = np.ones(logits.shape, np.bool_)
+        return Decisions(masked_argmax(logits, everything), logits, values)
+
 
 def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
@@ -281,6 +327,14 @@ def _session(folder: Path, data: bytes, size: int) -> ort.InferenceSession:
 
 def model_folder(model_id: str, data_dir: Path) -> Path:
     """The folder of a model: the shipped one in this package, others in `<data_dir>/models/<id>`.
+
+    Args:
+        model_id: Letters, digits, `.`, `_` and `-`, not beginning with a dot; it cannot leave the
+            folder.
+        data_dir: Folder of the stack.
+
+    Returns:
+        The folder; it need not exist.
 
     Raises:
         ModelError: The id is not a plain name.
@@ -309,6 +363,9 @@ def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
         name: `onnx:<model>` or `baseline:<name>`.
         seed: Of a baseline that draws.
         data_dir: Folder of the stack, below which models lie.
+
+    Returns:
+        The policy; an `OnnxPolicy` has checked its manifest and its graph by then.
 
     Raises:
         ModelError: The model is not there or must not run.
@@ -348,9 +405,9 @@ class ModelRun(msgspec.Struct, frozen=True):
 
 
 def revision() -> str:
-    """This code's git revision, marked when the tree differs from it.
+    """This code's git revision: 12 digits, with `-dirty` when the tree differs from it.
 
-    `unknown` outside a checkout.
+    `unknown` outside a checkout, or without git.
     """
     here = Path(__file__).parent
     try:

@@ -1,8 +1,8 @@
 """Models by name, which of them is live, and how that changes while the stack runs.
 
 A model becomes live when it beats every baseline on validation, by the lower bound of the paired
-difference in its manifest, or by an override whose reason is written there. Inference follows with
-`RL_ACTOR_STRATEGY=registry`.
+difference in its manifest, with fees that were known; or by an override whose reason is written
+there. Inference follows with `RL_ACTOR_STRATEGY=registry`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from models.policies.onnx import (
 __all__ = [
     "LEAST_MARKETS",
     "Registry",
+    "fees_doubt",
     "history_lines",
     "line",
     "model_lines",
@@ -57,7 +58,9 @@ LEAST_MARKETS: Final = 10  # a bootstrap over fewer has an interval that is too 
 def shortfalls(manifest: Manifest) -> tuple[str, ...]:
     """What speaks against a model, by the figures in its manifest.
 
-    The same question as `models.evaluation.comparison.beats_all`.
+    The same question as `models.evaluation.comparison.beats_all`. It reads
+    `evaluation["minus_<baseline>_low95"]`, the lower end of the 95 % interval of the paired
+    difference, and `evaluation["markets"]`; a figure that is missing speaks against the model.
 
     Returns:
         The baselines that it does not beat, each with the lower bound of the difference; empty when
@@ -76,8 +79,22 @@ def shortfalls(manifest: Manifest) -> tuple[str, ...]:
     return tuple(found)
 
 
+def fees_doubt(manifest: Manifest) -> str:
+    """What is assumed about the fees behind a manifest's figures; "" when nothing is.
+
+    A manifest of before does not say; its figures were made with the usual fees.
+    """
+    if not manifest.fees_assumed:
+        return ""
+    markets = sum(map(len, manifest.split.values()))
+    return f"fees assumed for {manifest.fees_assumed} of {markets} markets"
+
+
 class Registry:
     """The models of one data folder; one command at a time changes which is live.
+
+    Commands hold a lock on the folder of the models, load the model and let it answer before
+    anything is written, and write the state and a model's override together.
 
     Args:
         data_dir: Folder of the stack.
@@ -104,12 +121,16 @@ class Registry:
         return read_active(self._data_dir)
 
     def ids(self) -> list[str]:
-        """The ids of every model in the folder, the shipped one first."""
+        """List the models that have a manifest: the shipped one first, then by name."""
         found = (self._data_dir / "models").glob(f"*/{MANIFEST_FILE}")
         return [DEFAULT_ID, *sorted({m.parent.name for m in found} - {DEFAULT_ID})]
 
     def manifest(self, model_id: str) -> Manifest:
-        """What a model says about itself; `ModelError` when it cannot be read."""
+        """What a model says about itself.
+
+        Raises:
+            ModelError: The id is not a plain name, or its manifest is missing or cannot be read.
+        """
         return read_manifest(model_folder(model_id, self._data_dir))
 
     def promote(self, model_id: str, override: str | None = None) -> Active:
@@ -120,14 +141,15 @@ class Registry:
 
         Args:
             model_id: The model.
-            override: Reason to promote it although it does not beat every baseline.
+            override: Reason to promote it although it does not beat every baseline, or was judged
+                with fees that are assumed.
 
         Returns:
             The state afterwards.
 
         Raises:
-            ModelError: It cannot run, or does not beat every baseline and no reason was given;
-                nothing has changed.
+            ModelError: It cannot run, or does not beat every baseline or was judged with assumed
+                fees and no reason was given; nothing has changed.
         """
         with self._alone() as active:
             entry = self._runnable(model_id)
@@ -140,20 +162,38 @@ class Registry:
             )
 
     def _overriding(self, model_id: str, reason: str | None) -> Override | None:
-        """What allows a model that does not beat every baseline; None for one that does."""
-        lacking = () if model_id == DEFAULT_ID else shortfalls(self.manifest(model_id))
-        if not lacking:
+        """What allows a model that something speaks against; None where nothing does."""
+        if model_id == DEFAULT_ID:
+            return None
+        manifest = self.manifest(model_id)
+        lacking, doubt = shortfalls(manifest), fees_doubt(manifest)
+        if not (lacking or doubt):
             return None
         if reason is None or not reason.strip():
+            against = [doubt] if doubt else []
+            if lacking:
+                against.insert(
+                    0,
+                    "the lower bound of its difference on validation is not above zero against "
+                    + ", ".join(lacking),
+                )
             raise ModelError(
-                f"model {model_id!r} is not promoted; the lower bound of its difference on "
-                f"validation is not above zero against {', '.join(lacking)}; "
+                f"model {model_id!r} is not promoted; {'; '.join(against)}; "
                 "--override REASON promotes it anyway"
             )
-        return Override(reason=reason, not_beaten=lacking, at_ns=self._now_ns())
+        not_beaten = (*lacking, doubt) if doubt else lacking
+        return Override(reason=reason, not_beaten=not_beaten, at_ns=self._now_ns())
 
     def rollback(self) -> Active:
-        """Make the predecessor live again; `ModelError` when there is none or it cannot run."""
+        """Make the predecessor live again.
+
+        Returns:
+            The state afterwards; its predecessor is the one before, so rollbacks can follow each
+            other.
+
+        Raises:
+            ModelError: There is none, or it cannot run; nothing has changed.
+        """
         with self._alone() as active:
             if not active.before:
                 raise ModelError(f"model {active.live.model_id!r} has no predecessor")
@@ -166,8 +206,14 @@ class Registry:
     def shadow(self, model_id: str | None) -> Active:
         """Let a model decide beside the live one without ever sending; None ends that.
 
+        Args:
+            model_id: The model; it replaces another shadow.
+
+        Returns:
+            The state afterwards.
+
         Raises:
-            ModelError: It cannot run, or is the live one.
+            ModelError: It cannot run, or is the live one; nothing has changed.
         """
         with self._alone() as active:
             if model_id is None:
@@ -254,13 +300,19 @@ def line(model_id: str, registry: Registry, active: Active) -> str:
     facts = [role] if role else []
     facts += [manifest.observation_schema, f"sha256 {manifest.onnx_sha256[:16]}"]
     facts.append(_verdict(manifest))
+    if doubt := fees_doubt(manifest):
+        facts.append(doubt)
     if manifest.override:
         facts.append(_overridden(manifest.override))
     return f"{model_id}: {'; '.join(facts)}"
 
 
 def model_lines(model_id: str, registry: Registry, active: Active) -> list[str]:
-    """The line of `list`, then every figure of the model's evaluation."""
+    """One model for people: the line of `list`, then every figure of its evaluation.
+
+    Raises:
+        ModelError: Its manifest cannot be read.
+    """
     manifest = registry.manifest(model_id)
     made = f"{manifest.algorithm}, {manifest.timesteps} steps, seed {manifest.seed}"
     lines = [line(model_id, registry, active), f"  {made}, revision {manifest.revision}"]

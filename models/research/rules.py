@@ -30,8 +30,8 @@ from models.learning.settings import TrainingSettings
 from models.learning.splits import Split
 from models.observation.builder import OBSERVATION_V2, builder_of
 from models.policies.baselines import Hold
-from models.policies.interface import Decisions, Observations, masked_argmax
-from models.trading.actions import N_ACTIONS, Action, Mask
+from models.policies.interface import Decisions, Observations
+from models.trading.actions import N_ACTIONS, Action, Mask, masked_argmax
 
 __all__ = [
     "FIGURES",
@@ -57,7 +57,14 @@ JUDGE: Final = "judged on"
 
 
 class Wishes(NamedTuple):
-    """What a rule wants of each observation, bool[n]; a sell comes before a buy."""
+    """What a rule wants of each observation, bool[n] each; a sell comes before a buy.
+
+    Attributes:
+        buy_yes: Where it would buy YES.
+        buy_no: Where it would buy NO; counts only where it does not buy YES.
+        sell_yes: Where it would sell YES; forbidden by the mask where none is held.
+        sell_no: Where it would sell NO, likewise.
+    """
 
     buy_yes: Flags
     buy_no: Flags
@@ -69,7 +76,12 @@ Rule = Callable[[Observations], Wishes]
 
 
 class RulePolicy:
-    """A rule behind the interface of a policy."""
+    """A rule behind the interface of a policy; reads OBSERVATION_V2.
+
+    Args:
+        name: Of the variant; part of `model`.
+        rule: What it wants.
+    """
 
     builder = builder_of(OBSERVATION_V2.name)
 
@@ -104,10 +116,14 @@ def _quotes(observations: Observations, prices: int, seconds: int) -> Flags:
 def maker(
     prices: int, *, most_lean: float = 0.8, thick: bool = False, seconds: int = 0, calm: float = 9.0
 ) -> Rule:
-    """Quote one side at a time, the thinner or the `thick` one, and sell what is held.
+    """Quote one side at a time and sell what is held.
 
-    Only where the spread has `prices` or more, neither side of the touch outweighs the other by
-    `most_lean`, the close is `seconds` away and the volatility of 15 s is at most `calm`.
+    Args:
+        prices: Least spread, in prices of the grid.
+        most_lean: Quotes only where the touch imbalance is below, either way.
+        thick: Whether to join the thicker side of the touch rather than the thinner.
+        seconds: Quotes only that long before the close or earlier.
+        calm: Quotes only where the volatility of 15 s is at most this, in units of 5 cents.
     """
 
     def rule(seen: Observations) -> Wishes:
@@ -121,7 +137,14 @@ def maker(
 
 
 def follower(feature: str, least: float, prices: int, *, seconds: int = 0) -> Rule:
-    """Buy, once, what a signed feature favours by `least`; sell when it favours the other."""
+    """Buy, once, what a signed feature favours; sell when it favours the other outcome.
+
+    Args:
+        feature: Name in OBSERVATION_V2.
+        least: What it must exceed, either way.
+        prices: Least spread, in prices of the grid.
+        seconds: Buys only that long before the close or earlier.
+    """
 
     def rule(seen: Observations) -> Wishes:
         lean, held = _of(seen, feature), _of(seen, "inventory")
@@ -133,7 +156,12 @@ def follower(feature: str, least: float, prices: int, *, seconds: int = 0) -> Ru
 
 
 def favourite(least: float, seconds: int) -> Rule:
-    """Buy, once, the outcome whose mid is `least` or more near the close; hold it to the end."""
+    """Buy, once, the outcome whose mid is high near the close; hold it to the end.
+
+    Args:
+        least: Least mid, dollars.
+        seconds: Buys only in these last seconds, except for the very last 5.
+    """
 
     def rule(seen: Observations) -> Wishes:
         mid, left_s = _of(seen, "yes_mid"), _of(seen, "time_to_close") * _CLOSE_S
@@ -189,6 +217,11 @@ def _played(
 def search(split: Split, settings: TrainingSettings, out: Path) -> list[str]:
     """Play every rule and write the figures.
 
+    Args:
+        split: Train and validation markets choose, test markets judge.
+        settings: Pricing, throttle, size and cash.
+        out: Folder of `rules.json`; made when missing.
+
     Returns:
         Lines for people.
 
@@ -226,7 +259,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try_folder("--out", options.out)
         sessions = [s for path in options.recordings for s in load_sessions(path)]
         split = split_of(options, select(options, sessions))
-        print("\n".join([*split.describe(), *search(split, settings_of(options), options.out)]))
+        print("\n".join([*split.describe(), *split.fee_lines()]))
+        print("\n".join(search(split, settings_of(options), options.out)))
     except (ValueError, OSError) as error:
         print(f"rules: {error}", file=sys.stderr)
         return 2

@@ -32,7 +32,14 @@ PARTS: Final = (VALIDATION, TEST)
 
 
 class Try(NamedTuple):
-    """One training, and the outcomes of its policy and of holding on each part."""
+    """One training, and the outcomes of its policy and of holding on each part.
+
+    Attributes:
+        name: Of the run's folder.
+        settings: What was asked for.
+        trained: By part, `validation` and `test`.
+        idle: Of `baseline:hold`, likewise.
+    """
 
     name: str
     settings: TrainingSettings
@@ -54,12 +61,18 @@ def _runs(folders: Sequence[Path]) -> list[TrainingRun]:
 
 
 def play(folders: Sequence[Path], sessions: Iterable[RecordedSession]) -> list[Try]:
-    """Each training's policy on its validation and judged markets.
+    """Play each training's policy on its validation and judged markets.
 
     Greedily, with the pricing, throttle, size and cash that it was trained with.
 
+    Args:
+        folders: That `models.train` wrote.
+        sessions: The markets; those of no training are left out.
+
     Raises:
-        ValueError: The trainings were not split alike, or a market is not among the sessions.
+        ValueError: The trainings were not split alike, left no markets to judge on, or a market is
+            not among the sessions.
+        LearnerFileError: A file of a training cannot be used.
     """
     from models.learning.learner_file import load_policy
 
@@ -93,7 +106,10 @@ def _differing(tries: Sequence[Try]) -> list[dict[str, str]]:
 
 
 def report(tries: Sequence[Try]) -> list[str]:
-    """A line per try, the best on validation first, then what chance says about the best."""
+    """Compare tries in lines for people: one each, the best on validation first.
+
+    The last two lines say what chance makes of the best, on validation and on the test.
+    """
     lines = []
     for done, settings in zip(tries, _differing(tries), strict=True):
         made = {part: compare(done.trained[part], done.idle[part]) for part in PARTS}

@@ -22,10 +22,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ipc.clock import NS_PER_MS
 from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
-from models.simulation.order_state import FEE_WORDS
 from models.simulation.tape import CHANGE, CLEAR, EXECUTED, WHOLE, Tape
+from models.trading.fees import MarketFees
 
 __all__ = [
     "HIGHEST",
@@ -93,7 +94,11 @@ def _fill_reach(meaning: Any, legs: Any, price_e4: Any, count_e2: Any, reach: An
 
 
 def flow_of(tapes: Sequence[Tape]) -> Flow:
-    """The events of tapes, end to end."""
+    """Put the events of tapes end to end, with the reach of each.
+
+    Args:
+        tapes: One or more, in the order of the dataset.
+    """
     columns = zip(*((t.ns, t.meaning, t.leg, t.price_e4, t.count_e2) for t in tapes), strict=True)
     ns, meaning, leg, price_e4, count_e2 = (np.concatenate(column) for column in columns)
     reach = np.empty((2, len(ns), 2), np.int32)
@@ -104,6 +109,10 @@ def flow_of(tapes: Sequence[Tape]) -> Flow:
 class Dataset(NamedTuple):
     """Tapes end to end. M markets, T ticks, N events in all, W words the longest row.
 
+    Market m has the ticks `first_tick[m]` to `first_tick[m + 1] - 1` and the events
+    `first_event[m]` to `first_event[m + 1] - 1`; its first `WARMUP_TICKS` ticks build the history
+    and are never decided on. A named tuple of arrays, as Numba takes it; nothing of it changes.
+
     Attributes:
         rows: int64[T, W].
         features: float32[T, tick size of the builder].
@@ -112,7 +121,7 @@ class Dataset(NamedTuple):
         first_tick: int64[M + 1], where each market's ticks begin.
         first_event: int64[M + 1], where each market's events begin.
         yes_value_e4: int64[M], -1 when not known.
-        fees: int64[M, FEE_WORDS].
+        fees: int64[M, P, FEE_WORDS], P the most periods of a market's fees.
         flow: The events.
         code: Of the builder.
         size: Floats of an observation.
@@ -125,7 +134,7 @@ class Dataset(NamedTuple):
     first_tick: Words  # [M + 1]
     first_event: Words  # [M + 1]
     yes_value_e4: Words  # [M] -1 not known
-    fees: Words  # [M, FEE_WORDS]
+    fees: Words  # [M, P, FEE_WORDS]
     flow: Flow
     code: int  # of the builder
     size: int  # floats of an observation
@@ -146,10 +155,17 @@ def _starts(lengths: list[int]) -> Words:
     return np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
 
 
-def fee_words(tape: Tape) -> Words:
-    """A tape's fee schedule as the kernels read it."""
-    fees = tape.fees
-    return np.array([int(fees.rule), fees.taker_rate_e6, fees.maker_rate_e6], np.int64)
+def fee_words(fees: MarketFees, periods: int = 0) -> Words:
+    """A market's fees as the kernels read them, int64[periods, FEE_WORDS].
+
+    Rows beyond the market's own periods repeat the last one, so `periods` may be more; 0: its own.
+    """
+    rows = [
+        (p.schedule.code, p.schedule.taker_rate_e6, p.schedule.maker_rate_e6, p.from_ms * NS_PER_MS)
+        for p in fees.periods
+    ]
+    rows += rows[-1:] * (periods - len(rows))
+    return np.array(rows, np.int64)
 
 
 def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
@@ -159,6 +175,12 @@ def usable_tapes(tapes: Sequence[Tape]) -> list[Tape]:
 
 def dataset_of(tapes: Sequence[Tape]) -> Dataset:
     """Stack tapes; those too short to warm up are left out.
+
+    Args:
+        tapes: All by the same builder.
+
+    Returns:
+        The dataset; its markets are `usable_tapes(tapes)`, in that order.
 
     Raises:
         ValueError: No tape is long enough, or they are of several observation schemas.
@@ -171,6 +193,7 @@ def dataset_of(tapes: Sequence[Tape]) -> Dataset:
         raise ValueError(f"tapes of several observation schemas: {', '.join(sorted(names))}")
     builder = usable[0].builder
     first_event = _starts([len(t.ns) for t in usable])
+    periods = max(len(t.fees.periods) for t in usable)
     return Dataset(
         rows=_stack_rows(usable),
         features=np.concatenate([t.features for t in usable]),
@@ -181,7 +204,7 @@ def dataset_of(tapes: Sequence[Tape]) -> Dataset:
         first_tick=_starts([len(t.rows) for t in usable]),
         first_event=first_event,
         yes_value_e4=np.array([t.yes_value_e4 for t in usable], np.int64),
-        fees=np.array([fee_words(t) for t in usable], np.int64).reshape(-1, FEE_WORDS),
+        fees=np.stack([fee_words(t.fees, periods) for t in usable]),
         flow=flow_of(usable),
         code=builder.code,
         size=builder.size,

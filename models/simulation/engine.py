@@ -23,6 +23,7 @@ from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.kernels import kernel
 from models.observation.builder import MOST, observe_with
+from models.simulation.data_age import MAX_DATA_AGE_MS
 from models.simulation.dataset import WARMUP_TICKS, Dataset, ask_for_step
 from models.simulation.fills import advance, until_of
 from models.simulation.order_state import (
@@ -36,6 +37,7 @@ from models.simulation.order_state import (
     PENDING_PRICE,
     RULE,
     TAKER_RATE,
+    fee_period,
     publish_order,
 )
 from models.trading.actions import PRICING_CODE, Pricing, fill_mask, order_count_e2, yes_price_of
@@ -71,10 +73,12 @@ class SimulationRules(msgspec.Struct, frozen=True):
 
     Attributes:
         pricing: Where an order's limit is placed.
-        contract_size_e2: Size of an order before caps.
+        contract_size_e2: Size of an order before caps, whole contracts.
         market_cash_e6: Cash that each market begins with.
-        latencies_ns: From decision to matching engine; each order draws one.
-        random_start: Begin anywhere in a market instead of at its first decision.
+        latencies_ns: From decision to matching engine; each order draws one, all equally likely.
+        random_start: Begin anywhere in a market instead of at its first decision; for training, so
+            that environments do not all see the same minute.
+        max_data_age_ms: Nothing is ordered on a tick whose data was older when it was received.
     """
 
     pricing: Pricing = Pricing.PASSIVE
@@ -82,6 +86,7 @@ class SimulationRules(msgspec.Struct, frozen=True):
     market_cash_e6: int = 100_000_000
     latencies_ns: tuple[int, ...] = DEFAULT_LATENCIES_NS
     random_start: bool = False
+    max_data_age_ms: int = MAX_DATA_AGE_MS
 
 
 class Fixed(NamedTuple):
@@ -92,6 +97,7 @@ class Fixed(NamedTuple):
     cash_e6: int
     latencies_ns: Words
     random_start: bool
+    max_data_age_ms: int
     ask_ahead: int
 
 
@@ -113,8 +119,9 @@ def _value(dataset: Dataset, state: Any, account: a.AccountRow) -> int:
     fee = 0
     bid = dataset.touch[tick, b.YES if position > 0 else b.NO]
     if position != 0 and bid > 0:
-        rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
-        fee = trade_fee_e6(rule, rate, bid, abs(position), False)
+        fees = dataset.fees[market]
+        terms = fees[fee_period(fees, dataset.rows[tick, b.RECV_NS])]
+        fee = trade_fee_e6(terms[RULE], terms[TAKER_RATE], bid, abs(position), False)
     return int(liquidation_value_e6(account, dataset.touch[tick, 0], dataset.touch[tick, 1], fee))
 
 
@@ -159,11 +166,14 @@ def _submit(
     if action == 0:
         return
     row = dataset.rows[state[TICK]]
+    if b.data_age_ms(row) > fixed.max_data_age_ms:
+        return
     price = yes_price_of(row, action, fixed.pricing)
     if price == 0:
         return
-    market = state[MARKET]
-    rule, rate = dataset.fees[market, RULE], dataset.fees[market, TAKER_RATE]
+    fees = dataset.fees[state[MARKET]]
+    terms = fees[fee_period(fees, row[b.RECV_NS])]
+    rule, rate = terms[RULE], terms[TAKER_RATE]
     count = order_count_e2(account, action, price, fixed.size_e2, rule, rate)
     if count == 0:
         return
@@ -267,11 +277,14 @@ def _step_all(
 @kernel
 def _mask_all(dataset: Dataset, fixed: Fixed, states: Any, accounts: Any, out: Any) -> None:
     for i in range(len(states)):
-        fees = dataset.fees[states[i, MARKET]]
         row = dataset.rows[states[i, TICK]]
+        periods = dataset.fees[states[i, MARKET]]
+        fees = periods[fee_period(periods, row[b.RECV_NS])]
         fill_mask(
             row, accounts[i], fixed.pricing, fixed.size_e2, fees[RULE], fees[TAKER_RATE], out[i]
         )
+        if b.data_age_ms(row) > fixed.max_data_age_ms:
+            out[i, 1:] = False
 
 
 class Simulation:
@@ -317,6 +330,7 @@ class Simulation:
             rules.market_cash_e6,
             np.array(rules.latencies_ns, np.int64),
             rules.random_start,
+            rules.max_data_age_ms,
             ask_ahead,
         )
         self._draws = np.array(seeds, np.uint64)
@@ -331,7 +345,11 @@ class Simulation:
         self.dones = np.zeros(n, np.bool_)
 
     def seed(self, seeds: Sequence[int]) -> None:
-        """Set the random state of every environment."""
+        """Set the random state of every environment.
+
+        Args:
+            seeds: One per environment.
+        """
         self._draws[:] = np.array(seeds, np.uint64)
 
     def reset(self, markets: Sequence[int] | None = None) -> Floats:

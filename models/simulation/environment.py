@@ -1,4 +1,8 @@
-"""MarketAgnosticKalshiEnv: gymnasium over one market of one recorded session at a time."""
+"""MarketAgnosticKalshiEnv: gymnasium over one market of one recorded session at a time.
+
+One environment for scripts and checks; training steps many at once with
+`models.simulation.vec_env.BatchedVecEnv`. Both are `models.simulation.engine.Simulation`.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,11 @@ def action_space() -> gymnasium.spaces.Discrete:
 class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
     """A gymnasium environment; an episode is one market, from its first decision to its settlement.
 
+    The observation is float32[size] within [-2, 2], by the dataset's builder. Actions are those of
+    `models.trading.actions.Action`; one that `action_masks` forbids means HOLD. The reward is the
+    change of the account's liquidation value in dollars, fees included, so that the rewards of an
+    episode sum to its net profit or loss.
+
     `reset(options={"market": i})` chooses the market; otherwise the seed does. The info of `reset`
     and `step` holds `market`, `cash_e6`, `position_e2` and `fees_e6`.
 
@@ -57,7 +66,12 @@ class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: Info | None = None
     ) -> tuple[npt.NDArray[np.float32], Info]:
-        """Begin an episode; see the class for `options`.
+        """Begin an episode with a flat account.
+
+        Args:
+            seed: Of the choice of markets, starts and latencies; None lets the stream of numbers go
+                on.
+            options: `{"market": i}` for the dataset's i-th market; None draws one.
 
         Returns:
             (float32[size], info).
@@ -74,8 +88,14 @@ class MarketAgnosticKalshiEnv(gymnasium.Env[npt.NDArray[np.float32], np.int64]):
     ) -> tuple[npt.NDArray[np.float32], float, bool, bool, Info]:
         """Step by one tick.
 
+        The order arrives after its latency, and the events up to the next tick pass.
+
+        Args:
+            action: A value of `Action`.
+
         Returns:
-            (float32[size], reward in dollars, whether the market is over, False, info).
+            (float32[size], reward in dollars, whether the market is over, False, info). Episodes
+            are never truncated. After the end, call `reset`.
         """
         simulation = self._simulation
         simulation.step(np.array([action], np.int64), restart=False)

@@ -55,6 +55,7 @@ from models.simulation.order_state import (
     TAKER_FILLS,
     TAKER_RATE,
     YES_PRICE,
+    fee_period,
     publish_order,
     write_log,
 )
@@ -121,7 +122,8 @@ def _book_fill(
     """
     action = order[ACTION]
     side = side_of(action)
-    rule, rate = fees[RULE], fees[TAKER_RATE] if taker else fees[MAKER_RATE]
+    terms = fees[fee_period(fees, at_ns)]
+    rule, rate = terms[RULE], terms[TAKER_RATE] if taker else terms[MAKER_RATE]
     count_e2 = filled = min(count_e2, order[REMAINING])
     if not is_buy(action):
         filled = min(count_e2, _held(account, side))
@@ -293,7 +295,7 @@ def advance(
     Args:
         order: int64[ORDER_STATE_WORDS], changed in place.
         account: The sub-account, changed in place.
-        fees: int64[FEE_WORDS] of the market.
+        fees: int64[periods, FEE_WORDS] of the market.
         row: The tick's book, right before `start`.
         flow: The events.
         start: First event.
@@ -322,6 +324,9 @@ def until_of(rows: Any, tick: int, is_last: bool) -> int:
 class SimulatedOrderManager:
     """One recorded market's answer to orders: the boundary that execution is when live.
 
+    For one market by hand; environments step many at once with the same kernels. Use: `submit` at
+    a tick, then `advance` to the next one, and read `account`.
+
     Args:
         tape: The market.
         cash_e6: Cash of its sub-account, micro-dollars.
@@ -337,17 +342,26 @@ class SimulatedOrderManager:
         self._flow = flow_of([tape])
         self._latency_ns = latency_ns
         self._order = np.zeros(ORDER_STATE_WORDS, np.int64)
-        self._fees = fee_words(tape)
+        self._fees = fee_words(tape.fees)
         self._log = np.zeros((0, LOG_WORDS), np.int64)
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
-        """Send an order at market time `now_ns`; it replaces one that is still on its way."""
+        """Send an order; it replaces one that is still on its way.
+
+        Args:
+            request: Priced and sized, as of `LimitOrderActionSpace.order_for`.
+            now_ns: Market time of the decision; it arrives one latency later.
+        """
         words = (int(request.action), request.yes_price_e4, request.count_e2)
         self._order[PENDING_ACTION : PENDING_COUNT + 1] = words
         self._order[ARRIVAL_NS] = now_ns + self._latency_ns
 
     def advance(self, tick: int) -> None:
-        """Let the market pass from tick `tick` to the next, or to its end."""
+        """Let the market pass from one tick to the next, or to its end.
+
+        Args:
+            tick: Index of the present tick. Ticks must be passed in order, each once.
+        """
         ticks, rows = self._tape.tick_event, self._tape.rows
         is_last = tick + 1 == len(ticks)
         stop = len(self._flow.ns) if is_last else int(ticks[tick + 1]) + 1

@@ -33,6 +33,7 @@ __all__ = [
     "FEE_E6",
     "FEE_WORDS",
     "FILLED_E2",
+    "FROM_NS",
     "KIND",
     "LEVEL",
     "LOGGED",
@@ -53,6 +54,7 @@ __all__ = [
     "TAKER_FILLS",
     "TAKER_RATE",
     "YES_PRICE",
+    "fee_period",
     "publish_order",
     "write_log",
 ]
@@ -80,11 +82,12 @@ ORDER_STATE_WORDS: Final = 16
 QUEUE_ANSWER_NS: Final = 100_000_000
 QUEUE_INTERVAL_NS: Final = NS_PER_S
 
-# Words of a fee schedule.
-RULE: Final = 0
+# Words of a fee schedule and of when it begins.
+RULE: Final = 0  # `FeeSchedule.code`
 TAKER_RATE: Final = 1
 MAKER_RATE: Final = 2
-FEE_WORDS: Final = 3
+FROM_NS: Final = 3  # market time; the first of a market's also holds before
+FEE_WORDS: Final = 4
 
 # Values of KIND.
 ARRIVED: Final = 1
@@ -105,6 +108,23 @@ LOG_WORDS: Final = 7
 
 
 @kernel
+def fee_period(fees: Any, ns: int) -> int:
+    """Which of a market's fee schedules is in force at a moment.
+
+    Args:
+        fees: int64[periods, FEE_WORDS] of a market, in the order of their times.
+        ns: Market time.
+
+    Returns:
+        Its index in `fees`.
+    """
+    at = 0
+    while at + 1 < len(fees) and fees[at + 1, FROM_NS] <= ns:
+        at += 1
+    return at
+
+
+@kernel
 def _publish_queue(order: Any, account: a.AccountRow, now_ns: int) -> None:
     """Show the place in the queue as execution would know it; the row holds what it knew before."""
     ahead = a.ORDERS + a.ORDER_AHEAD_E2
@@ -122,6 +142,8 @@ def _publish_queue(order: Any, account: a.AccountRow, now_ns: int) -> None:
 @kernel
 def publish_order(order: Any, account: a.AccountRow, now_ns: int) -> None:
     """Show the resting order in the account row, where the observation reads it.
+
+    An order on its way is not shown: execution, too, would not know it as resting.
 
     Args:
         order: int64[ORDER_STATE_WORDS].

@@ -43,13 +43,26 @@ class Columns(NamedTuple):
 
 
 def columns_of(events: Events) -> Columns:
-    """The journal's records of one market, field by field."""
+    """Split the journal's records of one market into columns.
+
+    Args:
+        events: Array of `ipc.event_journal.EVENT`.
+
+    Returns:
+        Contiguous int64 arrays, which the kernels compile for once.
+    """
     names = ("event_no", "recv_ns", "exch_ms", "kind", "leg", "price_e4", "count_e2")
     return Columns(*(np.ascontiguousarray(events[name], np.int64) for name in names))
 
 
 def zone_offsets(first_ns: int, last_ns: int) -> tuple[Words, int]:
     """The schema zone's offset from UTC for every hour of a walk.
+
+    Kernels cannot ask for time zones, so all hours are looked up in advance.
+
+    Args:
+        first_ns: Market time of the first event.
+        last_ns: Market time of the last.
 
     Returns:
         (int64 seconds per hour, number of the first hour since the Unix epoch).

@@ -26,7 +26,14 @@ _UNITS: Final = 2e6  # of 1/100 contracts times half a 1/10000 dollar: in a doll
 
 
 class Reward(StrEnum):
-    """What a step is worth, in dollars; a market's last step includes what it paid."""
+    """What a step is worth, in dollars; a market's last step includes what it paid.
+
+    Attributes:
+        LIQUIDATION: Change of the value at the touch, less the fee of closing.
+        MID: Change of the value at the mid.
+        RISK: The change at the mid, less half the risk aversion times the variance that the
+            position was exposed to.
+    """
 
     LIQUIDATION = "liquidation"  # change of the value at the touch, less the fee of closing
     MID = "mid"  # change of the value at the mid
@@ -40,10 +47,12 @@ class Rewards:
     until the next tick; that of a market's last step is the square of what the step earned, the
     settlement included.
 
+    Call `begin` after the simulation's reset and `after_step` after each of its steps.
+
     Args:
         reward: What a step is worth.
         risk_aversion: Per dollar, of the reward `risk`.
-        simulation: The batch.
+        simulation: The batch; its own `changes_e6` are not touched.
     """
 
     def __init__(self, reward: Reward, risk_aversion: float, simulation: Simulation) -> None:
@@ -60,7 +69,11 @@ class Rewards:
         self._realised = self._row_words(b.REALISED)
 
     def after_step(self) -> Floats:
-        """What the step just taken was worth, float32[n] dollars."""
+        """What the step just taken was worth; begins the next one.
+
+        Returns:
+            float32[n], dollars.
+        """
         simulation = self._simulation
         if self._reward is Reward.LIQUIDATION:
             return (simulation.changes_e6 / 1e6).astype(np.float32)

@@ -22,8 +22,9 @@ from ipc.kernels import compiled
 from ipc.messages import Environment
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from models.observation.builder import DEFAULT, Builder, Observation, observe_account
+from models.simulation.data_age import ClockOffsets, clock_offsets_ms
 from models.simulation.replay import Columns, columns_of, walk_by_rule, zone_offsets
-from models.trading.fees import FeeSchedule
+from models.trading.fees import MarketFees
 
 __all__ = [
     "CHANGE",
@@ -62,17 +63,22 @@ class SessionError(KalshiActorError, ValueError):
 class RecordedSession(msgspec.Struct, frozen=True):
     """One market's events and what is known of the market.
 
+    This is where recordings of every origin meet: the database's sessions
+    (`processes.adapters.postgres.sessions.SessionDataLoader`), Parquet archives, and the exchange's
+    raw frames (`processes.adapters.kalshi.recordings`) all become one.
+
     Attributes:
         ticker: The market.
-        events: Array of `ipc.event_journal.EVENT`, of this market alone. A STATE event (its
-            `count_e2` is the new `BookState`) marks where the book was not to be believed until its
-            next snapshot.
+        events: Array of `ipc.event_journal.EVENT`, of this market alone, in the order of receipt. A
+            STATE event (its `count_e2` is the new `BookState`) marks where the book was not to be
+            believed until its next snapshot.
         grid: Its price grid.
         open_ms: When it opened, Unix milliseconds; 0 unknown.
         close_ms: When it closed; 0 unknown.
         yes_value_e4: What a YES contract paid; None when not known.
         environment: Where it was recorded.
-        fees: What it charged.
+        fees: What it charged, and whether that is known.
+        clock_offsets: What the collector's clock lacked of the exchange's, as it knew it.
     """
 
     ticker: str
@@ -82,7 +88,8 @@ class RecordedSession(msgspec.Struct, frozen=True):
     close_ms: int
     yes_value_e4: int | None
     environment: Environment
-    fees: FeeSchedule
+    fees: MarketFees
+    clock_offsets: ClockOffsets = ()
 
     @property
     def first_ns(self) -> int:
@@ -94,6 +101,7 @@ class Tape(NamedTuple):
     """One market, ready to be stepped over. T ticks, N events, W words a row.
 
     Attributes:
+        ticker: The market.
         rows: int64[T, W], the book as of each tick.
         features: float32[T, builder.tick_size], the book's share of each tick's observation.
         touch: int64[T, 2], last known best bid of each leg in 1e-4 dollars; 0 never known.
@@ -103,7 +111,9 @@ class Tape(NamedTuple):
         leg: int64[N], whose bids change or trade.
         price_e4: int64[N], on the scale of the leg.
         count_e2: int64[N], signed size of a change, or size of an execution.
-        yes_value_e4: -1 when not known.
+        yes_value_e4: What a YES contract paid; -1 when not known.
+        fees: What it charged.
+        builder: Made the features.
     """
 
     ticker: str
@@ -117,7 +127,7 @@ class Tape(NamedTuple):
     price_e4: Words  # [N] of the leg, 1e-4 dollars
     count_e2: Words  # [N] signed size of a change, or size of an execution
     yes_value_e4: int  # -1 when not known
-    fees: FeeSchedule
+    fees: MarketFees
     builder: Builder
 
 
@@ -201,6 +211,10 @@ def _until_close(session: RecordedSession) -> Events:
 def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder = DEFAULT) -> Tape:
     """Walk a session by the live tick rule.
 
+    What comes at or after the close is left out. A trade and the delta of its fill, which come
+    through two channels, become one execution; they are paired within 5 seconds by exchange time,
+    price and size.
+
     Args:
         session: One recorded market.
         throttle_ms: Least market time between two ticks; 0 ticks at every event.
@@ -234,6 +248,8 @@ def make_tape(session: RecordedSession, throttle_ms: int = 250, builder: Builder
         raise SessionError(f"{session.ticker}: event {event_no} does not fit the book: {reason}")
     meaning, leg, price_e4, count_e2 = (np.zeros(n, np.int64) for _ in range(4))
     _meanings(events, meaning, leg, price_e4, count_e2)
+    offsets_ms = clock_offsets_ms(events, session.clock_offsets)
+    rows[:ticks, b.CLOCK_OFFSET_MS] = offsets_ms[tick_event[:ticks]]
     touch = np.zeros((ticks, 2), np.int64)
     _touches(rows[:ticks], touch)
     value = -1 if session.yes_value_e4 is None else session.yes_value_e4
@@ -258,6 +274,8 @@ def build_observation_from_session_data(
     tape: Tape, tick: int, account: a.AccountRow
 ) -> Observation:
     """The observation of a recorded tick under an account, as it was live at that moment.
+
+    The same kernel as live makes it; `models.parity` compares the two for every recorded decision.
 
     Args:
         tape: The market.

@@ -20,7 +20,8 @@ class BatchedVecEnv(VecEnv):
     """`n` markets at once, as stable-baselines3 wants them.
 
     One that ends shows its last observation in `terminal_observation` and starts again in another
-    market.
+    market. Episodes are never truncated. Masks come from `env_method("action_masks")`; a learner
+    that ignores them only finds that a forbidden action holds.
 
     Args:
         dataset: The markets.
@@ -29,6 +30,9 @@ class BatchedVecEnv(VecEnv):
         seed: Of the first environment; each next one has the next number.
         reward: What a step is worth.
         risk_aversion: Per dollar, of the reward `risk`.
+
+    Attributes:
+        simulation: The batch behind it.
     """
 
     render_mode = None
@@ -66,7 +70,8 @@ class BatchedVecEnv(VecEnv):
 
         Returns:
             (observations float32[n, size], rewards float32[n] in dollars, dones bool[n], infos). An
-            ended episode's info holds the sum of its rewards and its length.
+            ended episode's info holds its last observation, the sum of its rewards `r` and its
+            length `l` in ticks; the row of observations is the first of the next market.
         """
         simulation = self.simulation
         simulation.step(self._actions, restart=True)
@@ -97,7 +102,14 @@ class BatchedVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *_args: Any, indices: Any = None, **_kwargs: Any
     ) -> list[Any]:
-        """`action_masks` of each environment asked for; there is no other method."""
+        """Call `action_masks` of each environment asked for; there is no other method.
+
+        Returns:
+            bool[5] of each.
+
+        Raises:
+            AttributeError: Another method was asked for.
+        """
         if method_name != "action_masks":
             raise AttributeError(f"a batch has no method {method_name}")
         masks = self.simulation.masks()

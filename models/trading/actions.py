@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ipc import account_table as a
 from ipc import book as b
-from ipc.kernels import kernel
+from ipc.kernels import compiled, kernel
 from ipc.messages import BookSide, Leg
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 from models.trading.fees import FeeSchedule, trade_fee_e6
@@ -46,6 +46,7 @@ __all__ = [
     "affordable_e2",
     "fill_mask",
     "is_buy",
+    "masked_argmax",
     "order_count_e2",
     "side_of",
     "yes_price_of",
@@ -57,7 +58,15 @@ WHOLE_E2: Final = 100  # buys are whole contracts
 
 
 class Action(IntEnum):
-    """What a policy may ask for; the values are those of the network's outputs."""
+    """What a policy may ask for; the values are those of the network's outputs.
+
+    Attributes:
+        HOLD: Nothing is sent; an order that rests is left alone.
+        BUY_YES_LIMIT: Buy YES: bids on the YES book.
+        SELL_YES_LIMIT: Sell YES that is held: asks.
+        BUY_NO_LIMIT: Buy NO: asks on the YES book at one dollar less the NO price.
+        SELL_NO_LIMIT: Sell NO that is held: bids.
+    """
 
     HOLD = 0
     BUY_YES_LIMIT = 1
@@ -67,7 +76,13 @@ class Action(IntEnum):
 
 
 class Pricing(StrEnum):
-    """Where an order's limit is placed."""
+    """Where an order's limit is placed.
+
+    Attributes:
+        AGGRESSIVE: At the opposite touch: it fills at once, as a taker.
+        PASSIVE: At its own side's touch: it rests behind what is there.
+        MID: Between the two, rounded to the passive side.
+    """
 
     AGGRESSIVE = "aggressive"
     PASSIVE = "passive"
@@ -171,7 +186,7 @@ def affordable_e2(
         yes_price_e4: Limit on the YES scale.
         count_e2: What is wanted.
         unit_e2: What is bought comes in whole multiples of this.
-        rule: `FeeRule`.
+        rule: `FeeSchedule.code`.
         rate_e6: Fee rate.
 
     Returns:
@@ -201,7 +216,7 @@ def order_count_e2(
         action: `Action`, not HOLD.
         yes_price_e4: Limit on the YES scale.
         size_e2: Size of an order before caps.
-        rule: `FeeRule`.
+        rule: `FeeSchedule.code`.
         rate_e6: Fee rate of a taker.
     """
     position_e2 = account[a.POSITION_E2]
@@ -230,7 +245,7 @@ def fill_mask(
         account: The sub-account.
         pricing: A value of `PRICING_CODE`.
         size_e2: Size of an order before caps.
-        rule: `FeeRule`.
+        rule: `FeeSchedule.code`.
         rate_e6: Fee rate of a taker.
         out: bool[5], overwritten; HOLD is always allowed.
     """
@@ -240,6 +255,27 @@ def fill_mask(
         out[action] = (
             price > 0 and order_count_e2(account, action, price, size_e2, rule, rate_e6) > 0
         )
+
+
+@compiled
+def masked_argmax(logits: npt.NDArray[np.float32], masks: Mask) -> npt.NDArray[np.int64]:
+    """The best allowed action of each row.
+
+    Args:
+        logits: float32[n, 5].
+        masks: bool[n, 5].
+
+    Returns:
+        int64[n]: the first of equals. A logit that is not a number never wins; where none can,
+        action 0 (HOLD) does.
+    """
+    chosen = np.zeros(len(logits), np.int64)
+    for i in range(len(logits)):
+        best = -np.inf
+        for action in range(logits.shape[1]):
+            if masks[i, action] and logits[i, action] > best:
+                best, chosen[i] = logits[i, action], action
+    return chosen
 
 
 class OrderRequest(msgspec.Struct, frozen=True):
@@ -272,7 +308,8 @@ class LimitOrderActionSpace:
     Args:
         pricing: Where the limit is placed.
         contract_size_e2: Size of an order before caps, whole contracts.
-        fees: What the market charges; decides what is affordable. Default: the newest schedule.
+        fees: What a market charges whose account row does not say it; decides what is affordable.
+            Default: the newest schedule.
 
     Raises:
         ValueError: Unknown pricing, or a size that is not a positive number of whole contracts.
@@ -306,8 +343,7 @@ class LimitOrderActionSpace:
         """
         if out is None:
             out = np.empty(N_ACTIONS, np.bool_)
-        rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
-        fill_mask(row, account, self._code, self.contract_size_e2, rule, rate, out)
+        fill_mask(row, account, self._code, self.contract_size_e2, *self._rates(account), out)
         return out
 
     def order_for(
@@ -329,8 +365,7 @@ class LimitOrderActionSpace:
         if not price:
             return None
         size = self.contract_size_e2 if size_e2 is None else size_e2
-        rule, rate = int(self.fees.rule), self.fees.taker_rate_e6
-        count = int(order_count_e2(account, int(action), price, size, rule, rate))
+        count = int(order_count_e2(account, int(action), price, size, *self._rates(account)))
         if not count:
             return None
         yes_leg = action in (Action.BUY_YES_LIMIT, Action.SELL_YES_LIMIT)
@@ -343,6 +378,12 @@ class LimitOrderActionSpace:
             book_side=BookSide.BID if side_of(int(action)) == BID else BookSide.ASK,
             count_e2=count,
         )
+
+    def _rates(self, account: a.AccountRow) -> tuple[int, int]:
+        """Code and taker's rate of what the market charges."""
+        if account[a.FEE_CODE]:
+            return int(account[a.FEE_CODE]) - 1, int(account[a.TAKER_RATE_E6])
+        return self.fees.code, self.fees.taker_rate_e6
 
 
 class TargetMarketMode(StrEnum):

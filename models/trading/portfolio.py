@@ -18,6 +18,7 @@ from ipc.units import ASK, BID, ONE_DOLLAR_E4, SideCode
 __all__ = [
     "Portfolio",
     "apply_fill",
+    "apply_payout",
     "apply_settlement",
     "cash_flow_e6",
     "liquidation_value_e6",
@@ -76,6 +77,19 @@ def apply_fill(
 
 
 @kernel
+def apply_payout(account: a.AccountRow, payout_e6: int) -> None:
+    """Close the position for what was paid for it, without a fee.
+
+    Args:
+        account: The sub-account, changed in place: flat afterwards.
+        payout_e6: What the whole position was paid, micro-dollars.
+    """
+    account[a.CASH_E6] += payout_e6
+    account[a.REALIZED_E6] += payout_e6 - account[a.COST_BASIS_E6]
+    account[a.COST_BASIS_E6] = account[a.POSITION_E2] = 0
+
+
+@kernel
 def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
     """Pay out the position at the market's result, without a fee.
 
@@ -89,9 +103,7 @@ def apply_settlement(account: a.AccountRow, yes_value_e4: int) -> int:
     position_e2 = account[a.POSITION_E2]
     value_e4 = yes_value_e4 if position_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
     payout_e6 = abs(position_e2) * value_e4
-    account[a.CASH_E6] += payout_e6
-    account[a.REALIZED_E6] += payout_e6 - account[a.COST_BASIS_E6]
-    account[a.COST_BASIS_E6] = account[a.POSITION_E2] = 0
+    apply_payout(account, payout_e6)
     return int(payout_e6)
 
 
@@ -129,15 +141,40 @@ class Portfolio:
         self.row = a.new_account(start_cash_e6)
 
     def fill(self, side: BookSide, yes_price_e4: int, count_e2: int, fee_e6: int) -> None:
-        """Book one execution on the YES book; see `apply_fill`."""
+        """Book one fill; it nets first, and what is left opens at its own cost.
+
+        Args:
+            side: `BID` raises the position, `ASK` lowers it.
+            yes_price_e4: Price on the YES scale.
+            count_e2: Contracts filled.
+            fee_e6: What was charged, micro-dollars; negative when the exchange paid.
+        """
         apply_fill(self.row, BID if side is BookSide.BID else ASK, yes_price_e4, count_e2, fee_e6)
 
     def settle(self, yes_value_e4: int) -> int:
-        """Pay out at the market's result and return the payout in micro-dollars.
+        """Pay out at the market's result; the position is flat afterwards.
 
-        `yes_value_e4` is 10000 for YES, 0 for NO, between for a scalar market.
+        Args:
+            yes_value_e4: 10000 for YES, 0 for NO, between for a scalar market.
+
+        Returns:
+            The payout in micro-dollars.
         """
         return int(apply_settlement(self.row, yes_value_e4))
+
+    def pay_out(self, payout_e6: int) -> None:
+        """Close the position for what the exchange paid for it, micro-dollars."""
+        apply_payout(self.row, payout_e6)
+
+    def open(self, position_e2: int, cost_basis_e6: int) -> None:
+        """Begin with a position whose fills are not known.
+
+        Args:
+            position_e2: 1e-2 contracts, YES positive.
+            cost_basis_e6: What it cost, micro-dollars; taken from the cash.
+        """
+        self.row[a.POSITION_E2], self.row[a.COST_BASIS_E6] = position_e2, cost_basis_e6
+        self.row[a.CASH_E6] -= cost_basis_e6
 
     @property
     def cash_e6(self) -> int:

@@ -15,7 +15,6 @@ from ipc.clock import NS_PER_MS, Clock, MarketClock, RealClock, mono_ns, real_ns
 from ipc.messages import Environment, ProcessStats
 from ipc.sockets import Subscriber
 from ipc.units import format_count, format_money
-from processes.broadcaster.manager import WebSocketManager
 from processes.broadcaster.site import (
     DIST,
     Access,
@@ -26,7 +25,7 @@ from processes.broadcaster.site import (
     metrics_page,
 )
 from processes.broadcaster.state import Health, LatestState
-from processes.broadcaster.tables import ChangedBooks, SubAccounts
+from processes.broadcaster.views import ChangedBooks, SubAccounts
 from processes.broadcaster.wire import (
     PROTOCOL,
     ActorData,
@@ -34,6 +33,7 @@ from processes.broadcaster.wire import (
     MessageType,
     StatsData,
     Update,
+    WebSocketManager,
     update_of,
 )
 from processes.runtime.config import ConfigError, Settings
@@ -121,7 +121,7 @@ class Broadcaster:
     async def _follow(self, stop: asyncio.Event) -> None:
         wires = Wires(self._settings.data_dir, self._settings.environ, run=0)  # it only receives
         # No triggers: the table itself is read, so a burst costs nothing here.
-        collector = wires.subscriber("collector", topics=("session", "stats"))
+        collector = wires.subscriber("collector", topics=("session", "trading", "stats"))
         others = wires.subscriber("inference", "execution", "recorder")
         self._subscribers = [collector, others]
         tasks = {

@@ -18,6 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from ipc.places import resource
+from processes.adapters.kalshi.schemas.drift import UNKNOWN
 from processes.broadcaster.state import Health
 
 __all__ = [
@@ -206,17 +207,30 @@ def _respond(page: HttpPage, *, head: bool) -> Response:
 
 
 def health_page(health: Health, environment: str, mono_ns: int) -> HttpPage:
-    """`/rl/health`: 200 when every part is fresh, 503 otherwise; the body says which is not."""
+    """`/rl/health`: 200 when every part is fresh and no clock is off, else 503 with the reasons."""
     parts = health.parts(mono_ns)
     silent = [name for name, part in parts.items() if not part.fresh]
+    reasons = health.reasons()
+    well = not silent and not reasons
     body = {
-        "status": "degraded" if silent else "ok",
+        "status": "ok" if well else "degraded",
         "environment": environment,
         "silent": silent,
+        "reasons": reasons,
         "parts": parts,
+        "unknown_on_the_wire": _unknown(health),
     }
-    status = HTTPStatus.SERVICE_UNAVAILABLE if silent else HTTPStatus.OK
+    status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
     return HttpPage(msgspec.json.encode(body) + b"\n", "application/json", status, "no-store")
+
+
+def _unknown(health: Health) -> dict[str, dict[str, int]]:
+    """Process -> what it saw on the wire that this version does not know, with counts."""
+    found = {
+        process: {k.removeprefix(UNKNOWN): n for k, n in counters.items() if k.startswith(UNKNOWN)}
+        for process, counters in sorted(health.counters.items())
+    }
+    return {process: names for process, names in found.items() if names}
 
 
 def metrics_page(health: Health, mono_ns: int) -> HttpPage:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ipc.clock import NS_PER_MS, NS_PER_S
+from ipc.clock import MS_PER_S, NS_PER_MS, NS_PER_S
 from ipc.messages import (
     ActorAction,
     ActorFill,
@@ -26,8 +26,10 @@ from ipc.messages import (
     ProcessStats,
     SessionInfo,
     ShadowActions,
+    TradingStatus,
 )
 from models.trading.actions import Action
+from processes.adapters.kalshi.auth.clock_offset import LIMIT_MS
 from processes.broadcaster import views
 from processes.broadcaster.wire import (
     MessageType,
@@ -66,6 +68,7 @@ class LatestState:
 
     def __init__(self) -> None:
         self._session: Update | None = None
+        self._trading: Update | None = None
         self._stats: dict[str, Update] = {}
         self._books: dict[str, OrderbookData] = {}
         self._mids: dict[str, deque[tuple[int, str]]] = {}
@@ -91,6 +94,9 @@ class LatestState:
         match message:
             case SessionInfo():
                 return self._note_session(message)
+            case TradingStatus():
+                self._trading = update_of(MessageType.TRADING, views.trading_data(message))
+                return self._trading
             case ProcessStats():
                 return self.stats(StatsData(process=message.process, counters=message.counters))
             case ActorAction():
@@ -167,6 +173,7 @@ class LatestState:
         actions = sorted(latest.values(), key=lambda a: a.decided_mono_ns)
         return [
             *([self._session] if self._session else []),
+            *([self._trading] if self._trading else []),
             *(self._first_book(book) for book in self._books.values()),
             *(self._position_update(p) for p in self._positions.values()),
             *([self._pnl] if self._pnl else []),
@@ -232,7 +239,7 @@ class LatestState:
 
 
 class Health:
-    """When each part of the stack was last heard of: liveness, not how busy the markets are.
+    """When each part of the stack last reported: liveness, not how busy the markets are.
 
     Every `mono_ns` is this machine's monotonic clock. `counters` holds the newest of every process.
     """
@@ -256,6 +263,19 @@ class Health:
     def parts(self, mono_ns: int) -> dict[str, PartData]:
         """Every part that the stack should have."""
         return {name: self._part(name, mono_ns) for name in (*PROCESSES, *TABLES)}
+
+    def reasons(self) -> list[str]:
+        """What is wrong although every part is alive, in plain words."""
+        found = []
+        for process, counters in sorted(self.counters.items()):
+            off_ms = counters.get("clock_offset_ms", 0)
+            if abs(off_ms) > LIMIT_MS:
+                side = "behind" if off_ms > 0 else "ahead of"
+                found.append(
+                    f"{process}: its clock is {abs(off_ms) / MS_PER_S:.1f} s {side} the "
+                    "exchange's; requests are refused: set the time of this machine"
+                )
+        return found
 
     def _part(self, name: str, mono_ns: int) -> PartData:
         heard = self._heard.get(name)

@@ -1,18 +1,31 @@
-"""What travels on `/rl/ws`: `{type, seq, ts_ms, data}`, the data of each type as a struct.
+"""`/rl/ws`: what travels on it, and its connections.
+
+A message is `{type, seq, ts_ms, data}`, the data of each type a struct.
 
 Prices, counts and money are decimal strings ("0.4700", "10.00", "12.345678"); what is unknown is
 null. `*_ms` are market time since the Unix epoch, `*_mono_ns` the monotonic clock of the machine,
 `*_us` differences of it. `seq` counts from 1 per connection; `ts_ms` is real time of sending.
+
+`WebSocketManager` holds the connections, each with its own numbering and its own bound. A message
+is written to every socket at once, without waiting. What a client has not read yet stays in its
+socket's buffer; beyond the bound the client is closed with 1013 and counted.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final
 
 import msgspec
+from websockets.asyncio.connection import broadcast
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 __all__ = [
+    "MAX_CLIENTS",
     "PROTOCOL",
     "ActionData",
     "ActionHops",
@@ -30,13 +43,18 @@ __all__ = [
     "PositionData",
     "SessionData",
     "ShadowData",
+    "ShardData",
     "StatsData",
+    "TradingData",
     "Update",
+    "WebSocketManager",
     "envelope",
     "update_of",
 ]
 
 PROTOCOL: Final = 1
+MAX_CLIENTS: Final = 100
+CLOSE_TIMEOUT: Final = 1.0  # seconds that a client may take to answer a close
 
 
 class MessageType(StrEnum):
@@ -46,6 +64,7 @@ class MessageType(StrEnum):
     ORDERBOOK_SNAPSHOT = "orderbook_snapshot"
     SESSION = "session"
     STATS = "stats"
+    TRADING = "trading"
     ACTOR_ACTION = "actor_action"
     ACTOR_ORDER = "actor_order"
     ACTOR_FILL = "actor_fill"
@@ -93,6 +112,18 @@ class SessionData(_Data, frozen=True):
     status: str
 
 
+class TradingData(_Data, frozen=True):
+    """Whether the exchange trades; `markets` are those whose state is another than `state`.
+
+    The states are those of `TradingState`. `until_ms` and `next_pause_ms` are market time.
+    """
+
+    state: str
+    until_ms: int | None
+    next_pause_ms: int | None
+    markets: dict[str, str]
+
+
 class PartData(_Data, frozen=True):
     """Whether a part of the stack is alive, and how old its last sign is."""
 
@@ -118,9 +149,23 @@ class LastTrade(_Data, frozen=True):
 
 
 class OrderbookData(_Data, frozen=True):
-    """One market's book. `yes` and `no` are bids of that leg at its own price, best first.
+    """One market's book.
 
-    `mids`, the chart so far as (ms, mid), comes only with a connection's first snapshot.
+    Attributes:
+        state: `empty`, `live` or `stale`.
+        flags: Of `unrecorded`, `warming`, `closed`.
+        generation: Of the table's writer.
+        event_no: The last accepted record of the market's session.
+        seq: The exchange's, of the last frame.
+        exch_ms: Exchange time of the last frame.
+        recv_ms: Market time of its receipt.
+        yes: Bids of YES, (price, count), best first, as many as the depth of `ConnectionData`.
+        no: Bids of NO at their own price, alike.
+        yes_levels: How many levels there are, beyond the depth too.
+        yes_total: Contracts over all levels.
+        n_deltas: Deltas applied since the row was made.
+        n_trades: Trades, alike.
+        mids: The chart so far as (ms, mid), only with a connection's first snapshot.
     """
 
     ticker: str
@@ -161,7 +206,22 @@ class ActionHops(_Data, frozen=True):
 
 
 class ActionData(_Data, frozen=True):
-    """One decision, HOLD included."""
+    """One decision, HOLD included.
+
+    `session_uid`, `event_no` and `account_version` name the book and the account that were read:
+    with them the decision can be made again from the recording.
+
+    Attributes:
+        action: Number of the action, as `models.trading.actions.Action`.
+        reason: Why it was this one, such as `policy` or `masked`.
+        observation_hash: Of what the model read.
+        logits: As the policy gave them.
+        mask: What was allowed, by action.
+        intent_id: The intent that was sent to execution, None for HOLD.
+        decided_ms: Market time of the decision.
+        recv_ms: Market time of the row.
+        frame_mono_ns: When the frame was read; the other hops follow in time.
+    """
 
     session_uid: str
     ticker: str
@@ -230,7 +290,18 @@ class OrderHops(_Data, frozen=True):
 
 
 class OrderData(_Data, frozen=True):
-    """An order's state. `price` is of its leg, `yes_price` the same on the YES scale."""
+    """An order's state.
+
+    Attributes:
+        order_id: The exchange's, None before its answer.
+        client_order_id: Ours, derived from the intent.
+        leg: `yes` or `no`.
+        book_side: `bid` or `ask` of the YES book.
+        price: Limit on the leg's scale.
+        yes_price: The same on the YES scale.
+        expire_ms: When the exchange cancels it by itself.
+        ts_ms: When this happened.
+    """
 
     order_id: str | None
     client_order_id: str
@@ -283,8 +354,15 @@ class PositionData(_Data, frozen=True):
     ts_ms: int
 
 
+class ShardData(_Data, frozen=True):
+    """What new orders may use on one shard of the exchange."""
+
+    exchange_index: int
+    balance: str
+
+
 class PnlData(_Data, frozen=True):
-    """The whole account."""
+    """The whole account; `shards` is empty until the exchange has reported them."""
 
     balance: str
     realized: str
@@ -293,6 +371,7 @@ class PnlData(_Data, frozen=True):
     open_orders: int
     account_version: int
     ts_ms: int
+    shards: tuple[ShardData, ...] = ()
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -306,10 +385,114 @@ _encoder = msgspec.json.Encoder()
 
 
 def update_of(kind: MessageType, data: _Data) -> Update:
-    """Encode once, send to many."""
+    """Encode an update once, for all connections."""
     return Update(kind, _encoder.encode(data).decode())
 
 
 def envelope(update: Update, seq: int, ts_ms: int) -> str:
     """The text of one message of one connection."""
     return f'{{"type":"{update.kind}","seq":{seq},"ts_ms":{ts_ms},"data":{update.body}}}'
+
+
+class _Client:
+    def __init__(self, socket: ServerConnection) -> None:
+        self.socket = socket
+        self.seq = 0
+
+
+class WebSocketManager:
+    """All connections of `/rl/ws`.
+
+    Args:
+        welcome: Gives the updates that a new connection starts with.
+        now_ms: Real time of sending, in milliseconds since the Unix epoch.
+        buffer_bytes: What a client may leave unread; beyond it, it is closed with code 1013.
+
+    Attributes:
+        sent: Messages, since the start.
+        connected: Connections, since the start.
+        dropped_slow: Clients closed for what they left unread, since the start.
+    """
+
+    def __init__(
+        self,
+        welcome: Callable[[], Iterable[Update]],
+        now_ms: Callable[[], int],
+        buffer_bytes: int,
+    ) -> None:
+        self._welcome = welcome
+        self._now_ms = now_ms
+        self._buffer_bytes = buffer_bytes
+        self._clients: dict[ServerConnection, _Client] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.sent = 0
+        self.connected = 0
+        self.dropped_slow = 0
+
+    @property
+    def clients(self) -> int:
+        """Connections that get messages now."""
+        return len(self._clients)
+
+    @property
+    def full(self) -> bool:
+        """Whether another connection would be one too many."""
+        return len(self._clients) >= MAX_CLIENTS
+
+    async def handle(self, socket: ServerConnection) -> None:
+        """Serve one connection from its first message to its end; what clients send is ignored."""
+        client = self._clients[socket] = _Client(socket)
+        self.connected += 1
+        try:
+            for update in self._welcome():
+                self._send(client, update, self._now_ms())
+            async for _ in socket:
+                continue
+        except ConnectionClosed:
+            return
+        finally:
+            self._clients.pop(socket, None)
+
+    def publish(self, updates: Iterable[Update]) -> None:
+        """Send every update to every connection, numbered for each; never waits, never raises.
+
+        Afterwards clients whose buffer is over the bound are dropped.
+        """
+        now_ms = self._now_ms()
+        for update in updates:
+            for client in tuple(self._clients.values()):
+                self._send(client, update, now_ms)
+        for client in tuple(self._clients.values()):
+            if client.socket.transport.get_write_buffer_size() > self._buffer_bytes:
+                self._drop(client)
+
+    def _send(self, client: _Client, update: Update, ts_ms: int) -> None:
+        client.seq += 1
+        self.sent += 1
+        broadcast((client.socket,), envelope(update, client.seq, ts_ms))
+
+    def _drop(self, client: _Client) -> None:
+        del self._clients[client.socket]
+        self.dropped_slow += 1
+        task = asyncio.create_task(
+            _close_within(client.socket, CloseCode.TRY_AGAIN_LATER, "too slow: buffer full")
+        )
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close every connection with 1001; each has at most `CLOSE_TIMEOUT` seconds."""
+        closing = [
+            _close_within(client.socket, CloseCode.GOING_AWAY, "server stops")
+            for client in self._clients.values()
+        ]
+        await asyncio.gather(*closing, *self._closing)
+
+
+async def _close_within(socket: ServerConnection, code: CloseCode, reason: str) -> None:
+    """Close; `close()` waits for the buffer to drain without a bound, so bound it here."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await socket.close(code, reason)
+    except TimeoutError:
+        socket.transport.abort()

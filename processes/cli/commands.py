@@ -14,8 +14,12 @@ __all__ = ["COMMANDS", "CliCommand"]
 class CliCommand(NamedTuple):
     """One command.
 
-    `module` is what `python -m` would run. `is_program`: it takes no arguments and goes on until it
-    is stopped, so it must not be started to find out how a word may go on.
+    Attributes:
+        what: What it is for, in a line of `--help`.
+        module: What `python -m` would run.
+        examples: Whole lines that a user may type.
+        is_program: Whether it takes no arguments and goes on until it is stopped, so that it must
+            not be started to find out how a word may go on.
     """
 
     what: str
@@ -31,16 +35,28 @@ COMMANDS: Final = {
         ("kalshi-actor run", "RL_ACTOR_STRATEGY=baseline:random kalshi-actor run --data-dir /data"),
     ),
     "check": CliCommand(
-        "could the stack run with these settings? Starts nothing",
+        "could the stack run, and trade? --connect asks the exchange; starts nothing",
         "processes.check",
-        ("kalshi-actor check", "kalshi-actor check --environment demo"),
-        is_program=True,
+        (
+            "kalshi-actor check",
+            "kalshi-actor check --connect --environment demo",
+            "kalshi-actor check --protocol FOLDER",
+        ),
     ),
     "exchange": CliCommand(
         "the local exchange alone, in the foreground",
         "processes.exchange",
         ("kalshi-actor exchange", "RL_EXCHANGE_REPLAY=FOLDER kalshi-actor exchange"),
         is_program=True,
+    ),
+    "markets": CliCommand(
+        "the markets that are followed, or would be, and why",
+        "processes.collector.markets_command",
+        (
+            "kalshi-actor markets",
+            "kalshi-actor markets --look --json",
+            "kalshi-actor markets --programs",
+        ),
     ),
     "sessions": CliCommand(
         "list, show, verify, archive, import or delete recorded sessions",
@@ -80,6 +96,14 @@ COMMANDS: Final = {
             "kalshi-actor models list --json",
             "kalshi-actor models promote mine",
             "kalshi-actor models rollback",
+        ),
+    ),
+    "funds": CliCommand(
+        "money on the exchange's shards; move it from one to another",
+        "processes.execution.funds",
+        (
+            "kalshi-actor funds list --json",
+            "kalshi-actor funds move 250.00 --from 0 --to 2",
         ),
     ),
     "parity": CliCommand(

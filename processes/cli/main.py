@@ -50,8 +50,8 @@ def _parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ends with its exit code.
 
-    Arguments:
-        argv: the words after `kalshi-actor`; by default those of this process.
+    Args:
+        argv: The words after `kalshi-actor`; by default those of this process.
 
     Returns:
         The exit code, where the command did not end the process itself.

@@ -3,6 +3,10 @@
 What to ask, and which books are up to date, is decided by `Recovery`; here are the socket and the
 clock. A lost connection does not end the session: the next one subscribes to everything again. A
 quiet market is not a lost connection: it is alive as long as pings are answered.
+
+What a frame does: `CollectorFeed` is the shell around `processes.adapters.kalshi.feed`. It writes
+down what the core says is to be noted, notifies `Recovery` of the books that need a snapshot, and
+marks what has changed. `Triggers` publishes that, one trigger per market however long the burst.
 """
 
 from __future__ import annotations
@@ -10,30 +14,202 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 import numpy as np
 
+from ipc import book as b
+from ipc.book_table import BookTableWriter
 from ipc.clock import NS_PER_MS, Clock, mono_ns
-from ipc.messages import MarkKind
+from ipc.messages import MarkKind, Trigger, UpdateType
+from ipc.sockets import Publisher
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import AuthError, KalshiError, SocketClosed, WireError
-from processes.adapters.kalshi.feed.book_feed import Distrust, Note
+from processes.adapters.kalshi.feed.book_feed import (
+    DATA,
+    BookFeed,
+    Distrust,
+    Effect,
+    Note,
+    Outcome,
+    WriteQueue,
+)
 from processes.adapters.kalshi.feed.session import SessionJournal
-from processes.adapters.kalshi.schemas.frames import Channel, Frame
-from processes.adapters.kalshi.stream.socket import KalshiSocket, Stamped
-from processes.collector.feed import CollectorFeed, Triggers
+from processes.adapters.kalshi.schemas.frames import (
+    Channel,
+    Delta,
+    EventFeeUpdate,
+    Frame,
+    Lifecycle,
+    Trade,
+)
+from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
+from processes.adapters.kalshi.stream.socket import Backlog, KalshiSocket, Stamped
+from processes.collector.data_age import DataAge
+from processes.collector.discovery_link import MarketNews
 from processes.collector.markets import Changes, Markets
-from processes.collector.recovery import Action, Recovery, Refused, Send
+from processes.collector.recovery import Action, BookVerdict, Recovery, Refused, Send
+from processes.collector.results import Results
+from processes.collector.terms import Terms
+from processes.collector.trading_status import TradingTracker
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
-__all__ = ["RECONNECT", "OrderbookClient"]
+__all__ = ["RECONNECT", "TOPIC", "CollectorFeed", "OrderbookClient", "Triggers"]
 
+TIMED: Final = (Delta, Trade)  # frames that say when they were sent
 BATCH: Final = 64  # frames between two flushes of triggers
 RECONNECT: Final = Backoff(first_s=0.1, longest_s=5.0)
+TOPIC: Final = "trigger"
+ENDINGS: Final = frozenset({"determined", "settled"})
+_RECORDED: Final = Effect.RECORDED  # a name of the module is found faster than a member of an Enum
+_SNAPSHOT: Final = UpdateType.SNAPSHOT
+COUNTED: Final = {
+    Effect.UNKNOWN_MARKET: "frames_of_unknown_markets",
+    Effect.IN_SNAPSHOT: "deltas_before_snapshot",
+    Effect.MALFORMED: "malformed_amounts",
+}
+
+
+class Triggers:
+    """Marks rows as changed and publishes what they hold at the time of the flush."""
+
+    def __init__(self, table: BookTableWriter, publisher: Publisher) -> None:
+        self._table = table
+        self._publisher = publisher
+        self._dirty: dict[int, tuple[str, UpdateType]] = {}
+        self.published = 0
+
+    def mark(self, row: int, ticker: str, update_type: UpdateType) -> None:
+        """A row has changed and the change is in the journal."""
+        self._dirty[row] = ticker, update_type
+
+    def flush(self) -> int:
+        """Publish one trigger per changed row -> how many."""
+        if not self._dirty:
+            return 0
+        for row, (ticker, update_type) in self._dirty.items():
+            self._publisher.send(TOPIC, self._trigger(row, ticker, update_type))
+        count = len(self._dirty)
+        self._dirty.clear()
+        self.published += count
+        return count
+
+    def _trigger(self, row: int, ticker: str, update_type: UpdateType) -> Trigger:
+        words = self._table.live[row]
+        return Trigger(
+            market_ticker=ticker,
+            row=row,
+            generation=int(words[b.GENERATION]),
+            update_type=update_type,
+            sequence_number=int(words[b.SEQ]),
+            event_no=int(words[b.EVENT_NO]),
+            tick_event_no=int(words[b.TICK_EVENT_NO]),
+            recv_ns=int(words[b.RECV_NS]),
+            frame_mono_ns=int(words[b.FRAME_MONO_NS]),
+            written_mono_ns=int(words[b.WRITTEN_MONO_NS]),
+        )
+
+
+class CollectorFeed:
+    """Every frame of the public channels, to the parts of the collector that it concerns."""
+
+    def __init__(
+        self,
+        markets: Markets,
+        queue: WriteQueue,
+        session: SessionJournal,
+        triggers: Triggers,
+        recovery: Recovery,
+        results: Results,
+        terms: Terms,
+        trading: TradingTracker,
+    ) -> None:
+        self._markets = markets
+        self._session = session
+        self._triggers = triggers
+        self._recovery = recovery
+        self._results = results
+        self._terms = terms
+        self._trading = trading
+        self._books = BookFeed(queue, markets.get)
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def holes(self) -> tuple[str, ...]:
+        """Markets whose record has a hole: a fresh snapshot ends it once the journal has room."""
+        return self._books.holes
+
+    def on_frame(
+        self, frame: Frame, recv_ns: int, frame_mono_ns: int, *, on_yes_scale: bool = False
+    ) -> LifecycleMsg | None:
+        """Take one frame whose `seq` has been checked.
+
+        Args:
+            frame: of any public channel.
+            recv_ns: market time of its receipt.
+            frame_mono_ns: monotonic time of its receipt.
+            on_yes_scale: whether NO levels come at YES prices in this subscription.
+
+        Returns:
+            What a frame of the lifecycle channel says about a market; None for other frames.
+        """
+        if isinstance(frame, DATA):
+            outcome = self._books.on_frame(
+                frame, recv_ns, frame_mono_ns, mono_ns(), on_yes_scale=on_yes_scale
+            )
+            if outcome.effect is not _RECORDED or outcome.update_type is _SNAPSHOT:
+                self._on_outcome(outcome, recv_ns, frame_mono_ns)
+            elif (book := outcome.book) is not None:  # nearly every frame
+                self._triggers.mark(book.row, book.ticker, outcome.update_type)
+            return None
+        if isinstance(frame, Lifecycle):
+            self._on_lifecycle(frame, recv_ns)
+            return frame.msg
+        if isinstance(frame, EventFeeUpdate):
+            self._on_event_fees(frame, recv_ns)
+        return None
+
+    def _on_event_fees(self, frame: EventFeeUpdate, recv_ns: int) -> None:
+        try:
+            self._terms.on_event_update(frame.msg, recv_ns // NS_PER_MS)
+        except WireError:  # the changes are read over REST too
+            self.counts["malformed_amounts"] += 1
+
+    def _on_outcome(self, outcome: Outcome, recv_ns: int, frame_mono_ns: int) -> None:
+        book, effect = outcome.book, outcome.effect
+        if book is None:
+            self.counts[COUNTED[effect]] += 1
+            return
+        if effect is Effect.RECORDED:
+            self._triggers.mark(book.row, book.ticker, outcome.update_type)
+        elif effect in COUNTED:
+            self.counts[COUNTED[effect]] += 1
+        if outcome.mark is not None:
+            mark = outcome.mark
+            self._session.mark(mark.kind, mark.ticker, recv_ns, mark.detail)
+        if outcome.is_stale:
+            self._recovery.on_verdict(book.ticker, BookVerdict.BROKEN, frame_mono_ns)
+        elif outcome.update_type is UpdateType.SNAPSHOT and outcome.is_in_book:
+            self._recovery.on_verdict(book.ticker, BookVerdict.LIVE, frame_mono_ns)
+
+    def _on_lifecycle(self, frame: Lifecycle, recv_ns: int) -> None:
+        self._trading.on_lifecycle(frame.msg)
+        if frame.msg.event_type in ENDINGS:
+            self._markets.close(frame.msg.market_ticker, recv_ns, str(frame.msg.event_type))
+            try:
+                self._results.on_lifecycle(frame.msg, recv_ns)
+            except WireError:  # it is asked for over REST
+                self.counts["malformed_amounts"] += 1
+
+    def distrust(self, kind: MarkKind, tickers: tuple[str, ...], recv_ns: int, detail: str) -> None:
+        """Believe none of these books: a frame of theirs is missing, or their connection gone."""
+        self.counts["gaps"] += kind is MarkKind.GAP
+        self._books.distrust(tickers)
+        self._session.mark(kind, None, recv_ns, detail)
 
 
 class OrderbookClient:
@@ -43,7 +219,8 @@ class OrderbookClient:
         target: host and environment.
         signer: signs the handshake.
         market_tickers: markets to follow from the first connection on; `follow` changes them.
-        feed, recovery, markets, session, triggers: the other parts of this run's collector.
+        feed, recovery, markets, session, triggers, age: the other parts of this run's collector.
+        news: takes the markets whose status changes.
         clock: market time.
         log: one line per change of the connection.
         rng: the jitter of pauses.
@@ -60,6 +237,8 @@ class OrderbookClient:
         markets: Markets,
         session: SessionJournal,
         triggers: Triggers,
+        age: DataAge,
+        news: MarketNews,
         clock: Clock,
         log: Log,
         rng: np.random.Generator,
@@ -70,6 +249,8 @@ class OrderbookClient:
         self._markets = markets
         self._session = session
         self._triggers = triggers
+        self._age = age
+        self._news = news
         self._clock = clock
         self._log = log
         self._rng = rng
@@ -78,13 +259,18 @@ class OrderbookClient:
         self._outbox: deque[bytes] = deque()  # commands that no socket has taken yet
         self._failures = 0
         self.counts: Counter[str] = Counter()
-        self.markets_changed = asyncio.Event()  # the exchange's list is to be read again
+        self._wanted_now = asyncio.Event()
         recovery.follow(market_tickers, (), mono_ns())
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._socket is not None
+
+    def look_at_age(self) -> None:
+        """How old data is, and what waits; to be called again and again."""
+        socket = self._socket
+        self._age.look(Backlog() if socket is None else socket.backlog)
 
     async def run(self) -> None:
         """Connect again and again; only being cancelled ends it."""
@@ -95,13 +281,25 @@ class OrderbookClient:
                 self._lost(error)
             else:
                 await self._live(socket)
-            await asyncio.sleep(RECONNECT.jittered(self._failures, self._rng))
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Before the next attempt; the end of a halt of the exchange ends it."""
+        self._wanted_now.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECT.jittered(self._failures, self._rng)):
+                await self._wanted_now.wait()
+
+    def reconnect_now(self) -> None:
+        """The exchange trades again: do not wait with the next attempt."""
+        self._wanted_now.set()
 
     async def _live(self, socket: KalshiSocket) -> None:
         """One connection, from its opening to its end."""
         self._socket = socket
         self._session.mark(MarkKind.CONNECTED, None, self._clock.now_ns(), self._target.ws_url)
         self._log("exchange_connected", url=self._target.ws_url)
+        self._news.missed()  # what happened while there was no connection
         try:
             self._do(self._recovery.on_connected(mono_ns()), self._clock.now_ns())
             await self._send()
@@ -129,7 +327,7 @@ class OrderbookClient:
         """Frames in their order; their triggers leave together."""
         self.counts["frames"] += len(frames)
         now_ns, ahead_ns = self._clock.now_ns(), mono_ns()
-        replaying = self._clock.replaying
+        replaying, delays = self._clock.replaying, self._age.delays
         for frame, stamp_ns in frames:
             if not replaying:
                 recv_ns = now_ns - (ahead_ns - stamp_ns)
@@ -137,6 +335,8 @@ class OrderbookClient:
                 recv_ns = frame.sending_ts_ms * NS_PER_MS
             else:
                 recv_ns = now_ns
+            if isinstance(frame, TIMED) and (sent_ms := frame.msg.ts_ms) is not None:
+                delays.append(recv_ns // NS_PER_MS - sent_ms)
             self._take(frame, recv_ns, stamp_ns)
         self._triggers.flush()
 
@@ -145,8 +345,9 @@ class OrderbookClient:
         if actions := self._recovery.on_frame(frame, stamp_ns):
             self._do(actions, recv_ns)
         on_yes_scale = self._recovery.subscriptions.on_yes_scale
-        if self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale):
-            self.markets_changed.set()
+        news = self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
+        if news is not None:
+            self._news.add(news.market_ticker, is_over=news.event_type in ENDINGS)
 
     def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
         """Books turn STALE at once; commands wait for the socket."""
@@ -162,7 +363,7 @@ class OrderbookClient:
                     self.counts["gaps_beside_books"] += 1
                     self._session.mark(MarkKind.GAP, None, recv_ns, action.detail)
                     if action.channel == Channel.LIFECYCLE:  # a change may be among the missing
-                        self.markets_changed.set()
+                        self._news.missed()
                 case Refused():
                     self.counts["commands_rejected"] += 1
                     facts = {"channel": action.channel, "code": action.code}

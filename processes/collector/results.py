@@ -17,14 +17,14 @@ from ipc.clock import MS_PER_S, NS_PER_MS, NS_PER_S, Clock, mono_ns
 from ipc.messages import MarketResult
 from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.feed.session import SessionJournal
-from processes.adapters.kalshi.normalise import ms_of_rfc3339, paid_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.enums import MarketStatus, Result
+from processes.adapters.kalshi.schemas.normalise import ms_of_rfc3339, paid_of
 from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
 from processes.adapters.postgres.database import LOST
 from processes.adapters.postgres.open_results import OpenResult
-from processes.collector.markets import LIVING
+from processes.collector.choice import LIVING
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 

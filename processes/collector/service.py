@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from typing import Final
 
 from ipc.book_table import BookTableWriter
 from ipc.clock import NS_PER_S, Clock, mono_ns
 from ipc.messages import Doorbell, ProcessStats, SessionInfo
 from ipc.sockets import Publisher, Pusher, ready_topic
-from processes.adapters.kalshi.errors import KalshiError
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import PRODUCER, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.collector.feed import CollectorFeed
-from processes.collector.markets import Discovery, Markets
-from processes.collector.orderbook_client import OrderbookClient
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.limits import follow_limits
+from processes.adapters.kalshi.schemas.drift import report_drift
+from processes.collector.data_age import DataAge
+from processes.collector.following import MarketFollower
+from processes.collector.markets import Markets
+from processes.collector.orderbook_client import CollectorFeed, OrderbookClient
 from processes.collector.results import Outcomes, Results
+from processes.collector.terms import Terms
+from processes.collector.terms_reader import TermsReader
+from processes.collector.trading_status import StatusFollower
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -27,8 +32,6 @@ __all__ = ["Collector"]
 BEAT: Final = 0.05  # seconds between heartbeats, doorbells and requests for missing snapshots
 REPORT_BEATS: Final = 20  # heartbeats between two reports of session and counters
 ACTOR_PATIENCE: Final = 5.0  # seconds a replay is held for an actor that may not be there
-NEWS_PAUSE: Final = 0.02  # seconds between a lifecycle event and the look at the list
-LOOK_SHARE: Final = 3  # times a look's own duration pass before news cause the next one
 
 
 class Collector:
@@ -43,8 +46,13 @@ class Collector:
         queue: WriteQueue,
         feed: CollectorFeed,
         client: OrderbookClient,
-        discovery: Discovery,
+        age: DataAge,
+        trading: StatusFollower,
+        follower: MarketFollower,
+        reads: KalshiTradingClient,
         results: Results,
+        terms: Terms,
+        terms_reader: TermsReader,
         outcomes: Outcomes,
         wires: Wires,
         publisher: Publisher,
@@ -60,8 +68,13 @@ class Collector:
         self._queue = queue
         self._feed = feed
         self._client = client
-        self._discovery = discovery
+        self._age = age
+        self._trading = trading
+        self._follower = follower
+        self._reads = reads
         self._results = results
+        self._terms = terms
+        self._terms_reader = terms_reader
         self._outcomes = outcomes
         self._wires = wires
         self._publisher = publisher
@@ -75,8 +88,13 @@ class Collector:
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then the journal ends with its last mark."""
         tasks = {
-            "markets": self._look_for_markets(),
+            "limits": follow_limits(lambda: self._reads, self._reads.budget, self._log),
+            "choices": self._follower.receive(),
+            "news": self._follower.pass_on_news(),
+            "markets": self._follower.turn(),
             "results": self._outcomes.run(self._discovery_s),
+            "trading": self._trading.run(),
+            "terms": self._terms_reader.run(),
             "connection": self._connect(),
             "beat": self._beat(),
         }
@@ -87,7 +105,8 @@ class Collector:
             self._report("stopped")
             self._table.close()
             self._wires.close()
-            await self._discovery.close()
+            await self._reads.close()
+            self._reads.budget.close()
 
     async def _connect(self) -> None:
         """A replay waits for us, so we wait for the actor: it is to see the first ticks too."""
@@ -105,45 +124,14 @@ class Collector:
             self._report("waiting")
             await asyncio.sleep(BEAT)
 
-    async def _look_for_markets(self) -> None:
-        while True:
-            begun_ns = mono_ns()
-            try:
-                wanted = await self._discovery.look(self._markets.tickers)
-            except KalshiError as error:
-                self._log.warning("discovery_failed", error=error)
-            else:
-                changes = self._markets.follow(wanted, self._clock.now_ns())
-                self._expect_results(changes.added)
-                if changes.added or changes.removed:
-                    self._log(
-                        "markets_changed", added=len(changes.added), removed=len(changes.removed)
-                    )
-                    await self._client.follow(changes)
-            await self._until_news((mono_ns() - begun_ns) / NS_PER_S)
-
-    def _expect_results(self, added: Sequence[str]) -> None:
-        for market in filter(None, map(self._markets.get, added)):
-            self._results.expect(market.info.ticker, market.info.close_ms)
-
-    async def _until_news(self, took_s: float) -> None:
-        """Wait for the next look: the interval, or sooner when a market's life changed.
-
-        On a large exchange some market's life changes all the time, and a look takes long.
-        """
-        changed = self._client.markets_changed
-        least, waited = min(LOOK_SHARE * took_s, self._discovery_s), 0.0
-        while waited < self._discovery_s and not (changed.is_set() and waited >= least):
-            await asyncio.sleep(NEWS_PAUSE)
-            waited += NEWS_PAUSE
-        changed.clear()
-
     async def _beat(self) -> None:
         beats = 0
         while True:
             self._table.heartbeat(mono_ns())
             self._session.retry()
             await self._client.recover()
+            self._trading.publish()
+            self._client.look_at_age()
             self._ring()
             if beats % REPORT_BEATS == 0:
                 self._report("live" if self._client.connected else "connecting")
@@ -151,7 +139,7 @@ class Collector:
             await asyncio.sleep(BEAT)
 
     def _ring(self) -> None:
-        """Tell the recorder that the journal has grown."""
+        """Report to the recorder that the journal has grown."""
         if self._session.last_event_no != self._rung:
             self._rung = self._session.last_event_no
             self._doorbell.send(Doorbell(stream=self._session.stream))
@@ -166,6 +154,7 @@ class Collector:
             markets=self._markets.tickers,
             live_markets=self._markets.live_count(),
             status=status,
+            fees=self._terms.fees,
         )
         self._publisher.send("session", info)
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=self._counters())
@@ -177,9 +166,13 @@ class Collector:
         counters["records_dropped"] = self._session.records_dropped
         counters["holes"] = len(self._feed.holes)
         counters["markets"] = len(self._markets)
+        counters["fees_known"] = len(self._terms.fees)
+        counters["terms_reads"] = self._terms_reader.reads
         counters["results_awaited"] = len(self._results)
         counters["results_given_up"] = self._results.given_up
         counters["markets_live"] = self._markets.live_count()
+        counters.update(self._follower.counters)
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count
-        return dict(counters)
+        counters.update(report_drift(self._log))
+        return dict(counters) | self._age.counters() | self._reads.budget.counters()

@@ -11,7 +11,7 @@ from processes.runtime.run import Run, run
 
 
 async def main(this: Run) -> None:
-    """Serve until stopped; end at once where nobody would come."""
+    """Serve until stopped; end at once where no local exchange is needed."""
     if not needs_local_exchange(this.settings):
         this.log("exchange_not_needed", environment=this.settings.environment)
         return

@@ -12,6 +12,7 @@ from processes.exchange.admin.token import token_required
 from processes.exchange.rest import (
     account,
     exchange_info,
+    incentives,
     listings,
     market_data,
     not_implemented,
@@ -33,6 +34,7 @@ REST: Final = (  # fixed paths before those with a parameter in their place
     account,
     market_data,
     listings,
+    incentives,
     orders,
     portfolio,
     not_implemented,

@@ -14,15 +14,17 @@ from processes.adapters.kalshi.auth.environments import clock_path
 from processes.adapters.kalshi.recordings import RecordingError
 from processes.exchange.admin.fault_handlers import FaultSchedule, fault_schedule_of
 from processes.exchange.admin.token import load_token
+from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.history import RetentionLimits
 from processes.exchange.replay.flow import Replay
-from processes.exchange.replay.timeline import ReplaySource, recordings_of
+from processes.exchange.replay.sources import replay_sources
+from processes.exchange.replay.timeline import ReplaySource
 from processes.exchange.servers import Server, admin_app, exchange_app
 from processes.exchange.shared.accounts import load_accounts
 from processes.exchange.shared.connections import Connections
 from processes.exchange.shared.market_time import MarketTime
 from processes.exchange.shared.state import ExchangeRules, ExchangeState, assemble
-from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of
+from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of, series_of
 from processes.runtime import tasks
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
@@ -31,6 +33,7 @@ from processes.runtime.run import Run
 __all__ = ["serve"]
 
 KEEP_S = 0.05
+FEES_CHANGE_MS = 300_000  # market time after the start
 FORGET_TURNS = 20  # every second
 REBALANCE_TURNS = 200  # every ten seconds
 QUOTE_TURNS = 5  # four times a second
@@ -85,6 +88,7 @@ def _flow(
         wanted = settings.exchange
         profiles = profiles_of(wanted.markets)
         flow = SyntheticFlow(state.venue, state.order_entry, wanted.seed, profiles)
+        _announce_fees(state, series_of(0, profiles[0]), _start_ms(settings, recordings))
         state.time.run(_start_ms(settings, recordings))
         if wanted.speed:
             return flow.run(state.time, connections.shed)
@@ -95,13 +99,26 @@ def _flow(
     return replay.run(loop=settings.exchange.loop)
 
 
+def _announce_fees(state: ExchangeState, series: str, start_ms: int) -> None:
+    """The first series charges makers too from a moment within its first window on."""
+    change = ScheduledFeeChange(
+        change_id="",
+        series_ticker=series,
+        event_ticker="",
+        fee_type="quadratic_with_maker_fees",
+        multiplier_e4=10_000,
+        scheduled_ms=start_ms + FEES_CHANGE_MS,
+    )
+    state.fees.schedule(change)
+
+
 async def serve(this: Run, run_uid: uuid.UUID) -> None:
     """Run until asked to stop; a flow that ends leaves the exchange up and idle.
 
     Every id is derived from `run_uid`, so no other run may have had it.
     """
     settings = this.settings
-    recordings, ordered = recordings_of(settings), fault_schedule_of(settings)
+    recordings, ordered = await replay_sources(settings, this.stop), fault_schedule_of(settings)
     state = _exchange_state(settings, recordings, run_uid)
     connections = Connections(state)
     flow = _flow(settings, state, connections, recordings, this.log)
@@ -170,6 +187,7 @@ async def _housekeeping(state: ExchangeState, connections: Connections) -> None:
     for turn in count(1):
         await asyncio.sleep(KEEP_S)
         state.apply_due()
+        state.followed.move_books(state.venue.now_ms())
         if not turn % FORGET_TURNS:
             state.apply_retention()
         if not turn % QUOTE_TURNS:

@@ -1,4 +1,9 @@
-"""Requests to the exchange and what their answers mean as facts.
+"""Where a change leaves execution: records, the shared row, messages, requests to the exchange.
+
+`EffectRunner` carries out the effects of events: journal first, then table, subscribers, exchange.
+So no reader can see an account, an order or a fill that was not offered to the journal.
+
+`Gateway` makes the requests, and facts of what their answers mean.
 
 A create is repeated only under its own name, which the exchange takes once: so a repeat cannot
 double anything. Any other request that fails is made again by the manager, for as long as it is
@@ -11,8 +16,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from typing import Any, Final, NoReturn
 
+from ipc import account_table as a
+from ipc.account_table import LAYOUT, AccountTableWriter, words_of
 from ipc.clock import NS_PER_S, mono_ns
-from ipc.messages import OrderStatus
+from ipc.journal import RunJournal
+from ipc.messages import (
+    AccountVersion,
+    ActorFill,
+    ActorOrder,
+    ActorPnl,
+    ActorPosition,
+    Message,
+    OrderStatus,
+    ProcessStats,
+    TradingState,
+)
+from ipc.sockets import Bell, Publisher
 from processes.adapters.kalshi.errors import (
     ApiError,
     ExchangeUnavailable,
@@ -22,11 +41,13 @@ from processes.adapters.kalshi.errors import (
     RateLimited,
     UnknownOutcome,
 )
-from processes.adapters.kalshi.normalise import ExchangeOrder
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.adapters.kalshi.schemas.decoding import whole
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.execution.account import Doubt
+from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import (
     TERMINAL,
     CancelOrder,
@@ -47,7 +68,7 @@ from processes.execution.state import ExecutionState
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
-__all__ = ["CHUNK", "RETRY", "Gateway", "chunks", "pause_of"]
+__all__ = ["CHUNK", "RETRY", "EffectRunner", "Gateway", "chunks", "pause_of"]
 
 RETRY: Final = 0.05  # seconds between two attempts of one create, doubled at each 429 in a row
 LIMITED: Final = Backoff(first_s=RETRY, longest_s=16 * RETRY)
@@ -58,6 +79,13 @@ FIND_LOOKS: Final = 5  # and how often it must have been asked
 LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
 ALREADY_EXISTS: Final = "order_already_exists"
 CHUNK: Final = 100  # tickers in one request
+TOPICS: Final[dict[type[Message], str]] = {
+    ActorOrder: "order",
+    ActorFill: "fill",
+    ActorPosition: "position",
+    ActorPnl: "pnl",
+    ProcessStats: "stats",
+}
 
 
 def chunks(tickers: Collection[str]) -> Iterator[list[str]]:
@@ -94,7 +122,11 @@ class Gateway:
         self._broken: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
     def start(self, request: OrderRequest) -> None:
-        """Run a request in the background, unless the same is under way."""
+        """Run a request in the background, unless the same is under way.
+
+        Args:
+            request: Of one kind for an order there is one at a time.
+        """
         key = (type(request), request.order.client_order_id)
         if key in self._running:
             return
@@ -158,6 +190,10 @@ class Gateway:
         answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
         while mono_ns() <= deadline_mono_ns and not self.closing:
+            trading = self._state.trading_state(order.market_ticker)
+            if trading is not TradingState.TRADING and not lost:
+                reason = f"not_trading_{trading}"
+                break
             try:
                 if await self._attempt(order):
                     return
@@ -309,13 +345,102 @@ class Gateway:
             self._state.on_fill(fill, live=False)
 
 
+class EffectRunner:
+    """The one place where a change leaves execution.
+
+    Args:
+        manager: whose effects are carried out.
+        table: the accounts as other processes read them.
+        journal: of this run.
+        publisher: to subscribers.
+        bell: reports to the recorder that the journal has grown.
+        log: of this run.
+    """
+
+    def __init__(
+        self,
+        manager: KalshiOrderManager,
+        table: AccountTableWriter,
+        journal: RunJournal,
+        publisher: Publisher,
+        bell: Bell,
+        log: Log,
+    ) -> None:
+        self.gateway = Gateway(manager.state, self.act, log)
+        self.queue_wanted = asyncio.Event()  # an order's place in the queue is to be read
+        self._manager = manager
+        self.state = manager.state
+        self._table = table
+        self._journal = journal
+        self._publisher = publisher
+        self._bell = bell
+        self._log = log
+
+    def act(self) -> None:
+        """Carry out all effects since the last call."""
+        self._check_journal()
+        effects = self._manager.drain()
+        for note in effects.notes:
+            self._journal.keep(note.message)
+        rows = {ticker: self._manager.account_row(ticker) for ticker in effects.markets}
+        for ticker, row in rows.items():
+            version, words = int(row[a.ACCOUNT_VERSION]), words_of(row)
+            self._journal.keep(
+                AccountVersion(
+                    market_ticker=ticker, account_version=version, words=words, layout=LAYOUT
+                )
+            )
+        for ticker, row in rows.items():
+            self._write(ticker, row)
+        for ticker in effects.retired:
+            self._table.remove(ticker)
+        for note in effects.notes:
+            if note.publish:
+                self.publish(note.message)
+        for action, facts in effects.warnings:
+            self._log.warning(action, **facts)
+        for request in effects.requests:
+            self.gateway.start(request)
+        if effects.queue_wanted:
+            self.queue_wanted.set()
+        if effects.notes:
+            self._bell.ring()
+
+    def publish(self, message: Message) -> None:
+        """Send a message to subscribers."""
+        self._publisher.send(TOPICS[type(message)], message)
+
+    def _write(self, ticker: str, row: a.AccountRow) -> None:
+        try:
+            self._table.write(ticker, row)
+        except ValueError as error:  # the table is full: this market is not traded
+            self.state.counters["table_full"] += 1
+            self._log.error("account_table_full", ticker=ticker, error=error)
+
+    def _check_journal(self) -> None:
+        """What cannot be journalled cannot be traded."""
+        doubted = Doubt.JOURNAL in self.state.everywhere
+        if self._journal.flush() == doubted:
+            change = self.state.trust if doubted else self.state.doubt
+            change(Doubt.JOURNAL)
+            if doubted:
+                self._log("journal_accepts_again")
+            else:
+                self._log.error("journal_refuses")
+
+
 def _is_rate_limited(error: KalshiError) -> bool:
     """Whether the exchange said 429; what our own budget held back waits for room only."""
     return isinstance(error, RateLimited) and error.code != OWN_BUDGET
 
 
 def pause_of(limited: int, left_ns: int) -> float:
-    """Seconds before the next attempt; a long one ends at the deadline."""
+    """Seconds before the next attempt; a long one ends at the deadline.
+
+    Args:
+        limited: How often in a row the exchange answered 429.
+        left_ns: Time until the deadline.
+    """
     return max(RETRY, min(LIMITED.after(limited), left_ns / NS_PER_S))
 
 

@@ -15,9 +15,9 @@ import msgspec
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
-from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment
+from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
-from processes.execution.risk import OFF_GRID, RiskCase, RiskLimits, excess, refusal
+from processes.execution.risk import NO_MONEY, OFF_GRID, RiskCase, RiskLimits, excess, refusal
 from processes.execution.state import ExecutionEffects, ExecutionState
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
@@ -43,7 +43,11 @@ class Renew(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """Cancel these first; the intent waits."""
+    """Cancel these first; the intent waits.
+
+    Attributes:
+        orders: This stack's open orders of the market.
+    """
 
     orders: tuple[TrackedOrder, ...]
 
@@ -65,11 +69,15 @@ def plan(
     """What to do for an intent.
 
     Args:
-        intent: what is wanted.
-        orders: the market's open orders, whoever placed them.
-        busy: client order ids of orders for which a request is on its way.
-        now_ms: market time.
-        expiry_ms: how long an order rests before the exchange ends it, unless renewed.
+        intent: What is wanted.
+        orders: The market's open orders, of this stack and of others.
+        busy: Client order ids of orders for which a request is on its way.
+        now_ms: Market time.
+        expiry_ms: How long an order rests before the exchange ends it, unless renewed.
+
+    Returns:
+        `Create` when no order of this stack is open, `Keep` or `Renew` when exactly what is wanted
+        rests, `Cancel` when something else does, `Wait` while a request is on its way.
     """
     own = [order for order in orders if order.own and order.open]
     if not own:
@@ -101,12 +109,18 @@ class _Waiting(NamedTuple):
 class KalshiOrderManager:
     """What is wanted, against the `state` of what is: the one boundary for orders and positions.
 
+    Events in (`on_intent`, `tick`, and those of `state`), effects out (`drain`); the caller carries
+    the effects out after every event.
+
     Args:
-        limits: bounds that hold whatever a policy asks for.
-        start_cash_e6: cash of every market's sub-account, 1e-6 dollars.
-        expiry_ms: after which the exchange ends an order that is not renewed.
-        now: the present moment.
-        version: where the versions of accounts begin.
+        limits: Bounds that hold whatever a policy asks for.
+        start_cash_e6: Cash of every market's sub-account, 1e-6 dollars.
+        expiry_ms: After which the exchange ends an order that is not renewed.
+        now: The present moment.
+        version: Where the versions of accounts begin.
+
+    Attributes:
+        state: What is known.
     """
 
     def __init__(
@@ -123,6 +137,7 @@ class KalshiOrderManager:
         self._now = now
         self._waiting: dict[str, _Waiting] = {}
         self._excess: dict[str, str] = {}  # markets in which too much rests, and why
+        self._short: set[int] = set()  # shards without money for what was wanted last
 
     # Answers.
 
@@ -139,13 +154,24 @@ class KalshiOrderManager:
         return [_open_order(order) for order in self.state.resting(ticker)]
 
     def sync_positions_with_kalshi(self, view: ExchangeView) -> set[str]:
-        """Reconcile with a round of REST reads -> markets whose whole fills must be read too."""
+        """Reconcile with a round of REST reads.
+
+        Args:
+            view: What was read.
+
+        Returns:
+            Markets whose whole list of fills must be read before they can be compared.
+        """
         return self.state.reconcile(view)
 
     def account_row(self, ticker: str) -> a.AccountRow:
         """The market's row of the account table; `KeyError` when it is not followed."""
-        account = self.state.accounts[ticker]
-        return account.row_for_table(self.get_order_features(ticker), self._now().ns)
+        account, now = self.state.accounts[ticker], self._now()
+        row = account.row_for_table(self.get_order_features(ticker), now.ns)
+        if (fees := self.state.fees.in_force(ticker, now.ms)) is not None:
+            rates = (fees.code + 1, fees.taker_rate_e6, fees.maker_rate_e6)
+            row[a.FEE_CODE : a.MAKER_RATE_E6 + 1] = rates
+        return row
 
     def pnl(self, balance_e6: int) -> ActorPnl:
         """The whole account; `balance_e6` is the exchange's own figure, 1e-6 dollars."""
@@ -158,12 +184,21 @@ class KalshiOrderManager:
             open_orders=state.orders.open_count,
             account_version=state.version,
             ts_ns=self._now().ns,
+            shards_e6=tuple(state.money.by_shard_e6().items()),
         )
 
     # Events.
 
     def on_intent(self, intent: Intent, received_mono_ns: int) -> None:
-        """A journalled intent: refuse it, or decide what must be done for it."""
+        """Take a journalled intent: refuse it, or decide what must be done for it.
+
+        An intent that is known already, by its id, changes nothing. One that waits in the same
+        market is refused as `superseded`.
+
+        Args:
+            intent: What a decision wants.
+            received_mono_ns: When it was received.
+        """
         counters, market = self.state.counters, intent.market_ticker
         counters["intents"] += 1
         waiting = self._waiting.get(market)
@@ -178,7 +213,13 @@ class KalshiOrderManager:
         self._decide(_Waiting(intent, received_mono_ns))
 
     def refuse(self, intent: Intent, received_mono_ns: int, reason: str) -> None:
-        """Refuse an intent without looking at it any further."""
+        """Refuse an intent without looking at it any further.
+
+        Args:
+            intent: What a decision wants.
+            received_mono_ns: When it was received.
+            reason: Goes into the order's record, and into the counter `refused_<reason>`.
+        """
         if _name_of(intent) not in self.state.orders:
             self._refuse(_Waiting(intent, received_mono_ns), reason)
 
@@ -187,6 +228,7 @@ class KalshiOrderManager:
         for ticker in list(self._waiting):
             self._resume(ticker)
         self.state.request_overdue()
+        self.state.show_fees()
         self.state.retire(keep=self._waiting)
 
     def withdraw(self) -> None:
@@ -244,7 +286,7 @@ class KalshiOrderManager:
         orders = state.orders.open_in(ticker)
         for order in state.resting(ticker):
             others = [other for other in orders if other is not order]
-            reason = excess(order, state.accounts[ticker], others, self._limits)
+            reason = excess(order, state.accounts[ticker], others, self._limits_of(ticker))
             if reason is None:
                 continue
             self._excess[ticker] = reason
@@ -257,19 +299,36 @@ class KalshiOrderManager:
         if reason := refusal(self._case(waiting.intent, others)):
             self._refuse(waiting, reason)
             return
+        self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
         self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
     def _refuse(self, waiting: _Waiting, reason: str) -> None:
         self.state.refuse(advance(self._order_for(waiting), OrderRefused(reason)))
+        ticker = waiting.intent.market_ticker
         if reason == OFF_GRID:
-            self.state.off_grid.add(waiting.intent.market_ticker)
+            self.state.off_grid.add(ticker)
+        elif reason.startswith(NO_MONEY):
+            self._warn_of_shard(ticker, reason)
+
+    def _warn_of_shard(self, ticker: str, reason: str) -> None:
+        """Once, until an order is sent there again."""
+        shard = self.state.money.shards[ticker]
+        if shard not in self._short:
+            self._short.add(shard)
+            self.state.effects.warn(NO_MONEY, shard=shard, ticker=ticker, error=reason)
+
+    def _limits_of(self, ticker: str) -> RiskLimits:
+        """The bounds, with the most that the market may charge while an order of now rests."""
+        now_ms = self._now().ms
+        fees = self.state.fees.bound(ticker, now_ms, now_ms + self._expiry_ms)
+        return msgspec.structs.replace(self._limits, fees=fees)
 
     def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
         state, now_mono_ns, market = self.state, self._now().mono_ns, intent.market_ticker
         wait = state.refusals.is_backing_off(market, is_buy=intent.is_buy, mono_ns=now_mono_ns)
         return RiskCase(
             intent=intent,
-            limits=self._limits,
+            limits=self._limits_of(market),
             now_mono_ns=now_mono_ns,
             account=self.get_position_info(market),
             grid=state.grids.get(market),
@@ -277,8 +336,19 @@ class KalshiOrderManager:
             open_orders=state.orders.open_count,
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
+            trading=state.trading_state(market),
             backing_off=wait,
+            funds=self._funds(market, others),
         )
+
+    def _funds(self, ticker: str, others: tuple[TrackedOrder, ...]) -> ShardFunds | None:
+        """The money of the market's shard, once its own orders beside `others` are canceled."""
+        funds = self.state.money.funds(ticker)
+        if funds is None:
+            return None
+        own = [o for o in self.state.orders.open_in(ticker) if o.own and o.is_buy]
+        held_e6 = sum(o.price_e4 * o.remaining_e2 for o in own if o not in others)
+        return funds._replace(free_e6=funds.free_e6 + held_e6)
 
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:
         intent = waiting.intent

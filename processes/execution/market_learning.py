@@ -10,14 +10,13 @@ import asyncio
 from typing import Final, NoReturn
 
 from ipc.clock import NS_PER_S, mono_ns
-from ipc.messages import Environment, SessionInfo
+from ipc.messages import Environment, SessionInfo, TradingState, TradingStatus
 from ipc.sockets import Subscriber
 from processes.adapters.kalshi.errors import KalshiError, WireError
-from processes.adapters.kalshi.normalise import market_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.schemas.normalise import market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
-from processes.execution.effects import EffectRunner
-from processes.execution.gateway import chunks
+from processes.execution.gateway import EffectRunner, chunks
 from processes.execution.state import ExecutionState
 from processes.runtime.log import Log
 
@@ -57,17 +56,30 @@ class MarketLearning:
         self._relearned_ns = self._off_grid_ns = mono_ns()
 
     async def follow_session(self, collector: Subscriber) -> NoReturn:
-        """Take what the collector publishes of its session."""
+        """Take what the collector publishes of its session, and of whether the exchange trades."""
         while True:
             _, message = await collector.recv()
             if isinstance(message, SessionInfo):
                 self._on_session(message)
+            elif isinstance(message, TradingStatus):
+                self._on_trading(message)
+
+    def _on_trading(self, status: TradingStatus) -> None:
+        """A change is compared with REST at once: a pause cancels orders, its end needs proof."""
+        before = self._state.trading
+        if self._state.on_trading(status):
+            self._effects.act()
+            self._reconcile_soon.set()
+        if before is None or before.state is not status.state:
+            trades = status.state is TradingState.TRADING
+            (self._log if trades else self._log.warning)("trading_followed", state=status.state)
 
     def _on_session(self, session: SessionInfo) -> None:
         state, listed_before = self._state, self._state.listed
         state.session_uid = session.session_uid
         state.environment_ok = session.environment is self._environment
         state.listed = frozenset(session.markets)
+        state.on_fees(session.fees)
         self._unlearned |= state.listed - (listed_before & state.grids.keys())
 
     async def run(self) -> NoReturn:
@@ -114,4 +126,4 @@ class MarketLearning:
             return
         if info.ticker not in self._state.accounts:
             self._reconcile_soon.set()
-        self._state.follow(info.ticker, info.grid, info.close_ms)
+        self._state.follow(info.ticker, info.grid, info.close_ms, info.exchange_index)

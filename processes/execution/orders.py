@@ -1,8 +1,8 @@
 """Orders: what is known of each after facts in any order, late, early or twice; and all of them.
 
 PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only grows: each status has
-a rank and the highest ever heard of wins, fills never decrease. So a stale read that still says
-"resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
+a rank and the highest that was ever reported wins, fills never decrease. So a stale read that still
+says "resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
 
 The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the name:
 `ka-<intent id>-{BY|SY|BN|SN}`.
@@ -77,7 +77,13 @@ _RANK: Final = {
 
 
 class OrderName(NamedTuple):
-    """What a client order id says."""
+    """What a client order id says.
+
+    Attributes:
+        intent_id: The intent that the order came of.
+        is_buy: Whether its leg is bought.
+        leg: The leg that is bought or sold.
+    """
 
     intent_id: str
     is_buy: bool
@@ -85,7 +91,16 @@ class OrderName(NamedTuple):
 
 
 def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg) -> str:
-    """The order's name; derived, so a repeat of the same intent is the same order."""
+    """The order's name; derived, so a repeat of the same intent is the same order.
+
+    Args:
+        intent_id: Of the intent.
+        is_buy: Whether its leg is bought.
+        leg: The leg that is bought or sold.
+
+    Returns:
+        Such as `ka-20260803T120000-1a2b3c4d-17-BY`.
+    """
     return f"{OWN_PREFIX}{intent_id}-{_CODES[is_buy, leg]}"
 
 
@@ -102,15 +117,32 @@ def valid_intent_id(intent_id: str) -> bool:
 
 
 class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One order of the account: placed by this program, or by someone else (`intent_id` None).
+    """One order of the account: placed by this program, or by someone else.
 
     Prices are 1e-4 dollars on the YES scale, counts 1e-2 contracts, `*_ns` and `expire_ms` market
     time, `*_mono_ns` this machine's monotonic clock (0: has not happened).
 
-    `reported_e2` is the highest fill count that the exchange reported, `trades` the fills that
-    arrived, by trade id; either may run ahead of the other. `queued_e2` is the smallest count ever
-    reported to trade before this order: its price never changes and its size never grows, so its
-    place only gets better.
+    Attributes:
+        client_order_id: Its name.
+        intent_id: The intent that it came of; None for an order of someone else.
+        market_ticker: The market.
+        leg: The leg that is bought or sold; of someone else's order, taken to be a purchase.
+        is_buy: Whether the leg is bought.
+        book_side: The side of the YES book.
+        yes_price_e4: Limit.
+        initial_e2: Size.
+        created_ns: When it was made.
+        expire_ms: When the exchange ends it, None without expiry.
+        order_id: The exchange's, None until it has answered.
+        status: The highest that was ever reported.
+        reason: Why it has that status.
+        reported_e2: The highest fill count that the exchange reported.
+        trades: Fills that arrived, by trade id; either may run ahead of the other.
+        queued_e2: The smallest count ever reported to trade before it: its price never changes and
+            its size never grows, so its place only gets better.
+        received_mono_ns: When its intent was received.
+        sent_mono_ns: When the create went out.
+        acknowledged_mono_ns: When the exchange answered it.
     """
 
     client_order_id: str
@@ -181,7 +213,14 @@ class CreateSent(msgspec.Struct, frozen=True):
 
 
 class CreateAccepted(msgspec.Struct, frozen=True):
-    """The answer to a create. Nothing filled and nothing remaining means canceled on entry."""
+    """The answer to a create. Nothing filled and nothing remaining means canceled on entry.
+
+    Attributes:
+        order_id: The exchange's.
+        fill_e2: Filled at once.
+        remaining_e2: What rests.
+        mono_ns: When the answer came.
+    """
 
     order_id: str
     fill_e2: int
@@ -190,9 +229,11 @@ class CreateAccepted(msgspec.Struct, frozen=True):
 
 
 class OrderRefused(msgspec.Struct, frozen=True):
-    """The order does not exist: refused by us or by the exchange, or proven never to have come.
+    """The order does not exist: refused here or by the exchange, or proven never to have come.
 
-    `by_exchange`: the exchange read it and refused it, so the same order is refused again.
+    Attributes:
+        reason: Why, for its record.
+        by_exchange: The exchange read it and refused it, so the same order is refused again.
     """
 
     reason: str
@@ -206,7 +247,15 @@ class OutcomeUnknown(msgspec.Struct, frozen=True):
 
 
 class OrderReport(msgspec.Struct, frozen=True):
-    """What the exchange reports: in a cancel's answer, on the private channel, or in a read."""
+    """What the exchange reports: in a cancel's answer, on the private channel, or in a read.
+
+    Attributes:
+        order_id: The exchange's.
+        status: As reported, fresh or stale.
+        fill_e2: Filled so far.
+        reason: Of the last change, empty where it was not given.
+        expire_ms: When the exchange ends it, None where it was not given.
+    """
 
     order_id: str
     status: OrderStatus
@@ -241,6 +290,10 @@ OrderFact = (
 
 def advance(order: TrackedOrder, fact: OrderFact) -> TrackedOrder:
     """Apply one fact to an order, in any order of arrival and any number of times.
+
+    Args:
+        order: As known so far; not changed.
+        fact: What was learned.
 
     Returns:
         The order after it; the same object when the fact says nothing new.
@@ -367,7 +420,15 @@ OrderRequest = SendOrder | CancelOrder | RenewOrder | FindOrder | LookUpOrder | 
 
 
 class OrderStore:
-    """Orders by name and by the exchange's id."""
+    """Orders by name and by the exchange's id.
+
+    Args:
+        remember: Ended orders that are remembered, so that late facts fit.
+        waiting: Fills that are kept while their order is not known.
+
+    Attributes:
+        dropped_fills: Fills beyond that; reconciliation brings them again.
+    """
 
     def __init__(self, remember: int = 10_000, waiting: int = 1_000) -> None:
         self._orders: dict[str, TrackedOrder] = {}
@@ -392,7 +453,7 @@ class OrderStore:
         return self._orders.get(self._names.get(order_id, ""))
 
     def open_in(self, market_ticker: str) -> tuple[TrackedOrder, ...]:
-        """The market's open orders, whoever placed them, oldest first."""
+        """The market's open orders, of this stack or not, oldest first."""
         return tuple(self._orders[name] for name in self._open.get(market_ticker, ()))
 
     def open_orders(self) -> tuple[TrackedOrder, ...]:
@@ -405,7 +466,11 @@ class OrderStore:
         return sum(order.own for order in self.open_orders())
 
     def add(self, order: TrackedOrder) -> None:
-        """A new order; `ValueError` when its name is taken."""
+        """Add a new order.
+
+        Raises:
+            ValueError: Its name is taken.
+        """
         if order.client_order_id in self._orders:
             raise ValueError(f"{order.client_order_id} is known already")
         self._put(order)

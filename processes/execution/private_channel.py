@@ -14,18 +14,19 @@ from typing import Final, NoReturn
 
 import numpy as np
 
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.credentials import wait_for_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import ApiError, KalshiError, SocketClosed, WireError
-from processes.adapters.kalshi.normalise import fill_of, order_of
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.kalshi.schemas.frames import Channel, Fill, Frame, UserOrder
+from processes.adapters.kalshi.schemas.normalise import fill_of, order_of
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.adapters.kalshi.stream.subscriptions import Ended, Ready, Rejected, Subscriptions
 from processes.execution.account import Doubt
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.state import ExecutionState
 from processes.runtime.config import ConfigError, Settings
@@ -47,6 +48,7 @@ class ExchangeConnection:
         settings: credentials and the subaccount.
         target: the exchange's addresses.
         budget: of the requests of this run.
+        clock_offset: learns of the exchange's clock from REST replies.
         epoch: of this run; it seeds the pauses between attempts.
         effects: to carry out what the channel brings; the client is put into its gateway.
         reconciliation: learns that the channel is up.
@@ -58,6 +60,7 @@ class ExchangeConnection:
         settings: Settings,
         target: KalshiTarget,
         budget: RateBudget,
+        clock_offset: ClockOffset,
         epoch: int,
         effects: EffectRunner,
         reconciliation: Reconciliation,
@@ -66,6 +69,7 @@ class ExchangeConnection:
         self._settings = settings
         self._target = target
         self._budget = budget
+        self._clock_offset = clock_offset
         self._epoch = epoch
         self._rng = np.random.default_rng(epoch)
         self._effects = effects
@@ -105,6 +109,7 @@ class ExchangeConnection:
                 self._budget,
                 subaccount=self._settings.execution.subaccount,
                 seed=self._epoch,
+                clock_offset=self._clock_offset,
             )
             async with AsyncExitStack() as unless_taken:
                 unless_taken.push_async_callback(client.close)
@@ -176,7 +181,12 @@ class PrivateChannel:
         self._ready: set[str] = set()
 
     async def open(self) -> None:
-        """Subscribe and wait until both channels are confirmed; `KalshiError` when they are not."""
+        """Subscribe and wait until both channels are confirmed.
+
+        Raises:
+            SocketClosed: They were not within 5 seconds, or one of them was refused.
+            KalshiError: The connection failed.
+        """
         for channel in CHANNELS:
             await self._socket.send(self._subscriptions.subscribe(channel))
         try:

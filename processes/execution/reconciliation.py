@@ -6,7 +6,7 @@ REST lags behind, so what is read too soon after a gap of the private channel pr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NoReturn
 
 from ipc.clock import NS_PER_S, mono_ns
@@ -14,25 +14,26 @@ from ipc.messages import ActorFill
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.portfolio import Settlement
+from processes.adapters.kalshi.rest.portfolio import Position, Settlement
 from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.adapters.kalshi.schemas.enums import Result
-from processes.execution.account import Doubt, ExchangeView
-from processes.execution.effects import EffectRunner
-from processes.execution.gateway import chunks
+from processes.execution.account import Doubt, ExchangeView, Payout, position_of
+from processes.execution.gateway import EffectRunner, chunks
 from processes.execution.manager import KalshiOrderManager
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
-__all__ = ["Reconciliation", "read_view"]
+__all__ = ["AccountReads", "Reconciliation"]
 
 READ_LAG_NS: Final = NS_PER_S  # reads lag: what was asked sooner after a gap proves nothing
 CHANNEL_PAUSE: Final = 0.1  # seconds between looks at whether the private channel is up
 RETRY_PAUSE: Final = 0.5  # seconds after a round that failed
-BALANCE_PAUSE: Final = 1.05  # seconds: the exchange answers once a second
+BALANCE_PAUSE: Final = 1.15  # seconds: the exchange answers once a second
 IN_DOUBT: Final = Backoff(first_s=0.5, longest_s=3_600.0)  # between rounds that leave a doubt
 ROUNDS_A_STEP: Final = 4  # rounds in doubt before the pause between them doubles
 UNANSWERED_ROUNDS: Final = 3  # without an answer for so many, no account is known
+SETTLED_S: Final = 172_800  # market time: settlements are read again for so long, for corrections
+MOST_HISTORIES: Final = 20  # markets of one round whose fills before the cutoff are read
 _VALUES: Final = {Result.YES: ONE_DOLLAR_E4, Result.NO: 0}
 
 
@@ -59,6 +60,8 @@ class Reconciliation:
         self._channel_up_ns = 0
         self._agreed_ns = mono_ns()
         self._left_out = LeftOut()
+        self._reads = AccountReads(log)
+        self._state.doubt(Doubt.MONEY)
 
     def on_channel_up(self) -> None:
         """The private channel is up again: only what is read from now on counts."""
@@ -101,7 +104,7 @@ class Reconciliation:
         """Positions and orders of all; then the whole fills of those that need them."""
         up_ns, wanted = self._channel_up_ns, self._state.unread()
         for _ in range(2):
-            view = await read_view(client, wanted)
+            view = await self._reads.view(client, wanted, self._state.now().ms // 1_000)
             self._report_left_out(view.left_out)
             if up_ns != self._channel_up_ns or Doubt.CHANNEL in self._state.everywhere:
                 return  # the channel fell meanwhile: this view proves nothing
@@ -130,49 +133,126 @@ class Reconciliation:
         """Publish the account's P&L: once a second while it changes, else once in an interval."""
         published, due_ns = -1, 0  # version of the accounts, and when the next is due anyway
         while True:
-            await asyncio.sleep(BALANCE_PAUSE)
             client, version = self._effects.gateway.client, self._state.version
-            if client is None or (published == version and mono_ns() < due_ns):
+            if client is None:
+                await asyncio.sleep(CHANNEL_PAUSE)
                 continue
-            try:
-                balance = await client.balance()
-            except KalshiError:
-                self._state.counters["balances_not_read"] += 1
-                continue
-            self._effects.publish(self._manager.pnl(balance.balance_e6))
-            published = version
-            due_ns = mono_ns() + int(self._interval_s * NS_PER_S)
+            if published != version or mono_ns() >= due_ns:
+                try:
+                    await self._read_balance(client)
+                except KalshiError:
+                    self._state.counters["balances_not_read"] += 1
+                else:
+                    published = version
+                    due_ns = mono_ns() + int(self._interval_s * NS_PER_S)
+            await asyncio.sleep(BALANCE_PAUSE)
+
+    async def _read_balance(self, client: KalshiTradingClient) -> None:
+        begun = self._state.money.begin_read()
+        balance = await client.balance()
+        self._state.on_balance(await client.shard_balances(balance), begun)
+        self._effects.act()
+        self._effects.publish(self._manager.pnl(balance.balance_e6))
 
 
-async def read_view(client: KalshiTradingClient, tickers: Collection[str] = ()) -> ExchangeView:
-    """One round of reads: positions and resting orders; fills and settlements of `tickers` only.
+class AccountReads:
+    """Rounds of REST reads of an account; what cannot change any more is read once.
 
-    Raises:
-        KalshiError: one of the reads failed.
+    Args:
+        log: of this run.
     """
-    asked_mono_ns = mono_ns()
-    resting, left_out = await client.orders(status="resting")
-    fills: dict[str, list[ActorFill]] = {ticker: [] for ticker in tickers}
-    for names in chunks(tickers):
-        found = await client.fills(ticker=",".join(names))
-        left_out += found.left_out
-        for fill in reversed(found.items):
-            fills.setdefault(fill.market_ticker, []).append(fill)
-    settled: list[Settlement] = []
-    if tickers:
-        settled, unread = await client.settlements()
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._history: dict[str, list[ActorFill]] = {}  # fills before the cutoff, oldest first
+
+    async def view(
+        self, client: KalshiTradingClient, tickers: Collection[str], now_s: int
+    ) -> ExchangeView:
+        """One round: positions, resting orders and settlements; whole fills of `tickers` only.
+
+        Args:
+            client: of the account.
+            tickers: markets whose fills are wanted.
+            now_s: market time, Unix seconds.
+
+        Raises:
+            KalshiError: one of the reads failed.
+        """
+        asked_mono_ns = mono_ns()
+        resting, left_out = await client.orders(status="resting")
+        fills: dict[str, list[ActorFill]] = {ticker: [] for ticker in tickers}
+        for names in chunks(tickers):
+            found = await client.fills(ticker=",".join(names))
+            left_out += found.left_out
+            for fill in reversed(found.items):
+                fills.setdefault(fill.market_ticker, []).append(fill)
+        settled, unread = await client.settlements(min_ts=max(now_s - SETTLED_S, 0))
         left_out += unread
-    positions, unread = await client.positions()  # last: they lag the most
-    values = {s.market_ticker: _yes_value_e4(s) for s in settled}
-    return ExchangeView(
-        asked_mono_ns=asked_mono_ns,
-        positions={p.market_ticker: p.position_e2 for p in positions},
-        resting=resting,
-        fills=fills,
-        settlements={t: v for t, v in values.items() if v is not None},
-        left_out=left_out + unread,
-    )
+        positions, unread = await client.positions()  # last: they lag the most
+        by_market = {position.market_ticker: position for position in positions}
+        return ExchangeView(
+            asked_mono_ns=asked_mono_ns,
+            positions={ticker: p.position_e2 for ticker, p in by_market.items()},
+            resting=resting,
+            fills=fills,
+            settlements=_payouts(settled),
+            exposures=await self._add_history(client, fills, by_market),
+            left_out=left_out + unread,
+        )
+
+    async def _add_history(
+        self,
+        client: KalshiTradingClient,
+        fills: dict[str, list[ActorFill]],
+        positions: dict[str, Position],
+    ) -> dict[str, int]:
+        """Add what was filled before the cutoff, where the fills do not explain a position.
+
+        Returns:
+            By market the exposure of a position that all lists together do not explain, 1e-6
+            dollars; without those whose exposure cannot be its cost.
+        """
+        exposures, reads = {}, 0
+        for ticker, found in fills.items():
+            position = positions.get(ticker)
+            if position is None or position_of(found) == position.position_e2:
+                continue
+            if ticker not in self._history:
+                if reads == MOST_HISTORIES or not await self._read_history(client, ticker):
+                    continue
+                reads += 1
+            live = {fill.trade_id for fill in found}
+            found[:0] = [f for f in self._history[ticker] if f.trade_id not in live]
+            worth_e6 = abs(position.position_e2) * ONE_DOLLAR_E4
+            if position_of(found) != position.position_e2 and 0 <= position.exposure_e6 <= worth_e6:
+                exposures[ticker] = position.exposure_e6
+        return exposures
+
+    async def _read_history(self, client: KalshiTradingClient, ticker: str) -> bool:
+        """Read a market's fills before the cutoff -> whether all could be read."""
+        try:
+            found, left_out = await client.historical_fills(ticker=ticker)
+        except KalshiError as error:
+            self._log("history_not_read", ticker=ticker, error=error)
+            return False
+        if left_out:
+            self._log("history_not_read", ticker=ticker, error=left_out.reason)
+            return False
+        self._history[ticker] = found[::-1]
+        return True
 
 
-def _yes_value_e4(settlement: Settlement) -> int | None:
-    return _VALUES.get(settlement.result, settlement.value_e4)
+def _payouts(settled: Iterable[Settlement]) -> dict[str, Payout]:
+    """The latest word on each market; without those that do not say what was paid."""
+    latest = {s.market_ticker: _payout(s) for s in sorted(settled, key=lambda s: s.settled_ms)}
+    return {ticker: payout for ticker, payout in latest.items() if payout is not None}
+
+
+def _payout(settlement: Settlement) -> Payout | None:
+    if settlement.result in _VALUES:
+        return Payout(_VALUES[settlement.result])
+    count_e2 = settlement.yes_count_e2 - settlement.no_count_e2
+    if 0 <= settlement.revenue_e6 <= abs(count_e2) * ONE_DOLLAR_E4:
+        return Payout(revenue_e6=settlement.revenue_e6)
+    return None

@@ -11,16 +11,17 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ipc.clock import NS_PER_S
-from ipc.messages import BookSide, Intent, Leg
-from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid
-from models.trading.fees import FeeSchedule
+from ipc.messages import BookSide, Intent, Leg, TradingState
+from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
+from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
-from processes.execution.account import MarketAccount
+from processes.execution.account import MarketAccount, ShardFunds
 from processes.execution.orders import TrackedOrder, valid_intent_id
 from processes.runtime.tasks import Backoff
 
 __all__ = [
     "CHECKS",
+    "NO_MONEY",
     "OFF_GRID",
     "RefusalMemory",
     "RiskCase",
@@ -32,24 +33,44 @@ __all__ = [
 
 
 OFF_GRID: Final = "price_off_grid"
+NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
+DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
 
 
 class RiskLimits(msgspec.Struct, frozen=True):
-    """Bounds that hold whatever a policy asks for."""
+    """Bounds that hold whatever a policy asks for.
+
+    Attributes:
+        enabled: `RL_ACTOR_ENABLED`; off, every intent is refused.
+        count_e2: Largest size of an order.
+        open_orders: Most open orders of the whole stack.
+        fees: The most that a taker may be charged, for the worst case of a buy.
+    """
 
     enabled: bool = True
     count_e2: int = 1_000
     open_orders: int = 200  # of the whole stack
-    fees: FeeSchedule = FeeSchedule()
+    fees: FeeBound = FeeBound()
 
 
 class RiskCase(msgspec.Struct, frozen=True):
     """An intent and all that the checks look at.
 
-    `account` and `grid` are None for a market that is not known, `others` are the market's open
-    orders, `open_orders` counts those of the whole stack, `session_uid` is the collector's present
-    one, None while it has not spoken. `backing_off`: the exchange has just refused such an order.
+    Attributes:
+        intent: What a decision wants.
+        limits: The stack's bounds.
+        now_mono_ns: The present, against the deadline.
+        account: The market's sub-account, None for a market that is not known.
+        grid: Its prices, None likewise.
+        others: The market's other open orders, of this stack and of others.
+        open_orders: Open orders of the whole stack.
+        session_uid: The collector's present session, None before it has reported.
+        environment_ok: Whether its data is of the environment that is traded in.
+        trading: Whether the exchange takes orders in this market.
+        backing_off: Whether the exchange has just refused such an order.
+        funds: The money of the market's shard, with what its own orders beside `others` hold; None
+            only while `account` is in doubt about it.
     """
 
     intent: Intent
@@ -61,7 +82,9 @@ class RiskCase(msgspec.Struct, frozen=True):
     open_orders: int
     session_uid: str | None
     environment_ok: bool
+    trading: TradingState
     backing_off: bool = False
+    funds: ShardFunds | None = None
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -102,6 +125,11 @@ def of_this_session(case: RiskCase) -> str | None:
     return None if case.environment_ok else "environment"
 
 
+def exchange_trades(case: RiskCase) -> str | None:
+    """In a pause the exchange refuses every order; what is not known to trade does not."""
+    return None if case.trading is TradingState.TRADING else f"not_trading_{case.trading}"
+
+
 def account_known(case: RiskCase) -> str | None:
     """Unknown does not trade; nor does a market that has paid out."""
     account = case.account
@@ -109,7 +137,13 @@ def account_known(case: RiskCase) -> str | None:
         return "market_unknown"
     if account.doubts:
         return min(account.doubts).value
-    return None if account.settled_e4 is None else "settled"
+    return None if account.payout is None else "settled"
+
+
+def only_reduces(case: RiskCase) -> str | None:
+    """A position whose fills are not known may be sold, not added to."""
+    held = case.account is not None and case.account.reduce_only
+    return "reduce_only" if held and case.intent.is_buy else None
 
 
 def not_refused_lately(case: RiskCase) -> str | None:
@@ -155,8 +189,16 @@ def _free_e2(
     return held_e2 - sum(o.remaining_e2 for o in others if o.book_side is sale.book_side)
 
 
-def collateral_e6(order: TrackedOrder, fees: FeeSchedule) -> int:
-    """Cash that a resting buy may take, taker fee included; netting is not counted on."""
+def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
+    """Cash that a resting buy may take, taker fee included; netting is not counted on.
+
+    Args:
+        order: Any order; a sale takes none.
+        fees: What a taker is charged.
+
+    Returns:
+        Micro-dollars.
+    """
     if not order.is_buy:
         return 0
     fee_e6 = fees.fee_e6(order.yes_price_e4, order.remaining_e2, is_buy=True, is_taker=True)
@@ -180,15 +222,43 @@ def _cash_left_e6(
     purchase: Intent | TrackedOrder,
     count_e2: int,
     others: Iterable[TrackedOrder],
-    fees: FeeSchedule,
+    fees: FeeBound,
 ) -> int:
     """Cash after `count_e2` of the purchase, its worst fee, and all other resting buys."""
-    bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4
-    flow_e6 = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
-    fee_e6 = fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
     held_e6 = sum(collateral_e6(o, fees) for o in others if o.own)
-    left_e6: int = account.cash_e6 + flow_e6 - fee_e6 - held_e6
-    return left_e6
+    return account.cash_e6 + _purchase_e6(account, purchase, count_e2, fees) - held_e6
+
+
+def shard_affordable(case: RiskCase) -> str | None:
+    """A purchase and its worst fee fit what the market's shard of the exchange can spend.
+
+    Every shard has money of its own (PROTOCOL.md, 6.5): the whole balance may look healthy while
+    the exchange refuses each order on a shard without.
+    """
+    intent, account, funds = case.intent, case.account, case.funds
+    if not intent.is_buy or account is None or funds is None:
+        return None
+    flow_e6 = _purchase_e6(account, intent, intent.count_e2, case.limits.fees)
+    return None if funds.free_e6 + flow_e6 >= 0 else _without_money(funds, -flow_e6)
+
+
+def _without_money(funds: ShardFunds, cost_e6: int) -> str:
+    """The reason, and the command that moves what is missing, in whole dollars, if it is there."""
+    missing_e6 = cost_e6 - max(funds.free_e6, 0)
+    dollars = -(-missing_e6 // DOLLAR_E6)
+    way = "no other shard has as much: deposit"
+    if funds.richest is not None and funds.richest_e6 >= dollars * DOLLAR_E6:
+        way = f"kalshi-actor funds move {dollars}.00 --from {funds.richest} --to {funds.shard}"
+    return f"{NO_MONEY}: shard {funds.shard} has {format_money(funds.free_e6)} dollars; {way}"
+
+
+def _purchase_e6(
+    account: MarketAccount, purchase: Intent | TrackedOrder, count_e2: int, fees: FeeBound
+) -> int:
+    """What buying does to cash at the limit price, its worst fee paid: negative unless it nets."""
+    bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4
+    flow_e6: int = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
+    return flow_e6 - fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
 
 
 def excess(
@@ -202,7 +272,7 @@ def excess(
     Args:
         order: rests, and was placed by this program.
         account: its market's.
-        others: the market's other open orders, whoever placed them.
+        others: The market's other open orders, of this stack or not.
         limits: of the stack.
 
     Returns:
@@ -216,7 +286,13 @@ def excess(
 
 
 class RefusalStreak(NamedTuple):
-    """Creates that the exchange refused in a row for one reason, and until when to wait."""
+    """Creates that the exchange refused in a row.
+
+    Attributes:
+        reason: Its code, the same for all of them.
+        times: How many.
+        until_mono_ns: No such order is sent before.
+    """
 
     reason: str
     times: int
@@ -233,7 +309,15 @@ class RefusalMemory:
         self._streaks: dict[tuple[str, bool], RefusalStreak] = {}
 
     def on_refused(self, order: TrackedOrder, mono_ns: int) -> int:
-        """A create was refused -> how often in a row for that reason."""
+        """Note that the exchange refused a create.
+
+        Args:
+            order: With the reason.
+            mono_ns: Now.
+
+        Returns:
+            How often in a row for that reason.
+        """
         key, reason = (order.market_ticker, order.is_buy), order.reason.partition(":")[0]
         before = self._streaks.get(key)
         times = before.times + 1 if before is not None and before.reason == reason else 1
@@ -262,7 +346,9 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     enabled,
     well_formed,
     of_this_session,
+    exchange_trades,
     account_known,
+    only_reduces,
     not_refused_lately,
     on_grid,
     count_allowed,
@@ -270,4 +356,5 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     room_for_orders,
     sells_held,
     buys_affordable,
+    shard_affordable,
 )

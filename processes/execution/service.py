@@ -7,15 +7,18 @@ from typing import Final, NoReturn
 
 from ipc.account_table import AccountTableWriter
 from ipc.clock import NS_PER_S, Clock, mono_ns
-from ipc.journal import run_number
+from ipc.journal import RunJournal, run_number
 from ipc.messages import Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
+from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
-from processes.adapters.kalshi.rest.rate_budget import RateBudget
+from processes.adapters.kalshi.rest.rate_budget import Rank
+from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.execution.account import Moment
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
 from processes.execution.private_channel import ExchangeConnection
@@ -23,7 +26,6 @@ from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.risk import RiskLimits
 from processes.runtime.config import Settings
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -70,11 +72,18 @@ class ExecutionService:
         self._journal = RunJournal(settings.data_dir, PRODUCER, stream, max_bytes)
         epoch = run_number(stream.session_uid)
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
-        self._collector = self._wires.subscriber("collector", topics=("session",))
+        self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
-        self._budget = RateBudget(max_wait=0.0)  # a create that has to wait asks again, in time
+        self._clock_offset = ClockOffset()
+        self._budget = shared_budget(
+            settings.data_dir,
+            target.environment,
+            log,
+            rank=Rank.TRADING,
+            max_wait=0.0,  # a create that has to wait asks again, in time
+        )
         self._manager = KalshiOrderManager(
             RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
             settings.actor.market_cash_e6,
@@ -89,7 +98,14 @@ class ExecutionService:
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
         self._connection = ExchangeConnection(
-            settings, target, self._budget, epoch, effects, self._reconciliation, log
+            settings,
+            target,
+            self._budget,
+            self._clock_offset,
+            epoch,
+            effects,
+            self._reconciliation,
+            log,
         )
         environment, soon = data_environment_of(settings), self._reconciliation.soon
         self._markets = MarketLearning(self._state, effects, environment, soon, log)
@@ -111,6 +127,7 @@ class ExecutionService:
             "session": self._markets.follow_session(self._collector),
             "markets": self._markets.run(),
             "balance": self._reconciliation.follow_balance(),
+            "limits": follow_limits(lambda: self._gateway.client, self._budget, self._log),
             "signatures": self._connection.sign_ahead(),
             "queues": self._queues.follow(self._read_queues),
             "beat": self._beat(),
@@ -167,6 +184,7 @@ class ExecutionService:
         self._table.close()
         if self._gateway.client is not None:
             await self._gateway.client.close()
+        self._budget.close()
 
     # Regular work.
 
@@ -195,11 +213,13 @@ class ExecutionService:
             "requests": self._gateway.running,
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
-            "budget_waits": self._budget.waits,
-            "budget_refusals": self._budget.refusals,
         }
+        counters |= self._budget.counters()
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
             counters["signed_late"] = client.signatures.misses
+        counters |= report_drift(self._log)
+        if (off_ms := self._clock_offset.off_ms) is not None:
+            counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)

@@ -7,23 +7,27 @@ twice. What follows from them is collected as `ExecutionEffects`; nothing here d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS
-from ipc.messages import ActorFill, Leg, Message, OrderStatus
-from ipc.units import PriceGrid
-from processes.adapters.kalshi.normalise import ExchangeOrder
+from ipc.messages import ActorFill, Leg, Message, OrderStatus, TradingState, TradingStatus
+from ipc.units import PriceGrid, format_money
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import (
     ADOPT_VOTES,
     QUIET_NS,
+    TAKE_OVER_VOTES,
     Doubt,
     ExchangeView,
     MarketAccount,
     Moment,
+    Payout,
+    ReportedFees,
+    ShardMoney,
     Verdict,
     judge,
 )
@@ -49,10 +53,12 @@ from processes.execution.orders import (
 )
 from processes.execution.risk import RefusalMemory
 
-__all__ = ["KEEP_CLOSED_MS", "ExecutionEffects", "ExecutionState", "LogNote"]
+__all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
+PAUSE_CODES: Final = ("trading_paused", "exchange_paused")
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
+KEEP_RETIRED: Final = 1_000  # accounts of markets that are over, with their fills
 
 
 class LogNote(NamedTuple):
@@ -66,6 +72,14 @@ class ExecutionEffects:
     """What follows from the events since the last call of `drain`, in order.
 
     Emptied after every event, so it holds what one event causes and needs no bound of its own.
+
+    Attributes:
+        markets: Tickers whose row of the account table changed, in order.
+        retired: Tickers whose row is not needed any more.
+        notes: Messages for the journal and for subscribers.
+        requests: What to ask of the exchange.
+        warnings: (action, facts) of log lines.
+        queue_wanted: Whether an order rests whose place in the queue is not known.
     """
 
     def __init__(self) -> None:
@@ -89,9 +103,23 @@ class ExecutionState:
     """All that execution knows, and all that is in doubt.
 
     Args:
-        start_cash_e6: cash of every sub-account before its first fill, 1e-6 dollars.
-        now: the present moment.
-        version: where the versions of accounts begin; they rise by one at each change.
+        start_cash_e6: Cash of every sub-account before its first fill, 1e-6 dollars.
+        now: The present moment.
+        version: Where the versions of accounts begin; they rise by one at each change.
+
+    Attributes:
+        accounts: Sub-accounts of the followed markets, by ticker.
+        grids: Prices of the markets in which something can be ordered.
+        off_grid: Markets whose grid refused a price: it may have changed.
+        orders: All orders that are remembered.
+        refusals: What the exchange refused lately.
+        busy: Client order ids with a cancel or a renewal on its way.
+        everywhere: Doubts about every market.
+        effects: What follows from the events so far.
+        counters: What was done and refused.
+        session_uid: The collector's session, None before it has reported.
+        environment_ok: Whether the collector's data is of the environment that is traded in.
+        listed: Markets that the collector follows.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -99,7 +127,9 @@ class ExecutionState:
         self.grids: dict[str, PriceGrid] = {}  # of the markets in which something can be ordered
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
         self.orders = OrderStore()
+        self.money = ShardMoney()
         self.refusals = RefusalMemory()
+        self.fees = ReportedFees()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
@@ -110,9 +140,12 @@ class ExecutionState:
         self.session_uid: str | None = None  # the collector's; None while it has not spoken
         self.environment_ok = False  # whether the collector's data is of our environment
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
+        self.trading: TradingStatus | None = None  # as the collector says; None before it has
+        self._resumed_mono_ns = 0  # when any market last began to trade again
+        self._pause_seen_mono_ns = 0  # when the exchange last refused an order for a pause
         self._start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
-        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once, ever
+        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once
         self._leftovers: set[str] = set()  # open orders of an earlier run
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
         self._votes: Counter[str] = Counter()
@@ -138,16 +171,79 @@ class ExecutionState:
     def unread(self) -> set[str]:
         """Markets of which fills may have been missed: the whole list must be read."""
         gap = {Doubt.STARTING, Doubt.CHANNEL}
-        return {ticker for ticker, account in self.accounts.items() if account.doubts & gap}
+        return {
+            ticker
+            for ticker, account in self.accounts.items()
+            if account.doubts & gap or (Doubt.PAUSE in account.doubts and self._trades(ticker))
+        }
 
-    def follow(self, ticker: str, grid: PriceGrid | None = None, close_ms: int = 0) -> None:
+    # Whether the exchange trades.
+
+    def trading_state(self, ticker: str) -> TradingState:
+        """Whether orders may be placed in a market now; UNKNOWN while the collector is silent."""
+        status = self.trading
+        if status is None:
+            return TradingState.UNKNOWN
+        state = status.of(ticker, self.now().mono_ns)
+        refused_since = status.checked_mono_ns <= self._pause_seen_mono_ns
+        if state is TradingState.TRADING and refused_since:
+            return TradingState.PAUSED  # a refusal is newer than what the collector says
+        return state
+
+    def _trades(self, ticker: str) -> bool:
+        return self.trading_state(ticker) is TradingState.TRADING
+
+    def takes_cancels(self) -> bool:
+        """Whether a cancel would be taken: only a pause of the whole exchange refuses it."""
+        return self.trading is None or self.trading.takes_cancels
+
+    def on_trading(self, status: TradingStatus) -> bool:
+        """What the collector says about trading -> whether accounts must be compared again.
+
+        A pause puts every account of it in doubt: its orders were canceled by the exchange, and its
+        connections may have been cut. The doubt ends with a comparison that began after the pause.
+        """
+        before, self.trading = self.trading, status
+        now_ns = self.now().mono_ns
+        lapsed = before is None or now_ns > before.valid_until_mono_ns
+        refused = before is not None and before.checked_mono_ns <= self._pause_seen_mono_ns
+        if before is not None and not lapsed and not refused and _say_alike(before, status):
+            return False
+        for ticker in self.accounts:
+            if lapsed or not self._trades(ticker):  # what happened meanwhile is not known
+                self._doubt_market(ticker, Doubt.PAUSE)
+        self._resumed_mono_ns = now_ns
+        return True
+
+    def on_pause_refusal(self) -> None:
+        """The exchange refused an order for a pause: nothing trades until it says otherwise."""
+        self._pause_seen_mono_ns = self.now().mono_ns
+        for ticker in self.accounts:
+            self._doubt_market(ticker, Doubt.PAUSE)
+
+    def _doubt_market(self, ticker: str, doubt: Doubt) -> None:
+        account = self.accounts[ticker]
+        if doubt not in account.doubts:
+            account.doubts.add(doubt)
+            self._new_version(ticker)
+
+    def follow(
+        self,
+        ticker: str,
+        grid: PriceGrid | None = None,
+        close_ms: int = 0,
+        shard: int | None = None,
+    ) -> None:
         """Keep an account of a market.
 
         Args:
             ticker: the market.
             grid: its prices; without them nothing can be ordered in it.
             close_ms: market time at which it closes, 0 unknown.
+            shard: the exchange's shard (`exchange_index`) whose money it takes, None unknown.
         """
+        if shard is not None:
+            self.money.shards[ticker] = shard
         if grid is not None:
             self.grids[ticker] = grid
         if close_ms:
@@ -155,6 +251,8 @@ class ExecutionState:
         if ticker not in self.accounts:
             self.accounts[ticker] = account = self._account_for(ticker)
             account.doubts |= {Doubt.STARTING} | self.everywhere
+            if not self._trades(ticker):
+                account.doubts.add(Doubt.PAUSE)
             self._new_version(ticker)
 
     def _account_for(self, ticker: str) -> MarketAccount:
@@ -177,9 +275,19 @@ class ExecutionState:
             self.grids.pop(ticker, None)
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
+            self.fees.forget(ticker)
             self._closes_ms.pop(ticker, None)
+            self.money.forget(ticker)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
+        self._forget_retired()
+
+    def _forget_retired(self) -> None:
+        """Keep the newest; settled ones go first, which the exchange does not list as positions."""
+        while len(self._retired) > KEEP_RETIRED:
+            settled = (t for t, account in self._retired.items() if account.payout is not None)
+            del self._retired[next(settled, next(iter(self._retired)))]
+            self.counters["accounts_forgotten"] += 1
 
     def _is_over(self, ticker: str) -> bool:
         """Settled or closed long ago, not listed any more, and nothing about it is on its way."""
@@ -188,7 +296,7 @@ class ExecutionState:
         account, close_ms = self.accounts[ticker], self._closes_ms.get(ticker)
         closed = close_ms is not None and self.now().ms > close_ms + KEEP_CLOSED_MS
         return (
-            (closed or account.settled_e4 is not None)
+            (closed or account.payout is not None)
             and account.known
             and account.position_e2 == 0
             and not self.orders.open_in(ticker)
@@ -196,13 +304,23 @@ class ExecutionState:
             and self.now().mono_ns - account.changed_mono_ns > QUIET_NS
         )
 
+    def on_fees(self, fees: Mapping[str, Sequence[tuple[int, str, int]]]) -> None:
+        """Take what the collector reports that its markets charge, as `SessionInfo.fees`."""
+        for ticker in self.fees.report(fees, self.now().ms):
+            self.effects.warn("fees_assumed", ticker=ticker, fees=fees[ticker])
+        self.show_fees()
+
+    def show_fees(self) -> None:
+        """Give accounts whose market charges otherwise than before a new version."""
+        for ticker in self.fees.changed(self.now().ms):
+            if ticker in self.accounts:
+                self._new_version(ticker)
+
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""
         self.everywhere.add(doubt)
-        for ticker, account in self.accounts.items():
-            if doubt not in account.doubts:
-                account.doubts.add(doubt)
-                self._new_version(ticker)
+        for ticker in self.accounts:
+            self._doubt_market(ticker, doubt)
 
     def trust(self, doubt: Doubt) -> None:
         """That doubt is over; CHANNEL stays with each market until it is reconciled."""
@@ -222,7 +340,20 @@ class ExecutionState:
         self.version += 1
         account.version = self.version
         self._derive_doubts(account)
+        self._note_worth(account)
         self.effects.markets[ticker] = None
+
+    def _note_worth(self, account: MarketAccount) -> None:
+        """What the market takes of its shard's money changes with its cash and its orders."""
+        own = (o for o in self.orders.open_in(account.ticker) if o.own and o.is_buy)
+        worth_e6 = account.cash_e6 - sum(o.price_e4 * o.remaining_e2 for o in own)
+        self.money.update(account.ticker, worth_e6, is_known=account.known)
+
+    def on_balance(self, by_shard_e6: Mapping[int, int], begun: Mapping[int, int]) -> None:
+        """The exchange's balance was read; `begun` is what `money.begin_read` gave before."""
+        self.money.on_balance(by_shard_e6, begun)
+        if Doubt.MONEY in self.everywhere:
+            self.trust(Doubt.MONEY)
 
     def _on_activity(self, ticker: str) -> None:
         """The exchange did something: for a while its reads may lag behind."""
@@ -245,8 +376,17 @@ class ExecutionState:
     # Orders.
 
     def create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
-        """Track a new order and send it, unless the deadline passes first."""
+        """Track a new order and ask for it to be sent.
+
+        Args:
+            order: PENDING.
+            deadline_mono_ns: After which it is not sent any more.
+
+        Raises:
+            ValueError: Its name is taken.
+        """
         self.orders.add(order)
+        self._note_worth(self.accounts[order.market_ticker])
         self.counters["sent"] += 1
         self.effects.note(message_of(order, self.now().ns))
         self.effects.requests.append(SendOrder(order, deadline_mono_ns))
@@ -255,7 +395,7 @@ class ExecutionState:
         """Track and publish an order that is not sent; its reason says why."""
         self.orders.add(order)
         self.counters["refused"] += 1
-        self.counters[f"refused_{order.reason}"] += 1
+        self.counters[f"refused_{order.reason.partition(':')[0]}"] += 1
         self.effects.note(message_of(order, self.now().ns))
 
     def renew(self, order: TrackedOrder, expire_ms: int) -> None:
@@ -265,8 +405,18 @@ class ExecutionState:
         self.effects.requests.append(RenewOrder(order, expire_ms))
 
     def cancel(self, order: TrackedOrder) -> bool:
-        """Ask for a cancel, unless a request for this order is on its way -> whether it is new."""
+        """Ask for a cancel.
+
+        Args:
+            order: Open.
+
+        Returns:
+            False when a request for it is on its way, its id is not known yet, or the exchange
+            takes no cancels; the caller asks again.
+        """
         if order.client_order_id in self.busy or order.order_id is None:
+            return False
+        if not self.takes_cancels():
             return False
         self.busy.add(order.client_order_id)
         self.counters["cancels"] += 1
@@ -291,6 +441,9 @@ class ExecutionState:
     def _on_refusal(self, order: TrackedOrder) -> None:
         """Remember it; warn when it comes twice in a row."""
         self.counters["creates_refused_by_exchange"] += 1
+        if order.reason.lower().startswith(PAUSE_CODES):
+            self.on_pause_refusal()
+            return
         if self.refusals.on_refused(order, self.now().mono_ns) == 2:
             facts = {"ticker": order.market_ticker, "is_buy": order.is_buy, "error": order.reason}
             self.effects.warn("orders_refused", **facts)
@@ -310,7 +463,11 @@ class ExecutionState:
         self._on_activity(order.market_ticker)
 
     def on_order(self, report: ExchangeOrder) -> None:
-        """The exchange's report on an order, from the private channel or REST, fresh or stale."""
+        """Take the exchange's report on an order, from the private channel or REST, fresh or stale.
+
+        An order that this run did not send is adopted: one of an earlier run is canceled, one of
+        someone else is only known. Markets that are not followed are passed over.
+        """
         if report.market_ticker not in self.accounts:
             return
         name = report.client_order_id or report.order_id
@@ -425,17 +582,31 @@ class ExecutionState:
             self.on_order(report)
         for fill in (fill for fills in view.fills.values() for fill in fills):
             self.on_fill(fill, live=False)
-        for ticker, yes_value_e4 in view.settlements.items():
-            self._on_settlement(ticker, yes_value_e4)
+        for ticker, payout in view.settlements.items():
+            self._on_settlement(ticker, payout)
         self._look_up_absent(view)
         verdicts = {t: self._compare(account, view) for t, account in self.accounts.items()}
         return {ticker for ticker, verdict in verdicts.items() if verdict is Verdict.READ_FILLS}
 
-    def _on_settlement(self, ticker: str, yes_value_e4: int) -> None:
-        account = self.accounts.get(ticker)
-        if account is not None and account.settle(yes_value_e4):
+    def _on_settlement(self, ticker: str, payout: Payout) -> None:
+        """Book what was paid; the exchange may correct it, of a market that was retired too."""
+        account = self.accounts.get(ticker) or self._retired.get(ticker)
+        if account is None:
+            return
+        before, realized_e6 = account.payout, account.realized_e6
+        if not account.settle(payout):
+            return
+        change_e6 = account.realized_e6 - realized_e6
+        if before is None:
             self.counters["settled"] += 1
-            self._on_activity(ticker)
+        elif change_e6:
+            self.counters["settlements_corrected"] += 1
+            change = format_money(change_e6)
+            self.effects.warn("settlement_corrected", ticker=ticker, change_dollars=change)
+        if ticker in self._retired:
+            self.retired_realized_e6 += change_e6
+            self.version += 1
+        self._on_activity(ticker)
 
     def _look_up_absent(self, view: ExchangeView) -> None:
         """Orders that are resting as far as we know, and that the exchange does not list."""
@@ -450,10 +621,12 @@ class ExecutionState:
     def _compare(self, account: MarketAccount, view: ExchangeView) -> Verdict:
         verdict = judge(account, view)
         ticker = account.ticker
-        if verdict is not Verdict.ADOPT:
+        if verdict not in (Verdict.ADOPT, Verdict.TAKE_OVER):
             self._votes.pop(ticker, None)
         if verdict is Verdict.AGREES:
             over = {Doubt.CHANNEL} - self.everywhere
+            if self._is_after_pause(ticker, view):
+                over.add(Doubt.PAUSE)
             self._clear(ticker, Doubt.STARTING, Doubt.MISMATCH, *over)
         elif verdict is Verdict.UNREADABLE:
             account.doubts.add(Doubt.STARTING)  # as unknown as at the start
@@ -461,8 +634,16 @@ class ExecutionState:
             self._on_mismatch(account, view)
         elif verdict is Verdict.ADOPT:
             self._on_mismatch(account, view)
-            self._vote(account, view)
+            self._vote_for_fills(account, view)
+        elif verdict is Verdict.TAKE_OVER:
+            self._on_mismatch(account, view)
+            self._vote_for_position(account, view)
         return verdict
+
+    def _is_after_pause(self, ticker: str, view: ExchangeView) -> bool:
+        """Whether the market trades, and the view with its whole fills was begun since it does."""
+        since = max(self._resumed_mono_ns, self._pause_seen_mono_ns)
+        return self._trades(ticker) and ticker in view.fills and view.asked_mono_ns > since
 
     def _on_mismatch(self, account: MarketAccount, view: ExchangeView) -> None:
         """Warn once, and do not trade the market until both sides agree."""
@@ -478,7 +659,7 @@ class ExecutionState:
         )
         self._new_version(account.ticker)
 
-    def _vote(self, account: MarketAccount, view: ExchangeView) -> None:
+    def _vote_for_fills(self, account: MarketAccount, view: ExchangeView) -> None:
         """Take over the exchange's fills when they have added up to its position twice in a row.
 
         Once may be a late read.
@@ -490,6 +671,23 @@ class ExecutionState:
         self.counters["adopted"] += 1
         self.effects.warn("position_adopted", ticker=account.ticker, booked_e2=account.position_e2)
         self._new_version(account.ticker)
+
+    def _vote_for_position(self, account: MarketAccount, view: ExchangeView) -> None:
+        """Take over a position that no list of fills explained several times in a row."""
+        self._votes[account.ticker] += 1
+        if self._votes[account.ticker] < TAKE_OVER_VOTES:
+            return
+        position_e2 = view.positions.get(account.ticker, 0)
+        account.take_over(position_e2, view.exposures[account.ticker])
+        self.counters["taken_over"] += 1
+        facts = {"booked_e2": position_e2, "cost_dollars": format_money(account.cost_basis_e6)}
+        self.effects.warn("position_taken_over", ticker=account.ticker, **facts)
+        self._new_version(account.ticker)
+
+
+def _say_alike(status: TradingStatus, other: TradingStatus) -> bool:
+    """Whether all markets have the same state in both."""
+    return status.state is other.state and status.markets == other.markets
 
 
 def _is_resting(order: TrackedOrder) -> bool:

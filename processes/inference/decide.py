@@ -27,7 +27,17 @@ _ONLY_HOLD: Final = (True, False, False, False, False)
 
 
 class Reason(StrEnum):
-    """Why an action is what it is. `MASKED`: HOLD, because what was preferred is not allowed."""
+    """Why an action is what it is.
+
+    Attributes:
+        POLICY: The policy chose an order.
+        POLICY_HOLD: The policy preferred HOLD.
+        MASKED: HOLD, because what was preferred is not allowed.
+        WARMING_UP: The market has had too few ticks.
+        ACCOUNT_UNKNOWN: Execution does not know the market's account.
+        DISABLED: `RL_ACTOR_ENABLED` is off.
+        POLICY_FAULT: The policy raised, or gave no finite numbers.
+    """
 
     POLICY = "policy"
     POLICY_HOLD = "policy hold"
@@ -39,7 +49,14 @@ class Reason(StrEnum):
 
 
 class DecisionRequest(NamedTuple):
-    """One market at one tick; `account` is None when it is not known."""
+    """One market at one tick.
+
+    Attributes:
+        ticker: The market.
+        tick_row: The book as of the tick.
+        account: Its sub-account, None when it is not known.
+        history: Ticks of the market before this one.
+    """
 
     ticker: str
     tick_row: b.Row
@@ -50,8 +67,15 @@ class DecisionRequest(NamedTuple):
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """The answer to one request.
 
-    `order` is None for HOLD. `logits` is empty and `value` None where the policy was not asked;
-    `observation` (float32, as bytes) and its hash are empty where the account was not known.
+    Attributes:
+        action: What was chosen.
+        reason: Why.
+        order: What the action means, None for HOLD.
+        observation_hash: 16 hex digits, empty where the account was not known.
+        mask: Which actions were allowed.
+        logits: One per action, empty where the policy was not asked.
+        value: The policy's estimate, None where it has none or was not asked.
+        observation: float32 as bytes, empty where the account was not known.
     """
 
     action: Action
@@ -69,6 +93,9 @@ class TickHistories:
 
     All schemas see the same ticks. So a model of another schema takes over with the history of the
     whole session, and its observations are those that a recording gives.
+
+    Args:
+        builders: Of those schemas.
     """
 
     def __init__(self, builders: Iterable[Builder]) -> None:
@@ -86,7 +113,11 @@ class TickHistories:
         return self._adapters[builder.code]
 
     def tick(self, ticker: str, tick_row: b.Row) -> int:
-        """Add a market's tick row -> the number of its ticks before this one."""
+        """Add a market's tick row.
+
+        Returns:
+            The number of its ticks before this one.
+        """
         before = 0
         for adapter in self._adapters.values():  # all count alike
             before = adapter.tick(ticker, tick_row)
@@ -109,13 +140,17 @@ class Decider:
     """Asks the policy once for every batch, through buffers that are allocated once.
 
     Args:
-        policy: answers observations of its own schema with actions, logits and values.
-        histories: of the same ticks as the requests; must hold the policy's schema.
-        enabled: without it every decision is HOLD (`DISABLED`).
-        warmup_ticks: ticks that a market needs before the policy is asked about it.
-        pricing: how an action becomes a limit price.
-        contract_size_e2: hundredths of contracts of one order.
-        log: one line for the first fault of the policy; `faults` counts them all.
+        policy: Answers observations of its own schema with actions, logits and values.
+        histories: Of the same ticks as the requests; must hold the policy's schema.
+        enabled: Without it every decision is HOLD (`DISABLED`).
+        warmup_ticks: Ticks that a market needs before the policy is asked about it.
+        pricing: How an action becomes a limit price.
+        contract_size_e2: Hundredths of contracts of one order.
+        log: One line for the first fault of the policy.
+
+    Attributes:
+        policy: As given.
+        faults: Requests on which it failed.
     """
 
     def __init__(
@@ -147,7 +182,10 @@ class Decider:
     def warm(self) -> None:
         """Run everything once, so that no kernel is loaded and no model is cold at the first tick.
 
-        `ConfigError` for a strategy that cannot answer. Leaves the histories alone.
+        Leaves the histories alone.
+
+        Raises:
+            ConfigError: The strategy cannot answer.
         """
         adapter = LiveObservationAdapter(self.policy.builder)
         row, account = b.new_row(LINEAR_CENT.size, LINEAR_CENT), new_account(1)
@@ -162,9 +200,15 @@ class Decider:
             raise ConfigError(f"RL_ACTOR_STRATEGY: {self.policy.model}: {error}") from None
 
     def decide(self, requests: Sequence[DecisionRequest]) -> list[Decision]:
-        """One decision per request, at most `BATCH`; the policy is asked only where it may act.
+        """Decide on a batch; the policy is asked only where it may act.
 
         Never raises for what a policy does: its errors and its NaNs are HOLD (`POLICY_FAULT`).
+
+        Args:
+            requests: At most `BATCH`, each of another market.
+
+        Returns:
+            One decision per request, in their order.
         """
         decisions: list[Decision | None] = []
         asked: list[_Asked] = []

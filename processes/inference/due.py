@@ -20,7 +20,7 @@ from ipc import book as b
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns
-from ipc.messages import Trigger
+from ipc.messages import TradingState, TradingStatus, Trigger
 from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, DecisionRequest, TickHistories
 from processes.runtime.log import Log
@@ -37,6 +37,7 @@ __all__ = [
     "SessionOfTable",
     "TableEpoch",
     "TickReader",
+    "age_gate",
     "closed_gate",
     "copied",
     "tick_fits",
@@ -50,9 +51,23 @@ TableEpoch = tuple[int, int]  # (times attached, generation): another epoch void
 class Gate(StrEnum):
     """Why nothing is decided on a tick; `gated_<value>` counts the decisions that were held back.
 
-    BUSY: the row is being written. WRITER_DEAD, WRITER_STOPPED: the collector's lock is free, or
-    its heartbeat too old. OTHER_MARKET, OTHER_INCARNATION: the row was given to another market, or
-    its book went STALE and came back, since the tick. The others are states of the book.
+    Attributes:
+        BUSY: The row is being written.
+        WRITER_DEAD: The collector's lock is free.
+        WRITER_STOPPED: The collector's heartbeat is too old.
+        OTHER_MARKET: The row was given to another market since the tick.
+        EMPTY: The book has no snapshot.
+        STALE: The book is out of date.
+        UNRECORDED: The journal refused a change of the book.
+        UNPERSISTED: The database lags too far behind the journals.
+        OTHER_INCARNATION: The book went STALE and came back since the tick.
+        CLOSED: The market is closed, or the exchange.
+        PAUSED: The exchange has stopped trading without announcing it.
+        MAINTENANCE: The exchange is in maintenance, or about to be.
+        MARKET_PAUSED: The market is paused.
+        TRADING_UNKNOWN: It is not known whether the exchange trades.
+        OLD_DATA: The tick's frame came late or has waited here for longer than
+            `RL_MAX_DATA_AGE_MS`; a quiet market is not old.
     """
 
     BUSY = "busy"
@@ -64,6 +79,22 @@ class Gate(StrEnum):
     UNRECORDED = "unrecorded"
     OTHER_INCARNATION = "other_incarnation"
     CLOSED = "closed"
+    UNPERSISTED = "unpersisted"
+    PAUSED = "paused"
+    MAINTENANCE = "maintenance"
+    MARKET_PAUSED = "market_paused"
+    TRADING_UNKNOWN = "trading_unknown"
+    OLD_DATA = "old_data"
+
+
+_TRADING_GATES: Final = {
+    TradingState.TRADING: None,
+    TradingState.PAUSED: Gate.PAUSED,
+    TradingState.MAINTENANCE: Gate.MAINTENANCE,
+    TradingState.CLOSED: Gate.CLOSED,
+    TradingState.MARKET_PAUSED: Gate.MARKET_PAUSED,
+    TradingState.UNKNOWN: Gate.TRADING_UNKNOWN,
+}
 
 
 def tick_fits(tick_row: b.Row, trigger: Trigger) -> bool:
@@ -78,9 +109,16 @@ def tick_fits(tick_row: b.Row, trigger: Trigger) -> bool:
 
 
 def closed_gate(tick_row: b.Row, live: b.Row) -> Gate | None:
-    """The gate that forbids a decision on `tick_row`, given the market's live row; None: decide.
+    """The gate that forbids a decision on a tick row.
 
     A book that was STALE in between is another incarnation: no decision on ticks from before.
+
+    Args:
+        tick_row: The row that would be decided on.
+        live: The market's live row as it is now.
+
+    Returns:
+        None: decide.
     """
     flags = int(live[b.FLAGS])
     close_ms = int(tick_row[b.CLOSE_MS])
@@ -95,6 +133,14 @@ def closed_gate(tick_row: b.Row, live: b.Row) -> Gate | None:
         (0 < close_ms <= int(live[b.RECV_NS]) // NS_PER_MS, Gate.CLOSED),
     )
     return next((gate for is_shut, gate in checks if is_shut), None)
+
+
+def age_gate(tick_row: b.Row, now_mono_ns: int, max_age_ms: int | None) -> Gate | None:
+    """The gate on old data: its age when it was received, and how long it has waited since."""
+    if max_age_ms is None:
+        return None
+    waited_ms = (now_mono_ns - int(tick_row[b.FRAME_MONO_NS])) // NS_PER_MS
+    return Gate.OLD_DATA if b.data_age_ms(tick_row) + waited_ms > max_age_ms else None
 
 
 class BookRows(AttachedTable[BookTable]):
@@ -129,9 +175,14 @@ class BookRows(AttachedTable[BookTable]):
         return list(self.table.rows) if self.table else []
 
     def read_tick(self, trigger: Trigger, out: b.Row) -> Gate | None:
-        """Copy the announced tick row into `out`, an int64 array of `row_words`.
+        """Copy the tick row that a trigger announces.
 
-        Returns the gate that forbids the use of `out`, None when it can be used.
+        Args:
+            trigger: Of the collector.
+            out: int64[row_words], overwritten.
+
+        Returns:
+            The gate that forbids the use of `out`, None when it can be used.
         """
         table = self.table
         if table is None or trigger.generation != table.generation:
@@ -177,7 +228,7 @@ class AccountRows(AttachedTable[AccountTable]):
 class SessionOfTable:
     """Binds the collector's announced session to the epoch of its table.
 
-    A restarted collector may be heard with its triggers before its session: the session of an
+    Triggers of a restarted collector may arrive before its session: the session of an
     earlier epoch is never taken for that of a later one.
     """
 
@@ -186,10 +237,13 @@ class SessionOfTable:
         self._uid: str | None = None
 
     def announce(self, session_uid: str, epoch: TableEpoch | None) -> bool:
-        """The collector named its session while its table was at `epoch` -> whether it is new.
+        """Note that the collector named its session while its table was at `epoch`.
 
         A collector makes its table before it publishes; messages of an earlier one may still
         arrive after that, but they name no new session.
+
+        Returns:
+            Whether the session is new.
         """
         if epoch is None or session_uid == self._uid:
             return False
@@ -215,10 +269,13 @@ class _DueMarket:
 
 
 class DueMarkets:
-    """Conflates triggers; `missed` counts announced ticks that a newer one replaced unread.
+    """Conflates triggers: what is due is a market, not a message.
 
     A tick stays due until `done` names it (or a newer one), so a row that was BUSY is read again at
     its market's next trigger.
+
+    Attributes:
+        missed: Announced ticks that a newer one replaced unread.
     """
 
     def __init__(self) -> None:
@@ -279,7 +336,14 @@ class DueMarkets:
 
 
 class EvaluatedTick(NamedTuple):
-    """One market's tick; `tick_row` is a view of a buffer that the next batch overwrites."""
+    """One market's tick.
+
+    Attributes:
+        ticker: The market.
+        tick_row: A view of a buffer that the next batch overwrites.
+        history: Ticks of the market before this one.
+        table_row: Row number in the table of books.
+    """
 
     ticker: str
     tick_row: b.Row
@@ -299,7 +363,15 @@ class TickReader:
     def evaluate(
         self, triggers: Sequence[Trigger], histories: TickHistories
     ) -> list[EvaluatedTick]:
-        """Add every new tick to its market's history; at most `BATCH` triggers."""
+        """Add every new tick to its market's history.
+
+        Args:
+            triggers: At most `BATCH`, each of another market.
+            histories: Moved to the new ticks.
+
+        Returns:
+            The ticks that were new; rows that were BUSY or out of date are counted and left out.
+        """
         if self._rows.shape[1] != self._books.row_words:
             self._rows = np.zeros((BATCH, self._books.row_words), np.int64)
         found: list[EvaluatedTick] = []
@@ -321,15 +393,26 @@ class TickReader:
 
 
 class RequestBuilder:
-    """Which evaluated ticks may be decided: the chosen markets whose gates are open now."""
+    """Which evaluated ticks may be decided: the chosen markets whose gates are open now.
+
+    `is_persisted` says whether the database is near enough behind the journals.
+    """
 
     def __init__(
-        self, books: BookRows, accounts: AccountRows, choice: MarketChoice, counts: Counter[str]
+        self,
+        books: BookRows,
+        accounts: AccountRows,
+        choice: MarketChoice,
+        max_age_ms: int | None,
+        counts: Counter[str],
     ) -> None:
         self._books = books
         self._accounts = accounts
         self._choice = choice
+        self.is_persisted = True
+        self._max_age_ms = max_age_ms
         self._counts = counts
+        self.trading: TradingStatus | None = None  # the collector's newest; None before it
         self._buffers = np.zeros((BATCH, a.ACCOUNT_WORDS), np.int64)
 
     def build(self, ticks: Sequence[EvaluatedTick]) -> list[DecisionRequest]:
@@ -338,15 +421,29 @@ class RequestBuilder:
         Rows and accounts are views of buffers that the next batch overwrites: see `copied`.
         """
         chosen = [tick for tick in ticks if self._choice.trades(tick.ticker)]
-        gate = self._books.writer_gate() if chosen else None
+        gate = self._gate() if chosen else None
         if gate is not None:
             self._counts[f"gated_{gate}"] += len(chosen)
             return []
         fresh = self._accounts.fresh()
         return [self._request(t, i, fresh) for i, t in enumerate(chosen) if self._open(t)]
 
+    def _gate(self) -> Gate | None:
+        """What forbids every decision."""
+        if not self.is_persisted:
+            return Gate.UNPERSISTED
+        return self._books.writer_gate()
+
+    def _trading_gate(self, ticker: str) -> Gate | None:
+        """The gate that a pause of the exchange or of the market shuts."""
+        if self.trading is None:
+            return Gate.TRADING_UNKNOWN
+        return _TRADING_GATES[self.trading.of(ticker, mono_ns())]
+
     def _open(self, tick: EvaluatedTick) -> bool:
         gate = self._books.row_gate(tick.table_row, tick.tick_row)
+        gate = gate or self._trading_gate(tick.ticker)
+        gate = gate or age_gate(tick.tick_row, mono_ns(), self._max_age_ms)
         if gate is not None:
             self._counts[f"gated_{gate}"] += 1
         return gate is None

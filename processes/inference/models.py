@@ -28,10 +28,10 @@ POLL_S: Final = 0.1  # between reads of the registry's state
 
 
 def strategy_of(settings: Settings) -> Policy:
-    """The policy that `RL_ACTOR_STRATEGY` names.
+    """Load the policy that `RL_ACTOR_STRATEGY` names; with `registry`, the live model.
 
     Raises:
-        ConfigError: it cannot run; the message says why and what is allowed.
+        ConfigError: It cannot run; the message says why and what is allowed.
     """
     actor = settings.actor
     try:
@@ -70,10 +70,12 @@ def choice_of(actor: ActorSettings) -> MarketChoice:
 def differences(policy: Policy, actor: ActorSettings) -> dict[str, str]:
     """Where the settings are not what the policy was trained with.
 
-    Returns the setting's name -> both values. A reason to warn, not to refuse: such a policy still
-    reads and means the same, only its surroundings differ (smaller orders, say, which is what a
-    careful start wants). What would make it misread, the schemas of observation and actions, is
-    refused when it is loaded.
+    A reason to warn, not to refuse: such a policy still reads and means the same, only its
+    surroundings differ (smaller orders, say, which is what a careful start wants). What would make
+    it misread, the schemas of observation and actions, is refused when it is loaded.
+
+    Returns:
+        Variable -> both values, for people; empty for a baseline.
     """
     if not isinstance(policy, OnnxPolicy):
         return {}
@@ -98,12 +100,19 @@ class ModelRoles:
     """`live` decides; `shadow`, where there is one, answers the same requests and sends nothing.
 
     Args:
-        settings: strategy, warm-up, pricing and size of the actor; the data folder.
-        policy: the live model at the start (see `strategy_of`).
+        settings: Strategy, warm-up, pricing and size of the actor; the data folder.
+        policy: The live model at the start (see `strategy_of`).
         counts: `model_switches` and `models_refused` are counted there.
+        log: Gets a line at each change.
+
+    Attributes:
+        follows: Whether the registry is followed.
+        histories: In every schema that a model may ask for.
+        live: Decides.
+        shadow: Decides beside it, None without one.
 
     Raises:
-        ConfigError: the policy cannot answer.
+        ConfigError: The policy cannot answer.
     """
 
     def __init__(self, settings: Settings, policy: Policy, counts: Counter[str], log: Log) -> None:

@@ -1,6 +1,6 @@
 """What becomes of a batch: its records, its intents, and the order in which both leave.
 
-Journal first, then intents to execution, then everybody else: what is not recorded is neither acted
+Journal first, then intents to execution, then all others: what is not recorded is neither acted
 on nor shown.
 """
 
@@ -15,13 +15,13 @@ import msgspec
 from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
+from ipc.journal import RunJournal
 from ipc.messages import ActorAction, Intent, ShadowActions, Tick
 from ipc.sockets import Bell, Publisher, Pusher
 from models.policies.interface import Policy
 from models.trading.actions import Action, OrderRequest
 from processes.inference.decide import Decision, DecisionRequest
 from processes.inference.due import EvaluatedTick
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 
 __all__ = [
@@ -53,7 +53,13 @@ class IntentIds:
 
 
 class DecisionTimes(NamedTuple):
-    """When a batch was woken and decided; `decided_ns` is market time."""
+    """When a batch was woken and decided.
+
+    Attributes:
+        decided_ns: Market time of the decision.
+        woken_mono_ns: When work on the batch began.
+        decided_mono_ns: When it was decided.
+    """
 
     decided_ns: int
     woken_mono_ns: int
@@ -61,7 +67,13 @@ class DecisionTimes(NamedTuple):
 
 
 class TickOutcome(msgspec.Struct, frozen=True):
-    """One market's tick, with what was decided on it; both are None where nothing was decided."""
+    """One market's tick, with what was decided on it.
+
+    Attributes:
+        tick: Its record.
+        action: The decision, None where nothing was decided.
+        intent: What is sent to execution, None for HOLD and where nothing was decided.
+    """
 
     tick: Tick
     action: ActorAction | None = None
@@ -120,7 +132,14 @@ def action_record(
 def intent_for(
     action: ActorAction, intent_id: str, order: OrderRequest, deadline_ms: int
 ) -> Intent:
-    """What execution is asked to do; it refuses it `deadline_ms` after the decision."""
+    """Make the intent of a decision that is an order.
+
+    Args:
+        action: The decision's record.
+        intent_id: From `IntentIds`.
+        order: Priced and sized.
+        deadline_ms: After the decision; then execution refuses it.
+    """
     return Intent(
         intent_id=intent_id,
         market_ticker=action.market_ticker,
@@ -153,7 +172,17 @@ def outcome_of(
     ids: IntentIds,
     deadline_ms: int,
 ) -> TickOutcome:
-    """A tick with its decision, where one was made, and the intent of one that is an order."""
+    """Make the record of a tick, with its decision, if one was made, and the intent of an order.
+
+    Args:
+        tick: The evaluated tick.
+        answer: What was asked and decided, None where nothing was.
+        policy: That decided.
+        session_uid: The collector's session.
+        times: Of the batch.
+        ids: Gives the intent's id.
+        deadline_ms: Of an intent, after the decision.
+    """
     record = tick_record(tick, session_uid)
     if answer is None:
         return TickOutcome(record)
@@ -168,7 +197,16 @@ def outcome_of(
 
 
 class ActorOutbox:
-    """Sends what a batch came to. What the journal refuses is neither acted on nor shown."""
+    """Sends what a batch came to. What the journal refuses is neither acted on nor shown.
+
+    Args:
+        journal: Of this run.
+        intents: To execution.
+        publisher: To subscribers.
+        bell: Rings the recorder.
+        counts: What was sent and refused is counted there.
+        log: Gets one line at each change between accepted and refused.
+    """
 
     def __init__(
         self,
@@ -190,8 +228,10 @@ class ActorOutbox:
     def send(self, outcomes: Sequence[TickOutcome]) -> bool:
         """Record all, then send the intents, then publish the decisions; never waits.
 
-        Returns False when the journal refused, and then nothing was sent. An intent that execution
-        does not take is dropped and counted: it would be late.
+        An intent that execution does not take is dropped and counted: it would be late.
+
+        Returns:
+            False when the journal refused, and then nothing was sent.
         """
         if not outcomes:
             return True

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from ipc.clock import Clock, mono_ns
-from ipc.journal import run_number
-from ipc.messages import ActorModels, Message, ProcessStats, SessionInfo, SessionStarted, Trigger
+from ipc.journal import RunJournal, run_number
+from ipc.messages import (
+    ActorModels,
+    Message,
+    ProcessStats,
+    SessionInfo,
+    SessionStarted,
+    TradingStatus,
+    Trigger,
+)
 from ipc.sockets import Bell, ready_topic
 from models.policies.interface import Policy
 from models.trading.actions import MarketChoice
@@ -33,8 +41,8 @@ from processes.inference.outcomes import (
     action_record,
     outcome_of,
 )
+from processes.inference.persistence import PersistenceGate
 from processes.runtime.config import Settings
-from processes.runtime.journal import RunJournal
 from processes.runtime.log import Log
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -43,6 +51,7 @@ __all__ = ["PRODUCER", "ActorService"]
 
 PRODUCER: Final = "inference"
 WATCH_S: Final = 0.1  # between looks for tables that appeared or were replaced
+MS_PER_S: Final = 1_000
 STATS_WATCHES: Final = 10  # looks between two reports
 PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are gone
 COUNTS: Final = (
@@ -57,7 +66,7 @@ class ActorService:
 
     Args:
         settings: `actor` (deadline, warm-up, size, pricing), `data_dir`, `environ` (endpoints).
-        policy: decides, until the registry names another; see `models.strategy_of`.
+        policy: decides, until the registry names another; see `processes.inference.models`.
         choice: the markets that are decided on; all others are only evaluated.
         clock: market time of `decided_ns`.
         started: the first record of the run's journal; its `session_uid` is the run's uid.
@@ -89,13 +98,17 @@ class ActorService:
         self._books = BookRows(settings.data_dir, log)
         self._accounts = AccountRows(settings.data_dir, log)
         self._ticks = TickReader(self._books, self._due, self._counts)
-        self._requests = RequestBuilder(self._books, self._accounts, choice, self._counts)
+        bounds = settings.actor.max_behind_s * MS_PER_S, settings.actor.max_behind_events
+        self._persistence = PersistenceGate(*bounds, mono_ns(), log)
+        age_ms = settings.actor.max_data_age_ms
+        self._requests = RequestBuilder(self._books, self._accounts, choice, age_ms, self._counts)
         self._journal = RunJournal(
             settings.data_dir, PRODUCER, started, settings.books.journal_max_bytes
         )
         self._wires = Wires(settings.data_dir, settings.environ, run_number(started.session_uid))
         # Every topic: only then are the sender's numbers gapless and lost triggers counted.
         self._collector = self._wires.subscriber("collector")
+        self._recorder = self._wires.subscriber("recorder")
         self._publisher = self._wires.publisher(PRODUCER)
         intents = self._wires.pusher("intents")
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
@@ -116,7 +129,11 @@ class ActorService:
             LayoutError, SchemaError: a table or message is not of this version.
         """
         self._bell.ring()
-        tasks = {"ticks": self._follow(), "watch": self._watch()}
+        tasks = {
+            "ticks": self._follow(),
+            "persistence": self._follow_recorder(),
+            "watch": self._watch(),
+        }
         if self._models.follows:
             tasks["models"] = self._models.follow()
         try:
@@ -144,11 +161,20 @@ class ActorService:
             self._work(woken_mono_ns)
             await asyncio.sleep(0)  # under a flood nothing above gives way to the other job
 
+    async def _follow_recorder(self) -> None:
+        """Note how far the database lags behind."""
+        while True:
+            _, message = await self._recorder.recv()
+            if isinstance(message, ProcessStats):
+                self._persistence.on_stats(message, mono_ns())
+
     def _take(self, message: Message) -> None:
         if isinstance(message, Trigger):
             self._due.offer(message)
         elif isinstance(message, SessionInfo):
             self._on_session(message.session_uid)
+        elif isinstance(message, TradingStatus):
+            self._requests.trading = message
 
     def _on_session(self, session_uid: str) -> None:
         """With another session the books have another writer: every history is void."""
@@ -230,6 +256,7 @@ class ActorService:
         while True:
             self._books.epoch()
             self._accounts.refresh()
+            self._requests.is_persisted = self._persistence.is_open(mono_ns())
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -33,8 +33,10 @@ __all__ = [
     "MarketRows",
     "RejectedRows",
     "columns_of",
+    "reduced_order",
     "row_of",
     "write_halving",
+    "write_rows",
 ]
 
 TABLES: Final[dict[type[msgspec.Struct], str]] = {
@@ -46,6 +48,14 @@ TABLES: Final[dict[type[msgspec.Struct], str]] = {
     ActorPosition: "rl_positions",
     AccountVersion: "rl_account_versions",
 }
+
+# What the exchange names, and so may be reported again by another run: stored once. The columns of
+# the unique key, beside the environment.
+_NAMED: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
+    ActorFill: ("trade_id", "order_id"),
+    ActorOrder: ("client_order_id", "status", "ts_ns", "fill_count_e2", "remaining_count_e2"),
+}
+_BIGGEST: Final = {"yes_price_e4": 2**31 - 1}  # of integers that have 32 bits in their table
 
 # Raised for a row that no retry will store: neither the server nor the table is at fault.
 ROW_FAULTS: Final = (
@@ -68,6 +78,53 @@ def columns_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 def row_of(message: Message, stream_id: int, record_no: int) -> tuple[object, ...]:
     """A message as a row of its table."""
     return (stream_id, record_no, *msgspec.structs.astuple(message))
+
+
+async def write_rows(
+    connection: Any,
+    stream_id: int,
+    kind: type[msgspec.Struct],
+    entries: Sequence[tuple[int, Message]],
+) -> int:
+    """Store numbered messages of one kind -> how many of them were there already.
+
+    Only what the exchange names can be there already; it stays as it was first stored.
+    """
+    rows = [row_of(message, stream_id, number) for number, message in entries]
+    columns = columns_of(kind)
+    if kind not in _NAMED:
+        await connection.copy_records_to_table(TABLES[kind], records=rows, columns=columns)
+        return 0
+    await connection.executemany(_insert_once(kind), rows)
+    count = f"select count(*) from {TABLES[kind]} where stream_id = $1 and record_no = any($2)"
+    numbers = [number for number, _ in entries]
+    return len(rows) - int(await connection.fetchval(count, stream_id, numbers))
+
+
+def _insert_once(kind: type[msgspec.Struct]) -> str:
+    columns = columns_of(kind)
+    values = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
+    return (
+        f"insert into {TABLES[kind]} (environment, {', '.join(columns)}) "
+        f"values ((select environment from rl_streams where stream_id = $1), {values}) "
+        f"on conflict (environment, {', '.join(_NAMED[kind])}) do nothing"
+    )
+
+
+def reduced_order(order: ActorOrder) -> ActorOrder:
+    """An order's state as the table takes it: no text that it refuses, no number beyond its column.
+
+    `reason` says that the record itself was set aside.
+    """
+    facts = msgspec.structs.asdict(order)
+    for name, value in facts.items():
+        if isinstance(value, str):
+            facts[name] = type(value)(value.replace("\0", "\ufffd"))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            most = _BIGGEST.get(name, 2**63 - 1)
+            facts[name] = max(-most, min(most, value))
+    facts["reason"] = f"set aside: {facts['reason']}"
+    return ActorOrder(**facts)
 
 
 class MarketRows:

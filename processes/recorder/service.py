@@ -1,7 +1,7 @@
 """The recorder's loop: every run's journals into the database, for as long as there is one.
 
-A lost database loses nothing: the journals keep what was accepted. A stream that cannot be read is
-left alone, with one error line, and the others go on.
+A lost database loses nothing: the journals keep what was accepted. A stream that cannot be recorded
+now is tried again for as long as it takes, and the others go on meanwhile.
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 
 from ipc.clock import mono_ns
-from ipc.journal import JournalError, list_streams
+from ipc.journal import list_streams
 from ipc.messages import ProcessStats
 from ipc.sockets import SchemaError
 from processes.adapters.postgres.database import LOST
-from processes.recorder.stream import FINISHED, RecordedRun
+from processes.recorder.attempts import (
+    RECONNECT,
+    FailedStreams,
+    Fault,
+    fault_of,
+)
+from processes.recorder.backlog import Backlog
+from processes.recorder.stream import FAULTS, FINISHED, RecordedRun, share_events
 from processes.runtime.log import Log
-from processes.runtime.tasks import serve
+from processes.runtime.tasks import Backoff, serve
 from processes.runtime.wires import Wires
 
 __all__ = ["FLUSH_S", "NAME", "Recorder"]
@@ -35,17 +41,7 @@ REPORT_S: Final = 1.0  # between two reports of the counters
 POLL_S: Final = 0.1  # without a doorbell
 PAUSE_S: Final = 0.05  # between rounds, so that rows gather
 FINISH_EVERY: Final = 10  # rounds
-
-# Raised for a batch that no retry will store: the stream is at fault, not the server.
-_REFUSED: Final = (
-    JournalError,
-    msgspec.MsgspecError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.DataError,
-    asyncpg.SyntaxOrAccessError,
-    TypeError,
-    OverflowError,
-)
+LOST_BACKOFF: Final = Backoff(0.1, 10.0)
 
 Connect = Callable[[asyncio.Event], Awaitable[Any]]
 
@@ -70,7 +66,10 @@ class Recorder:
         self._publisher = wires.publisher(NAME)
         self._log = log
         self._streams: dict[str, RecordedRun] = {}
-        self._refused: set[str] = set()
+        self._failed = FailedStreams()
+        self._backlog = Backlog(data_dir)
+        self._lost_cause = ""  # of the database, "" while it is there
+        self._lost_in_a_row = 0
         self._rounds = 0
         self.counters: Counter[str] = Counter()
         self.bell = asyncio.Event()
@@ -119,15 +118,28 @@ class Recorder:
     async def _report(self) -> None:
         """Publish the counters, again and again."""
         while True:
-            counters = dict(self.counters) | {"behind": self.behind}
-            stats = ProcessStats(process=NAME, mono_ns=mono_ns(), counters=counters)
+            now = mono_ns()
+            stats = ProcessStats(process=NAME, mono_ns=now, counters=self._figures(now))
             self._publisher.send("stats", stats)
             await asyncio.sleep(REPORT_S)
+
+    def _figures(self, now_ns: int) -> dict[str, int]:
+        """The counters, and how things stand: what is not stored is never silent."""
+        self._backlog.look(now_ns)
+        return dict(self.counters) | {
+            "behind": self._backlog.events,
+            "behind_bytes": self._backlog.record_bytes,
+            "behind_ms": self._backlog.age_ms(now_ns),
+            "database": int(not self._lost_cause and self._rounds > 0),
+            "refused_streams": self._failed.number(Fault.STREAM),
+            "waiting_streams": self._failed.number(Fault.SERVER),
+        }
 
     @property
     def behind(self) -> int:
         """Accepted events of all streams that are not in the database yet."""
-        return sum(stream.behind for stream in self._streams.values())
+        self._backlog.look(mono_ns())
+        return self._backlog.events
 
     async def _work(self, stop: asyncio.Event) -> None:
         for leftover in (self._data_dir / "journal").glob(f"{FINISHED}*"):
@@ -135,16 +147,31 @@ class Recorder:
         recorded = False
         while not recorded:
             connection = await self._connect(stop)
-            self._log("db_connected")
             try:
                 await self._follow(connection, stop)
                 recorded = True
             except LOST as error:
-                self.counters["database_lost"] += 1
-                self._log.warning("db_lost", error=f"{type(error).__name__}: {error}")
+                self._on_lost(error)
             finally:
                 self._forget()
                 connection.terminate()
+            if not recorded:
+                await asyncio.sleep(LOST_BACKOFF.after(self._lost_in_a_row))
+
+    def _on_lost(self, error: Exception) -> None:
+        """One line when the database goes, and when it fails in another way."""
+        self.counters["database_lost"] += not self._lost_cause
+        self._lost_in_a_row += bool(self._lost_cause)
+        cause = f"{type(error).__name__}: {error}"
+        if cause != self._lost_cause:
+            self._log.warning("db_lost", error=cause)
+        self._lost_cause = cause
+
+    def _on_round(self) -> None:
+        """A round came to its end: the database is there."""
+        if self._rounds == 1 or self._lost_cause:
+            self._log("db_connected")
+        self._lost_cause, self._lost_in_a_row = "", 0
 
     def _forget(self) -> None:
         """The database may have kept less than is known here: read it again."""
@@ -173,21 +200,26 @@ class Recorder:
             self.bell.clear()
 
     async def _round(self, connection: Any, stopping: bool) -> None:
-        self._rounds += 1
-        finishing = stopping or self._rounds % FINISH_EVERY == 0
-        for producer, uid, folder in list_streams(self._data_dir):
-            name = f"{producer}/{uid}"
-            if name in self._refused:
+        finishing = stopping or (self._rounds + 1) % FINISH_EVERY == 0
+        places = {
+            f"{producer}/{uid}": (producer, uid, folder)
+            for producer, uid, folder in list_streams(self._data_dir)
+        }
+        self._failed.keep(set(places))
+        for name, place in places.items():
+            if self._failed.waits(name, asyncio.get_running_loop().time()):
                 continue
             try:
-                await self._record(connection, name, (producer, uid, folder), finishing)
-            except _REFUSED as error:
-                self._refuse(name, folder, error)
-            except OSError as error:
-                if error.filename is None:  # the server's socket, not a file
+                await self._record(connection, name, place, finishing)
+            except FAULTS as error:
+                if connection.is_closed() or isinstance(error, RECONNECT):
                     raise
-                self._refuse(name, folder, error)
+                self._on_failure(name, place[2], error)
+            else:
+                self._on_recorded(name)
         self.counters["streams"] = len(self._streams)
+        self._rounds += 1
+        self._on_round()
 
     async def _record(
         self, connection: Any, name: str, place: tuple[str, str, Path], finishing: bool
@@ -202,14 +234,25 @@ class Recorder:
             self._log("stream_followed", stream=name)
         if await stream.pump(connection):
             stream.tidy()
+        self._backlog.stored(name, *stream.places)
         if finishing and await stream.finish(connection):
             del self._streams[name]
             self.counters["finished"] += 1
             self._log("stream_finished", stream=name)
+            await share_events(connection)
 
-    def _refuse(self, name: str, folder: Path, error: Exception) -> None:
-        self._refused.add(name)
-        self.counters["refused_streams"] += 1
+    def _on_recorded(self, name: str) -> None:
+        if self._failed.recovered(name):
+            self._log("stream_recovered", stream=name)
+
+    def _on_failure(self, name: str, folder: Path, error: Exception) -> None:
+        """A line when the cause is another one; the next attempt begins with what is stored."""
         if stream := self._streams.pop(name, None):
             stream.close()
-        self._log.error("stream_refused", stream=name, folder=folder, error=error)
+        if not self._failed.note(name, error, asyncio.get_running_loop().time()):
+            return
+        what = {"stream": name, "folder": folder, "error": f"{type(error).__name__}: {error}"}
+        if fault_of(error) is Fault.STREAM:
+            self._log.error("stream_refused", **what)
+        else:
+            self._log.warning("stream_waits", **what)

@@ -8,14 +8,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ipc.journal import EventReader, FramedReader, JournalError
 from ipc.messages import (
+    ActorOrder,
     MarketListed,
     MarketResult,
+    MarketTerms,
     Message,
+    ProgramListed,
     SessionEnded,
     SessionMark,
     SessionStarted,
@@ -24,24 +29,49 @@ from ipc.messages import (
 from processes.adapters.postgres.new_session import create_session
 from processes.adapters.postgres.packed_events import copy_events, encode_events, unfit
 from processes.adapters.postgres.queries import load_queries
+from processes.recorder.attempts import DatabaseBehindError
 from processes.recorder.rows import (
+    ROW_FAULTS,
     TABLES,
     MarketRows,
     RejectedRows,
-    columns_of,
-    row_of,
+    reduced_order,
     write_halving,
+    write_rows,
 )
 from processes.runtime.log import Log
 
-__all__ = ["EVENT_BATCH", "FINISHED", "RECORD_BATCH", "SESSION_PRODUCER", "RecordedRun"]
+__all__ = [
+    "EVENT_BATCH",
+    "FAULTS",
+    "FINISHED",
+    "RECORD_BATCH",
+    "SESSION_PRODUCER",
+    "RecordedRun",
+    "share_events",
+]
 
 EVENT_BATCH: Final = 10_000  # rows of one transaction; 1 MB on the wire
 RECORD_BATCH: Final = 2_000
 CONCLUDE_TIMEOUT: Final = 3_600.0  # seconds; counting and sealing read a session's every row
 SESSION_PRODUCER: Final = "collector"  # its run is what everything else calls "the session"
 FINISHED: Final = ".finished-"  # prefix of a folder that is only to be deleted
+EVENTS: Final = "events"  # the journals whose offsets are stored, as the column names them
+RECORDS: Final = "marks"  # its first name, which the database keeps
+SHARED_AT_ONCE: Final = 5  # sessions that ended earlier, moved after another has ended
 _SQL: Final = load_queries("recorder.sql")
+
+# What recording a stream may raise while its process is sound; see `fault_of`.
+FAULTS: Final = (
+    *ROW_FAULTS,
+    *(DatabaseBehindError, msgspec.MsgspecError, ValueError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, OSError),
+)
+
+
+async def share_events(connection: Any) -> None:
+    """Move small sessions that could not be moved when they ended."""
+    await connection.execute(_SQL["share_events"], SHARED_AT_ONCE)
 
 
 class RecordedRun:
@@ -72,7 +102,8 @@ class RecordedRun:
         self._events_at = 0
         self._stream_id: int | None = None
         self._session_id: int | None = None
-        self._closed = False
+        self._is_marked = False  # as ended, in the database
+        self._ended_ns: int | None = None  # by its own last record
         self._rows = MarketRows()
 
     @property
@@ -81,19 +112,36 @@ class RecordedRun:
         return self._records.begun
 
     async def load(self, connection: Any) -> None:
-        """Read from the database how far an earlier recorder came."""
-        for journal in ("events", "marks"):
+        """Read from the database how far an earlier recorder came.
+
+        Raises:
+            DatabaseBehindError: the database's place is before what the journal still holds.
+        """
+        for journal in (EVENTS, RECORDS):
             await connection.execute(_SQL["make_offset"], self.name, journal)
-        self._events_at, _ = await self._lock(connection, "events")
-        self._records_at, _ = await self._lock(connection, "marks")
+        self._events_at, _ = await self._lock(connection, EVENTS)
+        self._records_at, _ = await self._lock(connection, RECORDS)
+        self._check_beginning()
         found = await connection.fetchrow(_SQL["find_stream"], self.name)
         if found is None:
             return
         self._stream_id, self._session_id = found["stream_id"], found["session_id"]
-        self._closed = found["status"] == "closed"
+        self._is_marked = found["status"] != "active"
+        self._ended_ns = found["ended_ns"]
         if self._session_id is not None:
             for row in await connection.fetch(_SQL["listed_markets"], self._session_id):
                 self._rows.add(*row)
+
+    def _check_beginning(self) -> None:
+        """The journal must go on where the database ends: its older files are gone for good."""
+        event_no, byte = self._events.first(), self._records.first()
+        if self._events_at + 1 < event_no or self._records_at < byte:
+            raise DatabaseBehindError(
+                f"the database has {self.name} up to event {self._events_at} and byte "
+                f"{self._records_at} of its records, and {self.folder} begins with event "
+                f"{event_no} and byte {byte}: it was made new, or restored to an earlier moment; "
+                "bring back the database that had them, or move that folder away"
+            )
 
     async def pump(self, connection: Any) -> int:
         """Store what the journals hold by now -> the number of records and events stored.
@@ -113,11 +161,11 @@ class RecordedRun:
             if not messages:
                 return total
             async with connection.transaction():
-                place, records = await self._lock(connection, "marks")
+                place, records = await self._lock(connection, RECORDS)
                 if place != self._records_at:  # an earlier recorder's last batch was committed
                     messages, behind = self._records.read(place, RECORD_BATCH)
                 await self._write_records(connection, messages, records)
-                await self._move(connection, "marks", behind, records + len(messages))
+                await self._move(connection, RECORDS, behind, records + len(messages))
             self._records_at = behind
             self._count("records", len(messages))
             total += len(messages)
@@ -126,12 +174,12 @@ class RecordedRun:
         total = 0
         while self._events_at < available:
             async with connection.transaction():
-                place, _ = await self._lock(connection, "events")
+                place, _ = await self._lock(connection, EVENTS)
                 block = self._events.read(place + 1, min(EVENT_BATCH, available - place))
                 if self._session_id is None or not len(block):
                     raise JournalError(f"{self.folder}: {available} events, but no session")
                 await self._write_events(connection, block)
-                await self._move(connection, "events", place + len(block), place + len(block))
+                await self._move(connection, EVENTS, place + len(block), place + len(block))
             self._events_at = place + len(block)
             self._count("events", len(block))
             total += len(block)
@@ -140,7 +188,7 @@ class RecordedRun:
     async def _write_events(self, connection: Any, block: npt.NDArray[np.void]) -> None:
         """Store the events; those that our check or the server refuses are set aside."""
         session_id, markets = self._session_id or 0, self._rows.of(block)
-        rejected = RejectedRows(connection, self.name, "events")
+        rejected = RejectedRows(connection, self.name, EVENTS)
         for i, reason in unfit(block, markets):
             rejected.add(int(block["event_no"][i]), reason, block[i].tobytes())
         fits = np.ones(len(block), np.bool_)
@@ -182,7 +230,7 @@ class RecordedRun:
             await self._open(connection, numbered.pop(0)[1])
         if self._stream_id is None:
             raise JournalError(f"{self.folder}: records without a beginning")
-        rejected = RejectedRows(connection, self.name, "marks")
+        rejected = RejectedRows(connection, self.name, RECORDS)
         for number, message in (entry for entry in numbered if type(entry[1]) not in TABLES):
             await self._store_or_reject(connection, message, number, rejected)
         tabled = [entry for entry in numbered if type(entry[1]) in TABLES]
@@ -210,14 +258,27 @@ class RecordedRun:
         kind = type(entries[0][1])
 
         async def write(start: int, stop: int) -> None:
-            rows = [row_of(message, stream_id, number) for number, message in entries[start:stop]]
-            await connection.copy_records_to_table(
-                TABLES[kind], records=rows, columns=columns_of(kind)
-            )
+            known = await write_rows(connection, stream_id, kind, entries[start:stop])
+            if known:
+                self._counters["duplicates"] += known
+                await connection.execute(_SQL["count_duplicates"], stream_id, known)
 
         for i, reason in await write_halving(connection, len(entries), write):
             number, message = entries[i]
             rejected.add(number, reason, encode(message))
+            if isinstance(message, ActorOrder):
+                await self._write_reduced(connection, stream_id, number, message)
+
+    async def _write_reduced(
+        self, connection: Any, stream_id: int, number: int, order: ActorOrder
+    ) -> None:
+        """The state of an order whose record was set aside: else it would stay what it was."""
+        rows = [(number, reduced_order(order))]
+
+        async def write(_start: int, _stop: int) -> None:
+            await write_rows(connection, stream_id, ActorOrder, rows)
+
+        await write_halving(connection, 1, write)
 
     async def _open(self, connection: Any, message: Message) -> None:
         if not isinstance(message, SessionStarted):
@@ -244,13 +305,15 @@ class RecordedRun:
             await self._list(connection, message)
         elif isinstance(message, MarketResult) and self._session_id is not None:
             await self._keep_result(connection, message)
+        elif isinstance(message, MarketTerms) and self._session_id is not None:
+            await self._keep_terms(connection, message)
+        elif isinstance(message, ProgramListed) and self._session_id is not None:
+            await self._keep_program(connection, message)
         elif isinstance(message, SessionMark) and self._session_id is not None:
             await self._mark(connection, message, number)
         elif isinstance(message, SessionEnded):
-            await connection.execute(_SQL["close_stream"], self._stream_id, message.ended_ns)
-            if self._session_id is not None:
-                await connection.execute(_SQL["close_session"], self._session_id, message.ended_ns)
-            self._closed = True
+            await connection.execute(_SQL["note_end"], self._stream_id, message.ended_ns)
+            self._ended_ns = message.ended_ns
         else:
             raise JournalError(
                 f"{self.folder}: record {number} is a {type(message).__name__}, "
@@ -271,6 +334,19 @@ class RecordedRun:
         market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
         facts = m.result, m.yes_value_e4, m.determined_ms, m.settled_ms, m.reported_ns
         await connection.execute(_SQL["keep_result"], self._session_id, market_id, *facts)
+
+    async def _keep_terms(self, connection: Any, m: MarketTerms) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        await connection.execute(_SQL["drop_fees"], self._session_id, market_id)
+        for step in m.fees:
+            await connection.execute(_SQL["keep_fee"], self._session_id, market_id, *step)
+
+    async def _keep_program(self, connection: Any, m: ProgramListed) -> None:
+        market_id = await connection.fetchval(_SQL["market_id"], m.market_ticker)
+        facts = (m.kind, m.description, m.start_ms, m.end_ms, m.reward_e6, m.paid_out)
+        rule = (m.target_size_e2, m.discount_bps, m.most_per_account_e6, m.listed_ns)
+        known = (self._session_id, m.program_id, market_id, *facts, *rule)
+        await connection.execute(_SQL["keep_program"], *known)
 
     async def _mark(self, connection: Any, m: SessionMark, number: int) -> None:
         market_id = m.market_ticker and await connection.fetchval(
@@ -300,24 +376,35 @@ class RecordedRun:
         return True
 
     async def _conclude(self, connection: Any) -> None:
-        """Store how the run ended, count its rows, give its events their final index."""
+        """Mark the run as ended, count its rows, give its events their final place: all or nothing.
+
+        Only now is everything of it in the database.
+        """
         bound: dict[str, Any] = {"timeout": CONCLUDE_TIMEOUT}
         session_id = self._session_id
         async with connection.transaction():
-            if not self._closed:
-                ended = session_id and await connection.fetchval(
-                    _SQL["last_sign"], session_id, **bound
-                )
-                await connection.execute(_SQL["fail_stream"], self._stream_id, ended)
-                await connection.execute(_SQL["fail_session"], session_id, ended)
+            if not self._is_marked:
+                await self._mark_ended(connection)
             if session_id is not None:
                 await connection.execute(_SQL["count_session"], session_id, **bound)
                 await connection.execute(_SQL["seal_events"], session_id, **bound)
 
+    async def _mark_ended(self, connection: Any) -> None:
+        """`closed` by its own last record; `error` when its producer died."""
+        if self._ended_ns is not None:
+            await connection.execute(_SQL["close_stream"], self._stream_id)
+            await connection.execute(_SQL["close_session"], self._session_id, self._ended_ns)
+            return
+        ended = self._session_id and await connection.fetchval(
+            _SQL["last_sign"], self._session_id, timeout=CONCLUDE_TIMEOUT
+        )
+        await connection.execute(_SQL["fail_stream"], self._stream_id, ended)
+        await connection.execute(_SQL["fail_session"], self._session_id, ended)
+
     @property
-    def behind(self) -> int:
-        """Accepted events that are not in the database yet."""
-        return max(0, self._events.count() - self._events_at)
+    def places(self) -> tuple[int, int]:
+        """(events, bytes of other records) that are in the database."""
+        return self._events_at, self._records_at
 
     def close(self) -> None:
         """Unmap the journals."""

@@ -7,12 +7,10 @@ may be a secret that was meant for a variable.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from ipc.messages import Environment
 from models.command_line import Parser
 
 __all__ = ["EXIT_CODES", "refuse_arguments"]
@@ -32,7 +30,6 @@ _SETTINGS: Final = {  # by the name of a program
     "migrate": _DATABASE,
     "postgres": _DATABASE,
     "recorder": _DATABASE,
-    "stack": ("all",),
     "warm": (),
 }
 
@@ -49,17 +46,9 @@ def refuse_arguments(name: str, argv: Sequence[str] | None = None) -> None:
         epilog=f"{_settings(name)}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if name == "stack":
-        parser.add_argument(
-            "--environment",
-            choices=list(Environment),
-            help="instead of KALSHI_TRADING_ENVIRONMENT",
-        )
-    options, rest = parser.parse_known_args(argv)
+    _, rest = parser.parse_known_args(argv)
     if rest:
         parser.error("takes no arguments (what was given is not shown); --help says what it reads")
-    if environment := getattr(options, "environment", None):
-        os.environ["KALSHI_TRADING_ENVIRONMENT"] = environment
 
 
 def _settings(name: str) -> str:

@@ -1,4 +1,8 @@
-"""The environment, parsed once into frozen structs; errors name variable, value and choices."""
+"""The environment, parsed once into frozen structs; errors name variable, value and choices.
+
+Every variable is explained in `.env.example` and docs/operations.md, with its default; an empty
+value counts as unset. Amounts are dollars and contracts in a variable, integers in the structs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from ipc.messages import Environment
 from ipc.places import default_data_dir
-from ipc.units import parse_money
+from ipc.units import is_whole, parse_money
 
 __all__ = [
     "FALSE",
@@ -34,15 +38,20 @@ __all__ = [
 
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
+OFF: Final = "off"
 EXCHANGE_TIERS: Final = (
     *("unmetered", "basic", "advanced", "expert", "premier", "paragon", "prime", "prestige"),
 )
 MOST_PORT: Final = 65_535
 MOST_SHARD: Final = 100
-HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
 MARKET_MODES: Final = ("all", "config")
 DISCOVERY_MODES: Final = ("discovery", "config")
+MARKET_ORDERS: Final = ("volume", "close")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
+_SERIES: Final = re.compile(r"[A-Za-z0-9._-]{1,112}")
+_PATTERN: Final = re.compile(r"[A-Za-z0-9._*?-]{1,112}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 RENAMED: Final = {"RL_BOOK_SLOTS": "RL_BOOK_LEVELS"}  # name -> what it was called before
 PRICINGS: Final = ("aggressive", "passive", "mid")
@@ -51,13 +60,37 @@ LOG_FORMATS: Final = ("console", "json")
 
 
 class ConfigError(KalshiActorError, ValueError):
-    """A setting that cannot be used: which, its value, what is allowed."""
+    """A setting that cannot be used: which, its value, what is allowed.
+
+    A process that meets one at its start prints it and exits with 2. Secrets are never shown.
+    """
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True):
-    """The local exchange; `speed` 0 means as fast as it can be read.
+    """The local exchange.
 
-    `start_ms` is where the market time of synthetic markets begins; None is now.
+    Attributes:
+        port: Of REST and the WebSocket; 0 lets the system choose.
+        admin_port: Of its admin calls.
+        replay: A recording, or a folder of them, to replay; None for synthetic markets.
+        speed: Of market time against real time; 0 means as fast as it can be read.
+        loop: Whether a replay starts over at its end.
+        start_ms: Where the market time of synthetic markets begins; None is now.
+        seed: Of the synthetic markets.
+        markets: How many of them trade.
+        accounts: How many keys it makes.
+        cash_e6: Cash of each account.
+        tier: Of the rate limits.
+        orders_lag_ms: How much later reads of orders see a change.
+        positions_lag_ms: How much later reads of positions see a fill.
+        shards: Shard of each series that is not on shard 0.
+        oldest_ms: How far a request's timestamp may lie behind.
+        newest_ms: How far it may lie ahead.
+        weekly_pause: Whether the exchange pauses as the real one does.
+        faults: JSON, as it was given: the exchange knows what can be ordered.
+        keep_ms: How long it keeps what has ended, in market time.
+        catalogue: Markets that are listed beside those that trade.
+        combos: Markets of combinations that are listed too.
     """
 
     port: int
@@ -84,14 +117,37 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
 
 
 class BookSettings(msgspec.Struct, frozen=True):
-    """The collector's markets, table and journal."""
+    """The collector's markets, table and journal.
+
+    Attributes:
+        mode: `discovery` or `config`.
+        tickers: Markets of mode `config`.
+        series: In mode `discovery`, only markets of these; empty for all.
+        patterns: In mode `discovery`, only tickers like one of these (`*`, `?`); empty for all.
+        order: `volume` or `close`: which markets come first.
+        market_limit: Markets at once.
+        min_volume_e2: Least 24 h volume of a market to follow.
+        min_left_ms: Least time that a new market has to its close.
+        max_left_ms: Most time that a new market has to its close; 0 for any.
+        discovery_s: Seconds between two looks at what changed.
+        full_look_s: Seconds between two looks at the whole list.
+        rows: Of the table of books.
+        slots: Prices a leg that a row has room for.
+        segment_records: Book events of one file of the journal.
+        journal_max_bytes: Of all files that the recorder has not taken yet.
+    """
 
     mode: str
     tickers: tuple[str, ...]
     series: tuple[str, ...]
+    patterns: tuple[str, ...]
+    order: str
     market_limit: int
     min_volume_e2: int
+    min_left_ms: int
+    max_left_ms: int
     discovery_s: float
+    full_look_s: float
     rows: int
     slots: int
     segment_records: int
@@ -99,7 +155,23 @@ class BookSettings(msgspec.Struct, frozen=True):
 
 
 class ActorSettings(msgspec.Struct, frozen=True):
-    """The actor. `market_cash_e6` is the start cash of each market's own sub-account."""
+    """The actor.
+
+    Attributes:
+        enabled: Whether the policy is asked; off, every decision of the live one is HOLD.
+        strategy: `onnx:<model>`, `baseline:<name>` or `registry`.
+        throttle_ms: Least market time between two ticks of a market.
+        target_market_mode: `all`, or `config` for the markets listed.
+        target_markets: Markets of mode `config`.
+        contract_size_e2: Size of an order before caps.
+        market_cash_e6: Start cash of each market's own sub-account.
+        warmup_ticks: Ticks of a market before its first decision.
+        pricing: `aggressive`, `passive` or `mid`.
+        intent_deadline_ms: How long after the decision an intent may be sent.
+        seed: Of baselines that draw.
+        max_behind_s: How old what is not in the database may be for a decision.
+        max_behind_events: How many book events may not be in the database for a decision.
+    """
 
     enabled: bool
     strategy: str
@@ -111,14 +183,21 @@ class ActorSettings(msgspec.Struct, frozen=True):
     warmup_ticks: int
     pricing: str
     intent_deadline_ms: int
+    max_data_age_ms: int | None  # of a tick's data when it is decided on; None: any
     seed: int
+    max_behind_s: int
+    max_behind_events: int
 
 
 class ExecutionSettings(msgspec.Struct, frozen=True):
     """Orders: exchange-side expiry, and how often REST is asked for the truth and for queues.
 
-    `queue_position_s` 0 never asks for our place in the queue; it stays unknown.
-    `subaccount` is the one that is traded in, 0 for the primary account; None names none.
+    Attributes:
+        subaccount: The one that is traded in, 0 for the primary account; None names none.
+        order_expiry_s: After which the exchange cancels an order that was not renewed.
+        reconcile_s: Between two comparisons with the exchange.
+        queue_position_s: Between two reads of places in the queue; 0 never asks, and they stay
+            unknown.
     """
 
     subaccount: int | None
@@ -128,9 +207,16 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
-    """The dashboard's server. `depth` levels a side, 0 for all; `origins` besides its own host.
+    """The dashboard's server; its `repr` shows no token.
 
-    `token`, where there is one, is wanted of everybody who asks.
+    Attributes:
+        host: Address to listen on.
+        port: 0 lets the system choose.
+        origins: Origins of pages that may connect, besides its own host.
+        depth: Levels a side that are sent, 0 for all.
+        book_interval_ms: Least time between two updates of a book.
+        client_buffer_bytes: What may wait for a client before it is closed.
+        token: Where there is one, it is wanted of every client.
     """
 
     host: str
@@ -146,7 +232,12 @@ class BroadcasterSettings(msgspec.Struct, frozen=True):
 
 
 class LogSettings(msgspec.Struct, frozen=True):
-    """From which level on events are logged, and in which form."""
+    """From which level on events are logged, and in which form.
+
+    Attributes:
+        level: `debug`, `info`, `warning` or `error`.
+        format: `console` or `json`.
+    """
 
     level: str = "info"
     format: str = "console"
@@ -204,6 +295,15 @@ class _Reader:
         if not low <= value <= high:
             raise ConfigError(f"{name}={raw} is out of range; allowed: {low} to {high}")
         return value
+
+    def number_or_off(self, name: str, default: int, low: int, high: int) -> int | None:
+        """A whole number, or None for the word `off`."""
+        if self.text(name, "").lower() == OFF:
+            return None
+        try:
+            return self.number(name, default, low, high)
+        except ConfigError as error:
+            raise ConfigError(f"{error}, or {OFF}") from None
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         raw = self.text(name, default)
@@ -281,7 +381,7 @@ def _shards(read: _Reader) -> Mapping[str, int]:
     shards = {}
     for name in read.names("RL_EXCHANGE_SHARDS"):
         series, equals, index = name.partition("=")
-        if not series or not equals or not index.isdecimal() or int(index) > MOST_SHARD:
+        if not series or not equals or not is_whole(index) or int(index) > MOST_SHARD:
             raise ConfigError(
                 f"RL_EXCHANGE_SHARDS={name!r} is not a series' shard; "
                 f"allowed: SERIES=0 to SERIES={MOST_SHARD}"
@@ -296,18 +396,44 @@ def _books(read: _Reader) -> BookSettings:
     tickers = read.names("RL_MARKET_TICKERS")
     if mode == "config" and not tickers:
         raise ConfigError("RL_MARKET_TICKERS is empty; RL_MARKET_MODE=config needs market tickers")
+    left = _time_left(read)
     return BookSettings(
         mode=mode,
         tickers=tickers,
-        series=read.names("RL_MARKET_SERIES"),
+        series=_words(read, "RL_MARKET_SERIES", _SERIES, "tickers of series, such as KXBTC15M"),
+        patterns=_words(read, "RL_MARKET_PATTERNS", _PATTERN, "tickers with * and ?, as in KXBTC*"),
+        order=read.choice("RL_MARKET_ORDER", "volume", MARKET_ORDERS),
         market_limit=read.number("ORDERBOOK_MARKET_LIMIT", 100, 1, 100_000),
         min_volume_e2=100 * read.number("RL_MARKET_MIN_VOLUME", 0, 0, 1_000_000_000),
+        min_left_ms=left[0],
+        max_left_ms=left[1],
         discovery_s=read.number("RL_DISCOVERY_INTERVAL_S", 5.0, 0.1, 3_600.0),
+        full_look_s=read.number("RL_DISCOVERY_FULL_S", 600.0, 10.0, 86_400.0),
         rows=read.number("RL_BOOK_ROWS", 256, 1, 65_535),
         slots=slots,
         segment_records=read.number("RL_JOURNAL_SEGMENT_RECORDS", 65_536, 2 * slots + 2, 1 << 26),
         journal_max_bytes=read.number("RL_JOURNAL_MAX_BYTES", 1 << 30, 1 << 20, 1 << 50),
     )
+
+
+def _words(read: _Reader, name: str, form: re.Pattern[str], allowed: str) -> tuple[str, ...]:
+    words = read.names(name)
+    for word in words:
+        if not form.fullmatch(word):
+            raise ConfigError(f"{name}={word!r} cannot match a market; allowed: {allowed}")
+    return words
+
+
+def _time_left(read: _Reader) -> tuple[int, int]:
+    """(least, most) that a new market has to its close, milliseconds; 0 for any."""
+    least = MINUTE_MS * read.number("RL_MARKET_MIN_MINUTES_LEFT", 0, 0, 5_256_000)
+    most = HOUR_MS * read.number("RL_MARKET_MAX_HOURS_LEFT", 0, 0, 87_600)
+    if 0 < most <= least:
+        raise ConfigError(
+            f"RL_MARKET_MAX_HOURS_LEFT={most // HOUR_MS} leaves no market beside "
+            f"RL_MARKET_MIN_MINUTES_LEFT={least // MINUTE_MS}; allowed: more hours, or 0 for any"
+        )
+    return least, most
 
 
 def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -> ActorSettings:
@@ -325,7 +451,10 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
         warmup_ticks=read.number("RL_ACTOR_WARMUP_TICKS", 10, 0, 10_000),
         pricing=read.choice("RL_ACTOR_PRICING", "passive", PRICINGS),
         intent_deadline_ms=read.number("RL_ACTOR_INTENT_DEADLINE_MS", 1_000, 1, 60_000),
+        max_data_age_ms=read.number_or_off("RL_MAX_DATA_AGE_MS", 1_000, 1, 3_600_000),
         seed=read.number("RL_ACTOR_SEED", 1, 0, 2**31 - 1),
+        max_behind_s=read.number("RL_MAX_BEHIND_S", 900, 5, 864_000),
+        max_behind_events=read.number("RL_MAX_BEHIND_EVENTS", 5_000_000, 1, 2**53),
     )
 
 
@@ -365,7 +494,11 @@ def _check_endpoints(read: _Reader) -> None:
 
 
 def load_log(environ: Mapping[str, str]) -> LogSettings:
-    """How to log, before anything else is read; `ConfigError` as `load_settings`."""
+    """Parse how to log, before anything else is read.
+
+    Raises:
+        ConfigError: As of `load_settings`.
+    """
     read = _Reader(environ)
     return LogSettings(
         level=read.choice("RL_LOG_LEVEL", "info", LOG_LEVELS),
@@ -374,7 +507,17 @@ def load_log(environ: Mapping[str, str]) -> LogSettings:
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Parse the environment; `ConfigError` on the first thing that cannot be used."""
+    """Parse the environment.
+
+    Args:
+        environ: All variables, `os.environ` or a test's own.
+
+    Returns:
+        What every process reads; `environ` itself is kept in it for endpoints and keys.
+
+    Raises:
+        ConfigError: On the first thing that cannot be used.
+    """
     read = _Reader(environ)
     environment = Environment(
         read.choice("KALSHI_TRADING_ENVIRONMENT", "simulated", tuple(Environment))

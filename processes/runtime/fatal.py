@@ -209,7 +209,7 @@ def _refuse(line: str) -> NoReturn:
 
 
 def _listen_below(data_dir: Path, options: Any) -> None:
-    """Pid file and control socket; whoever holds the lock may remove what was left of a socket."""
+    """Pid file and control socket; the holder of the lock may remove what was left of a socket."""
     socket = control_socket(data_dir)
     try:
         private_folder(socket.parent)
@@ -263,7 +263,7 @@ def _ask_programs(here: Path) -> None:
 
 
 def _make_output_openable() -> None:
-    """Programs open /dev/fd/1 anew, which a socket, or another user's file or pipe, does not allow.
+    """Programs reopen /dev/fd/1, which a socket, or another user's file or pipe, does not allow.
 
     Then `cat` passes on what they write, and ends after the last of them.
     """

@@ -39,14 +39,18 @@ _SUPERVISORD: Final = {50: "error", 40: "error", 30: "warning", 20: "info"}
 
 
 class Log(Protocol):
-    """Where events go: `log("action", key=value)`, or at another level than info."""
+    """Where events go: `log("action", key=value)`, or at another level than info.
+
+    An action is a stable word that can be searched for; everything that varies is a fact. Keys are
+    the glossary's words (`ticker`, `client_order_id`, `error`). No fact may hold a secret.
+    """
 
     def __call__(self, action: str, /, **facts: object) -> None:
         """Note that `action` happened."""
         ...
 
     def debug(self, action: str, /, **facts: object) -> None:
-        """Note what only matters to whoever looks for a fault."""
+        """Note a detail for finding a fault; off by default."""
         ...
 
     def warning(self, action: str, /, **facts: object) -> None:
@@ -54,7 +58,7 @@ class Log(Protocol):
         ...
 
     def error(self, action: str, /, **facts: object) -> None:
-        """Note what somebody has to look at."""
+        """Note what the operator has to look at."""
         ...
 
 
@@ -69,7 +73,7 @@ class ProcessLog:
         self._write(logging.INFO, action, facts)
 
     def debug(self, action: str, /, **facts: object) -> None:
-        """Note what only matters to whoever looks for a fault."""
+        """Note a detail for finding a fault; off by default."""
         self._write(logging.DEBUG, action, facts)
 
     def warning(self, action: str, /, **facts: object) -> None:
@@ -77,7 +81,7 @@ class ProcessLog:
         self._write(logging.WARNING, action, facts)
 
     def error(self, action: str, /, **facts: object) -> None:
-        """Note what somebody has to look at."""
+        """Note what the operator has to look at."""
         self._write(logging.ERROR, action, facts)
 
     def _write(self, level: int, action: str, facts: Mapping[str, object]) -> None:
@@ -174,7 +178,7 @@ def _admitted(record: logging.LogRecord) -> bool:
 
 
 def no_log() -> ProcessLog:
-    """A log that nobody reads: for commands that report in their own words."""
+    """A log that writes nothing: for commands that report in their own words."""
     logger = logging.Logger(OWN, level=logging.CRITICAL + 1)  # below no other: never inherits
     return ProcessLog(logger)
 
@@ -182,9 +186,13 @@ def no_log() -> ProcessLog:
 def open_log(
     process: str, run: str | None, settings: LogSettings, stream: TextIO | None = None
 ) -> ProcessLog:
-    """The log of this process from now on, on `stream` (standard output).
+    """Make this process log from now on; replaces every handler of the root logger.
 
-    `run` is the short name of the run. Replaces every handler of the root logger.
+    Args:
+        process: Its name, a word of every line.
+        run: Short name of the run; None leaves it out.
+        settings: Level and format.
+        stream: Where lines go; None is standard output.
     """
     if stream is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a line is never lost to a locale
@@ -204,7 +212,7 @@ def error_in(line: str) -> str | None:
 
 
 class _SupervisordHandler:
-    """A handler of supervisord's own logger that writes lines like everybody's."""
+    """A handler of supervisord's own logger that writes lines in the format of the programs."""
 
     def __init__(self, formatter: _Formatter, level: int, stream: TextIO) -> None:
         self.level = level

@@ -52,7 +52,14 @@ def control_socket(data_dir: Path) -> Path:
 
 
 def hold_lock(data_dir: Path) -> None:
-    """Own a data folder for the life of this process; `ConfigError` when another stack does."""
+    """Own a data folder for the life of this process; safe to repeat.
+
+    Args:
+        data_dir: The folder; made when missing.
+
+    Raises:
+        ConfigError: Another stack owns it, or it cannot be used or written.
+    """
     if data_dir in _held:
         return
     try:
@@ -124,9 +131,16 @@ def _ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
 
 
 def check_free(settings: Settings, patience_s: float = 4.0) -> None:
-    """`ConfigError` for a port or a shared table that stays in use, or a port given twice.
+    """Check that the ports and shared tables of a stack are free.
 
     Programs of a stack whose supervisord was killed need a moment to notice, hence the patience.
+
+    Args:
+        settings: Of the stack.
+        patience_s: How long to wait for what is in use, in seconds.
+
+    Raises:
+        ConfigError: A port or a table stays in use, or a port is given twice.
     """
     _refuse_twins(settings)
     for attempt in range(int(patience_s / _RETRY_S) + 1):

@@ -54,10 +54,19 @@ _TOKEN_BYTES: Final = 4
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of a process. `stop` is set when it shall end; `ready` says that it can do so."""
+    """One run of a process.
+
+    Attributes:
+        process: Its name.
+        token: 4 random bytes, drawn at the start, different in every run.
+        settings: As the environment gave them.
+        stop: Set when it shall end.
+        log: Where its events go.
+        ready: To be called once the process can end by itself when `stop` is set.
+    """
 
     process: str
-    token: bytes  # drawn at the start: tells this run from every other
+    token: bytes  # drawn at the start, different in every run
     settings: Settings
     stop: asyncio.Event
     log: Log
@@ -108,9 +117,17 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run(process: str, main: Main) -> NoReturn:
-    """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing."""
-    refuse_arguments(process)
+def run(process: str, main: Main, *, reads_arguments: bool = True) -> NoReturn:
+    """Run a process until SIGTERM or SIGINT; never returns. `--help` starts nothing.
+
+    Args:
+        process: Its name, in log lines and errors.
+        main: Runs it; returns when its work is done or `stop` is set.
+        reads_arguments: Answer `--help` and refuse all other arguments; False where the caller has
+            read them.
+    """
+    if reads_arguments:
+        refuse_arguments(process)
     die_with_parent()
     os.umask(PRIVATE_UMASK)
     for signum in _STOPS:
@@ -157,7 +174,7 @@ def _trace(error: BaseException) -> str:
 
 
 def _refuse(process: str, error: Exception, shown: LogSettings, log: Log) -> None:
-    """Say what cannot be used, to whoever started this: a person, unless JSON was asked for."""
+    """Report what cannot be used: as text on standard error, or as a line of the log in JSON."""
     words = " ".join(str(error).splitlines())
     if shown.format == "json":
         log.error("start_refused", error=words)

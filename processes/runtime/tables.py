@@ -30,6 +30,15 @@ class AttachedTable(Generic[TableT]):
     """A table that may not be there yet, and may be replaced by another file at any time.
 
     One log line when there is none, one each time that another is attached.
+
+    Args:
+        data_dir: Folder of the stack.
+        name: `books` or `accounts`.
+        attach: Maps the table, such as `BookTable.attach`.
+        log: Gets the lines.
+
+    Attributes:
+        attached: How often one was attached: what was read before belongs to another writer.
     """
 
     def __init__(
@@ -49,9 +58,13 @@ class AttachedTable(Generic[TableT]):
         return self._table
 
     def refresh(self) -> TableT | None:
-        """The table that the path holds now; None while there is none.
+        """Find the table that the path holds now; to be called now and then.
 
-        `LayoutError` for a file that is no table of this version.
+        Returns:
+            The table, None while there is none.
+
+        Raises:
+            LayoutError: The file is no table of this version.
         """
         if self._table is not None and self._table.replaced():
             self.close()

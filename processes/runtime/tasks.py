@@ -26,7 +26,12 @@ class Stopped(Exception):
 
 
 class TaskFailed(Exception):
-    """A task that its process needs has ended; `error` is None when it just returned."""
+    """A task that its process needs has ended.
+
+    Attributes:
+        task: Its name.
+        error: Why it failed, None when it just returned.
+    """
 
     def __init__(self, task: str, error: BaseException | None) -> None:
         self.task = task
@@ -74,9 +79,13 @@ async def serve(tasks: Mapping[str, Coroutine[Any, Any, object]], stop: asyncio.
     the one before it has ended: in its `finally` a task may still use those named after it. Such a
     `finally` has to bound its own time.
 
+    Args:
+        tasks: By name; the names are in errors and log lines.
+        stop: Ends all of them.
+
     Raises:
-        TaskFailed: a task returned or failed; it names the task, and carries the error.
-        ConfigError, LayoutError, SchemaError, UnsafePathError, Stopped: as a task raised them.
+        TaskFailed: A task returned or failed; it names the task, and carries the error.
+        ConfigError, LayoutError, SchemaError, UnsafePathError, Stopped: As a task raised them.
     """
     watched = _Watched()
     async with asyncio.TaskGroup() as group:
@@ -90,7 +99,7 @@ async def serve(tasks: Mapping[str, Coroutine[Any, Any, object]], stop: asyncio.
             for wait in waits:
                 wait.cancel()
             watched.stopping = True
-            stop.set()  # for whoever waits for it elsewhere
+            stop.set()  # for what waits for it elsewhere
         for task in running:
             task.cancel()
             await asyncio.wait((task,))
@@ -99,7 +108,12 @@ async def serve(tasks: Mapping[str, Coroutine[Any, Any, object]], stop: asyncio.
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """Seconds between attempts: `first_s`, doubled by each failure in a row up to `longest_s`."""
+    """Seconds between attempts, doubled by each failure in a row.
+
+    Attributes:
+        first_s: After the first failure.
+        longest_s: Never more than this.
+    """
 
     first_s: float
     longest_s: float

@@ -15,7 +15,13 @@ EVERY_TOPIC: Final = ("",)
 
 
 class Wires:
-    """What a process receives and sends. `run` tells this run's messages from an earlier one's."""
+    """What a process receives and sends.
+
+    Args:
+        data_dir: Folder of the stack; sockets lie below it.
+        environ: May replace addresses by `RL_ENDPOINT_<NAME>`.
+        run: Tells this run's messages from an earlier one's.
+    """
 
     def __init__(self, data_dir: Path, environ: Mapping[str, str], run: int) -> None:
         self._place = (data_dir, environ)

@@ -178,7 +178,7 @@ async def test_after_a_restart_shared_memory_is_asked_at_once(
     assert position["cash"] == "100.000000"
 
 
-async def test_a_replaced_table_is_attached_anew(stack: SyntheticStack, client: WsClient) -> None:
+async def test_a_replaced_table_is_attached_again(stack: SyntheticStack, client: WsClient) -> None:
     stack.put_book("KX-A", {"0.4700": "1.00"}, {"0.5100": "7.00"})
     await client.until("orderbook_snapshot")
     stack.replace_books(rows=4)

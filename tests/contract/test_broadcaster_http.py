@@ -114,7 +114,7 @@ TOKEN = "a-word-of-16-and-more"
 PATHS = ("/", "/rl/health", "/rl/ws", "/metrics", "/nothing")
 
 
-async def test_with_a_token_whoever_does_not_know_it_gets_nothing(stack: SyntheticStack) -> None:
+async def test_with_a_token_a_request_without_it_gets_nothing(stack: SyntheticStack) -> None:
     async with broadcasting(stack.data_dir, RL_BROADCASTER_TOKEN=TOKEN) as (_, address):
         for path in PATHS:
             for word in ("", "Authorization: Bearer a-word", "Cookie: rl_token=x; =; rl_token_80"):

@@ -19,12 +19,13 @@ from processes.cli.commands import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = {
     *("run", "check", "sessions", "train", "evaluate", "export", "models", "parity", "verify"),
-    "exchange",
+    *("exchange", "funds"),
 }
 HELP_CPU_S = 0.5
 SUBCOMMANDS = [
     *(("sessions", name) for name in ("list", "show", "verify", "archive", "import", "delete")),
     *(("models", name) for name in ("list", "show", "promote", "rollback", "shadow")),
+    *(("funds", name) for name in ("list", "move")),
 ]
 
 
@@ -139,7 +140,7 @@ def test_the_data_folder_may_be_named_anywhere(argv: tuple[str, ...], tmp_path: 
     assert done.stdout == "live default, shadow none, predecessor none\n"
 
 
-def test_a_command_that_reads_settings_is_told_the_folder_too(tmp_path: Path) -> None:
+def test_a_command_that_reads_settings_takes_the_folder_too(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = cli("check", "--data-dir", str(tmp_path / "file" / "x"), "--environment", "production")
     assert done.returncode == 2

@@ -259,8 +259,8 @@ async def test_hours_costs_limits_and_status(both: Open) -> None:
         (week,) = (await client.exchange_schedule()).weeks
         assert len(week.thursday) == 1
         costs = await client.endpoint_costs()
-        path = "/trade-api/v2/portfolio/events/orders/{order_id}"
-        assert (costs.default, costs.by_call["DELETE", path]) == (10, 2)
+        assert costs.default == 10
+        assert costs.of("DELETE", "/portfolio/events/orders/o-1") == 2
         assert (await client.account_limits()).write.refill_rate == 100
 
 

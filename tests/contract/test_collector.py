@@ -252,7 +252,7 @@ async def test_a_stop_ends_the_journal_and_makes_the_books_stale(tmp_path, synth
         books.table.close()
 
 
-async def test_after_a_kill_the_next_life_is_a_session_and_a_generation_of_its_own(
+async def test_after_a_kill_the_next_run_is_a_session_and_a_generation_of_its_own(
     tmp_path, synthetic
 ):
     with running_collector(tmp_path, synthetic.port) as collector:

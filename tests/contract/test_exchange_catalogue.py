@@ -16,6 +16,10 @@ from support.local_orders import CRYPTO, ORDERS, TICKER, answer, order, two_mark
 from processes.exchange.core.catalogue import (
     CLOSED_MS,
     COMBO_LISTED_MS,
+    DETERMINED_MS,
+    EARLY_MS,
+    MINUTE_MS,
+    SETTLED_MS,
     Catalogue,
     CatalogueFilter,
     combo_event,
@@ -70,14 +74,13 @@ class TestCatalogue:
 
     def test_every_market_is_in_one_state_and_found_by_its_ticker(self):
         catalogue = Catalogue(20_000, 0, 1)
-        states = [places(catalogue, status=s) for s in ("unopened", "open", "closed")]
+        states = [places(catalogue, status=s) for s in ("unopened", "open", "closed", "settled")]
         assert sorted(p for state in states for p in state) == list(range(20_000))
         assert all(states)
-        assert places(catalogue, status="settled") == []
         for place in range(0, 20_000, 377):
             row = catalogue.row(place, NOW_MS)
             assert catalogue.find(catalogue.ticker(row), NOW_MS) == row
-            later_ms = row.close_ms + CLOSED_MS
+            later_ms = row.close_ms + CLOSED_MS + EARLY_MS
             assert catalogue.find(catalogue.ticker(row), later_ms) is None
             assert catalogue.row(place, later_ms).open_ms > row.close_ms
 
@@ -89,14 +92,55 @@ class TestCatalogue:
         assert wanted
         assert places(catalogue, close_ms=(least, most)) == wanted
         recent = (NOW_MS - 3_600_000, float("inf"))
-        wanted = [r.place for r in rows if r.open_ms >= recent[0]]
+        updated = {r.place: catalogue.market(r, NOW_MS).updated_ms for r in rows}
+        wanted = [place for place, ms in updated.items() if ms >= recent[0]]
         assert wanted
         assert places(catalogue, updated_ms=recent) == wanted
-        series = catalogue.market(rows[70]).facts.series_ticker
+        series = catalogue.market(rows[70], NOW_MS).facts.series_ticker
         assert places(catalogue, series=series) == list(range(64, 128))
-        event = catalogue.market(rows[70]).facts.event_ticker
+        event = catalogue.market(rows[70], NOW_MS).facts.event_ticker
         assert places(catalogue, event=event) == [69, 70, 71]
         assert places(catalogue, series="KXNONE") == places(catalogue, series="KXC99999") == []
+
+    def test_every_change_is_reported_once_when_it_happens(self):
+        catalogue = Catalogue(2_000, 0, 1)
+        seen: dict[str, list[tuple[str, int]]] = {}
+        for minute in range(1, 121):
+            last_ms = NOW_MS + (minute - 1) * MINUTE_MS
+            for change in catalogue.changes(last_ms, last_ms + MINUTE_MS):
+                at = change.event_type, change.row.place
+                seen.setdefault(change.event_type, []).append(at)
+                market = catalogue.market(change.row, last_ms + MINUTE_MS)
+                assert last_ms < market.updated_ms <= last_ms + MINUTE_MS, change
+        assert seen.keys() == {"created", "close_date_updated", "determined", "settled"}
+        hours = [p for p in range(2_000) if catalogue._window_ms[p] == 60 * MINUTE_MS]
+        for kind in ("created", "determined", "settled"):
+            counted = [place for _, place in seen[kind] if place in hours]
+            assert sorted(counted) == sorted(hours * 2), kind
+
+    def test_a_moved_close_keeps_the_ticker_and_is_announced_before_it_comes(self):
+        catalogue = Catalogue(20_000, 0, 1)
+        for minute in range(120):
+            now_ms = NOW_MS + minute * MINUTE_MS
+            moved = [
+                c.row
+                for c in catalogue.changes(now_ms - MINUTE_MS, now_ms)
+                if c.event_type == "close_date_updated"
+            ]
+            for row in moved:
+                before = catalogue.row(row.place, now_ms - MINUTE_MS)
+                assert now_ms < row.close_ms == before.close_ms - EARLY_MS
+                assert catalogue.ticker(row) == catalogue.ticker(before)
+            if moved:
+                return
+        raise AssertionError("no close was moved")
+
+    def test_volumes_move(self):
+        catalogue = Catalogue(500, 0, 1)
+        first, later = (
+            [catalogue.volume_e2(p, NOW_MS + n * 600_000) for p in range(500)] for n in (0, 1)
+        )
+        assert first != later
 
     def test_combos_come_and_go(self):
         catalogue = Catalogue(100, 60_000, 1)
@@ -187,6 +231,7 @@ class TestOverRest:
             query = {"status": "open", "limit": 50, "series_ticker": "KXC00005"}
             rows = (await exchange.call("GET", "/markets", **query)).json()["markets"]
             ticker, ask = rows[0]["ticker"], rows[0]["yes_ask_dollars"]
+            await stream.subscribe("market_lifecycle_v2")
             await stream.subscribe("orderbook_delta", tickers=[ticker])
             frame = await stream.until("orderbook_snapshot", market_ticker=ticker)
             assert frame["seq"] == 1
@@ -196,12 +241,65 @@ class TestOverRest:
             await stream.until("orderbook_delta", market_ticker=ticker)
             again = (await exchange.call("GET", "/markets", **query)).json()["markets"]
             assert [m["ticker"] for m in again] == [m["ticker"] for m in rows]
-            exchange.time.run(exchange.state.find(ticker).facts.close_ms + 5_000)
-            exchange.state.apply_due()
+            close_ms = exchange.state.find(ticker).facts.close_ms
+            for after_ms in (0, DETERMINED_MS, SETTLED_MS):
+                exchange.time.run(close_ms + after_ms)
+                exchange.state.apply_due()
+            for event_type in ("determined", "settled"):
+                frame = {"event_type": event_type, "market_ticker": ticker}
+                await stream.until("market_lifecycle_v2", **frame)
             settled = (await exchange.call("GET", "/portfolio/settlements")).json()["settlements"]
             assert [s["ticker"] for s in settled] == [ticker]
             late = await exchange.call("POST", ORDERS, order(ask, "1.00", ticker))
             assert answer(late) == (400, "market_inactive")
+
+
+class TestLifecycle:
+    async def test_the_channel_reports_what_is_listed_and_not_followed(self, make):
+        async with make() as exchange, exchange.stream() as stream:
+            await stream.subscribe("market_lifecycle_v2")
+            await stream.until("subscribed")
+            exchange.state.apply_due()
+            for _ in range(90):
+                exchange.time.run(exchange.time.now_ms() + MINUTE_MS)
+                exchange.state.apply_due()
+            created = await stream.until("market_lifecycle_v2", event_type="created")
+            ticker = created["msg"]["market_ticker"]
+            row = exchange.state.find(ticker)
+            assert row is None or row.facts.close_ms // 1000 == created["msg"]["close_ts"]
+            for event_type in ("determined", "settled"):
+                frame = await stream.until("market_lifecycle_v2", event_type=event_type)
+                assert frame["msg"]["market_ticker"].startswith("KXC")
+
+    async def test_a_market_that_is_followed_before_it_opens_opens(self, make):
+        async with make() as exchange, exchange.stream() as stream:
+            query = {"status": "unopened", "limit": 1}
+            (row,) = (await exchange.call("GET", "/markets", **query)).json()["markets"]
+            ticker = row["ticker"]
+            await stream.subscribe("orderbook_delta", tickers=[ticker])
+            await stream.until("subscribed")
+            exchange.time.run(exchange.state.find(ticker).facts.open_ms)
+            exchange.state.apply_due()
+            frame = await stream.until("orderbook_snapshot", market_ticker=ticker)
+            assert frame["msg"]["yes_dollars_fp"]
+
+    async def test_books_that_are_followed_move_where_no_account_trades(self, make):
+        async with make() as exchange, exchange.stream() as stream:
+            query = {"status": "open", "limit": 2, "series_ticker": "KXC00005"}
+            rows = (await exchange.call("GET", "/markets", **query)).json()["markets"]
+            moved, traded = (m["ticker"] for m in rows)
+            await stream.subscribe("orderbook_delta", tickers=[moved, traded])
+            bid = rows[1]["yes_bid_dollars"]
+            reply = await exchange.call("POST", ORDERS, order(bid, "1.00", traded))
+            assert reply.status_code == 201, reply.text
+            for _ in range(4):
+                exchange.state.followed.move_books(exchange.time.now_ms())
+            for delta in ("5.00", "-5.00") * 2:
+                frame = await stream.until("orderbook_delta", market_ticker=moved)
+                assert frame["msg"]["delta_fp"] == delta
+            sizes = [f["msg"]["delta_fp"] for f in stream.frames if f["type"] == "orderbook_delta"]
+            assert sizes.count("1.00") == 1
+            assert len(sizes) == 5
 
 
 def test_the_setting_lists_them_beside_those_that_trade(tmp_path: Path) -> None:

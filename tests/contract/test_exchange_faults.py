@@ -100,7 +100,7 @@ class TestOrders:
 
 class TestSubscriptions:
     @pytest.mark.parametrize("code", [10, 25])
-    async def test_chosen_ones_end_and_are_subscribed_anew(self, make, code):
+    async def test_chosen_ones_end_and_are_subscribed_again(self, make, code):
         async with make() as exchange, exchange.stream() as stream:
             await stream.subscribe("orderbook_delta", "ticker", tickers=[TICKER])
             book = await stream.until("orderbook_snapshot")
@@ -177,7 +177,7 @@ class TestSubscriptions:
 
 
 class TestFills:
-    async def test_the_next_ones_are_told_twice(self, make):
+    async def test_the_next_ones_are_reported_twice(self, make):
         async with make() as exchange, exchange.stream() as stream:
             await stream.subscribe("fill", "user_orders")
             await exchange.order("fault", kind="duplicate_fills", fills=2)  # of both accounts
@@ -190,7 +190,7 @@ class TestFills:
         kept = exchange.order_entry.fills[exchange.accounts[0].user_id]
         assert [f.order_id for f in kept] == [first, second]
 
-    async def test_they_are_told_late_in_their_order(self, make):
+    async def test_they_are_reported_late_in_their_order(self, make):
         async with make() as exchange, exchange.stream() as stream:
             await stream.subscribe("fill", "user_orders")
             await exchange.order("fault", kind="delay_fills", ms=HELD_MS)

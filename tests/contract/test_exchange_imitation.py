@@ -161,7 +161,7 @@ class TestLists:
                 again = (await exchange.call("GET", "/markets", limit=1, cursor=cursor)).json()
                 assert again == first, cursor
 
-    async def test_block_trades_are_told_apart(self, make):
+    async def test_block_trades_are_distinguished(self, make):
         async with make() as exchange:
             market, now_ms = exchange.venue.markets[TICKER], exchange.venue.now_ms()
             for trade_id, is_block in (("a", False), ("b", True)):

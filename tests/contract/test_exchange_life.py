@@ -97,7 +97,7 @@ class TestFees:
 
 
 class TestLife:
-    async def test_an_event_is_told_once_before_its_markets(self, make):
+    async def test_an_event_is_announced_once_before_its_markets(self, make):
         async with make() as exchange, exchange.stream() as stream:
             await stream.subscribe("market_lifecycle_v2", tickers=["KXOTHER"])
             await stream.until("subscribed")

@@ -47,7 +47,7 @@ def test_faults_of_the_settings_are_carried_out_at_the_start_and_in_their_time(t
     assert [k and k[1] for k in kinds] == ["error_next", "closing", "maintenance"]
 
 
-def test_a_fault_that_cannot_be_carried_out_in_its_time_is_told(tmp_path):
+def test_a_fault_that_cannot_be_carried_out_in_its_time_is_reported(tmp_path):
     late = json.dumps([{"kind": "close_market", "ticker": "KXNONE", "after_s": 0.05}])
     with running_exchange(tmp_path, RL_EXCHANGE_FAULTS=late) as exchange:
         assert exchange.process.stdout is not None

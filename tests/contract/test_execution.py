@@ -91,7 +91,7 @@ async def test_a_repeated_intent_is_the_same_order(tmp_path):
         assert rig.between.writes() == ["POST"]
 
 
-async def test_all_that_happens_is_in_the_journal_before_it_is_told(tmp_path):
+async def test_all_that_happens_is_in_the_journal_before_it_is_published(tmp_path):
     """`told` compares every message with the journal as it comes."""
     async with executing(tmp_path) as rig:
         await rig.known()

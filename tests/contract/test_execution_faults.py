@@ -65,7 +65,7 @@ async def test_a_cancel_whose_answer_the_exchange_lost_is_one_cancel(tmp_path):
         assert_struck(rig)
 
 
-async def test_a_fill_told_twice_before_its_trade_counts_once(tmp_path):
+async def test_a_fill_reported_twice_before_its_trade_counts_once(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         fault(rig, "duplicate_fills")
@@ -78,7 +78,7 @@ async def test_a_fill_told_twice_before_its_trade_counts_once(tmp_path):
         rig.assert_account_is_the_exchange_s()
 
 
-async def test_a_fill_told_late_was_fetched_before_and_counts_once(tmp_path):
+async def test_a_fill_reported_late_was_fetched_before_and_counts_once(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         fault(rig, "delay_fills", ms=HELD_MS)

@@ -93,7 +93,7 @@ async def test_what_is_left_after_a_part_is_canceled_and_its_fill_stays(tmp_path
 # A life of many
 
 
-async def test_a_life_of_many_fills_ends_with_the_exchange_s_own_figures(tmp_path):
+async def test_a_run_of_many_fills_ends_with_the_exchange_s_own_figures(tmp_path):
     """Odd sizes and prices, both legs, closing and crossing zero: no cent is lost in rounding."""
     async with executing(tmp_path) as rig:
         await rig.known()
@@ -138,7 +138,7 @@ async def test_what_is_held_can_be_sold_and_no_more(tmp_path):
 # Once, whoever tells it
 
 
-async def test_a_fill_told_by_channel_and_rest_counts_once(tmp_path):
+async def test_a_fill_reported_by_channel_and_rest_counts_once(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await filled(rig, "i1", yes_price_e4=5_000)
@@ -169,7 +169,7 @@ async def test_a_fill_that_comes_before_the_answer_counts_once(tmp_path):
         rig.assert_account_is_the_exchange_s()
 
 
-async def test_a_fill_that_the_channel_tells_twice_counts_once(tmp_path):
+async def test_a_fill_that_the_channel_reports_twice_counts_once(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         rig.between.repeats = 2
@@ -179,7 +179,7 @@ async def test_a_fill_that_the_channel_tells_twice_counts_once(tmp_path):
         rig.assert_account_is_the_exchange_s()
 
 
-async def test_a_fill_that_the_channel_never_tells_is_fetched(tmp_path):
+async def test_a_fill_that_the_channel_never_reports_is_fetched(tmp_path):
     """The answer says how much filled; the order's fills are then read over REST."""
     async with executing(tmp_path) as rig:
         await rig.known()

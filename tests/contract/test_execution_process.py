@@ -35,7 +35,7 @@ async def test_a_stop_cancels_ends_the_journal_and_exits_with_zero(tmp_path):
         assert world.row() is None
 
 
-async def test_after_a_kill_the_next_life_cancels_reconciles_and_trades(tmp_path):
+async def test_after_a_kill_the_next_run_cancels_reconciles_and_trades(tmp_path):
     async with running_execution(tmp_path) as world:
         await world.known()
         await rests(world, "i1")

@@ -46,7 +46,7 @@ def positions(rig):
 # A start
 
 
-async def test_a_start_cancels_what_an_earlier_life_left_and_only_then_trades(tmp_path):
+async def test_a_start_cancels_what_an_earlier_run_left_and_only_then_trades(tmp_path):
     async with executing(tmp_path, starts=False) as rig:
         rig.place("ka-earlier-BY", "bid", 4_100, 300)
         stranger = rig.place("by-hand", "bid", 4_200, 300)
@@ -67,7 +67,7 @@ async def test_a_start_cancels_what_an_earlier_life_left_and_only_then_trades(tm
         await rests(rig)
 
 
-async def test_a_start_knows_what_earlier_lives_have_traded(tmp_path):
+async def test_a_start_knows_what_earlier_runs_have_traded(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await rests(rig, "b1", yes_price_e4=4_300, count_e2=333)
@@ -316,7 +316,7 @@ async def test_no_account_is_known_while_the_exchange_does_not_answer(tmp_path):
         await rests(rig, "i2")
 
 
-async def test_a_balance_that_cannot_be_read_is_not_told(tmp_path):
+async def test_a_balance_that_cannot_be_read_is_not_published(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await rig.quiet()

@@ -6,9 +6,11 @@ import pytest
 from support.actor_rig import BUYS, acting
 from support.fake_collector import MARKET, MS
 from support.model_builders import NOON_NS
+from support.trading import trading_status
 
 from ipc import book as b
 from ipc.book_kernels import set_state
+from ipc.messages import TradingState
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,74 @@ async def test_nothing_is_decided_on_a_book_that_is_no_longer_good(tmp_path, sta
         assert (counters["ticks"], counters["decisions"], counters["intents"]) == (1, 0, 0)
         assert len(rig.ticks()) == 1
         assert rig.decisions() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "gate"),
+    [
+        (TradingState.PAUSED, "paused"),
+        (TradingState.MAINTENANCE, "maintenance"),
+        (TradingState.CLOSED, "closed"),
+        (TradingState.UNKNOWN, "trading_unknown"),
+    ],
+)
+async def test_nothing_is_decided_while_the_exchange_does_not_trade(tmp_path, state, gate):
+    async with acting(tmp_path, **BUYS) as rig:
+        collector = await rig.start()
+        rig.publisher.send("trading", trading_status(state))
+        collector.flush()
+        await rig.nothing_more()
+        assert rig.service.counters.get(f"gated_{gate}") == 1
+        assert (len(rig.ticks()), rig.decisions()) == (1, [])
+        rig.publisher.send("trading", trading_status())
+        collector.tick(250)
+        assert (await rig.action()).recv_ns == NOON_NS + 250 * MS
+
+
+async def test_nothing_is_decided_in_a_market_that_is_paused_or_on_an_old_answer(tmp_path):
+    async with acting(tmp_path, **BUYS) as rig:
+        collector = await rig.start("HALTED", "OPEN")
+        markets = {"HALTED": TradingState.MARKET_PAUSED}
+        rig.publisher.send("trading", trading_status(markets=markets))
+        collector.flush()
+        assert (await rig.action()).market_ticker == "OPEN"
+        await rig.nothing_more()
+        assert rig.service.counters.get("gated_market_paused") == 1
+        rig.publisher.send("trading", trading_status(valid_until_mono_ns=1))
+        collector.tick(250, "OPEN")
+        await rig.nothing_more()
+        assert rig.service.counters.get("gated_trading_unknown") == 1
+
+
+async def test_nothing_is_decided_on_old_data_and_a_quiet_market_is_not_old(tmp_path):
+    limit = {"RL_MAX_DATA_AGE_MS": "600000"}  # beyond what a busy machine takes to decide
+    async with acting(tmp_path, **BUYS, **limit) as rig:
+        collector = await rig.start()
+        collector.flush()
+        await rig.action()
+        collector.tick(3_600_000)  # an hour without a frame
+        assert (await rig.action()).recv_ns == NOON_NS + 3_600_000 * MS
+        collector.table.live[:, b.CLOCK_OFFSET_MS] = 600_001  # as if it had come so late
+        collector.tick(3_700_000)
+        await rig.nothing_more()
+        assert rig.service.counters.get("gated_old_data") == 1
+        assert [d.recv_ns for d in rig.decisions()] == [NOON_NS, NOON_NS + 3_600_000 * MS]
+
+
+async def test_nothing_is_decided_while_the_database_lags_too_far_behind(tmp_path):
+    """The recorder's own report, over its own socket."""
+    async with acting(tmp_path, RL_MAX_BEHIND_EVENTS="100", **BUYS) as rig:
+        recorder, gate = rig.record(), rig.service._requests
+        collector = await rig.start()
+        await recorder.reports_until(lambda: not gate.is_persisted, behind=101, behind_ms=5)
+        collector.flush()
+        await rig.nothing_more()
+        assert rig.service.counters["gated_unpersisted"] == 1
+        assert rig.decisions() == []
+        await recorder.reports_until(lambda: gate.is_persisted, behind=0, behind_ms=0)
+        assert collector.snapshot(400)
+        collector.flush()
+        assert (await rig.action()).recv_ns == NOON_NS + 400 * MS
 
 
 async def test_an_empty_book_does_not_tick(tmp_path):

@@ -40,7 +40,7 @@ async def test_a_restarted_collector_is_another_session_without_history(tmp_path
         ]
 
 
-async def test_a_table_that_counts_its_lives_anew_is_another_life(tmp_path):
+async def test_a_table_that_counts_its_generations_from_the_start_is_another(tmp_path):
     async with acting(tmp_path, **BUYS) as rig:
         first = await rig.start()
         generation = first.table.generation
@@ -59,7 +59,7 @@ async def test_a_table_that_counts_its_lives_anew_is_another_life(tmp_path):
         assert [tick.history for tick in rig.ticks()] == [0, 1, 0]
 
 
-async def test_a_killed_collectors_last_tick_is_not_decided_and_the_next_life_is(tmp_path):
+async def test_a_killed_collectors_last_tick_is_not_decided_and_the_next_run_is(tmp_path):
     async with acting(tmp_path, **BUYS) as rig:
         await rig.execute(MARKET)
         async with collecting(tmp_path, "c-1") as first:

@@ -27,7 +27,7 @@ from models.policies.onnx import MODEL_FILE, OnnxPolicy, load_strategy, write_as
 from models.policies.registry import Registry
 from models.simulation.tape import RecordedSession
 from models.trading.actions import LimitOrderActionSpace
-from models.trading.fees import FeeSchedule
+from models.trading.fees import MarketFees
 from processes.inference import models
 from processes.inference.service import COUNTS
 
@@ -345,7 +345,7 @@ def recorded(rig: Rig) -> LiveMarket:
         close_ms=0,
         yes_value_e4=None,
         environment=Environment.SIMULATED,
-        fees=FeeSchedule(),
+        fees=MarketFees(),
     )
     ticks = rig.ticks()
     life = ActorRun(

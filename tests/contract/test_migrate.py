@@ -373,7 +373,8 @@ def assert_previous_kept(database: Database) -> None:
     assert [row["status"] for row in streams] == [row["status"] for row in rows]
     kept = "select count(*) from pg_indexes where tablename like 'rl_packed_events_s%' and "
     assert database.value(kept + "indexdef like '%UNIQUE%'") == 3  # the active sessions'
-    assert database.value(kept + "indexdef like '%brin%'") == 4
+    assert database.value("select count(*) from rl_orderbook_sessions where events_shared") == 4
+    assert database.value("select count(*) from rl_shared_events") == 160
 
 
 def test_rows_of_the_previous_schema_are_kept_whole(

@@ -150,7 +150,7 @@ def test_show_archive_and_verify_know_it(
     assert told in capsys.readouterr().out
 
 
-def test_verify_tells_a_result_that_came_later_from_one_that_is_another(
+def test_verify_distinguishes_a_result_that_came_later_from_one_that_is_another(
     database: Database, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(database, folder, book_events(), tickers=(TICKER,), marks=(word(),))

@@ -90,6 +90,30 @@ def test_a_folder_becomes_one_session_with_every_frame_in_the_order_of_time(
     assert_no_folder(folder)
 
 
+def test_block_trades_are_recorded_as_such(database: Database, folder: Path) -> None:
+    path = write_recording(folder, seconds=1)
+    trade = {
+        "trade_id": "00000000-0000-4000-8000-000000000002",
+        "market_ticker": "KXMADE-1",
+        "yes_price_dollars": "0.5000",
+        "no_price_dollars": "0.5000",
+        "count_fp": "40.00",
+        "taker_outcome_side": "yes",
+        "taker_book_side": "bid",
+        "ts_ms": START_MS + 1_500,
+    }
+    with path.open("a") as file:
+        for number, is_block in enumerate((True, False)):
+            event = {"type": "trade", "sid": 2, "seq": number + 1}
+            event["msg"] = trade | {"is_block_trade": is_block}
+            file.write(json.dumps({"recv_ms": START_MS + 1_500 + number, "event": event}) + "\n")
+    session, report = imported(database, folder)
+    assert (report.errors, report.markets[0].trades) == (0, 2)
+    events, _ = loaded(database, lambda loader: loader.session_events(1))
+    assert events["kind"][-2:].tolist() == [Kind.BLOCK_TRADE, Kind.TRADE]
+    assert_archive_equal(database, session)
+
+
 def test_frames_without_a_receive_time_take_the_exchanges(database: Database, folder: Path) -> None:
     made = write_recording(folder.parent / "made", seconds=4)
     bare = [line["event"] for line in lines_of(made)]
@@ -261,7 +285,7 @@ def test_whether_jumps_are_losses_can_be_said(
     assert (report.errors, session.deltas) == (0, deltas)
 
 
-def test_a_subscription_whose_numbers_begin_anew_is_a_new_connection(
+def test_a_subscription_whose_numbers_start_over_is_a_new_connection(
     database: Database, folder: Path
 ) -> None:
     path = write_recording(folder, seconds=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,11 +11,19 @@ import msgspec
 import numpy as np
 import pytest
 from support.postgres import Database
-from support.stored_sessions import book_events, loaded, record, same_sessions, wild_events
+from support.stored_sessions import (
+    book_events,
+    loaded,
+    move_to_own_table,
+    record,
+    same_sessions,
+    wild_events,
+)
 
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession, SessionError
 from processes.adapters.parquet.archive import (
+    HEADER_KEY,
     ArchiveError,
     ArchiveWriter,
     read_blocks,
@@ -98,7 +107,7 @@ def test_one_market_up_to_an_event_is_the_same_from_either(
     assert loaded(database, read) == before
 
 
-def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_told(
+def test_sessions_are_found_by_environment_and_a_mix_is_refused_unless_asked_for(
     database: Database, tmp_path: Path
 ) -> None:
     for uid, environment in (("a", "demo"), ("b", "production"), ("c", "demo")):
@@ -136,12 +145,13 @@ def test_a_session_that_is_not_there_is_refused_by_name(database: Database, stor
 
 
 def test_a_session_that_lacks_an_event_is_not_learnt_from(database: Database, stored: Path) -> None:
-    database.fetch("delete from rl_packed_events where event_key & 65535 = 77")
+    database.fetch("delete from rl_shared_events where event_key & 65535 = 77")
     with pytest.raises(SessionError, match="session 1: 1 event numbers are missing; allowed:"):
         loaded(database, whole(1))
 
 
 def test_rows_that_lie_out_of_order_come_back_in_order(database: Database, stored: Path) -> None:
+    move_to_own_table(database)
     database.fetch("update rl_packed_events set qty_e2 = qty_e2 where event_key % 7 = 0")
     lying = [row[0] for row in database.fetch("select event_key from rl_packed_events_s1")]
     assert lying != sorted(lying)  # an update moves a row to the end
@@ -200,6 +210,83 @@ def test_a_parquet_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "b.parquet")
     with pytest.raises(ArchiveError, match="not the archive of a session"):
         read_events(tmp_path / "b.parquet")
+
+
+COLUMNS = ("event_no", "recv_ns", "exch_ms", "seq", "qty_e2", "price_e4", "kind", "side")
+WRONG_VALUES = {
+    "side": [9, 2, 255],
+    "kind": [0, 99, 8],
+    "price_e4": [-1, 2**20],
+    "event_no": [0, -1, 2**50],
+    "recv_ns": [-1],
+    "exch_ms": [-1, 2**60],
+    "seq": [-1, 2**40],
+    "qty_e2": [2**40],
+    "market_id": [0, -1, 2**40],
+}
+
+
+def archive_with(path: Path, **columns: object) -> None:
+    """Three events as Parquet with some columns of another kind."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    sound = {name: [1, 2, 3] if name == "event_no" else [1, 1, 1] for name in COLUMNS}
+    table = arrow.table(sound | {"market_id": [1, 1, 1]} | columns)
+    parquet.write_table(table.replace_schema_metadata({HEADER_KEY: b"{}"}), path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [(name, value) for name, values in WRONG_VALUES.items() for value in values],
+)
+def test_a_value_that_no_event_has_is_refused_where_the_archive_is_opened(
+    tmp_path: Path, column: str, value: int
+) -> None:
+    archive_with(tmp_path / "a.parquet", **{column: [1, value, 3]})
+    for read in (read_events, lambda path: list(read_blocks(path))):
+        with pytest.raises(ArchiveError, match=rf"{column}={value} in row 1; allowed: "):
+            read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["1", "2", "3"], "side is string; allowed: whole numbers"),
+        ([0.0, 1.0, 1.0], "side is double; allowed: whole numbers"),
+        ([0, None, 1], "side is missing in 1 rows"),
+        ([[0], [1], [1]], "side is list"),
+    ],
+)
+def test_a_column_of_another_type_is_refused(
+    tmp_path: Path, values: list[object], says: str
+) -> None:
+    archive_with(tmp_path / "a.parquet", side=values)
+    with pytest.raises(ArchiveError, match=says):
+        read_events(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("price_ranges", []),
+        ("price_ranges", [[0, 10_000, 0]]),
+        ("price_ranges", [[0, 2**62, 1]]),
+        ("price_ranges", [[-5, 10_000, 100]]),
+        ("open_ms", -(2**60)),
+        ("close_ms", 2**62),
+        ("yes_value_e4", 2**40),
+    ],
+)
+def test_facts_that_no_market_has_are_refused_where_the_archive_is_opened(
+    database: Database, stored: Path, field: str, value: object
+) -> None:
+    assert main(["archive", "1"]) == 0
+    path = Path(database.value("select archive_path from rl_orderbook_sessions"))
+    header = json.loads(read_header(path))
+    header["markets"][0][field] = value
+    with ArchiveWriter(path, json.dumps(header).encode()) as writer:
+        writer.write(wild_events(3, seed=4), np.ones(3, np.int32))
+    with pytest.raises(SessionError, match="its header cannot be read"):
+        load_archive(path)
 
 
 def test_without_pyarrow_it_says_how_to_get_it(

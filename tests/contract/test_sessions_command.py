@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.journals import START_NS
 from support.postgres import ROOT, Database
-from support.stored_sessions import book_events, loaded, record
+from support.stored_sessions import book_events, loaded, move_to_own_table, record
 
 from ipc.messages import Environment, MarkKind, SessionMark
 from processes.recorder.sessions import archiving
@@ -111,7 +111,7 @@ def test_the_table_has_a_line_for_each_session(
     assert lines[2].split()[4:9] == ["2026-05-28T20:26:40Z", "1", "s", "3", "0"]
 
 
-def test_show_tells_markets_and_marks(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_lists_markets_and_marks(three: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = said(capsys, "show", "1")
     (market,) = shown["markets"]
     counts = [market[name] for name in ("market_ticker", "events", "deltas", "trades", "snapshots")]
@@ -119,6 +119,19 @@ def test_show_tells_markets_and_marks(three: Path, capsys: pytest.CaptureFixture
     (mark,) = shown["marks"]
     assert (mark["kind"], mark["event_no"], mark["detail"]) == ("gap", 3, "expected 3, got 5")
     assert shown["rejected"] == 0
+    assert main(["show", "latest"]) == 0
+    assert "session_id: 3" in capsys.readouterr().out
+
+
+def test_the_latest_is_the_newest_run_whatever_time_its_data_is_of(
+    three: Path, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A replay of a recording from last year, after a live session."""
+    database.fetch(
+        "update rl_orderbook_sessions set started_at = started_at - interval '1 year', "
+        "started_ns = started_ns - 31536000000000000 where session_id = 3"
+    )
+    assert [line["session_id"] for line in said(capsys, "list")] == [3, 2, 1]
     assert main(["show", "latest"]) == 0
     assert "session_id: 3" in capsys.readouterr().out
 
@@ -148,6 +161,7 @@ def test_verify_finds_what_was_done_to_the_rows(
     database: Database, folder: Path, capsys: pytest.CaptureFixture[str], wrong: str
 ) -> None:
     record(database, folder, book_events())
+    move_to_own_table(database)
     database.fetch(WRONGS[wrong])
     assert main(["verify", "1"]) == 1
     assert wrong in capsys.readouterr().out
@@ -159,12 +173,12 @@ def test_a_last_row_that_is_gone_is_missed_too(
     database: Database, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(database, folder, book_events())
-    database.fetch("delete from rl_packed_events where event_key & 1023 = 9")
+    database.fetch("delete from rl_shared_events where event_key & 1023 = 9")
     assert main(["verify", "1"]) == 1
     assert "missing 1" in capsys.readouterr().out
 
 
-def test_archive_takes_what_has_ended_and_drops_only_when_told(
+def test_archive_takes_what_has_ended_and_drops_only_when_asked(
     database: Database, three: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["archive", "all"]) == 0
@@ -261,7 +275,7 @@ def test_delete_removes_all_of_a_session_and_nothing_of_another(
     assert main(["delete", "1", "--yes"]) == 0
     assert "its archive" in capsys.readouterr().out
     assert (three / "archive" / "s1.parquet").exists()
-    assert database.value("select to_regclass('rl_packed_events_s1')") is None
+    assert database.value("select count(*) from rl_shared_events where event_key >> 40 = 1") == 0
     left = {
         "rl_orderbook_sessions": 2,
         "rl_streams": 2,

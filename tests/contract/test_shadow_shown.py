@@ -105,7 +105,7 @@ async def test_without_a_shadow_nothing_is_said_of_one(tmp_path):
         assert "actor_shadow" not in [message["type"] for message in client.seen]
 
 
-async def test_what_a_shadow_did_is_told_behind_the_live_decisions_on_the_same(tmp_path):
+async def test_what_a_shadow_did_is_published_after_the_live_decisions_on_the_same(tmp_path):
     two_models(tmp_path, "buys")
     tickers = [f"KX-{n}" for n in range(5)]
     async with acting(tmp_path, **FOLLOWS) as rig:
@@ -128,7 +128,7 @@ async def test_what_a_shadow_did_is_told_behind_the_live_decisions_on_the_same(t
             assert told == [d for d in rig.decisions() if d.shadow]
 
 
-async def test_another_shadow_is_told_of_at_once(tmp_path, monkeypatch):
+async def test_another_shadow_is_published_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(service, "STATS_WATCHES", 1_000_000)  # nothing is said because it is time
     registry = two_models(tmp_path, None)
     async with acting(tmp_path, **FOLLOWS) as rig:

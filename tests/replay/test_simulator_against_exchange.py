@@ -75,7 +75,7 @@ class _Simulated:
         )
         simulation = Simulation(dataset_of([tape]), rules, 1, [0], log_rows=1_024)
         simulation.reset([0])
-        space = LimitOrderActionSpace(pricing, fees=tape.fees)
+        space = LimitOrderActionSpace(pricing, fees=tape.fees.at_ms(0))
         random = np.random.default_rng(seed)
         for row in tape.rows[WARMUP_TICKS:]:
             action = int(random.integers(5)) if random.random() < ACTING else Action.HOLD

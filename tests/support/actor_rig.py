@@ -19,6 +19,7 @@ from support.fake_collector import BEATING_NS, MARKET, STOPPED_NS, URL, FakeColl
 from support.logged import Logged
 from support.model_builders import NOON_NS
 from support.patience import PATIENCE
+from support.trading import trading_status
 
 from ipc import account_table as a
 from ipc import shared_file
@@ -31,6 +32,7 @@ from ipc.messages import (
     Environment,
     Intent,
     Message,
+    ProcessStats,
     SessionInfo,
     SessionStarted,
     Tick,
@@ -85,6 +87,21 @@ class FakeExecution:
         self.table.close()
 
 
+class FakeRecorder:
+    """What the recorder reports of itself."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def reports_until(self, holds: Callable[[], bool], **counters: int) -> None:
+        """Its counters, again and again: a subscription takes its time."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                stats = ProcessStats(process="recorder", mono_ns=mono_ns(), counters=counters)
+                self._publisher.send("stats", stats)
+                await asyncio.sleep(LOOK)
+
+
 class Rig:
     """Everything around one ActorService; `ends` closes it all, whatever a test came to."""
 
@@ -128,6 +145,11 @@ class Rig:
             collector.add(ticker)
         return collector
 
+    def record(self) -> FakeRecorder:
+        """A recorder starts."""
+        where = (self.settings.data_dir, self.settings.environ)
+        return FakeRecorder(self._held(Publisher(self.context, "recorder", *where, 1)))
+
     async def execute(self, *tickers: str) -> FakeExecution:
         """Execution starts and knows these markets; waits until the service has its table."""
         execution = self._held(FakeExecution(self.settings.data_dir))
@@ -147,6 +169,7 @@ class Rig:
             live_markets=0,
             status="live",
         )
+        self.publisher.send("trading", trading_status())
         self.publisher.send("session", session)
 
     async def follow(self, uid: str) -> None:
@@ -270,6 +293,7 @@ def settings_of(data_dir: Path, **environ: str) -> Settings:
             "RL_DATA_DIR": str(data_dir),
             "RL_ACTOR_STRATEGY": "baseline:random",
             "RL_ACTOR_WARMUP_TICKS": "0",
+            "RL_MAX_DATA_AGE_MS": "off",  # however busy the machine is
             **environ,
         }
     )

@@ -26,7 +26,7 @@ CALLS: Final = {
     *("exchange_status", "exchange_schedule", "account_limits", "endpoint_costs"),
     *("markets", "market", "incentive_programs"),
     *("series", "series_fee_changes", "event_fee_changes"),
-    *("balance", "positions", "orders", "order", "fills", "settlements"),
+    *("api_keys", "balance", "positions", "orders", "order", "fills", "settlements"),
     "queue_positions",
     *("create_order", "create_orders", "amend_order", "decrease_order"),
     *("cancel_order", "cancel_orders", "cancel_all"),
@@ -132,6 +132,7 @@ async def _group(call: _Tour) -> None:
 async def _account(call: _Tour) -> None:
     await call("move_collateral", 1_000_000, 0, 2, uuid.uuid4())
     await call("subaccount_balances")
+    await call("api_keys")
     await call("balance")
     await call("positions", TICKER)
     await call("orders", status="executed", ticker=TICKER)

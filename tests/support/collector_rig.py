@@ -11,19 +11,25 @@ from support.logged import Logged
 
 from ipc import book as b
 from ipc.book_table import BookTable, BookTableWriter, SharedOrderbookState
+from ipc.clock import RealClock
 from ipc.journal import EVENT, FramedReader, events_of, stream_folder
 from ipc.messages import Environment, Message, SessionMark, Trigger
 from ipc.shared_file import remove_tables, shared_path
 from ipc.sockets import Publisher, Subscriber
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.collector.feed import CollectorFeed, Triggers
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
+from processes.adapters.kalshi.schemas.stream_messages import LifecycleMsg
+from processes.collector.data_age import DataAge
 from processes.collector.markets import Markets
+from processes.collector.orderbook_client import CollectorFeed, Triggers
 from processes.collector.recovery import Recovery
 from processes.collector.results import Results
+from processes.collector.terms import Terms
+from processes.collector.trading_status import TradingTracker
 
 MS = 1_000_000
 START_NS = 1_790_000_000_000 * MS
@@ -68,7 +74,10 @@ class CollectorRig:
         self.recovery = Recovery()
         self.results = Results(self.session)
         parts = (self.markets, self.queue, self.session, self.triggers, self.recovery)
-        self.feed = CollectorFeed(*parts, self.results)
+        self.terms, self.trading = Terms(self.session, self.log), TradingTracker()
+        self.feed = CollectorFeed(*parts, self.results, self.terms, self.trading)
+        self.clock_offset = ClockOffset()
+        self.age = DataAge(self.clock_offset, self.table, self.session, RealClock(), self.log)
         self.books = SharedOrderbookState(BookTable.attach(self.table_path))
         self.now_ns = START_NS
 
@@ -76,9 +85,9 @@ class CollectorRig:
         changes = self.markets.follow([market(t) for t in tickers], self.now_ns)
         self.recovery.follow(changes.added, changes.removed, 0)
 
-    def take(self, *frames: Any, step_ms: int = 0) -> list[bool]:
-        """Frames in their order -> whether each says that a market's status changed."""
-        said = []
+    def take(self, *frames: Any, step_ms: int = 0) -> list[LifecycleMsg | None]:
+        """Frames in their order -> what each says of a market's status."""
+        said: list[LifecycleMsg | None] = []
         for frame in frames:
             self.now_ns += step_ms * MS
             said.append(self.feed.on_frame(frame, self.now_ns, 1))

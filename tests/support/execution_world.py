@@ -20,6 +20,7 @@ from support.between import Between
 from support.exchange import Exchange, market_frames, running_exchange, write_recording
 from support.orders import SESSION, TICKER
 from support.patience import PATIENCE
+from support.trading import trading_status
 
 from ipc import account_table as a
 from ipc.account_table import AccountRow, AccountTable
@@ -35,6 +36,7 @@ from ipc.messages import (
     Message,
     ProcessStats,
     SessionInfo,
+    TradingState,
 )
 from ipc.shared_file import shared_path
 from ipc.sockets import Publisher, Puller, Pusher, Subscriber
@@ -90,6 +92,7 @@ class World:
         self.heard = self._subscribed()
         self.bell = Puller(self.context, "doorbell", data_dir, {})
         self.check_alive: Callable[[], None] = lambda: None
+        self.trading = trading_status()
         self._names = count(1)
 
     def _subscribed(self) -> Subscriber:
@@ -113,7 +116,13 @@ class World:
             "live_markets": 1,
             "status": "live",
         }
+        self.collector.send("trading", self.trading)
         self.collector.send("session", SessionInfo(**(known | facts)))
+
+    def tell_trading(self, state: TradingState, **facts: Any) -> None:
+        """The collector says whether the exchange trades; it goes on saying so."""
+        self.trading = trading_status(state, **facts)
+        self.collector.send("trading", self.trading)
 
     async def push(self, intent: Intent) -> Intent:
         """Inference pushes an intent; waits until execution pulls."""

@@ -15,9 +15,9 @@ from ipc.messages import Environment, UpdateType
 from ipc.shared_file import shared_path
 from ipc.sockets import Publisher
 from ipc.units import LINEAR_CENT
+from processes.adapters.kalshi.feed.book_feed import Stamps, WriteQueue
 from processes.adapters.kalshi.feed.session import SessionFacts, SessionJournal
-from processes.adapters.kalshi.feed.write_queue import Stamps, WriteQueue
-from processes.collector.feed import Triggers
+from processes.collector.orderbook_client import Triggers
 
 __all__ = [
     "BEATING_NS",

@@ -20,7 +20,7 @@ from support.hammer_kernels import fresh_levels, hammer, read_without_check, who
 from support.patience import PATIENCE
 
 from ipc import book as b
-from ipc import book_table, seqlock
+from ipc import book_table, shared_file
 from ipc.book_table import BookTable, BookTableWriter
 from ipc.clock import mono_ns
 from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
@@ -138,11 +138,11 @@ def _write(path: Path, grid: str, seed: int, book_in: int) -> None:
 
 
 class _Tries:
-    """`seqlock.try_read`, counting the rounds that were in vain."""
+    """`shared_file.try_read`, counting the rounds that were in vain."""
 
     def __init__(self, counts: Any) -> None:
         self._counts = counts
-        self._try_read = seqlock.try_read
+        self._try_read = shared_file.try_read
 
     def __call__(self, row: b.Row, out: b.Row, words: int) -> bool:
         if self._try_read(row, out, words):
@@ -156,7 +156,7 @@ def _read(path: Path, counts_file: Path, checked: bool) -> None:
     table = BookTable.attach(path)
     out = np.zeros(table.row_words, np.int64)
     if checked:
-        seqlock.try_read = _Tries(counts)  # type: ignore[assignment]
+        shared_file.try_read = _Tries(counts)  # type: ignore[assignment]
     else:
         book_table.read_row = read_without_check
     for tick in (False, True):  # compiles

@@ -68,9 +68,9 @@ def hammer(
             stamps = _stamps(following + len(sides) + 1)
             done = record_snapshot(live, tick_rows, words, True, row, levels, stamps, throttle_ns)
         elif (chance >> 4) % TRADE_IN == 0:
-            change = (side, b.price_of(target, slot), size)
+            trade = (side, b.price_of(target, slot), size, False)
             done = record_trade(
-                live, tick_rows, words, True, row, change, _stamps(following), throttle_ns
+                live, tick_rows, words, True, row, trade, _stamps(following), throttle_ns
             )
         else:
             have = target[b.HEADER + side * target[b.SLOTS] + slot]
@@ -126,7 +126,7 @@ def _copy(row: b.Row, out: b.Row, words: int) -> None:
 
 
 def read_without_check(row: b.Row, out: b.Row, words: int) -> bool:
-    """What `ipc.seqlock.read_row` would be without a version."""
+    """What `ipc.shared_file.read_row` would be without a version."""
     _copy(row, out, words)
     return True
 

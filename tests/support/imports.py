@@ -9,15 +9,15 @@ from support.stored_sessions import loaded, same_sessions
 
 from ipc.journal import Kind
 from models.simulation.tape import RecordedSession
-from processes.adapters.kalshi.normalise import (
+from processes.adapters.kalshi.recordings import read_frames, recording_files
+from processes.adapters.kalshi.recordings.sessions import load_sessions
+from processes.adapters.kalshi.schemas.frames import Delta, Frame, Snapshot, Trade
+from processes.adapters.kalshi.schemas.normalise import (
     change_of_delta,
     exchange_ms,
     levels_of_snapshot,
     trade_of,
 )
-from processes.adapters.kalshi.recordings import read_frames, recording_files
-from processes.adapters.kalshi.recordings.sessions import load_sessions
-from processes.adapters.kalshi.schemas.frames import Delta, Frame, Snapshot, Trade
 from processes.adapters.postgres.archives import load_archive
 from processes.adapters.postgres.sessions import SessionDataLoader, StoredSession
 from processes.recorder.sessions.__main__ import main

@@ -59,7 +59,10 @@ class Stand:
     def delta(self, row: int, change: Level, stamps: Stamps = STAMPS) -> int:
         return record_delta(*self._where(row), change, tuple(stamps), self.throttle_ns)
 
-    def trade(self, row: int, change: Level, stamps: Stamps = STAMPS) -> int:
+    def trade(
+        self, row: int, change: Level, stamps: Stamps = STAMPS, *, is_block: bool = False
+    ) -> int:
+        change = *change, is_block
         return record_trade(*self._where(row), change, tuple(stamps), self.throttle_ns)
 
     def snapshot(self, row: int, levels: list[Level], stamps: Stamps = STAMPS) -> int:

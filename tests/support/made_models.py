@@ -13,7 +13,7 @@ from models.observation.builder import builder_of
 from models.policies.baselines import BASELINES
 from models.policies.onnx import DEFAULT_MODEL, MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest
 
-__all__ = ["BUYS_YES", "HOLDS", "QUOTES", "beating", "linear_graph", "make_model"]
+__all__ = ["BUYS_YES", "HOLDS", "QUOTES", "beating", "endless_graph", "linear_graph", "make_model"]
 
 HOLDS = (9.0, 0.0, 0.0, 0.0, 0.0)  # logits at an observation of zeros
 BUYS_YES = (0.0, 9.0, 0.0, 0.0, 0.0)
@@ -52,18 +52,54 @@ def make_model(
     return manifest
 
 
-def linear_graph(size: int, logits: Sequence[float], markets: int | None = None) -> bytes:
+def endless_graph(size: int) -> bytes:
+    """As `linear_graph`, behind a loop whose condition stays true."""
+    scalar = _bytes(2, b"")  # a shape without dimensions
+    body = b"".join(
+        [
+            _bytes(1, _node("Identity", ["go"], "go_on")),
+            _bytes(1, _node("Identity", ["v_in"], "v_out")),
+            _bytes(2, b"body"),
+            _bytes(11, _named("turn", 7, scalar)),
+            _bytes(11, _named("go", 9, scalar)),
+            _bytes(11, _value("v_in", size, None)),
+            _bytes(12, _named("go_on", 9, scalar)),
+            _bytes(12, _value("v_out", size, None)),
+        ]
+    )
+    attribute = _bytes(1, b"body") + _bytes(6, body) + _int(20, 5)
+    loop = _node("Loop", ["", "true", "obs"], "looped") + _bytes(5, attribute)
+    truth = _int(2, 9) + _bytes(8, b"true") + _bytes(9, b"\x01")
+    return linear_graph(size, HOLDS, source="looped", before=(loop,), tensors=(truth,))
+
+
+def _named(name: str, kind: int, shape: bytes) -> bytes:
+    return _bytes(1, name.encode()) + _bytes(2, _bytes(1, _int(1, kind) + shape))
+
+
+def linear_graph(
+    size: int,
+    logits: Sequence[float],
+    markets: int | None = None,
+    *,
+    source: str = "obs",
+    before: Sequence[bytes] = (),
+    tensors: Sequence[bytes] = (),
+) -> bytes:
     """logits = obs @ W + `logits`, with small weights that make every observation tell.
 
-    It takes any number of markets at once, or just as many as `markets`.
+    It takes any number of markets at once, or just as many as `markets`. Nodes `before` it may
+    make another `source` of obs, from further `tensors`.
     """
     weights = np.random.default_rng(size).uniform(-1e-3, 1e-3, (size, 6)).astype("<f4")
     nodes = [
-        _node("MatMul", ["obs", "w"], "moved"),
+        *before,
+        _node("MatMul", [source, "w"], "moved"),
         _node("Add", ["moved", "b"], "logits"),
-        _node("MatMul", ["obs", "v"], "value"),
+        _node("MatMul", [source, "v"], "value"),
     ]
     tensors = [
+        *tensors,
         _tensor("w", weights[:, :5]),
         _tensor("b", np.array(logits, "<f4")),
         _tensor("v", weights[:, 5:]),

@@ -11,7 +11,7 @@ from ipc.journal import EVENT, Kind
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid
 from models.simulation.tape import RecordedSession
-from models.trading.fees import FeeSchedule
+from models.trading.fees import FeeSchedule, MarketFees
 
 MS = 1_000_000
 NOON_MS = NOON_NS // MS
@@ -46,6 +46,10 @@ class SessionBuilder:
         """A public trade without the maker's delta."""
         return self._add(Kind.TRADE, taker, yes_price, count)
 
+    def block_trade(self, taker: int, yes_price: float, count: float) -> SessionBuilder:
+        """A trade that was agreed off the book."""
+        return self._add(Kind.BLOCK_TRADE, taker, yes_price, count)
+
     def execution(self, taker: int, yes_price: float, count: float) -> SessionBuilder:
         """A trade and the delta by which the maker's level gave it."""
         maker = 1 - taker
@@ -71,12 +75,14 @@ class SessionBuilder:
         *,
         yes_value_e4: int | None = None,
         close_ms: int = 0,
-        fees: FeeSchedule | None = None,
+        fees: FeeSchedule | MarketFees | None = None,
         ticker: str = "M",
     ) -> RecordedSession:
         """The session; `close_ms` after noon, 0 unknown."""
         close = NOON_MS + close_ms if close_ms else 0
-        chosen = fees or FeeSchedule()
+        chosen = (
+            fees if isinstance(fees, MarketFees) else MarketFees.constant(fees or FeeSchedule())
+        )
         return RecordedSession(
             ticker, self.events(), self.grid, NOON_MS, close, yes_value_e4,
             Environment.SIMULATED, chosen,
@@ -84,7 +90,11 @@ class SessionBuilder:
 
 
 def random_session(
-    seed: int, n: int = 1_500, *, fees: FeeSchedule | None = None, ticker: str = ""
+    seed: int,
+    n: int = 1_500,
+    *,
+    fees: FeeSchedule | MarketFees | None = None,
+    ticker: str = "",
 ) -> RecordedSession:
     """A market that walks: never crossed, sometimes one-sided, with executions; settles."""
     random = np.random.Generator(np.random.PCG64(seed))

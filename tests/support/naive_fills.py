@@ -21,7 +21,7 @@ class NaiveOrder:
         self.side = side_of(self.action)
         self.yes_price = request.yes_price_e4
         self.remaining = request.count_e2
-        self.fees = OrderFees(tape.fees)
+        self.fees = OrderFees(tape.fees.at_ms(0))
         self.ahead = self.level = 0
 
     @property
@@ -39,6 +39,7 @@ class NaiveOrderManager:
         self.filled_e2 = 0
         self._tape, self._latency_ns = tape, latency_ns
         self._pending: tuple[OrderRequest, int] | None = None
+        self._now_ns = 0
 
     def submit(self, request: OrderRequest, now_ns: int) -> None:
         """Send an order; it replaces one that is still on its way."""
@@ -52,6 +53,7 @@ class NaiveOrderManager:
         for e in range(int(ticks[tick]) + 1, stop):
             if self._pending and tape.ns[e] > self._pending[1]:
                 self._arrive(books)
+            self._now_ns = int(tape.ns[e])
             self._event(books, e)
         if self._pending and self._pending[1] < self._until_ns(tick):
             self._arrive(books)
@@ -67,7 +69,7 @@ class NaiveOrderManager:
         return max(position if side == ASK else -position, 0)
 
     def _arrive(self, books: Books) -> None:
-        request, _ = self._pending
+        request, self._now_ns = self._pending
         self._pending = None
         old, new = self.resting, NaiveOrder(request, self._tape)
         if old and (old.action, old.yes_price) == (new.action, new.yes_price):
@@ -84,12 +86,13 @@ class NaiveOrderManager:
         new.level = new.ahead = books[new.side].get(new.own_price, 0)
 
     def _fill(self, yes_price: int, count: int, *, taker: bool) -> None:
-        order, fees = self.resting, self._tape.fees
+        order, fees = self.resting, self._tape.fees.at_ms(self._now_ns // 1_000_000)
+        order.fees.schedule = fees
         count = filled = min(count, order.remaining)
         if not is_buy(order.action):
             filled = min(filled, self._held(order.side))
         rate = fees.rate_e6(is_taker=taker)
-        filled = affordable_e2(self.account, order.side, yes_price, filled, 1, int(fees.rule), rate)
+        filled = affordable_e2(self.account, order.side, yes_price, filled, 1, fees.code, rate)
         if filled > 0:
             bid = order.side == BID
             fee = order.fees.charge(yes_price, filled, is_buy=bid, is_taker=taker)

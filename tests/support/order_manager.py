@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from support.orders import SESSION, TICKER
+from support.trading import trading_status
 
 from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
-from processes.adapters.kalshi.normalise import ExchangeOrder
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import ExchangeView, Moment
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import TrackedOrder
@@ -36,6 +37,7 @@ class ManagerRig:
         )
         self.state = self.manager.state
         self.state.session_uid, self.state.environment_ok = SESSION, True
+        self.state.on_trading(trading_status(checked_mono_ns=self.mono_ns))
         self.history: list[ExecutionEffects] = []
 
     def known(self, ticker: str = TICKER) -> ManagerRig:
@@ -53,7 +55,7 @@ class ManagerRig:
     def compare(self, **view: Any) -> set[str]:
         """Reconcile with a view that is empty but for `view`."""
         empty: dict[str, Any] = {"positions": {}, "resting": [], "fills": {}, "settlements": {}}
-        whole = ExchangeView(asked_mono_ns=self.mono_ns, **{**empty, **view})
+        whole = ExchangeView(**{"asked_mono_ns": self.mono_ns, **empty, **view})
         return self.manager.sync_positions_with_kalshi(whole)
 
     def drain(self) -> ExecutionEffects:

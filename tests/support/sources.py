@@ -7,13 +7,23 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["FLOORS", "PROCESSES", "ROOT", "Import", "Source", "cycles", "sources"]
+__all__ = [
+    "FLOORS",
+    "PROCESSES",
+    "ROOT",
+    "Import",
+    "Source",
+    "cycles",
+    "docstring_lines",
+    "sources",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("ipc", "models", "processes")
 PROCESSES = ("exchange", "collector", "recorder", "inference", "execution", "broadcaster")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Documented = ast.Module | ast.ClassDef | Function
 
 
 class Import(NamedTuple):
@@ -49,6 +59,12 @@ class Source:
         return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
 
     @property
+    def code_lines(self) -> int:
+        """Lines without those of docstrings."""
+        nodes = [node for node in ast.walk(self.tree) if isinstance(node, Documented)]
+        return len(self.text.splitlines()) - sum(map(docstring_lines, nodes))
+
+    @property
     def exported(self) -> list[str] | None:
         """`__all__`, None without one."""
         for node in self.tree.body:
@@ -72,6 +88,14 @@ class Source:
                 if head in given:
                     found.append((given[head] + dot + rest, node, called.get(id(node))))
         return found
+
+
+def docstring_lines(node: Documented) -> int:
+    """Lines that a module's, class's or function's own docstring spans."""
+    if ast.get_docstring(node, clean=False) is None:
+        return 0
+    first = node.body[0]
+    return (first.end_lineno or first.lineno) - first.lineno + 1
 
 
 def _imports(node: ast.AST, inside: str) -> list[Import]:

@@ -22,7 +22,14 @@ import jsonschema
 import pytest
 import yaml
 
-__all__ = ["Specifications", "as_documented", "documented", "needs_specs", "specifications"]
+__all__ = [
+    "FOLDER",
+    "Specifications",
+    "as_documented",
+    "documented",
+    "needs_specs",
+    "specifications",
+]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = Path(

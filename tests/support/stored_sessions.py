@@ -29,7 +29,7 @@ from models.simulation.tape import RecordedSession
 from processes.adapters.postgres.sessions import SessionDataLoader
 from processes.recorder.stream import RecordedRun
 
-__all__ = ["book_events", "loaded", "record", "same_sessions", "wild_events"]
+__all__ = ["book_events", "loaded", "move_to_own_table", "record", "same_sessions", "wild_events"]
 
 Events = npt.NDArray[np.void]
 T = TypeVar("T")
@@ -114,6 +114,20 @@ async def _carry(dsn: str, uid: str, place: Path, finished: FramedWriter | None)
         finished.close()
         assert await stream.finish(connection)
     await connection.close()
+
+
+def move_to_own_table(database: Database, session_id: int = 1) -> None:
+    """A small session as a large one is stored: in a partition of its own, sealed."""
+    part = f"rl_packed_events_s{session_id}"
+    for step in (
+        f"select rl_open_events({session_id})",
+        f"insert into {part} select * from rl_shared_events where event_key >> 40 = {session_id} "
+        "order by event_key",
+        f"delete from rl_shared_events where event_key >> 40 = {session_id}",
+        f"update rl_orderbook_sessions set events_shared = false where session_id = {session_id}",
+        f"select rl_seal_events({session_id}, 0)",
+    ):
+        database.fetch(step)
 
 
 def loaded(database: Database, read: Callable[[SessionDataLoader], Awaitable[T]]) -> T:

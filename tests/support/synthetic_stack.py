@@ -29,8 +29,7 @@ from ipc.messages import (
     SessionInfo,
     ShadowActions,
 )
-from ipc.seqlock import begin_write, end_write
-from ipc.shared_file import shared_path
+from ipc.shared_file import begin_write, end_write, shared_path
 from ipc.sockets import Context, Publisher
 from ipc.units import LINEAR_CENT, parse_count, parse_price
 

@@ -36,8 +36,9 @@ from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.enums import MarketStatus
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
+from processes.collector.discovery_link import MarketNews
 from processes.collector.orderbook_client import OrderbookClient
 from processes.inference.models import choice_of, strategy_of
 from processes.inference.service import ActorService
@@ -263,6 +264,8 @@ def _collector_client(
         markets=parts.markets,
         session=parts.session,
         triggers=parts.triggers,
+        age=parts.age,
+        news=MarketNews(),
         clock=clock,
         log=no_log(),
         rng=np.random.default_rng(1),
@@ -304,6 +307,7 @@ async def _measure(
         "RL_ACTOR_STRATEGY": "onnx:made",
         "RL_ACTOR_WARMUP_TICKS": "1",
         "RL_ACTOR_INTENT_DEADLINE_MS": "60000",  # however busy the machine is
+        "RL_MAX_DATA_AGE_MS": "off",
     }
     async with (
         asyncio.timeout(PATIENCE),

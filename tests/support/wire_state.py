@@ -15,7 +15,7 @@ from support.local_exchange import LocalExchange
 from support.wire_recordings import Recording
 
 from ipc.units import ONE_DOLLAR_E4, PriceGrid, parse_count, parse_price
-from processes.adapters.kalshi.normalise import ms_of_rfc3339
+from processes.adapters.kalshi.schemas.normalise import ms_of_rfc3339
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.markets import ListedMarket, MarketPhase
 from processes.exchange.core.orders import (

@@ -1,4 +1,4 @@
-import { count, money, tone } from '../format'
+import { count, large, money, tone, UNKNOWN } from '../format'
 import type { Model } from '../model'
 import { valuation } from '../valuation'
 import { Panel } from './Panel'
@@ -23,6 +23,16 @@ function Row({ name, value, mood }: { name: string; value: string; mood?: string
   )
 }
 
+/** One bucket of the account's rate limits, shared by all processes: "412 of 540, 198/s". */
+function budget(model: Model, name: 'read' | 'write'): string {
+  const counters = model.stats.get('execution')?.stats.counters ?? {}
+  const [tokens, capacity, refill] = ['tokens', 'capacity', 'refill_per_s'].map(
+    (what) => counters[`budget_${name}_${what}`],
+  )
+  if (tokens === undefined || capacity === undefined || refill === undefined) return UNKNOWN
+  return `${large(tokens)} of ${large(capacity)}, ${large(refill)}/s`
+}
+
 /** The whole account: as the exchange says, and as we made it. */
 export function Account({ model }: { model: Model }) {
   const { pnl } = model
@@ -40,6 +50,11 @@ export function Account({ model }: { model: Model }) {
         <Row name="fees" value={money(pnl?.fees)} />
         <Row name="positions" value={count(pnl ? String(pnl.positions) : null)} />
         <Row name="open orders" value={count(pnl ? String(pnl.open_orders) : null)} />
+        {pnl && pnl.shards.length > 1 && pnl.shards.map((shard) => (
+          <Row key={shard.exchange_index} name={`free on shard ${shard.exchange_index}`} value={money(shard.balance)} />
+        ))}
+        <Row name="read tokens" value={budget(model, 'read')} />
+        <Row name="write tokens" value={budget(model, 'write')} />
       </dl>
     </Panel>
   )

@@ -1,5 +1,5 @@
 import { alarms } from '../alarms'
-import { clock, day, named } from '../format'
+import { clock, day, large, named } from '../format'
 import type { Model } from '../model'
 
 const WORDS: Record<string, string> = {
@@ -24,6 +24,13 @@ function Links({ model }: { model: Model }) {
       {text}
     </span>
   )
+}
+
+/** Milliseconds of the last minute's frames. */
+function dataAge(model: Model): string {
+  const counters = model.stats.get('collector')?.stats.counters ?? {}
+  const { data_age_p50_ms: p50, data_age_p99_ms: p99 } = counters
+  return p50 === undefined || p99 === undefined ? '–' : `${large(p50)} / ${large(p99)} ms`
 }
 
 /** Who we are connected to and whether what is shown may be believed. */
@@ -55,6 +62,15 @@ export function Banner({ model }: { model: Model }) {
           <Fact name="tick">{connection ? `${connection.actor.throttle_ms} ms` : '–'}</Fact>
           <Fact name="session" title={session?.websocket_url}>
             {session ? session.session_uid : '–'}
+          </Fact>
+          <Fact name="trading">{model.trading ? model.trading.state : '–'}</Fact>
+          {model.trading && model.trading.next_pause_ms !== null && (
+            <Fact name="next pause, UTC">
+              {`${day(model.trading.next_pause_ms)} ${clock(model.trading.next_pause_ms)}`}
+            </Fact>
+          )}
+          <Fact name="data age p50 / p99" title="from the exchange to this machine, last minute">
+            {dataAge(model)}
           </Fact>
           <Fact name="market time, UTC">
             {marketMs === null ? '–' : `${day(marketMs)} ${clock(marketMs)}`}

@@ -46,7 +46,10 @@ class KalshiError(KalshiActorError):
 
 
 class WireError(KalshiError):
-    """A message that is not what the protocol says: names the field."""
+    """A message that is not what the protocol says: names the field.
+
+    Costs what it is about (an item, a frame, a call) and never the process.
+    """
 
 
 class SocketClosed(KalshiError):
@@ -58,7 +61,11 @@ class ExchangeUnavailable(KalshiError):
 
 
 class UnknownOutcome(KalshiError):
-    """A write was sent, and no reply says whether it was done."""
+    """A write was sent, and no reply says whether it was done.
+
+    Look the order up by its `client_order_id` before acting again: sending it once more could
+    double it.
+    """
 
 
 class ApiError(KalshiError):
@@ -105,7 +112,15 @@ _KINDS: Final[dict[int, type[ApiError]]] = {
 
 
 def api_error(http_status: int, body: bytes) -> ApiError:
-    """The error for a reply of any of the exchange's shapes (PROTOCOL.md, 3.1)."""
+    """Make the error for a reply of any of the exchange's shapes (PROTOCOL.md, 3.1).
+
+    Args:
+        http_status: 400 to 599.
+        body: As received, of any length; it need not be JSON.
+
+    Returns:
+        `AuthError`, `NotFound` or `RateLimited` by the status, `OrderRejected` for all others.
+    """
     code, message, details = _parts(body)
     return _KINDS.get(http_status, OrderRejected)(http_status, code, message, details)
 

@@ -16,11 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.errors import KalshiActorError
-from ipc.journal import EVENT
+from ipc.journal import EVENT, Kind
 from ipc.private_files import create_file, private_folder
 from processes.runtime.config import ConfigError
 
-__all__ = ["ArchiveError", "ArchiveWriter", "read_blocks", "read_events", "read_header"]
+__all__ = [
+    "HEADER_KEY",
+    "ArchiveError",
+    "ArchiveWriter",
+    "read_blocks",
+    "read_events",
+    "read_header",
+]
 
 HEADER_KEY: Final = b"kalshi_actor_session"
 LEVEL: Final = 9  # of zstd; 19 takes ten times as long for 2 %
@@ -36,6 +43,15 @@ _NAMES: Final = {  # column -> field of EVENT; `market_id` is beside it
     "side": "leg",
 }
 MARKET: Final = "market_id"
+_RANGES: Final = {  # what compiled code and arrays indexed by these values can take
+    "event_no": (1, 2**40 - 1),
+    "recv_ns": (0, 2**63 - 1),
+    "exch_ms": (0, 2**53),
+    "price_e4": (0, 2**14 - 1),
+    "kind": (min(Kind), max(Kind)),
+    "side": (0, 1),
+    MARKET: (1, 2**28 - 1),
+}
 
 Events = npt.NDArray[np.void]
 Markets = npt.NDArray[np.int32]
@@ -58,7 +74,18 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 class ArchiveWriter:
-    """Writes one archive block by block; an error leaves no file behind."""
+    """Writes one archive block by block; an error leaves no file behind.
+
+    A context manager: on a clean exit the file is synced and gets its name, and what it replaces is
+    gone only then.
+
+    Args:
+        path: The archive; its folder is made when missing.
+        header: What else is known of the session, kept in the file's own metadata.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+    """
 
     def __init__(self, path: Path, header: bytes) -> None:
         self._arrow, parquet = _pyarrow()
@@ -80,7 +107,12 @@ class ArchiveWriter:
         )
 
     def write(self, events: Events, markets: Markets) -> None:
-        """A block becomes a row group."""
+        """Write a block, which becomes a row group.
+
+        Args:
+            events: Array of `EVENT`, in order of their numbers.
+            markets: int32, the market id of each.
+        """
         columns = [np.ascontiguousarray(events[field]) for field in _NAMES.values()]
         arrays = [self._arrow.array(column) for column in (*columns, markets)]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
@@ -117,25 +149,42 @@ def _opened(path: Path) -> Any:
     except (OSError, arrow.ArrowException) as error:
         raise ArchiveError(f"{path}: cannot be read as an archive: {error}") from None
     wanted = {*_NAMES, MARKET}
-    if set(file.schema_arrow.names) != wanted or HEADER_KEY not in (file.metadata.metadata or {}):
+    schema = file.schema_arrow
+    if set(schema.names) != wanted or HEADER_KEY not in (file.metadata.metadata or {}):
         raise ArchiveError(f"{path}: not the archive of a session")
+    for field in schema:
+        if not arrow.types.is_integer(field.type):
+            raise ArchiveError(f"{path}: {field.name} is {field.type}; allowed: whole numbers")
     return file
 
 
 def read_header(path: Path) -> bytes:
-    """What was given to the writer beside the events."""
+    """Read what was given to the writer beside the events.
+
+    Raises:
+        ArchiveError: The file is no archive, or not a whole one.
+        ConfigError: pyarrow is not installed.
+    """
     header: bytes = _opened(path).metadata.metadata[HEADER_KEY]
     return header
 
 
 def read_events(path: Path) -> tuple[Events, Markets]:
-    """All events as journal records (`row` is 0), and the market of each; `ArchiveError`."""
+    """Read all events of an archive.
+
+    Returns:
+        (events as journal records, whose `row` is 0; int32, the market id of each).
+
+    Raises:
+        ArchiveError: The file is no archive, not a whole one, or damaged.
+        ConfigError: pyarrow is not installed.
+    """
     file = _opened(path)
     return _arrays(path, file.read)
 
 
 def read_blocks(path: Path) -> Iterator[tuple[Events, Markets]]:
-    """The same, a row group at a time."""
+    """Read an archive a row group at a time; pieces and errors as of `read_events`."""
     file = _opened(path)
     for number in range(file.num_row_groups):
         yield _arrays(path, file.read_row_group, number)
@@ -149,5 +198,21 @@ def _arrays(path: Path, read: Any, *arguments: int) -> tuple[Events, Markets]:
         raise ArchiveError(f"{path}: damaged: {error}") from None
     events = np.zeros(table.num_rows, EVENT)
     for name, field in _NAMES.items():
-        events[field] = table.column(name).to_numpy()
-    return events, table.column(MARKET).to_numpy().astype(np.int32)
+        events[field] = _column(path, table, name, EVENT[field])
+    return events, _column(path, table, MARKET, np.dtype(np.int32))
+
+
+def _column(path: Path, table: Any, name: str, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A column whose every value is within its range, as an array of that kind."""
+    column = table.column(name)
+    if column.null_count:
+        raise ArchiveError(f"{path}: {name} is missing in {column.null_count} rows")
+    values: npt.NDArray[Any] = column.to_numpy()
+    bounds = np.iinfo(kind)
+    low, high = _RANGES.get(name, (bounds.min, bounds.max))
+    wrong = np.flatnonzero((values < low) | (values > high))
+    if len(wrong):
+        raise ArchiveError(
+            f"{path}: {name}={values[wrong[0]]} in row {wrong[0]}; allowed: {low} to {high}"
+        )
+    return values.astype(kind)

@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any, Final
 
 import asyncpg
@@ -15,7 +16,7 @@ import asyncpg
 from processes.adapters.postgres.location import is_embedded, shown_dsn
 from processes.adapters.postgres.migrations import known_versions, refuse_newer
 from processes.runtime.config import ConfigError
-from processes.runtime.tasks import Stopped
+from processes.runtime.tasks import Backoff, Stopped
 
 __all__ = [
     "FOREIGN_PATIENCE",
@@ -26,6 +27,7 @@ __all__ = [
     "connect_when_asked",
     "connect_when_migrated",
     "connect_within",
+    "refuse_pooler",
 ]
 
 # What a client sees when the server is killed or restarted under it: keep the batch, retry.
@@ -53,8 +55,15 @@ _SQLSTATES: Final = {
     "57P03": "the server is starting up or shutting down",
 }
 RETRY: Final = 0.1  # seconds
+WAIT: Final = Backoff(0.1, 5.0)  # for a database that is not there or not ready
 COMMAND_PATIENCE: Final = 5.0  # seconds for a server to answer a command
 FOREIGN_PATIENCE: Final = 10.0  # seconds for a server of the user's own to answer
+
+PROBES: Final = 5  # looks at the server process behind each of two connections
+_NO_STATEMENT: Final = (  # a prepared statement is not where it was prepared
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+)
 
 Connection = Any
 
@@ -64,9 +73,17 @@ class Unreachable(ConnectionError):
 
 
 async def connect(dsn: str) -> Connection:
-    """One connection; `ConfigError` when trying again cannot help, one of `LOST` when it can.
+    """Open one connection.
 
     No error of the driver leaves this function: its texts repeat the URL, or parts of it.
+
+    Args:
+        dsn: A PostgreSQL URL.
+
+    Raises:
+        ConfigError: Trying again cannot help: a URL that cannot be read, an unknown host, user,
+            password or database.
+        Unreachable: No connection for now; one of `LOST`.
     """
     try:
         return await asyncpg.connect(dsn, timeout=5, command_timeout=60)
@@ -110,7 +127,15 @@ def _reason(error: Exception) -> str:
 
 
 async def connect_within(dsn: str, patience_s: float) -> Connection:
-    """Connect to a server that may still be starting; `ConfigError` when it stays away."""
+    """Connect to a server that may still be starting.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        patience_s: How long to try, in seconds.
+
+    Raises:
+        ConfigError: It stays away, or trying again cannot help.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_s
     while True:
@@ -123,9 +148,18 @@ async def connect_within(dsn: str, patience_s: float) -> Connection:
 
 
 async def check_server(dsn: str, patience_s: float = FOREIGN_PATIENCE) -> None:
-    """`ConfigError` for a server that does not answer or holds a newer schema."""
+    """Check that a server answers and that its schema is not newer than this program's.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        patience_s: How long to try, in seconds.
+
+    Raises:
+        ConfigError: It does not answer, or holds a newer schema.
+    """
     connection = await connect_within(dsn, patience_s)
     try:
+        await refuse_pooler(connection, dsn)
         await _schema_is_current(connection)
     finally:
         connection.terminate()
@@ -148,37 +182,90 @@ async def connect_when_asked(dsn: str) -> Connection:
     )
 
 
-async def connect_when_migrated(dsn: str, stop: asyncio.Event) -> Connection:
+async def connect_when_migrated(
+    dsn: str, stop: asyncio.Event, on_wait: Callable[[str], None] = lambda _: None
+) -> Connection:
     """Connect once the server is there and its schema is current; waits as long as that takes.
 
-    `Stopped` when asked to stop before, `ConfigError` for a schema that is newer than this program.
-    Whether a server that cannot be reached is hopeless is for `migrate` to say.
+    Args:
+        dsn: The database.
+        stop: Ends the wait.
+        on_wait: Gets what is waited for, whenever that is another thing than before.
+
+    Returns:
+        The connection.
+
+    Raises:
+        Stopped: Asked to stop before.
+        ConfigError: The schema is newer than this program. Whether a server that cannot be reached
+            is hopeless is for `migrate` to say.
     """
+    failures, reported = 0, ""
     while not stop.is_set():
-        try:
-            connection = await connect(dsn)
-        except (ConfigError, *LOST):
-            await _pause(stop)
-            continue
-        try:
-            if await _schema_is_current(connection):
-                return connection
-        except LOST:  # gone again
-            await _pause(stop)
-        except ConfigError:
-            connection.terminate()
-            raise
-        connection.terminate()
-        await _pause(stop)
+        found = await _try_migrated(dsn)
+        if not isinstance(found, str):
+            return found
+        if found != reported:
+            on_wait(found)
+            reported = found
+        await _pause(stop, WAIT.after(failures))
+        failures += 1
     raise Stopped("stopped before the database was ready")
 
 
-async def _pause(stop: asyncio.Event) -> None:
+async def _try_migrated(dsn: str) -> Connection | str:
+    """A connection to the current schema, or why there is none for now."""
     try:
-        async with asyncio.timeout(RETRY):
+        connection = await connect(dsn)
+    except (ConfigError, *LOST) as error:
+        return str(error)
+    try:
+        if await _schema_is_current(connection):
+            return connection
+        reason = "its schema is not there, or not current; the stack's start makes it (migrate)"
+    except LOST as error:  # gone again
+        reason = f"{type(error).__name__}: {error}"
+    except ConfigError:
+        connection.terminate()
+        raise
+    connection.terminate()
+    return reason
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
             await stop.wait()
     except TimeoutError:
         return
+
+
+async def refuse_pooler(connection: Connection, dsn: str) -> None:
+    """`ConfigError` for a pooler that gives each transaction another server process.
+
+    Prepared statements, locks and settings of a session do not last there. It shows in two open
+    connections with the same server process; a session pooler, and a server itself, never do that.
+    """
+    try:
+        if await _backend_of(connection) == connection.get_server_pid():
+            return
+        other = await connect(dsn)
+        try:
+            pids = [await _backend_of(c) for _ in range(PROBES) for c in (connection, other)]
+        finally:
+            other.terminate()
+    except _NO_STATEMENT:
+        pids = [0, 0]
+    if set(pids[::2]) & set(pids[1::2]) or len(set(pids)) > len(("connection", "other")):
+        raise ConfigError(
+            f"DATABASE_URL={shown_dsn(dsn)} is a pooler that changes its server process with each "
+            "transaction (such as PgBouncer with pool_mode=transaction), which this program cannot "
+            "use; allowed: the address of PostgreSQL itself, or a pool with pool_mode=session"
+        )
+
+
+async def _backend_of(connection: Connection) -> int:
+    return int(await connection.fetchval("select pg_backend_pid()"))
 
 
 async def _schema_is_current(connection: Connection) -> bool:

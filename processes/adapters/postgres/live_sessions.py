@@ -22,6 +22,7 @@ from processes.adapters.postgres.sessions import (
     SessionDataLoader,
     StoredSession,
     named_session,
+    on_events_of,
 )
 from processes.runtime.config import load_settings
 
@@ -31,14 +32,31 @@ _SQL: Final = load_queries("live_sessions.sql")
 
 
 class LiveSession(NamedTuple):
-    """Every market of a session; one that is still active, as far as all of it is recorded."""
+    """What the actor did in a session.
+
+    Attributes:
+        markets: Every market with its events, and what each run of the actor recorded of it.
+        active: Whether the session still goes on: then as far as all of it is recorded.
+    """
 
     markets: list[LiveMarket]
     active: bool
 
 
 class LiveSessions:
-    """Those in the database of a stack whose settings are the given variables."""
+    """Live sessions in the database of a stack.
+
+    Args:
+        environ: The stack's variables.
+
+    Attributes:
+        data_dir: Its folder.
+        pricing: Where its actor places limits.
+        contract_size_e2: Size of its actor's orders before caps.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         settings = load_settings(environ)
@@ -46,9 +64,18 @@ class LiveSessions:
         self.data_dir = settings.data_dir
         self.pricing = str(settings.actor.pricing)
         self.contract_size_e2 = settings.actor.contract_size_e2
+        self.max_data_age_ms = settings.actor.max_data_age_ms
 
     def load(self, session: str) -> LiveSession:
-        """The session with that number or uid; `SessionError` when there is none."""
+        """Load a session; opens and closes a connection and an event loop of its own.
+
+        Args:
+            session: Its number or uid, or `latest`.
+
+        Raises:
+            SessionError: There is none, or its events are incomplete.
+            ConfigError: The database cannot be reached.
+        """
         return asyncio.run(_load(self._dsn, session))
 
 
@@ -72,7 +99,8 @@ async def _load(dsn: str, name: str) -> LiveSession:
 async def _session(connection: Any, stored: StoredSession) -> LiveSession:
     active = stored.status == "active"
     whole = _Recorded(ALL, ALL)
-    found = await connection.fetchrow(_SQL["recorded"], stored.session_id)
+    recorded_query = on_events_of(stored, _SQL["recorded"])
+    found = await connection.fetchrow(recorded_query, stored.session_id)
     limit = _Recorded(**found) if active else whole
     recorded = await SessionDataLoader(connection).load(stored)
     return LiveSession([await _live(connection, stored, m, limit) for m in recorded], active)

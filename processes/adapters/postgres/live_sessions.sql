@@ -1,6 +1,7 @@
 -- name: recorded
 -- How far a session's events and everybody's account versions are recorded.
-select (select coalesce(max(event_no), 0) from rl_book_events where session_id = $1) as event_no,
+select (select coalesce(max(event_key) & 1099511627775, 0) from rl_events_of_session
+        where (event_key >> 40) = $1) as event_no,
        (select coalesce(max(account_version), 0) from rl_account_versions) as account_version
 
 -- name: ticks

@@ -60,9 +60,12 @@ def password_path(data_dir: Path) -> Path:
 
 
 def make_password(data_dir: Path) -> str:
-    """The data folder's password for the embedded server, made where there is none; `ConfigError`.
+    """The data folder's password for the embedded server, made where there is none.
 
     Only the server itself needs to know it: clients name its file.
+
+    Raises:
+        ConfigError: The file is not this user's alone, or holds something else.
     """
     path = password_path(data_dir)
     try:
@@ -87,7 +90,12 @@ def dsn_of(settings: Settings) -> str:
 
 
 def embedded_dsn(data_dir: Path, database: str) -> str:
-    """A database of the embedded server; the client reads the password when it connects."""
+    """The URL of a database of the embedded server; the client reads the password when it connects.
+
+    Args:
+        data_dir: Folder of the stack.
+        database: Its name.
+    """
     host, passfile = quote(str(socket_folder(data_dir))), quote(str(password_path(data_dir)))
     return f"postgresql://{USER}@/{database}?host={host}&passfile={passfile}"
 

@@ -17,7 +17,12 @@ from typing import Any, Final
 
 import asyncpg
 
-from processes.adapters.postgres.database import FOREIGN_PATIENCE, LOST, connect_within
+from processes.adapters.postgres.database import (
+    FOREIGN_PATIENCE,
+    LOST,
+    connect_within,
+    refuse_pooler,
+)
 from processes.adapters.postgres.location import dsn_of
 from processes.adapters.postgres.migrations import Migration, load, refuse_newer
 from processes.runtime.config import ConfigError, Settings
@@ -28,6 +33,7 @@ __all__ = ["migrate"]
 
 LOCK_KEY: Final = 0x6B616C73  # any number, the same for every runner
 LOCK_POLL: Final = 0.1  # seconds
+STEP_PATIENCE: Final = 86_400.0  # seconds; a step may read every row of a large database
 EMBEDDED_PATIENCE: Final = 60.0  # seconds; initdb on a slow disk
 # Classes of SQLSTATE that may pass: connection, rollback, resources, locks, operator, system.
 _PASSING: Final = ("08", "40", "53", "55", "57", "58")
@@ -84,7 +90,7 @@ async def _versions(connection: Any) -> list[Any]:
 async def _apply(connection: Any, step: Migration) -> None:
     with _refusals(step.name):
         async with connection.transaction() if step.transaction else nullcontext():
-            await connection.execute(step.sql)
+            await connection.execute(step.sql, timeout=STEP_PATIENCE)
             await connection.execute("insert into schema_migrations values ($1)", step.version)
 
 
@@ -112,6 +118,7 @@ async def _migrate_server(settings: Settings, log: Log) -> None:
     patience = FOREIGN_PATIENCE if settings.database_url else EMBEDDED_PATIENCE
     connection = await connect_within(dsn_of(settings), patience)
     try:
+        await refuse_pooler(connection, dsn_of(settings))
         log("migrations_done", applied=await migrate(connection, load(), log))
     except LOST as error:  # supervisord starts the next attempt
         log.error("migration_failed", error=f"{type(error).__name__}: {error}")

@@ -21,7 +21,14 @@ _NAME: Final = re.compile(r"(?P<version>\d{14})_\w+\.sql")
 
 
 class Migration(msgspec.Struct, frozen=True):
-    """One step of the schema; `transaction` False for what PostgreSQL refuses inside one."""
+    """One step of the schema.
+
+    Attributes:
+        version: 14 digits, the key by which it is known as applied.
+        name: Name of the file.
+        sql: What brings the schema up.
+        transaction: False for what PostgreSQL refuses inside one.
+    """
 
     version: str
     name: str
@@ -30,7 +37,14 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def load(folder: Path = FOLDER) -> list[Migration]:
-    """All steps in order; `ConfigError` names a file that is none, or a folder without any."""
+    """Read all steps, in order.
+
+    Args:
+        folder: Holds `<14 digits>_<name>.sql`.
+
+    Raises:
+        ConfigError: Names a file that is no migration, two of one version, or a folder without any.
+    """
     steps = [_parse(path) for path in sorted(folder.glob("*.sql"))]
     if not steps:
         raise ConfigError(f"{folder}: there are no migrations; install kalshi-actor again")
@@ -58,7 +72,15 @@ def known_versions(folder: Path = FOLDER) -> set[str]:
 
 
 def refuse_newer(applied: set[str], known: set[str]) -> None:
-    """`ConfigError` for a schema that a newer program made."""
+    """Refuse a schema that a newer program made.
+
+    Args:
+        applied: Versions in the database.
+        known: Versions that this program has.
+
+    Raises:
+        ConfigError: The database has a version that is not known.
+    """
     if newer := sorted(applied - known):
         raise ConfigError(
             f"the database has migration {newer[-1]}, which this program does not know; "

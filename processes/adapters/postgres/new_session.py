@@ -23,7 +23,22 @@ async def create_session(
     started_ns: int,
     log: Log,
 ) -> int:
-    """Insert an active session, inside the caller's transaction -> its id."""
+    """Insert an active session and make the partition of its events.
+
+    Both inside the caller's transaction.
+
+    Args:
+        connection: An open connection.
+        market_tickers: What it begins with; later ones are added as they are listed.
+        websocket_url: Where its data comes from.
+        environment: Of that.
+        session_uid: Name of the run.
+        started_ns: Market time of the start.
+        log: Gets a line.
+
+    Returns:
+        Its id.
+    """
     facts = (session_uid, started_ns, websocket_url, environment, list(market_tickers))
     session_id: int = await connection.fetchval(_SQL["create_session"], *facts)
     await connection.execute(_SQL["open_events"], session_id)

@@ -17,14 +17,28 @@ MOST: Final = 5_000  # the newest
 
 
 class OpenResult(msgspec.Struct, frozen=True):
-    """A market of any session; `heard` is None where no result was reported yet."""
+    """A market of any session without a final result.
+
+    Attributes:
+        ticker: The market.
+        heard: What was reported so far, None where nothing was.
+    """
 
     ticker: str
     heard: MarketResult | None
 
 
 async def open_results(dsn: str, environment: str) -> list[OpenResult]:
-    """Those of an environment, the oldest first; one of `LOST`, or `ConfigError`."""
+    """List markets without a final result, the oldest first, at most the 5,000 newest.
+
+    Args:
+        dsn: A PostgreSQL URL.
+        environment: Only markets of this one.
+
+    Raises:
+        ConfigError: The database cannot be used.
+        OSError: Or another of `processes.adapters.postgres.database.LOST`: the server is lost.
+    """
     connection = await connect(dsn)
     try:
         rows = await connection.fetch(_SQL["open_results"], environment, MOST)

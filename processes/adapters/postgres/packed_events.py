@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.clock import NS_PER_MS
-from ipc.journal import EVENT
+from ipc.journal import EVENT, Kind
 
 __all__ = [
     "MAX_EVENT_NO",
+    "SHARED_EVENTS",
     "copy_events",
     "decode_events",
     "encode_events",
     "key_of",
     "partition_of",
+    "table_of",
     "unfit",
 ]
 
@@ -29,8 +31,9 @@ EVENT_BITS: Final = 40
 MARKET_BITS: Final = 28
 PRICE_BITS: Final = 14
 MAX_EVENT_NO: Final = 2**EVENT_BITS - 1
-KINDS: Final = 6
+KINDS: Final = len(Kind)
 MAX_LAG_MS: Final = 2**15 - 1
+SHARED_EVENTS: Final = "rl_shared_events"  # of small sessions that have ended
 
 Events = npt.NDArray[np.void]
 Markets = npt.NDArray[np.int32]
@@ -78,7 +81,15 @@ def key_of(session_id: int, event_no: int) -> int:
 
 
 def unfit(events: Events, market_ids: Markets) -> list[tuple[int, str]]:
-    """(index, reason) of every event that has no place in the table."""
+    """Find the events that have no place in the table.
+
+    Args:
+        events: Array of `EVENT`.
+        market_ids: int32, the market of each; 0 for a row that was never listed.
+
+    Returns:
+        (index, reason) of each, ascending; only the first reason of an event.
+    """
     price, number = events["price_e4"], events["event_no"]
     checks = (
         (market_ids == 0, "row", "was not listed"),
@@ -101,7 +112,16 @@ def unfit(events: Events, market_ids: Markets) -> list[tuple[int, str]]:
 
 
 def encode_events(events: Events, session_id: int, market_ids: Markets) -> bytes:
-    """Journal records that fit -> the bytes of a COPY; `market_ids` has one entry a record."""
+    """Encode journal records as the bytes of a binary COPY.
+
+    Args:
+        events: Array of `EVENT`, of which `unfit` finds none.
+        session_id: Of all of them.
+        market_ids: int32, the market of each.
+
+    Raises:
+        ValueError: The records are of another layout.
+    """
     if events.dtype != EVENT:
         raise ValueError(f"events of another layout: {events.dtype}")
     out = np.empty(len(events), _IN)
@@ -134,7 +154,14 @@ def _without(out: npt.NDArray[np.void], absent: dict[str, npt.NDArray[np.bool_]]
 
 
 def decode_events(data: bytes | bytearray) -> tuple[Events, Markets]:
-    """The bytes of a COPY of `packed_events` -> journal records in order, and their markets."""
+    """Decode the bytes of a binary COPY of the query `packed_events`.
+
+    Returns:
+        (journal records in the order of the rows, int32 market of each).
+
+    Raises:
+        ValueError: The bytes are not whole rows.
+    """
     rows = np.frombuffer(data, _OUT, offset=len(_HEAD), count=_rows_in(data))
     key = rows["event_key"].astype(np.int64)
     events = np.zeros(len(rows), EVENT)
@@ -160,6 +187,11 @@ def _rows_in(data: bytes | bytearray) -> int:
 def partition_of(session_id: int) -> str:
     """The table that holds one session's events."""
     return f"rl_packed_events_s{session_id}"
+
+
+def table_of(session_id: int, *, shared: bool) -> str:
+    """The table to read a session's events from; a query that names it locks no other."""
+    return SHARED_EVENTS if shared else partition_of(session_id)
 
 
 async def copy_events(connection: Any, session_id: int, data: bytes) -> None:

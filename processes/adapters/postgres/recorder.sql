@@ -12,8 +12,8 @@ select stream_id from rl_streams where stream = $1
 limit 1
 
 -- name: find_stream
--- What is known of a stream: its id, status, and the session that it is, if it is one.
-select s.stream_id, s.status, o.session_id
+-- What is known of a stream: its id, status, end, and the session that it is, if it is one.
+select s.stream_id, s.status, s.ended_ns, o.session_id
 from rl_streams s
 left join rl_orderbook_sessions o
     on s.stream = 'collector/' || o.session_uid
@@ -84,17 +84,46 @@ set result = excluded.result, yes_value_e4 = excluded.yes_value_e4,
     told_ns = excluded.told_ns
 where known.told_ns <= excluded.told_ns
 
+-- name: drop_fees
+-- What was known of a market's fees in a session: all of it is said again.
+delete from rl_session_fees where session_id = $1 and market_id = $2
+
+-- name: keep_fee
+-- From a moment on a market of a session charges this.
+insert into rl_session_fees (session_id, market_id, from_ms, fee_type, multiplier_e4)
+values ($1, $2, $3, $4, $5)
+
+-- name: keep_program
+-- A program of a market, as a session read it last.
+insert into rl_session_programs
+    (session_id, program_id, market_id, kind, description, start_ms, end_ms, reward_e6, paid_out,
+     target_size_e2, discount_bps, most_per_account_e6, listed_ns)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+on conflict (session_id, program_id) do update
+set market_id = excluded.market_id, kind = excluded.kind, description = excluded.description,
+    start_ms = excluded.start_ms, end_ms = excluded.end_ms, reward_e6 = excluded.reward_e6,
+    paid_out = excluded.paid_out, target_size_e2 = excluded.target_size_e2,
+    discount_bps = excluded.discount_bps, most_per_account_e6 = excluded.most_per_account_e6,
+    listed_ns = excluded.listed_ns
+
 -- name: add_mark
 -- A reconnect, a gap, a hole, or its healing.
 insert into rl_session_marks (session_id, record_no, kind, market_id, event_no, ts_ns, detail)
 values ($1, $2, $3, $4, $5, $6, $7)
 
+-- name: note_end
+-- A stream's last record: when it ended. It is marked as ended when all of it is recorded.
+update rl_streams set ended_ns = $2 where stream_id = $1
+
 -- name: close_stream
--- A stream that said goodbye: `closed`, and when.
-update rl_streams set status = 'closed', ended_ns = $2 where stream_id = $1
+-- A stream that said goodbye and is recorded to its end: `closed`, with how much it holds.
+update rl_streams s
+set status = 'closed', events = o.position
+from rl_journal_offsets o
+where s.stream_id = $1 and o.stream = s.stream and o.journal = 'events'
 
 -- name: close_session
--- A session that said goodbye.
+-- A session that said goodbye and is recorded to its end.
 update rl_orderbook_sessions
 set status = 'closed', ended_ns = $2, ended_at = to_timestamp($2::bigint / 1e9)
 where session_id = $1
@@ -105,7 +134,10 @@ select rl_last_sign($1)
 
 -- name: fail_stream
 -- A stream whose producer died; $2 is its end, null when nobody knows.
-update rl_streams set status = 'error', ended_ns = $2 where stream_id = $1 and status = 'active'
+update rl_streams s
+set status = 'error', ended_ns = $2, events = o.position
+from rl_journal_offsets o
+where s.stream_id = $1 and s.status = 'active' and o.stream = s.stream and o.journal = 'events'
 
 -- name: fail_session
 -- A session whose collector died ended with the last that it recorded.
@@ -122,5 +154,13 @@ select rl_open_events($1)
 select rl_count_session($1)
 
 -- name: seal_events
--- No more events come: exchange the unique index for a small one.
+-- No more events come: into the table of small sessions, or a small index for the unique one.
 select rl_seal_events($1)
+
+-- name: share_events
+-- Move small sessions that ended earlier and could not be moved then.
+select rl_share_events($1)
+
+-- name: count_duplicates
+-- Records of a stream $1 that another stream had stored: how many more ($2).
+update rl_streams set duplicates = duplicates + $2 where stream_id = $1

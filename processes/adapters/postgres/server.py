@@ -46,6 +46,7 @@ OLD_SERVER_PATIENCE: Final = 30.0  # seconds: its last checkpoint may be long
 _INT: Final = 0xFFFF_FFFF  # keys are written with a sign here and without one there
 # In the data folder: /dev/shm may be small, and what lies there is seldom used.
 _SHARED_MEMORY: Final = "dynamic_shared_memory_type=mmap"
+_LOCKS: Final = "max_locks_per_transaction=512"  # a query over all sessions locks each partition
 _WAY_OUT: Final = "or set DATABASE_URL to a PostgreSQL of your own"
 _COMPLAINT: Final = re.compile(r"(?:FATAL|PANIC|ERROR|initdb: error|error):\s*(.+)")
 
@@ -76,7 +77,7 @@ def serve(data_dir: Path, log: Log) -> NoReturn:
     log("server_starting", data=data, log=log_file)
     _redirect(log_file)
     program = str(bin_dir / "postgres")  # the whole path: postgres finds its share/ by it
-    options = ("listen_addresses=", "unix_socket_permissions=0700", _SHARED_MEMORY)
+    options = ("listen_addresses=", "unix_socket_permissions=0700", _SHARED_MEMORY, _LOCKS)
     words = [word for option in options for word in ("-c", option)]
     os.execv(program, [program, "-D", str(data), "-k", str(sock), *words])
 
@@ -146,7 +147,7 @@ def _reason(complaint: str, program: str, code: int) -> str:
 
 
 def _let_in_by_password(bin_dir: Path, data: Path, password: str) -> None:
-    """No server without it: clusters of earlier versions let in whoever reached the socket.
+    """No server without it: clusters of earlier versions trust everyone who reaches the socket.
 
     The password is set by the server in single-user mode, which listens nowhere.
     """
@@ -177,7 +178,7 @@ def _notes_of(data: Path, password: str) -> tuple[Path, ...]:
 
 
 def _notes(password: str) -> dict[str, bytes]:
-    digest = hashlib.sha256(password.encode()).hexdigest()  # of 32 random bytes: tells nothing
+    digest = hashlib.sha256(password.encode()).hexdigest()  # of 32 random bytes: reveals nothing
     return {PASSWORD_NOTE: f"{digest}\n".encode(), ACCESS: b"local all all scram-sha-256\n"}
 
 
@@ -206,7 +207,7 @@ async def _wait_for_predecessor(data: Path, sock: Path) -> None:
     for lock in (pid_file, *sock.glob(".s.PGSQL.*.lock")):
         pid = _pid_in(lock)
         if pid and pid != os.getpid() and Path(f"/proc/{pid}").exists():
-            lock.unlink(missing_ok=True)  # one whose pid is nobody's postgres removes itself
+            lock.unlink(missing_ok=True)  # PostgreSQL itself removes one whose process has ended
 
 
 def _numbers_in(lock_file: Path, line: int) -> list[int]:
@@ -225,7 +226,7 @@ def _pid_in(lock_file: Path) -> int | None:
 def _serves(pid: int, data: Path) -> bool:
     """Whether a process is the server of that data folder, which its command line names.
 
-    Its working directory would tell as well, but not across user namespaces.
+    Its working directory would show it as well, but not across user namespaces.
     """
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -262,7 +263,7 @@ def _redirect(log_file: Path) -> None:
 
 
 def main() -> None:
-    """Serve, or end at once when the database is somebody else's."""
+    """Serve, or end at once when another server's database is set."""
     refuse_arguments("postgres")
     die_with_parent(signal.SIGINT)
     os.umask(PRIVATE_UMASK)

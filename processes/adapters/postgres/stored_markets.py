@@ -33,16 +33,29 @@ def load_stored(
     *,
     mixed: bool = True,
 ) -> list[RecordedSession]:
-    """Every market of sessions by number, uid, or `all` that have ended; `SessionError`.
+    """Load every market of stored sessions, for what learns from them or judges on them.
 
-    The database is that of a stack with these variables. With an environment, others are left out;
-    without, those of several are refused unless `mixed`.
+    Args:
+        environ: Variables of the stack whose database it is.
+        wanted: Numbers, uids, `latest`, or `all` for those that have ended.
+        environment: Sessions of others are left out; None for any.
+        mixed: Whether sessions of several environments are allowed at once.
+
+    Raises:
+        SessionError: No such session, or one that cannot be used.
+        ConfigError: The database cannot be reached.
     """
     return asyncio.run(_load(dsn_of(load_settings(environ)), wanted, environment, mixed=mixed))
 
 
 def note_runs(environ: Mapping[str, str], wanted: Sequence[str], runs: Sequence[ModelRun]) -> None:
-    """Keep in the database what was made from sessions, or judged on them, for good."""
+    """Keep in the database what was made from sessions, or judged on them, for good.
+
+    Args:
+        environ: Variables of the stack whose database it is.
+        wanted: The sessions, as of `load_stored`.
+        runs: What was done.
+    """
     asyncio.run(_note(dsn_of(load_settings(environ)), wanted, runs))
 
 

@@ -3,7 +3,7 @@
 In a user namespace the same user has another uid: no second account, no change of parent folders.
 Where namespaces are forbidden (most containers), root hands over to an account that keeps root's
 right to pass folders and read files, and nothing else of it: binaries and data stay where they are,
-closed to everybody else as before.
+closed to other users as before.
 """
 
 from __future__ import annotations
@@ -31,10 +31,17 @@ _WAY_OUT: Final = "or set DATABASE_URL to a PostgreSQL of your own"
 
 
 def take_account(bin_dir: Path, folder: Path, owned: Iterable[Path]) -> None:
-    """Become, for good, somebody as whom PostgreSQL runs.
+    """Become, for good, an account under which PostgreSQL runs.
 
-    `folder` is where the server keeps what it has; `owned` is what in there must be its own.
-    Does nothing for an ordinary user with an account. `ConfigError` where there is no way.
+    Does nothing for an ordinary user with an account.
+
+    Args:
+        bin_dir: Where `postgres` is.
+        folder: Where the server keeps what it has.
+        owned: What in there must be its own.
+
+    Raises:
+        ConfigError: There is no way here; says what to do instead.
     """
     uid = os.geteuid()
     if uid and _has_account(uid):

@@ -1,4 +1,4 @@
-"""Fault commands: one frozen struct each, told apart by its `kind`; and their decoding.
+"""Fault commands: one frozen struct each, distinguished by its `kind`; and their decoding.
 
 The same commands come over the admin port and from RL_EXCHANGE_FAULTS. A call is one REST request;
 an empty `method` means any. A market is named by its ticker or its series, "" means all that trade.
@@ -33,14 +33,23 @@ __all__ = [
     "FaultCommandError",
     "FillsFirst",
     "HaltAcks",
+    "LimitOrders",
     "LoseAnswer",
     "MoveCloseTime",
+    "OddAnswers",
+    "OddFrames",
     "RateLimitNext",
     "RefuseCommands",
+    "RefuseSockets",
+    "SendUnknowns",
     "SetClosing",
+    "SetCutoff",
+    "SetExclusive",
     "SetPause",
     "SetReadLag",
+    "SetResult",
     "ShuffleAcks",
+    "SkewClock",
     "SlowAnswers",
     "fault_command_of",
 ]
@@ -49,6 +58,9 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 CountOrAll = Annotated[int, Meta(ge=0, le=1_000_000)]  # 0: until cleared
 Status = Annotated[int, Meta(ge=400, le=599)]
 Ms = Annotated[int, Meta(ge=0, le=600_000)]
+AgeMs = Annotated[int, Meta(ge=0, le=30 * 86_400_000)]
+PriceE4 = Annotated[int, Meta(ge=0, le=10_000)]
+CountE2 = Annotated[int, Meta(ge=0, le=100_000_000)]
 TimeMs = Annotated[int, Meta(ge=0, le=1 << 53)]
 Seconds = Annotated[int, Meta(ge=0, le=30 * 86_400)]
 Length = Annotated[int, Meta(ge=1, le=30 * 86_400)]
@@ -100,6 +112,16 @@ class LoseAnswer(FaultCommand, frozen=True, tag="lose_answer"):
     method: Method = ""
 
 
+class OddAnswers(FaultCommand, frozen=True, tag="odd_answers"):
+    """The next calls are carried out; instead of their answer comes what is no answer."""
+
+    what: Literal[
+        "html", "html_502", "redirect", "nested", "not_utf8", "number", "huge", "gzip_bomb", "empty"
+    ]
+    calls: Count = 1
+    method: Method = ""
+
+
 # Commands and frames over the WebSocket
 
 
@@ -136,6 +158,14 @@ class DropFrame(FaultCommand, frozen=True, tag="drop_frame"):
     sid: Number | None = None
 
 
+class OddFrames(FaultCommand, frozen=True, tag="odd_frames"):
+    """Frames that are no messages are sent; to every connection, if none is named."""
+
+    what: Literal["html", "nested", "not_utf8", "number", "huge", "empty"]
+    frames: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    connection: Number | None = None
+
+
 class EndSubscription(FaultCommand, frozen=True, tag="end_subscription"):
     """Subscriptions end with a terminal error; all of them, if none is named."""
 
@@ -149,6 +179,24 @@ class Disconnect(FaultCommand, frozen=True, tag="disconnect"):
     """Connections are cut; all of them, if none is named."""
 
     connection: Number | None = None
+
+
+class RefuseSockets(FaultCommand, frozen=True, tag="refuse_sockets"):
+    """WebSocket upgrades are refused with a status, until cleared; 0: no longer."""
+
+    status: Annotated[int, Meta(ge=0, le=599)] = 503
+
+
+class SkewClock(FaultCommand, frozen=True, tag="clock"):
+    """The exchange's clock, which judges signatures and dates replies, is off by so much."""
+
+    ahead_ms: Annotated[int, Meta(ge=-86_400_000, le=86_400_000)] = 0
+
+
+class SendUnknowns(FaultCommand, frozen=True, tag="unknowns"):
+    """Markets are listed with a status and a field that no specification has."""
+
+    on: bool = True
 
 
 # Private fills
@@ -229,6 +277,35 @@ class SetClosing(FaultCommand, frozen=True, tag="closing"):
 
     burst: bool = False
     snapshots: Snapshots = 1
+
+
+class SetResult(FaultCommand, frozen=True, tag="result"):
+    """A closed market settles at this value; one that has settled at another is corrected."""
+
+    ticker: Name
+    value_e4: PriceE4
+    word: str = ""  # the result's name; without one, by the value
+
+
+class LimitOrders(FaultCommand, frozen=True, tag="order_limits"):
+    """The smallest order of a market, and the largest position in it; 0: no limit."""
+
+    ticker: str = ""
+    minimum_e2: CountE2 = 1
+    position_e2: CountE2 = 0
+
+
+class SetExclusive(FaultCommand, frozen=True, tag="mutually_exclusive"):
+    """At most one market of an event resolves to yes; they return collateral to each other."""
+
+    event_ticker: Name
+    on: bool = True
+
+
+class SetCutoff(FaultCommand, frozen=True, tag="history"):
+    """What ended so long ago is read under `/historical` only."""
+
+    after_ms: AgeMs
 
 
 class SetReadLag(FaultCommand, frozen=True, tag="lag"):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from aiohttp import web
 
-from ipc.units import PriceGrid
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.admin import fault_commands
 from processes.exchange.admin.fault_commands import (
@@ -20,8 +20,10 @@ from processes.exchange.admin.fault_commands import (
     FaultCommandError,
     fault_command_of,
 )
-from processes.exchange.core.markets import Closing, ListedMarket
-from processes.exchange.core.operations import ScheduledFeeChange, close_trading
+from processes.exchange.core.fees import ScheduledFeeChange
+from processes.exchange.core.markets import Closing, ListedMarket, MarketPhase
+from processes.exchange.core.nonsense import odd_frame
+from processes.exchange.core.operations import close_trading
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest.requests import json_object
 from processes.exchange.shared.connections import CONNECTIONS, Connections
@@ -43,8 +45,10 @@ __all__ = [
     "grid",
     "lag",
     "maintenance",
+    "order_limits",
     "pause",
     "routes",
+    "set_result",
 ]
 
 
@@ -61,6 +65,9 @@ def apply_fault(
         case fault_commands.Disconnect(connection=number):
             _sessions(state, number)
             return {"cut": connections.disconnect(number)}
+        case fault_commands.OddFrames(what=what, frames=frames, connection=number):
+            _sessions(state, number)
+            return {"sent": connections.send_raw([odd_frame(what)] * frames, number)}
         case fault_commands.DropFrame():
             return _drop_frames(state, command)
         case fault_commands.EndSubscription():
@@ -73,6 +80,7 @@ def apply_fault(
             state.delivery.fills_first(on=on)
         case fault_commands.ClearFaults():
             state.faults.clear()
+            state.auth.ahead_ms = 0
             state.delivery.clear()
             state.maintenance.clear(state.venue.now_ms())
         case _:
@@ -92,6 +100,8 @@ def _of_calls(state: ExchangeState, command: fault_commands.FaultCommand) -> dic
             answers.slow(ms, calls, method)
         case fault_commands.LoseAnswer(calls=calls, method=method):
             answers.lose_next(calls, method)
+        case fault_commands.OddAnswers(what=what, calls=calls, method=method):
+            answers.replace_next(what, calls, method)
         case fault_commands.DelayAcks(ms=ms):
             commands.delay_s = ms / 1000
         case fault_commands.HaltAcks(on=on):
@@ -100,6 +110,12 @@ def _of_calls(state: ExchangeState, command: fault_commands.FaultCommand) -> dic
             commands.shuffled = on
         case fault_commands.RefuseCommands(code=code, calls=calls):
             commands.refuse_next(code, calls)
+        case fault_commands.RefuseSockets(status=status):
+            commands.refuses_sockets = status
+        case fault_commands.SendUnknowns(on=on):
+            answers.has_unknowns = on
+        case fault_commands.SkewClock(ahead_ms=ahead_ms):
+            state.auth.ahead_ms = ahead_ms
         case _:
             return _of_the_exchange(state, command)
     return {}
@@ -122,6 +138,16 @@ def _of_the_exchange(state: ExchangeState, command: fault_commands.FaultCommand)
             return close_market(state, command)
         case fault_commands.SetClosing():
             return closing(state, command)
+        case fault_commands.SetResult():
+            return set_result(state, command)
+        case fault_commands.LimitOrders():
+            return order_limits(state, command)
+        case fault_commands.SetExclusive(event_ticker=event_ticker, on=on):
+            state.order_entry.returns.set_exclusive(event_ticker, on=on)
+            return {"event_ticker": event_ticker, "on": on}
+        case fault_commands.SetCutoff(after_ms=after_ms):
+            state.history_ms = after_ms
+            return {"after_ms": after_ms}
         case fault_commands.SetReadLag():
             return lag(state, command)
     raise TypeError(f"no handler for {command}")
@@ -277,6 +303,34 @@ def closing(state: ExchangeState, command: fault_commands.SetClosing) -> dict[st
     return {"burst": command.burst, "snapshots": command.snapshots}
 
 
+RESULTS: Final = {0: "no", ONE_DOLLAR_E4: "yes"}
+
+
+def set_result(state: ExchangeState, command: fault_commands.SetResult) -> dict[str, Any]:
+    """Settle a closed market, or correct a settled one."""
+    market, now_ms = state.market(command.ticker), state.venue.now_ms()
+    word = command.word or RESULTS.get(command.value_e4, "scalar")
+    if market.status is MarketPhase.FINALIZED:
+        state.order_entry.correct(market, word, command.value_e4, now_ms)
+    elif market.status is MarketPhase.CLOSED:
+        state.venue.determine_market(market, word, command.value_e4, now_ms)
+        state.order_entry.settle(market, now_ms)
+        state.venue.settle_market(market, now_ms)
+    else:
+        text = f"ticker={command.ticker} is {market.status}; allowed: closed, finalized"
+        raise bad_request(text)
+    return {"ticker": market.ticker, "result": word}
+
+
+def order_limits(state: ExchangeState, command: fault_commands.LimitOrders) -> dict[str, Any]:
+    """Limit the orders of running markets."""
+    markets = _running_markets(state, command.ticker)
+    for market in markets:
+        market.minimum_e2 = command.minimum_e2
+        market.position_limit_e2 = command.position_e2 or None
+    return {"tickers": [m.ticker for m in markets]}
+
+
 def lag(state: ExchangeState, command: fault_commands.SetReadLag) -> dict[str, Any]:
     """Set how far reads lie behind."""
     replica = state.replica
@@ -337,7 +391,7 @@ def fault_schedule_of(settings: Settings) -> list[TimedFault]:
     try:
         listed = msgspec.json.decode(raw, type=list[dict[str, Any]])
         return sorted(map(_timed, listed), key=lambda timed: timed.after_s)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = f"not a JSON list of objects ({error})"
     except FaultCommandError as error:
         why = str(error)

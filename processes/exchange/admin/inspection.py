@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ipc.units import format_count, format_price
+from ipc.units import format_count, format_price, is_whole
 from processes.adapters.kalshi.schemas.frames import Channel
 from processes.exchange.core.books import NO, YES, BookLog, Level, PublishedBook
 from processes.exchange.core.rejections import Rejection
@@ -25,7 +25,7 @@ def _refuse(text: str, status: int = 400) -> Rejection:
 
 def _number(request: web.Request, name: str) -> int | None:
     raw = request.query.get(name, "")
-    if raw and not raw.isdecimal():
+    if raw and not is_whole(raw):
         raise _refuse(f"{name}={raw!r} is not a whole number")
     return int(raw) if raw else None
 

@@ -12,10 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.normalise import change_of_delta, levels_of_snapshot, trade_of
 from processes.adapters.kalshi.recordings import read_frames, recording_files, up_to_cut
 from processes.adapters.kalshi.recordings.reader import to_stderr
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    trade_of,
+)
 from processes.exchange.core.books import NO, YES, Level, PublishedBook
 from processes.exchange.core.events import BookChanged, BookReplaced, Event, TradePrinted
 
@@ -58,9 +62,11 @@ Tape = list[TapeMark]
 
 
 def tapes_of(events: Iterable[Event]) -> dict[str, Tape]:
-    """The tape of every market in what the exchange's core said."""
+    """The tape of every market in the exchange core's events, without block trades."""
     tapes: dict[str, Tape] = {}
     for event in events:
+        if isinstance(event, TradePrinted) and event.is_block:
+            continue
         if isinstance(event, BookChanged | BookReplaced | TradePrinted):
             tapes.setdefault(event.market.ticker, []).append(_mark(event))
     return tapes
@@ -82,7 +88,7 @@ def _trade(ts_us: int, taker_leg: int, yes_price_e4: int, count_e2: int) -> Tape
 
 
 def recorded_tapes(path: Path) -> Iterator[tuple[str, Tape]]:
-    """(ticker, tape) of every market of a recording or of a folder of them."""
+    """(ticker, tape) of every market of a recording or a folder of them, without block trades."""
     for file in recording_files(path):
         tapes: dict[str, Tape] = {}
         last_us = 0
@@ -92,7 +98,7 @@ def recorded_tapes(path: Path) -> Iterator[tuple[str, Tape]]:
                 last_us = _exchange_us(frame.msg.ts, frame.msg.ts_ms) or last_us
                 leg, price_e4, delta_e2 = change_of_delta(frame.msg)
                 mark = TapeMark(last_us, Happening.CHANGE, leg, price_e4, delta_e2)
-            elif isinstance(frame, Trade):
+            elif isinstance(frame, Trade) and frame.msg.is_block_trade is not True:
                 taker_leg, yes_price_e4, count_e2 = trade_of(frame.msg)
                 mark = _trade((frame.msg.ts_ms or 0) * 1000, taker_leg, yes_price_e4, count_e2)
             elif isinstance(frame, Snapshot):

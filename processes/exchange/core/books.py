@@ -16,7 +16,12 @@ Level = tuple[int, int, int]  # leg, price_e4 of that leg, count_e2
 
 
 class PublishedBook:
-    """Both legs hold bids at their own leg's price; a level of nothing does not exist."""
+    """Both legs hold bids at their own leg's price; a level of nothing does not exist.
+
+    Attributes:
+        legs: Contracts (1e-2) by price (1e-4 dollars), YES first.
+        bests: The highest bid of each leg, 0 without one.
+    """
 
     def __init__(self) -> None:
         self.legs: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -93,7 +98,14 @@ class BookLog:
         return len(self._packed)
 
     def change(self, event: int) -> Level | None:
-        """(leg, price, signed change) of an event that was a change; None when forgotten."""
+        """What one event changed.
+
+        Args:
+            event: Its number, from 1.
+
+        Returns:
+            (leg, price, signed change); None when forgotten. Of a snapshot it means nothing.
+        """
         if not self._packed:
             return None
         word = self._packed[event - 1]

@@ -53,11 +53,14 @@ class AnswerFaults:
         self._refused: _PendingFaults[Rejection] = _PendingFaults()
         self._slow: _PendingFaults[float] = _PendingFaults()
         self._lost: _PendingFaults[bool] = _PendingFaults()
+        self.has_unknowns = False  # markets come with a status and a field that nobody documents
+        self._odd: _PendingFaults[str] = _PendingFaults()
 
     def clear(self) -> None:
         """End all faults."""
-        for waiting in (self._refused, self._slow, self._lost):
+        for waiting in (self._refused, self._slow, self._lost, self._odd):
             waiting.clear()
+        self.has_unknowns = False
 
     def refuse_next(self, status: int, code: str, calls: int, method: str = ANY) -> None:
         """The next calls fail with this status and code."""
@@ -71,6 +74,14 @@ class AnswerFaults:
     def lose_next(self, calls: int, method: str = ANY) -> None:
         """The next calls are carried out and not answered."""
         self._lost.add(method, calls, True)
+
+    def replace_next(self, what: str, calls: int, method: str = ANY) -> None:
+        """The next calls are carried out and answered with one of `ODD_ANSWERS`."""
+        self._odd.add(method, calls, what)
+
+    def replaced(self, method: str) -> str | None:
+        """What a call of this method is answered with instead, if anything."""
+        return self._odd.take(method)
 
     def check(self, method: str) -> None:
         """Raise the refusal that waits for a call of this method, if any."""
@@ -92,6 +103,8 @@ class AnswerFaults:
             "errors_waiting": self._refused.calls,
             "slow_waiting": self._slow.calls,
             "lost_waiting": self._lost.calls,
+            "unknowns_sent": self.has_unknowns,
+            "odd_waiting": self._odd.calls,
         }
 
 
@@ -107,6 +120,7 @@ class CommandFaults:
         self.delay_s = 0.0
         self.halted = False
         self.shuffled = False
+        self.refuses_sockets = 0  # the status that refuses an upgrade; 0: none is refused
         self._refused: list[int] = []
 
     def refuse_next(self, code: int, calls: int) -> None:
@@ -127,6 +141,7 @@ class CommandFaults:
             "acks_halted": self.halted,
             "acks_shuffled": self.shuffled,
             "commands_refused": len(self._refused),
+            "sockets_refused": self.refuses_sockets,
             "commands_waiting": self.waiting,
         }
 

@@ -179,7 +179,15 @@ class _Past(Generic[Key, Value]):
 
 
 class Replica:
-    """A sink of the core's events; lags may be changed while it runs."""
+    """Answers reads as of a moment ago, as the real exchange's reads do.
+
+    It is a sink of the core's events. The lags may be changed while it runs.
+
+    Args:
+        orders_lag_ms: How old what reads see of orders is; 0: not at all.
+        positions_lag_ms: The same of positions.
+        now_ns: Real time, nanoseconds.
+    """
 
     def __init__(
         self, orders_lag_ms: int, positions_lag_ms: int, now_ns: Callable[[], int]
@@ -246,7 +254,14 @@ class Retention:
         self._limits = limits
 
     def sweep(self, now_ms: int) -> set[str]:
-        """Forget what is too old or too much -> the tickers that nothing is left of."""
+        """Forget what is too old or too much.
+
+        Args:
+            now_ms: Market time.
+
+        Returns:
+            Tickers of which nothing is left.
+        """
         ended = self._venue.ended()
         self._forget_books(ended)
         past = self._past(ended, now_ms - self._limits.keep_ms)

@@ -6,7 +6,8 @@ takes from and pays into the collateral of its shard only (PROTOCOL 6.5).
 One signed position per market: contracts of the other outcome net against what is held and every
 pair pays its dollar at once. Always, to the micro-dollar:
 
-    cash = start + moved + realized - fees - cost basis, over all markets, settled ones included.
+    cash = start + moved + realized - fees - cost basis, over all markets, settled ones included,
+           + what mutually exclusive markets have returned (`core.collateral_return`).
 
 A resting order holds what its fill would cost. Over a market's bids the worst that can happen is
 that all of them fill: they cost sum(price x count), and each contract that nets a held one of the
@@ -37,18 +38,43 @@ __all__ = [
     "Transfer",
     "Transfers",
     "hold_e6",
+    "payout",
 ]
 
 CENT_E6: Final = 10_000
 
 
 def hold_e6(held_e2: int, orders: Iterable[tuple[int, int]]) -> int:
-    """What resting orders of one side hold: (leg price, count) each, `held_e2` that they net."""
+    """What resting orders of one side hold, 1e-6 dollars.
+
+    Args:
+        held_e2: Contracts of the other outcome, which these orders would net.
+        orders: (price of the leg 1e-4 dollars, contracts 1e-2) of each.
+    """
     cost_e6 = count_e2 = 0
     for price_e4, remaining_e2 in orders:
         cost_e6 += price_e4 * remaining_e2
         count_e2 += remaining_e2
     return max(0, cost_e6 - min(max(held_e2, 0), count_e2) * ONE_DOLLAR_E4)
+
+
+def payout(count_e2: int, yes_value_e4: int) -> tuple[int, int]:
+    """What a position is paid at a market's value.
+
+    A dollar a contract, or nothing, is paid to the last hundredth; a value in between in whole
+    cents (PROTOCOL 7).
+
+    Args:
+        count_e2: The position, YES positive.
+        yes_value_e4: What a YES contract pays.
+
+    Returns:
+        What is paid, and what was cut off of it; 1e-6 dollars both.
+    """
+    value_e4 = yes_value_e4 if count_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
+    whole_e6 = abs(count_e2) * value_e4
+    cut_e6 = 0 if value_e4 in (0, ONE_DOLLAR_E4) else whole_e6 % CENT_E6
+    return whole_e6 - cut_e6, cut_e6
 
 
 class LedgerSettlement(msgspec.Struct, frozen=True):
@@ -85,12 +111,22 @@ class LedgerPosition:
         return max(self.count_e2 if leg == YES else -self.count_e2, 0)
 
     def cash_flow_e6(self, leg: int, price_e4: int, count_e2: int) -> int:
-        """What buying `count_e2` of a leg does to cash before fees: netting pays, opening costs."""
+        """What a purchase does to cash before fees: netting pays, opening costs.
+
+        Args:
+            leg: What is bought.
+            price_e4: Of that leg.
+            count_e2: Contracts.
+        """
         netting = min(self.held_e2(1 - leg), count_e2)
         return netting * (ONE_DOLLAR_E4 - price_e4) - (count_e2 - netting) * price_e4
 
     def buy(self, leg: int, price_e4: int, count_e2: int, fee_e6: int, now_ms: int) -> int:
-        """Book a purchase of a leg -> the change of cash, fee included."""
+        """Book a purchase of a leg; selling is buying the other one.
+
+        Returns:
+            The change of cash, fee included, 1e-6 dollars.
+        """
         self.settled = False  # a market listed again under its ticker settles again
         flow_e6 = self.cash_flow_e6(leg, price_e4, count_e2)
         netting = min(self.held_e2(1 - leg), count_e2)
@@ -107,18 +143,13 @@ class LedgerPosition:
         return flow_e6 - fee_e6
 
     def settle(self, yes_value_e4: int, now_ms: int) -> int:
-        """Pay out at the market's value -> the payout, in whole cents for a value in between.
-
-        What that cuts off is a fee. A dollar a contract, or nothing, is paid to the last hundredth.
-        """
-        value = yes_value_e4 if self.count_e2 >= 0 else ONE_DOLLAR_E4 - yes_value_e4
-        payout = abs(self.count_e2) * value
-        fee = 0 if value in (0, ONE_DOLLAR_E4) else payout % CENT_E6
-        self.realized_e6 += payout - self.cost_e6
-        self.fees_e6 += fee
+        """Pay out at the market's value -> what was paid; what was cut off of it is a fee."""
+        paid_e6, cut_e6 = payout(self.count_e2, yes_value_e4)
+        self.realized_e6 += paid_e6 + cut_e6 - self.cost_e6
+        self.fees_e6 += cut_e6
         self.count_e2 = self.cost_e6 = 0
         self.updated_ms, self.settled = now_ms, True
-        return payout - fee
+        return paid_e6
 
 
 class ShardCollateral:
@@ -153,7 +184,17 @@ class ShardCollateral:
 class TradingAccount:
     """Collateral by shard, positions by market. It starts with all its cash on shard 0.
 
-    A user's primary account has number 0, its subaccounts those from 1.
+    Args:
+        user_id: Whose it is.
+        start_cash_e6: 1e-6 dollars.
+        number: 0 for the user's primary account, from 1 for subaccounts.
+
+    Attributes:
+        moved_e6: What came from other accounts, less what went there.
+        collaterals: By shard.
+        returned_e6: What mutually exclusive markets have returned, by event.
+        positions: By ticker, settled ones too.
+        settlements: In the order of payment.
     """
 
     def __init__(self, user_id: str, start_cash_e6: int, number: int = 0) -> None:
@@ -162,6 +203,7 @@ class TradingAccount:
         self.start_cash_e6 = start_cash_e6
         self.moved_e6 = 0  # from other accounts, less what went there
         self.collaterals = {0: ShardCollateral(start_cash_e6)}
+        self.returned_e6: dict[str, int] = {}  # by event, of mutually exclusive markets
         self.positions: dict[str, LedgerPosition] = {}
         self.settlements: list[LedgerSettlement] = []
 
@@ -200,6 +242,42 @@ class TradingAccount:
         position = self.positions.get(ticker) or LedgerPosition()
         return hold_e6(position.held_e2(NO), bids) + hold_e6(position.held_e2(YES), asks)
 
+    def correct(
+        self, ticker: str, result: str, yes_value_e4: int, now_ms: int
+    ) -> LedgerSettlement | None:
+        """Pay the difference between the result that was paid and the right one.
+
+        Args:
+            ticker: The market.
+            result: The right one.
+            yes_value_e4: What a YES contract pays, 1e-4 dollars.
+            now_ms: Market time.
+
+        Returns:
+            The settlement as it stands now; None for an account without one.
+        """
+        paid = next((s for s in self.settlements if s.ticker == ticker), None)
+        if paid is None:
+            return None
+        revenue_e6, cut_e6 = payout(paid.position_e2, yes_value_e4)
+        change_e6 = revenue_e6 - paid.revenue_e6
+        cut_before_e6 = payout(paid.position_e2, paid.yes_value_e4)[1]
+        position = self.position(ticker)
+        position.realized_e6 += change_e6 + cut_e6 - cut_before_e6
+        position.fees_e6 += cut_e6 - cut_before_e6
+        position.updated_ms = now_ms
+        self.collateral(paid.exchange_index).cash_e6 += change_e6
+        now = msgspec.structs.replace(
+            paid,
+            result=result,
+            yes_value_e4=yes_value_e4,
+            revenue_e6=revenue_e6,
+            fees_e6=position.fees_e6,
+            settled_ms=now_ms,
+        )
+        self.settlements[self.settlements.index(paid)] = now
+        return now
+
     def settle(
         self,
         ticker: str,
@@ -209,9 +287,19 @@ class TradingAccount:
         now_ms: int,
         shard: int = 0,
     ) -> LedgerSettlement | None:
-        """Pay out a market at `yes_value_e4` (1e-4 dollars a YES contract) -> what was paid.
+        """Pay out a market.
 
-        `None` when nothing was held or traded in it, or when it has been paid already.
+        Args:
+            ticker: The market.
+            event_ticker: Its event.
+            result: Such as `yes`.
+            yes_value_e4: What a YES contract pays, 1e-4 dollars.
+            now_ms: Market time.
+            shard: The market's.
+
+        Returns:
+            What was paid; None when the account never traded in it, or when it has been paid
+            already.
         """
         position = self.positions.get(ticker)
         if position is None or position.settled:
@@ -241,10 +329,7 @@ MOST_SUBACCOUNTS: Final = 63
 
 
 class Member:
-    """One user. `netting` are the accounts that ask for collateral back across an event's markets.
-
-    No event here gives any back, so that asking for it changes nothing.
-    """
+    """One user. `netting`: the accounts that ask for collateral back across an event's markets."""
 
     def __init__(self, primary: TradingAccount) -> None:
         self.user_id = primary.user_id
@@ -313,8 +398,16 @@ class Transfers:
     def move(self, member: Member, asked: Transfer) -> Transfer:
         """Move free collateral between a user's accounts or shards.
 
-        Returns the transfer with its id. `Rejection`: 409 `transfer_already_applied` for a known
-        client id, 400 `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
+        Args:
+            member: The user.
+            asked: Without an id of the exchange's.
+
+        Returns:
+            The transfer with its id.
+
+        Raises:
+            Rejection: 409 `transfer_already_applied` for a client id that was used before; 400
+                `invalid_parameters`, `insufficient_balance`; 404 `subaccount_not_found`.
         """
         source_account = member.account(asked.from_account)
         destination_account = member.account(asked.to_account)
@@ -356,7 +449,15 @@ class Transfers:
         return self._targets.get(member.user_id, {})
 
     def aim(self, member: Member, percents: dict[int, int]) -> None:
-        """Keep the primary account's free money spread like this; an empty mapping ends it."""
+        """Keep the primary account's free money spread over shards.
+
+        Args:
+            member: The user.
+            percents: By shard, 100 together; empty ends it.
+
+        Raises:
+            Rejection: 400 `invalid_parameters` for another total.
+        """
         if percents and sum(percents.values()) != PERCENT:
             raise Rejection.nested(400, "invalid_parameters", "percentages must total 100")
         self._targets[member.user_id] = percents

@@ -47,7 +47,12 @@ def market_id_of(ticker: str) -> str:
 
 
 class MarketFacts(msgspec.Struct, frozen=True):
-    """What is known of a market before it opens. Times are market time."""
+    """What is known of a market before it opens.
+
+    Times are market time. `structure` is the price grid's name as the exchange reports it,
+    `fee_multiplier_e4` a factor of the fee type's rate (1e-4), `settlement_timer_s` the time from
+    result to payment.
+    """
 
     ticker: str
     event_ticker: str
@@ -64,7 +69,7 @@ class MarketFacts(msgspec.Struct, frozen=True):
     market_id: str = ""
     fee_type: str = "quadratic"
     fee_multiplier_e4: int = 10_000
-    fees: FeeSchedule = FeeSchedule()
+    fees: FeeSchedule = FeeSchedule()  # of the type and multiplier above
     waiver_until_ms: int = 0  # no fees before
     category: str = ""
     rules: str = ""
@@ -83,12 +88,19 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class ListedMarket:
-    """One market: facts, phase, published book with its log, and what has traded."""
+    """One market: facts, phase, published book with its log, and what has traded.
+
+    Attributes:
+        facts: As they are now; close time and grid may change.
+        number: Its place in lists; it never changes.
+        value_e4: What a YES contract pays, None before the result.
+        settled_ms: Market time of the payment, None before.
+        position_limit_e2: Contracts of an account at most, None without a limit.
+    """
 
     def __init__(self, facts: MarketFacts, number: int) -> None:
         self.facts = facts
         self.ticker = facts.ticker
-        self.fees = facts.fees  # what it charges now
         self.number = number
         self.market_id = facts.market_id or market_id_of(facts.ticker)
         self.status = MarketPhase.INITIALIZED
@@ -105,6 +117,8 @@ class ListedMarket:
         self.value_e4: int | None = None
         self.settled_ms: int | None = None
         self.updated_ms = facts.open_ms
+        self.minimum_e2 = 1  # contracts of an order
+        self.position_limit_e2: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -132,6 +146,20 @@ class ListedMarket:
         self.last_price_e4 = yes_price_e4
         self.last_count_e2 = count_e2
         self.volume_e2 += count_e2
+
+    def created_facts(self) -> dict[str, Any]:
+        """What the lifecycle channel says when the market is created."""
+        facts = self.facts
+        return {
+            "open_ts": facts.open_ms // 1000,
+            "close_ts": facts.close_ms // 1000,
+            "exchange_index": facts.exchange_index,
+            "price_level_structure": facts.structure,
+            "price_ranges": facts.grid.to_wire(),
+            "strike_type": facts.strike_type,
+            "yes_sub_title": facts.yes_sub_title,
+            "additional_metadata": self.lifecycle_metadata(),
+        }
 
     def lifecycle_metadata(self) -> dict[str, Any]:
         """`additional_metadata` of the frame that says a market was created."""

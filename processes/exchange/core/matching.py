@@ -36,7 +36,14 @@ class Clearing(Protocol):
     """What matching does to the world: money, and the published book."""
 
     def pays(self, order: AccountOrder, price_e4: int, count_e2: int, *, is_taker: bool) -> bool:
-        """Whether the order's account can pay for a fill at a price of the order's leg."""
+        """Whether the order's account can pay for a fill.
+
+        Args:
+            order: Not changed.
+            price_e4: Of the order's own leg.
+            count_e2: Contracts of the fill.
+            is_taker: Decides the fee.
+        """
         ...
 
     def execute(
@@ -47,7 +54,15 @@ class Clearing(Protocol):
         price_e4: int,
         count_e2: int,
     ) -> None:
-        """Book one execution; `leg` and `price_e4` are the maker's, None is somebody else."""
+        """Book one execution.
+
+        Args:
+            maker: The resting order; None is the flow's.
+            taker: The arriving order; None is the flow's.
+            leg: The maker's.
+            price_e4: Of the maker's leg; the taker pays one dollar less this.
+            count_e2: Contracts.
+        """
         ...
 
     def cancel(self, order: AccountOrder, reason: UpdateReason) -> None:
@@ -66,9 +81,16 @@ def _priority(order: AccountOrder) -> tuple[int, int]:
 class Matcher:
     """One market's resting orders of the accounts, and the rules by which they fill.
 
-    `book` is the published book, `clearing` books executions and publishes changes, `shadow` is
-    True for a recorded market. Legs are YES (0) and NO (1); prices are 1e-4 dollars of the leg that
-    an order buys, counts 1e-2 contracts.
+    Legs are YES (0) and NO (1); prices are 1e-4 dollars of the leg that an order buys, counts 1e-2
+    contracts.
+
+    Args:
+        book: The published book.
+        clearing: Books executions and publishes changes.
+        shadow: Whether the market is recorded: its book never contains the accounts' orders.
+
+    Attributes:
+        resting: The accounts' resting orders by leg, best price first, then first come.
     """
 
     def __init__(self, book: PublishedBook, clearing: Clearing, *, shadow: bool) -> None:
@@ -118,14 +140,23 @@ class Matcher:
                 return
 
     def take_anonymously(self, leg: int, limit_e4: int, count_e2: int) -> int:
-        """Somebody of the synthetic flow buys `leg` -> what was left over."""
+        """Let the synthetic flow buy from whatever stands in its way.
+
+        Args:
+            leg: What it buys.
+            limit_e4: The highest price that it pays.
+            count_e2: Contracts.
+
+        Returns:
+            Contracts that were left over.
+        """
         for price_e4 in self._crossed(leg, limit_e4):
             if count_e2:
                 count_e2 -= self._sweep_for_flow(price_e4, 1 - leg, count_e2)
         return count_e2
 
     def rest(self, order: AccountOrder) -> None:
-        """Put an order at the end of its price's queue."""
+        """Put an order at the end of its price's queue, and into the book of a synthetic market."""
         order.ahead_e2 = self.anonymous(order.leg, order.leg_price_e4)
         insort(self.resting[order.leg], order, key=_priority)
         self._show(order, order.remaining_e2)
@@ -142,7 +173,7 @@ class Matcher:
         order.remaining_e2 -= by_e2
 
     def queue_position(self, order: AccountOrder) -> int:
-        """Contracts at an order's price that trade before it."""
+        """Contracts at an order's price that trade before it, the flow's and the accounts'."""
         earlier = (o for o in self._at(order.leg, order.leg_price_e4) if o.rank < order.rank)
         return order.ahead_e2 + sum(o.remaining_e2 for o in earlier)
 
@@ -255,7 +286,18 @@ class Matcher:
             self._across(leg, price_e4, count_e2)
 
     def on_change(self, leg: int, price_e4: int, delta_e2: int, ts_ms: int) -> None:
-        """The published book has changed at a price, not by us."""
+        """The published book has changed at a price, not by an account.
+
+        Added liquidity may fill orders across it. A removal shortens the queue only as far as the
+        level has become shorter than what stood ahead: cancels never move an order back, and come
+        from behind it first.
+
+        Args:
+            leg: Of the level.
+            price_e4: Of that leg.
+            delta_e2: Signed contracts.
+            ts_ms: Market time, which joins a removal with the trade that explains it.
+        """
         if self._taken:
             self._taken.pop((leg, price_e4), None)
         if not self.resting[1 - leg if delta_e2 > 0 else leg]:
@@ -273,10 +315,16 @@ class Matcher:
                 order.ahead_e2 = left
 
     def on_trade(self, maker_leg: int, price_e4: int, count_e2: int, ts_ms: int) -> None:
-        """A recorded trade took `count_e2` from the bids of `maker_leg` at `price_e4`.
+        """A recorded trade took contracts from the bids at a price.
 
         Its removal from the book is usually seen just before it, in the same millisecond: what that
         already took off the queue is not taken off again.
+
+        Args:
+            maker_leg: Leg of the bids that were traded with.
+            price_e4: Of that leg.
+            count_e2: Contracts.
+            ts_ms: Market time.
         """
         for order in [o for o in self.resting[maker_leg] if o.leg_price_e4 > price_e4]:
             count_e2 -= self._give(order, count_e2)

@@ -2,21 +2,22 @@
 
 Maintenance windows and fee changes take effect by market time. A market's close: until May 2026 the
 exchange removed every level in one burst and then sent a snapshot without levels; since then there
-is only the snapshot, once or twice, and the book is full until it. Fees (PROTOCOL 7): a market's
-fee waiver goes before its event's override, that before its series.
+is only the snapshot, once or twice, and the book is full until it. What a change of fees does is in
+`processes.exchange.core.fees`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from models.trading.fees import NO_FEES, FeeSchedule
+from models.trading.fees import FeeSchedule
 from processes.exchange.core.events import BookChanged, EventFeeChanged
+from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.markets import Closing, ListedMarket, MarketPhase
 from processes.exchange.core.order_entry import OrderEntry
 from processes.exchange.core.orders import UpdateReason
@@ -26,7 +27,6 @@ __all__ = [
     "FeeChanges",
     "Maintenance",
     "Pauses",
-    "ScheduledFeeChange",
     "Window",
     "close_trading",
     "weekly_window",
@@ -149,7 +149,14 @@ class Maintenance:
 
 
 def close_trading(order_entry: OrderEntry, market: ListedMarket, how: Closing, now_ms: int) -> None:
-    """Take no more orders, cancel what rests, and end the book."""
+    """Take no more orders, cancel what rests, and end the book.
+
+    Args:
+        order_entry: Of the venue.
+        market: Open or paused.
+        how: What the book's end looks like on the wire.
+        now_ms: Market time of all of it.
+    """
     venue = order_entry.venue
     venue.step_ms = now_ms  # all of it is of one moment
     order_entry.close(market)
@@ -162,28 +169,31 @@ def close_trading(order_entry: OrderEntry, market: ListedMarket, how: Closing, n
     venue.step_ms = None
 
 
-class ScheduledFeeChange(msgspec.Struct, frozen=True):
-    """One change. An event's without a type gives it back to its series."""
-
-    change_id: str
-    series_ticker: str
-    event_ticker: str  # empty: the whole series
-    fee_type: str | None
-    multiplier_e4: int | None
-    scheduled_ms: int
-
-
 class FeeChanges:
-    """All changes, past and to come."""
+    """Announces changes of fees, and says when an event's own begin or end."""
 
     def __init__(self, venue: Venue, new_id: Callable[[], str]) -> None:
-        self.changes: list[ScheduledFeeChange] = []
         self._venue = venue
         self._new_id = new_id
         self._waiting: list[ScheduledFeeChange] = []
 
+    @property
+    def changes(self) -> list[ScheduledFeeChange]:
+        """All changes, past and to come, in the order in which they were announced."""
+        return self._venue.fees.changes
+
     def schedule(self, asked: ScheduledFeeChange) -> ScheduledFeeChange:
-        """Announce a change; `ValueError` for fees that do not exist."""
+        """Announce a change.
+
+        Args:
+            asked: Its `change_id` is replaced.
+
+        Returns:
+            The change with its id.
+
+        Raises:
+            ValueError: Fees that do not exist.
+        """
         if asked.fee_type is not None:
             FeeSchedule.of(FeeSchedule().rule, asked.fee_type, asked.multiplier_e4 or 0)
         change = msgspec.structs.replace(asked, change_id=self._new_id())
@@ -192,39 +202,10 @@ class FeeChanges:
         return change
 
     def apply(self, now_ms: int) -> None:
-        """Begin what is due."""
-        due = [c for c in self._waiting if c.scheduled_ms <= now_ms]
-        for change in due:
+        """Begin what is due, and say so of an event's own fees."""
+        for change in [c for c in self._waiting if c.scheduled_ms <= now_ms]:
             self._waiting.remove(change)
-            for market in self._markets(change):
-                market.fees = self.fees_of(market, now_ms)
+            self._venue.fees.begun.add(change.change_id)
             if change.event_ticker:
                 ticker, kind, times = change.event_ticker, change.fee_type, change.multiplier_e4
                 self._venue.emit(EventFeeChanged(ticker, kind, times, now_ms))
-
-    def fees_of(self, market: ListedMarket, now_ms: int) -> FeeSchedule:
-        """What a market charges now."""
-        facts = market.facts
-        if facts.waiver_until_ms > now_ms:
-            return msgspec.structs.replace(NO_FEES, rule=facts.fees.rule)
-        begun = [c for c in self.changes if c not in self._waiting]
-        own = [c for c in begun if c.event_ticker == facts.event_ticker]
-        series = [c for c in begun if not c.event_ticker and c.series_ticker == facts.series_ticker]
-        for change in (*own[-1:], *series[-1:]):
-            if change.fee_type is not None:
-                rule, times = facts.fees.rule, change.multiplier_e4 or 0
-                return FeeSchedule.of(rule, change.fee_type, times)
-        return facts.fees
-
-    def override_of(self, event_ticker: str) -> ScheduledFeeChange | None:
-        """An event's own fees, if it has any."""
-        own = [c for c in self.changes if c.event_ticker == event_ticker and c not in self._waiting]
-        return own[-1] if own and own[-1].fee_type is not None else None
-
-    def _markets(self, change: ScheduledFeeChange) -> Iterable[ListedMarket]:
-        for market in self._venue.markets.values():
-            facts = market.facts
-            if change.event_ticker in ("", facts.event_ticker) and (
-                change.event_ticker or facts.series_ticker == change.series_ticker
-            ):
-                yield market

@@ -12,6 +12,7 @@ import msgspec
 from ipc.units import ONE_DOLLAR_E4
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.clearing import FillRecord, MarketClearing
+from processes.exchange.core.collateral_return import CollateralReturn
 from processes.exchange.core.events import GroupChanged, GroupEvent, OrderChanged, PositionChanged
 from processes.exchange.core.ledger import TradingAccount
 from processes.exchange.core.markets import ListedMarket
@@ -32,7 +33,15 @@ __all__ = ["GroupCommands", "OrderEntry", "OrderResult"]
 
 
 class OrderResult(msgspec.Struct, frozen=True):
-    """What a create or an amend did at once; cost is on the YES scale."""
+    """What a create or an amend did at once.
+
+    Attributes:
+        order: As it is afterwards.
+        filled_e2: Contracts filled by this request alone.
+        yes_cost_e6: What they cost at the YES price, whichever leg was bought.
+        fee_e6: Fees of these fills.
+        ts_ms: Market time.
+    """
 
     order: AccountOrder
     filled_e2: int
@@ -44,10 +53,22 @@ class OrderResult(msgspec.Struct, frozen=True):
 class OrderEntry:
     """Every order of every account, and the clearing of every market.
 
-    `venue` holds the markets; `new_id` makes ids of orders and trades; `shadow` is True where the
-    markets are recorded, so that orders queue behind the published book without being in it
-    (`core.matching`). Methods that a request reaches raise `Rejection` with the status and error
-    code of the real exchange and then have changed nothing.
+    Methods that a request reaches raise `Rejection` with the status and error code of the real
+    exchange, and then have changed nothing.
+
+    Args:
+        venue: Holds the markets.
+        new_id: Makes ids of orders and trades.
+        shadow: Whether the markets are recorded, so that orders queue behind the published book
+            without being in it (`core.matching`).
+
+    Attributes:
+        orders: By order id, ended ones too until `forget`.
+        fills: By user id, oldest first.
+        clearings: By ticker.
+        groups: The order groups of all accounts.
+        halts: Pauses of trading and of the exchange.
+        returns: Collateral that mutually exclusive markets have returned.
     """
 
     def __init__(self, venue: Venue, new_id: Callable[[], str], *, shadow: bool) -> None:
@@ -57,6 +78,7 @@ class OrderEntry:
         self.clearings: dict[str, MarketClearing] = {}
         self.groups = OrderGroups()
         self.halts = Halts()
+        self.returns = CollateralReturn(venue)
         self._client_ids: dict[tuple[str, str], str] = {}  # to the order
         self._expiries: list[tuple[int, str]] = []
         self._new_id = new_id
@@ -66,7 +88,8 @@ class OrderEntry:
 
     def open(self, market: ListedMarket) -> MarketClearing:
         """Start taking orders for a market."""
-        clearing = MarketClearing(self.venue, market, self, self._new_id, shadow=self._shadow)
+        venue, returns = self.venue, self.returns
+        clearing = MarketClearing(venue, market, self, returns, self._new_id, shadow=self._shadow)
         self.clearings[market.ticker] = clearing
         return clearing
 
@@ -98,19 +121,27 @@ class OrderEntry:
     def create(self, account: TradingAccount, asked: NewOrder) -> OrderResult:
         """Place an order, fill what crosses, rest or cancel the remainder (PROTOCOL 6.1).
 
-        Returns the order and what it filled at once: contracts (1e-2), cost on the YES scale and
-        fee (1e-6 dollars). `Rejection`: 404 `market_not_found`; 400 `trading_paused`,
-        `exchange_paused`, `market_inactive`, `invalid_price`, `invalid_order_size`,
-        `invalid_order`, `order_group_not_found`, `exceeded_order_group_risk_limit`,
-        `insufficient_balance`; 409
-        `order_already_exists`, `fill_or_kill_insufficient_resting_volume`.
+        Args:
+            account: Whose order it is.
+            asked: The request, checked for form.
+
+        Returns:
+            The order and what it filled at once.
+
+        Raises:
+            Rejection: 404 `market_not_found`; 400 `trading_paused`, `exchange_paused`,
+                `market_inactive`, `invalid_price`, `invalid_order_size`, `invalid_order`,
+                `order_group_not_found`, `exceeded_order_group_risk_limit`,
+                `exceeded_per_market_risk_limit`, `insufficient_balance`; 409
+                `order_already_exists`, `fill_or_kill_insufficient_resting_volume`.
         """
         clearing, asked = self._checked(account, asked)
         now_ms = self.venue.now_ms()
         self._rank += 1
         market = self.venue.markets[asked.ticker]
         shard = market.facts.exchange_index
-        order = AccountOrder(self._new_id(), account, asked, market.fees, now_ms, self._rank, shard)
+        fees = self.venue.fees.of(market, now_ms)
+        order = AccountOrder(self._new_id(), account, asked, fees, now_ms, self._rank, shard)
         self.orders[order.order_id] = order
         if order.client_order_id:
             self._client_ids[account.user_id, order.client_order_id] = order.order_id
@@ -124,7 +155,7 @@ class OrderEntry:
         clearing = self._trading(asked.ticker, asked.exchange_index)
         if self.venue.markets[asked.ticker].facts.grid.index(asked.leg_price_e4) < 0:
             raise Rejection.nested(400, "invalid_price")
-        if asked.count_e2 <= 0:
+        if asked.count_e2 < max(self.venue.markets[asked.ticker].minimum_e2, 1):
             raise Rejection.nested(400, "invalid_order_size")
         if (account.user_id, asked.client_order_id) in self._client_ids:
             raise Rejection.nested(409, "order_already_exists")
@@ -137,6 +168,7 @@ class OrderEntry:
         matcher = clearing.matcher
         if asked.post_only and matcher.crosses(asked.leg, asked.leg_price_e4):
             raise Rejection.nested(400, "invalid_order", "post only cross")
+        self._check_position_limit(clearing, account, asked)
         self._check_balance(clearing, account, asked)
         if asked.time_in_force is OrderTimeInForce.FILL_OR_KILL:
             obtainable = matcher.obtainable(asked.leg, asked.leg_price_e4)
@@ -180,6 +212,20 @@ class OrderEntry:
         held = position.held_e2(1 - asked.leg) if position else 0
         return msgspec.structs.replace(asked, count_e2=min(asked.count_e2, held))
 
+    def _check_position_limit(
+        self, clearing: MarketClearing, account: TradingAccount, asked: NewOrder
+    ) -> None:
+        """Worst case: everything that rests on this side fills, and this order too."""
+        limit_e2 = self.venue.markets[asked.ticker].position_limit_e2
+        if limit_e2 is None:
+            return
+        queue = clearing.matcher.resting[asked.leg]
+        resting_e2 = sum(o.remaining_e2 for o in queue if o.account is account)
+        position = account.position(asked.ticker)
+        held_e2 = position.held_e2(asked.leg) - position.held_e2(1 - asked.leg)
+        if held_e2 + resting_e2 + asked.count_e2 > limit_e2:
+            raise Rejection.nested(400, "exceeded_per_market_risk_limit")
+
     def _check_balance(
         self,
         clearing: MarketClearing,
@@ -188,13 +234,15 @@ class OrderEntry:
         old: AccountOrder | None = None,
     ) -> None:
         """Worst case: everything fills at the limit; the fee is paid on what it opens."""
-        fees = self.venue.markets[asked.ticker].fees
+        fees = self.venue.fees.of(self.venue.markets[asked.ticker], self.venue.now_ms())
         probe = AccountOrder("", account, asked, fees, 0, 0)
         hold = clearing.hold(account, beside=old, with_order=probe)
         netting = account.position(asked.ticker).held_e2(1 - asked.leg)
         opening = max(asked.count_e2 - netting, 0)
         fee = fees.fee_e6(asked.leg_price_e4, opening, is_buy=True, is_taker=True) if opening else 0
-        if clearing.collateral(account).available_beside(asked.ticker) < hold + fee:
+        market = self.venue.markets[asked.ticker]
+        back = self.returns.taken_back_e6(account, market, asked.leg, asked.count_e2)
+        if clearing.collateral(account).available_beside(asked.ticker) < hold + fee + back:
             raise Rejection.nested(400, "insufficient_balance")
 
     def _enter(
@@ -238,11 +286,19 @@ class OrderEntry:
     def cancel(
         self, account: TradingAccount, order_id: str, shard: int | None = None
     ) -> tuple[AccountOrder, int]:
-        """Cancel an order of `account`, on `shard` where one is named.
+        """Cancel an order of `account`.
 
-        Returns the order and the contracts (1e-2) that were cancelled. `Rejection`: 404 `not_found`
-        for an order that is unknown, elsewhere, executed or cancelled; 400 for a closed market or a
-        paused exchange.
+        Args:
+            account: Whose order it must be.
+            order_id: The exchange's id.
+            shard: Where it must be; None: anywhere.
+
+        Returns:
+            The order and the contracts (1e-2) that were cancelled.
+
+        Raises:
+            Rejection: 404 `not_found` for an order that is unknown, elsewhere, executed or
+                cancelled; 400 for a closed market or a paused exchange.
         """
         order = self.resting(account, order_id, shard)
         self._check_cancel(order.ticker)
@@ -263,9 +319,16 @@ class OrderEntry:
         return len(orders)
 
     def decrease(self, account: TradingAccount, order_id: str, to_e2: int) -> AccountOrder:
-        """Reduce what remains to `to_e2` contracts (1e-2) in its place in the queue; 0 cancels.
+        """Reduce what remains of an order, in its place in the queue.
 
-        `Rejection`: 404 `not_found`, 400 `invalid_order_size` when that is no reduction.
+        Args:
+            account: Whose order it must be.
+            order_id: The exchange's id.
+            to_e2: Contracts (1e-2) that remain; 0 cancels.
+
+        Raises:
+            Rejection: 404 `not_found`; 400 `invalid_order_size` when that is no reduction; as for
+                `create` when the market takes no orders.
         """
         order = self.resting(account, order_id)
         clearing = self._trading(order.ticker)
@@ -291,6 +354,19 @@ class OrderEntry:
         """Change price, size, expiry or client id.
 
         A larger size or another price loses the place in the queue (PROTOCOL 6.1).
+
+        Args:
+            account: Whose order it must be.
+            order_id: The exchange's id.
+            asked: Its `count_e2` is the total: what has been filled counts.
+
+        Returns:
+            The order and what it filled at once.
+
+        Raises:
+            Rejection: 404 `not_found`; 400 `order_ticker_mismatch`, `order_side_mismatch`,
+                `order_id_and_client_order_id_mismatch`, `invalid_price`, `invalid_order_size`,
+                `invalid_order`, `insufficient_balance`; 409 `order_already_exists`.
         """
         order = self.resting(account, order_id)
         if asked.ticker != order.ticker:
@@ -390,9 +466,14 @@ class OrderEntry:
         clearing.cancel(order, reason)
 
     def settle(self, market: ListedMarket, sent_ms: int) -> None:
-        """Pay every account out at the market's value, at `sent_ms` (market time).
+        """Pay every account out at the market's value.
 
-        `ValueError` when the market has no value yet.
+        Args:
+            market: Determined.
+            sent_ms: Market time of the payment.
+
+        Raises:
+            ValueError: The market has no value yet.
         """
         value_e4 = market.value_e4
         if value_e4 is None:
@@ -408,10 +489,29 @@ class OrderEntry:
                 facts.exchange_index,
             )
             if paid is not None:
+                self.returns.update(account, facts.event_ticker)
                 self.venue.emit(PositionChanged(account, facts.ticker, sent_ms))
 
+    def correct(self, market: ListedMarket, result: str, value_e4: int, sent_ms: int) -> None:
+        """Pay every account the difference to the right result of a settled market.
+
+        Args:
+            market: Settled.
+            result: The right one, such as `yes`.
+            value_e4: What a YES contract pays, 1e-4 dollars.
+            sent_ms: Market time.
+        """
+        self.venue.correct_market(market, result, value_e4, sent_ms)
+        for account in self.venue.accounts:
+            if account.correct(market.ticker, result, value_e4, sent_ms) is not None:
+                self.venue.emit(PositionChanged(account, market.ticker, sent_ms))
+
     def forget(self, until_ms: Mapping[str, float]) -> None:
-        """Drop what ended in these markets up to a time; of a market that is gone, everything."""
+        """Drop orders, fills and settlements of markets up to a time; of one that is gone, all.
+
+        Args:
+            until_ms: Market time by ticker, infinite for a market that is gone.
+        """
 
         def kept(ticker: str, at_ms: int) -> bool:
             return at_ms > until_ms.get(ticker, -1)

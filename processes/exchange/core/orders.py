@@ -69,7 +69,23 @@ class UpdateReason(StrEnum):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """A create request, checked for form. `leg` is what it buys: YES for a bid, NO for an ask."""
+    """A create request, checked for form.
+
+    Attributes:
+        ticker: The market.
+        client_order_id: Empty where the client gave none.
+        leg: What it buys: YES for a bid, NO for an ask.
+        leg_price_e4: Limit on that leg's scale.
+        count_e2: Contracts.
+        time_in_force: How long it may wait.
+        self_trade: Whose order goes if the user would trade with itself.
+        post_only: Refused if it would trade at once.
+        reduce_only: Cut to what is held of the other leg.
+        expiration_s: Unix seconds, None without an expiry.
+        cancel_on_pause: Whether a pause of trading cancels it.
+        group_id: Its order group, empty without one.
+        exchange_index: The shard; None and -1: the ticker's.
+    """
 
     ticker: str
     client_order_id: str
@@ -101,7 +117,13 @@ class Amendment(msgspec.Struct, frozen=True):
 
 
 class AccountOrder:
-    """One order. It rests as a bid of `leg` at `leg_price_e4`; `rank` is its place in time."""
+    """One order. It rests as a bid of `leg` at `leg_price_e4`.
+
+    Attributes:
+        rank: Its place in time among those of one price; an amendment may move it to the end.
+        initial_e2: Contracts asked for, as last amended.
+        remaining_e2: Contracts neither filled nor cancelled.
+    """
 
     def __init__(
         self,
@@ -179,7 +201,11 @@ MOST_GROUPS: Final = 100_000  # of one account
 
 
 class ExchangeOrderGroup:
-    """One group. Once triggered it takes no order until it is reset."""
+    """Orders whose fills within 15 seconds share a limit.
+
+    Once the limit is reached, or on request, its orders are cancelled and it takes none until it is
+    reset (PROTOCOL 6.4).
+    """
 
     def __init__(
         self, group_id: str, account: TradingAccount, limit_e2: int, exchange_index: int
@@ -230,7 +256,16 @@ class OrderGroups:
     def get(
         self, accounts: Collection[TradingAccount], group_id: str, exchange_index: int | None = None
     ) -> ExchangeOrderGroup:
-        """A group of one of these accounts, on a shard if one is named; `Rejection` otherwise."""
+        """A group of one of these accounts.
+
+        Args:
+            accounts: Those that the caller may see.
+            group_id: The group.
+            exchange_index: Where it must be; None: anywhere.
+
+        Raises:
+            Rejection: 404 `not_found`.
+        """
         group = self._groups.get(group_id)
         elsewhere = group is not None and exchange_index not in (None, group.exchange_index)
         if group is None or group.account not in accounts or elsewhere:
@@ -244,7 +279,12 @@ class OrderGroups:
     def admit(
         self, account: TradingAccount, group_id: str, exchange_index: int, now_ms: int
     ) -> None:
-        """Whether a group takes a new order on a shard; `Rejection` otherwise."""
+        """Check that a group takes a new order.
+
+        Raises:
+            Rejection: 400 `order_group_not_found`, also on another shard; 400
+                `exceeded_order_group_risk_limit` when it has been triggered or is exhausted.
+        """
         group = self._groups.get(group_id)
         if group is None or group.account is not account or group.exchange_index != exchange_index:
             raise Rejection.nested(400, "order_group_not_found")

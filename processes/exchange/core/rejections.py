@@ -63,7 +63,7 @@ def too_many_requests() -> Rejection:
 
 
 class Halts:
-    """Nothing at the start."""
+    """What is paused: the exchange, trading, or trading for maintenance. Nothing at the start."""
 
     def __init__(self) -> None:
         self.exchange = False

@@ -23,6 +23,7 @@ from processes.exchange.core.events import (
     LifecycleChanged,
     TradePrinted,
 )
+from processes.exchange.core.fees import FeeTable
 from processes.exchange.core.ledger import Member, TradingAccount
 from processes.exchange.core.markets import Closing, ListedMarket, MarketFacts, MarketPhase
 from processes.exchange.core.rejections import Rejection
@@ -36,9 +37,23 @@ NO_SHARDS: Final[Mapping[str, int]] = {}
 class Venue:
     """All markets, and the users of these primary accounts.
 
-    `clock_ms` is market time (Unix ms) between the steps of the flow; `sink` receives every event
-    in order; `shards` maps a series to its shard, those it does not name are on the first. Prices
-    are 1e-4 dollars, counts 1e-2 contracts, times Unix ms of market time.
+    Prices are 1e-4 dollars, counts 1e-2 contracts, times Unix ms of market time.
+
+    Args:
+        accounts: One primary account a user.
+        clock_ms: Market time between the steps of the flow.
+        sink: Receives every event, in order.
+        shards: Shard by series; a series that is not named keeps the one of its facts.
+
+    Attributes:
+        members: Users by id.
+        markets: By ticker, the newest of each.
+        by_number: By their number, those too that were replaced under their ticker.
+        trades: The newest trades.
+        closing: How markets close.
+        exclusive: Events of which at most one market resolves to yes.
+        event_numbers: Each event's place in lists; it never changes.
+        step_ms: Time of the step that is being taken, None between steps.
     """
 
     def __init__(
@@ -53,7 +68,9 @@ class Venue:
         self.by_number: dict[int, ListedMarket] = {}
         self.emit = sink
         self.trades = TradeHistory()
+        self.fees = FeeTable()
         self.closing = Closing()  # how markets close
+        self.exclusive: set[str] = set()  # events of which at most one market resolves to yes
         self._shards = shards
         self._events: set[str] = set()
         self.event_numbers: dict[str, int] = {}  # the place of each event among all, for ever
@@ -74,7 +91,11 @@ class Venue:
         return self._clock_ms() if self.step_ms is None else self.step_ms
 
     def add_market(self, facts: MarketFacts) -> ListedMarket:
-        """List a market, not yet open; a known ticker is listed again with an empty book."""
+        """List a market, not yet open; a known ticker is listed again with an empty book.
+
+        Returns:
+            The market, in the phase `initialized`.
+        """
         shard = self._shards.get(facts.series_ticker, facts.exchange_index)
         facts = msgspec.structs.replace(facts, exchange_index=shard)
         market = ListedMarket(facts, next(self._numbers))
@@ -91,7 +112,11 @@ class Venue:
         return self.markets.get(market.ticker) is not market
 
     def forget(self, markets: Iterable[ListedMarket]) -> set[str]:
-        """Drop these markets -> the tickers of which nothing is left."""
+        """Drop markets, and what only they needed.
+
+        Returns:
+            Tickers of which nothing is left: not those listed again since.
+        """
         gone = set()
         for market in markets:
             del self.by_number[market.number]
@@ -100,6 +125,7 @@ class Venue:
                 gone.add(market.ticker)
         known = {m.facts.event_ticker for m in self.markets.values()}
         self._events &= known
+        self.exclusive &= known
         self.event_numbers = {t: n for t, n in self.event_numbers.items() if t in known}
         self.trades.forget(gone)
         return gone
@@ -141,19 +167,7 @@ class Venue:
         if facts.event_ticker not in self._events:
             self._events.add(facts.event_ticker)
             self.emit(EventCreated(market, sent_ms))
-        self._emit_lifecycle(
-            market,
-            "created",
-            sent_ms,
-            open_ts=facts.open_ms // 1000,
-            close_ts=facts.close_ms // 1000,
-            exchange_index=facts.exchange_index,
-            price_level_structure=facts.structure,
-            price_ranges=facts.grid.to_wire(),
-            strike_type=facts.strike_type,
-            yes_sub_title=facts.yes_sub_title,
-            additional_metadata=market.lifecycle_metadata(),
-        )
+        self._emit_lifecycle(market, "created", sent_ms, **market.created_facts())
 
     def pause_market(self, market: ListedMarket, sent_ms: int) -> None:
         """No orders until it is resumed."""
@@ -191,7 +205,14 @@ class Venue:
     def determine_market(
         self, market: ListedMarket, result: str, value_e4: int, sent_ms: int
     ) -> None:
-        """The result is known."""
+        """Set the result, which is reported at once; nothing is paid yet.
+
+        Args:
+            market: Closed, or settled when its result is corrected.
+            result: Such as `yes`.
+            value_e4: What a YES contract pays, 1e-4 dollars.
+            sent_ms: Market time.
+        """
         market.status = MarketPhase.DETERMINED
         market.result, market.value_e4 = result, value_e4
         self._emit_lifecycle(
@@ -202,6 +223,13 @@ class Venue:
             result=result,
             settlement_value=format_price(value_e4),
         )
+
+    def correct_market(
+        self, market: ListedMarket, result: str, value_e4: int, sent_ms: int
+    ) -> None:
+        """The result that was paid was wrong; this is the right one."""
+        self.determine_market(market, result, value_e4, sent_ms)
+        self.settle_market(market, sent_ms)
 
     def settle_market(self, market: ListedMarket, sent_ms: int) -> None:
         """Positions have been paid out."""
@@ -218,7 +246,12 @@ class Venue:
     # Values
 
     def portfolio_value_e6(self, account: TradingAccount, shard: int | None = None) -> int:
-        """Positions at the bid they could be sold at, of one shard or of all."""
+        """Positions at the bid at which they could be sold, 1e-6 dollars.
+
+        Args:
+            account: Whose positions.
+            shard: Only markets of this one; None: all.
+        """
         total = 0
         for ticker, position in account.positions.items():
             market = self.markets.get(ticker)
@@ -282,7 +315,16 @@ AUTO: Final = -1
 
 
 def shard_of(venue: Venue, exchange_index: int | None, ticker: str) -> int:
-    """The shard; an order elsewhere is not found there. `Rejection` when it is unknown."""
+    """The shard that a request is about.
+
+    Args:
+        venue: Knows the markets.
+        exchange_index: As the request names it; None and -1 leave it to the ticker.
+        ticker: Empty where the request names none.
+
+    Raises:
+        Rejection: 404 `market_not_found`; 400 `invalid_parameters` for -1 without a ticker.
+    """
     if exchange_index is not None and exchange_index != AUTO:
         return exchange_index
     if ticker:

@@ -1,11 +1,11 @@
-"""Replays recordings: their frames in their own time, at a speed, waiting for those who listen.
+"""Replays recordings: their frames in their own time, at a speed, waiting for its subscribers.
 
 The published book is exactly the recorded book: orders of accounts are not in it (see
 `matching`), so every client gets the same frames whatever the actor does, at every speed. A frame
 carries its recorded receive time as `sending_ts_ms`.
 
 A market is known from the start (`initialized`) and opens with its first recorded snapshot. Time
-then stands until somebody has subscribed to its book, `PATIENCE_S` at most, so that a collector
+then stands until a client has subscribed to its book, `PATIENCE_S` at most, so that a collector
 misses nothing. Silence is cut to two seconds: market time jumps, frames keep their times.
 """
 
@@ -20,14 +20,14 @@ from typing import Final
 from ipc.clock import NS_PER_S, mono_ns
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
+from processes.adapters.kalshi.recordings import RecordedFrame, RecordingError
+from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
+from processes.adapters.kalshi.schemas.normalise import (
     change_of_delta,
     exchange_ms,
     levels_of_snapshot,
     trade_of,
 )
-from processes.adapters.kalshi.recordings import RecordedFrame, RecordingError
-from processes.adapters.kalshi.schemas.frames import Delta, Snapshot, Trade
 from processes.adapters.kalshi.schemas.stream_messages import DeltaMsg, SnapshotMsg, TradeMsg
 from processes.exchange.core.books import YES, Level
 from processes.exchange.core.events import BookChanged, TradePrinted
@@ -151,7 +151,7 @@ class Replay:
         await asyncio.sleep(0)
 
     async def _hold(self, market: ListedMarket, ms: int) -> None:
-        """Time stands until somebody follows the market's book, or patience ends."""
+        """Time stands until a client follows the market's book, or patience ends."""
         if self._hub.book_pairs(market.ticker):
             self._anyone_yet = True
             return
@@ -265,7 +265,7 @@ class Replay:
         """A market closes, is determined, or settles; one that never opened stays unopened."""
         market = self._started(item.ticker)
         value_e4 = self._values[item.ticker]
-        if market is None:
+        if market is None or market.status is MarketPhase.FINALIZED:  # by order
             return
         if item.step is Step.CLOSE and market.is_running:
             self._order_entry.close(market)

@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import ALWAYS_MS, FeeSchedule, FeeStep, rule_at_ms
 from processes.adapters.kalshi.recordings import (
     RecordedFrame,
     RecordedMarket,
@@ -24,7 +24,6 @@ from processes.adapters.kalshi.recordings import (
 )
 from processes.adapters.kalshi.schemas.frames import Snapshot
 from processes.exchange.core.markets import MarketFacts
-from processes.runtime.config import ConfigError, Settings
 
 __all__ = [
     "DETAILS",
@@ -33,10 +32,10 @@ __all__ = [
     "Step",
     "facts_of",
     "load_recordings",
-    "recordings_of",
     "timeline",
 ]
 
+USUAL_FEES: Final = FeeStep(ALWAYS_MS, "quadratic", 10_000)
 CHECKED_BYTES: Final = 4 << 20  # recordings up to this size are read through at the start
 SETTLE_AFTER_MS: Final = 1_000  # determination before the settlement that is recorded
 
@@ -62,12 +61,26 @@ class Item(NamedTuple):
 
 
 class ReplaySource:
-    """One file: its markets, and when its first frame was received."""
+    """One file or stored market: its markets, when its first frame was received, its frames.
 
-    def __init__(self, path: Path, markets: list[RecordedMarket], starts_ms: int) -> None:
+    Args:
+        path: the file, or what else names it.
+        markets: those that it has a book of.
+        starts_ms: receive time of its first frame.
+        frames: reads its frames from the first on; by default those of the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        markets: list[RecordedMarket],
+        starts_ms: int,
+        frames: Callable[[], Iterator[RecordedFrame]] | None = None,
+    ) -> None:
         self.path = path
         self.markets = markets
         self.starts_ms = starts_ms
+        self.frames = frames or (lambda: read_frames(path))
 
 
 def load_recordings(path: Path) -> list[ReplaySource]:
@@ -89,17 +102,6 @@ def _load(path: Path, *, whole: bool) -> ReplaySource:
     if starts_ms is None or not has_book:
         raise RecordingError(path, 0, "no orderbook_snapshot in it")
     return ReplaySource(path, load_markets(path), starts_ms)
-
-
-def recordings_of(settings: Settings) -> list[ReplaySource]:
-    """What is to be replayed, nothing for synthetic markets; `ConfigError` for a bad recording."""
-    path = settings.exchange.replay
-    if path is None:
-        return []
-    try:
-        return load_recordings(path)
-    except RecordingError as error:
-        raise ConfigError(f"RL_EXCHANGE_REPLAY={path} cannot be replayed: {error}") from None
 
 
 def timeline(recordings: list[ReplaySource], say: Say) -> Iterator[Item]:
@@ -129,7 +131,7 @@ def _steps(recording: ReplaySource, say: Say) -> Iterator[Item]:
     """A file's frames with the closes and settlements of its markets put in between."""
     ends = sorted(e for market in recording.markets for e in _ends(market))
     last_ms = 0
-    for frame in up_to_cut(read_frames(recording.path), say):
+    for frame in up_to_cut(recording.frames(), say):
         last_ms = max(last_ms, frame.recv_ms)
         while ends and ends[0].ms < last_ms:
             yield ends.pop(0)
@@ -172,6 +174,7 @@ def facts_of(market: RecordedMarket, shift_ms: int, first_ms: int) -> MarketFact
     close_ms = market.close_ms or open_ms + DAY_MS
     body: dict[str, Any] = market.body
     usual = "linear_cent" if market.grid.size == 99 else "tapered_deci_cent"
+    fees = market.fees[0] if market.fees else USUAL_FEES
     details: dict[str, Any] = {name: body[name] for name in DETAILS if name in body}
     if "occurrence_datetime" in body and not shift_ms:
         details["occurrence_datetime"] = body["occurrence_datetime"]
@@ -193,5 +196,7 @@ def facts_of(market: RecordedMarket, shift_ms: int, first_ms: int) -> MarketFact
         settlement_timer_s=body.get("settlement_timer_seconds", 1),
         expiration_value=body.get("expiration_value") or "",
         details=details,
-        fees=FeeSchedule.of(rule_at_ms(open_ms)),
+        fee_type=fees.fee_type,
+        fee_multiplier_e4=fees.multiplier_e4,
+        fees=FeeSchedule.of(rule_at_ms(open_ms), fees.fee_type, fees.multiplier_e4),
     )

@@ -287,7 +287,7 @@ async def get_netting(request: web.Request) -> web.Response:
 
 async def set_netting(request: web.Request) -> web.Response:
     """Ask for it, or no more."""
-    _, caller = authorize(request)
+    state, caller = authorize(request)
     fields = Fields(
         json_object(await request.read()), "UpdateSubaccountNettingRequest", NETTING_KINDS
     )
@@ -299,6 +299,7 @@ async def set_netting(request: web.Request) -> web.Response:
         caller.member.netting.add(number)
     else:
         caller.member.netting.discard(number)
+    state.order_entry.returns.update_all(caller.account(named))
     return answer({})
 
 

@@ -265,6 +265,8 @@ def _quotes(m: ListedMarket) -> dict[str, str]:
 
 def _optional(m: ListedMarket) -> dict[str, Any]:
     row: dict[str, Any] = {}
+    if m.facts.waiver_until_ms:
+        row["fee_waiver_expiration_time"] = iso_ms(m.facts.waiver_until_ms)
     if m.facts.strike_type:
         row["strike_type"] = m.facts.strike_type
     if m.facts.floor_strike is not None:
@@ -319,8 +321,8 @@ def event(event_ticker: str, markets: list[ListedMarket], *, nested: bool) -> di
     return body | ({"markets": [market(m) for m in markets]} if nested else {})
 
 
-def series(ticker: str, markets: list[ListedMarket]) -> dict[str, Any]:
-    """A series, with what it charges."""
+def series(ticker: str, markets: list[ListedMarket], fees: tuple[str, int]) -> dict[str, Any]:
+    """A series, with what it charges: type, and multiplier in 1e-4."""
     facts = markets[0].facts
     return {
         "ticker": ticker,
@@ -332,8 +334,8 @@ def series(ticker: str, markets: list[ListedMarket]) -> dict[str, Any]:
         "settlement_sources": [],
         "contract_url": "",
         "contract_terms_url": "",
-        "fee_type": facts.fee_type,
-        "fee_multiplier": facts.fee_multiplier_e4 / 10_000,
+        "fee_type": fees[0],
+        "fee_multiplier": fees[1] / 10_000,
         "additional_prohibitions": [],
         "exchange_index": facts.exchange_index,
     }

@@ -83,7 +83,6 @@ def _status_routes(base: str) -> list[web.RouteDef]:
 EMPTY_PUBLIC: Final[dict[str, dict[str, Any]]] = {
     "/milestones": {"milestones": [], "cursor": ""},
     "/structured_targets": {"structured_targets": [], "cursor": ""},
-    "/incentive_programs": {"incentive_programs": [], "next_cursor": ""},
     "/multivariate_event_collections": {"multivariate_contracts": [], "cursor": ""},
     "/search/tags_by_categories": {"tags_by_categories": {}},
     "/search/filters_by_sport": {"filters_by_sports": {}, "sport_ordering": []},

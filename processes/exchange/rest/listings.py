@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from processes.exchange.core.catalogue import COMBO_SERIES, CatalogueEvent, combo_event
+from processes.exchange.core.fees import ScheduledFeeChange
 from processes.exchange.core.markets import ListedMarket
-from processes.exchange.core.operations import ScheduledFeeChange
 from processes.exchange.core.rejections import Rejection, bad_request
 from processes.exchange.rest import bodies
 from processes.exchange.rest.pages import COMBO_PAGES, EVENT_PAGES, Place, page, place_of_cursor
@@ -37,7 +37,10 @@ def _event(
     request: web.Request, ticker: str, markets: list[ListedMarket], nested: bool
 ) -> dict[str, Any]:
     body = bodies.event(ticker, markets, nested=nested)
-    override = request.app[STATE].fees.override_of(ticker)
+    venue = request.app[STATE].venue
+    if ticker in venue.exclusive:
+        body |= {"collateral_return_type": "MECNET", "mutually_exclusive": True}
+    override = venue.fees.override_of(ticker, venue.now_ms())
     if override is not None:
         body["fee_type_override"] = override.fee_type
         body["fee_multiplier_override"] = (override.multiplier_e4 or 0) / 10_000
@@ -68,7 +71,7 @@ def _catalogue_events(
     catalogue, now_ms = state.catalogue, state.venue.now_ms()
     last = after[1] if after[:1] == (LISTED,) else -1
     for event in catalogue.events(wanted.series, int(last)):
-        first = catalogue.market(catalogue.row(event.first, now_ms))
+        first = catalogue.market(catalogue.row(event.first, now_ms), now_ms)
         if wanted.takes(first.facts.event_ticker, [first]):
             yield (LISTED, event.place), partial(_of_catalogue, request, event, nested)
 
@@ -80,9 +83,10 @@ def _of_catalogue(request: web.Request, event: CatalogueEvent, nested: bool) -> 
 
 
 def _event_markets(request: web.Request, event: CatalogueEvent) -> list[ListedMarket]:
-    state = request.app[STATE]
-    rows = state.catalogue.event_markets(event, state.venue.now_ms())
-    return [state.followed.by_place.get(r.place) or state.catalogue.market(r) for r in rows]
+    state, now_ms = request.app[STATE], request.app[STATE].venue.now_ms()
+    rows = state.catalogue.event_markets(event, now_ms)
+    known = state.followed.by_place
+    return [known.get(r.place) or state.catalogue.market(r, now_ms) for r in rows]
 
 
 class _EventFilter:
@@ -179,12 +183,13 @@ async def list_series(request: web.Request) -> web.Response:
     category = request.query.get("category")
     state = request.app[STATE]
     groups = _grouped(request, "series_ticker")
-    rows = state.catalogue.series(state.venue.now_ms())
-    found = groups | {ticker: [state.catalogue.market(row)] for ticker, row in rows}
+    now_ms = state.venue.now_ms()
+    rows = state.catalogue.series(now_ms)
+    found = groups | {ticker: [state.catalogue.market(row, now_ms)] for ticker, row in rows}
     return answer(
         {
             "series": [
-                bodies.series(ticker, markets)
+                _series(request, ticker, markets)
                 for ticker, markets in found.items()
                 if not category or markets[0].facts.category == category
             ]
@@ -195,13 +200,20 @@ async def list_series(request: web.Request) -> web.Response:
 async def get_series(request: web.Request) -> web.Response:
     """One series."""
     state, ticker = request.app[STATE], request.match_info["ticker"]
-    row = state.catalogue.first_of(ticker, state.venue.now_ms())
+    now_ms = state.venue.now_ms()
+    row = state.catalogue.first_of(ticker, now_ms)
     found = _grouped(request, "series_ticker").get(ticker)
     if row is not None:
-        found = [state.catalogue.market(row)]
+        found = [state.catalogue.market(row, now_ms)]
     if not found:
         raise Rejection.nested(404, "not_found")
-    return answer({"series": bodies.series(ticker, found)})
+    return answer({"series": _series(request, ticker, found)})
+
+
+def _series(request: web.Request, ticker: str, markets: list[ListedMarket]) -> dict[str, Any]:
+    """A series and what it charges now."""
+    venue = request.app[STATE].venue
+    return bodies.series(ticker, markets, venue.fees.of_series(markets[0].facts, venue.now_ms()))
 
 
 def _changes(request: web.Request, *, of_events: bool) -> list[ScheduledFeeChange]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ipc.units import format_count, format_price
+from ipc.units import format_count, format_price, is_whole
 from processes.exchange.core.books import PublishedBook
 from processes.exchange.core.catalogue import CatalogueFilter
 from processes.exchange.core.history import Candle, Range
@@ -115,7 +115,9 @@ def _listed(state: ExchangeState, wanted: _Filter, after: Place) -> Iterator[Lis
         followed = state.followed.by_place
         for row in catalogue.rows(wanted.of_catalogue(), now_ms, place if part == LISTED else -1):
             known = followed.get(row.place)
-            found = partial(catalogue.market, row) if known is None else partial(_itself, known)
+            found = (
+                partial(catalogue.market, row, now_ms) if known is None else partial(_itself, known)
+            )
             yield LISTED, row.place, found
     if wanted.mve != "exclude":
         for combo in catalogue.combo_rows(now_ms, place if part == COMBOS else -1):
@@ -131,7 +133,7 @@ def _named(state: ExchangeState, wanted: _Filter, after: Place) -> Iterator[List
     for ticker in dict.fromkeys(wanted.tickers):
         row, combo = catalogue.find(ticker, now_ms), catalogue.find_combo(ticker, now_ms)
         if row is not None and wanted.mve != "only":
-            market = state.followed.by_place.get(row.place) or catalogue.market(row)
+            market = state.followed.by_place.get(row.place) or catalogue.market(row, now_ms)
             found.append((LISTED, row.place, partial(_itself, market)))
         elif combo is not None and wanted.mve != "exclude":
             found.append((COMBOS, combo.number, partial(catalogue.combo, combo)))
@@ -164,7 +166,7 @@ async def list_markets(request: web.Request) -> web.Response:
     rows, cursor = page(found, request.query, "GetMarkets", lambda row: row[:2], MARKET_PAGES)
     markets = []
     for made, row in enumerate(rows, 1):
-        markets.append(bodies.market(row[2]()))
+        markets.append(_body(request, row[2]()))
         if not made % ROWS_AT_ONCE:  # frames of books do not wait for a page
             await asyncio.sleep(0)
     return answer({"markets": markets, "cursor": cursor})
@@ -173,13 +175,21 @@ async def list_markets(request: web.Request) -> web.Response:
 async def get_market(request: web.Request) -> web.Response:
     """One market."""
     market = request.app[STATE].market(request.match_info["ticker"])
-    return answer({"market": bodies.market(market)})
+    return answer({"market": _body(request, market)})
+
+
+def _body(request: web.Request, market: ListedMarket) -> dict[str, Any]:
+    """A market; as an order of the admin port wants it, with what no specification has."""
+    row = bodies.market(market)
+    if request.app[STATE].faults.answers.has_unknowns:
+        row |= {"status": "suspended", "spotlight": {"rank": 1}}
+    return row
 
 
 async def get_orderbook(request: web.Request) -> web.Response:
     """One book, `depth` levels a side, 0 for all."""
     raw = request.query.get("depth", "0")
-    if not raw.isdecimal() or int(raw) > 100:
+    if not is_whole(raw) or int(raw) > 100:
         raise Rejection.bare(
             400,
             "Parameter validation failed for GetMarketOrderbook: Key: "

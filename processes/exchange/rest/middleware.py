@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from processes.adapters.kalshi.auth.signing import KEY_HEADER
+from processes.adapters.kalshi.auth.signing import KEY_HEADER, real_ms
 from processes.exchange.core.access import UNMETERED, cost_of
+from processes.exchange.core.nonsense import odd_answer
 from processes.exchange.core.rejections import Rejection, too_many_requests
 from processes.exchange.shared.state import BASE, STATE, ExchangeState, answer
 
@@ -25,12 +27,17 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
     if isinstance(response, web.WebSocketResponse):  # over, when it comes here
         return response
+    if ahead_ms := request.app[STATE].auth.ahead_ms:
+        response.headers["Date"] = formatdate((real_ms() + ahead_ms) // 1000, usegmt=True)
     faults = request.app[STATE].faults.answers
     delay_s, is_lost = faults.delay_s(request.method), faults.loses(request.method)
     if delay_s:
         await asyncio.sleep(delay_s)
     if is_lost and request.transport is not None:
         request.transport.abort()
+    if (what := faults.replaced(request.method)) is not None:
+        odd = odd_answer(what)
+        return web.Response(status=odd.status, headers=odd.headers, body=odd.body)
     return response
 
 
@@ -77,6 +84,6 @@ def _object(data: bytes) -> dict[str, Any]:
     """A body's fields; one that is no object has none that cost."""
     try:
         body = msgspec.json.decode(data) if data else None
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from ipc.units import is_whole
 from processes.exchange.core.rejections import Rejection
 
 __all__ = [
@@ -86,7 +87,7 @@ def place_of_cursor(cursor: str) -> Place | None:
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(raw, type=tuple[int | str, ...]) or None
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, RecursionError):
         return None
 
 
@@ -103,7 +104,7 @@ def _limit(query: Mapping[str, str], operation: str, pages: Pages) -> int:
     if not raw:
         return pages.usual
     failed = f"Parameter validation failed for {operation}: "
-    if not raw.removeprefix("-").isdecimal():
+    if not is_whole(raw.removeprefix("-")):
         raise Rejection.bare(400, f"{failed}Invalid format for parameter limit: {raw!r}")
     limit = int(raw)
     tag = pages.least_tag if limit < 0 else pages.most_tag if limit > pages.most else ""

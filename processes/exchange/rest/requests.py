@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from ipc.units import COUNT_SCALE, ONE_DOLLAR_E4, parse_count, parse_price
+from ipc.units import COUNT_SCALE, ONE_DOLLAR_E4, is_whole, parse_count, parse_price
 from processes.exchange.core.books import NO, YES
 from processes.exchange.core.ledger import MAX_SHARD, MOST_SUBACCOUNTS, Transfer
 from processes.exchange.core.orders import (
@@ -62,7 +62,7 @@ def json_object(data: bytes) -> dict[str, Any]:
     """A body that must be a JSON object."""
     try:
         body = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # also bad UTF-8, and nesting without end
         raise bad_request(f"json: {error}") from None
     if not isinstance(body, dict):
         kind = _GO_NAMES.get(type(body), "null")
@@ -171,7 +171,7 @@ def _fits(value: Any, kind: type) -> bool:
 def number(request: web.Request, name: str) -> int | None:
     """A whole number, None when it is not given."""
     raw = request.query.get(name, "")
-    if raw and not raw.removeprefix("-").isdecimal():
+    if raw and not is_whole(raw.removeprefix("-")):
         raise bad_request(f"{name}: {raw!r} is not a number")
     return int(raw) if raw else None
 

@@ -55,7 +55,7 @@ def _stored(path: Path) -> tuple[StoredAccount, ...]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except UnsafePathError as error:
         raise ConfigError(str(error)) from None
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a list of accounts ({error}); remove it") from None
 
 

@@ -43,7 +43,10 @@ HISTORY_MS: Final = 14 * 86_400_000
 
 
 class ExchangeState:
-    """The running exchange. `now_ns` is real time in nanoseconds, for rate limits and read lags."""
+    """The running exchange. `now_ns` is real time in nanoseconds, for rate limits and read lags.
+
+    What ended more than `history_ms` ago is read under `/historical` only.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class ExchangeState:
         self.replica = replica
         self.faults = Faults()
         self.delivery = delivery
+        self.history_ms = HISTORY_MS
         self._retention = Retention(venue, order_entry, limits)
         self.groups = GroupCommands(order_entry, new_id)
         self.transfers = Transfers(new_id)
@@ -133,7 +137,7 @@ class ExchangeState:
 
     def cutoff_ms(self) -> int:
         """What ended before is read under `/historical`."""
-        return self.venue.now_ms() - HISTORY_MS
+        return self.venue.now_ms() - self.history_ms
 
     def market(self, ticker: str) -> ListedMarket:
         """A market by ticker; `Rejection` when there is none."""
@@ -152,7 +156,7 @@ class ExchangeState:
         if row is None:
             combo = self.catalogue.find_combo(ticker, now_ms)
         if row is not None:
-            return self.catalogue.market(row)
+            return self.catalogue.market(row, now_ms)
         return None if combo is None else self.catalogue.combo(combo)
 
     def by_id(self, market_id: str) -> ListedMarket | None:

@@ -199,7 +199,7 @@ class StreamSession:
         """Answer one command (PROTOCOL 4.2); a bad one gets an error frame (4.3)."""
         try:
             command = msgspec.json.decode(data)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):  # also bad UTF-8, and nesting without end
             self._refuse(0, 1)
             return
         if not isinstance(command, dict):
@@ -251,7 +251,7 @@ class StreamSession:
         if ids is not None:
             tickers = self._tickers_of(names, ids, tickers)
         fresh: list[tuple[Subscription, Iterable[str]]] = []
-        for name in dict.fromkeys(names):
+        for name in dict.fromkeys(name if isinstance(name, str) else "" for name in names):
             if name not in tuple(Channel):
                 self._refuse(command_id, 8)
             elif name == Channel.BOOK and tickers is None:
@@ -302,8 +302,8 @@ class StreamSession:
         sids = params.get("sids")
         if not isinstance(sids, list) or not sids:
             raise _CommandError(4)
-        if any(sid not in self.by_sid for sid in sids):
-            raise _CommandError(7)
+        for sid in sids:
+            self._named(sid)
         for sid in dict.fromkeys(sids):
             seq = self.by_sid.pop(sid).next_seq()  # on channels without a sequence, too
             self._answer({"type": "unsubscribed", **_id(command_id), "sid": sid, "seq": seq})
@@ -351,7 +351,10 @@ class StreamSession:
             sid = sids[0]
         elif sids:
             raise _CommandError(12)
-        if sid not in self.by_sid:
+        return self._named(sid)
+
+    def _named(self, sid: Any) -> Subscription:
+        if not isinstance(sid, int) or sid not in self.by_sid:
             raise _CommandError(7)
         return self.by_sid[sid]
 

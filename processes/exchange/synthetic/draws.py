@@ -1,6 +1,6 @@
 """What chance decides in one block of the synthetic flow: times, sizes, prices, the hidden value.
 
-Sizes are a few round numbers that robots use, and a log-normal for everybody else. Traders act in
+Sizes are a few round numbers that robots use, and a log-normal for the others. Traders act in
 clusters: a few milliseconds of many actions, then a pause; cluster sizes have a heavy tail, which
 with the wandering intensity makes the counts of a second far more uneven than chance. The hidden
 value is a walk whose sign at the end is the outcome; its variance comes as the activity does, so

@@ -17,11 +17,11 @@ import numpy as np
 
 from ipc.clock import US_PER_S
 from ipc.units import ONE_DOLLAR_E4
-from models.trading.fees import FeeSchedule, rule_at_ms
+from models.trading.fees import FLAT, FeeSchedule, rule_at_ms
 from processes.exchange.core.books import Level
 from processes.exchange.core.clearing import MarketClearing
 from processes.exchange.core.events import BookChanged
-from processes.exchange.core.markets import ListedMarket, MarketFacts
+from processes.exchange.core.markets import ListedMarket, MarketFacts, MarketPhase
 from processes.exchange.core.operations import close_trading
 from processes.exchange.core.order_entry import OrderEntry
 from processes.exchange.core.venue import Venue
@@ -30,10 +30,17 @@ from processes.exchange.synthetic.draws import Draw, Latent, draw_block, draw_or
 from processes.exchange.synthetic.profiles import ACTIVE, SLOW, Profile
 from processes.exchange.synthetic.traders import FlowVenue, Traders
 
-__all__ = ["CENT_E4", "FlowMarket", "SyntheticFlow", "SyntheticMarket", "profiles_of"]
+__all__ = ["CENT_E4", "FlowMarket", "SyntheticFlow", "SyntheticMarket", "profiles_of", "series_of"]
 
 CENT_E4 = 100
 NEVER_US = 1 << 62
+SERIES_FEES: Final = (  # type and multiplier (1e-4) of the first series, the second, and so on
+    ("quadratic", 10_000),
+    ("quadratic_with_maker_fees", 10_000),
+    ("quadratic", 5_000),
+    (FLAT, 10_000),
+    ("quadratic", 0),
+)
 FILLING, ACTING = 0, 1  # streams of chance of one block
 
 
@@ -121,6 +128,11 @@ STRIDE_MS: Final = 250  # market time between two breaths, as fast as clients re
 def profiles_of(count: int) -> list[Profile]:
     """What kinds `count` markets are."""
     return [SLOW if n % SLOW_EVERY == SLOW_EVERY - 1 else ACTIVE for n in range(count)]
+
+
+def series_of(index: int, profile: Profile) -> str:
+    """The series of the market with this number."""
+    return f"KXSIM{index + 1}X{'15M' if profile is ACTIVE else 'W'}"
 
 
 class SyntheticMarket:
@@ -292,6 +304,8 @@ class SyntheticFlow:
                 self._venue.determine_market(live.market, result, value_e4, now_ms)
         for live in [c for c in self._closed if now_ms >= _settled_ms(c.market.facts)]:
             self._closed.remove(live)
+            if live.market.status is MarketPhase.FINALIZED:  # by order
+                continue
             self._order_entry.settle(live.market, now_ms)
             self._venue.settle_market(live.market, now_ms)
 
@@ -307,9 +321,10 @@ def _settled_ms(facts: MarketFacts) -> int:
 def _facts(index: int, profile: Profile, start_ms: int) -> MarketFacts:
     close_ms = start_ms + profile.window_s * 1000
     close = datetime.fromtimestamp(close_ms // 1000, UTC)
-    length, span = ("15M", "15 mins") if profile is ACTIVE else ("W", "a week")
-    series = f"KXSIM{index + 1}X{length}"
+    span = "15 mins" if profile is ACTIVE else "a week"
+    series = series_of(index, profile)
     event = f"{series}-{close:%y%b%d%H%M}".upper()
+    fee_type, multiplier_e4 = SERIES_FEES[index % len(SERIES_FEES)]
     return MarketFacts(
         ticker=f"{event}-{close:%M}",
         event_ticker=event,
@@ -318,5 +333,7 @@ def _facts(index: int, profile: Profile, start_ms: int) -> MarketFacts:
         close_ms=close_ms,
         title=f"Synthetic walk {index + 1} up in {span}?",
         category="Synthetic",
-        fees=FeeSchedule.of(rule_at_ms(start_ms)),
+        fee_type=fee_type,
+        fee_multiplier_e4=multiplier_e4,
+        fees=FeeSchedule.of(rule_at_ms(start_ms), fee_type, multiplier_e4),
     )

@@ -35,7 +35,7 @@ class Arrivals(msgspec.Struct, frozen=True):
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """(weight, size) of the sizes that robots use, and the log-normal of everybody else's."""
+    """(weight, size) of the sizes that robots use, and the log-normal of the others'."""
 
     robots: tuple[tuple[float, int], ...]
     others: float

@@ -143,7 +143,7 @@ class Traders:
         ]
 
     def act(self, draw: Draw) -> None:
-        """Somebody does something."""
+        """One action of one trader: post, take or cancel, as the draw says."""
         habits = self._habits
         self._hope = draw.hope
         self._seen += habits.learns * (draw.value - self._seen)
@@ -225,7 +225,7 @@ class Traders:
         self._post(leg, cents, self._size(draw, draw.post_c))
 
     def _take(self, best: tuple[int, int], draw: Draw) -> None:
-        """Somebody buys, knowingly or not, at the best price or a cent above."""
+        """One trader buys, informed or not, at the best price or a cent above."""
         if draw.u_urgent < self._habits.informed:
             above = draw.value - (best[YES] + DOLLAR_C - best[NO]) / 2
             leg = YES if above > 0 else NO

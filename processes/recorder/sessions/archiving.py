@@ -12,7 +12,6 @@ from models.command_line import try_folder
 from models.simulation.tape import SessionError
 from processes.adapters.parquet.archive import ArchiveWriter, read_blocks, read_header
 from processes.adapters.postgres.archives import header_of
-from processes.adapters.postgres.packed_events import partition_of
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import StoredSession
 from processes.recorder.sessions.desk import ALL, Desk, Progress, choose
@@ -105,6 +104,7 @@ async def _warn_of_unknown(desk: Desk, session: StoredSession) -> None:
 
 
 async def _drop(desk: Desk, session: StoredSession) -> None:
-    size = await desk.connection.fetchval(_SQL["size"], session.session_id)
-    await desk.connection.execute(f"drop table {partition_of(session.session_id)}")
+    sizes = await desk.connection.fetch(_SQL["sizes"], [session.session_id])
+    size = sum(row["bytes"] for row in sizes)
+    await desk.connection.execute(_SQL["drop_events"], session.session_id)
     print(f"session {session.session_id}: its events are dropped here, {size_of(size)} free")

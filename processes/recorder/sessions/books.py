@@ -9,17 +9,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ipc.clock import NS_PER_MS
 from ipc.journal import Kind
 from ipc.recorded_book import RecordedBook
+from models.trading.known_fees import fees_of_recording
 from processes.adapters.postgres.archives import compare_results
-from processes.adapters.postgres.sessions import SessionDataLoader, StoredMarket, by_market
+from processes.adapters.postgres.sessions import (
+    SessionDataLoader,
+    StoredMarket,
+    StoredSession,
+    by_market,
+)
 
-__all__ = ["MarketCheck", "MarketReport", "SessionReport", "check_session"]
+__all__ = ["MarketCheck", "MarketReport", "SessionReport", "check_session", "fees_assumed"]
 
 DELTA: Final = int(Kind.DELTA)
-TRADE: Final = int(Kind.TRADE)
+TRADES: Final = [int(Kind.TRADE), int(Kind.BLOCK_TRADE)]
 END: Final = int(Kind.SNAPSHOT_END)
-STATE: Final = int(Kind.STATE)
+KINDS: Final = len(Kind) + 1  # they count from 1
 
 
 class MarketReport(msgspec.Struct, frozen=True):
@@ -47,7 +54,8 @@ class MarketReport(msgspec.Struct, frozen=True):
 class SessionReport(msgspec.Struct, frozen=True):
     """A session; gaps and holes are marked by the collector and no errors of the recording.
 
-    Nor are results that are not known yet, or were not when the archive was written.
+    Nor are results that are not known yet, or were not when the archive was written, and fees that
+    have to be assumed.
     """
 
     session_id: int
@@ -58,6 +66,7 @@ class SessionReport(msgspec.Struct, frozen=True):
     unknown_results: int
     not_in_archive: int  # results that came after it
     other_in_archive: int
+    assumed_fees: int  # markets whose fees are not known, or `flat`
     markets: list[MarketReport]
 
     @property
@@ -73,19 +82,28 @@ class MarketCheck:
     def __init__(self, market: StoredMarket) -> None:
         self._ticker = market.ticker
         self._book = RecordedBook(market.grid)
-        self._kinds = np.zeros(STATE + 1, np.int64)
+        self._kinds = np.zeros(KINDS, np.int64)
 
     def take(self, events: npt.NDArray[np.void]) -> None:
         """The next of its events."""
         self._book.take(events)
-        self._kinds += np.bincount(events["kind"], minlength=STATE + 1)
+        self._kinds += np.bincount(events["kind"], minlength=KINDS)
 
     def report(self) -> MarketReport:
         """What was found so far."""
-        kinds = [int(self._kinds[kind]) for kind in (DELTA, TRADE, END)]
+        kinds = [int(self._kinds[kind].sum()) for kind in (DELTA, TRADES, END)]
         events = int(self._kinds.sum())
         faults = msgspec.structs.astuple(self._book.faults)
         return MarketReport(self._ticker, events, *kinds, *faults)
+
+
+def fees_assumed(session: StoredSession, market: StoredMarket) -> bool:
+    """Whether anything about what a market charges is assumed, or what was read is unusable."""
+    began_ms = market.open_ms or (session.started_ns or 0) // NS_PER_MS
+    try:
+        return bool(fees_of_recording(market.ticker, began_ms, market.fees).assumption)
+    except ValueError:
+        return True
 
 
 async def check_session(
@@ -97,7 +115,8 @@ async def check_session(
 ) -> SessionReport:
     """Rebuild every book of a session; `last_event_no` when more is known than the rows say."""
     marks, known = await loader.marks(session_id), await loader.markets(session_id)
-    lacks, differs = compare_results(await loader.session(session_id), known)
+    session = await loader.session(session_id)
+    lacks, differs = compare_results(session, known)
     checks = {m.market_id: MarketCheck(m) for m in known}
     last = last_event_no or 0
     numbers = rows = 0
@@ -117,5 +136,6 @@ async def check_session(
         unknown_results=sum(m.yes_value_e4 is None for m in known),
         not_in_archive=lacks,
         other_in_archive=differs,
+        assumed_fees=sum(fees_assumed(session, market) for market in known),
         markets=[check.report() for check in checks.values()],
     )

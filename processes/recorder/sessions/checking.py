@@ -30,10 +30,18 @@ def lines_of(report: SessionReport) -> list[str]:
         f"session {report.session_id}: {len(markets)} markets, {counted}",
         f"  {_wrongs(report, 'gaps', 'holes', 'missing', 'duplicates')}",
         f"  {_wrongs(report, 'unknown_results', 'not_in_archive', 'other_in_archive')}",
+        *_fee_lines(report),
         f"  {_wrongs(whole, *WRONG)}",
         *(f"  {m.market_ticker}: {_wrongs(m, *WRONG)}" for m in markets if m.errors),
         f"  {report.errors:,} errors",
     ]
+
+
+def _fee_lines(report: SessionReport) -> list[str]:
+    """What is not known of its fees; no line when everything is."""
+    if not report.assumed_fees:
+        return []
+    return [f"  fees assumed for {report.assumed_fees} of {len(report.markets)} markets"]
 
 
 WRONG = (

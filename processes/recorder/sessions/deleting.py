@@ -48,7 +48,7 @@ def _may_go(desk: Desk, session: StoredSession) -> None:
 
 
 async def _what_goes(desk: Desk, session: StoredSession) -> str:
-    line = await listed(desk, session)
+    (line,) = await listed(desk, [session])
     marks = len(await desk.loader.marks(session.session_id))
     stays = f"; its archive {line.archive_path} stays" if line.archive_path else ""
     return (

@@ -17,17 +17,16 @@ from typing import Final, NamedTuple
 from ipc.book_table import BookTableWriter
 from ipc.clock import NS_PER_MS
 from ipc.journal import FramedReader, list_streams, new_stream_uid
-from ipc.messages import Environment, MarketResult
+from ipc.messages import Environment, MarketResult, MarketTerms
 from ipc.private_files import private_folder
 from ipc.shared_file import remove_tables, shared_path
-from processes.adapters.kalshi.feed.book_feed import Mark
+from processes.adapters.kalshi.feed.book_feed import Mark, WriteQueue
 from processes.adapters.kalshi.feed.session import (
     RecordsFullError,
     SessionFacts,
     SessionJournal,
     list_market,
 )
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings import RecordedFrame, RecordedMarket, RecordingError
 from processes.adapters.kalshi.recordings.reader import (
     NEVER_TICKS_NS,
@@ -121,7 +120,10 @@ class ImportedSession:
             raise OSError(str(error)) from None
         if market.result is not Result.NONE or market.yes_value_e4 is not None:
             self.journal.result(_result_of(market))
-            self._check()
+        if market.fees:
+            terms = tuple((s.from_ms, s.fee_type, s.multiplier_e4) for s in market.fees)
+            self.journal.terms(MarketTerms(market_ticker=market.ticker, fees=terms))
+        self._check()
         return row
 
     def _note(self, marks: Iterable[Mark]) -> None:

@@ -14,12 +14,15 @@ import numpy.typing as npt
 
 from ipc.clock import NS_PER_S
 from ipc.journal import Kind
+from models.simulation.tape import SessionError
+from models.trading.market_fees import fee_words_of
 from processes.adapters.postgres.queries import load_queries
 from processes.adapters.postgres.sessions import (
     StoredMark,
     StoredMarket,
     StoredSession,
     by_market,
+    events_query,
 )
 from processes.recorder.sessions.desk import Desk, choose_one
 
@@ -55,6 +58,7 @@ class SessionMarketRow(msgspec.Struct, frozen=True):
     market_ticker: str
     result: str | None
     yes_value_e4: int | None
+    fees: str  # "assumed" where they were not read
     events: int
     deltas: int
     trades: int
@@ -88,14 +92,32 @@ def size_of(number: int) -> str:
     return f"{value:.3g} {UNITS[unit]}" if unit else f"{number} B"
 
 
-async def listed(desk: Desk, session: StoredSession) -> Listed:
+async def listed(desk: Desk, sessions: Sequence[StoredSession]) -> list[Listed]:
     """Counts of an ended session as they were derived at its end; of another, counted now."""
-    query = desk.connection.fetchval
-    if session.events is None or session.deltas is None or session.trades is None:
-        row = await desk.connection.fetchrow(_SQL["figures"], session.session_id)
-        events, deltas, trades = row["events"], row["deltas"], row["trades"]
-    else:
-        events, deltas, trades = session.events, session.deltas, session.trades
+    query, ids = desk.connection.fetch, [session.session_id for session in sessions]
+    gaps = {row["session_id"]: row["gaps"] for row in await query(_SQL["gaps"], ids)}
+    sizes = {row["session_id"]: row["bytes"] for row in await query(_SQL["sizes"], ids)}
+    return [
+        _listed(s, await _figures(desk, s), gaps.get(s.session_id, 0), sizes.get(s.session_id, 0))
+        for s in sessions
+    ]
+
+
+async def _figures(desk: Desk, session: StoredSession) -> tuple[int, int, int]:
+    """Events, deltas and trades."""
+    events, deltas, trades = session.events, session.deltas, session.trades
+    if events is not None and deltas is not None and trades is not None:
+        return events, deltas, trades
+    if not session.stored:
+        return 0, 0, 0
+    row = await desk.connection.fetchrow(events_query("figures", session), session.session_id)
+    return row["events"], row["deltas"], row["trades"]
+
+
+def _listed(
+    session: StoredSession, figures: tuple[int, int, int], gaps: int, database_bytes: int
+) -> Listed:
+    events, deltas, trades = figures
     begun, ended = session.started_ns, session.ended_ns
     span_s = (ended - begun) / NS_PER_S if begun is not None and ended is not None else None
     return Listed(
@@ -110,8 +132,8 @@ async def listed(desk: Desk, session: StoredSession) -> Listed:
         events=events,
         deltas=deltas,
         trades=trades,
-        gaps=await query(_SQL["gaps"], session.session_id),
-        database_bytes=await query(_SQL["size"], session.session_id),
+        gaps=gaps,
+        database_bytes=database_bytes,
         archive_bytes=_archive_bytes(session),
         archive_path=session.archive_path,
     )
@@ -156,7 +178,7 @@ HEAD: Final = (
 async def list_sessions(desk: Desk, options: argparse.Namespace) -> int:
     """Print a table, or JSON."""
     stored = await desk.loader.sessions(options.environment, options.status)
-    lines = [await listed(desk, session) for session in stored]
+    lines = await listed(desk, stored)
     if options.json:
         print(msgspec.json.encode(lines).decode())
     else:
@@ -168,7 +190,7 @@ async def show_session(desk: Desk, options: argparse.Namespace) -> int:
     """Print one session: its figures, every market, every mark."""
     session = await choose_one(desk.loader, options.session)
     shown = Shown(
-        session=await listed(desk, session),
+        session=(await listed(desk, [session]))[0],
         websocket_url=session.websocket_url,
         rejected=await desk.connection.fetchval(_SQL["rejected"], session.session_id),
         markets=await _markets(desk, session),
@@ -180,11 +202,16 @@ async def show_session(desk: Desk, options: argparse.Namespace) -> int:
 
 async def _markets(desk: Desk, session: StoredSession) -> list[SessionMarketRow]:
     known = await desk.loader.markets(session.session_id)
-    kinds = {m.market_id: np.zeros(Kind.STATE + 1, np.int64) for m in known}
+    kinds = {m.market_id: np.zeros(len(Kind) + 1, np.int64) for m in known}
     ends: dict[int, tuple[int, int]] = {}
     async for events, markets in desk.loader.blocks(session.session_id):
         for market_id, mine in by_market(events, markets).items():
-            kinds[market_id] += np.bincount(mine["kind"], minlength=Kind.STATE + 1)
+            if market_id not in kinds:
+                raise SessionError(
+                    f"session {session.session_id}: its events name market {market_id}, which it "
+                    f"does not list; allowed: {', '.join(map(str, kinds)) or 'none'}"
+                )
+            kinds[market_id] += np.bincount(mine["kind"], minlength=len(Kind) + 1)
             first, last = mine["recv_ns"][[0, -1]].tolist()
             ends[market_id] = ends.get(market_id, (first, last))[0], last
     return [_market(m, kinds[m.market_id], ends.get(m.market_id)) for m in known]
@@ -198,9 +225,10 @@ def _market(
         market_ticker=market.ticker,
         result=market.result,
         yes_value_e4=market.yes_value_e4,
+        fees=fee_words_of(market.fees) or "assumed",
         events=int(kinds.sum()),
         deltas=int(kinds[Kind.DELTA]),
-        trades=int(kinds[Kind.TRADE]),
+        trades=int(kinds[Kind.TRADE] + kinds[Kind.BLOCK_TRADE]),
         snapshots=int(kinds[Kind.SNAPSHOT_END]),
         first=time_of(first),
         last=time_of(last),

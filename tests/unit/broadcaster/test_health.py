@@ -36,6 +36,30 @@ def test_one_silent_part_is_named() -> None:
     assert body["parts"]["accounts"] == {"fresh": False, "age_ms": None}
 
 
+def test_what_nobody_knows_on_the_wire_is_named_by_process() -> None:
+    health = whole(SILENT_NS)
+    assert json.loads(health_page(health, "demo", SILENT_NS).body)["unknown_on_the_wire"] == {}
+    counters = {"frames": 1, "unknown_on_the_wire": 3, "unknown field Market.color": 3}
+    health.heard("collector", counters, SILENT_NS)
+    body = json.loads(health_page(health, "demo", SILENT_NS).body)
+    assert body["status"] == "ok"
+    assert body["unknown_on_the_wire"] == {"collector": {"field Market.color": 3}}
+    assert 'counter="unknown field Market.color"} 3' in metrics_page(health, 0).body.decode()
+
+
+def test_a_clock_that_is_off_is_unhealthy_and_says_so() -> None:
+    health = whole(1)
+    health.heard("execution", {"clock_offset_ms": 5_000}, 1)
+    assert health_page(health, "demo", 1).status == HTTPStatus.OK
+    health.heard("execution", {"clock_offset_ms": -3_600_000}, 1)
+    page = health_page(health, "demo", 1)
+    assert page.status == HTTPStatus.SERVICE_UNAVAILABLE
+    body = json.loads(page.body)
+    assert (body["status"], body["silent"]) == ("degraded", [])
+    (reason,) = body["reasons"]
+    assert reason.startswith("execution: its clock is 3600.0 s ahead of the exchange's")
+
+
 def test_a_tables_age_is_its_writers_heartbeat() -> None:
     health = whole(10 * SILENT_NS)
     health.beat("books", SILENT_NS + 1, 10 * SILENT_NS)

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 from support import synthetic_stack as made
+from support.trading import trading_status
 
 from ipc import book as b
-from ipc.messages import Doorbell, OrderStatus, ProcessStats
+from ipc.messages import Doorbell, OrderStatus, ProcessStats, TradingState
 from ipc.units import LINEAR_CENT
 from processes.broadcaster.state import MIDS, RECENT, LatestState
-from processes.broadcaster.tables import book_data
+from processes.broadcaster.views import book_data
 from processes.broadcaster.wire import MessageType, OrderbookData, Update
 
 
@@ -29,8 +30,24 @@ def book(recv_ms: int, bid_e4: int = 4_700, ticker: str = "KX-A") -> OrderbookDa
     return book_data(ticker, row, 20, stale=False)
 
 
-def test_a_fresh_state_has_nothing_to_tell() -> None:
+def test_a_fresh_state_has_nothing_to_send() -> None:
     assert LatestState().welcome() == []
+
+
+def test_whether_the_exchange_trades_is_passed_on_and_kept() -> None:
+    state = LatestState()
+    halted = trading_status(
+        TradingState.MAINTENANCE, until_ms=5, markets={"KX-A": TradingState.MARKET_PAUSED}
+    )
+    (update,) = updates_of(state.apply(halted), MessageType.TRADING)
+    assert update == {
+        "state": "maintenance",
+        "until_ms": 5,
+        "next_pause_ms": None,
+        "markets": {"KX-A": "market_paused"},
+    }
+    state.apply(trading_status())
+    assert [t["state"] for t in updates_of(state.welcome(), MessageType.TRADING)] == ["trading"]
 
 
 def test_messages_for_others_are_not_passed_on() -> None:
@@ -108,7 +125,7 @@ def test_seeded_positions_never_replace_newer_ones() -> None:
     assert len(state.add_positions([made.position(account_version=9)])) == 1
 
 
-def test_a_new_execution_starts_its_versions_anew() -> None:
+def test_a_new_execution_starts_its_versions_over() -> None:
     state = LatestState()
     state.apply(made.position(account_version=8))
     state.apply(made.order())
@@ -127,7 +144,7 @@ def test_chart_has_a_point_a_second_and_comes_with_the_first_book_only() -> None
     assert first["mids"][0][1] == "0.4850"
 
 
-def test_chart_starts_anew_when_market_time_goes_back() -> None:
+def test_chart_starts_over_when_market_time_goes_back() -> None:
     state = LatestState()
     for ms in (5_000, 6_000, 1_000):
         state.book(book(ms))

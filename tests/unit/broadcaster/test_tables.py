@@ -7,7 +7,7 @@ import pytest
 
 from ipc import book as b
 from ipc.units import PriceGrid, PriceRange
-from processes.broadcaster.tables import book_data, signature_of
+from processes.broadcaster.views import book_data, signature_of
 
 TENTHS = PriceGrid([PriceRange(0, 10_000, 10)])
 

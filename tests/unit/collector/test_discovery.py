@@ -1,105 +1,229 @@
-"""Which of the exchange's markets are chosen, and how they are asked for."""
+"""How the exchange's list is read: whole, by name, what changed; and what that may cost."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
+
 import numpy as np
 import pytest
+from support.listed_market import market
 from support.logged import Logged
 
+from ipc.clock import NS_PER_S, ManualClock
+from processes.adapters.kalshi.errors import (
+    ApiError,
+    ExchangeUnavailable,
+    KalshiError,
+    RateLimited,
+    WireError,
+)
+from processes.adapters.kalshi.rest.public import MarketQuery
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing
-from processes.adapters.kalshi.schemas.enums import MarketStatus
-from processes.adapters.kalshi.schemas.rest_public import Market, PriceRangeText
-from processes.collector.markets import Discovery, choose
+from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.collector.choice import MarketChoice, MarketRules
+from processes.collector.discovery import Discovery, MarketReader, ReadAllowance
 from processes.runtime.config import load_settings
 
-
-def market(ticker: str, volume: str | None = None, status: str = "active") -> Market:
-    return Market(
-        ticker=ticker,
-        event_ticker="E",
-        status=MarketStatus(status),
-        open_time="2026-01-01T00:00:00Z",
-        close_time="2099-01-01T00:00:00Z",
-        price_ranges=(PriceRangeText("0.0000", "1.0000", "0.0100"),),
-        volume_24h_fp=volume,
-    )
+NOW_NS = 1_770_000_000 * NS_PER_S
+NOTHING = LeftOut()
 
 
-def tickers(markets: list[Market]) -> list[str]:
-    return [m.ticker for m in markets]
+class Waits:
+    """A clock that a sleep moves on."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def now(self) -> int:
+        return self.now_ns
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_ns += round(seconds * NS_PER_S)
 
 
-MARKETS = [market("B", "5.00"), market("A", "5.00"), market("C", "9.50"), market("D")]
+class FakeList:
+    """Answers pages of two markets as the exchange would, and notes what was asked."""
+
+    def __init__(self, markets: list[Market], left_out: LeftOut = NOTHING, rows: int = 2) -> None:
+        self.markets = {m.ticker: m for m in markets}
+        self.left_out = left_out
+        self.rows = rows
+        self.asked: list[MarketQuery] = []
+        self.failures: list[KalshiError] = []
+
+    async def markets_page(
+        self, query: MarketQuery, cursor: str = ""
+    ) -> tuple[Listing[Market], str]:
+        self.asked.append(query)
+        if self.failures:
+            raise self.failures.pop(0)
+        if query.tickers:
+            found = [self.markets[t] for t in reversed(query.tickers) if t in self.markets]
+            return Listing(found, self.left_out), ""
+        listed, at = list(self.markets.values()), int(cursor or 0)
+        after = str(at + self.rows) if at + self.rows < len(listed) else ""
+        return Listing(listed[at : at + self.rows], self.left_out), after
 
 
-def test_the_most_traded_come_first_ties_by_ticker() -> None:
-    assert tickers(choose(MARKETS, 3)) == ["C", "A", "B"]
-    assert tickers(choose(MARKETS, 9)) == ["C", "A", "B", "D"]
+class Reading:
+    """A `Discovery` of a fake list."""
 
+    def __init__(self, source: Any, **wanted: str) -> None:
+        self.log, self.waits = Logged(), Waits()
+        self.clock = ManualClock(NOW_NS)
+        self.allowance = ReadAllowance(self.waits.now, self.waits.sleep)
+        self.reader = MarketReader(source, self.allowance, self.log, self.waits.sleep)
+        settings = load_settings({k.upper(): v for k, v in wanted.items()}).books
+        self.choice = MarketChoice(
+            MarketRules.of(settings), lambda t, e: self.log("market_refused", ticker=t, error=e)
+        )
+        self.discovery = Discovery(self.reader, self.choice, self.clock, self.log)
 
-def test_what_is_followed_keeps_its_place() -> None:
-    assert tickers(choose(MARKETS, 2, keep={"D"})) == ["D", "C"]
-    assert tickers(choose(MARKETS, 2, keep={"gone"})) == ["C", "A"]
-
-
-def test_a_new_market_needs_the_volume_and_a_followed_one_does_not() -> None:
-    assert tickers(choose(MARKETS, 9, min_volume_e2=900)) == ["C"]
-    assert tickers(choose(MARKETS, 9, keep={"D"}, min_volume_e2=950)) == ["D", "C"]
-    assert tickers(choose(MARKETS, 9, min_volume_e2=951)) == []
-
-
-class FakeClient:
-    """Answers as the exchange would, and notes what was asked."""
-
-    def __init__(self, markets: list[Market], left_out: LeftOut = LeftOut()) -> None:  # noqa: B008
-        self._markets = {m.ticker: m for m in markets}
-        self._left_out = left_out
-        self.asked: list[int] = []
-
-    async def markets(
-        self, *, tickers: tuple[str, ...] | None = None, **_: object
-    ) -> Listing[Market]:
-        named = tuple(self._markets) if tickers is None else tickers
-        self.asked.append(len(named))
-        found = [self._markets[t] for t in reversed(named) if t in self._markets]
-        return Listing(found, self._left_out)
+    def chosen(self) -> list[str]:
+        return [c.market.ticker for c in self.choice.choose(NOW_NS // 1_000_000)]
 
 
 async def test_a_list_is_asked_for_in_pieces_and_keeps_its_order_without_what_has_ended() -> None:
     chance = np.random.default_rng(1)
     names = [f"M{n}" for n in chance.permutation(250).tolist()]
-    listing = FakeClient([market(t, status="determined" if t == "M7" else "active") for t in names])
-    wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": ",".join([*names, "NONE"])}
-    books = load_settings(wanted).books
-    found = await Discovery(listing, books, Logged()).look()  # type: ignore[arg-type]
-    assert [info.ticker for info in found] == [t for t in names if t != "M7"]
-    assert listing.asked == [100, 100, 51]
-
-
-async def test_a_market_that_cannot_be_read_is_left_out_and_reported_once() -> None:
-    odd = msgspec.structs.replace(market("ODD", "12.345"), price_ranges=())
-    client = FakeClient([market("A", "5.00"), odd, market("B", "12.345")], LeftOut(3, "close_time"))
-    log = Logged()
-    books = load_settings({"RL_MARKET_MODE": "discovery"}).books
-    discovery = Discovery(client, books, log)  # type: ignore[arg-type]
-    for _ in range(2):
-        assert [info.ticker for info in await discovery.look()] == ["A", "B"]
-    assert log.actions() == ["markets_left_out", "market_refused"]
+    listing = FakeList([market(t, status="determined" if t == "M7" else "active") for t in names])
+    wanted = ",".join([*names, "NONE"])
+    reading = Reading(listing, rl_market_mode="config", rl_market_tickers=wanted)
+    await reading.discovery.look()
+    assert reading.chosen() == [t for t in names if t != "M7"]
+    assert [len(q.tickers) for q in listing.asked] == [100, 100, 51]
 
 
 async def test_a_named_market_that_does_not_exist_is_reported_once() -> None:
-    """One that has ended exists: nobody misspelt it."""
-    client = FakeClient([market("A"), market("OVER", status="determined")])
-    wanted = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": "A,TYPO,OVER"}
-    log = Logged()
-    discovery = Discovery(client, load_settings(wanted).books, log)  # type: ignore[arg-type]
+    """One that has ended exists: it was not misspelt."""
+    listing = FakeList([market("A"), market("OVER", status="determined")])
+    reading = Reading(listing, rl_market_mode="config", rl_market_tickers="A,TYPO,OVER")
     for _ in range(3):
-        assert [info.ticker for info in await discovery.look()] == ["A"]
-    assert log.actions() == ["market_refused"]
-    assert log.has("market_refused", ticker="TYPO")
+        await reading.discovery.look()
+        assert reading.chosen() == ["A"]
+    assert reading.log.actions() == ["market_refused"]
+    assert reading.log.has("market_refused", ticker="TYPO")
 
 
-@pytest.mark.parametrize(("raw", "hundredths"), [("", 0), ("250", 25_000)])
-def test_the_least_volume_is_set_in_contracts(raw: str, hundredths: int) -> None:
-    assert load_settings({"RL_MARKET_MIN_VOLUME": raw}).books.min_volume_e2 == hundredths
+async def test_a_row_that_cannot_be_read_costs_itself_and_is_reported_once() -> None:
+    listing = FakeList([market("A", "5.00"), market("B")], LeftOut(3, "close_time"))
+    reading = Reading(listing)
+    for _ in range(2):
+        await reading.discovery.look()
+        assert reading.chosen() == ["A", "B"]
+    assert reading.log.actions().count("markets_left_out") == 1
+    assert reading.reader.counts["discovery_rows_left_out"] == 6
+
+
+async def test_a_followed_market_that_could_not_be_read_is_not_given_up() -> None:
+    listing = FakeList([market("A"), market("B")])
+    reading = Reading(listing)
+    await reading.discovery.look()
+    reading.choice.on_followed(("A", "B"))
+    del listing.markets["A"], listing.markets["B"]
+    listing.left_out = LeftOut(1, "close_time", frozenset({"A"}))
+    assert await reading.discovery.read_named(["A", "B"]) == {"B"}
+    assert reading.chosen() == ["A"]
+
+
+async def test_the_whole_list_is_asked_for_without_combos_each_series_by_itself() -> None:
+    listing = FakeList([market("KXA-1"), market("KXB-1"), market("KXB-2")])
+    reading = Reading(listing, rl_market_series="KXA,KXB", rl_market_max_hours_left="2")
+    await reading.discovery.look()
+    assert all(q.without_combos and q.status == "open" for q in listing.asked)
+    assert [q.series_ticker for q in listing.asked] == ["KXA", "KXA", "KXB", "KXB"]
+    assert {q.max_close_s for q in listing.asked} == {1_770_007_200}
+    assert {q.min_close_s for q in listing.asked} == {1_770_000_000}
+
+
+async def test_close_times_that_the_exchange_refuses_are_checked_here_instead() -> None:
+    soon = market("SOON", close_time="2026-02-02T03:00:00Z")
+    listing = FakeList([soon, market("FAR")])
+    listing.failures = [ApiError(400, "bad_request", "status open does not go with it")]
+    reading = Reading(listing, rl_market_max_hours_left="2")
+    await reading.discovery.look()
+    assert [q.max_close_s for q in listing.asked] == [1_770_007_200, None]
+    assert reading.chosen() == ["SOON"]
+    assert "close_times_refused" in reading.log.actions()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimited(429, "too_many_requests", ""),
+        ExchangeUnavailable("GET /markets: 503"),
+        WireError("/markets: JSON is malformed"),
+    ],
+)
+async def test_a_page_that_fails_is_asked_for_again_and_the_look_goes_on(
+    error: KalshiError,
+) -> None:
+    listing = FakeList([market("A"), market("B"), market("C")])
+    listing.failures = [error, error]
+    reading = Reading(listing)
+    await reading.discovery.look()
+    assert reading.chosen() == ["A", "B", "C"]
+    assert reading.waits.now_ns > NS_PER_S
+    assert reading.reader.counts["discovery_failures"] == 2
+
+
+async def test_a_look_that_fails_leaves_what_is_known() -> None:
+    listing = FakeList([market("A"), market("B"), market("C")])
+    reading = Reading(listing)
+    await reading.discovery.look()
+    listing.failures = [ExchangeUnavailable("503")] * 9
+    with pytest.raises(ExchangeUnavailable):
+        await reading.discovery.look()
+    assert reading.chosen() == ["A", "B", "C"]
+
+
+async def test_a_cursor_that_leads_back_to_the_first_page_ends_the_look() -> None:
+    class Circle(FakeList):
+        async def markets_page(
+            self, query: MarketQuery, cursor: str = ""
+        ) -> tuple[Listing[Market], str]:
+            listing, _ = await super().markets_page(query, cursor if cursor == "2" else "")
+            return listing, "2" if not cursor else f"unknown {len(self.asked)}"
+
+    circle = Circle([market("A"), market("B"), market("C")])
+    reading = Reading(circle)
+    await reading.discovery.look()
+    assert len(circle.asked) == 3
+    assert reading.log.has("markets_repeated")
+    assert reading.chosen() == ["A", "B", "C"]
+
+
+async def test_changes_are_asked_for_from_before_the_last_question_on() -> None:
+    listing = FakeList([market("A")])
+    reading = Reading(listing, rl_market_series="KXA")
+    await reading.discovery.read_changes()
+    assert listing.asked == []  # before the first look there is nothing to compare with
+    await reading.discovery.look()
+    reading.clock.advance(100 * NS_PER_S)
+    listing.markets = {"KXA-2": market("KXA-2")}
+    for since_s in (1_769_999_980, 1_770_000_080):
+        await reading.discovery.read_changes()
+        query = listing.asked[-1]
+        assert query == MarketQuery(series_ticker="KXA", without_combos=True, min_updated_s=since_s)
+    assert reading.chosen() == ["KXA-2"]
+
+
+async def test_ten_minutes_never_cost_more_than_15_percent_of_basic() -> None:
+    waits = Waits()
+    allowance = ReadAllowance(waits.now, waits.sleep)
+    begun_ns = waits.now_ns
+    while waits.now_ns - begun_ns < 600 * NS_PER_S:
+        await allowance.take()
+    assert 14_000 < allowance.recent <= 0.15 * 120_000
+    assert allowance.waits > 1_000
+
+
+async def test_a_market_by_name_does_not_wait_for_a_list() -> None:
+    waits = Waits()
+    allowance = ReadAllowance(waits.now, waits.sleep)
+    while not waits.now_ns:
+        await allowance.take(100)
+    before_ns = waits.now_ns
+    for _ in range(9):
+        await allowance.take()
+    assert waits.now_ns == before_ns

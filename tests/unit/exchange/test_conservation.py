@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ipc.units import ONE_DOLLAR_E4
 from models.trading.fees import FeeRule, FeeSchedule
 from processes.exchange.core.books import NO, YES
+from processes.exchange.core.collateral_return import guaranteed_e6
 from processes.exchange.core.ledger import TradingAccount, Transfer, Transfers
 from processes.exchange.core.markets import ListedMarket, MarketFacts
 from processes.exchange.core.operations import Pauses
@@ -48,11 +49,12 @@ STEPS = st.lists(
                     "wait",
                     "delete",
                     "create",
+                    "net",
                 ),
             ]
         ),
         st.integers(0, 2),  # account
-        st.integers(0, 1),  # market
+        st.integers(0, 2),  # market
         st.sampled_from([YES, NO]),
         st.integers(35, 65),  # cents
         st.integers(1, 500),  # 1e-2 contracts
@@ -64,7 +66,9 @@ STEPS = st.lists(
 
 
 class World:
-    """A user with a subaccount and one without, a market on shard 0 and one on shard 2."""
+    """A user with a subaccount and one without; two markets of which one is yes at most on shard
+    0, and one on shard 2.
+    """
 
     def __init__(self, fees: FeeSchedule) -> None:
         self.now_ms = START_MS
@@ -76,7 +80,9 @@ class World:
         self.groups = GroupCommands(self.order_entry, new_id)
         self.transfers = Transfers(new_id)
         self.pauses = Pauses(self.order_entry)
-        self.markets = [self._market(name, fees) for name in ("KXA", "KXB")]
+        names = [("KXA", "A"), ("KXB", "A"), ("KXA", "B")]
+        self.markets = [self._market(*name, fees) for name in names]
+        self.order_entry.returns.set_exclusive("KXA-1", on=True)
         self.accounts = [*users, self.venue.members["u1"].open()]
         for account in users:
             self._move(account, 0, 2, CASH_E6 // 2)
@@ -84,9 +90,9 @@ class World:
             for shard in (0, 2):
                 self.groups.create(account, GROUP_LIMIT_E2, shard)
 
-    def _market(self, series: str, fees: FeeSchedule) -> ListedMarket:
+    def _market(self, series: str, name: str, fees: FeeSchedule) -> ListedMarket:
         facts = MarketFacts(
-            ticker=f"{series}-1-A",
+            ticker=f"{series}-1-{name}",
             event_ticker=f"{series}-1",
             series_ticker=series,
             open_ms=START_MS,
@@ -159,9 +165,20 @@ class World:
                 self.transfers.rebalance(member)
             case "pause" | "resume":
                 self.pauses.market(market, on=what == "pause")
+            case "net":
+                self._net(account, on=flag)
             case "wait":
                 self.now_ms += size * 100
                 self.order_entry.expire(self.now_ms)
+
+    def _net(self, account: TradingAccount, *, on: bool) -> None:
+        """Ask for collateral back, or no more; only what is free can be given up."""
+        returned_e6 = account.returned_e6.get("KXA-1", 0)
+        if account.collateral(0).available_e6 < returned_e6:
+            return
+        netting = self.venue.members[account.user_id].netting
+        (netting.add if on else netting.discard)(account.number)
+        self.order_entry.returns.update_all(account)
 
     def _asked(
         self,
@@ -226,7 +243,7 @@ class World:
             locked_e6 += sum(p for p in positions if p > 0) * ONE_DOLLAR_E4
             self._check_book(market)
         fees_e6 = sum(p.fees_e6 for a in self.accounts for p in a.positions.values())
-        cash_e6 = sum(a.cash_e6 for a in self.accounts)
+        cash_e6 = sum(a.cash_e6 - sum(a.returned_e6.values()) for a in self.accounts)
         assert cash_e6 + fees_e6 + locked_e6 == CASH_E6 * len(self.venue.members)
         for account in self.accounts:
             self._check_account(account)
@@ -234,7 +251,11 @@ class World:
     def _check_account(self, account: TradingAccount) -> None:
         positions = account.positions.values()
         gained = sum(p.realized_e6 - p.fees_e6 - p.cost_e6 for p in positions)
-        assert account.cash_e6 == account.start_cash_e6 + account.moved_e6 + gained
+        returned = sum(account.returned_e6.values())
+        assert account.cash_e6 == account.start_cash_e6 + account.moved_e6 + gained + returned
+        nets = account.number in self.venue.members[account.user_id].netting
+        counts = [account.position(f"KXA-1-{name}").count_e2 for name in "AB"]
+        assert returned == guaranteed_e6(counts) * nets
         assert all(collateral.available_e6 >= 0 for collateral in account.collaterals.values())
         for market in self.markets:
             clearing = self.order_entry.clearings[market.ticker]
@@ -270,8 +291,13 @@ def sides_are_counted(order: AccountOrder) -> bool:
 
 
 @settings(max_examples=300)
-@given(STEPS, st.sampled_from(list(FeeRule)), st.sampled_from(list(RESULTS)))
-def test_collateral_is_conserved(steps, rule, value_e4):
+@given(
+    STEPS,
+    st.sampled_from(list(FeeRule)),
+    st.sampled_from(list(RESULTS)),
+    st.sampled_from(list(RESULTS)),
+)
+def test_collateral_is_conserved(steps, rule, value_e4, corrected_e4):
     world = World(FeeSchedule.of(rule, "quadratic_with_maker_fees"))
     for what, who, where, *rest in steps:
         world.act(what, world.accounts[who], world.markets[where], *rest)
@@ -280,6 +306,8 @@ def test_collateral_is_conserved(steps, rule, value_e4):
     assert all(f.count_e2 > 0 for fills in world.order_entry.fills.values() for f in fills)
     for market in world.markets:
         world.settle(market, value_e4)
+    assert all(not account.returned_e6 for account in world.accounts)
+    world.order_entry.correct(world.markets[0], RESULTS[corrected_e4], corrected_e4, world.now_ms)
     for account in world.accounts:
         assert account.held_e6 == 0
     cash_e6 = sum(a.cash_e6 for a in world.accounts)

@@ -24,7 +24,7 @@ def test_times_are_written_with_all_their_digits() -> None:
     assert iso_us(1_786_410_900_000_000) == "2026-08-11T01:15:00.000000Z"
 
 
-def test_a_market_that_begins_anew_settles_anew() -> None:
+def test_a_market_that_starts_over_settles_again() -> None:
     account = TradingAccount("u", CASH_E6)
     for passed in (1, 2):
         flow_e6 = account.position("A").buy(YES, 4_000, 100, 0, START_MS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from processes.adapters.kalshi.rest.rate_budget import TokenBucket
 from processes.exchange.core.access import TIERS, UNMETERED, Bill, Meter, cost_of
 from processes.runtime.config import EXCHANGE_TIERS
 
@@ -20,6 +21,19 @@ class Clock:
 
     def __call__(self) -> int:
         return self.ns
+
+
+def test_a_bucket_refills_to_its_capacity_and_no_further():
+    clock = Clock()
+    bucket = TokenBucket(100, 100, clock)
+    assert bucket.take(100) == 0
+    assert bucket.take(10) == SECOND_NS // 10
+    clock.ns += SECOND_NS // 10 - 1
+    assert bucket.take(10) == 1
+    clock.ns += 1
+    assert bucket.take(10) == 0
+    clock.ns += 3600 * SECOND_NS
+    assert bucket.tokens == 100
 
 
 def spent(meter: Meter, bill: Bill) -> int:

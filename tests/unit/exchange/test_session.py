@@ -86,7 +86,7 @@ def test_every_later_subscribe_is_an_ok_that_takes_a_seq(core):
     assert client.frames[-1]["seq"] == 4
 
 
-def test_seq_counts_anew_on_every_subscription(core):
+def test_seq_counts_from_the_start_on_every_subscription(core):
     first, second = Client(core, core.hub), Client(core, core.hub)
     book(first)
     core.change(YES, 4_700, 100)
@@ -159,7 +159,11 @@ def test_markets_come_and_go_on_a_subscription(core):
         ('{"id":1,"cmd":"unsubscribe","params":{}}', 4),
         ('{"id":1,"cmd":"dance"}', 5),
         ('{"id":1,"cmd":"unsubscribe","params":{"sids":[9]}}', 7),
+        ('{"id":1,"cmd":"unsubscribe","params":{"sids":[[1]]}}', 7),
+        ('{"id":1,"cmd":"update_subscription","params":{"sid":{},"action":"add_markets"}}', 7),
+        ('{"id":1,"cmd":"update_subscription","params":{"sids":[[]],"action":"add_markets"}}', 7),
         ('{"id":1,"cmd":"subscribe","params":{"channels":["nope"]}}', 8),
+        ('{"id":1,"cmd":"subscribe","params":{"channels":[["trade"]]}}', 8),
         ('{"id":1,"cmd":"subscribe","params":{"channels":["trade"],"market_tickers":[1]}}', 11),
         ('{"id":1,"cmd":"update_subscription","params":{"sids":[1,2]}}', 12),
         ('{"id":1,"cmd":"update_subscription","params":{"sids":[1],"action":"x"}}', 13),

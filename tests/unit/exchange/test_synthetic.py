@@ -231,7 +231,7 @@ class TestOurOrders:
 
 
 class TestInformation:
-    def test_the_price_before_the_close_tells_the_outcome(self):
+    def test_the_price_before_the_close_predicts_the_outcome(self):
         told = []
         for window in range(24):
             followed = sample(ACTIVE, 1, window, 125, skip_s=780)

@@ -10,7 +10,7 @@ from support.orders import TICKER, fill
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
 from ipc.messages import ActorFill, BookSide
-from processes.execution.account import Doubt, MarketAccount, position_of
+from processes.execution.account import Doubt, MarketAccount, Payout, position_of
 
 CASH_E6 = 100_000_000
 
@@ -62,19 +62,19 @@ def test_any_order_of_arrival_ends_alike(
     straight, shuffled = account(), account()
     for f in fills:
         straight.book(f)
-    straight.settle(value_e4)
+    straight.settle(Payout(value_e4))
     again = data.draw(st.lists(st.sampled_from(fills), max_size=4))
     arrivals = data.draw(st.permutations(fills + again))
     settle_at = data.draw(st.integers(0, len(arrivals)))
     for i, f in enumerate(arrivals):
         if i == settle_at:
-            shuffled.settle(value_e4)
+            shuffled.settle(Payout(value_e4))
         shuffled.book(f)
-    shuffled.settle(value_e4)
+    shuffled.settle(Payout(value_e4))
     assert state(shuffled) == state(straight)
 
 
-def test_fills_of_one_millisecond_count_in_the_order_in_which_they_are_told() -> None:
+def test_fills_of_one_millisecond_count_in_the_order_in_which_they_are_reported() -> None:
     told = [
         fill("z", yes_price_e4=4_000, count_e2=1_000, ts_ms=5),
         fill("y", yes_price_e4=6_000, count_e2=1_000, ts_ms=5),
@@ -100,8 +100,8 @@ def test_a_fill_is_booked_once() -> None:
 def test_settlement_pays_once(value_e4: int, cash_e6: int) -> None:
     acc = account()
     acc.book(fill("t1", yes_price_e4=4_000, count_e2=1_000))
-    assert acc.settle(value_e4)
-    assert not acc.settle(10_000 - value_e4)
+    assert acc.settle(Payout(value_e4))
+    assert not acc.settle(Payout(value_e4))
     assert (acc.position_e2, acc.cash_e6) == (0, cash_e6)
 
 

@@ -13,7 +13,7 @@ from support.order_manager import ManagerRig
 from support.orders import TICKER, fill, intent
 
 from ipc.account_table import ACCOUNT_VERSION, AccountRow
-from ipc.journal import FramedReader, stream_folder
+from ipc.journal import FramedReader, RunJournal, stream_folder
 from ipc.messages import (
     ActorOrder,
     ActorPosition,
@@ -24,9 +24,8 @@ from ipc.messages import (
 )
 from ipc.sockets import Bell, Pusher
 from processes.execution.account import Doubt
-from processes.execution.effects import EffectRunner
+from processes.execution.gateway import EffectRunner
 from processes.execution.orders import CreateAccepted
-from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(

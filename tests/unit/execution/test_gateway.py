@@ -108,7 +108,7 @@ def test_no_pause_goes_beyond_the_deadline() -> None:
     assert pause_of(4, -1) == RETRY
 
 
-async def test_a_fault_that_is_no_answer_is_raised_to_whoever_watches() -> None:
+async def test_a_fault_that_is_no_answer_is_raised_by_the_watch() -> None:
     rig, gateway, _ = standing(ZeroDivisionError("a bug"))
     gateway.start(sending(rig))
     with pytest.raises(ZeroDivisionError, match="a bug"):

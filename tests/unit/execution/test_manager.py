@@ -399,7 +399,7 @@ def test_only_a_confirmed_absence_ends_an_order() -> None:
 # Fills
 
 
-def test_a_fill_is_booked_once_whoever_tells_it() -> None:
+def test_a_fill_is_booked_once_whatever_reports_it() -> None:
     rig = ManagerRig().known()
     resting(rig)
     told = fill("t1", count_e2=400, order_id="e-i1", fee_e6=7_000)

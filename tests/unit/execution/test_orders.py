@@ -33,7 +33,7 @@ EXECUTED = OrderStatus.EXECUTED
 
 @pytest.mark.parametrize("is_buy", [True, False])
 @pytest.mark.parametrize("leg", list(Leg))
-def test_the_name_tells_the_action(is_buy: bool, leg: Leg) -> None:
+def test_the_name_says_the_action(is_buy: bool, leg: Leg) -> None:
     name = client_order_id("a1-b_2", is_buy=is_buy, leg=leg)
     assert parse_client_order_id(name) == ("a1-b_2", is_buy, leg)
 

@@ -8,7 +8,7 @@ from support.orders import TICKER, fill, order
 
 from ipc.messages import ActorOrder, BookSide, OrderStatus
 from processes.adapters.kalshi.schemas.decoding import LeftOut
-from processes.execution.account import Doubt
+from processes.execution.account import TAKE_OVER_VOTES, Doubt, Payout
 from processes.execution.orders import CancelOrder, LookUpOrder, OrderReport
 
 RESTING = OrderStatus.RESTING
@@ -67,7 +67,7 @@ def test_a_difference_that_stays_is_a_doubt_and_said_once() -> None:
     assert doubts(rig) == set()
 
 
-def test_ours_gives_way_to_a_list_that_adds_up_twice_in_a_row() -> None:
+def test_the_booked_gives_way_to_a_list_that_adds_up_twice_in_a_row() -> None:
     rig = held(ManagerRig().known()).after(QUIET_S)
     theirs = {"positions": {}, "fills": {TICKER: []}}
     rig.compare(**theirs)
@@ -100,7 +100,7 @@ def test_an_order_that_the_list_lacks_is_looked_up_once_it_may_not_be_late() -> 
     assert [r.order.order_id for r in rig.requests(LookUpOrder)] == ["e1"]
 
 
-def test_what_an_earlier_life_left_is_canceled_until_it_is_gone() -> None:
+def test_what_an_earlier_run_left_is_canceled_until_it_is_gone() -> None:
     rig = ManagerRig()
     left = exchange_order(order("old"), RESTING, order_id="e-old")
     rig.compare(resting=[left])
@@ -115,7 +115,7 @@ def test_what_an_earlier_life_left_is_canceled_until_it_is_gone() -> None:
     assert rig.told(ActorOrder)[-1].intent_id == "old"
 
 
-def test_a_stranger_s_order_is_left_alone_and_not_told() -> None:
+def test_a_foreign_order_is_left_alone_and_not_published() -> None:
     rig = ManagerRig().known()
     rig.compare(resting=[strange_order("e9", BookSide.ASK, 300)])
     assert rig.drain().requests == []
@@ -139,10 +139,82 @@ def test_a_settlement_pays_once_and_agrees(value_e4: int, cash_e6: int) -> None:
     rig = held(ManagerRig().known()).after(QUIET_S)
     assert rig.compare() == {TICKER}  # it is no longer listed: why?
     for _ in range(2):
-        rig.compare(fills={TICKER: [fill("t1")]}, settlements={TICKER: value_e4})
+        rig.compare(fills={TICKER: [fill("t1")]}, settlements={TICKER: Payout(value_e4)})
     account = rig.state.accounts[TICKER]
-    assert (account.position_e2, account.cash_e6, account.settled_e4) == (0, cash_e6, value_e4)
+    assert (account.position_e2, account.cash_e6) == (0, cash_e6)
+    assert account.payout == Payout(value_e4)
     assert doubts(rig) == set()
+
+
+def test_a_corrected_settlement_is_booked_again_and_logged() -> None:
+    rig = held(ManagerRig().known()).after(QUIET_S)
+    read = {TICKER: [fill("t1")]}
+    rig.compare(fills=read, settlements={TICKER: Payout(10_000)})
+    for _ in range(2):
+        rig.compare(fills=read, settlements={TICKER: Payout(0)})
+    account = rig.state.accounts[TICKER]
+    assert (account.position_e2, account.cash_e6) == (0, 96_000_000)
+    assert rig.drain().warnings == [
+        ("settlement_corrected", {"ticker": TICKER, "change_dollars": "-10.000000"})
+    ]
+
+
+def test_a_correction_of_a_retired_market_changes_the_totals() -> None:
+    rig = held(ManagerRig().known()).after(QUIET_S)
+    rig.compare(fills={TICKER: [fill("t1")]}, settlements={TICKER: Payout(10_000)})
+    rig.drain()
+    rig.after(QUIET_S).state.retire()
+    assert TICKER not in rig.state.accounts
+    assert rig.state.retired_realized_e6 == 6_000_000
+    rig.compare(settlements={TICKER: Payout(0)})
+    assert rig.state.retired_realized_e6 == -4_000_000
+    assert TICKER not in rig.state.accounts
+
+
+def test_a_payout_between_yes_and_no_is_what_the_exchange_paid() -> None:
+    rig = held(ManagerRig().known()).after(QUIET_S)
+    rig.compare(fills={TICKER: [fill("t1")]}, settlements={TICKER: Payout(revenue_e6=3_330_000)})
+    account = rig.state.accounts[TICKER]
+    assert (account.position_e2, account.cash_e6) == (0, 96_000_000 + 3_330_000)
+
+
+# A position that no list explains
+
+
+def test_a_position_that_no_list_explains_is_taken_over_and_may_only_be_reduced() -> None:
+    rig = ManagerRig()
+    rig.state.follow(TICKER)
+    late = fill("t9", BookSide.ASK, yes_price_e4=6_000, count_e2=200, ts_ms=9)
+    view = {
+        "positions": {TICKER: 1_000},
+        "fills": {TICKER: [late]},
+        "exposures": {TICKER: 4_000_000},
+    }
+    rig.compare(**view)
+    rig.after(QUIET_S)
+    for _ in range(TAKE_OVER_VOTES):
+        assert not rig.state.accounts[TICKER].known
+        rig.compare(**view)
+    rig.compare(**view)
+    account = rig.state.accounts[TICKER]
+    assert (account.position_e2, account.cost_basis_e6) == (1_000, 4_000_000)
+    assert account.known
+    assert account.reduce_only
+    sold = fill("t10", BookSide.ASK, yes_price_e4=6_000, count_e2=1_000, ts_ms=10)
+    rig.state.on_fill(sold)
+    assert (account.position_e2, account.realized_e6) == (0, 2_000_000)
+    assert not account.reduce_only
+
+
+def test_a_position_without_a_cost_is_not_taken_over() -> None:
+    rig = ManagerRig()
+    rig.state.follow(TICKER)
+    view = {"positions": {TICKER: 1_000}, "fills": {TICKER: []}}
+    rig.compare(**view)
+    rig.after(QUIET_S)
+    for _ in range(3 * TAKE_OVER_VOTES):
+        rig.compare(**view)
+    assert doubts(rig) == {Doubt.STARTING, Doubt.MISMATCH}
 
 
 # Everywhere

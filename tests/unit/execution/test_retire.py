@@ -14,14 +14,15 @@ from support.orders import fill, intent
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter
+from ipc.journal import RunJournal
 from ipc.messages import ActorFill, BookSide, Environment, OrderStatus, SessionStarted
 from ipc.sockets import Bell, Publisher, Pusher
 from ipc.units import LINEAR_CENT
-from processes.execution.account import Doubt
-from processes.execution.effects import EffectRunner
+from processes.execution import state as execution_state
+from processes.execution.account import Doubt, Payout
+from processes.execution.gateway import EffectRunner
 from processes.execution.orders import OrderReport
 from processes.execution.state import KEEP_CLOSED_MS
-from processes.runtime.journal import RunJournal
 
 UID = "20260810T221500-00000001"
 STARTED = SessionStarted(
@@ -82,7 +83,7 @@ async def life(tmp_path: Path) -> AsyncIterator[Life]:
         made.pusher.close()
 
 
-async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> None:
+async def test_a_run_sees_more_markets_than_the_table_has_rows(life: Life) -> None:
     """Each is traded and settled; none is refused, and a reader never sees another's money."""
     for n in range(5 * ROWS):
         ticker = f"KXA-{n}"
@@ -94,7 +95,7 @@ async def test_a_life_sees_more_markets_than_the_table_has_rows(life: Life) -> N
         held = life.cash(ticker)
         assert held is not None
         life.rig.compare(positions={ticker: 100}, fills={ticker: [bought]})
-        life.rig.compare(settlements={ticker: 10_000}, fills={ticker: [bought]})
+        life.rig.compare(settlements={ticker: Payout(10_000)}, fills={ticker: [bought]})
         life.act()
         assert life.cash(ticker) == held + 1_000_000
         life.unlist(ticker)
@@ -199,3 +200,25 @@ async def test_a_fill_of_a_retired_market_brings_its_account_back(life: Life) ->
     life.rig.state.on_fill(fill("t3", market_ticker="KXA", count_e2=100, ts_ms=3))
     assert life.rig.manager.get_positions() == {"KXA": 100}
     assert life.rig.manager.pnl(0).realized_e6 == -200_000
+
+
+async def test_of_many_retired_markets_the_settled_are_forgotten_first(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their profit stays; what a forgotten market still reports is somebody else's."""
+    monkeypatch.setattr(execution_state, "KEEP_RETIRED", 2)
+    traded_and_retired(life)
+    rig, before = life.rig, life.rig.manager.pnl(0)
+    rig.compare(settlements={"KXA": Payout(0)})
+    for ticker in ("KXB", "KXC"):
+        life.follow(ticker)
+        life.unlist(ticker)
+        rig.after(900 + KEEP_CLOSED_MS / 1_000 + 10)
+        life.act()
+    after = rig.manager.pnl(0)
+    assert (after.realized_e6, after.fees_e6) == (before.realized_e6, before.fees_e6)
+    assert rig.state.counters["accounts_forgotten"] == 1
+    rig.state.on_fill(fill("t3", market_ticker="KXB", count_e2=100, ts_ms=3))
+    rig.state.on_fill(fill("t4", market_ticker="KXA", count_e2=100, ts_ms=3))
+    assert rig.manager.get_positions() == {"KXB": 100}
+    assert rig.state.counters["fills_elsewhere"] == 1

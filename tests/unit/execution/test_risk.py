@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.orders import SESSION, TICKER, fill, intent, order
 
-from ipc.messages import BookSide, Leg, OrderStatus
+from ipc.messages import BookSide, Leg, OrderStatus, TradingState
 from ipc.units import LINEAR_CENT
-from processes.execution.account import Doubt, MarketAccount
+from processes.execution.account import Doubt, MarketAccount, Payout
 from processes.execution.risk import RiskCase, RiskLimits, collateral_e6, refusal
 
 CASH_E6 = 100_000_000
@@ -39,6 +39,7 @@ def case(wanted: Any = None, **fields: Any) -> RiskCase:
         "open_orders": 0,
         "session_uid": SESSION,
         "environment_ok": True,
+        "trading": TradingState.TRADING,
     }
     return RiskCase(**{**standard, **fields})
 
@@ -51,8 +52,19 @@ def doubted() -> MarketAccount:
 
 def settled() -> MarketAccount:
     acc = account()
-    acc.settle(10_000)
+    acc.settle(Payout(10_000))
     return acc
+
+
+def taken_over() -> MarketAccount:
+    """Holds a position whose fills are not known."""
+    acc = account()
+    acc.take_over(500, 2_000_000)
+    return acc
+
+
+def test_a_position_taken_over_may_be_sold() -> None:
+    assert refusal(case(intent(is_buy=False, count_e2=500), account=taken_over())) is None
 
 
 def test_a_good_intent_passes() -> None:
@@ -76,6 +88,7 @@ def test_a_good_intent_passes() -> None:
         ("market_unknown", case(grid=None)),
         ("private_channel_down", case(account=doubted())),
         ("settled", case(account=settled())),
+        ("reduce_only", case(account=taken_over())),
         ("backing_off", case(backing_off=True)),
         ("price_off_grid", case(intent(yes_price_e4=4_050))),
         ("count", case(intent(count_e2=0))),

@@ -9,8 +9,8 @@ from ipc import book as b
 from ipc.account_table import new_account
 from models.observation.builder import BUILDERS, DEFAULT, LiveObservationAdapter, observation_hash
 from models.policies.baselines import RandomChoice
-from models.policies.interface import Decisions, masked_argmax
-from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace
+from models.policies.interface import Decisions
+from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, masked_argmax
 from processes.inference.decide import BATCH, Decider, DecisionRequest, Reason, TickHistories
 from processes.runtime.config import ConfigError
 

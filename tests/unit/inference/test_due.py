@@ -122,7 +122,7 @@ def test_nothing_is_known_before_the_collector_named_it():
     assert SessionOfTable().at(FIRST_EPOCH) is None
 
 
-def test_a_session_belongs_to_the_life_in_which_it_was_announced():
+def test_a_session_belongs_to_the_run_in_which_it_was_announced():
     session = SessionOfTable()
     assert session.announce("a", FIRST_EPOCH)
     assert session.at(FIRST_EPOCH) == "a"

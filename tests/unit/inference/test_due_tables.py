@@ -11,8 +11,7 @@ from ipc.account_table import AccountTableWriter, new_account
 from ipc.book_table import BookTableWriter
 from ipc.clock import mono_ns
 from ipc.messages import Trigger, UpdateType
-from ipc.seqlock import begin_write, end_write
-from ipc.shared_file import LayoutError, shared_path
+from ipc.shared_file import LayoutError, begin_write, end_write, shared_path
 from ipc.units import LINEAR_CENT
 from processes.inference.due import HEARTBEAT_LIMIT_NS, AccountRows, BookRows, Gate
 

@@ -9,8 +9,7 @@ import pytest
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter, OpenOrder
-from ipc.seqlock import begin_write
-from ipc.shared_file import LayoutError, WriterActiveError
+from ipc.shared_file import LayoutError, WriterActiveError, begin_write
 
 
 @pytest.fixture

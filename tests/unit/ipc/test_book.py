@@ -26,7 +26,7 @@ def unique(levels: Levels) -> Levels:
 
 
 @given(data=st.data(), grid=grids())
-def test_any_life_of_a_book_equals_the_naive_one(data: st.DataObject, grid: PriceGrid) -> None:
+def test_any_course_of_a_book_equals_the_naive_one(data: st.DataObject, grid: PriceGrid) -> None:
     row, naive = b.new_row(grid.size, grid), NaiveBook(grid)
     for _ in range(2):
         levels = unique(data.draw(changes(grid, most=12)))

@@ -75,6 +75,15 @@ def test_a_trade_is_journalled_and_noted() -> None:
     assert stand.live[0][b.LAST_TRADE_MS] == 12
 
 
+def test_a_block_trade_is_journalled_and_no_part_of_the_flow() -> None:
+    stand = live_stand()
+    assert stand.trade(0, (1, 8000, 40), Stamps(seq=7, exch_ms=12), is_block=True) == 6
+    assert stand.records[-1]["kind"] == Kind.BLOCK_TRADE
+    row = stand.live[0]
+    assert row[b.EVENT_NO] == 6
+    assert (row[b.TRADE_FLOW], row[b.N_TRADES], row[b.LAST_TRADE_MS]) == (0, 0, 0)
+
+
 def test_a_row_keeps_the_count_of_its_book_beside_that_of_its_trades() -> None:
     stand = live_stand()
     stand.delta(0, (0, 8000, -30), Stamps(seq=9))
@@ -268,7 +277,7 @@ def test_no_tick_at_or_after_the_close_of_the_market() -> None:
     assert stand.live[0][b.TICK_EVENT_NO] == 6
 
 
-def test_ticks_go_on_when_a_replay_begins_anew() -> None:
+def test_ticks_go_on_when_a_replay_starts_over() -> None:
     stand = live_stand()
     stand.throttle_ns = SECOND
     stand.set_state(0, b.STALE)
@@ -359,7 +368,7 @@ class NaiveCollector:
     capacity=st.integers(1, 60),
     throttle_ns=st.sampled_from([0, 3, 10]),
 )
-def test_any_life_of_a_collector_equals_the_naive_one(
+def test_any_run_of_a_collector_equals_the_naive_one(
     data: st.DataObject, grid: PriceGrid, capacity: int, throttle_ns: int
 ) -> None:
     stand, naive = (

@@ -146,7 +146,7 @@ def test_a_journal_of_another_schema_is_refused(tmp_path: Path) -> None:
         FramedReader(tmp_path).read(0)
 
 
-def test_a_living_writer_is_told_from_a_dead_one(tmp_path: Path) -> None:
+def test_a_living_writer_is_distinguished_from_a_dead_one(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from ipc.journal import FramedWriter;"
         f"writer = FramedWriter(Path({str(tmp_path)!r})); print('up', flush=True); sys.stdin.read()"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,7 @@ sys.stdin.read()
 """
 
 
-def test_the_kernel_tells_a_dead_writer_from_a_stopped_one(path: Path) -> None:
+def test_the_kernel_distinguishes_a_dead_writer_from_a_stopped_one(path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
@@ -171,6 +172,17 @@ def test_the_kernel_tells_a_dead_writer_from_a_stopped_one(path: Path) -> None:
     assert reader.writer_is_dead()
     assert create(path).generation == 2
     assert not reader.writer_is_dead()
+
+
+def test_a_writer_that_asks_for_itself_keeps_its_lock(path: Path) -> None:
+    with closing(create(path)) as writer:
+        assert not writer.writer_is_dead()
+        reader = attach(path)
+        assert not reader.writer_is_dead()
+        with pytest.raises(WriterActiveError):
+            create(path)
+    assert reader.writer_is_dead()
+    reader.close()
 
 
 def test_readers_that_ask_for_the_writer_do_not_keep_a_new_one_out(path: Path) -> None:

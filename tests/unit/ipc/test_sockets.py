@@ -56,7 +56,7 @@ async def test_a_message_arrives_with_its_topic(
     subscriber.close()
 
 
-async def test_what_did_not_arrive_is_counted_per_life(
+async def test_what_did_not_arrive_is_counted_per_run(
     context: zmq.asyncio.Context, tmp_path: Path
 ) -> None:
     publisher = Publisher(context, "collector", tmp_path, NOWHERE, 1)

@@ -23,9 +23,9 @@ from processes.adapters.kalshi.feed.book_feed import (
     Mark,
     Note,
     Outcome,
+    WriteQueue,
     loss_of,
 )
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.stream.subscriptions import Ended, Gap, Ready
 
 LEVELS = ([("0.4600", "10.00"), ("0.4700", "3.00")], [("0.4800", "2.00")])

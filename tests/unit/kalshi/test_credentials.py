@@ -61,7 +61,7 @@ def account(key_id: str, algorithm: Algorithm) -> Account:
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
-def test_the_parsed_key_tells_its_algorithm(algorithm: Algorithm) -> None:
+def test_the_parsed_key_says_its_algorithm(algorithm: Algorithm) -> None:
     pem = KEYS[algorithm].private_key_pem()
     assert pem.startswith("-----BEGIN PRIVATE KEY-----")  # PKCS#8 says the same for both
     assert Credentials.from_pem("key-1", pem.encode()).algorithm is algorithm

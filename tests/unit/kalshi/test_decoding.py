@@ -24,10 +24,10 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.normalise import market_of
 from processes.adapters.kalshi.rest import http
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items, whole
 from processes.adapters.kalshi.schemas.frames import decode_command, decode_frame
+from processes.adapters.kalshi.schemas.normalise import market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
 
 DEEP = 100_000
@@ -228,7 +228,7 @@ async def test_a_row_of_another_market_puts_only_that_market_in_doubt(
         whole(Listing(found, left_out), "rows")
 
 
-def test_what_does_not_tell_its_market_may_be_about_any() -> None:
+def test_what_does_not_name_its_market_may_be_about_any() -> None:
     rows = [msgspec.Raw(b'{"ticker":5}'), msgspec.Raw(b"\xff"), msgspec.Raw(b"[")]
     left_out = decode_items(
         rows, lambda row: decode(msgspec.json.Decoder(Market), row, "")

@@ -52,7 +52,7 @@ def settings_of(**environ: str) -> Settings:
         ("https://EXTERNAL-API.KALSHI.COM./trade-api/v2", "production"),
     ],
 )
-def test_the_host_tells_the_environment(url: str, environment: str) -> None:
+def test_the_host_determines_the_environment(url: str, environment: str) -> None:
     assert detect_environment(url) == environment
 
 

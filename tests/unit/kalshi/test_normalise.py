@@ -18,16 +18,6 @@ from ipc import book
 from ipc.messages import BookSide, OrderStatus
 from ipc.units import LINEAR_CENT, format_count, format_price
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    exchange_ms,
-    fill_of,
-    levels_of_snapshot,
-    market_of,
-    ms_of_rfc3339,
-    order_of,
-    trade_of,
-)
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.frames import (
     Delta,
@@ -36,6 +26,16 @@ from processes.adapters.kalshi.schemas.frames import (
     Trade,
     UserOrder,
     decode_frame,
+)
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    exchange_ms,
+    fill_of,
+    levels_of_snapshot,
+    market_of,
+    ms_of_rfc3339,
+    order_of,
+    trade_of,
 )
 from processes.adapters.kalshi.schemas.rest_portfolio import (
     FillRow,

@@ -148,7 +148,7 @@ async def test_programs_are_read_whole_and_in_micro_dollars() -> None:
     )
     queries = [dict(request.url.params) for request in exchange.asked]
     assert [q.get("cursor") for q in queries] == [None, "more"]
-    assert all(q["limit"] == "10000" and q["status"] == "active" for q in queries)
+    assert all(q["limit"] == "1000" and q["status"] == "active" for q in queries)
 
 
 async def test_money_is_read_from_dollars_not_from_cents() -> None:

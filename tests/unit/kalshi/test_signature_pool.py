@@ -8,20 +8,18 @@ import pytest
 
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 from processes.adapters.kalshi.auth.signing import (
-    KEY_HEADER,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    Signer,
-    verify,
-)
-from processes.adapters.kalshi.rest.signature_pool import (
     IDLE,
+    KEY_HEADER,
     LEAD_MS,
     MAX_REQUESTS,
     MOST_AHEAD_MS,
     OLDEST_MS,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
     YIELD,
     SignaturePool,
+    Signer,
+    verify,
 )
 
 KEYS = {algorithm: new_credentials(f"key-{algorithm}", algorithm) for algorithm in Algorithm}

@@ -87,7 +87,7 @@ def test_the_cause_in_a_line_of_the_log_is_its_error(watched: Watched, form: str
     assert watched.ended == [(EXIT_FAULT, line)]
 
 
-def test_another_cause_or_another_program_in_between_begins_anew(watched: Watched) -> None:
+def test_another_cause_or_another_program_in_between_starts_over(watched: Watched) -> None:
     for _ in range(MAX_SAME):
         watched.life("ValueError: one")
         watched.life("ValueError: two")
@@ -114,7 +114,7 @@ def test_kills_have_no_cause_but_too_many_of_them_end_the_stack(watched: Watched
     assert end[1].startswith("stack: ended by exchange: ended 20 times within a minute; last: ")
 
 
-def test_what_an_earlier_life_said_is_not_the_cause_of_a_silent_end(watched: Watched) -> None:
+def test_what_an_earlier_run_said_is_not_the_cause_of_a_silent_end(watched: Watched) -> None:
     watched.life("ValueError: one")
     for _ in range(MAX_SAME):
         watched.life()

@@ -148,7 +148,7 @@ async def test_what_a_task_raised_unseen_is_a_line() -> None:
     assert (line["logger"], line["error"]) == ("asyncio", "ValueError: unseen")
 
 
-def test_libraries_tell_no_headers() -> None:
+def test_libraries_log_no_headers() -> None:
     """httpx and httpcore log requests, with their headers, below warnings."""
     _, stream = opened(level="debug")
     logging.getLogger("httpcore.http11").debug("send_request_headers KALSHI-ACCESS-SIGNATURE")

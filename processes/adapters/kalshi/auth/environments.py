@@ -54,14 +54,25 @@ POLL: Final = 0.02  # seconds between checks for the local exchange's clock
 
 
 class Purpose(StrEnum):
-    """What a connection is for; the two may lead to different environments."""
+    """What a connection is for; the two may lead to different environments.
+
+    Attributes:
+        TRADING: Orders and the account: `KALSHI_TRADING_ENVIRONMENT`.
+        DATA: Books, trades and markets: `KALSHI_DATA_ENVIRONMENT`.
+    """
 
     TRADING = "trading"
     DATA = "data"
 
 
 class KalshiTarget(msgspec.Struct, frozen=True):
-    """Where to connect; both URLs belong to `environment`."""
+    """Where to connect; both URLs belong to `environment`.
+
+    Attributes:
+        environment: The exchange.
+        rest_url: Base of REST calls, such as `https://host/trade-api/v2`.
+        ws_url: The WebSocket's address.
+    """
 
     environment: Environment
     rest_url: str
@@ -87,10 +98,16 @@ _DEFAULTS: Final = {
 
 
 def detect_environment(url: str) -> Environment | None:
-    """The environment that a URL's host belongs to (PROTOCOL.md, 1); None when it is not known.
+    """The environment that a URL's host belongs to (PROTOCOL.md, 1).
 
     Hosts of earlier times count too, because old sessions name them. The database gives the same
     answer for stored sessions: `rl_environment_of_url` in SQL, tested against this function.
+
+    Args:
+        url: With its scheme; anything else is no URL.
+
+    Returns:
+        The environment; None when the host is not the exchange's, or there is none.
     """
     try:
         parts = urlsplit(url)
@@ -104,7 +121,12 @@ def detect_environment(url: str) -> Environment | None:
 
 
 def data_environment_of(settings: Settings) -> Environment:
-    """Where data comes from; `ConfigError` for a mix of environments that is not allowed."""
+    """Where data comes from: `KALSHI_DATA_ENVIRONMENT`, by default where orders go.
+
+    Raises:
+        ConfigError: It is unknown, or differs from where orders go without
+            `KALSHI_ALLOW_MIXED_ENVIRONMENTS=true`.
+    """
     trading = settings.environment
     raw = settings.environ.get("KALSHI_DATA_ENVIRONMENT", "").strip() or str(trading)
     if raw not in tuple(Environment):
@@ -125,9 +147,17 @@ def needs_local_exchange(settings: Settings) -> bool:
 
 
 def target_of(settings: Settings, purpose: Purpose = Purpose.TRADING) -> KalshiTarget:
-    """Where to connect for `purpose`; `ConfigError` names the variable that is wrong.
+    """Where to connect.
 
-    For orders, production needs `KALSHI_PRODUCTION_CONFIRMED=true`.
+    For orders, production needs `KALSHI_PRODUCTION_CONFIRMED=true`, and no other word will do.
+
+    Args:
+        settings: With the variables, and the port of the local exchange.
+        purpose: Orders or data.
+
+    Raises:
+        ConfigError: Names the variable that is wrong: an environment, a confirmation that is
+            missing, or an address that is not a plain URL of the environment's own hosts.
     """
     data = data_environment_of(settings)
     if purpose is Purpose.DATA:
@@ -198,7 +228,16 @@ def clock_path(data_dir: Path) -> Path:
 
 
 async def clock_of(settings: Settings, stop: asyncio.Event) -> Clock:
-    """Market time: real, or the local exchange's once it is announced; `Stopped` when stopped."""
+    """Market time: real time, or the local exchange's once that is announced.
+
+    Args:
+        settings: Say where data comes from.
+        stop: Ends the waiting.
+
+    Raises:
+        Stopped: `stop` was set first.
+        UnsafePathError: The clock's file is another user's, or open to others.
+    """
     if data_environment_of(settings) is not Environment.SIMULATED:
         return RealClock()
     path = clock_path(settings.data_dir)

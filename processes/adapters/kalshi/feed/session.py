@@ -13,17 +13,18 @@ import msgspec
 
 from ipc.book_table import BookTableWriter
 from ipc.errors import KalshiActorError
-from ipc.journal import EventSegments
+from ipc.journal import EventSegments, RunJournal
 from ipc.messages import (
     Environment,
     MarketListed,
     MarketResult,
+    MarketTerms,
     MarkKind,
+    ProgramListed,
     SessionMark,
     SessionStarted,
 )
 from ipc.units import PriceGrid
-from processes.runtime.journal import RunJournal
 
 __all__ = ["PRODUCER", "RecordsFullError", "SessionFacts", "SessionJournal", "list_market"]
 
@@ -35,7 +36,14 @@ class RecordsFullError(KalshiActorError, RuntimeError):
 
 
 class SessionFacts(msgspec.Struct, frozen=True):
-    """What a session is of; `started_ns` in market time."""
+    """What a session is of.
+
+    Attributes:
+        uid: Its name, also that of its journal.
+        environment: Where the data comes from.
+        websocket_url: The stream.
+        started_ns: Market time of the start.
+    """
 
     uid: str
     environment: Environment
@@ -47,10 +55,15 @@ class SessionJournal:
     """Both journals of one session: `segments` takes book events, the methods take records.
 
     Args:
-        data_dir: the journals' folder is made below it.
-        facts: written as the first record.
-        segment_records: book events of one file.
-        max_bytes: of all files of book events that the recorder has not taken yet.
+        data_dir: The journals' folder is made below it.
+        facts: Written as the first record.
+        segment_records: Book events of one file.
+        max_bytes: Of all files of book events that the recorder has not taken yet.
+
+    Attributes:
+        facts: As given.
+        folder: Of both journals.
+        segments: The journal of book events.
     """
 
     def __init__(
@@ -89,7 +102,16 @@ class SessionJournal:
         return self._records.waiting
 
     def mark(self, kind: MarkKind, ticker: str | None, ts_ns: int, detail: str = "") -> None:
-        """Note something at the present place of the event stream; `ts_ns` in market time."""
+        """Note something at the present place of the event stream.
+
+        Kept in memory, in order, while the journal refuses it.
+
+        Args:
+            kind: What happened.
+            ticker: The market, None for several.
+            ts_ns: Market time.
+            detail: For people.
+        """
         self._records.keep(
             SessionMark(
                 kind=kind,
@@ -101,10 +123,20 @@ class SessionJournal:
         )
 
     def listed(self, row: int, ticker: str, grid: PriceGrid, open_ms: int, close_ms: int) -> bool:
-        """Say that `row` holds this market from the next event on; False when not accepted.
+        """Say that a row holds this market from the next event on.
 
-        An event whose row was never listed cannot be assigned to a market, so a market is used
-        only after this.
+        An event whose row was never listed cannot be assigned to a market, so a market is used only
+        after this.
+
+        Args:
+            row: Row number.
+            ticker: The market.
+            grid: Its prices.
+            open_ms: When it opens, 0 unknown.
+            close_ms: When it closes, 0 unknown.
+
+        Returns:
+            False when the journal did not accept it.
         """
         listing = MarketListed(
             row=row,
@@ -119,6 +151,14 @@ class SessionJournal:
     def result(self, result: MarketResult) -> None:
         """Keep what the exchange said that a market paid."""
         self._records.keep(result)
+
+    def terms(self, terms: MarketTerms) -> None:
+        """Keep what the exchange says that a market charges."""
+        self._records.keep(terms)
+
+    def program(self, program: ProgramListed) -> None:
+        """Keep a program of a market."""
+        self._records.keep(program)
 
     def retry(self) -> None:
         """Offer again what was refused."""
@@ -147,13 +187,21 @@ def list_market(
 ) -> int:
     """Give a market a row of the table and list it in the session, both or neither.
 
+    Args:
+        table: The table of books.
+        session: The journals.
+        ticker: The market.
+        grid: Its prices.
+        open_ms: When it opens, Unix milliseconds; 0 unknown.
+        close_ms: When it closes; 0 unknown.
+
     Returns:
         Its row.
 
     Raises:
-        TableFullError: no row is free.
-        ValueError: the name or the grid does not fit the table.
-        RecordsFullError: the journal does not take the listing now.
+        TableFullError: No row is free.
+        ValueError: The name or the grid does not fit the table.
+        RecordsFullError: The journal does not take the listing now.
     """
     row = table.add_market(ticker, grid, open_ms, close_ms)
     if not session.listed(row, ticker, grid, open_ms, close_ms):

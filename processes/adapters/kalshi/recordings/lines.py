@@ -24,9 +24,9 @@ from ipc.clock import NS_PER_MS
 from ipc.errors import KalshiActorError
 from ipc.units import format_count, format_price
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import exchange_ms
 from processes.adapters.kalshi.schemas.decoding import UNREADABLE, decode, reason_of
 from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
+from processes.adapters.kalshi.schemas.normalise import exchange_ms
 
 __all__ = [
     "SUFFIXES",
@@ -50,7 +50,16 @@ CONTRACT_E2: Final = 100
 
 
 class RecordingError(KalshiActorError, ValueError):
-    """A recording that cannot be read: which file, which line, what is wrong."""
+    """A recording that cannot be read: which file, which line, what is wrong.
+
+    Args:
+        path: The file.
+        line: Number of the line, from 1; 0 for the file as a whole.
+        what: What is wrong.
+
+    Attributes:
+        where: File name and line, without folders.
+    """
 
     def __init__(self, path: Path, line: int, what: str) -> None:
         super().__init__(f"{path}:{line}: {what}" if line else f"{path}: {what}")
@@ -62,7 +71,14 @@ class RecordingCut(RecordingError):
 
 
 class RecordedFrame(NamedTuple):
-    """One frame: receive time in Unix ms, the frame's bytes, where it stands."""
+    """One frame of a recording.
+
+    Attributes:
+        recv_ms: Receive time in Unix milliseconds; of a bare frame the exchange's own.
+        raw: The frame's JSON, amounts in dollars.
+        line: Where it stands in its file, from 1.
+        path: The file.
+    """
 
     recv_ms: int
     raw: bytes
@@ -97,7 +113,14 @@ T = TypeVar("T")
 
 
 def recording_files(path: Path) -> list[Path]:
-    """One recording, or those of a folder in the order of their names; `RecordingError`: none."""
+    """List one recording, or those of a folder in the order of their names.
+
+    Args:
+        path: A file, or a folder; replies of REST that lie in it (`rest_...`) are passed over.
+
+    Raises:
+        RecordingError: There is no such file or folder, or no recording in it.
+    """
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -172,7 +195,12 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def up_to_cut(items: Iterator[T], say: Callable[[str], None] | None = None) -> Iterator[T]:
-    """What stands before the place where a file was cut off; `say` takes one line about that."""
+    """Give out what stands before the place where a file was cut off.
+
+    Args:
+        items: Of one recording.
+        say: Takes one line about the cut, if there is one.
+    """
     try:
         yield from items
     except RecordingCut as cut:
@@ -237,7 +265,14 @@ def _exchange_ms(recorded: RecordedFrame) -> int:
 
 
 def read_marks(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The recorder's own marks of one file, as (name, facts)."""
+    """The recorder's own marks of one file.
+
+    Yields:
+        (name, facts).
+
+    Raises:
+        RecordingError: As of `read_frames`.
+    """
     for _, _, line in _lines(path):
         if line.recorder is not None:
             yield line.recorder, line.info or {}

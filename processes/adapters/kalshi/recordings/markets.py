@@ -1,7 +1,8 @@
 """What is known of a recorded market: its times, its outcome, its price grid.
 
 From `metadata/<event>.json` (the exchange's own event reply) beside the recording, else from
-`markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0.
+`markets.csv`, else from the recorder's marks and the prices seen. Unknown times are 0. What a
+market charged is known where `metadata/<series>.json` holds the reply to `GET /series/<series>`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,10 @@ import msgspec
 
 from ipc.messages import Environment
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange, parse_price
+from models.trading.fees import ALWAYS_MS, FeeStep
+from models.trading.known_fees import series_of
+from models.trading.market_fees import OverrideStep, resolve_steps
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import (
-    change_of_delta,
-    levels_of_snapshot,
-    market_of,
-    ms_of_rfc3339,
-)
 from processes.adapters.kalshi.recordings.lines import (
     SUFFIXES,
     RecordingError,
@@ -30,10 +28,17 @@ from processes.adapters.kalshi.recordings.lines import (
     read_marks,
     up_to_cut,
 )
+from processes.adapters.kalshi.rest.public import EventFees, Series
 from processes.adapters.kalshi.schemas.decoding import decode, reason_of
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.frames import Delta, Snapshot
-from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.adapters.kalshi.schemas.normalise import (
+    change_of_delta,
+    levels_of_snapshot,
+    market_of,
+    ms_of_rfc3339,
+)
+from processes.adapters.kalshi.schemas.rest_public import EventRow, Market, SeriesRow
 
 __all__ = ["RecordedMarket", "load_market", "load_markets"]
 
@@ -50,7 +55,23 @@ _GRIDS: Final = (  # coarsest first
 
 
 class RecordedMarket(msgspec.Struct, frozen=True):
-    """A market of a recording; `yes_value_e4` is what a YES contract paid, None when not known."""
+    """A market of a recording.
+
+    Attributes:
+        ticker: The market.
+        event_ticker: Its event.
+        path: The recording.
+        environment: Demo for a folder named `demo`, else production: recordings do not say.
+        grid: Its prices; where nothing lies beside the recording, the coarsest grid that fits all
+            prices seen.
+        open_ms: When it opened, Unix milliseconds; 0 unknown.
+        close_ms: When it closed; 0 unknown.
+        settled_ms: When it paid; 0 unknown.
+        result: How it ended.
+        yes_value_e4: What a YES contract paid, None when not known.
+        title: For people.
+        body: All of the exchange's own reply, empty when there was none.
+    """
 
     ticker: str
     event_ticker: str
@@ -63,6 +84,7 @@ class RecordedMarket(msgspec.Struct, frozen=True):
     result: Result = Result.NONE
     yes_value_e4: int | None = None
     title: str = ""
+    fees: tuple[FeeStep, ...] = ()  # empty: not known
     body: dict[str, Any] = {}  # all of the exchange's own reply, empty when there was none
 
     @property
@@ -73,6 +95,15 @@ class RecordedMarket(msgspec.Struct, frozen=True):
 
 class _Event(msgspec.Struct):
     markets: list[msgspec.Raw]
+    event: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _MaybeSeries(msgspec.Struct):
+    series: SeriesRow | None = None  # an event may be named like its series
+
+
+class _SeriesMetadata(msgspec.Struct):
+    response: _MaybeSeries
 
 
 class _Metadata(msgspec.Struct):
@@ -81,11 +112,17 @@ class _Metadata(msgspec.Struct):
 
 _metadata: Final = msgspec.json.Decoder(_Metadata)
 _market: Final = msgspec.json.Decoder(Market)
+_series: Final = msgspec.json.Decoder(_SeriesMetadata)
+_event: Final = msgspec.json.Decoder(EventRow)
 _body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def load_market(path: Path) -> RecordedMarket:
-    """The only market of a recording; `RecordingError` when it holds none or several."""
+    """Load the only market of a recording.
+
+    Raises:
+        RecordingError: It holds none or several, or cannot be read.
+    """
     markets = load_markets(path)
     if len(markets) != 1:
         raise RecordingError(path, 0, f"holds {len(markets)} markets, not one")
@@ -93,7 +130,14 @@ def load_market(path: Path) -> RecordedMarket:
 
 
 def load_markets(path: Path) -> list[RecordedMarket]:
-    """All markets of one recording; reads through the file only when nothing lies beside it."""
+    """Load all markets of one recording; reads through the file only when nothing lies beside it.
+
+    Args:
+        path: The recording; `metadata/` and `markets.csv` are looked for in its folder.
+
+    Raises:
+        RecordingError: The file, or one beside it, cannot be read.
+    """
     ticker = _stem(path)
     known = _from_metadata(path, ticker) or _from_csv(path, ticker)
     return [known] if known else _from_frames(path)
@@ -126,10 +170,34 @@ def _from_metadata(path: Path, ticker: str) -> RecordedMarket | None:
         for raw in reply.markets:
             market = decode(_market, raw, "not an event's reply")
             if market.ticker == ticker:
-                return _of_market(path, market, decode(_body, raw, "not an event's reply"))
+                known = _of_market(path, market, decode(_body, raw, "not an event's reply"))
+                return msgspec.structs.replace(known, fees=_fees_of(path, market, _own_of(reply)))
         return None
     except (WireError, ValueError) as error:
         raise RecordingError(file, 0, reason_of(error)) from None
+
+
+def _own_of(reply: _Event) -> EventFees | None:
+    """An event's series and own fees; None where its reply does not say them."""
+    try:
+        return EventFees.of(decode(_event, reply.event, "an event"))
+    except WireError:
+        return None
+
+
+def _fees_of(path: Path, market: Market, own: EventFees | None) -> tuple[FeeStep, ...]:
+    """What a market charged, by the reply of its series beside the recording; () without one."""
+    ticker = own.series_ticker if own else series_of(market.ticker)
+    file = path.parent / "metadata" / f"{ticker}.json"
+    if not file.is_file():
+        return ()
+    row = decode(_series, _read(file), "not a series' reply").response.series
+    if row is None:
+        return ()
+    series = Series.of(row)
+    overrides = [OverrideStep(ALWAYS_MS, own.fee_type, own.fee_multiplier_e4)] if own else []
+    steps = [FeeStep(ALWAYS_MS, series.fee_type, series.fee_multiplier_e4)]
+    return resolve_steps(steps, overrides, market_of(market).fee_waiver_ms)
 
 
 def _read(file: Path) -> bytes:

@@ -24,10 +24,10 @@ from processes.adapters.kalshi.feed.book_feed import (
     Effect,
     Mark,
     Note,
+    WriteQueue,
     channel_of,
     loss_of,
 )
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
 from processes.adapters.kalshi.recordings.lines import (
     RecordedFrame,
     RecordingCut,
@@ -54,7 +54,7 @@ AUTO: Final = "auto"
 WHOLE: Final = "whole"
 PART: Final = "part"
 SEQS: Final = (AUTO, WHOLE, PART)
-SAMPLE: Final = 2_000  # sequenced frames that tell a part of a subscription from all of it
+SAMPLE: Final = 2_000  # sequenced frames that distinguish a part of a subscription from all of it
 MANY: Final = 0.05  # of them jump: a recording that lost so much would not be worth keeping
 NEVER_TICKS_NS: Final = 1 << 62  # a throttle: no process reads the rows of a recording
 SNAPSHOT: Final = b'"orderbook_snapshot"'
@@ -67,11 +67,14 @@ class Recording:
     """One file: its markets, its first receive time, and the counts of its subscriptions.
 
     Args:
-        path: the file.
-        markets: those that it has a book of.
-        starts_ms: receive time of its first frame.
-        whole: whether it keeps every frame of its subscriptions, so that a jump of `seq` is a loss.
-        skip_damaged: whether damage in the middle is taken for the file's end.
+        path: The file.
+        markets: Those that it has a book of.
+        starts_ms: Receive time of its first frame.
+        whole: Whether it keeps every frame of its subscriptions, so that a jump of `seq` is a loss.
+        skip_damaged: Whether damage in the middle is taken for the file's end.
+
+    Attributes:
+        ended: Whether its last frame has been taken.
     """
 
     def __init__(
@@ -141,17 +144,18 @@ def open_recordings(
     skip_damaged: bool = False,
     say: Say = to_stderr,
 ) -> list[Recording]:
-    """The recordings of a file or folder, by the receive time of their first frames.
+    """Open the recordings of a file or folder, by the receive time of their first frames.
 
     Args:
-        path: a recording, or a folder of them.
-        seq: one of `SEQS`: whether a jump of `seq` is a loss; `auto` looks at how often it jumps.
-        environment: of all of them; None: by the folder's name.
-        skip_damaged: leave out files that cannot be used, and say so.
-        say: takes one line per file that is left out.
+        path: A recording, or a folder of them.
+        seq: One of `SEQS`: whether a jump of `seq` is a loss; `auto` looks at how often it jumps.
+        environment: Of all of them; None: by the folder's name.
+        skip_damaged: Leave out files that cannot be used, and say so.
+        say: Takes one line per file that is left out.
 
     Raises:
-        RecordingError: a file that cannot be read, or has no snapshot and so no book.
+        RecordingError: A file that cannot be read, or has no snapshot and so no book; with
+            `skip_damaged` only when none can be used.
     """
     found = []
     for file in recording_files(path):
@@ -206,9 +210,14 @@ def _opening(file: Path) -> tuple[int, bool]:
 class RecordedFeed:
     """Recorded frames through `BookFeed`; several files may share it, a market at a time each.
 
+    Call `begin`, then `take` for every frame, then `end`, for each file.
+
     Args:
-        queue: books and journal.
-        rows: the row of every market.
+        queue: Books and journal.
+        rows: The row of every market.
+
+    Attributes:
+        counts: Frames applied, gaps, and what was left out, by name.
     """
 
     def __init__(self, queue: WriteQueue, rows: Mapping[str, int]) -> None:

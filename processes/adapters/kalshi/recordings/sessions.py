@@ -19,8 +19,9 @@ from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
 from ipc.journal import EVENT
 from ipc.messages import Environment
 from models.simulation.tape import RecordedSession
-from models.trading.fees import FeeSchedule, rule_at_ms
-from processes.adapters.kalshi.feed.write_queue import WriteQueue
+from models.trading.fees import MarketFees
+from models.trading.known_fees import fees_of_recording
+from processes.adapters.kalshi.feed.book_feed import WriteQueue
 from processes.adapters.kalshi.recordings.lines import RecordingError
 from processes.adapters.kalshi.recordings.markets import RecordedMarket
 from processes.adapters.kalshi.recordings.reader import (
@@ -87,14 +88,23 @@ def load_sessions(
     skip_damaged: bool = False,
     say: Say = to_stderr,
 ) -> list[RecordedSession]:
-    """Every market of a recording or of a folder of them, file by file in the order of their names.
+    """Load every market of a recording or of a folder, file by file in the order of their names.
+
+    Fees are those in force when a market opened, of a plain quadratic series: recordings do not say
+    more.
 
     Args:
-        path, seq, environment, skip_damaged, say: see `open_recordings`. `say` also takes one line
-            per file with gaps, or that breaks off.
+        path: A recording, or a folder of them.
+        seq: One of `SEQS`: whether a jump of `seq` is a loss; `auto` looks at how often it jumps.
+        environment: Of all of them; None: by the folder's name.
+        skip_damaged: Leave out files that cannot be used, and say so.
+        say: Takes one line per file that is left out, has gaps, or breaks off.
+
+    Returns:
+        The markets that have events.
 
     Raises:
-        RecordingError: names file and line of what cannot be used.
+        RecordingError: Names file and line of what cannot be used.
     """
     recordings = open_recordings(
         path, seq=seq, environment=environment, skip_damaged=skip_damaged, say=say
@@ -139,5 +149,12 @@ def _session(market: RecordedMarket, events: Events) -> RecordedSession:
         close_ms=market.close_ms,
         yes_value_e4=market.yes_value_e4,
         environment=market.environment,
-        fees=FeeSchedule.of(rule_at_ms(began_ms)),
+        fees=_fees(market, began_ms),
     )
+
+
+def _fees(market: RecordedMarket, began_ms: int) -> MarketFees:
+    try:
+        return fees_of_recording(market.ticker, began_ms, market.fees)
+    except ValueError as error:
+        raise RecordingError(market.path, 0, f"{market.ticker}: {error}") from None

@@ -12,16 +12,16 @@ import httpx
 import numpy as np
 
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import REAL_MONEY, KalshiTarget, target_of
-from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 from processes.adapters.kalshi.rest.http import KalshiHttp
 from processes.adapters.kalshi.rest.order_groups import OrderGroupResource
 from processes.adapters.kalshi.rest.orders import OrderResource
 from processes.adapters.kalshi.rest.portfolio import PortfolioResource
 from processes.adapters.kalshi.rest.public import PublicResource
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
-from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.runtime.config import Settings, load_settings
 
 __all__ = ["KalshiTradingClient"]
@@ -33,11 +33,14 @@ Access = tuple[KalshiTarget, Signer]
 class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, OrderGroupResource):
     """All REST calls of one account; each raises the errors of `processes.adapters.kalshi.errors`.
 
+        async with KalshiTradingClient("demo") as client:
+            markets = await client.markets(status="open", limit=10)
+
     Reads are repeated a few times with growing pauses; writes are sent once. Amounts are integers:
     prices in 1e-4 dollars (`_e4`), counts in hundredths of a contract (`_e2`), money in
     micro-dollars (`_e6`). Facts and limits of the exchange are in PROTOCOL.md, 3 and 6.
 
-    An account of a user has subaccounts, 0 for the primary one. A client with a `subaccount` acts
+    A user's account has subaccounts, 0 for the primary one. A client with a `subaccount` acts
     for that one alone. Without, the exchange chooses: the key's own, else the primary account for
     writes and all of them for lists of orders, fills and settlements.
 
@@ -50,6 +53,11 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: Of the random pauses between repeated reads.
         sleep: Waits that many seconds.
         transport: Replaces the network.
+        clock_offset: Learns of the exchange's clock; to be shared by clients of one process.
+
+    Attributes:
+        target: Where it connects.
+        budget: Its rate limits.
 
     Raises:
         ConfigError: Names the variable that cannot be used.
@@ -66,6 +74,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> None:
         if access is None:
             settings = _settings(environment, os.environ if environ is None else environ)
@@ -82,6 +91,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
                 sleep=sleep,
                 subaccount=subaccount,
                 transport=transport,
+                clock_offset=clock_offset,
             )
         )
 
@@ -96,8 +106,19 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         seed: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> KalshiTradingClient:
-        """A client of `target` with the key of `signer`; the rest is as in the constructor."""
+        """A client of an address with a key, without any variable.
+
+        Args:
+            target: Where to connect.
+            signer: Signs with the key.
+            budget: The account's rate limits; None makes one.
+            subaccount: 0 to 63; None lets the exchange choose.
+            seed: Of the random pauses between repeated reads.
+            sleep: Waits that many seconds.
+            transport: Replaces the network.
+        """
         return cls(
             access=(target, signer),
             budget=budget,
@@ -105,7 +126,13 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
             seed=seed,
             sleep=sleep,
             transport=transport,
+            clock_offset=clock_offset,
         )
+
+    @property
+    def clock_offset(self) -> ClockOffset:
+        """What this machine's clock lacks of the exchange's."""
+        return self._http.clock_offset
 
     @property
     def signatures(self) -> SignaturePool:
@@ -117,7 +144,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         self._http.sign_with(signer)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; gives up after half a second on those that do not close."""
         await self._http.close()
 
     async def __aenter__(self) -> KalshiTradingClient:

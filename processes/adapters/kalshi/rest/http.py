@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -17,9 +18,11 @@ import httpx
 import msgspec
 import numpy as np
 
+from ipc.clock import NS_PER_MS, real_ns
 from ipc.messages import Environment
+from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget
-from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.auth.signing import SignaturePool, Signer
 from processes.adapters.kalshi.errors import (
     ExchangeUnavailable,
     KalshiError,
@@ -29,11 +32,11 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.rest.rate_budget import Call, RateBudget
-from processes.adapters.kalshi.rest.signature_pool import SignaturePool
 from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items
+from processes.adapters.kalshi.schemas.fields import check_fields
 from processes.runtime.tasks import Backoff
 
-__all__ = ["KalshiHttp", "Params", "RestResource", "segment"]
+__all__ = ["PAGE", "TRIES", "KalshiHttp", "Params", "RestResource", "segment"]
 
 
 class _Page(Protocol):
@@ -65,7 +68,9 @@ LIMITS: Final = httpx.Limits(
 )
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _JSON: Final = {"Content-Type": "application/json"}
+LOOK_EVERY: Final = 64  # replies of a kind, of which the first is looked at for new fields
 _decoders: Final[dict[type, Any]] = {}
+_replies_seen: Final[Counter[type]] = Counter()
 
 
 class _Reply(NamedTuple):
@@ -78,6 +83,9 @@ class _Reply(NamedTuple):
 class KalshiHttp:
     """One keep-alive HTTP client of one environment; all resources of a client share it.
 
+    HTTP/1.1, at most 16 connections, 10 seconds for a reply, 64 MiB of a decompressed body. Proxies
+    of the environment's variables are used, except for the local exchange.
+
     Args:
         target: Where to connect.
         signer: Signs every request.
@@ -86,6 +94,11 @@ class KalshiHttp:
         sleep: Waits that many seconds.
         subaccount: The subaccount that calls are about; None lets the exchange choose.
         transport: Replaces the network.
+        clock_offset: Learns of the exchange's clock from the replies to reads.
+
+    Attributes:
+        signatures: Those made in advance.
+        retries: Reads that were repeated so far.
     """
 
     def __init__(
@@ -98,12 +111,14 @@ class KalshiHttp:
         sleep: Callable[[float], Awaitable[None]],
         subaccount: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        clock_offset: ClockOffset | None = None,
     ) -> None:
         parts = urlsplit(target.rest_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._base = parts.path.rstrip("/")
         self.subaccount = subaccount
         self.signatures = SignaturePool(signer)
+        self.clock_offset = clock_offset or ClockOffset()
         self._budget = budget
         self._rng = rng
         self._sleep = sleep
@@ -120,7 +135,14 @@ class KalshiHttp:
     def want_signatures(
         self, method: str, path: str, number: int = 1, for_ms: int | None = None
     ) -> None:
-        """Keep signatures of a request ready; `path` is below the base."""
+        """Keep signatures of a request ready.
+
+        Args:
+            method: Such as `POST`.
+            path: Below the base.
+            number: How many to keep.
+            for_ms: For so many milliseconds; None: until `unwant_signatures`.
+        """
         self.signatures.want(method, self._base + path, number, for_ms)
 
     def unwant_signatures(self, method: str, path: str) -> None:
@@ -159,10 +181,12 @@ class KalshiHttp:
             WireError: The body is no `kind`.
         """
         for attempt in range(tries):
-            await self._budget.acquire(call)
+            await self._budget.acquire(call, method="GET", path=path)
             try:
                 return await self._get(kind, path, params, accept_5xx=accept_5xx)
-            except (ExchangeUnavailable, RateLimited):
+            except (ExchangeUnavailable, RateLimited) as error:
+                if isinstance(error, RateLimited):
+                    self._budget.on_limited(call)
                 if attempt == tries - 1:
                     raise
             self.retries += 1
@@ -213,7 +237,7 @@ class KalshiHttp:
             ApiError: The exchange refused it.
             UnknownOutcome: It was sent, and the reply is missing, unreadable or a 5xx.
         """
-        await self._budget.acquire(call, items)
+        await self._budget.acquire(call, items, method=method, path=path)
         request = f"{method} {path}"
         try:
             reply = await self._request(method, path, params, body)
@@ -223,6 +247,8 @@ class KalshiHttp:
             raise UnknownOutcome(f"{request}: {_error_text(error)}") from None
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise UnknownOutcome(f"{request}: {_reply_text(reply)}")
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._budget.on_limited(call)
         _raise_for_status(path, reply)
         try:
             return made(_decoded(kind, path, reply))
@@ -240,7 +266,11 @@ class KalshiHttp:
         request = self._client.build_request(
             method, url, params=query, headers=headers, content=body
         )
+        sent_ms = real_ns() // NS_PER_MS
         response = await self._client.send(request, stream=True)
+        if method == "GET":  # there are enough of them, and orders are spared it
+            date = response.headers.get("Date")
+            self.clock_offset.on_reply(date, sent_ms, real_ns() // NS_PER_MS)
         try:
             return _Reply(response.status_code, await _body(response))
         finally:
@@ -248,7 +278,11 @@ class KalshiHttp:
 
 
 class RestResource:
-    """One resource of the client; all of them share one connection pool, budget and key."""
+    """One resource of the client; all of them share one connection pool, budget and key.
+
+    Args:
+        http: The shared connection.
+    """
 
     def __init__(self, http: KalshiHttp) -> None:
         self._http = http
@@ -289,7 +323,7 @@ class RestResource:
 
 
 def segment(text: str) -> str:
-    """A piece of a path."""
+    """A piece of a path, escaped: whatever an id holds, it leads nowhere else."""
     return quote(text, safe="")
 
 
@@ -311,7 +345,13 @@ def _raise_for_status(path: str, reply: _Reply) -> None:
 
 
 def _decoded(kind: type[Reply], path: str, reply: _Reply) -> Reply:
-    return decode(_decoder_of(kind), reply.content or b"null", path)
+    decoded = decode(_decoder_of(kind), reply.content or b"null", path)
+    if isinstance(decoded, msgspec.Struct):
+        seen = _replies_seen[type(decoded)]
+        _replies_seen[type(decoded)] = seen + 1
+        if not seen % LOOK_EVERY:
+            check_fields(type(decoded), reply.content)
+    return decoded
 
 
 def _decoder_of(kind: type[Reply]) -> msgspec.json.Decoder[Reply]:

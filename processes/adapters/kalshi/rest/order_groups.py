@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from ipc.units import format_count, parse_count
-from processes.adapters.kalshi.normalise import amount
 from processes.adapters.kalshi.rest.http import Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
+from processes.adapters.kalshi.schemas.normalise import amount
 from processes.adapters.kalshi.schemas.rest_orders import (
     GroupBody,
     GroupCreatedReply,
@@ -31,7 +31,12 @@ _encoder: Final = msgspec.json.Encoder()
 class OrderGroup(msgspec.Struct, frozen=True):
     """Orders that are cancelled together once more than `limit_e2` filled within 15 seconds.
 
-    `order_ids` is None where the exchange did not list them.
+    Attributes:
+        group_id: The exchange's.
+        limit_e2: Contracts; None where the exchange did not say.
+        exchange_index: The shard that the group is on.
+        auto_cancel: The exchange's `is_auto_cancel_enabled`.
+        order_ids: Its resting orders, None where the exchange did not list them.
     """
 
     group_id: str
@@ -58,8 +63,16 @@ class OrderGroupResource(RestResource):
     async def create_order_group(self, limit_e2: int, exchange_index: int = 0) -> str:
         """Make a group with a limit on a shard (`CreateOrderGroup`).
 
+        Args:
+            limit_e2: Contracts that may fill within 15 seconds.
+            exchange_index: The shard.
+
         Returns:
             Its id, for `CreateOrder.order_group_id`.
+
+        Raises:
+            OrderRejected: Refused.
+            UnknownOutcome: Sent, and it may exist.
         """
         body = GroupBody(
             contracts_limit_fp=format_count(limit_e2),
@@ -75,12 +88,16 @@ class OrderGroupResource(RestResource):
         return await self._http.write(GroupCreatedReply, made, Call.GROUP, "POST", path, body=sent)
 
     async def order_groups(self) -> list[OrderGroup]:
-        """All of ours, without their orders (`GetOrderGroups`)."""
+        """List all groups of the subaccount, without their orders (`GetOrderGroups`)."""
         reply = await self._http.read(GroupsReply, GROUPS, self._own())
         return [OrderGroup.of_row(row) for row in reply.order_groups]
 
     async def order_group(self, group_id: str) -> OrderGroup:
-        """One group with its resting orders (`GetOrderGroup`); `NotFound`."""
+        """Read one group with its resting orders (`GetOrderGroup`).
+
+        Raises:
+            NotFound: There is none of this id.
+        """
         reply = await self._http.read(GroupReply, f"{GROUPS}/{segment(group_id)}", self._own())
         return OrderGroup.of(group_id, reply)
 
@@ -95,7 +112,13 @@ class OrderGroupResource(RestResource):
     async def limit_order_group(
         self, group_id: str, limit_e2: int, exchange_index: int = 0
     ) -> None:
-        """Change its limit (`UpdateOrderGroupLimit`)."""
+        """Change a group's limit (`UpdateOrderGroupLimit`).
+
+        Args:
+            group_id: The group.
+            limit_e2: Contracts that may fill within 15 seconds.
+            exchange_index: Its shard.
+        """
         body = _encoder.encode(GroupBody(contracts_limit_fp=format_count(limit_e2)))
         await self._change("PUT", f"{segment(group_id)}/limit", exchange_index, body)
 

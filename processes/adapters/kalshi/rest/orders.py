@@ -1,6 +1,6 @@
 """Order entry over REST: creates, amendments, decreases, cancels, one by one and in batches.
 
-Every request is sent once. Signatures are made in advance (see `signature_pool`): of creates at
+Every request is sent once. Signatures are made in advance (see `SignaturePool`): of creates at
 all times, of an order's cancel and amendment once its id is known. Prices are in 1e-4 dollars on
 the YES scale, counts in hundredths of a contract.
 """
@@ -21,10 +21,10 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.normalise import amount
 from processes.adapters.kalshi.rest.http import KalshiHttp, Params, RestResource, segment
 from processes.adapters.kalshi.rest.rate_budget import Call
 from processes.adapters.kalshi.schemas.enums import BookSideText, SelfTrade, TimeInForce
+from processes.adapters.kalshi.schemas.normalise import amount
 from processes.adapters.kalshi.schemas.rest_orders import (
     AmendBody,
     AmendReply,
@@ -66,9 +66,22 @@ _encoder: Final = msgspec.json.Encoder()
 class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A new limit order on the YES book: buying NO at q is an ask at one dollar less q.
 
-    `expire_s` is Unix seconds and goes with GOOD_TILL_CANCELED only; `reduce_only` goes with
-    IMMEDIATE_OR_CANCEL only. The exchange never takes a `client_order_id` a second time, not even
-    after the order has ended.
+    The exchange never takes a `client_order_id` a second time, not even after the order has ended.
+
+    Attributes:
+        market_ticker: The market.
+        client_order_id: 1 to 64 characters.
+        book_side: `BID` buys YES or sells NO, `ASK` the reverse.
+        yes_price_e4: Limit on the YES scale, on the market's grid.
+        count_e2: Size in 1e-2 contracts.
+        time_in_force: How long it waits.
+        expire_s: Unix seconds; goes with GOOD_TILL_CANCELED only. None: never.
+        post_only: Refused rather than filled at once.
+        reduce_only: Never opens a position; goes with IMMEDIATE_OR_CANCEL only.
+        cancel_order_on_pause: Cancelled when the market or the exchange pauses.
+        self_trade: Which of two orders of this account yields when they would meet.
+        order_group_id: The group that it belongs to, None for none.
+        exchange_index: Its market's shard; None lets the exchange find it.
     """
 
     market_ticker: str
@@ -108,8 +121,16 @@ class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
 class CreatedOrder(msgspec.Struct, frozen=True):
     """The exchange accepted an order.
 
-    Nothing filled and nothing remaining means that it was cancelled at once. `average_price` and
-    `average_fee` are the exchange's text; what counts are the fills.
+    Nothing filled and nothing remaining means that it was cancelled at once.
+
+    Attributes:
+        order_id: The exchange's.
+        client_order_id: As sent.
+        fill_count_e2: Filled at once.
+        remaining_count_e2: What rests.
+        ts_ms: Exchange time.
+        average_price: Of the fills, the exchange's text; what counts are the fills.
+        average_fee: Per contract, likewise.
     """
 
     order_id: str
@@ -135,10 +156,20 @@ class CreatedOrder(msgspec.Struct, frozen=True):
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of a resting order; `count_e2` is what has filled plus what is to rest.
+    """A change of a resting order.
 
     The order keeps its place in the queue when only the expiry changes or the size shrinks.
-    `expire_s` is Unix seconds; None keeps the expiry, 0 removes it.
+
+    Attributes:
+        order_id: The exchange's.
+        market_ticker: Its market.
+        book_side: Its side of the YES book.
+        yes_price_e4: New limit on the YES scale.
+        count_e2: What has filled plus what is to rest.
+        client_order_id: Its present one, None to leave it out.
+        updated_client_order_id: Its new one, None to keep it.
+        expire_s: Unix seconds; None keeps the expiry, 0 removes it.
+        exchange_index: Its shard.
     """
 
     order_id: str
@@ -166,7 +197,14 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AmendedOrder(msgspec.Struct, frozen=True):
-    """The order was changed; counts are None when neither size nor fills changed."""
+    """The order was changed.
+
+    Attributes:
+        order_id: The exchange's.
+        ts_ms: Exchange time.
+        fill_count_e2: Filled so far; None when neither size nor fills changed.
+        remaining_count_e2: What rests; None likewise.
+    """
 
     order_id: str
     ts_ms: int
@@ -186,7 +224,13 @@ class AmendedOrder(msgspec.Struct, frozen=True):
 
 
 class CanceledOrder(msgspec.Struct, frozen=True):
-    """What a cancel took off the book."""
+    """What a cancel took off the book.
+
+    Attributes:
+        order_id: The exchange's.
+        reduced_by_e2: Contracts that had still rested.
+        ts_ms: Exchange time.
+    """
 
     order_id: str
     reduced_by_e2: int
@@ -199,7 +243,13 @@ class CanceledOrder(msgspec.Struct, frozen=True):
 
 
 class DecreasedOrder(msgspec.Struct, frozen=True):
-    """What still rests after a decrease."""
+    """What still rests after a decrease.
+
+    Attributes:
+        order_id: The exchange's.
+        remaining_count_e2: What rests.
+        ts_ms: Exchange time.
+    """
 
     order_id: str
     remaining_count_e2: int
@@ -237,6 +287,12 @@ class OrderResource(RestResource):
     async def create_order(self, order: CreateOrder) -> CreatedOrder:
         """Send a new order (`CreateOrderV2`).
 
+        Args:
+            order: The order; amounts are sent as text, in dollars and contracts.
+
+        Returns:
+            What the exchange made of it.
+
         Raises:
             OrderRejected: Refused; `code` is `ORDER_ALREADY_EXISTS` for a `client_order_id` that
                 was used before.
@@ -257,13 +313,18 @@ class OrderResource(RestResource):
         return created
 
     async def create_orders(self, orders: Sequence[CreateOrder]) -> list[CreatedOrder | ApiError]:
-        """Send several at once (`BatchCreateOrdersV2`).
+        """Send several at once (`BatchCreateOrdersV2`); each is accepted or refused by itself.
+
+        Args:
+            orders: They cost as many tokens as when sent one by one.
 
         Returns:
             For each order, in order, what was made or why it was refused.
 
         Raises:
             RateLimited: They cost more than the write bucket holds, and none was made.
+            ExchangeUnavailable: Not sent.
+            UnknownOutcome: Sent, and any of them may exist.
         """
         bodies = [order.body(self._subaccount) for order in orders]
         body = _encoder.encode(BatchCreateBody(orders=bodies))
@@ -277,7 +338,16 @@ class OrderResource(RestResource):
         )
 
     async def amend_order(self, order: AmendOrder) -> AmendedOrder:
-        """Change a resting order (`AmendOrderV2`); `NotFound` when it no longer rests."""
+        """Change a resting order (`AmendOrderV2`).
+
+        Args:
+            order: The order and what it is to be.
+
+        Raises:
+            NotFound: It no longer rests.
+            OrderRejected: Refused; the order is as it was.
+            UnknownOutcome: Sent, and it may have been changed.
+        """
         path = f"{EVENT_ORDERS}/{segment(order.order_id)}/amend"
         body = _encoder.encode(order.body())
         try:
@@ -307,10 +377,15 @@ class OrderResource(RestResource):
         """Make a resting order smaller; it keeps its place in the queue (`DecreaseOrderV2`).
 
         Args:
-            order_id: The order; `NotFound` when it no longer rests.
+            order_id: The order.
             ticker: Its market, which leads to its shard.
             by_e2: Take off so much, or
             to_e2: leave so much.
+
+        Raises:
+            ValueError: Not exactly one of `by_e2` and `to_e2` was given.
+            NotFound: It no longer rests.
+            UnknownOutcome: Sent, and it may have been decreased.
         """
         if (by_e2 is None) == (to_e2 is None):
             raise ValueError("exactly one of by_e2 and to_e2 is needed")
@@ -331,9 +406,15 @@ class OrderResource(RestResource):
         )
 
     async def cancel_order(self, order_id: str, ticker: str) -> CanceledOrder:
-        """Cancel an order (`CancelOrderV2`); `NotFound` when it no longer rests.
+        """Cancel an order (`CancelOrderV2`).
 
-        `ticker` is its market: it leads to its shard.
+        Args:
+            order_id: The order.
+            ticker: Its market, which leads to its shard.
+
+        Raises:
+            NotFound: It no longer rests: filled, cancelled or expired.
+            UnknownOutcome: Sent, and it may have been cancelled.
         """
         path = f"{EVENT_ORDERS}/{segment(order_id)}"
         params: Params = {"market_ticker": ticker, "subaccount": self._subaccount}
@@ -350,10 +431,16 @@ class OrderResource(RestResource):
     async def cancel_orders(
         self, orders: Sequence[tuple[str, str]]
     ) -> list[CanceledOrder | ApiError]:
-        """Cancel several orders, each as (order_id, ticker) (`BatchCancelOrdersV2`).
+        """Cancel several orders (`BatchCancelOrdersV2`); each by itself.
+
+        Args:
+            orders: Each as (order_id, ticker).
 
         Returns:
             For each order, in order, what was cancelled or why it was not.
+
+        Raises:
+            UnknownOutcome: Sent, and any of them may have been cancelled.
         """
         items = [
             BatchCancelItem(order_id=i, market_ticker=ticker, subaccount=self._subaccount)

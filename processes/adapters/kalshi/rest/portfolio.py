@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
 from ipc.messages import ActorFill
 from ipc.units import parse_count, parse_money
-from processes.adapters.kalshi.normalise import (
+from processes.adapters.kalshi.errors import ApiError
+from processes.adapters.kalshi.rest.http import Params, RestResource, segment
+from processes.adapters.kalshi.rest.rate_budget import Call
+from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
+from processes.adapters.kalshi.schemas.enums import Result
+from processes.adapters.kalshi.schemas.normalise import (
     ExchangeOrder,
     amount,
     fill_of,
     ms_of_rfc3339,
     order_of,
 )
-from processes.adapters.kalshi.rest.http import Params, RestResource, segment
-from processes.adapters.kalshi.rest.rate_budget import Call
-from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
-from processes.adapters.kalshi.schemas.enums import Result
 from processes.adapters.kalshi.schemas.rest_portfolio import (
+    ApiKeysReply,
     BalanceReply,
     FillRow,
     FillsPage,
@@ -61,7 +64,15 @@ _settlements: Final = msgspec.json.Decoder(SettlementRow)
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """Cash over all shards; `by_exchange_e6` is what each shard can spend."""
+    """Cash over all shards.
+
+    Attributes:
+        balance_e6: What the account can spend.
+        portfolio_value_e6: Value of its positions, in whole cents.
+        updated_s: When the exchange computed it, Unix seconds.
+        by_exchange_e6: What each shard (`exchange_index`) can spend; an order needs money on its
+            market's own.
+    """
 
     balance_e6: int
     portfolio_value_e6: int
@@ -83,7 +94,17 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """One market's position, YES positive."""
+    """One market's position, as of about a second ago.
+
+    Attributes:
+        market_ticker: The market.
+        position_e2: Signed, YES positive.
+        exposure_e6: Cost of the position.
+        realized_e6: Profit and loss of closed contracts.
+        fees_e6: Fees paid.
+        traded_e6: Total spent on the market.
+        exchange_index: Its shard.
+    """
 
     market_ticker: str
     position_e2: int
@@ -108,7 +129,19 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What a settled market paid us; `value_e4` is what a YES contract paid, None: unknown."""
+    """What a settled market paid this account.
+
+    Attributes:
+        market_ticker: The market.
+        result: How it ended.
+        yes_count_e2: YES contracts held.
+        no_count_e2: NO contracts held.
+        cost_e6: What both had cost.
+        revenue_e6: What was paid, in whole cents.
+        fee_e6: Fee of the settlement.
+        value_e4: What a YES contract paid, None: unknown.
+        settled_ms: When, Unix milliseconds.
+    """
 
     market_ticker: str
     result: Result
@@ -138,7 +171,13 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
-    """How many contracts stand ahead of an order at its price."""
+    """How many contracts stand ahead of an order at its price.
+
+    Attributes:
+        order_id: The exchange's.
+        market_ticker: Its market.
+        ahead_e2: Contracts that trade before it.
+    """
 
     order_id: str
     market_ticker: str
@@ -157,6 +196,10 @@ class PortfolioResource(RestResource):
     account, for lists of orders, fills and settlements all of them.
     """
 
+    async def api_keys(self) -> ApiKeysReply:
+        """The user's keys and what each may do (`GetApiKeys`)."""
+        return await self._http.read(ApiKeysReply, "/api_keys")
+
     async def balance(self) -> Balance:
         """Our cash (`GetBalance`). The lower tiers may ask once a second."""
         path, params = "/portfolio/balance", Params(subaccount=self._subaccount)
@@ -169,6 +212,23 @@ class PortfolioResource(RestResource):
             (row.subaccount_number, row.exchange_index): amount(parse_money, row.balance)
             for row in reply.subaccount_balances
         }
+
+    async def shard_balances(self, balance: Balance) -> dict[int, int]:
+        """Micro-dollars that can be spent on each shard; `balance` was just read.
+
+        The exchange shows a key of one subaccount no breakdown; then its list of subaccounts says
+        it. Where that is refused too, the whole balance counts as that of shard 0.
+        """
+        if balance.by_exchange_e6:
+            return balance.by_exchange_e6
+        try:
+            found = await self.subaccount_balances()
+        except ApiError as error:
+            if error.http_status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                raise
+            found = {}
+        own = {i: e6 for (number, i), e6 in found.items() if self._subaccount in (None, number)}
+        return own or {0: balance.balance_e6}
 
     async def move_collateral(
         self, amount_e6: int, source: int, destination: int, transfer_id: uuid.UUID
@@ -185,6 +245,11 @@ class PortfolioResource(RestResource):
 
         Returns:
             The exchange's own id of the transfer.
+
+        Raises:
+            ValueError: The amount is not a positive multiple of 100.
+            OrderRejected: Refused, for example for want of money.
+            UnknownOutcome: Sent, and the money may have moved.
         """
         if amount_e6 <= 0 or amount_e6 % CENTICENT_E6:
             raise ValueError(
@@ -209,7 +274,14 @@ class PortfolioResource(RestResource):
         )
 
     async def positions(self, ticker: str | None = None) -> Listing[Position]:
-        """Positions that are not settled, all pages (`GetPositions`)."""
+        """List positions that are not settled, all pages (`GetPositions`).
+
+        Flat markets may be missing. The exchange lags its own fills by about a second (PROTOCOL.md,
+        6).
+
+        Args:
+            ticker: Only that of a market.
+        """
         params: Params = {"ticker": ticker, "subaccount": self._subaccount}
         return await self._listing(PositionsPage, "/portfolio/positions", params, _position)
 
@@ -226,7 +298,15 @@ class PortfolioResource(RestResource):
         return await self._listing(OrdersPage, ORDERS, params, _order)
 
     async def order(self, order_id: str) -> ExchangeOrder:
-        """One order (`GetOrder`); `NotFound`. It may lag a cancel by half a second."""
+        """Read one order (`GetOrder`). It may lag a cancel by half a second.
+
+        Args:
+            order_id: The exchange's.
+
+        Raises:
+            NotFound: There is none, or it ended long ago.
+            WireError: It cannot be read.
+        """
         path = f"{ORDERS}/{segment(order_id)}"
         reply = await self._http.read(OrderReply, path, call=Call.READ_ORDER)
         return order_of(reply.order)

@@ -15,15 +15,18 @@ import msgspec
 
 from ipc.units import parse_count
 from processes.adapters.kalshi.errors import WireError
-from processes.adapters.kalshi.normalise import amount, ms_of_rfc3339
-from processes.adapters.kalshi.rest.http import Params, RestResource, segment
+from processes.adapters.kalshi.rest.http import PAGE, TRIES, Params, RestResource, segment
+from processes.adapters.kalshi.rest.rate_budget import CallCosts
 from processes.adapters.kalshi.schemas.decoding import Listing, decode, decode_items
+from processes.adapters.kalshi.schemas.normalise import amount, ms_of_rfc3339
 from processes.adapters.kalshi.schemas.rest_public import (
     AccountLimits,
     CostsReply,
     CutoffReply,
     EventFeeChangeRow,
     EventFeeChangesPage,
+    EventReply,
+    EventRow,
     ExchangeStatus,
     FeeChangeRow,
     FeeChangesReply,
@@ -39,20 +42,22 @@ from processes.adapters.kalshi.schemas.rest_public import (
 )
 
 __all__ = [
-    "CallCosts",
     "EventFeeChange",
+    "EventFees",
     "FeeChange",
     "HistoryCutoff",
     "IncentiveProgram",
+    "MarketQuery",
     "PublicResource",
     "Schedule",
     "Series",
+    "multiplier_e4",
 ]
 
 MULTIPLIER_SCALE: Final = 10_000
 MAX_MULTIPLIER: Final = 1_000
 CENTICENT_E6: Final = 100  # programs' rewards are in hundredths of a cent
-PROGRAMS_PAGE: Final = 10_000  # the exchange's limit for programs
+PROGRAMS_PAGE: Final = 1_000  # of the exchange's 10,000: a page is decoded at one go
 
 _markets: Final = msgspec.json.Decoder(Market)
 _fee_changes: Final = msgspec.json.Decoder(FeeChangeRow)
@@ -61,7 +66,12 @@ _programs: Final = msgspec.json.Decoder(IncentiveRow)
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """Weekly hours, and announced pauses as (start, end) in Unix milliseconds."""
+    """When the exchange trades.
+
+    Attributes:
+        weeks: Weekly hours in New York, as the exchange writes them.
+        maintenance_ms: Announced pauses as (start, end) in Unix milliseconds.
+    """
 
     weeks: tuple[WeekRow, ...]
     maintenance_ms: tuple[tuple[int, int], ...]
@@ -74,20 +84,16 @@ class Schedule(msgspec.Struct, frozen=True):
         return cls(reply.schedule.standard_hours, tuple(times))
 
 
-class CallCosts(msgspec.Struct, frozen=True):
-    """Tokens by (method, path from the host's root); all other calls cost `default`."""
-
-    default: int
-    by_call: dict[tuple[str, str], int]
-
-    @classmethod
-    def of(cls, reply: CostsReply) -> CallCosts:
-        """From the reply."""
-        return cls(reply.default_cost, {(c.method, c.path): c.cost for c in reply.endpoint_costs})
-
-
 class Series(msgspec.Struct, frozen=True):
-    """A series and what its markets charge, unless an event overrides it."""
+    """A series and what its markets charge, unless an event overrides it.
+
+    Attributes:
+        ticker: The series.
+        title: For people.
+        fee_type: Such as `quadratic`; see `models.trading.fees.FeeSchedule.of`.
+        fee_multiplier_e4: In 1e-4.
+        exchange_index: Its shard.
+    """
 
     ticker: str
     title: str
@@ -98,12 +104,19 @@ class Series(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: SeriesRow) -> Series:
         """From the reply."""
-        multiplier_e4 = _multiplier_e4(row.fee_multiplier, row.ticker)
-        return cls(row.ticker, row.title, row.fee_type, multiplier_e4, row.exchange_index)
+        times = multiplier_e4(row.fee_multiplier, row.ticker)
+        return cls(row.ticker, row.title, row.fee_type, times, row.exchange_index)
 
 
 class FeeChange(msgspec.Struct, frozen=True):
-    """From `at_ms` on a series charges this."""
+    """What a series charges from a moment on.
+
+    Attributes:
+        series_ticker: The series.
+        fee_type: Such as `quadratic`.
+        fee_multiplier_e4: In 1e-4.
+        at_ms: From when on, Unix milliseconds.
+    """
 
     series_ticker: str
     fee_type: str
@@ -113,13 +126,19 @@ class FeeChange(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, row: FeeChangeRow) -> FeeChange:
         """From one row."""
-        multiplier_e4 = _multiplier_e4(row.fee_multiplier, row.series_ticker)
-        at_ms = ms_of_rfc3339(row.scheduled_ts)
-        return cls(row.series_ticker, row.fee_type, multiplier_e4, at_ms)
+        times = multiplier_e4(row.fee_multiplier, row.series_ticker)
+        return cls(row.series_ticker, row.fee_type, times, ms_of_rfc3339(row.scheduled_ts))
 
 
 class EventFeeChange(msgspec.Struct, frozen=True):
-    """From `at_ms` on an event charges this; None stands for what its series charges."""
+    """What an event charges from a moment on; None stands for what its series charges.
+
+    Attributes:
+        event_ticker: The event.
+        fee_type: Such as `quadratic`.
+        fee_multiplier_e4: In 1e-4.
+        at_ms: From when on, Unix milliseconds.
+    """
 
     event_ticker: str
     fee_type: str | None
@@ -130,16 +149,43 @@ class EventFeeChange(msgspec.Struct, frozen=True):
     def of(cls, row: EventFeeChangeRow) -> EventFeeChange:
         """From one row."""
         multiplier = row.fee_multiplier_override
-        multiplier_e4 = None if multiplier is None else _multiplier_e4(multiplier, row.event_ticker)
+        times = None if multiplier is None else multiplier_e4(multiplier, row.event_ticker)
         at_ms = ms_of_rfc3339(row.scheduled_ts)
-        return cls(row.event_ticker, row.fee_type_override, multiplier_e4, at_ms)
+        return cls(row.event_ticker, row.fee_type_override, times, at_ms)
+
+
+class EventFees(msgspec.Struct, frozen=True):
+    """An event's series, and what it charges instead of it now; None: what the series charges."""
+
+    event_ticker: str
+    series_ticker: str
+    fee_type: str | None
+    fee_multiplier_e4: int | None
+
+    @classmethod
+    def of(cls, row: EventRow) -> EventFees:
+        """From the reply."""
+        multiplier = row.fee_multiplier_override
+        times = None if multiplier is None else multiplier_e4(multiplier, row.event_ticker)
+        return cls(row.event_ticker, row.series_ticker, row.fee_type_override, times)
 
 
 class IncentiveProgram(msgspec.Struct, frozen=True):
     """A program that pays for resting orders or for volume in one market.
 
-    `reward_e6` and `most_per_account_e6` are micro-dollars for the whole period from `start_ms` to
-    `end_ms`, not a rate. `target_size_e2` is in hundredths of a contract, `discount_bps` in 1e-4.
+    Attributes:
+        program_id: The exchange's.
+        market_ticker: The market.
+        kind: `liquidity`, `volume`, `margin_maker_volume` or `margin_taker_volume`.
+        description: The exchange's text.
+        start_ms: Begin of its period, Unix milliseconds.
+        end_ms: End of it.
+        reward_e6: Micro-dollars for the whole period, not a rate.
+        paid_out: Whether it has been paid.
+        target_size_e2: Size that earns in full, 1e-2 contracts; None where it has none.
+        discount_bps: Discount of sizes behind the reference price, 1e-4 (5000 is 0.5); None where
+            it has none.
+        most_per_account_e6: Most that one account gets, for the whole period; None for no limit.
     """
 
     program_id: str
@@ -173,8 +219,44 @@ class IncentiveProgram(msgspec.Struct, frozen=True):
         )
 
 
+class MarketQuery(msgspec.Struct, frozen=True):
+    """Which markets to list (`GetMarkets`); what is not given does not narrow the list.
+
+    Times are Unix seconds. The exchange takes one kind of time in a query: close times with status
+    `open` or none, `min_updated_s` with `without_combos` and, if need be, a series only.
+    `min_updated_s` is about what is not trading: volumes and quotes do not count as a change.
+    """
+
+    status: str | None = None
+    tickers: tuple[str, ...] = ()
+    series_ticker: str | None = None
+    without_combos: bool = False
+    min_close_s: int | None = None
+    max_close_s: int | None = None
+    min_updated_s: int | None = None
+
+    @property
+    def params(self) -> Params:
+        """As the exchange calls them."""
+        return {
+            "status": self.status,
+            "tickers": ",".join(self.tickers) or None,
+            "series_ticker": self.series_ticker,
+            "mve_filter": "exclude" if self.without_combos else None,
+            "min_close_ts": self.min_close_s,
+            "max_close_ts": self.max_close_s,
+            "min_updated_ts": self.min_updated_s,
+        }
+
+
 class HistoryCutoff(msgspec.Struct, frozen=True):
-    """Unix milliseconds; what ended earlier is read under `/historical`."""
+    """From when on live reads know something; what ended earlier is read under `/historical`.
+
+    Attributes:
+        markets_ms: Of markets, by their settlement, Unix milliseconds.
+        fills_ms: Of fills and trades.
+        orders_ms: Of orders, by their last change.
+    """
 
     markets_ms: int
     fills_ms: int
@@ -190,16 +272,17 @@ class HistoryCutoff(msgspec.Struct, frozen=True):
 class PublicResource(RestResource):
     """Reads that need no account, except `account_limits`."""
 
-    async def exchange_status(self) -> ExchangeStatus:
+    async def exchange_status(self, *, tries: int = TRIES) -> ExchangeStatus:
         """Whether the exchange is up and trading (`GetExchangeStatus`).
 
         An exchange that is down says so in the body of a 5xx: that is a reply, not an error.
         """
-        return await self._http.read(ExchangeStatus, "/exchange/status", accept_5xx=True)
+        path = "/exchange/status"
+        return await self._http.read(ExchangeStatus, path, accept_5xx=True, tries=tries)
 
-    async def exchange_schedule(self) -> Schedule:
+    async def exchange_schedule(self, *, tries: int = TRIES) -> Schedule:
         """Weekly hours and announced pauses (`GetExchangeSchedule`)."""
-        return Schedule.of(await self._http.read(ScheduleReply, "/exchange/schedule"))
+        return Schedule.of(await self._http.read(ScheduleReply, "/exchange/schedule", tries=tries))
 
     async def account_limits(self) -> AccountLimits:
         """The account's rate limits (`GetAccountApiLimits`), for `RateBudget.apply`."""
@@ -207,7 +290,7 @@ class PublicResource(RestResource):
 
     async def endpoint_costs(self) -> CallCosts:
         """What calls cost in tokens (`GetAccountEndpointCosts`)."""
-        return CallCosts.of(await self._http.read(CostsReply, "/account/endpoint_costs"))
+        return CallCosts(await self._http.read(CostsReply, "/account/endpoint_costs"))
 
     async def markets(
         self,
@@ -236,6 +319,20 @@ class PublicResource(RestResource):
         }
         return await self._listing(MarketsPage, "/markets", params, _market, limit)
 
+    async def markets_page(
+        self, query: MarketQuery, cursor: str = "", limit: int = PAGE
+    ) -> tuple[Listing[Market], str]:
+        """One page of a list, asked for once -> (its markets, the cursor of the next page or "").
+
+        Args:
+            query: Which markets.
+            cursor: What the page before gave; "" for the first page.
+            limit: Rows, 1 to 1,000.
+        """
+        params: Params = {"limit": limit, **query.params, "cursor": cursor or None}
+        page = await self._http.read(MarketsPage, "/markets", params, tries=1)
+        return decode_items(page.rows, _market), page.cursor or ""
+
     async def market(self, ticker: str) -> Market:
         """One market (`GetMarket`); `NotFound`."""
         reply = await self._http.read(MarketReply, f"/markets/{segment(ticker)}")
@@ -251,16 +348,26 @@ class PublicResource(RestResource):
         return reply.market
 
     async def series(self, series_ticker: str) -> Series:
-        """A series and its fees (`GetSeries`); `NotFound`."""
+        """Read a series and its fees (`GetSeries`).
+
+        Args:
+            series_ticker: The series.
+
+        Raises:
+            NotFound: There is none.
+            WireError: Its multiplier is no number from 0 to 1000 with at most four decimals.
+        """
         reply = await self._http.read(SeriesReply, f"/series/{segment(series_ticker)}")
         return Series.of(reply.series)
 
     async def series_fee_changes(
         self, series_ticker: str | None = None, *, past: bool = False
     ) -> Listing[FeeChange]:
-        """Scheduled fee changes of a series or of all; with `past` also those in force.
+        """List fee changes of series (`GetSeriesFeeChanges`).
 
-        `GetSeriesFeeChanges`.
+        Args:
+            series_ticker: Only those of a series; None: of all.
+            past: Also those in force already, not only those to come.
         """
         params: Params = {
             "series_ticker": series_ticker,
@@ -270,10 +377,20 @@ class PublicResource(RestResource):
         return decode_items(reply.rows, _fee_change)
 
     async def event_fee_changes(self, event_ticker: str | None = None) -> Listing[EventFeeChange]:
-        """Scheduled fee overrides of an event or of all (`GetEventFeeChanges`)."""
+        """List scheduled fee overrides of events, all pages (`GetEventFeeChanges`).
+
+        Args:
+            event_ticker: Only those of an event; None: of all.
+        """
         params: Params = {"event_ticker": event_ticker}
         path = "/events/fee_changes"
         return await self._listing(EventFeeChangesPage, path, params, _event_fee_change)
+
+    async def event_fees(self, event_ticker: str) -> EventFees:
+        """An event's series and its own fees, without its markets (`GetEvent`); `NotFound`."""
+        path = f"/events/{segment(event_ticker)}"
+        params: Params = {"exclude_markets": "true"}
+        return EventFees.of((await self._http.read(EventReply, path, params)).event)
 
     async def incentive_programs(
         self, *, status: str | None = None, kind: str | None = None
@@ -304,7 +421,8 @@ def _program(row: msgspec.Raw) -> IncentiveProgram:
     return IncentiveProgram.of(decode(_programs, row, "incentive program"))
 
 
-def _multiplier_e4(multiplier: Decimal, owner: str) -> int:
+def multiplier_e4(multiplier: Decimal, owner: str) -> int:
+    """A fee multiplier in 1e-4; `WireError` for one that is negative, huge or finer than that."""
     if not (multiplier.is_finite() and 0 <= multiplier <= MAX_MULTIPLIER):
         raise WireError(f"{owner}: fee_multiplier is not between 0 and {MAX_MULTIPLIER}")
     scaled = multiplier * MULTIPLIER_SCALE

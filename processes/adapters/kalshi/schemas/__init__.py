@@ -1,1 +1,1 @@
-"""The exchange's messages as typed structs: WebSocket frames and commands, REST bodies."""
+"""The exchange's messages: decoded as typed structs, and those as integers (`normalise`)."""

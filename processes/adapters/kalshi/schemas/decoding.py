@@ -53,7 +53,7 @@ class LeftOut(msgspec.Struct, frozen=True):
         count: How many there are.
         reason: Why the first of them could not be read.
         tickers: The markets that they are about.
-        unnamed: How many of them do not tell their market: they may be about any.
+        unnamed: How many of them do not name their market: they may be about any.
     """
 
     count: int = 0
@@ -85,7 +85,7 @@ class Listing(NamedTuple, Generic[Item]):
 
 
 class _Owner(msgspec.Struct):
-    """The fields that may tell which market an item is about."""
+    """The fields that may name the market of an item."""
 
     ticker: object = None
     market_ticker: object = None

@@ -1,14 +1,17 @@
-"""The exchange's enumerations; a value that is not known here reads as UNKNOWN."""
+"""The exchange's enumerations; a value that is not known here reads as UNKNOWN and is counted."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+from processes.adapters.kalshi.schemas.drift import SEEN
 
 __all__ = [
     "BookSideText",
     "LegText",
     "LifecycleType",
     "MarketStatus",
+    "OpenWord",
     "OrderStatusText",
     "Result",
     "SelfTrade",
@@ -16,15 +19,16 @@ __all__ = [
 ]
 
 
-class _Open(StrEnum):
+class OpenWord(StrEnum):
     """An enumeration of the wire that may grow."""
 
     @classmethod
-    def _missing_(cls, value: object) -> _Open:  # noqa: ARG003
+    def _missing_(cls, value: object) -> OpenWord:
+        SEEN.note("value", f"{cls.__name__}={value}")
         return cls["UNKNOWN"]
 
 
-class LegText(_Open):
+class LegText(OpenWord):
     """An outcome."""
 
     YES = "yes"
@@ -32,7 +36,7 @@ class LegText(_Open):
     UNKNOWN = "unknown"
 
 
-class BookSideText(_Open):
+class BookSideText(OpenWord):
     """The side of the YES book."""
 
     BID = "bid"
@@ -40,7 +44,7 @@ class BookSideText(_Open):
     UNKNOWN = "unknown"
 
 
-class OrderStatusText(_Open):
+class OrderStatusText(OpenWord):
     """An order's status."""
 
     RESTING = "resting"
@@ -49,7 +53,7 @@ class OrderStatusText(_Open):
     UNKNOWN = "unknown"
 
 
-class MarketStatus(_Open):
+class MarketStatus(OpenWord):
     """A market's status; the filter of `GET /markets` has other values."""
 
     INITIALIZED = "initialized"
@@ -63,7 +67,7 @@ class MarketStatus(_Open):
     UNKNOWN = "unknown"
 
 
-class Result(_Open):
+class Result(OpenWord):
     """How a market ended."""
 
     NONE = ""
@@ -73,7 +77,7 @@ class Result(_Open):
     UNKNOWN = "unknown"
 
 
-class LifecycleType(_Open):
+class LifecycleType(OpenWord):
     """What happened to a market."""
 
     CREATED = "created"
@@ -87,7 +91,7 @@ class LifecycleType(_Open):
     UNKNOWN = "unknown"
 
 
-class TimeInForce(_Open):
+class TimeInForce(OpenWord):
     """How long an order waits."""
 
     GOOD_TILL_CANCELED = "good_till_canceled"
@@ -96,7 +100,7 @@ class TimeInForce(_Open):
     UNKNOWN = "unknown"
 
 
-class SelfTrade(_Open):
+class SelfTrade(OpenWord):
     """Which of our own two orders yields when they would meet."""
 
     TAKER_AT_CROSS = "taker_at_cross"

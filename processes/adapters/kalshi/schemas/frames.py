@@ -42,6 +42,8 @@ from processes.adapters.kalshi.schemas.stream_messages import (
 )
 
 __all__ = [
+    "ERROR_CODES",
+    "FRAME_TYPES",
     "TERMINAL_CODES",
     "Channel",
     "Command",
@@ -84,6 +86,7 @@ __all__ = [
     "unsubscribe",
 ]
 
+ERROR_CODES: Final = frozenset(range(1, 29)) - {6, 16, 17}  # PROTOCOL.md, 4.3
 TERMINAL_CODES: Final = frozenset({10, 25})  # channel error, buffer overflow: subscribe again
 
 
@@ -259,7 +262,9 @@ _decoder: Final[msgspec.json.Decoder[_Known]] = msgspec.json.Decoder(_Known)
 _unknown: Final = msgspec.json.Decoder(UnknownFrame)
 _command_decoder: Final = msgspec.json.Decoder(Command)
 _encoder: Final = msgspec.json.Encoder()
-_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in get_args(_Known))
+FRAME_TYPES: Final[dict[str, type[msgspec.Struct]]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(_Known)
+}
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -275,7 +280,7 @@ def decode_frame(data: bytes) -> Frame:
 def _decode_unknown(data: bytes, error: msgspec.ValidationError) -> UnknownFrame:
     """The frame as one of an unknown type, unless its type is known."""
     frame = decode(_unknown, data, "a frame that does not fit")
-    if frame.type in _TYPES:
+    if frame.type in FRAME_TYPES:
         raise WireError(f"{frame.type}: {reason_of(error)}")
     return frame
 

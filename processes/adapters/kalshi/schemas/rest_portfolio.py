@@ -14,6 +14,8 @@ from processes.adapters.kalshi.schemas.decoding import Cents, Count, Seconds
 from processes.adapters.kalshi.schemas.enums import BookSideText, OrderStatusText, Result
 
 __all__ = [
+    "ApiKeyRow",
+    "ApiKeysReply",
     "BalanceReply",
     "FillRow",
     "FillsPage",
@@ -38,6 +40,22 @@ INSTANCE: Final = "event_contract"  # the other one is the margined exchange
 
 class _PortfolioBody(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all bodies."""
+
+
+class ApiKeyRow(_PortfolioBody, frozen=True):
+    """One key of the user; `subaccount` None: it is of all of them."""
+
+    api_key_id: str
+    scopes: tuple[str, ...]
+    name: str = ""
+    subaccount: Count | None = None
+
+
+class ApiKeysReply(_PortfolioBody, frozen=True):
+    """`GET /api_keys`; `api_key_region_expiration_ts`: until when it is known where we are."""
+
+    api_keys: tuple[ApiKeyRow, ...]
+    api_key_region_expiration_ts: Seconds | None = None
 
 
 class ShardBalance(_PortfolioBody, frozen=True):

@@ -21,6 +21,8 @@ __all__ = [
     "EndpointCost",
     "EventFeeChangeRow",
     "EventFeeChangesPage",
+    "EventReply",
+    "EventRow",
     "ExchangeStatus",
     "FeeChangeRow",
     "FeeChangesReply",
@@ -35,6 +37,7 @@ __all__ = [
     "SeriesReply",
     "SeriesRow",
     "Session",
+    "ShardStatus",
     "WeekRow",
 ]
 
@@ -95,12 +98,24 @@ class MarketReply(_PublicBody, frozen=True):
     market: Market
 
 
+class ShardStatus(_PublicBody, frozen=True):
+    """Whether one shard is up and trading."""
+
+    exchange_index: Count
+    exchange_active: bool
+    trading_active: bool
+
+
 class ExchangeStatus(_PublicBody, frozen=True):
-    """`GET /exchange/status`, also the body of its 500, 503 and 504."""
+    """`GET /exchange/status`, also the body of its 500, 503 and 504.
+
+    The flags are those of the first shard; others may be missing.
+    """
 
     exchange_active: bool
     trading_active: bool
     exchange_estimated_resume_time: str | None = None
+    exchange_index_statuses: tuple[ShardStatus, ...] = ()
 
 
 class Session(_PublicBody, frozen=True):
@@ -220,6 +235,21 @@ class EventFeeChangesPage(_PublicBody, frozen=True):
 
     rows: list[msgspec.Raw] = msgspec.field(name="event_fee_changes")  # of EventFeeChangeRow
     cursor: str | None = None
+
+
+class EventRow(_PublicBody, frozen=True):
+    """An event, as far as its fees go; without overrides it charges what its series charges."""
+
+    event_ticker: str
+    series_ticker: str
+    fee_type_override: str | None = None
+    fee_multiplier_override: Decimal | None = None
+
+
+class EventReply(_PublicBody, frozen=True):
+    """`GET /events/{event_ticker}`."""
+
+    event: EventRow
 
 
 class IncentiveRow(_PublicBody, frozen=True):

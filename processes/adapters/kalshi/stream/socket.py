@@ -11,11 +11,15 @@ Whatever the peer does while the connection is made is one error, `ExchangeUnava
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections import deque
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import msgspec
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -38,9 +42,19 @@ from processes.adapters.kalshi.errors import (
     WireError,
     api_error,
 )
-from processes.adapters.kalshi.schemas.frames import Frame, decode_frame
+from processes.adapters.kalshi.schemas.drift import SEEN
+from processes.adapters.kalshi.schemas.fields import check_fields
+from processes.adapters.kalshi.schemas.frames import (
+    ERROR_CODES,
+    Delta,
+    ErrorFrame,
+    Frame,
+    Trade,
+    UnknownFrame,
+    decode_frame,
+)
 
-__all__ = ["KalshiSocket", "Stamped"]
+__all__ = ["Backlog", "KalshiSocket", "Stamped"]
 
 MAX_QUEUE: Final = 4_096  # frames
 MAX_BATCH: Final = 1_024  # frames of one `recv_many`
@@ -52,6 +66,9 @@ CLOSE_TIMEOUT: Final = 0.3  # seconds to wait for the peer to answer a close fra
 PING_INTERVAL: Final = 20.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
+CLOSE_CODES: Final = frozenset(range(1000, 1016)) - {1004}  # RFC 6455, 7.4.1
+_FREQUENT: Final = frozenset({Delta, Trade})  # of these, one in 4,096 is looked at for new fields
+_SAMPLE_NS: Final = 0xFFF  # those that arrive when these bits of the time are zero
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
 # What a transport calls on picows itself.
@@ -64,6 +81,27 @@ _PASSED: Final = (
 )
 
 Stamped = tuple[Frame, int]
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What was received and not taken yet.
+
+    Attributes:
+        frames: Messages that wait.
+        bytes: Of these messages.
+        system_bytes: That the system holds for the socket.
+        age_ns: Since when the oldest message waits.
+    """
+
+    frames: int = 0
+    bytes: int = 0
+    system_bytes: int = 0
+    age_ns: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """Here and in the system."""
+        return self.bytes + self.system_bytes
 
 
 class _Inbox(WSListener):
@@ -90,6 +128,8 @@ class _Inbox(WSListener):
             self._put_part(frame, transport)
         elif kind == WSMsgType.CLOSE:
             code, reason = frame.get_close_code().value, frame.get_close_reason() or ""
+            if code not in CLOSE_CODES:
+                SEEN.note("close", code)
             self._end(f"received {code} {reason}".rstrip())
             transport.send_close(frame.get_close_code())
             transport.disconnect()
@@ -115,6 +155,12 @@ class _Inbox(WSListener):
             self._paused.pause_reading()
         if self._taker is not None:
             self._wake()
+
+    def backlog(self, system_bytes: int) -> Backlog:
+        """What waits, beside what the system holds."""
+        waiting = self.waiting
+        age_ns = mono_ns() - waiting[0][1] if waiting else 0
+        return Backlog(len(waiting), self._waiting_bytes, system_bytes, age_ns)
 
     def _is_full(self) -> bool:
         return len(self.waiting) >= self._max_queue or self._waiting_bytes >= MAX_WAITING
@@ -257,6 +303,11 @@ class KalshiSocket:
         return len(self._inbox.waiting)
 
     @property
+    def backlog(self) -> Backlog:
+        """What waits here and in the system."""
+        return self._inbox.backlog(_system_bytes(self._transport))
+
+    @property
     def latency_ns(self) -> int:
         """Round trip of the last ping, 0 before the first."""
         return self._inbox.latency_ns
@@ -287,12 +338,15 @@ class KalshiSocket:
             while self._inbox.waiting and len(batch) < limit:
                 data, stamp_ns = self._inbox.take()
                 try:
-                    batch.append((decode_frame(data), stamp_ns))
+                    frame = decode_frame(data)
                 except WireError:
                     if not batch:
                         raise
                     self._inbox.put_back(data, stamp_ns)
                     break
+                if type(frame) not in _FREQUENT or not stamp_ns & _SAMPLE_NS:
+                    _look_for_news(frame, data)
+                batch.append((frame, stamp_ns))
         finally:
             self._inbox.resume()
         return batch
@@ -307,6 +361,26 @@ class KalshiSocket:
                 await self._transport.wait_disconnected()
         except Exception:  # noqa: BLE001  what ended the connection is raised here once more
             self._transport.disconnect(graceful=False)
+
+
+def _look_for_news(frame: Frame, data: bytes) -> None:
+    """Count what of a frame is in no schema and in no specification."""
+    if isinstance(frame, UnknownFrame):
+        SEEN.note("frame", frame.type)
+        return
+    if isinstance(frame, ErrorFrame) and frame.msg.code not in ERROR_CODES:
+        SEEN.note("error", frame.msg.code)
+    check_fields(type(frame), data)
+
+
+def _system_bytes(transport: WSTransport) -> int:
+    """Bytes that the system holds for a socket to read; 0 for one that is gone."""
+    sock = transport.underlying_transport.get_extra_info("socket")
+    try:
+        asked = fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4))
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", asked)[0])
 
 
 def _proxy(target: KalshiTarget) -> str | None:

@@ -167,7 +167,7 @@ def test_a_folder_that_is_no_model_is_refused(
     assert says in capsys.readouterr().err
 
 
-def test_what_was_learned_from_is_left_out_or_told(
+def test_what_was_learned_from_is_left_out_or_reported(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "mine"
@@ -192,7 +192,7 @@ def test_what_was_learned_from_is_left_out_or_told(
 
 
 @pytest.mark.parametrize("sources", [[], ["--recordings", "x", "--archive", "y"]])
-def test_it_is_told_one_source(sources: list[str]) -> None:
+def test_it_is_given_one_source(sources: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         evaluate.main(sources)
     assert stopped.value.code == 2

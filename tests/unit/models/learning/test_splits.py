@@ -23,6 +23,7 @@ from models.learning.splits import (
     split_by_time,
 )
 from models.simulation.tape import RecordedSession
+from models.trading.fees import FeeRule, FeeStep, MarketFees
 
 HOURS = [
     *("2026-08-05T08:00", "2026-08-05T23:45", "2026-08-06T08:00", "2026-08-07T08:00"),
@@ -101,6 +102,17 @@ def test_a_split_says_what_is_in_it(markets: list[RecordedSession]) -> None:
     assert same_time.describe()[-1] == (
         "1 markets of validation began before the last of train ended"
     )
+
+
+def test_a_split_says_of_how_many_markets_the_fees_are_assumed(
+    markets: list[RecordedSession],
+) -> None:
+    assert split_by_days(markets).fee_lines() == [
+        "fees assumed for 7 of 7 markets: fee type and multiplier (7)"
+    ]
+    known = MarketFees.of(FeeRule.AUGUST_2026, [FeeStep(0, "quadratic", 10_000)])
+    priced = [msgspec.structs.replace(m, fees=known) for m in markets]
+    assert split_by_days(priced).fee_lines() == []
 
 
 def test_what_cannot_be_split_is_said(markets: list[RecordedSession]) -> None:

@@ -13,10 +13,16 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.units import PriceGrid, PriceRange
 from models.observation.builder import (
+    BUILDERS,
+    FLOATS,
+    INTS,
+    MOST,
     OBSERVATION_V1,
     LiveObservationAdapter,
     ZoneClock,
     observation_hash,
+    observe_account,
+    observe_tick,
 )
 from models.observation.v1 import (
     BOOK_SIZE,
@@ -193,7 +199,7 @@ def test_quiet_and_persistence() -> None:
     assert values[34] == pytest.approx(0.5)
 
 
-def test_history_starts_anew_when_the_book_becomes_live_again() -> None:
+def test_history_starts_over_when_the_book_becomes_live_again() -> None:
     adapter = LiveObservationAdapter()
     row = book({45: 100}, {52: 50})
     assert [adapter.tick("M", row) for _ in range(3)] == [0, 1, 2]
@@ -268,3 +274,12 @@ def test_hash_sees_every_bit() -> None:
     values[51] = np.float32(1e-45)
     assert len(first) == 16
     assert observation_hash(values) != first
+
+
+def test_a_code_of_no_schema_is_refused() -> None:
+    row, code = book({40: 100}, {50: 100}), 1 + max(builder.code for builder in BUILDERS.values())
+    ticked = np.zeros(BOOK_SIZE, np.float32)
+    with pytest.raises(ValueError, match="no schema has this code"):
+        observe_tick(code, row, 0, np.zeros(INTS, np.int64), np.zeros(FLOATS), ticked)
+    with pytest.raises(ValueError, match="no schema has this code"):
+        observe_account(code, ticked, row, FLAT, np.zeros(MOST, np.float32))

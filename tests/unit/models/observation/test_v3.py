@@ -67,7 +67,7 @@ def test_every_tick_of_random_markets_holds_v2_and_what_it_was() -> None:
         assert (tape.features[:, : V2.tick_size] == tape_v2.features).all()
 
 
-def test_a_memory_that_begins_anew_forgets() -> None:
+def test_a_memory_that_starts_over_forgets() -> None:
     adapter = LiveObservationAdapter(V3)
     before, after = book({45: 90}, {52: 10}), book({60: 10}, {35: 90})
     for n in range(30):

@@ -161,9 +161,26 @@ def test_an_observation_of_a_schema_that_is_no_more_is_said() -> None:
     (difference,) = report.first
     said = difference.lines()
     assert said == [
-        f"R5 event {difference.event_no}: observation: recorded 37 floats, rebuilt by none of the "
-        "schemas: OBSERVATION_V1 52, OBSERVATION_V2 39, OBSERVATION_V3 48"
+        f"R5 event {difference.event_no}: observation: recorded 148 bytes, rebuilt by none of the "
+        "schemas: OBSERVATION_V1 208, OBSERVATION_V2 156, OBSERVATION_V3 192 bytes"
     ]
+
+
+def test_the_model_says_its_schema_where_no_observation_is_recorded() -> None:
+    market = decided(random_session(5), SEES_QUEUES)
+    run = market.runs[0]
+    bare = [replace(decision, observation=b"") for decision in run.decisions]
+    market = market._replace(runs=[run._replace(decisions=bare)])
+    assert report_of(market).different == 0
+    assert report_of(market, policies=False).different > 0, "taken to be of the default schema"
+
+
+def test_an_observation_of_another_schema_than_its_model_s_is_said(market: LiveMarket) -> None:
+    (difference,) = report_of(changed(market, 40, observation=bytes(4 * 39))).first
+    assert (difference.recorded, difference.rebuilt) == (
+        "156 bytes",
+        f"208 bytes of OBSERVATION_V1, the schema of {POLICY.model}",
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +194,7 @@ def test_an_observation_of_a_schema_that_is_no_more_is_said() -> None:
     ],
     ids=str,
 )
-def test_whatever_else_differs_is_told(market: LiveMarket, facts: Any, what: str) -> None:
+def test_whatever_else_differs_is_reported(market: LiveMarket, facts: Any, what: str) -> None:
     chosen = [d.action != 0 and d.mask[4] for d in market.runs[0].decisions]
     report = report_of(changed(market, chosen.index(True, WARMUP), **facts))
     assert what in {difference.what for difference in report.first}
@@ -238,7 +255,7 @@ def test_a_row_and_its_words() -> None:
         assert (row_of_words(words) == row).all()
 
 
-def test_words_of_an_earlier_layout_tell_no_place_in_a_queue() -> None:
+def test_words_of_an_earlier_layout_say_no_place_in_a_queue() -> None:
     row = new_account(1)
     put_orders(row, [OpenOrder(False, 0, 6_000, 700, 1, 0)] * 2)
     read = row_of_words(words_of(row), a.LAYOUT_WITHOUT_QUEUE)

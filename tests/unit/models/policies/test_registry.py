@@ -101,6 +101,32 @@ def test_few_markets_are_no_proof(models: Registry, tmp_path: Path) -> None:
         models.promote("lucky")
 
 
+def test_assumed_fees_need_an_override(models: Registry, tmp_path: Path) -> None:
+    manifest = make_model(tmp_path, "guessed")
+    path = tmp_path / "models" / "guessed" / MANIFEST_FILE
+    write_aside(path, msgspec.structs.replace(manifest, fees_assumed=0))
+    assert models.promote("guessed").live.model_id == "guessed"
+    models.promote("first")
+    write_aside(path, msgspec.structs.replace(manifest, fees_assumed=2))
+    with pytest.raises(ModelError, match="'guessed' is not promoted; fees assumed for 2 of"):
+        models.promote("guessed")
+    active = models.promote("guessed", "the series' page says so")
+    assert active.live.model_id == "guessed"
+    override = read_manifest(path.parent).override
+    assert override is not None
+    assert "fees assumed for 2 of" in override.not_beaten[-1]
+
+
+def test_a_manifest_of_before_says_nothing_of_fees_and_is_read(tmp_path: Path) -> None:
+    make_model(tmp_path, "old")
+    path = tmp_path / "models" / "old" / MANIFEST_FILE
+    facts = json.loads(path.read_text())
+    facts.pop("fees_assumed", None)
+    path.write_text(json.dumps(facts))
+    assert read_manifest(path.parent).fees_assumed is None
+    assert Registry(tmp_path).promote("old").live.model_id == "old"
+
+
 def test_an_override_is_written_into_the_manifest_and_shown(
     models: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.made_models import BUYS_YES, HOLDS, linear_graph, make_model
+from support.made_models import BUYS_YES, HOLDS, endless_graph, linear_graph, make_model
 
+from models.policies import live_model
 from models.policies.live_model import active_path, load_entry, stamp_of
 from models.policies.onnx import MODEL_FILE, ModelError
 from models.policies.registry import Registry
@@ -53,6 +54,37 @@ def test_a_model_that_does_not_answer_is_refused(
     with pytest.raises(ModelError, match=says):
         getattr(models, deed)("odd")
     assert not active_path(tmp_path).exists()
+
+
+@pytest.mark.parametrize("deed", ["promote", "shadow"])
+def test_a_graph_that_never_ends_is_refused(
+    models: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    monkeypatch.setattr(live_model, "ANSWER_S", 0.5)
+    graph = endless_graph(52)
+    make_model(tmp_path, "odd", onnx_sha256=hashlib.sha256(graph).hexdigest())
+    (tmp_path / "models" / "odd" / MODEL_FILE).write_bytes(graph)
+    with pytest.raises(ModelError, match=r"onnx:odd has not answered after 0\.5 s"):
+        getattr(models, deed)("odd")
+    assert not active_path(tmp_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("contract_size_e2", -500),
+        ("contract_size_e2", 0),
+        ("market_cash_e6", 2**63 - 1),
+        ("throttle_ms", -1),
+        ("timesteps", -1),
+    ],
+)
+def test_figures_that_no_model_has_are_refused(
+    models: Registry, tmp_path: Path, field: str, value: int
+) -> None:
+    make_model(tmp_path, "odd", **{field: value})
+    with pytest.raises(ModelError, match=rf"'odd': .*cannot be read: .*\$\.{field}"):
+        models.promote("odd")
 
 
 def test_a_chosen_model_that_took_another_name_does_not_run(

@@ -72,7 +72,7 @@ def test_an_order_meets_what_one_meets_that_looks_at_every_event(
     tape, random = TAPES[market], np.random.Generator(np.random.PCG64(seed))
     ours = SimulatedOrderManager(tape, 8_000_000, latency_ms * MS)
     naive = NaiveOrderManager(tape, 8_000_000, latency_ms * MS)
-    space = LimitOrderActionSpace(pricing, 2_000, tape.fees)
+    space = LimitOrderActionSpace(pricing, 2_000, tape.fees.at_ms(0))
     for tick in range(len(tape.rows)):
         request = space.order_for(int(random.integers(5)), tape.rows[tick], naive.account)
         if request is not None:
@@ -96,7 +96,7 @@ def test_the_restless_markets_fill_orders_in_every_way() -> None:
     taker = maker = 0
     for tape in TAPES:
         simulated = SimulatedOrderManager(tape, 8_000_000, 20 * MS)
-        space = LimitOrderActionSpace(Pricing.MID, 2_000, tape.fees)
+        space = LimitOrderActionSpace(Pricing.MID, 2_000, tape.fees.at_ms(0))
         for tick in range(len(tape.rows)):
             request = space.order_for(1 + tick % 4, tape.rows[tick], simulated.account)
             if request is not None:

@@ -256,7 +256,7 @@ def test_the_kernel_is_the_order_manager(pricing: Pricing) -> None:
     simulation = Simulation(dataset_of([tape]), rules, 1, [0])
     simulation.reset([0])
     manager = SimulatedOrderManager(tape, rules.market_cash_e6, 35 * MS)
-    space = LimitOrderActionSpace(pricing, fees=tape.fees)
+    space = LimitOrderActionSpace(pricing, fees=tape.fees.at_ms(0))
     random = np.random.Generator(np.random.PCG64(1))
     for tick in range(WARMUP_TICKS, len(tape.rows)):
         action = int(random.integers(5))

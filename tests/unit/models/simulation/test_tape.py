@@ -61,7 +61,7 @@ def test_nothing_ticks_or_fills_after_the_close() -> None:
     assert len(tape.ns) == 6
 
 
-def test_every_snapshot_starts_the_history_anew() -> None:
+def test_every_snapshot_starts_the_history_over() -> None:
     builder = steady(300, 600, 900).state(b.BookState.STALE).at(1_200).delta(YES, 44, 5)
     tape = make_tape(builder.at(1_500).snapshot({45: 7}, {52: 7}).build())
     assert tape.tick_event.tolist() == [3, 4, 5, 6, 12]
@@ -97,6 +97,12 @@ def test_a_trade_whose_delta_came_first() -> None:
 def test_an_unpaired_trade_on_the_no_leg_has_its_price() -> None:
     tape = make_tape(steady().trade(YES, 48, 7).build())
     assert (tape.meaning[-1], tape.leg[-1], tape.price_e4[-1]) == (EXECUTED, NO, 5_200)
+
+
+def test_a_block_trade_fills_nobody_and_is_no_flow() -> None:
+    tape = make_tape(steady(250).at(300).block_trade(NO, 45, 20).at(600).delta(YES, 40, 1).build())
+    assert not (tape.meaning & EXECUTED).any()
+    assert tape.rows[-1, b.TRADE_FLOW] == tape.rows[-1, b.N_TRADES] == 0
 
 
 def test_what_does_not_fit_names_market_and_event() -> None:

@@ -107,8 +107,8 @@ def test_large_fills_do_not_overflow() -> None:
 
 
 def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown fee_type 'flat'; allowed: quadratic"):
-        FeeSchedule.of(FeeRule.AUGUST_2026, "flat")
+    with pytest.raises(ValueError, match="unknown fee_type 'free'; allowed: quadratic"):
+        FeeSchedule.of(FeeRule.AUGUST_2026, "free")
     with pytest.raises(ValueError, match="finer than 1e-6"):
         FeeSchedule.of(FeeRule.AUGUST_2026, "quadratic_with_maker_fees", 1)
 

@@ -1,0 +1,1 @@
+"""What `kalshi-actor check` finds out: exchange, account, markets, protocol, this machine."""

@@ -1,0 +1,152 @@
+"""Checks of the account: its key, its tier, its money, and what other programs do with it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from ipc.units import format_count, format_money
+from processes.adapters.kalshi.rest.portfolio import Balance
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.doctor.findings import Finding, Verdict
+from processes.doctor.subject import Subject
+from processes.execution.orders import parse_client_order_id
+
+__all__ = ["key", "money", "orders", "positions", "tier"]
+
+READ, TRADE, TRANSFER = "read", "write::trade", "write::transfer"
+MOST_NAMED: Final = 5  # markets or orders in one line
+MOST_LOOKED_UP: Final = 10  # positions whose orders are read
+_DOLLAR_E6: Final = 1_000_000
+OWN_SUBACCOUNT: Final = (
+    "the actor would count it as its own, and may sell it: stop the other program, or give the "
+    "actor a subaccount of its own (KALSHI_SUBACCOUNT, docs/going-live.md)"
+)
+
+
+async def key(subject: Subject) -> list[Finding]:
+    """Whether the key is valid, and what it may do."""
+    listed = await subject.account.api_keys()
+    own = next((k for k in listed.api_keys if k.api_key_id == subject.key.api_key_id), None)
+    if own is None:
+        return [Finding("key", Verdict.OK, "valid; the exchange does not list its scopes")]
+    scopes = ", ".join(own.scopes)
+    where = "all accounts" if own.subaccount is None else f"subaccount {own.subaccount} only"
+    text = f"valid, scopes {scopes}, for {where}"
+    wanted = subject.settings.execution.subaccount
+    if own.subaccount is not None and wanted not in (None, own.subaccount):
+        advice = f"set KALSHI_SUBACCOUNT={own.subaccount}, or use a key of subaccount {wanted}"
+        return [Finding("key", Verdict.PROBLEM, text, advice)]
+    missing = [scope for scope in (READ, TRADE) if not _allows(own.scopes, scope)]
+    if missing == [TRADE] and not subject.settings.actor.enabled:
+        advice = "enough to record; to trade, make a key with read and write::trade"
+        return [Finding("key", Verdict.NOTE, text, advice)]
+    if missing:
+        advice = "make a key with the scopes read and write::trade (docs/going-live.md)"
+        return [Finding("key", Verdict.PROBLEM, f"{text}: lacks {', '.join(missing)}", advice)]
+    if own.subaccount is None and _allows(own.scopes, TRANSFER):
+        advice = "safer: a key of one subaccount with read and write::trade only"
+        return [Finding("key", Verdict.NOTE, f"{text}: it can also move money", advice)]
+    return [Finding("key", Verdict.OK, text)]
+
+
+def _allows(scopes: tuple[str, ...], scope: str) -> bool:
+    return scope in scopes or scope.partition("::")[0] in scopes
+
+
+async def tier(subject: Subject) -> list[Finding]:
+    """How much may be asked; the checks that follow keep to it."""
+    limits = await subject.account.account_limits()
+    subject.account.budget.apply(limits)
+    read, write = limits.read.refill_rate, limits.write.refill_rate
+    text = f"{limits.usage_tier}: {read} read and {write} write tokens a second"
+    return [Finding("tier", Verdict.OK, f"{text}, about {write // 10} orders a second")]
+
+
+async def money(subject: Subject) -> list[Finding]:
+    """What each shard holds, and whether the shards of the markets hold any."""
+    balance = await subject.account.balance()
+    by_shard = balance.by_exchange_e6 or {0: balance.balance_e6}
+    shown = ", ".join(f"shard {i}: ${_dollars(cash)}" for i, cash in sorted(by_shard.items()))
+    worth = f"positions ${_dollars(balance.portfolio_value_e6)}"
+    findings = [_total(balance, f"{shown}; {worth}")]
+    for shard, tickers in sorted(_by_shard(subject).items()):
+        if balance.balance_e6 > 0 and by_shard.get(shard, 0) <= 0:
+            findings.append(_empty_shard(shard, tickers, by_shard))
+    return findings
+
+
+def _total(balance: Balance, text: str) -> Finding:
+    if balance.balance_e6 > 0:
+        return Finding("money", Verdict.OK, text)
+    advice = "deposit money, or move some into this subaccount, on Kalshi's website"
+    return Finding("money", Verdict.PROBLEM, f"no money; {text}", advice)
+
+
+def _empty_shard(shard: int, tickers: list[str], by_shard: dict[int, int]) -> Finding:
+    named = _listed(tickers)
+    text = f"no money on shard {shard}, where {named} would trade: each order would be refused"
+    richest = max(by_shard, key=lambda index: by_shard[index])
+    advice = f"move some from shard {richest} to shard {shard} on Kalshi's website"
+    return Finding("money", Verdict.PROBLEM, text, advice)
+
+
+def _by_shard(subject: Subject) -> dict[int, list[str]]:
+    shards: defaultdict[int, list[str]] = defaultdict(list)
+    for market in subject.markets or ():
+        shards[market.exchange_index].append(market.ticker)
+    return shards
+
+
+def _dollars(amount_e6: int) -> str:
+    return format_money(amount_e6)[:-4]  # cents; the rest stands in no account
+
+
+def _listed(names: list[str]) -> str:
+    beyond = len(names) - MOST_NAMED
+    shown = ", ".join(names[:MOST_NAMED])
+    return f"{shown} and {beyond} more" if beyond > 0 else shown
+
+
+async def positions(subject: Subject) -> list[Finding]:
+    """Open positions, and which of them this program's orders did not make."""
+    listing = await subject.account.positions()
+    held = [p for p in listing.items if p.position_e2]
+    if not held:
+        return [Finding("positions", Verdict.OK, "none")]
+    foreign = []
+    for position in held[:MOST_LOOKED_UP]:
+        made_by = await subject.account.orders(status=None, ticker=position.market_ticker)
+        if not _all_own([o for o in made_by.items if o.fill_count_e2]):
+            foreign.append(position.market_ticker)
+    shown = _listed([f"{p.market_ticker} {format_count(p.position_e2)}" for p in held])
+    text = f"{len(held)}: {shown}"
+    if not foreign:
+        return [Finding("positions", Verdict.NOTE, f"{text}; all made by a kalshi-actor")]
+    text += f"; made by another program or by hand: {_listed(foreign)}"
+    return [Finding("positions", Verdict.PROBLEM, text, OWN_SUBACCOUNT)]
+
+
+def _all_own(made_by: list[ExchangeOrder]) -> bool:
+    """Whether there are orders and all have names of ours; what is older is not known."""
+    return bool(made_by) and all(_is_own(order) for order in made_by)
+
+
+def _is_own(order: ExchangeOrder) -> bool:
+    return parse_client_order_id(order.client_order_id) is not None
+
+
+async def orders(subject: Subject) -> list[Finding]:
+    """Resting orders, and which of them another program placed."""
+    resting = (await subject.account.orders(status="resting")).items
+    if not resting:
+        return [Finding("orders", Verdict.OK, "none rest")]
+    own = [order for order in resting if _is_own(order)]
+    foreign = [order.market_ticker for order in resting if not _is_own(order)]
+    text = f"{len(resting)} rest, {len(own)} of them of a kalshi-actor"
+    if foreign:
+        text += f"; of another program or placed by hand: {_listed(foreign)}"
+        advice = "the actor leaves them alone, but they use the same money: " + OWN_SUBACCOUNT
+        return [Finding("orders", Verdict.PROBLEM, text, advice)]
+    advice = "the next start of the stack cancels them"
+    return [Finding("orders", Verdict.NOTE, text, advice)]

@@ -1,0 +1,238 @@
+"""`kalshi-actor check --connect`: what is wrong is named with what to do; nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.doctor import settings_for, write_key
+from support.local_exchange import LocalExchange, keys
+from support.local_orders import ORDERS, TICKER, order, two_markets
+from support.patience import PATIENCE
+
+from ipc.messages import Environment
+from processes.adapters.kalshi.auth.credentials import Algorithm, Credentials, new_credentials
+from processes.adapters.kalshi.schemas.drift import SEEN, DriftCounts
+from processes.doctor.examination import CHECKS, examine
+from processes.doctor.findings import Finding, Report, Verdict
+from processes.doctor.subject import Check, Subject
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_SHARD = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": TICKER}
+PLENTY = {"RL_JOURNAL_MAX_BYTES": str(1 << 20)}
+NAMES = dict.fromkeys(check.name for check in CHECKS)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins as a process does."""
+    empty = DriftCounts()
+    monkeypatch.setattr(SEEN, "counts", empty.counts)
+    monkeypatch.setattr(SEEN, "_not_reported", [])
+
+
+async def nothing(_: LocalExchange) -> None:
+    """The exchange as it is."""
+
+
+async def fault(exchange: LocalExchange, **command: object) -> None:
+    await exchange.order("fault", **command)
+
+
+async def clock_off(exchange: LocalExchange) -> None:
+    await fault(exchange, kind="clock", ahead_ms=300_000)
+
+
+async def paused(exchange: LocalExchange) -> None:
+    await exchange.order("pause", what="trading")
+
+
+async def used_up(exchange: LocalExchange) -> None:
+    await fault(exchange, kind="rate_limit_next", calls=1_000_000)
+
+
+async def sockets_refused(exchange: LocalExchange) -> None:
+    await fault(exchange, kind="refuse_sockets", status=503)
+
+
+async def unknowns(exchange: LocalExchange) -> None:
+    await fault(exchange, kind="unknowns")
+
+
+async def other_bot(exchange: LocalExchange) -> None:
+    body = order("0.5200", "3.00", client_order_id="gridbot-17")
+    assert (await exchange.call("POST", ORDERS, body)).status_code == 201
+
+
+class Broken(NamedTuple):
+    """A broken state: how it comes about, and what the doctor must say."""
+
+    check: str
+    found: str
+    advice: str
+    prepare: Callable[[LocalExchange], Awaitable[None]] = nothing
+    environ: dict[str, str] = ONE_SHARD
+    key: Credentials | None = None
+
+
+def stranger() -> Credentials:
+    """A private key that does not belong to the id of the account's key."""
+    return new_credentials(keys()[0].api_key_id, Algorithm.ED25519)
+
+
+STATES = {
+    "bad key": Broken("key", "INCORRECT_API_KEY_SIGNATURE", "does not belong", key=stranger()),
+    "clock 5 min off": Broken(
+        "clock", "behind the exchange", "timedatectl set-ntp true", clock_off
+    ),
+    "no money on the shard": Broken(
+        "money", "no money on shard 2", "from shard 0 to shard 2", environ={}
+    ),
+    "paused": Broken("exchange", "trading is paused", "wait", paused),
+    "Basic tier used up": Broken("tier", "too many requests", "stop the other programs", used_up),
+    "WebSocket refused": Broken("websocket", "503", "REST works without it", sockets_refused),
+    "no such series": Broken(
+        "markets",
+        "no such series: KXNOSUCH",
+        "correct it",
+        environ={"RL_MARKET_SERIES": "KXNOSUCH"},
+    ),
+    "disk nearly full": Broken(
+        "disk",
+        " free in ",
+        "free some room",
+        environ=ONE_SHARD | {"RL_JOURNAL_MAX_BYTES": str(1 << 50)},
+    ),
+    "unknown enum on the wire": Broken(
+        "protocol", "MarketStatus=suspended", "--protocol", unknowns, {"RL_MARKET_SERIES": "KXA"}
+    ),
+    "positions of another bot": Broken("positions", TICKER, "subaccount", other_bot),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+async def test_a_broken_state_is_named_with_what_to_do(name: str, tmp_path: Path) -> None:
+    state = STATES[name]
+    write_key(tmp_path, state.key or keys()[0])
+    async with two_markets(tmp_path / "exchange", tier="basic") as exchange:
+        await state.prepare(exchange)
+        exchange.asked.clear()
+        environ = PLENTY | {"RL_ACTOR_STRATEGY": "baseline:hold"} | state.environ
+        report = await examine(settings_for(tmp_path, exchange, **environ))
+        assert {asked.method for asked in exchange.asked} <= {"GET"}
+    named = [f for f in report.problems if f.check == state.check and state.found in f.found]
+    assert named, report.as_table()
+    assert state.advice in named[0].advice
+    assert report.exit_code == 1
+    assert [f.check for f in report.findings][-1] == "next", "the other checks went on"
+    for finding in report.findings:
+        bad = finding.verdict is Verdict.PROBLEM
+        assert finding.advice or not bad, f"{finding} does not say what to do"
+    assert not any("the check failed" in f.found for f in report.findings), report.as_table()
+
+
+async def test_a_good_state_has_no_problem(tmp_path: Path) -> None:
+    write_key(tmp_path, keys()[0])
+    async with two_markets(tmp_path / "exchange", tier="basic") as exchange:
+        environ = PLENTY | ONE_SHARD | {"RL_ACTOR_STRATEGY": "baseline:hold"}
+        report = await examine(settings_for(tmp_path, exchange, **environ))
+        assert {asked.method for asked in exchange.asked} == {"GET"}
+    problems = [f for f in report.problems if f.check != "memory"]  # of the machine of the tests
+    assert problems == [], report.as_table()
+    said = {finding.check: finding.found for finding in report.findings}
+    assert said.keys() >= NAMES.keys() - {"settings"}
+    assert "basic: 200 read and 100 write" in said["tier"]
+    assert "shard 0: $10000.00" in said["money"]
+    assert TICKER in said["markets"]
+    assert "tick $0.0100" in said["markets"]
+    assert "KXA quadratic x 1" in said["fees"]
+    assert "first book" in said["websocket"]
+    assert "20 signed reads" in said["latency"]
+    assert "the actor trades: baseline:hold" in said["next"]
+
+
+async def test_an_exchange_that_is_not_there(tmp_path: Path) -> None:
+    write_key(tmp_path, keys()[0])
+    async with two_markets(tmp_path / "exchange") as exchange:
+        settings = settings_for(tmp_path, exchange, **ONE_SHARD)
+    report = await examine(settings)
+    clock = next(f for f in report.findings if f.check == "clock")
+    assert clock.verdict is Verdict.PROBLEM
+    assert "start the local exchange" in clock.advice
+
+
+async def test_a_check_that_hangs_is_cut_off_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_: Subject) -> list[Finding]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def fail(_: Subject) -> list[Finding]:
+        raise KeyError("x")
+
+    async def good(_: Subject) -> list[Finding]:
+        return [Finding("c", Verdict.OK, "fine")]
+
+    checks = [Check(n, 0.05, False, ask) for n, ask in (("a", hang), ("b", fail), ("c", good))]
+    monkeypatch.setattr("processes.doctor.examination.CHECKS", checks)
+    write_key(tmp_path, keys()[0])
+    async with two_markets(tmp_path / "exchange") as exchange:
+        report = await examine(settings_for(tmp_path, exchange))
+    assert [(f.check, str(f.verdict)) for f in report.findings] == [
+        ("a", "problem"),
+        ("b", "problem"),
+        ("c", "ok"),
+    ]
+    assert "no answer within 0.05 s" in report.findings[0].found
+
+
+async def command(data_dir: Path, port: str, *argv: str) -> tuple[int | None, str, str]:
+    """`python -m processes.check ...` -> (exit code, output, errors)."""
+    foreign = ("RL_", "KALSHI_", "ORDERBOOK_", "DATABASE_URL")
+    known = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    known |= PLENTY | ONE_SHARD | {"RL_DATA_DIR": str(data_dir), "RL_EXCHANGE_PORT": port}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "processes.check", *argv),
+        cwd=ROOT,
+        env=known | {"RL_ACTOR_ENABLED": "false"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_prints_a_table_or_json_and_its_exit_code_says_it(tmp_path: Path) -> None:
+    write_key(tmp_path, keys()[0])
+    async with two_markets(tmp_path / "exchange") as exchange:
+        port = exchange.target.rest_url.split(":")[2].partition("/")[0]
+        await paused(exchange)
+        code, out, err = await command(tmp_path, port, "--connect")
+        assert (code, err) == (1, "")
+        assert "\nexchange   problem  trading is paused" in out
+        assert "-> nothing to do but wait" in out
+        assert "next       note     the actor is off" in out
+        code, out, err = await command(tmp_path, port, "--connect", "--json")
+        assert (code, err) == (1, "")
+        body = json.loads(out)
+        assert body["ok"] is False
+        assert {c["check"]: c["verdict"] for c in body["checks"]}["exchange"] == "problem"
+        (tmp_path / "exchange" / "credentials.json").unlink()
+        code, out, err = await command(tmp_path, port, "--connect")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_what_a_peer_says_stays_on_one_line() -> None:
+    rude = Finding("key", Verdict.PROBLEM, "x\x1b[2J\n" + "y" * 10_000, "do this")
+    table = Report(Environment.DEMO, Environment.DEMO, (rude,)).as_table()
+    assert len(table.splitlines()) == 4
+    assert "\x1b" not in table
+    assert max(map(len, table.splitlines())) < 400
