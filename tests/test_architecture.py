@@ -14,7 +14,6 @@ from support.sources import (
     Import,
     Source,
     cycles,
-    docstring_lines,
     sources,
 )
 
@@ -23,7 +22,8 @@ from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from processes.cli.commands import COMMANDS
 
-MAX_FILE_LINES = 600
+MAX_FILE_LINES = 720
+MAX_CODE_LINES = 600  # without docstrings
 MAX_FUNCTION_LINES = 60
 MAX_MAIN_LINES = 50
 
@@ -206,10 +206,11 @@ def test_time_and_chance_come_from_outside(source: Source) -> None:
 
 @each_source
 def test_files_and_functions_stay_small(source: Source) -> None:
-    """Without docstrings: what a reader must know costs no line of what does the work."""
-    assert source.code_lines <= MAX_FILE_LINES
+    """Files with and without docstrings: to explain a seam must not split what is one idea."""
+    assert source.code_lines <= MAX_CODE_LINES
+    assert len(source.text.splitlines()) <= MAX_FILE_LINES
     for function in source.functions:
-        length = (function.end_lineno or 0) - function.lineno + 1 - docstring_lines(function)
+        length = (function.end_lineno or 0) - function.lineno + 1
         assert length <= MAX_FUNCTION_LINES, f"{source.place(function)} {function.name}: {length}"
 
 
