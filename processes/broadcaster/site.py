@@ -207,7 +207,10 @@ def _respond(page: HttpPage, *, head: bool) -> Response:
 
 
 def health_page(health: Health, environment: str, mono_ns: int) -> HttpPage:
-    """`/rl/health`: 200 when every part is fresh and no clock is off, else 503 with the reasons."""
+    """`/rl/health`: 200 when every part is well, else 503 with the reasons.
+
+    Well means: heard lately, no clock off, every stream on its way into the database.
+    """
     parts = health.parts(mono_ns)
     silent = [name for name, part in parts.items() if not part.fresh]
     reasons = health.reasons()

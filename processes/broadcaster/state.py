@@ -238,6 +238,19 @@ class LatestState:
         return update_of(MessageType.ACTOR_POSITION, views.position_data(position))
 
 
+def _recording_reasons(process: str, counters: dict[str, int]) -> list[str]:
+    """Why what was accepted is not in the database: counters that only the recorder has."""
+    found = []
+    if counters.get("database", 1) == 0:
+        waiting = f"{counters.get('behind', 0)} events wait in the journals"
+        found.append(f"{process}: no database; {waiting} and nothing is lost: see its log")
+    if refused := counters.get("refused_streams", 0):
+        found.append(f"{process}: {refused} streams cannot be recorded; its log names them")
+    if waiting_streams := counters.get("waiting_streams", 0):
+        found.append(f"{process}: {waiting_streams} streams wait for the database or this machine")
+    return found
+
+
 class Health:
     """When each part of the stack last reported: liveness, not how busy the markets are.
 
@@ -275,6 +288,7 @@ class Health:
                     f"{process}: its clock is {abs(off_ms) / MS_PER_S:.1f} s {side} the "
                     "exchange's; requests are refused: set the time of this machine"
                 )
+            found += _recording_reasons(process, counters)
         return found
 
     def _part(self, name: str, mono_ns: int) -> PartData:

@@ -11,9 +11,11 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import asyncpg
+import httpx
 import numpy as np
 import pytest
 from support.recording_witness import (
@@ -160,6 +162,14 @@ def anonymous_bytes(stack: Stack, program: str) -> int:
     return 1024 * int(line.split()[1])
 
 
+def reasons_of_health(stack: Stack) -> str:
+    """What `/rl/health` says is wrong; "" with 200."""
+    reply = httpx.get(f"http://{stack.dashboard}/rl/health")
+    reasons = "; ".join(reply.json()["reasons"])
+    assert (reply.status_code == HTTPStatus.OK) == (not reasons and not reply.json()["silent"])
+    return reasons
+
+
 def stop_the_database(stack: Stack, seconds: float) -> None:
     eventually(lambda: is_live(stack), "the first deltas")
     with TriggerWitness(stack) as witness:
@@ -167,6 +177,7 @@ def stop_the_database(stack: Stack, seconds: float) -> None:
         before = {p: anonymous_bytes(stack, p) for p in ("collector", "recorder")}
         begun, sent = time.monotonic(), deltas_sent(stack)
         stack.halt("postgres")
+        eventually(lambda: "no database" in reasons_of_health(stack), "health says it", 5)
         time.sleep(seconds)  # the time is the point
         grown = {p: anonymous_bytes(stack, p) - before[p] for p in before}
         sent = deltas_sent(stack) - sent
@@ -178,6 +189,7 @@ def stop_the_database(stack: Stack, seconds: float) -> None:
             lambda: events_recorded(stack) > sent, "the recorder goes on", QUIET_S
         )
         assert recorded
+        eventually(lambda: reasons_of_health(stack) == "", "health is well again", QUIET_S)
         assert_recorded(stack, witness)
 
 

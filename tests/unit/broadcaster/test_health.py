@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
+import pytest
+
 from processes.broadcaster.site import health_page, metrics_page
 from processes.broadcaster.state import PROCESSES, SILENT_NS, TABLES, Health
 
@@ -58,6 +60,27 @@ def test_a_clock_that_is_off_is_unhealthy_and_says_so() -> None:
     assert (body["status"], body["silent"]) == ("degraded", [])
     (reason,) = body["reasons"]
     assert reason.startswith("execution: its clock is 3600.0 s ahead of the exchange's")
+
+
+@pytest.mark.parametrize(
+    ("counters", "reason"),
+    [
+        ({"database": 0, "behind": 4_000}, "recorder: no database; 4000 events wait"),
+        ({"database": 1, "refused_streams": 2}, "recorder: 2 streams cannot be recorded"),
+        ({"database": 1, "waiting_streams": 1}, "recorder: 1 streams wait for the database"),
+    ],
+)
+def test_what_does_not_get_into_the_database_is_unhealthy(
+    counters: dict[str, int], reason: str
+) -> None:
+    health = whole(1)
+    health.heard("recorder", {"database": 1, "refused_streams": 0, "waiting_streams": 0}, 1)
+    assert health_page(health, "demo", 1).status == HTTPStatus.OK
+    health.heard("recorder", counters, 1)
+    page = health_page(health, "demo", 1)
+    assert page.status == HTTPStatus.SERVICE_UNAVAILABLE
+    (said,) = json.loads(page.body)["reasons"]
+    assert said.startswith(reason)
 
 
 def test_a_tables_age_is_its_writers_heartbeat() -> None:
