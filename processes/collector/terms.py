@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from ipc.messages import MarketTerms, ProgramListed
 from models.trading.fees import ALWAYS_MS, NEWEST_RULE, FeeStep, MarketFees
 from models.trading.market_fees import OverrideStep, resolve_steps
-from processes.adapters.kalshi.feed.session import SessionJournal
 from processes.adapters.kalshi.rest.public import (
     EventFeeChange,
     EventFees,
@@ -29,7 +28,7 @@ from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.adapters.kalshi.schemas.stream_messages import EventFeeUpdateMsg
 from processes.runtime.log import Log
 
-__all__ = ["Terms"]
+__all__ = ["Terms", "TermsSink"]
 
 LAG_MS: Final = 120_000  # so long after a change a read may still say what was before
 
@@ -41,15 +40,27 @@ class _EventTerms(msgspec.Struct):
     overrides: list[OverrideStep] = []
 
 
+class TermsSink(Protocol):
+    """Takes what is new: the session's journal."""
+
+    def terms(self, terms: MarketTerms) -> None:
+        """A market charges this from now on."""
+        ...
+
+    def program(self, program: ProgramListed) -> None:
+        """A program of a market is new, or has changed."""
+        ...
+
+
 class Terms:
     """Fees by series and event, programs by market.
 
     Args:
-        session: journals what is new.
+        session: takes what is new.
         log: one line for each market whose terms cannot be used.
     """
 
-    def __init__(self, session: SessionJournal, log: Log) -> None:
+    def __init__(self, session: TermsSink, log: Log) -> None:
         self._session = session
         self._log = log
         self._series: dict[str, list[FeeStep]] = {}

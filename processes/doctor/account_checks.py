@@ -87,7 +87,7 @@ def _empty_shard(shard: int, tickers: list[str], by_shard: dict[int, int]) -> Fi
     named = _listed(tickers)
     text = f"no money on shard {shard}, where {named} would trade: each order would be refused"
     richest = max(by_shard, key=lambda index: by_shard[index])
-    advice = f"move some from shard {richest} to shard {shard} on Kalshi's website"
+    advice = f"kalshi-actor funds move DOLLARS --from {richest} --to {shard}"
     return Finding("money", Verdict.PROBLEM, text, advice)
 
 

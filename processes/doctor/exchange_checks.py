@@ -13,7 +13,7 @@ from ipc.clock import NS_PER_MS, NS_PER_S, Clock, RealClock, mono_ns, real_ns
 from ipc.messages import Environment
 from processes.adapters.kalshi.auth.environments import clock_of
 from processes.adapters.kalshi.errors import ExchangeUnavailable, KalshiError
-from processes.adapters.kalshi.rest.public import Schedule
+from processes.adapters.kalshi.rest.trading_hours import TradingHours, halt_at, next_halt
 from processes.adapters.kalshi.schemas.frames import Channel, Snapshot
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.adapters.kalshi.stream.subscriptions import Subscriptions
@@ -87,16 +87,17 @@ async def hours(subject: Subject) -> list[Finding]:
         text = f"trading is paused{until}: cancels are taken, orders are refused"
         advice = "nothing to do but wait; a stack that runs goes on by itself after the pause"
         return [Finding("exchange", Verdict.PROBLEM, text, advice)]
-    return [Finding("exchange", Verdict.OK, f"trades; {await _next_pause(subject, schedule)}")]
-
-
-async def _next_pause(subject: Subject, schedule: Schedule) -> str:
     now_ms = (await market_clock(subject)).now_ns() // NS_PER_MS
-    coming = sorted(window for window in schedule.maintenance_ms if window[0] > now_ms)
-    if not coming:
-        return "no pause is announced (the weekly one is Thursday, 03:00 to 05:00 in New York)"
-    start_ms, end_ms = coming[0]
-    return f"next pause {_utc(start_ms)} to {_utc(end_ms)}"
+    halts = TradingHours.of(schedule).halts(now_ms)
+    if halt := halt_at(halts, now_ms):
+        text = f"{halt.state} until {_utc(halt.end_ms)}, by the exchange's schedule"
+        advice = "nothing to do but wait; a stack that runs goes on by itself"
+        return [Finding("exchange", Verdict.PROBLEM, text, advice)]
+    coming = next_halt(halts, now_ms)
+    if coming is None:
+        return [Finding("exchange", Verdict.OK, "trades; no pause is announced")]
+    span = f"{_utc(coming.start_ms)} to {_utc(coming.end_ms)}"
+    return [Finding("exchange", Verdict.OK, f"trades; next pause {span} ({coming.state})")]
 
 
 async def market_clock(subject: Subject) -> Clock:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from ipc.clock import NS_PER_MS
+from ipc.messages import MarketTerms, ProgramListed
 from ipc.units import PriceGrid, format_price
+from models.trading.fees import FeeStep
+from models.trading.market_fees import fee_words_of
 from processes.adapters.kalshi.errors import NotFound
-from processes.adapters.kalshi.rest.public import Series
 from processes.adapters.kalshi.schemas.drift import SEEN
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.choice import MarketChoice, MarketRules
 from processes.collector.discovery import Discovery, MarketReader, ReadAllowance
+from processes.collector.terms import Terms
 from processes.doctor.exchange_checks import market_clock
 from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject
+from processes.runtime.log import no_log
 
 __all__ = ["fees", "markets", "series", "wire"]
 
-E4: Final = 10_000
-MOST_SERIES: Final = 10  # whose fees are read
+MOST_EVENTS: Final = 10  # whose fees are read
 MOST_NAMED: Final = 5
 
 
@@ -94,30 +98,58 @@ def _ticks(grid: PriceGrid) -> str:
     return "tick " + "/".join(f"${format_price(step)}" for step in steps)
 
 
+class _NoSession:
+    """Takes the place of a session's journal."""
+
+    def terms(self, terms: MarketTerms) -> None:
+        """Not of interest: they are shown from what was read."""
+
+    def program(self, program: ProgramListed) -> None:
+        """Not of interest."""
+
+
 async def fees(subject: Subject) -> list[Finding]:
-    """What the series of these markets charge."""
-    names = list(dict.fromkeys(_series_of(m) for m in subject.markets or ()))[:MOST_SERIES]
-    if not names:
+    """What these markets charge: series, their events' own fees, announced changes and waivers."""
+    first = {m.event_ticker: m for m in reversed(subject.markets or ())}
+    asked = list(reversed(first.values()))[:MOST_EVENTS]  # one market of each event
+    if not asked:
         return []
-    shown, unknown = [], []
-    for name in names:
-        try:
-            shown.append(_fee_text(await subject.market_data.series(name)))
-        except NotFound:
-            unknown.append(name)
-    findings = [Finding("fees", Verdict.OK, "; ".join(shown))] if shown else []
-    if unknown:
-        text = f"not said for {', '.join(unknown)}"
+    terms = await _read_terms(subject, asked)
+    events: dict[str, list[str]] = {}
+    for market in asked:
+        if steps := terms.fees.get(market.ticker):
+            events.setdefault(fee_words_of([FeeStep(*step) for step in steps]), []).append(
+                market.event_ticker
+            )
+    known = "; ".join(f"{words}: {_listed(names)}" for words, names in events.items())
+    findings = [Finding("fees", Verdict.OK, known)] if known else []
+    if unknown := [m.event_ticker for m in asked if m.ticker not in terms.fees]:
+        text = f"not said for {_listed(unknown)}"
         findings.append(Finding("fees", Verdict.NOTE, text, "0.07 x p x (1 - p) is assumed"))
     return findings
 
 
-def _series_of(market: MarketInfo) -> str:
-    return market.event_ticker.partition("-")[0]
+async def _read_terms(subject: Subject, asked: list[MarketInfo]) -> Terms:
+    """As the collector reads them; an event or series that is not there stays unknown."""
+    client = subject.market_data
+    now_ns = (await market_clock(subject)).now_ns()
+    now_ms = now_ns // NS_PER_MS
+    terms = Terms(_NoSession(), no_log())
+    for event in terms.unread_events(asked):
+        with suppress(NotFound):
+            terms.on_event(await client.event_fees(event))
+    for name in terms.series_of(asked):
+        with suppress(NotFound):
+            terms.on_series(await client.series(name), now_ms)
+    terms.on_series_changes((await client.series_fee_changes()).items, now_ms)
+    terms.on_event_changes((await client.event_fee_changes()).items, now_ms)
+    terms.update(asked, now_ns)
+    return terms
 
 
-def _fee_text(found: Series) -> str:
-    return f"{found.ticker} {found.fee_type} x {found.fee_multiplier_e4 / E4:g}"
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 async def wire(_: Subject) -> list[Finding]:

@@ -19,10 +19,12 @@ from processes.adapters.kalshi.errors import (
     WireError,
 )
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.limits import command_budget
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.doctor.findings import Finding, Verdict
 from processes.runtime.config import Settings
+from processes.runtime.log import no_log
 
 __all__ = ["Check", "Subject", "advice_of", "key_variable"]
 
@@ -34,9 +36,10 @@ _ID_NAMES: Final = {
 
 
 class Subject:
-    """One stack that is not started: where it would connect, and what is known of it so far.
+    """One stack: where it connects, or would, and what is known of it so far.
 
-    Opens no connection by itself. `ConfigError` for addresses or keys that cannot be used.
+    Requests count against the stack's own rate budget where it runs beside this. Opens no
+    connection by itself. `ConfigError` for addresses or keys that cannot be used.
 
     Attributes:
         settings: All settings.
@@ -54,21 +57,24 @@ class Subject:
         self.data_signer = Signer(load_credentials(settings, Purpose.DATA))
         subaccount = settings.execution.subaccount
         self.account = KalshiTradingClient.at(
-            self.trading, Signer(self.key), RateBudget(), subaccount=subaccount
+            self.trading, Signer(self.key), self._budget(self.trading), subaccount=subaccount
         )
         self.market_data = (
             self.account
             if self.trading == self.data
-            else KalshiTradingClient.at(self.data, self.data_signer, RateBudget())
+            else KalshiTradingClient.at(self.data, self.data_signer, self._budget(self.data))
         )
         self.key_refused = False
         self.markets: list[MarketInfo] | None = None
 
+    def _budget(self, target: KalshiTarget) -> RateBudget:
+        return command_budget(self.settings.data_dir, target.environment, no_log())
+
     async def close(self) -> None:
         """Close all connections."""
-        await self.account.close()
-        if self.market_data is not self.account:
-            await self.market_data.close()
+        for client in dict.fromkeys((self.account, self.market_data)):
+            await client.close()
+            client.budget.close()
 
 
 Ask = Callable[[Subject], Awaitable[list[Finding]]]

@@ -7,19 +7,29 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 from support.doctor import settings_for, write_key
 from support.local_exchange import LocalExchange, keys
 from support.local_orders import ORDERS, TICKER, order, two_markets
+from support.logged import Logged
 from support.patience import PATIENCE
 
 from ipc.messages import Environment
+from ipc.shared_file import remove_tables
 from processes.adapters.kalshi.auth.credentials import Algorithm, Credentials, new_credentials
+from processes.adapters.kalshi.rest.limits import shared_budget
+from processes.adapters.kalshi.rest.rate_budget import Rank
+from processes.adapters.kalshi.rest.trading_hours import NEW_YORK
 from processes.adapters.kalshi.schemas.drift import SEEN, DriftCounts
+from processes.adapters.kalshi.schemas.rest_public import WeekRow
 from processes.doctor.examination import CHECKS, examine
+from processes.doctor.exchange_checks import READS
 from processes.doctor.findings import Finding, Report, Verdict
 from processes.doctor.subject import Check, Subject
 
@@ -92,7 +102,7 @@ STATES = {
         "clock", "behind the exchange", "timedatectl set-ntp true", clock_off
     ),
     "no money on the shard": Broken(
-        "money", "no money on shard 2", "from shard 0 to shard 2", environ={}
+        "money", "no money on shard 2", "funds move DOLLARS --from 0 --to 2", environ={}
     ),
     "paused": Broken("exchange", "trading is paused", "wait", paused),
     "Basic tier used up": Broken("tier", "too many requests", "stop the other programs", used_up),
@@ -151,7 +161,7 @@ async def test_a_good_state_has_no_problem(tmp_path: Path) -> None:
     assert "shard 0: $10000.00" in said["money"]
     assert TICKER in said["markets"]
     assert "tick $0.0100" in said["markets"]
-    assert "KXA quadratic x 1" in said["fees"]
+    assert "quadratic x1: KXA-" in said["fees"]
     assert "first book" in said["websocket"]
     assert "20 signed reads" in said["latency"]
     assert "the actor trades: baseline:hold" in said["next"]
@@ -236,3 +246,49 @@ def test_what_a_peer_says_stays_on_one_line() -> None:
     assert len(table.splitlines()) == 4
     assert "\x1b" not in table
     assert max(map(len, table.splitlines())) < 400
+
+
+async def test_an_events_own_fees_are_shown_not_its_series(tmp_path: Path) -> None:
+    write_key(tmp_path, keys()[0])
+    async with two_markets(tmp_path / "exchange", tier="basic") as exchange:
+        event = {"series_ticker": "KXA", "event_ticker": "KXA-26NOV25"}
+        await exchange.order("fees", **event, fee_type="quadratic", fee_multiplier_e4=0)
+        report = await examine(settings_for(tmp_path, exchange, **PLENTY, **ONE_SHARD))
+    said = {finding.check: finding.found for finding in report.findings}
+    assert said["fees"] == "quadratic x0: KXA-26NOV25"
+
+
+async def test_it_keeps_to_the_budget_of_the_stack_beside_it(tmp_path: Path) -> None:
+    write_key(tmp_path, keys()[0])
+    async with two_markets(tmp_path / "exchange", tier="basic") as exchange:
+        log = Logged()
+        stack = shared_budget(tmp_path, Environment.SIMULATED, log, rank=Rank.TRADING)
+        await examine(settings_for(tmp_path, exchange, **PLENTY, **ONE_SHARD))
+        taken = stack.counters()["budget_read_taken"]
+        stack.close()
+        remove_tables(tmp_path)
+    assert log.lines == []
+    assert taken >= 10 * READS
+
+
+async def test_closed_hours_are_named_with_their_end(tmp_path: Path) -> None:
+    """The exchange's status says that it trades, its weekly hours that it does not."""
+    open_at = "12:00" if datetime.now(NEW_YORK).hour < 6 else "00:00"
+    day = [{"open_time": open_at, "close_time": open_at[:-1] + "1"}]
+    week = dict.fromkeys(WeekRow.__struct_fields__[2:], day)
+    week |= {"start_time": "2020-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z"}
+    body = {"schedule": {"standard_hours": [week], "maintenance_windows": []}}
+
+    @web.middleware
+    async def closed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        is_asked = request.path.endswith("/exchange/schedule")
+        return web.json_response(body) if is_asked else await handler(request)
+
+    write_key(tmp_path, keys()[0])
+    exchange = two_markets(tmp_path / "exchange", tier="basic")
+    exchange.app.middlewares.append(closed)
+    async with exchange:
+        report = await examine(settings_for(tmp_path, exchange, **PLENTY, **ONE_SHARD))
+    (found,) = [finding for finding in report.problems if finding.check == "exchange"]
+    assert found.found.startswith("closed until ")
+    assert "nothing to do but wait" in found.advice
