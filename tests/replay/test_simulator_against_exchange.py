@@ -28,6 +28,7 @@ from ipc import book as b
 from ipc.journal import Kind
 from ipc.units import ONE_DOLLAR_E4
 from models.simulation import order_state as log
+from models.simulation.data_age import NO_LIMIT_MS
 from models.simulation.dataset import WARMUP_TICKS, dataset_of
 from models.simulation.engine import Simulation, SimulationRules
 from models.simulation.tape import EXECUTED, RecordedSession, Tape, make_tape
@@ -71,7 +72,10 @@ class _Simulated:
         tape = make_tape(session)
         torn = np.array(_torn(session, tape) or [(0, 0)])
         rules = SimulationRules(
-            pricing=pricing, latencies_ns=(LATENCY_NS,), market_cash_e6=PLENTY_E6
+            pricing=pricing,
+            latencies_ns=(LATENCY_NS,),
+            market_cash_e6=PLENTY_E6,
+            max_data_age_ms=NO_LIMIT_MS,  # as the exchange, which takes every order
         )
         simulation = Simulation(dataset_of([tape]), rules, 1, [0], log_rows=1_024)
         simulation.reset([0])
