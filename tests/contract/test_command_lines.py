@@ -28,11 +28,12 @@ PROGRAMS = {
 COMMANDS = {
     *("models.evaluate", "models.export_onnx", "models.parity", "models.registry", "models.train"),
     *("models.research.rules", "models.research.tries"),
-    "processes.execution.funds",
+    *("processes.collector.markets_command", "processes.execution.funds"),
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
     *(
         "benchmarks",
         "benchmarks.budget",
+        "benchmarks.discovery",
         "benchmarks.exchange_flow",
         "benchmarks.sender",
         "benchmarks.sockets",

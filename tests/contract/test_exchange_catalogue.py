@@ -222,7 +222,8 @@ class TestOverRest:
             assert sorted(len(e["markets"]) for e in nested) == [1, 2, 2, 3, 5, 8, 12, 31]
             listed = (await exchange.call("GET", "/series")).json()["series"]
             assert len(listed) == 2 + 32
-            assert {s["fee_type"] for s in listed} == {"quadratic", "quadratic_with_maker_fees"}
+            kinds = {"quadratic", "quadratic_with_maker_fees", "flat"}
+            assert {s["fee_type"] for s in listed} == kinds
             combos = await pages(exchange, "/events/multivariate", "events", limit=200)
             assert len(combos) >= COMBOS
 

@@ -30,6 +30,11 @@ NEEDED: dict[str, dict[str, Any]] = {  # fields without a default
     "maintenance": {"for_s": 60},
     "fees": {"series_ticker": "KXA", "fee_type": "quadratic", "fee_multiplier_e4": 10_000},
     "grid": {"structure": "s", "price_ranges": [{"start": "0", "end": "1", "step": "0.01"}]},
+    "odd_answers": {"what": "html"},
+    "odd_frames": {"what": "html"},
+    "result": {"ticker": TICKER, "result": "yes"},
+    "mutually_exclusive": {"event_ticker": "KXA-26NOV25"},
+    "history": {"after_ms": 0},
     "close_time": {"ticker": TICKER, "close_ms": 2_000_000_000_000},
 }
 

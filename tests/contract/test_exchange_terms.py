@@ -91,7 +91,8 @@ class TestFees:
 
     def test_so_has_the_catalogue(self):
         catalogue = Catalogue(64 * 100, 0, 1)
-        facts = [catalogue.market(catalogue.row(64 * n, NOW_MS)).facts for n in range(100)]
+        rows = [catalogue.row(64 * n, NOW_MS) for n in range(100)]
+        facts = [catalogue.market(row, NOW_MS).facts for row in rows]
         found = {(f.fee_type, f.fee_multiplier_e4) for f in facts}
         assert found >= {
             ("quadratic", 10_000),

@@ -156,8 +156,6 @@ class ListedMarket:
             "exchange_index": facts.exchange_index,
             "price_level_structure": facts.structure,
             "price_ranges": facts.grid.to_wire(),
-            "strike_type": facts.strike_type,
-            "yes_sub_title": facts.yes_sub_title,
             "additional_metadata": self.lifecycle_metadata(),
         }
 
