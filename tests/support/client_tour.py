@@ -18,21 +18,22 @@ from processes.adapters.kalshi.rest.orders import (
     SelfTrade,
     TimeInForce,
 )
+from processes.adapters.kalshi.rest.public import MarketQuery
 
 __all__ = ["CALLS", "tour_of_client"]
 
 EVENT, SERIES = "KXA-26NOV25", "KXA"
 CALLS: Final = {
     *("exchange_status", "exchange_schedule", "account_limits", "endpoint_costs"),
-    *("markets", "market", "incentive_programs"),
-    *("series", "series_fee_changes", "event_fee_changes"),
+    *("markets", "markets_page", "market", "incentive_programs"),
+    *("series", "series_fee_changes", "event_fee_changes", "event_fees"),
     *("api_keys", "balance", "positions", "orders", "order", "fills", "settlements"),
     "queue_positions",
     *("create_order", "create_orders", "amend_order", "decrease_order"),
     *("cancel_order", "cancel_orders", "cancel_all"),
     *("create_order_group", "order_groups", "order_group", "reset_order_group"),
     *("trigger_order_group", "limit_order_group", "delete_order_group"),
-    *("move_collateral", "subaccount_balances"),
+    *("move_collateral", "subaccount_balances", "shard_balances"),
     *("historical_cutoff", "historical_fills", "historical_market"),
 }
 
@@ -81,12 +82,14 @@ async def _public(call: _Tour) -> None:
     await call("endpoint_costs")
     await call("markets", status="open", series_ticker=SERIES, limit=5)
     await call("markets", tickers=[TICKER, CRYPTO])
+    await call("markets_page", MarketQuery(status="open"), limit=5)
     await call("markets", event_ticker=EVENT)
     await call("market", TICKER)
     await call("incentive_programs", status="active", kind="liquidity")
     await call("series", SERIES)
     await call("series_fee_changes", SERIES, past=True)
     await call("event_fee_changes", EVENT)
+    await call("event_fees", EVENT)
 
 
 async def _writes(call: _Tour) -> None:
@@ -133,7 +136,7 @@ async def _account(call: _Tour) -> None:
     await call("move_collateral", 1_000_000, 0, 2, uuid.uuid4())
     await call("subaccount_balances")
     await call("api_keys")
-    await call("balance")
+    await call("shard_balances", await call("balance"))
     await call("positions", TICKER)
     await call("orders", status="executed", ticker=TICKER)
     await call("orders", status=None)

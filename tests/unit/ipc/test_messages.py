@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 
 import msgspec
@@ -22,21 +23,24 @@ def _fields(kind: type) -> st.SearchStrategy[typing.Any]:
 
 
 def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
+    """Values of a field's type; integers are those that msgpack can carry."""
     if hint is int:
         return st.integers(-(2**63), 2**63 - 1)
-    if hint is float or hint == tuple[float, ...]:
-        number = st.floats(allow_nan=False)
-        return number if hint is float else st.lists(number).map(tuple)
-    if typing.get_origin(hint) is dict:
-        return st.dictionaries(st.text(), st.integers(0, 2**63 - 1))
-    if hint == tuple[int, ...]:
-        return st.lists(st.integers(-(2**63), 2**63 - 1)).map(tuple)
-    if hint == tuple[tuple[int, int, int], ...]:
-        return st.lists(st.tuples(*3 * [st.integers(0, 10_000)])).map(tuple)
+    if hint is float:
+        return st.floats(allow_nan=False)
     if hint == tuple[m.ActorAction, ...]:
         actions = (made.action(), made.action(observation=b"\0\xff", shadow=True))
         return st.sampled_from(((), actions[:1], actions))
-    return st.from_type(hint).filter(lambda v: not isinstance(v, int) or abs(v) < 2**63)
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of([_value(part) for part in parts])
+    if origin is dict:
+        return st.dictionaries(*map(_value, parts))
+    if origin is tuple and parts[-1] is Ellipsis:
+        return st.lists(_value(parts[0])).map(tuple)
+    if origin is tuple:
+        return st.tuples(*map(_value, parts))
+    return st.from_type(hint)
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda t: t.__name__)
