@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.shared_file import SHAPE, SharedFile, begin_repair, begin_write, end_write, read_row
+from ipc.kernels import begin_repair, begin_write, end_write, read_row
+from ipc.shared_file import SHAPE, SharedFile
 
 __all__ = [
     "ACCOUNT_WORDS",

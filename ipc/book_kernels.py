@@ -18,8 +18,7 @@ import numpy.typing as npt
 
 from ipc import book as b
 from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS, Kind
-from ipc.kernels import compiled, inlined, store_release
-from ipc.shared_file import begin_write, end_write
+from ipc.kernels import begin_write, compiled, end_write, inlined, store_release
 from ipc.units import ONE_DOLLAR_E4, LegCode
 
 __all__ = [

@@ -16,15 +16,8 @@ import numpy.typing as npt
 from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.errors import KalshiActorError
-from ipc.shared_file import (
-    LayoutError,
-    SharedFile,
-    WriterActiveError,
-    begin_repair,
-    begin_write,
-    end_write,
-    read_row,
-)
+from ipc.kernels import begin_repair, begin_write, end_write, read_row
+from ipc.shared_file import LayoutError, SharedFile, WriterActiveError
 from ipc.units import ONE_DOLLAR_E4, PriceGrid
 
 __all__ = [

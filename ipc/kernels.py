@@ -1,29 +1,48 @@
-"""Atomic loads, stores and fences for Numba kernels that share memory between processes.
+"""Atomic loads, stores and fences for kernels that share memory, and the seqlock made of them.
 
 Plain stores are not enough: LLVM merges the version writes of two inlined kernels, and readers then
 starve for a whole batch. `tests/unit/ipc/test_kernels.py` reads the generated code, because on x86
 a hammer test cannot see a missing fence.
+
+A shared row is guarded by a seqlock: its word 0 is the version, which is odd while a write is under
+way. A reader copies the row and compares the version before and after; it never waits for the
+writer. After `ROUNDS` times `TRIES` failed tries it reports BUSY, which every caller treats as
+STALE. Source: Boehm 2012, "Can seqlocks get along with programming language memory models?".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
 __all__ = [
+    "ROUNDS",
+    "TRIES",
+    "begin_repair",
+    "begin_write",
     "compiled",
+    "end_write",
     "fence_acquire",
     "fence_release",
     "inlined",
     "kernel",
     "load_acquire",
     "pause",
+    "read_row",
     "store_release",
+    "try_read",
 ]
+
+Words = npt.NDArray[np.int64]
+
+TRIES: Final = 256  # spins before the reader lets another process run
+ROUNDS: Final = 8
 
 Codegen = Callable[..., Any]
 
@@ -133,3 +152,74 @@ def kernel(function: F) -> F:
     refuses to compile one that does).
     """
     return cast("F", _cached(njit(cache=True, _nrt=False)(function)))
+
+
+@inlined
+def begin_write(row: Words) -> None:
+    """Make the version odd before the first store of a write.
+
+    The release fence keeps the stores that follow from becoming visible before it. There may be one
+    writer only: the row has no lock among writers.
+    """
+    store_release(row, 0, row[0] + 1)
+    fence_release()
+
+
+@inlined
+def end_write(row: Words) -> None:
+    """Make the version even after the last store of a write."""
+    store_release(row, 0, row[0] + 1)
+
+
+@compiled
+def begin_repair(row: Words) -> None:
+    """Begin a write on a row that a dead writer may have left odd; `end_write` makes it even."""
+    store_release(row, 0, row[0] | 1)
+    fence_release()
+
+
+@compiled
+def try_read(row: Words, out: Words, words: int) -> bool:
+    """Copy a row consistently, without letting another process run in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: Where to copy to, `words` long or longer.
+        words: How many words to copy, the version included.
+
+    Returns:
+        True when `out` is one consistent state; False after `TRIES` tries, `out` then is undefined.
+    """
+    for _ in range(TRIES):
+        version = load_acquire(row, 0)
+        if version & 1:
+            pause()
+            continue
+        for i in range(words):
+            out[i] = row[i]
+        fence_acquire()
+        if load_acquire(row, 0) == version:
+            return True
+    return False
+
+
+_yield_core = types.ExternalFunction("sched_yield", types.int32())  # of the C library
+
+
+@compiled
+def read_row(row: Words, out: Words, words: int) -> bool:
+    """Copy a row consistently: `try_read` up to `ROUNDS` times, yielding the core in between.
+
+    Args:
+        row: The shared row; its word 0 is the version.
+        out: int64, `words` long or longer; undefined after False.
+        words: How many words to copy, the version included.
+
+    Returns:
+        False means BUSY: the writer was in the way each time, or died in the middle of a write.
+    """
+    for _ in range(ROUNDS):
+        if try_read(row, out, words):
+            return True
+        _yield_core()
+    return False

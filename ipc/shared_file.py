@@ -5,11 +5,10 @@
 
 `SharedFile` is a file that processes map together; its one writer holds the lock while it runs. A
 file is complete once its magic stands; what a reader holds is void once the generation differs.
+`AttachedTable` is a table as a reader holds it: attached when it is there, and again when it is
+replaced.
 
-A row is guarded by a seqlock: its word 0 is the version, which is odd while a write is under way. A
-reader copies the row and compares the version before and after; it never waits for the writer.
-After `ROUNDS` times `TRIES` failed tries it reports BUSY, which every caller treats as STALE.
-Source: Boehm 2012, "Can seqlocks get along with programming language memory models?".
+Every row of a body is guarded by a seqlock (`ipc.kernels`).
 
 `CommonFile` is a few bytes that whoever holds its lock, for a moment, reads and writes.
 """
@@ -23,23 +22,15 @@ import os
 import stat
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ipc.errors import KalshiActorError
-from ipc.kernels import (
-    compiled,
-    fence_acquire,
-    fence_release,
-    inlined,
-    load_acquire,
-    pause,
-    store_release,
-)
 from ipc.private_files import (
     UnsafePathError,
     create_file,
@@ -52,27 +43,19 @@ from ipc.private_files import (
 __all__ = [
     "HEADER_WORDS",
     "NO_ROOM",
-    "ROUNDS",
     "SHAPE",
-    "TRIES",
+    "AttachedTable",
     "CommonFile",
     "LayoutError",
     "SharedFile",
     "WriterActiveError",
-    "begin_repair",
-    "begin_write",
-    "end_write",
     "has_writer",
-    "read_row",
     "remove_tables",
     "shared_path",
-    "try_read",
 ]
 
 Words = npt.NDArray[np.int64]
 
-TRIES: Final = 256  # spins before the reader lets another process run
-ROUNDS: Final = 8
 HEADER_WORDS: Final = 512
 MAGIC: Final = 0
 LAYOUT: Final = 1
@@ -92,73 +75,6 @@ _LOCK_TRIES: Final = 20  # a reader that asks `writer_is_dead` holds the lock fo
 _LOCK_PAUSE: Final = 0.005  # seconds
 _COMMON_HEAD: Final = struct.Struct("<3q")  # magic, layout, bytes of content
 _COMMON_TRIES: Final = 100  # its lock is held for some microseconds
-
-
-@inlined
-def begin_write(row: Words) -> None:
-    """Make the version odd before the first store of a write.
-
-    The release fence keeps the stores that follow from becoming visible before it. There may be one
-    writer only: the row has no lock among writers.
-    """
-    store_release(row, 0, row[0] + 1)
-    fence_release()
-
-
-@inlined
-def end_write(row: Words) -> None:
-    """Make the version even after the last store of a write."""
-    store_release(row, 0, row[0] + 1)
-
-
-@compiled
-def begin_repair(row: Words) -> None:
-    """Begin a write on a row that a dead writer may have left odd; `end_write` makes it even."""
-    store_release(row, 0, row[0] | 1)
-    fence_release()
-
-
-@compiled
-def try_read(row: Words, out: Words, words: int) -> bool:
-    """Copy a row consistently, without letting another process run in between.
-
-    Args:
-        row: The shared row; its word 0 is the version.
-        out: Where to copy to, `words` long or longer.
-        words: How many words to copy, the version included.
-
-    Returns:
-        True when `out` is one consistent state; False after `TRIES` tries, `out` then is undefined.
-    """
-    for _ in range(TRIES):
-        version = load_acquire(row, 0)
-        if version & 1:
-            pause()
-            continue
-        for i in range(words):
-            out[i] = row[i]
-        fence_acquire()
-        if load_acquire(row, 0) == version:
-            return True
-    return False
-
-
-def read_row(row: Words, out: Words, words: int) -> bool:
-    """Copy a row consistently: `try_read` up to `ROUNDS` times, yielding the core in between.
-
-    Args:
-        row: The shared row; its word 0 is the version.
-        out: int64, `words` long or longer; undefined after False.
-        words: How many words to copy, the version included.
-
-    Returns:
-        False means BUSY: the writer was in the way each time, or died in the middle of a write.
-    """
-    for _ in range(ROUNDS):
-        if try_read(row, out, words):
-            return True
-        os.sched_yield()
-    return False
 
 
 class LayoutError(KalshiActorError, ValueError):
@@ -413,6 +329,90 @@ class SharedFile:
         del self._mapping
         fcntl.flock(self._fd, fcntl.LOCK_UN)  # by name: a mapping has a copy of the descriptor
         os.close(self._fd)
+
+
+class _Table(Protocol):
+    @property
+    def generation(self) -> int: ...
+
+    def heartbeat_age_ns(self, mono_ns: int) -> int: ...
+
+    def replaced(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+
+TableT = TypeVar("TableT", bound=_Table)
+
+
+class AttachedTable(Generic[TableT]):
+    """A table that may not be there yet, and may be replaced by another file at any time.
+
+    One line when there is none, one each time that another is attached.
+
+    Args:
+        data_dir: Folder of the stack.
+        name: `books` or `accounts`.
+        attach: Maps the table, such as `BookTable.attach`.
+        log: Gets the lines: an action, and facts by name.
+
+    Attributes:
+        attached: How often one was attached: what was read before belongs to another writer.
+    """
+
+    def __init__(
+        self, data_dir: Path, name: str, attach: Callable[[Path], TableT], log: Callable[..., None]
+    ) -> None:
+        self.attached = 0  # how often: what was read before belongs to another writer
+        self._path = shared_path(data_dir, name)
+        self._name = name
+        self._attach = attach
+        self._log = log
+        self._table: TableT | None = None
+        self._reported_missing = False
+
+    @property
+    def table(self) -> TableT | None:
+        """What was attached at the last `refresh`; None while there is no table."""
+        return self._table
+
+    def refresh(self) -> TableT | None:
+        """Find the table that the path holds now; to be called now and then.
+
+        Returns:
+            The table, None while there is none.
+
+        Raises:
+            LayoutError: The file is no table of this version.
+        """
+        if self._table is not None and self._table.replaced():
+            self.close()
+        if self._table is None:
+            self._table = self._find()
+        return self._table
+
+    def _find(self) -> TableT | None:
+        try:
+            found = self._attach(self._path)
+        except FileNotFoundError:
+            if not self._reported_missing:
+                self._log("table_waiting", table=self._name)
+            self._reported_missing = True
+            return None
+        self._reported_missing = False
+        self.attached += 1
+        self._log("table_attached", table=self._name, generation=found.generation)
+        return found
+
+    def age_ns(self, mono_ns: int) -> int | None:
+        """Age of the writer's heartbeat; None without a table."""
+        return None if self._table is None else self._table.heartbeat_age_ns(mono_ns)
+
+    def close(self) -> None:
+        """Unmap. Safe to repeat."""
+        if self._table is not None:
+            self._table.close()
+            self._table = None
 
 
 class CommonFile:

@@ -27,6 +27,7 @@ from ipc.messages import (
     SessionInfo,
     TradingStatus,
 )
+from ipc.shared_file import AttachedTable
 from ipc.units import ONE_DOLLAR_E4, format_count, format_money, format_price
 from processes.broadcaster.wire import (
     ActionData,
@@ -45,7 +46,6 @@ from processes.broadcaster.wire import (
     TradingData,
 )
 from processes.runtime.log import Log
-from processes.runtime.tables import AttachedTable
 
 __all__ = [
     "WRITER_SILENT_NS",

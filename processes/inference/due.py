@@ -21,10 +21,10 @@ from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns
 from ipc.messages import TradingState, TradingStatus, Trigger
+from ipc.shared_file import AttachedTable
 from models.trading.actions import MarketChoice
 from processes.inference.decide import BATCH, DecisionRequest, TickHistories
 from processes.runtime.log import Log
-from processes.runtime.tables import AttachedTable
 
 __all__ = [
     "HEARTBEAT_LIMIT_NS",

@@ -20,7 +20,7 @@ from support.hammer_kernels import fresh_levels, hammer, read_without_check, who
 from support.patience import PATIENCE
 
 from ipc import book as b
-from ipc import book_table, shared_file
+from ipc import book_table, kernels
 from ipc.book_table import BookTable, BookTableWriter
 from ipc.clock import mono_ns
 from ipc.event_journal import CAPACITY, COUNT, FIRST, HEADER_WORDS, RECORD_WORDS
@@ -138,17 +138,16 @@ def _write(path: Path, grid: str, seed: int, book_in: int) -> None:
 
 
 class _Tries:
-    """`shared_file.try_read`, counting the rounds that were in vain."""
+    """`kernels.read_row`, counting the reads whose first round was in vain."""
 
     def __init__(self, counts: Any) -> None:
         self._counts = counts
-        self._try_read = shared_file.try_read
 
     def __call__(self, row: b.Row, out: b.Row, words: int) -> bool:
-        if self._try_read(row, out, words):
+        if kernels.try_read(row, out, words):
             return True
         self._counts[Count.ROUNDS] += 1
-        return False
+        return kernels.read_row(row, out, words)
 
 
 def _read(path: Path, counts_file: Path, checked: bool) -> None:
@@ -156,7 +155,7 @@ def _read(path: Path, counts_file: Path, checked: bool) -> None:
     table = BookTable.attach(path)
     out = np.zeros(table.row_words, np.int64)
     if checked:
-        shared_file.try_read = _Tries(counts)  # type: ignore[assignment]
+        book_table.read_row = _Tries(counts)
     else:
         book_table.read_row = read_without_check
     for tick in (False, True):  # compiles

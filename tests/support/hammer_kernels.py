@@ -126,7 +126,7 @@ def _copy(row: b.Row, out: b.Row, words: int) -> None:
 
 
 def read_without_check(row: b.Row, out: b.Row, words: int) -> bool:
-    """What `ipc.shared_file.read_row` would be without a version."""
+    """What `ipc.kernels.read_row` would be without a version."""
     _copy(row, out, words)
     return True
 

@@ -14,6 +14,7 @@ from ipc import book as b
 from ipc.account_table import AccountTableWriter, new_account
 from ipc.book_table import BookTableWriter
 from ipc.clock import mono_ns
+from ipc.kernels import begin_write, end_write
 from ipc.messages import (
     ActorAction,
     ActorFill,
@@ -29,7 +30,7 @@ from ipc.messages import (
     SessionInfo,
     ShadowActions,
 )
-from ipc.shared_file import begin_write, end_write, shared_path
+from ipc.shared_file import shared_path
 from ipc.sockets import Context, Publisher
 from ipc.units import LINEAR_CENT, parse_count, parse_price
 

@@ -10,8 +10,9 @@ from ipc import book as b
 from ipc.account_table import AccountTableWriter, new_account
 from ipc.book_table import BookTableWriter
 from ipc.clock import mono_ns
+from ipc.kernels import begin_write, end_write
 from ipc.messages import Trigger, UpdateType
-from ipc.shared_file import LayoutError, begin_write, end_write, shared_path
+from ipc.shared_file import LayoutError, shared_path
 from ipc.units import LINEAR_CENT
 from processes.inference.due import HEARTBEAT_LIMIT_NS, AccountRows, BookRows, Gate
 

@@ -9,7 +9,8 @@ import pytest
 
 from ipc import account_table as a
 from ipc.account_table import AccountTable, AccountTableWriter, OpenOrder
-from ipc.shared_file import LayoutError, WriterActiveError, begin_write
+from ipc.kernels import begin_write
+from ipc.shared_file import LayoutError, WriterActiveError
 
 
 @pytest.fixture

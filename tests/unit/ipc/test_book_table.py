@@ -19,7 +19,7 @@ from ipc.book_table import (
     WriterActiveError,
 )
 from ipc.event_journal import CAPACITY, FIRST, HEADER_WORDS, RECORD_WORDS
-from ipc.shared_file import begin_write
+from ipc.kernels import begin_write
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange
 
 LEVELS = [(0, 8000, 100), (1, 1800, 200)]

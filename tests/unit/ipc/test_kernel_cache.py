@@ -67,7 +67,7 @@ def test_a_change_in_an_imported_kernel_recompiles_the_importer(tmp_path: Path) 
 
 def test_the_sources_of_a_fused_kernel_are_all_files_that_it_is_made_of() -> None:
     names = {p.name for p in kernel_cache.sources_of(kernel_cache.ROOT / "ipc/book_kernels.py")}
-    assert {"book_kernels.py", "book.py", "shared_file.py", "kernels.py", "units.py"} <= names
+    assert {"book_kernels.py", "book.py", "kernels.py", "units.py"} <= names
     assert "event_journal.py" in names  # word numbers of the journal are compiled in
     assert "sockets.py" not in names
 

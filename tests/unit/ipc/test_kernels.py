@@ -11,7 +11,7 @@ import pytest
 from numba import njit
 from support.kernel_stand import Stand
 
-from ipc import book_kernels, kernels, shared_file
+from ipc import book_kernels, kernels
 
 LEVEL = [(0, 5000, 100)]
 ARRAYS = (np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64))
@@ -55,9 +55,9 @@ def row() -> Any:
 
 def test_a_write_is_release_fence_stores_release() -> None:
     def write(words: Any) -> None:
-        shared_file.begin_write(words)
+        kernels.begin_write(words)
         words[1] = 7
-        shared_file.end_write(words)
+        kernels.end_write(words)
 
     code = text(write, row())
     assert counts(code) == {"store": 2, "load": 0, "release": 1, "acquire": 0}
@@ -68,11 +68,11 @@ def test_a_write_is_release_fence_stores_release() -> None:
 def test_the_version_stores_of_two_inlined_writes_stay_four() -> None:
     def write_twice(words: Any) -> None:
         for value in (1, 2):
-            shared_file.begin_write(words)
+            kernels.begin_write(words)
             words[1] = value
-            shared_file.end_write(words)
-        shared_file.begin_write(words)
-        shared_file.end_write(words)
+            kernels.end_write(words)
+        kernels.begin_write(words)
+        kernels.end_write(words)
 
     once = compiled(write_twice, row())
     assert counts(text(write_twice, row()))["store"] in (4, 6)  # the loop unrolled or not
@@ -97,7 +97,7 @@ def test_plain_version_stores_of_two_inlined_writes_are_merged() -> None:
 
 
 def test_a_read_is_acquire_copy_fence_acquire() -> None:
-    code = text(shared_file.try_read, row(), row(), 8)
+    code = text(kernels.try_read, row(), row(), 8)
     found = counts(code)
     assert found["load"] >= 2
     assert found["acquire"] >= 1
@@ -107,7 +107,7 @@ def test_a_read_is_acquire_copy_fence_acquire() -> None:
 
 
 def test_a_repair_is_release_fence() -> None:
-    found = counts(text(shared_file.begin_repair, row()))
+    found = counts(text(kernels.begin_repair, row()))
     assert found == {"store": 1, "load": 0, "release": 1, "acquire": 0}
 
 

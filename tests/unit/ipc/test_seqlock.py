@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ipc import shared_file as s
+from ipc import kernels as s
 
 
 def row(*words: int) -> s.Words:

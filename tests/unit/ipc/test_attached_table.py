@@ -9,8 +9,7 @@ import pytest
 from support.logged import Logged
 
 from ipc.account_table import AccountTable, AccountTableWriter
-from ipc.shared_file import LayoutError, SharedFile, shared_path
-from processes.runtime.tables import AttachedTable
+from ipc.shared_file import AttachedTable, LayoutError, SharedFile, shared_path
 
 
 @pytest.fixture
