@@ -234,7 +234,8 @@ async def test_a_cut_connection_is_a_mark_in_the_same_session(tmp_path, syntheti
         await collector.until(lambda: collector.marks().count("connected") == 2, "a new connection")
         await collector.until(lambda: live_tickers(collector) == tickers, "all live again")
         await collector.until(lambda: collector.deltas() > before, "deltas go on")
-        assert collector.marks()[:3] == ["connected", "disconnected", "connected"]
+        marks = [mark for mark in collector.marks() if mark != "clock"]
+        assert marks[:3] == ["connected", "disconnected", "connected"]
         assert len(collector.folders()) == 1
 
 

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from support.exchange import Exchange
@@ -29,15 +30,17 @@ __all__ = ["RunningCollector", "running_collector", "start_collector"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start_collector(data_dir: Path, port: int, **environ: str) -> subprocess.Popen[str]:
-    """The bare process."""
+def start_collector(
+    data_dir: Path, port: int, log: IO[str] | None = None, **environ: str
+) -> subprocess.Popen[str]:
+    """The bare process; its log goes to a pipe, or to a file."""
     known = {k: v for k, v in os.environ.items() if not k.startswith(("RL_", "KALSHI_"))}
     known |= {"RL_DATA_DIR": str(data_dir), "RL_EXCHANGE_PORT": str(port)}
     return subprocess.Popen(
         [sys.executable, "-m", "processes.collector"],
         cwd=ROOT,
         env=known | environ,
-        stdout=subprocess.PIPE,
+        stdout=log or subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -46,10 +49,15 @@ def start_collector(data_dir: Path, port: int, **environ: str) -> subprocess.Pop
 class RunningCollector:
     """Looks from outside only: shared memory and journals."""
 
-    def __init__(self, process: subprocess.Popen[str], data_dir: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], data_dir: Path, log: Path) -> None:
         self.process = process
         self.data_dir = data_dir
-        self.said = ""  # its log, once it has stopped
+        self._log = log
+
+    @property
+    def said(self) -> str:
+        """Its log so far."""
+        return self._log.read_text(encoding="utf-8")
 
     def books(self) -> SharedOrderbookState:
         return SharedOrderbookState(BookTable.attach(shared_path(self.data_dir, "books")))
@@ -76,7 +84,7 @@ class RunningCollector:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         while loop.time() < deadline:
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.process.poll() is None, (self.said, self.process.communicate())
             try:
                 answer = check()
                 if isinstance(answer, np.ndarray) or answer:
@@ -96,7 +104,7 @@ class RunningCollector:
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
         self.process.send_signal(signum)
-        self.said, _ = self.process.communicate(timeout=PATIENCE)
+        self.process.communicate(timeout=PATIENCE)
         return self.process.returncode
 
 
@@ -111,9 +119,10 @@ def assert_row_equals_exchange(row: b.Row, exchange: Exchange, ticker: str) -> N
 @contextmanager
 def running_collector(data_dir: Path, port: int, **environ: str) -> Iterator[RunningCollector]:
     """Start, and end at the end."""
-    process = start_collector(data_dir, port, **environ)
-    try:
-        yield RunningCollector(process, data_dir)
-    finally:
-        end(process)
-        remove_tables(data_dir)
+    with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
+        process = start_collector(data_dir, port, log, **environ)
+        try:
+            yield RunningCollector(process, data_dir, Path(log.name))
+        finally:
+            end(process)
+            remove_tables(data_dir)
