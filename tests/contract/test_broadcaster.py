@@ -5,6 +5,7 @@ from __future__ import annotations
 from support import synthetic_stack as made
 from support.broadcaster import broadcasting
 from support.synthetic_stack import SyntheticStack
+from support.trading import trading_status
 from support.ws_client import WsClient, close_code, connected
 from websockets.asyncio.client import connect
 
@@ -135,6 +136,7 @@ async def test_a_new_client_gets_what_is_known(
 ) -> None:
     stack.put_book("KX-A", {"0.4700": "1.00"}, {"0.5100": "7.00"})
     stack.send("collector", "session", made.session())
+    stack.send("collector", "trading", trading_status())
     stack.send("inference", "action", made.action())
     stack.send("inference", "models", made.models())
     stack.send("inference", "shadow", made.shadow())

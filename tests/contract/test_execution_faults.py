@@ -6,7 +6,7 @@ import pytest
 from support.execution_rig import executing
 from support.orders import intent
 
-from ipc.messages import ActorFill, ActorOrder, OrderStatus
+from ipc.messages import ActorFill, ActorOrder, OrderStatus, TradingState
 
 CANCELED = OrderStatus.CANCELED
 EXECUTED = OrderStatus.EXECUTED
@@ -114,7 +114,7 @@ async def test_in_maintenance_nothing_is_placed_and_after_it_trading_goes_on(tmp
         fault(rig, "maintenance", for_s=3_600)
         back = await rig.until(lambda: private_channels(rig) - cut, "its channels are back")
         assert len(back) == len(cut) == 1
-        await rig.known()
+        await rig.known()  # the collector has not looked yet
         await rig.push(intent("i2", yes_price_e4=4_600))
         refused = await rig.until(
             lambda: rig.journalled(ActorOrder, intent_id="i2", status=REJECTED), "i2 is refused"
@@ -122,7 +122,9 @@ async def test_in_maintenance_nothing_is_placed_and_after_it_trading_goes_on(tmp
         assert refused[0].reason.startswith("trading_paused")
         assert rig.journalled(ActorOrder, intent_id="i1", status=CANCELED)  # cancels are taken
         assert rig.resting() == []
+        await rig.unknown()  # until the collector says that it trades
         fault(rig, "clear")
+        rig.tell_trading(TradingState.TRADING)
         await rig.known()
         await rig.push(intent("i3", yes_price_e4=4_700))
         await rig.order(intent_id="i3", status=RESTING)

@@ -158,7 +158,7 @@ async def test_an_order_that_is_nowhere_is_given_up_and_the_market_traded_again(
     async with executing(tmp_path) as rig:
         await rig.known()
         rig.exchange.order("fault", kind="error_next", method="POST", status=503, calls=1_000)
-        deadline = mono_ns() + SECOND_NS // 4
+        deadline = mono_ns() + 2 * SECOND_NS  # a new budget has room after half a second
         await rig.push(intent("i1", yes_price_e4=4_500, deadline_mono_ns=deadline))
         await rig.order(status=UNKNOWN)
         given_up = await rig.order(status=REJECTED)

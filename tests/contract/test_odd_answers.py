@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 
 import httpx
 import msgspec
@@ -82,7 +83,8 @@ async def test_the_collector_lives_through_every_odd_frame_and_answer(tmp_path):
             lambda: found if len(found := live(collector)) == 2 else None, "live books"
         )
         for what in ODD_FRAMES:
-            assert exchange.order("fault", kind="odd_frames", what=what)["sent"] == 1
+            order = partial(exchange.order, "fault", kind="odd_frames", what=what)
+            await collector.until(lambda order=order: order()["sent"] == 1, f"{what} is sent")
             before = collector.deltas()
             await collector.until(
                 lambda before=before: live(collector) == tickers and collector.deltas() > before,
