@@ -110,8 +110,22 @@ def _init(bin_dir: Path, data: Path, password: str) -> None:
     """Make the cluster aside, then rename: a first start that is stopped leaves nothing behind."""
     fresh = _fresh(data)
     shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        _run_initdb(bin_dir, fresh, password)
+        _note_password(fresh, password)
+        fresh.rename(data)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not stop the removal
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _run_initdb(bin_dir: Path, fresh: Path, password: str) -> None:
+    """`initdb`, which is gone with its children when this returns or raises."""
     options = ["-U", USER, "--auth=scram-sha-256", "--pwfile=/dev/stdin", "-E", "UTF8"]
     options += ["--locale=C", "--no-instructions"]
+    came: list[int] = []  # an interrupt between its start and the `try` would leave it running
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     initdb = subprocess.Popen(
         [str(bin_dir / "initdb"), "-D", str(fresh), *options, "--set", _SHARED_MEMORY],
         stdin=subprocess.PIPE,
@@ -123,20 +137,20 @@ def _init(bin_dir: Path, data: Path, password: str) -> None:
         process_group=0,
     )
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if came:
+            raise KeyboardInterrupt
         _, complaint = initdb.communicate(f"{password}\n")
     except KeyboardInterrupt:
         os.killpg(initdb.pid, signal.SIGKILL)
         initdb.communicate()  # its end of the pipe is its children's too: all of them are gone
-        shutil.rmtree(fresh, ignore_errors=True)
         raise
     if initdb.returncode:
         raise ConfigError(
-            f"the database in {data} cannot be made: "
+            f"the database in {fresh.with_suffix('')} cannot be made: "
             f"{_reason(complaint.replace(password, '***'), 'initdb', initdb.returncode)}; "
             f"remove that cause, {_WAY_OUT}"
         )
-    _note_password(fresh, password)
-    fresh.rename(data)
 
 
 def _reason(complaint: str, program: str, code: int) -> str:
