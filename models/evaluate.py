@@ -27,10 +27,16 @@ from ipc.places import default_data_dir
 from models.command_line import SEEDS, Parser, try_file, try_folder, whole
 from models.evaluation.judging import judge, model_runs, write
 from models.evaluation.report import terminal_lines
+from models.simulation.data_age import MAX_DATA_AGE_MS, NO_LIMIT_MS
 from models.simulation.tape import RecordedSession
 from models.trading.actions import Pricing
 
 __all__ = ["main"]
+
+
+def _age(text: str) -> int:
+    """Milliseconds, or `off`."""
+    return NO_LIMIT_MS if text == "off" else whole(1, 3_600_000)(text)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -59,6 +65,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pricing", choices=list(Pricing), help="default: the first model's")
     parser.add_argument(
         "--throttle-ms", type=whole(0, 3_600_000), help="default: the first model's"
+    )
+    parser.add_argument(
+        "--max-data-age-ms",
+        type=_age,
+        default=MAX_DATA_AGE_MS,
+        help="nothing is ordered on data that was older when it was received, or off "
+        "(default: %(default)s, as RL_MAX_DATA_AGE_MS)",
     )
     parser.add_argument("--seed", type=whole(*SEEDS), default=0)
     parser.add_argument("--environment", choices=list(Environment), help="only markets of this one")

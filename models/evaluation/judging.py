@@ -24,6 +24,7 @@ from models.policies.onnx import (
     load_strategy,
     revision,
 )
+from models.simulation.data_age import NO_LIMIT_MS
 from models.simulation.engine import SimulationRules
 from models.simulation.tape import RecordedSession
 from models.trading.actions import Pricing
@@ -108,9 +109,14 @@ def _setting(
         "contracts of an order": f"{rules.contract_size_e2 / 100:g}",
         "cash of a market": f"{rules.market_cash_e6 / 1e6:g} dollars",
         "time between ticks": f"{throttle_ms} ms",
+        "oldest data that is ordered on": _age_text(rules.max_data_age_ms),
         "latency": f"{min(latencies):g} to {max(latencies):g} ms",
         "seed": str(seed),
     }
+
+
+def _age_text(age_ms: int) -> str:
+    return "any" if age_ms == NO_LIMIT_MS else f"{age_ms} ms"
 
 
 def judge(
@@ -133,6 +139,7 @@ def judge(
     learned = _learned_from(policies)
     chosen = sessions if options.all else _held_out(sessions, learned)
     rules, throttle_ms = _rules(policies)
+    rules = msgspec.structs.replace(rules, max_data_age_ms=options.max_data_age_ms)
     if options.pricing:
         rules = msgspec.structs.replace(rules, pricing=Pricing(options.pricing))
     if options.throttle_ms is not None:

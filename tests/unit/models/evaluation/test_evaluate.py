@@ -205,3 +205,24 @@ def test_a_file_that_is_no_archive_is_named(
     path.write_text("no")
     assert evaluate.main(["--archive", str(path)]) == 2
     assert f"evaluate: {path}: cannot be read as an archive" in capsys.readouterr().err
+
+
+def test_on_data_that_was_too_old_nothing_is_ordered(recordings: Path, tmp_path: Path) -> None:
+    late = tmp_path / "late"
+    late.mkdir()
+    for path in recordings.iterdir():
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines[1:]:
+            line["recv_ms"] += 700
+        (late / path.name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    places = ["--recordings", str(late), "--policy", "baseline:market_maker", "--all"]
+
+    def played(*more: str) -> tuple[str, float]:
+        told = judged(tmp_path, *places, *more)
+        (outcome,) = told["outcomes"]
+        return told["setting"]["oldest data that is ordered on"], outcome["action_shares"]["HOLD"]
+
+    assert played("--max-data-age-ms", "500") == ("500 ms", 1.0)
+    age, held = played()
+    assert (age, played("--max-data-age-ms", "off")) == ("1000 ms", ("any", held))
+    assert held < 1.0
