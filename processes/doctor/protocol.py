@@ -39,6 +39,7 @@ REPLIES: Final[Mapping[str, StructType]] = {  # what we read of a good answer
     "GET /account/endpoint_costs": rest_public.CostsReply,
     "GET /account/limits": rest_public.AccountLimits,
     "GET /events/fee_changes": rest_public.EventFeeChangesPage,
+    "GET /events/{event_ticker}": rest_public.EventReply,
     "GET /exchange/schedule": rest_public.ScheduleReply,
     "GET /exchange/status": rest_public.ExchangeStatus,
     "GET /historical/cutoff": rest_public.CutoffReply,

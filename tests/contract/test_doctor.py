@@ -96,7 +96,13 @@ def stranger() -> Credentials:
     return new_credentials(keys()[0].api_key_id, Algorithm.ED25519)
 
 
+def foreign() -> Credentials:
+    """A key of another environment: demo knows no id of production."""
+    return new_credentials("11111111-2222-4333-8444-555555555555", Algorithm.ED25519)
+
+
 STATES = {
+    "key of another environment": Broken("key", "NOT_FOUND", "knows no key of", key=foreign()),
     "bad key": Broken("key", "INCORRECT_API_KEY_SIGNATURE", "does not belong", key=stranger()),
     "clock 5 min off": Broken(
         "clock", "behind the exchange", "timedatectl set-ntp true", clock_off

@@ -41,6 +41,11 @@ UNREAD: Final[dict[str, str]] = {
     "CutoffReply": "market_positions_last_updated_ts",
     "DecreaseReply": "client_order_id",
     "EventLifecycleMsg": "collateral_return_type strike_date strike_period subtitle",
+    "EventReply": "markets",
+    "EventRow": """
+        category collateral_return_type exchange_index last_updated_ts markets mutually_exclusive
+        product_metadata settlement_sources strike_date strike_period sub_title title
+    """,
     "ExchangeStatus": "intra_exchange_transfers_active",
     "FillRow": """
         action fill_id market_ticker no_price_dollars outcome_side side subaccount_number
