@@ -58,7 +58,7 @@ def ladder_row(price: str) -> str:
 
 
 async def test_environment_and_connection_are_plain_to_see(live: Tab) -> None:
-    assert await live.text_of("[data-testid=environment]") == "SIMULATED"
+    await live.wait_for_text("[data-testid=environment]", "SIMULATED")
     await live.wait_for_text(".top", made.SESSION)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.patience import PATIENCE
-from support.stack import ROOT, Stack
+from support.stack import ROOT, Stack, eventually
 
 from processes.exchange.admin import fault_handlers, inspection
 from processes.exchange.servers import REST, WEBSOCKET
@@ -65,6 +65,8 @@ for pid in asked["pids"]:
 print(json.dumps(reached))
 """
 
+SOCKETS = 8  # six of ZeroMQ, PostgreSQL's, supervisord's
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
@@ -81,6 +83,7 @@ def stack() -> Iterator[Stack]:
             os.umask(before)
         try:
             running.next_action()
+            eventually(lambda: len(unix_sockets(running)) >= SOCKETS, "all programs are there")
             yield running
         finally:
             running.close()
@@ -152,7 +155,7 @@ def as_another(stack: Stack) -> list[str]:
         "sockets": unix_sockets(stack),
         "pids": [int(process.name) for process in programs(stack)],
     }
-    assert len(asked["sockets"]) >= 8, "six of ZeroMQ, PostgreSQL's, supervisord's"
+    assert len(asked["sockets"]) >= SOCKETS
     assert len(asked["paths"]) > 30
     done = subprocess.run(
         [sys.executable, "-I", "-c", PROBE],

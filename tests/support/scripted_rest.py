@@ -8,12 +8,14 @@ from collections.abc import Callable
 import httpx
 from support.kalshi_frames import MARKET
 
+from ipc.clock import NS_PER_S, mono_ns
 from ipc.messages import BookSide, Environment
 from processes.adapters.kalshi.auth.credentials import Algorithm, new_credentials
 from processes.adapters.kalshi.auth.environments import KalshiTarget
 from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.orders import CreateOrder
+from processes.adapters.kalshi.rest.rate_budget import RateBudget
 
 __all__ = ["CREATED", "KEY", "MARKET_ROW", "ORDER", "TARGET", "FakeExchange"]
 
@@ -57,6 +59,7 @@ class FakeExchange:
         self.answers = list(answers)
         self.asked: list[httpx.Request] = []
         self.slept: list[float] = []
+        self._slept_ns = 0
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -74,11 +77,13 @@ class FakeExchange:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self._slept_ns += int(seconds * NS_PER_S) + 1
 
     def client(self, seed: int = 0) -> KalshiTradingClient:
         return KalshiTradingClient.at(
             TARGET,
             Signer(KEY),
+            RateBudget(lambda: mono_ns() + self._slept_ns, self.sleep),
             seed=seed,
             sleep=self.sleep,
             transport=httpx.MockTransport(self),

@@ -45,7 +45,7 @@ HISTORY_MS: Final = 14 * 86_400_000
 class ExchangeState:
     """The running exchange. `now_ns` is real time in nanoseconds, for rate limits and read lags.
 
-    What ended more than `history_ms` ago is read under `/historical` only.
+    What ended `history_ms` ago or earlier is read under `/historical` only.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class ExchangeState:
 
     def cutoff_ms(self) -> int:
         """What ended before is read under `/historical`."""
-        return self.venue.now_ms() - self.history_ms
+        return self.venue.now_ms() - self.history_ms + 1
 
     def market(self, ticker: str) -> ListedMarket:
         """A market by ticker; `Rejection` when there is none."""

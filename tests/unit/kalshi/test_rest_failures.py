@@ -119,14 +119,17 @@ async def test_a_read_is_repeated_with_growing_pauses() -> None:
     exchange = FakeExchange(*failures, status)
     async with exchange.client(seed=7) as client:
         assert (await client.exchange_status()).trading_active
-    pauses, waits = exchange.slept[:3], exchange.slept[3:]
+        shown = client.budget.counters()
+    pauses = exchange.slept
     for pause, low in zip(pauses, (0.1, 0.2, 0.4), strict=True):
         assert low <= pause < 2 * low
-    assert waits  # after the 429 the bucket is empty
+    gained = int(shown["budget_read_refill_per_s"] * pauses[-1]) + 10
+    assert shown["budget_read_tokens"] <= gained  # the 429 emptied the bucket
+    assert (shown["budget_read_limited"], shown["budget_read_share_percent"]) == (1, 80)
     again = FakeExchange(*failures, status)
     async with again.client(seed=7) as client:
         await client.exchange_status()
-    assert again.slept[:3] == pauses  # from the injected generator
+    assert again.slept == pauses  # from the injected generator
 
 
 async def test_a_read_gives_up() -> None:

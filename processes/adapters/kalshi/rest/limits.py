@@ -73,7 +73,7 @@ def command_budget(data_dir: Path, environment: Environment, log: Log) -> RateBu
         log: For the line that says that the file cannot be used.
     """
     if not os.path.lexists(budget_path(data_dir, environment)):
-        return RateBudget(rank=Rank.DATA)
+        return RateBudget()
     return shared_budget(data_dir, environment, log, rank=Rank.DATA)
 
 
