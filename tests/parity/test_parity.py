@@ -72,7 +72,7 @@ def parity(stack: Stack, session: str, checkout: Path = ROOT) -> subprocess.Comp
 def test_every_decision_of_a_live_session_is_rebuilt(
     trading: Callable[..., Stack], strategy: str, wanted: int
 ) -> None:
-    stack = trading(RL_ACTOR_STRATEGY=strategy)
+    stack = trading(RL_ACTOR_STRATEGY=strategy, RL_EXCHANGE_MARKETS="8")
     eventually(lambda: ask(stack, SEEN) >= wanted, f"{wanted} decisions are recorded", LONG)
     if strategy.startswith("baseline:"):
         eventually(lambda: ask(stack, FILLS), "something is traded: the account changes", LONG)
