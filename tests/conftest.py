@@ -28,8 +28,12 @@ LONGEST_ROOT = 16  # bytes of the temporary folder: sockets below it have 107 in
 
 
 def pytest_configure() -> None:
-    """What tests write is private, as it is for programs; sockets need a short temporary folder."""
+    """What tests write is private, as it is for programs; sockets need a short temporary folder.
+
+    Programs under test do not inherit that a run in the background ignores interrupts.
+    """
     os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup make test &` ignores it
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_ROOT:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 

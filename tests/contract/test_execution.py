@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 from support.execution_rig import executing
@@ -220,7 +221,11 @@ async def test_an_account_that_is_not_reconciled_does_not_trade(tmp_path):
                 return rig.journalled(ActorPosition, market_ticker=TICKER)
 
             await rig.until(followed, "the market is followed")
-            assert await refused(rig, intent("early", yes_price_e4=4_500)) == "not_reconciled_yet"
+            names = (f"early{n}" for n in count())
+            why = await refused(rig, intent(next(names), yes_price_e4=4_500))
+            while why == "balance_not_read_yet":  # it is read beside the positions
+                why = await refused(rig, intent(next(names), yes_price_e4=4_500))
+            assert why == "not_reconciled_yet"
             assert rig.row() is None
         await rig.known()
         await rests(rig, "later")
