@@ -204,8 +204,12 @@ class Gateway:
                 answered = True
                 break
             except (RateLimited, ExchangeUnavailable) as error:
-                reason = _reason(error)  # nothing was done: try until the deadline
-                limited = limited + 1 if _is_rate_limited(error) else 0
+                # Nothing was done: try until the deadline. A budget that a 429 has emptied does not
+                # hide that the exchange said so.
+                if _is_rate_limited(error):
+                    reason, limited = _reason(error), limited + 1
+                elif isinstance(error, ExchangeUnavailable) or not limited:
+                    reason, limited = _reason(error), 0
             except ApiError as error:
                 answered, reason = True, _reason(error)
                 break

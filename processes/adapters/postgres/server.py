@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NoReturn
@@ -114,7 +115,7 @@ def _init(bin_dir: Path, data: Path, password: str) -> None:
         _run_initdb(bin_dir, fresh, password)
         _note_password(fresh, password)
         fresh.rename(data)
-    except KeyboardInterrupt:
+    except BaseException:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one must not stop the removal
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -142,7 +143,8 @@ def _run_initdb(bin_dir: Path, fresh: Path, password: str) -> None:
             raise KeyboardInterrupt
         _, complaint = initdb.communicate(f"{password}\n")
     except KeyboardInterrupt:
-        os.killpg(initdb.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(initdb.pid, signal.SIGKILL)
         initdb.communicate()  # its end of the pipe is its children's too: all of them are gone
         raise
     if initdb.returncode:
