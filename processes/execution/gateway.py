@@ -189,6 +189,7 @@ class Gateway:
         lost = False  # an attempt had no known outcome: only the exchange's answer counts now
         answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
+        busy = False  # whether it said so, and nothing else since
         while mono_ns() <= deadline_mono_ns and not self.closing:
             trading = self._state.trading_state(order.market_ticker)
             if trading is not TradingState.TRADING and not lost:
@@ -206,10 +207,10 @@ class Gateway:
             except (RateLimited, ExchangeUnavailable) as error:
                 # Nothing was done: try until the deadline. A budget that a 429 has emptied does not
                 # hide that the exchange said so.
-                if _is_rate_limited(error):
-                    reason, limited = _reason(error), limited + 1
-                elif isinstance(error, ExchangeUnavailable) or not limited:
-                    reason, limited = _reason(error), 0
+                limited = limited + 1 if _is_rate_limited(error) else 0
+                if limited or isinstance(error, ExchangeUnavailable) or not busy:
+                    reason = _reason(error)
+                busy = bool(limited) or (busy and isinstance(error, RateLimited))
             except ApiError as error:
                 answered, reason = True, _reason(error)
                 break

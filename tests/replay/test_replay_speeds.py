@@ -80,8 +80,9 @@ def _records(stack: Stack) -> int:
     return int(found[0][0] or 0)
 
 
-def assert_same(run: Run, recording: str) -> None:
-    slow, fast, rushed = (run(recording, speed) for speed in ("1", "10", "0"))
+def assert_same(run: Run, recording: str, quick: str) -> None:
+    """`quick` must leave the actor time for every tick: at ten times the speed 25 ms of it."""
+    slow, fast, rushed = (run(recording, speed) for speed in ("1", quick, "0"))
     print(f"{recording}: {len(slow.events)} events, {len(slow.ticks)} ticks")
     assert len(slow.events) > 1_000
     assert slow.events == fast.events == rushed.events
@@ -91,10 +92,10 @@ def assert_same(run: Run, recording: str) -> None:
 
 @pytest.mark.timeout(1_800)
 def test_half_a_minute_of_a_market_on_a_fine_grid(run: Run) -> None:
-    assert_same(run, "btc15m-30s-2026-05-11")
+    assert_same(run, "btc15m-30s-2026-05-11", "2")  # beside other tests the machine is busy
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_a_whole_market_with_its_trades(run: Run) -> None:
-    assert_same(run, "gold15m-2026-08/KXGOLD15M-26AUG050800-00.ndjson.gz")
+    assert_same(run, "gold15m-2026-08/KXGOLD15M-26AUG050800-00.ndjson.gz", "10")
