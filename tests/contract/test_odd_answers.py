@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from support.exchange import running_exchange
 from support.execution_process import running_execution
+from support.frame_fuzz import spoil
 from support.local_exchange import keys
 from support.local_orders import TICKER, order, two_markets
 from support.order_manager import ManagerRig
@@ -120,24 +121,6 @@ def connections_of(world) -> list[int]:
 
 
 # Made of what the exchange itself sends, and spoilt
-
-
-def spoil(data: bytes, chance: random.Random) -> bytes:
-    """Cut, nested, doubled, flipped or filled with something else."""
-    nest = chance.choice([b"[", b'{"a":']) * chance.choice([1, 900, 5_000])
-    other = chance.choice([b"9" * 400, b"1e400", b"\xff", b'"', b"null", b"-", b"-1", b"1e15"])
-    at = chance.randrange(len(data) + 1)
-    end = min(len(data), at + chance.randrange(1, 20))
-    return chance.choice(
-        [
-            data[:at],
-            data[:at] + data[end:],
-            data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :],
-            data[:at] + nest + data[at:],
-            data[:at] + other + data[end:],
-            data[:at] + data + data[at:],
-        ]
-    )
 
 
 NUMBERS = ("99999999999.99", "-5.00", "0.000000", "1e5", "nan", "92233720368547758.07", "", "x")

@@ -7,6 +7,7 @@ that it judges. It follows what was received, spoilt or not.
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -19,7 +20,7 @@ from support.naive_book import NaiveBook
 
 from ipc.units import LINEAR_CENT, ONE_DOLLAR_E4, format_count, format_price
 
-__all__ = ["BOOK_SID", "TRADE_SID", "Change", "Judge", "Sender", "spoilt"]
+__all__ = ["BOOK_SID", "TRADE_SID", "Change", "Judge", "Sender", "spoil", "spoilt"]
 
 BOOK_SID: Final = 3
 TRADE_SID: Final = 2
@@ -282,3 +283,21 @@ def _amount(text: str, places: int) -> int:
     if scaled != scaled.to_integral_value() or abs(scaled) > (INT32 if places == 2 else INT64):
         raise ValueError(text)
     return int(scaled)
+
+
+def spoil(data: bytes, chance: random.Random) -> bytes:
+    """Cut, nested, doubled, flipped or filled with something else."""
+    nest = chance.choice([b"[", b'{"a":']) * chance.choice([1, 900, 5_000])
+    other = chance.choice([b"9" * 400, b"1e400", b"\xff", b'"', b"null", b"-", b"-1", b"1e15"])
+    at = chance.randrange(len(data) + 1)
+    end = min(len(data), at + chance.randrange(1, 20))
+    return chance.choice(
+        [
+            data[:at],
+            data[:at] + data[end:],
+            data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :],
+            data[:at] + nest + data[at:],
+            data[:at] + other + data[end:],
+            data[:at] + data + data[at:],
+        ]
+    )

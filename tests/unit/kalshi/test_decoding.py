@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.frame_fuzz import spoil
 from support.kalshi_frames import MARKET, delta, fill, ok, snapshot, trade
 from support.scripted_rest import MARKET_ROW, ORDER, FakeExchange
 
@@ -247,24 +248,6 @@ FRAMES = [
     ok(4, 1, 5, "A"),
     b'{"type":"market_lifecycle_v2","sid":1,"seq":6,"msg":{"market_ticker":"A","event_type":"x"}}',
 ]
-
-
-def spoil(data: bytes, chance: random.Random) -> bytes:
-    """Cut, nested, doubled, flipped or filled with something else."""
-    nest = chance.choice([b"[", b'{"a":']) * chance.choice([1, 900, 5_000])
-    other = chance.choice([b"9" * 400, b"1e400", b"\xff", b'"', b"null", b"-"])
-    at = chance.randrange(len(data) + 1)
-    end = min(len(data), at + chance.randrange(1, 20))
-    return chance.choice(
-        [
-            data[:at],
-            data[:at] + data[end:],
-            data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :],
-            data[:at] + nest + data[at:],
-            data[:at] + other + data[end:],
-            data[:at] + data + data[at:],
-        ]
-    )
 
 
 def _described(row: msgspec.Raw) -> str:
