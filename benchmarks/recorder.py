@@ -26,7 +26,7 @@ from tests.support.postgres import PostgresServer, quiet
 __all__ = ["run"]
 
 EVENTS: Final = 300_000
-DECISIONS: Final = 10_000
+DECISIONS: Final = 50_000
 URL: Final = "ws://127.0.0.1:8070/trade-api/ws/v2"
 
 

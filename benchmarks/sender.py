@@ -1,7 +1,8 @@
 """A stand-in for the exchange that only sends: `benchmarks.sender <data_dir> <deltas> [<rate>]`.
 
 It lists one market, answers subscriptions, and writes frames that were encoded before anybody
-connected: as fast as the socket takes them, or so many a second. Prints its port.
+connected: as fast as the socket takes them, or so many a second. They begin when the client's start
+is over, so that its cost is not counted as theirs. Prints its port.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ __all__ = ["main"]
 
 CHUNK: Final = 1 << 16  # bytes of one write
 PACE_S: Final = 0.01  # between two writes at a rate
+SETTLE_S: Final = (
+    3.0  # after the snapshot: the client has read over REST what it reads at its start
+)
 BOOK_SID: Final = 1
 _SIDS: Final = {Channel.BOOK: BOOK_SID, Channel.TRADE: 2, Channel.LIFECYCLE: 3}
 _SIDES: Final = ("yes", "no")
@@ -82,8 +86,13 @@ def _deltas(number: int) -> bytes:
     return b"".join(frames)
 
 
+def _reply(status: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
 def _listing() -> bytes:
-    """`GET /markets`, whatever was asked."""
+    """The answer to `GET /markets`."""
     market = Market(
         ticker=TICKER,
         event_ticker=TICKER,
@@ -93,11 +102,10 @@ def _listing() -> bytes:
         price_ranges=(PriceRangeText("0.0000", "1.0000", "0.0100"),),
     )
     rows = [msgspec.Raw(msgspec.json.encode(market))]
-    body = msgspec.json.encode(MarketsPage(rows=rows, cursor=""))
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    return _reply("200 OK", msgspec.json.encode(MarketsPage(rows=rows, cursor="")))
+
+
+NOT_HERE: Final = _reply("404 Not Found", b'{"error": {"code": "not_found", "message": "no"}}')
 
 
 class _Sender:
@@ -130,7 +138,8 @@ class _Sender:
         if "Upgrade" in request.headers:
             protocol.send_response(protocol.accept(request))
             return protocol
-        writer.write(self._listing)
+        is_listing = request.path.partition("?")[0].endswith("/markets")
+        writer.write(self._listing if is_listing else NOT_HERE)
         return ServerProtocol()  # the connection is kept for the next request
 
     async def _answer(self, data: bytes, writer: asyncio.StreamWriter) -> None:
@@ -141,6 +150,8 @@ class _Sender:
             writer.write(_frame("subscribed", id=command.id, msg=msg))
             if channel == Channel.BOOK:
                 writer.write(self._snapshot)
+                await writer.drain()
+                await asyncio.sleep(SETTLE_S)
                 await self._send_all(writer)
 
     async def _send_all(self, writer: asyncio.StreamWriter) -> None:

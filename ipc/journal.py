@@ -63,6 +63,7 @@ OLD_NAME: Final = "marks-{}.log"  # what the version before wrote is read, never
 _HEAD: Final = struct.Struct("<II")
 _MAX_PAYLOAD: Final = 1 << 24
 _MAX_READ: Final = 2 * _MAX_PAYLOAD  # bytes of one file at a time
+_FIRST_READ: Final = 1 << 22  # of them first: more than 10,000 ticks and decisions
 FILE_BYTES: Final = 16 << 20
 MAX_WAITING: Final = 10_000  # records that the journal refused; beyond it the oldest goes, counted
 
@@ -317,8 +318,11 @@ class FramedReader:
         """Append the whole frames from byte `start` on -> bytes used."""
         with os.fdopen(open_journal(path), "rb") as file:
             file.seek(start)
-            data = memoryview(file.read(_MAX_READ))
-        at = 0
+            read = file.read(_FIRST_READ)
+            length = _HEAD.unpack_from(read)[0] if len(read) >= _HEAD.size else 0
+            if _HEAD.size + length > len(read):  # a large frame, or a torn one
+                read += file.read(_MAX_READ - len(read))
+        data, at = memoryview(read), 0
         for _ in range(limit):
             try:
                 payload = _payload(data[at:])

@@ -22,6 +22,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.kernels import kernel
 from ipc.units import ONE_DOLLAR_E4
@@ -117,6 +118,7 @@ class Dataset(NamedTuple):
         rows: int64[T, W].
         features: float32[T, tick size of the builder].
         touch: int64[T, 2], last known best bids.
+        age_ms: int64[T], how old the data of each tick was when it was received.
         event_after: int64[T], the first event that is not part of the tick.
         first_tick: int64[M + 1], where each market's ticks begin.
         first_event: int64[M + 1], where each market's events begin.
@@ -130,6 +132,7 @@ class Dataset(NamedTuple):
     rows: Words  # [T, W]
     features: Floats  # [T, tick size of the builder]
     touch: Words  # [T, 2]
+    age_ms: Words  # [T]
     event_after: Words  # [T] the first event that is not part of the tick
     first_tick: Words  # [M + 1]
     first_event: Words  # [M + 1]
@@ -149,6 +152,12 @@ def _stack_rows(tapes: Sequence[Tape]) -> Words:
         rows[at : at + len(tape.rows), : tape.rows.shape[1]] = tape.rows
         at += len(tape.rows)
     return rows
+
+
+@kernel
+def _fill_ages(rows: Any, age_ms: Any) -> None:
+    for tick in range(len(rows)):
+        age_ms[tick] = b.data_age_ms(rows[tick])
 
 
 def _starts(lengths: list[int]) -> Words:
@@ -194,10 +203,14 @@ def dataset_of(tapes: Sequence[Tape]) -> Dataset:
     builder = usable[0].builder
     first_event = _starts([len(t.ns) for t in usable])
     periods = max(len(t.fees.periods) for t in usable)
+    rows = _stack_rows(usable)
+    age_ms = np.empty(len(rows), np.int64)  # of its own: a row's words for it are in two more lines
+    _fill_ages(rows, age_ms)
     return Dataset(
-        rows=_stack_rows(usable),
+        rows=rows,
         features=np.concatenate([t.features for t in usable]),
         touch=np.concatenate([t.touch for t in usable]),
+        age_ms=age_ms,
         event_after=np.concatenate(
             [t.tick_event + 1 + first for t, first in zip(usable, first_event, strict=False)]
         ),

@@ -165,9 +165,9 @@ def _submit(
     latency = fixed.latencies_ns[_draw(draws, i) % len(fixed.latencies_ns)]
     if action == 0:
         return
-    row = dataset.rows[state[TICK]]
-    if b.data_age_ms(row) > fixed.max_data_age_ms:
+    if dataset.age_ms[state[TICK]] > fixed.max_data_age_ms:
         return
+    row = dataset.rows[state[TICK]]
     price = yes_price_of(row, action, fixed.pricing)
     if price == 0:
         return
@@ -283,7 +283,7 @@ def _mask_all(dataset: Dataset, fixed: Fixed, states: Any, accounts: Any, out: A
         fill_mask(
             row, accounts[i], fixed.pricing, fixed.size_e2, fees[RULE], fees[TAKER_RATE], out[i]
         )
-        if b.data_age_ms(row) > fixed.max_data_age_ms:
+        if dataset.age_ms[states[i, TICK]] > fixed.max_data_age_ms:
             out[i, 1:] = False
 
 

@@ -328,6 +328,7 @@ class OrderbookClient:
         self.counts["frames"] += len(frames)
         now_ns, ahead_ns = self._clock.now_ns(), mono_ns()
         replaying, delays = self._clock.replaying, self._age.delays
+        recovery, feed = self._recovery, self._feed
         for frame, stamp_ns in frames:
             if not replaying:
                 recv_ns = now_ns - (ahead_ns - stamp_ns)
@@ -337,17 +338,13 @@ class OrderbookClient:
                 recv_ns = now_ns
             if isinstance(frame, TIMED) and (sent_ms := frame.msg.ts_ms) is not None:
                 delays.append(recv_ns // NS_PER_MS - sent_ms)
-            self._take(frame, recv_ns, stamp_ns)
+            if actions := recovery.on_frame(frame, stamp_ns):  # the subscription's number first
+                self._do(actions, recv_ns)
+            on_yes_scale = recovery.subscriptions.on_yes_scale
+            news = feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
+            if news is not None:
+                self._news.add(news.market_ticker, is_over=news.event_type in ENDINGS)
         self._triggers.flush()
-
-    def _take(self, frame: Frame, recv_ns: int, stamp_ns: int) -> None:
-        """The subscription's number first, then what the frame says."""
-        if actions := self._recovery.on_frame(frame, stamp_ns):
-            self._do(actions, recv_ns)
-        on_yes_scale = self._recovery.subscriptions.on_yes_scale
-        news = self._feed.on_frame(frame, recv_ns, stamp_ns, on_yes_scale=on_yes_scale)
-        if news is not None:
-            self._news.add(news.market_ticker, is_over=news.event_type in ENDINGS)
 
     def _do(self, actions: Sequence[Action], recv_ns: int) -> None:
         """Books turn STALE at once; commands wait for the socket."""

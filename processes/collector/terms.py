@@ -64,7 +64,9 @@ class Terms:
         self._session = session
         self._log = log
         self._series: dict[str, list[FeeStep]] = {}
+        self._series_changes: dict[str, list[FeeStep]] = {}  # announced, of any series
         self._events: dict[str, _EventTerms] = {}
+        self._event_changes: dict[str, list[OverrideStep]] = {}  # announced, of any event
         self._programs: dict[str, list[IncentiveProgram]] = {}
         self._fees: dict[str, tuple[FeeStep, ...]] = {}
         self._journalled: dict[str, IncentiveProgram] = {}
@@ -88,14 +90,21 @@ class Terms:
 
     def on_event(self, event: EventFees) -> None:
         """What an event charges now, and of which series it is."""
-        known = self._events.setdefault(event.event_ticker, _EventTerms(event.series_ticker, []))
-        if event.fee_type is not None and not known.overrides:
-            known.overrides = [OverrideStep(ALWAYS_MS, event.fee_type, event.fee_multiplier_e4)]
+        if event.event_ticker in self._events:
+            return
+        steps = list(self._event_changes.get(event.event_ticker, ()))
+        if event.fee_type is not None:
+            steps.insert(0, OverrideStep(ALWAYS_MS, event.fee_type, event.fee_multiplier_e4))
+        self._events[event.event_ticker] = _EventTerms(event.series_ticker, steps)
 
     def on_series(self, series: Series, now_ms: int) -> None:
         """What a series charges now; a difference from what was expected begins now."""
         said = series.fee_type, series.fee_multiplier_e4
-        known = self._series.setdefault(series.ticker, [FeeStep(ALWAYS_MS, *said)])
+        if series.ticker not in self._series:
+            changes = self._series_changes.get(series.ticker, ())
+            self._series[series.ticker] = [FeeStep(ALWAYS_MS, *said), *changes]
+            return
+        known = self._series[series.ticker]
         begun = [step for step in known if step.from_ms <= now_ms]
         if begun and begun[-1][1:] != said and begun[-1].from_ms + LAG_MS < now_ms:
             known.append(FeeStep(now_ms, *said))
@@ -103,26 +112,25 @@ class Terms:
 
     def on_series_changes(self, changes: Iterable[FeeChange], now_ms: int) -> None:
         """All announced changes of series' fees: what is to come is only that."""
-        found = [c for c in changes if c.at_ms > now_ms]
+        self._series_changes = {}
+        for c in sorted(changes, key=lambda change: change.at_ms):
+            if c.at_ms > now_ms:
+                step = FeeStep(c.at_ms, c.fee_type, c.fee_multiplier_e4)
+                self._series_changes.setdefault(c.series_ticker, []).append(step)
         for ticker, known in self._series.items():
             known[:] = [step for step in known if step.from_ms <= now_ms]
-            known += sorted(
-                FeeStep(c.at_ms, c.fee_type, c.fee_multiplier_e4)
-                for c in found
-                if c.series_ticker == ticker
-            )
+            known += self._series_changes.get(ticker, ())
 
     def on_event_changes(self, changes: Iterable[EventFeeChange], now_ms: int) -> None:
         """All announced changes of events' own fees: what is to come is only that."""
-        found = [c for c in changes if c.at_ms > now_ms]
+        self._event_changes = {}
+        for c in sorted(changes, key=lambda change: change.at_ms):
+            if c.at_ms > now_ms:
+                step = OverrideStep(c.at_ms, c.fee_type, c.fee_multiplier_e4)
+                self._event_changes.setdefault(c.event_ticker, []).append(step)
         for ticker, known in self._events.items():
-            begun = [step for step in known.overrides if step.from_ms <= now_ms]
-            coming = [
-                OverrideStep(c.at_ms, c.fee_type, c.fee_multiplier_e4)
-                for c in found
-                if c.event_ticker == ticker
-            ]
-            known.overrides = begun + sorted(coming, key=lambda step: step.from_ms)
+            known.overrides = [step for step in known.overrides if step.from_ms <= now_ms]
+            known.overrides += self._event_changes.get(ticker, ())
 
     def on_event_update(self, msg: EventFeeUpdateMsg, now_ms: int) -> None:
         """An event's own fees begin or end now. `WireError` for a bad multiplier."""

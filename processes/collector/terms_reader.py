@@ -3,31 +3,37 @@
 An event is read once (its series, its own fees), a series once and then from time to time; changes
 to come and programs are read as whole lists. How much is read in one look is bounded, so a thousand
 new markets cost no more tokens a second than ten do; they only wait longer for their fees.
+
+A reading that fails costs none of the others: it is tried again later, or in the next look when the
+exchange could not be reached at all.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, NoReturn
 
 from ipc.clock import NS_PER_MS, NS_PER_S, Clock, mono_ns
-from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
+from processes.adapters.kalshi.errors import ExchangeUnavailable, KalshiError, NotFound, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.decoding import LeftOut
+from processes.adapters.kalshi.schemas.normalise import MarketInfo
 from processes.collector.markets import Markets
 from processes.collector.terms import Terms
 from processes.runtime.log import Log
 
 __all__ = ["TermsReader"]
 
+Reading = tuple[str, int, Callable[[], Awaitable[None]]]
+
 LOOK_PAUSE: Final = 2.0  # seconds between looks for what is due
 MOST_READS: Final = 10  # events and series of one look, 10 tokens each
 SERIES_NS: Final = 3_600 * NS_PER_S  # between two readings of a series
 CHANGES_NS: Final = 120 * NS_PER_S  # between two readings of the changes to come
 PROGRAMS_NS: Final = 300 * NS_PER_S  # between two readings of the programs
-CHANGES: Final = "changes of fees"
-PROGRAMS: Final = "programs"
+RETRY_NS: Final = 60 * NS_PER_S  # before a reading that failed is tried again
 STATUSES: Final = ("active", "upcoming")  # of programs; those that are over are not read
 
 
@@ -39,7 +45,7 @@ class TermsReader:
         markets: those that are followed.
         terms: takes what was read.
         clock: market time.
-        log: one line when reading begins to fail, and for each event or series that is not known.
+        log: one line for each reading that begins to fail.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class TermsReader:
         self._clock = clock
         self._log = log
         self._due_ns: dict[str, int] = {}  # monotonic; what is not to be read before that
-        self._failing = False
+        self._failing: set[str] = set()  # readings whose failure is in the log
         self._left_out: set[str] = set()
         self.reads = 0
 
@@ -68,44 +74,56 @@ class TermsReader:
 
     async def look(self) -> None:
         """Read what is due, and journal what has changed."""
-        try:
-            await self._read()
-            self._failing = False
-        except KalshiError as error:
-            if not self._failing:
-                self._log.warning("terms_not_read", error=error)
-            self._failing = True
-        now_ns = self._clock.now_ns()
-        self._terms.update([m.info for m in self._markets], now_ns)
-
-    async def _read(self) -> None:
         followed = [m.info for m in self._markets]
+        self._failing &= self._due_ns.keys()
+        self._due_ns = {name: due for name, due in self._due_ns.items() if due > mono_ns()}
+        for name, pause_ns, read in self._due(followed):
+            self._due_ns[name] = mono_ns() + pause_ns
+            try:
+                await read()
+            except ExchangeUnavailable as error:
+                self._due_ns[name] = 0
+                self._report_failure(name, error)
+                break  # nothing else can be read now
+            except (NotFound, WireError) as error:  # it will be the same for some time
+                self._report_failure(name, error)
+            except KalshiError as error:
+                self._due_ns[name] = mono_ns() + RETRY_NS
+                self._report_failure(name, error)
+            else:
+                self._failing.discard(name)
+            self.reads += 1
+        self._terms.update(followed, self._clock.now_ns())
+
+    def _due(self, followed: Sequence[MarketInfo]) -> Iterator[Reading]:
+        """What is to be read in this look: (name, nanoseconds to its next reading, how).
+
+        One after the other: an event that was read names its series.
+        """
         if not followed:
             return
-        self._due_ns = {name: due for name, due in self._due_ns.items() if due > mono_ns()}
-        events = self._terms.unread_events(followed)
-        due = [event for event in events if self._is_due(f"event {event}")][:MOST_READS]
-        for ticker in due:
-            await self._one("event", ticker, self._event)
-        series = [s for s in self._terms.series_of(followed) if self._is_due(f"series {s}")]
-        for ticker in series[: MOST_READS - len(due)]:
-            await self._one("series", ticker, self._series)
-        for name, pause_ns, read in (
-            (CHANGES, CHANGES_NS, self._changes),
-            (PROGRAMS, PROGRAMS_NS, self._programs),
+        left = MOST_READS
+        for kind, tickers_of, read in (
+            ("event", self._terms.unread_events, self._event),
+            ("series", self._terms.series_of, self._series),
         ):
-            if self._is_due(name):
-                await read()
-                self._due_ns[name] = mono_ns() + pause_ns
+            due = [t for t in tickers_of(followed) if f"{kind} {t}" not in self._due_ns][:left]
+            left -= len(due)
+            for ticker in due:
+                yield f"{kind} {ticker}", SERIES_NS, partial(read, ticker)
+        for reading in (
+            ("changes of series' fees", CHANGES_NS, self._series_changes),
+            ("changes of events' fees", CHANGES_NS, self._event_changes),
+            ("programs", PROGRAMS_NS, self._programs),
+        ):
+            if reading[0] not in self._due_ns:
+                yield reading
 
-    async def _one(self, kind: str, ticker: str, read: Callable[[str], Awaitable[None]]) -> None:
-        """Read an event or a series, not again soon; also when it does not exist."""
-        try:
-            await read(ticker)
-        except (NotFound, WireError) as error:
-            self._log.warning("fees_assumed", of=f"{kind} {ticker}", error=error)
-        self._due_ns[f"{kind} {ticker}"] = mono_ns() + SERIES_NS
-        self.reads += 1
+    def _report_failure(self, name: str, error: KalshiError) -> None:
+        """One line until it has been read again."""
+        if name not in self._failing:
+            self._failing.add(name)
+            self._log.warning("terms_not_read", of=name, error=error)
 
     async def _event(self, ticker: str) -> None:
         self._terms.on_event(await self._client.event_fees(ticker))
@@ -114,28 +132,23 @@ class TermsReader:
         series = await self._client.series(ticker)
         self._terms.on_series(series, self._clock.now_ns() // NS_PER_MS)
 
-    async def _changes(self) -> None:
-        of_series, of_events = (
-            await self._client.series_fee_changes(),
-            await self._client.event_fee_changes(),
-        )
-        self.reads += 2
-        now_ms = self._clock.now_ns() // NS_PER_MS
-        self._terms.on_series_changes(of_series.items, now_ms)
-        self._terms.on_event_changes(of_events.items, now_ms)
-        self._report_left_out("fee changes", of_series.left_out + of_events.left_out)
+    async def _series_changes(self) -> None:
+        changes = await self._client.series_fee_changes()
+        self._terms.on_series_changes(changes.items, self._clock.now_ns() // NS_PER_MS)
+        self._report_left_out("fee changes", changes.left_out)
+
+    async def _event_changes(self) -> None:
+        changes = await self._client.event_fee_changes()
+        self._terms.on_event_changes(changes.items, self._clock.now_ns() // NS_PER_MS)
+        self._report_left_out("fee changes", changes.left_out)
 
     async def _programs(self) -> None:
         found = []
         for status in STATUSES:
-            listing = await self._client.incentive_programs(status=status)
-            found += listing.items
-            self._report_left_out("programs", listing.left_out)
-        self.reads += len(STATUSES)
+            programs = await self._client.incentive_programs(status=status)
+            found += programs.items
+            self._report_left_out("programs", programs.left_out)
         self._terms.on_programs(found)
-
-    def _is_due(self, name: str) -> bool:
-        return name not in self._due_ns
 
     def _report_left_out(self, what: str, left_out: LeftOut) -> None:
         """Rows that could not be read, one line for each reason."""

@@ -176,3 +176,21 @@ def test_a_bad_multiplier_is_a_wire_error(rig: CollectorRig) -> None:
     for bad in (float("nan"), float("inf"), -1.0, 0.00001):
         with pytest.raises(WireError):
             terms.on_event_update(EventFeeUpdateMsg(event, "flat", bad), NOW)
+
+
+def test_what_was_announced_holds_for_events_and_series_that_are_read_later(
+    rig: CollectorRig,
+) -> None:
+    info, terms = followed("A"), rig.terms
+    terms.on_series_changes([FeeChange("S", "flat", 10_000, NOW + 5_000)], NOW)
+    terms.on_event_changes(
+        [EventFeeChange(info.event_ticker, "quadratic_with_maker_fees", 20_000, NOW + 9_000)], NOW
+    )
+    terms.on_event(EventFees(info.event_ticker, "S", None, None))
+    terms.on_series(Series("S", "", "quadratic", 10_000, 0), NOW)
+    update(rig, terms)
+    assert terms.fees["A"] == (
+        USUAL,
+        (NOW + 5_000, "flat", 10_000),
+        (NOW + 9_000, "quadratic_with_maker_fees", 20_000),
+    )

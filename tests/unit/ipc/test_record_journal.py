@@ -62,6 +62,21 @@ def test_what_was_accepted_is_read_in_order_however_it_is_cut(
     writer.close()
 
 
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_frame_of_many_megabytes_is_read_wherever_it_lies(tmp_path: Path, before: int) -> None:
+    writer = FramedWriter(tmp_path, file_bytes=1 << 26)
+    for n in range(before):
+        assert writer.append(mark(n, "x" * 2_000_000))
+    assert writer.append(mark(before, "x" * 15_000_000), mark(before + 1))
+    reader, at, found = FramedReader(tmp_path), 0, []
+    while at < writer.position:
+        messages, behind = reader.read(at)
+        assert behind > at
+        found += numbers(messages)
+        at = behind
+    assert found == list(range(before + 2))
+
+
 def test_a_batch_is_accepted_whole_or_not_at_all(tmp_path: Path) -> None:
     writer = FramedWriter(tmp_path, max_bytes=200)
     assert writer.append(mark(0), mark(1))

@@ -67,8 +67,10 @@ PING_INTERVAL: Final = 20.0  # seconds
 PING_TIMEOUT: Final = 20.0  # seconds, at most the interval
 
 CLOSE_CODES: Final = frozenset(range(1000, 1016)) - {1004}  # RFC 6455, 7.4.1
-_FREQUENT: Final = frozenset({Delta, Trade})  # of these, one in 4,096 is looked at for new fields
-_SAMPLE_NS: Final = 0xFFF  # those that arrive when these bits of the time are zero
+_FREQUENT: Final = frozenset({Delta, Trade})  # of these only some are looked at for new fields:
+_SAMPLE_NS: Final = (
+    0x3F  # the first of a batch, when these bits of the time of its arrival are zero
+)
 _DATA: Final = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
 
 # What a transport calls on picows itself.
@@ -150,7 +152,8 @@ class _Inbox(WSListener):
     def _put(self, data: bytes, transport: WSTransport) -> None:
         self.waiting.append((data, mono_ns()))
         self._waiting_bytes += len(data)
-        if self._is_full() and self._paused is None:
+        is_full = len(self.waiting) >= self._max_queue or self._waiting_bytes >= MAX_WAITING
+        if is_full and self._paused is None:
             self._paused = transport.underlying_transport
             self._paused.pause_reading()
         if self._taker is not None:
@@ -161,20 +164,6 @@ class _Inbox(WSListener):
         waiting = self.waiting
         age_ns = mono_ns() - waiting[0][1] if waiting else 0
         return Backlog(len(waiting), self._waiting_bytes, system_bytes, age_ns)
-
-    def _is_full(self) -> bool:
-        return len(self.waiting) >= self._max_queue or self._waiting_bytes >= MAX_WAITING
-
-    def take(self) -> tuple[bytes, int]:
-        """The oldest message and its time."""
-        data, stamp_ns = self.waiting.popleft()
-        self._waiting_bytes -= len(data)
-        return data, stamp_ns
-
-    def put_back(self, data: bytes, stamp_ns: int) -> None:
-        """Make a message the oldest again."""
-        self.waiting.appendleft((data, stamp_ns))
-        self._waiting_bytes += len(data)
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """No more messages will come."""
@@ -210,8 +199,9 @@ class _Inbox(WSListener):
             self._taker = asyncio.get_running_loop().create_future()
             await self._taker
 
-    def resume(self) -> None:
-        """Read again once there is room."""
+    def taken(self, size: int) -> None:
+        """So many bytes of messages no longer wait; read again once there is room."""
+        self._waiting_bytes -= size
         roomy = len(self.waiting) < self._max_queue // 2 and self._waiting_bytes < MAX_WAITING // 2
         if self._paused is not None and roomy:
             if self.closed is None:
@@ -334,21 +324,25 @@ class KalshiSocket:
         """
         await self._inbox.until_any()
         batch: list[Stamped] = []
+        waiting, size = self._inbox.waiting, 0
         try:
-            while self._inbox.waiting and len(batch) < limit:
-                data, stamp_ns = self._inbox.take()
+            for _ in range(min(len(waiting), limit)):
+                data, stamp_ns = waiting[0]
                 try:
                     frame = decode_frame(data)
                 except WireError:
-                    if not batch:
-                        raise
-                    self._inbox.put_back(data, stamp_ns)
-                    break
-                if type(frame) not in _FREQUENT or not stamp_ns & _SAMPLE_NS:
+                    if batch:
+                        break
+                    waiting.popleft()
+                    size += len(data)
+                    raise
+                waiting.popleft()
+                size += len(data)
+                if type(frame) not in _FREQUENT or (not batch and not stamp_ns & _SAMPLE_NS):
                     _look_for_news(frame, data)
                 batch.append((frame, stamp_ns))
         finally:
-            self._inbox.resume()
+            self._inbox.taken(size)
         return batch
 
     async def close(self) -> None:
