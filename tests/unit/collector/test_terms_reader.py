@@ -74,6 +74,18 @@ async def test_a_failed_reading_is_tried_again_and_said_once(
     assert list(rig.terms.fees) == ["A"]
 
 
+@pytest.mark.parametrize("answer", [(404, b"{}"), b"<html>"])
+async def test_an_answer_that_will_stay_the_same_is_not_asked_for_again_soon(
+    rig: CollectorRig, monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    monkeypatch.setattr(terms_reader, "RETRY_NS", 0)
+    exchange = FakeExchange(answer, *AFTER_SERIES)
+    terms = reader(rig, exchange)
+    for _ in range(3):
+        await terms.look()
+    assert paths(exchange).count("/events/E") == 1
+
+
 async def test_an_exchange_that_is_away_is_asked_for_one_thing_a_look(
     rig: CollectorRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
