@@ -28,7 +28,7 @@ from processes.adapters.kalshi.rest.rate_budget import Rank
 from processes.adapters.kalshi.rest.trading_hours import NEW_YORK
 from processes.adapters.kalshi.schemas.drift import SEEN, DriftCounts
 from processes.adapters.kalshi.schemas.rest_public import WeekRow
-from processes.doctor.examination import CHECKS, examine
+from processes.doctor.examination import examine
 from processes.doctor.exchange_checks import READS
 from processes.doctor.findings import Finding, Report, Verdict
 from processes.doctor.subject import Check, Subject
@@ -36,7 +36,12 @@ from processes.doctor.subject import Check, Subject
 ROOT = Path(__file__).resolve().parents[2]
 ONE_SHARD = {"RL_MARKET_MODE": "config", "RL_MARKET_TICKERS": TICKER}
 PLENTY = {"RL_JOURNAL_MAX_BYTES": str(1 << 20)}
-NAMES = dict.fromkeys(check.name for check in CHECKS)
+EXAMINED = frozenset(
+    {
+        *("clock", "exchange", "key", "tier", "latency", "markets", "fees", "money", "positions"),
+        *("orders", "websocket", "protocol", "disk", "memory", "database", "next"),
+    }
+)
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +156,12 @@ async def test_a_broken_state_is_named_with_what_to_do(name: str, tmp_path: Path
         bad = finding.verdict is Verdict.PROBLEM
         assert finding.advice or not bad, f"{finding} does not say what to do"
     assert not any("the check failed" in f.found for f in report.findings), report.as_table()
+    skipped = {f.check for f in report.findings if f.verdict is Verdict.SKIPPED}
+    signed = {"tier", "latency", "money", "positions", "orders", "websocket"}
+    if state.key:
+        assert skipped == signed, "a refused key is tried once"
+    else:
+        assert skipped <= {"websocket"}, "which needs a market"
 
 
 async def test_a_good_state_has_no_problem(tmp_path: Path) -> None:
@@ -162,7 +173,7 @@ async def test_a_good_state_has_no_problem(tmp_path: Path) -> None:
     problems = [f for f in report.problems if f.check != "memory"]  # of the machine of the tests
     assert problems == [], report.as_table()
     said = {finding.check: finding.found for finding in report.findings}
-    assert said.keys() >= NAMES.keys() - {"settings"}
+    assert said.keys() - {"settings"} == EXAMINED
     assert "basic: 200 read and 100 write" in said["tier"]
     assert "shard 0: $10000.00" in said["money"]
     assert TICKER in said["markets"]
@@ -171,6 +182,18 @@ async def test_a_good_state_has_no_problem(tmp_path: Path) -> None:
     assert "first book" in said["websocket"]
     assert "20 signed reads" in said["latency"]
     assert "the actor trades: baseline:hold" in said["next"]
+
+
+async def test_money_would_be_moved_from_the_richest_shard(tmp_path: Path) -> None:
+    write_key(tmp_path, keys()[0])
+    body = {"source": "event_contract", "destination": "event_contract", "amount": 90_000_000}
+    body |= {"source_exchange_shard": 0, "destination_exchange_shard": 1}
+    async with two_markets(tmp_path / "exchange", tier="basic") as exchange:
+        path = "/portfolio/intra_exchange_instance_transfer"
+        assert (await exchange.call("POST", path, body)).status_code == 200
+        report = await examine(settings_for(tmp_path, exchange, **PLENTY))
+    (named,) = [f for f in report.problems if f.check == "money"]
+    assert "funds move DOLLARS --from 1 --to 2" in named.advice
 
 
 async def test_an_exchange_that_is_not_there(tmp_path: Path) -> None:

@@ -90,6 +90,30 @@ def test_the_reason_says_what_decided_and_stays_the_first_one() -> None:
     assert [c.reason for c in named.choose(NOW_MS)] == ["named in RL_MARKET_TICKERS"]
 
 
+def test_the_reason_of_what_an_earlier_discovery_chose_is_not_made_up() -> None:
+    choice = choice_of([market("A", "5.00")], ("A",))
+    assert [c.reason for c in choice.choose(NOW_MS)] == ["followed already"]
+
+
+def test_texts_are_kept_as_long_as_real_ones_are() -> None:
+    long = msgspec.structs.replace(market("A"), title="t" * 100_000, result="r" * 100_000)
+    (chosen_one,) = choice_of([long]).choose(NOW_MS)
+    assert chosen_one.market.title == "t" * 200
+    assert len(msgspec.json.encode(chosen_one.market)) < 2_000
+
+
+def test_those_that_lack_volume_least_are_asked_for_while_there_are_places() -> None:
+    markets = [market("A", "5.00"), market("B", "8.00"), market("C", "9.00"), market("D")]
+    more = {"rl_market_min_volume": "9", "orderbook_market_limit": "2"}
+    choice = choice_of(markets, **more)
+    assert choice.short_of_volume(2, NOW_MS) == ["B", "A"]
+    choice.on_followed(("B",))
+    assert choice.short_of_volume(2, NOW_MS) == ["A", "D"]
+    choice.on_followed(("B", "C"))
+    assert choice.short_of_volume(2, NOW_MS) == []
+    assert choice_of(markets).short_of_volume(2, NOW_MS) == []
+
+
 def test_rows_that_are_not_open_are_dropped_from_a_list_of_open_ones() -> None:
     markets = [market("A", status="closed"), market("B"), market("C", status="finalized")]
     choice = choice_of(markets)
@@ -121,6 +145,7 @@ def test_only_the_best_are_remembered_and_what_is_followed() -> None:
     choice.begin_look()
     for at in range(0, 5_000, 500):
         choice.on_page(markets[at : at + 500], NOW_MS)
+        assert len(choice._listed or ()) <= 4_008, "nor while they are read"
     choice.end_look(NOW_MS)
     assert len(choice) < 1_100
     assert [c.market.ticker for c in choice.choose(NOW_MS)] == ["M7", "M4999"]
@@ -139,6 +164,7 @@ def test_a_followed_market_that_the_list_lacks_is_asked_for_and_kept_meanwhile()
 def test_what_is_said_during_a_look_is_not_lost_with_its_end() -> None:
     choice = choice_of([market("A")])
     choice.begin_look()
+    choice.on_page([market("A")], NOW_MS)
     choice.put(market("NEW", "3.00"), NOW_MS)
     choice.drop("A")
     choice.end_look(NOW_MS)

@@ -201,8 +201,9 @@ async def test_changes_are_asked_for_from_before_the_last_question_on() -> None:
     await reading.discovery.look()
     reading.clock.advance(100 * NS_PER_S)
     listing.markets = {"KXA-2": market("KXA-2")}
-    for since_s in (1_769_999_980, 1_770_000_080):
+    for since_s in (1_769_999_980, 1_770_000_080, 1_770_000_180):
         await reading.discovery.read_changes()
+        reading.clock.advance(100 * NS_PER_S)
         query = listing.asked[-1]
         assert query == MarketQuery(series_ticker="KXA", without_combos=True, min_updated_s=since_s)
     assert reading.chosen() == ["KXA-2"]
@@ -216,14 +217,35 @@ async def test_ten_minutes_never_cost_more_than_15_percent_of_basic() -> None:
         await allowance.take()
     assert 14_000 < allowance.recent <= 0.15 * 120_000
     assert allowance.waits > 1_000
+    waits.now_ns += 600 * NS_PER_S
+    assert allowance.recent <= 10, "what was spent before the last ten minutes is over"
 
 
 async def test_a_market_by_name_does_not_wait_for_a_list() -> None:
-    waits = Waits()
-    allowance = ReadAllowance(waits.now, waits.sleep)
-    while not waits.now_ns:
-        await allowance.take(100)
-    before_ns = waits.now_ns
-    for _ in range(9):
-        await allowance.take()
-    assert waits.now_ns == before_ns
+    listing = FakeList([market(f"M{n}") for n in range(200)])
+    reading = Reading(listing)
+    await reading.discovery.look()
+    before_ns = reading.waits.now_ns
+    assert before_ns > 0, "a list uses all that it may"
+    for n in range(9):
+        assert await reading.discovery.read_named([f"M{n}"]) == set()
+    assert reading.waits.now_ns == before_ns
+
+
+async def test_a_followed_market_that_the_list_lacks_is_asked_for_by_name() -> None:
+    listing = FakeList([market("A"), market("B")])
+    reading = Reading(listing)
+    reading.choice.on_followed(("B", "PAUSED", "GONE"))
+    asked: list[tuple[str, ...]] = []
+    listed = listing.markets_page
+
+    async def page(query: MarketQuery, cursor: str = "") -> tuple[Listing[Market], str]:
+        if query.tickers:
+            asked.append(query.tickers)
+            listing.markets["PAUSED"] = market("PAUSED", status="inactive")
+        return await listed(query, cursor)
+
+    listing.markets_page = page  # type: ignore[method-assign]
+    await reading.discovery.look()
+    assert asked == [("GONE", "PAUSED")]
+    assert reading.chosen() == ["B", "PAUSED", "A"]

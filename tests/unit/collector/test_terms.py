@@ -171,6 +171,30 @@ def test_programs_of_followed_markets_are_journalled_when_new_or_changed(
     ]
 
 
+def test_lists_of_what_is_to_come_add_nothing_that_has_begun(rig: CollectorRig) -> None:
+    terms, event = read(rig), followed("A").event_ticker
+    for _ in range(2):
+        terms.on_series_changes([FeeChange("S", "flat", 10_000, NOW - 5)], NOW)
+        terms.on_event_changes([EventFeeChange(event, "flat", 5_000, NOW - 5)], NOW)
+        update(rig, terms)
+    assert journalled(rig) == [(USUAL,)]
+
+
+def test_a_market_that_is_followed_again_is_journalled_and_refused_again(
+    rig: CollectorRig,
+) -> None:
+    terms = rig.terms
+    terms.on_programs([PROGRAM])
+    for _ in range(2):
+        terms.on_event(EventFees(followed("A").event_ticker, "S", None, None))
+        terms.on_series(Series("S", "", "by_the_hour", 10_000, 0), NOW)
+        update(rig, terms)
+        update(rig, terms)
+        terms.update([], NOW)
+    assert [m.program_id for m in rig.messages() if isinstance(m, ProgramListed)] == ["p1", "p1"]
+    assert rig.log.actions().count("fees_assumed") == 2
+
+
 def test_a_bad_multiplier_is_a_wire_error(rig: CollectorRig) -> None:
     terms, event = read(rig), followed("A").event_ticker
     for bad in (float("nan"), float("inf"), -1.0, 0.00001):

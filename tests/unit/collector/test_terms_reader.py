@@ -86,6 +86,19 @@ async def test_an_answer_that_will_stay_the_same_is_not_asked_for_again_soon(
     assert paths(exchange).count("/events/E") == 1
 
 
+async def test_a_look_reads_a_few_events_and_series_and_the_next_one_goes_on(
+    rig: CollectorRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms_reader, "MOST_READS", 1)
+    exchange = FakeExchange(EVENT, *AFTER_SERIES, SERIES)
+    terms = reader(rig, exchange)
+    await terms.look()
+    assert "/series/S" not in paths(exchange)
+    await terms.look()
+    assert paths(exchange)[-1] == "/series/S"
+    assert list(rig.terms.fees) == ["A"]
+
+
 async def test_an_exchange_that_is_away_is_asked_for_one_thing_a_look(
     rig: CollectorRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

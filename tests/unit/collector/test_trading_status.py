@@ -52,6 +52,7 @@ def test_an_answer_counts_for_a_while_and_then_nothing_is_known() -> None:
     answer = tracked.at(0)
     last_ns = answer.valid_until_mono_ns
     assert last_ns == 1 + KEEP_NS
+    assert KEEP_NS == 30 * 1_000_000_000
     assert tracked.tracker.at(NOON, LEAD, last_ns).state is TRADING
     assert tracked.tracker.at(NOON, LEAD, last_ns + 1).state is TradingState.UNKNOWN
     assert answer.of("A", last_ns) is TRADING
@@ -77,6 +78,14 @@ def test_a_pause_that_ends_early_is_over() -> None:
     assert tracked.states(1) == [MAINTENANCE]
     tracked.said = status()
     assert tracked.states(2) == [TRADING]
+
+
+def test_a_replay_that_starts_over_meets_its_pause_again() -> None:
+    tracked = Tracked((NOON + HOUR, NOON + 2 * HOUR))
+    tracked.said = status(trading=False)
+    assert tracked.states(HOUR + 1) == [MAINTENANCE]
+    tracked.said = status()
+    assert tracked.states(2 * HOUR + 1, 0, HOUR) == [TRADING, TRADING, MAINTENANCE]
 
 
 def test_an_announced_pause_that_never_begins_is_passed_over() -> None:
@@ -113,6 +122,8 @@ def test_an_estimate_that_cannot_be_is_no_estimate(text: str) -> None:
     ("word", "state"),
     [
         (MarketStatus.INACTIVE, TradingState.MARKET_PAUSED),
+        (MarketStatus.DISPUTED, TradingState.MARKET_PAUSED),
+        (MarketStatus.AMENDED, TradingState.MARKET_PAUSED),
         (MarketStatus.UNKNOWN, TradingState.MARKET_PAUSED),
         (MarketStatus.ACTIVE, None),
         (MarketStatus.CLOSED, None),  # the book's own flag says so

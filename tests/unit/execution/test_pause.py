@@ -113,10 +113,29 @@ def test_a_refusal_for_a_pause_counts_until_the_exchange_is_asked_again(rig: Pau
     rig.says(checked_mono_ns=rig.mono_ns - 1)  # asked before the refusal
     rig.wants(3)
     assert rig.reasons()[-1] == "not_trading_paused"
-    rig.after(1).says()
+    assert rig.after(1).says(), "then everything is compared at once"
     rig.after(1).compare(fills={TICKER: []})
     rig.wants(4)
-    assert len(rig.requests(SendOrder)) == 1, "and the refusal is not held against the market"
+    assert len(rig.requests(SendOrder)) == 1
+
+
+def test_refusals_for_pauses_are_not_held_against_the_market(rig: Pausing) -> None:
+    for number in range(1, 4):
+        rig.wants(number)
+        (sent,) = rig.requests(SendOrder)
+        refused = OrderRefused("exchange_paused", by_exchange=True)
+        rig.state.on_fact(sent.order.client_order_id, refused)
+        rig.after(0.001).says()
+        rig.after(0.001).compare(fills={TICKER: []})
+    rig.wants(4)
+    assert len(rig.requests(SendOrder)) == 1
+    assert not any(box.warnings for box in rig.history)
+
+
+def test_a_market_that_is_followed_in_a_pause_is_in_doubt_like_the_others(rig: Pausing) -> None:
+    rig.says(TradingState.PAUSED)
+    rig.after(1).known(OTHER)
+    assert rig.doubts(OTHER) == {Doubt.PAUSE}
 
 
 def test_no_cancel_is_sent_while_the_exchange_takes_none(rig: Pausing) -> None:

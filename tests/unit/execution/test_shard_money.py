@@ -140,6 +140,14 @@ def warned(rig: Rig) -> int:
     return sum(action == NO_MONEY for box in rig.history for action, _ in box.warnings)
 
 
+def test_the_richest_shard_is_named() -> None:
+    rig = Rig("0")
+    by_shard = {SHARD: 0, 0: 5 * DOLLAR_E6, 1: 400 * DOLLAR_E6, 3: 6 * DOLLAR_E6}
+    rig.state.on_balance(by_shard, rig.state.money.begin_read())
+    rig.manager.on_intent(intent(), 0)
+    assert "--from 1 --to 2" in rig.reasons()[0]
+
+
 def test_where_no_shard_has_enough_it_says_so() -> None:
     rig = Rig("0", elsewhere=3)
     rig.manager.on_intent(intent(), 0)
@@ -183,7 +191,7 @@ def test_a_fill_takes_its_fee_and_a_sale_needs_no_money() -> None:
     )
     rig.drain()
     assert rig.state.money.by_shard_e6()[SHARD] <= 2 * DOLLAR_E6 - 7 * CENT_E6
-    rig.balance("0")
+    rig.balance("-20")  # less than nothing, by what was done since it was read
     rig.manager.on_intent(intent("i2", is_buy=False), 0)
     assert rig.reasons() == []
 

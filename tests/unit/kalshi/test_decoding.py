@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import gzip
 import json
 import random
@@ -26,7 +27,14 @@ from processes.adapters.kalshi.errors import (
     api_error,
 )
 from processes.adapters.kalshi.rest import http
-from processes.adapters.kalshi.schemas.decoding import LeftOut, Listing, decode, decode_items, whole
+from processes.adapters.kalshi.schemas.decoding import (
+    LeftOut,
+    Listing,
+    decode,
+    decode_items,
+    reason_of,
+    whole,
+)
 from processes.adapters.kalshi.schemas.frames import decode_command, decode_frame
 from processes.adapters.kalshi.schemas.normalise import market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
@@ -227,6 +235,27 @@ async def test_a_row_of_another_market_puts_only_that_market_in_doubt(
     assert not left_out.concerns("G")
     with pytest.raises(WireError, match="rows: 2 cannot be read"):
         whole(Listing(found, left_out), "rows")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [WireError("x"), ValueError("x"), RecursionError("x"), decimal.InvalidOperation("x")],
+    ids=repr,
+)
+def test_whatever_making_an_item_raises_costs_the_item(error: Exception) -> None:
+    def make(row: msgspec.Raw) -> bytes:
+        if bytes(row) == b"2":
+            raise error
+        return bytes(row)
+
+    found = decode_items([msgspec.Raw(n) for n in (b"1", b"2", b"3")], make)
+    assert (found.items, found.left_out.count) == ([b"1", b"3"], 1)
+
+
+def test_a_reason_is_one_line_of_bounded_length() -> None:
+    assert reason_of(ValueError("a\nb  c\x1b")) == "a b c\x1b"
+    assert len(reason_of(ValueError("word\n" * 10_000))) == 203
+    assert reason_of(RecursionError()) == "RecursionError"
 
 
 def test_what_does_not_name_its_market_may_be_about_any() -> None:

@@ -59,7 +59,11 @@ def taken(budget: RateBudget, call: Call) -> int:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, SECOND), st.integers(1, 60), st.booleans()), max_size=60),
+    st.lists(
+        st.tuples(st.integers(0, SECOND), st.integers(1, 60), st.booleans()),
+        min_size=20,
+        max_size=60,
+    ),
     st.integers(1, 300),
     st.integers(60, 300),
 )
@@ -99,6 +103,18 @@ def test_reads_of_data_leave_the_last_fifth_to_those_who_trade() -> None:
     data = patience.budget(Rank.DATA)
     assert taken(data, Call.READ) == 43
     assert data.counters()["budget_read_tokens"] == 110
+
+
+def test_a_second_gives_what_the_rate_says_and_never_more_than_fits() -> None:
+    patience = Patience()
+    budget = patience.budget()
+    taken(budget, Call.READ_ORDER)
+    taken(budget, Call.CANCEL)
+    patience.clock.advance(SECOND)
+    counters = budget.counters()
+    assert (counters["budget_read_tokens"], counters["budget_write_tokens"]) == (198, 90)
+    patience.clock.advance(3_600 * SECOND)
+    assert budget.counters()["budget_read_tokens"] == 540
 
 
 def test_writes_do_not_take_from_reads() -> None:

@@ -60,6 +60,7 @@ def test_between_two_sessions_of_a_day_the_exchange_is_closed(
     assert halt_at(halts, start) == halt_at(halts, end - 1) == halts[0]
     assert halt_at(halts, end) is None
     assert next_halt(halts, start - 1) == halts[0]
+    assert next_halt(halts, start) != halts[0], "it has begun"
 
 
 def test_a_session_may_end_on_the_next_day() -> None:
@@ -72,6 +73,13 @@ def test_a_session_may_end_on_the_next_day() -> None:
 def test_a_day_without_a_session_is_closed() -> None:
     halts = hours(week(sunday=())).halts(ms("2026-08-05", "12:00"))
     assert halts[0][:2] == (ms("2026-08-09", "04:00"), ms("2026-08-10", "04:00"))
+
+
+def test_a_week_without_a_session_is_closed_to_its_end() -> None:
+    now = ms("2026-08-05", "12:00")
+    (halt,) = hours(week(**dict.fromkeys(DAYS, ()))).halts(now)
+    assert halt.state is TradingState.CLOSED
+    assert halt.start_ms < now < now + 7 * 24 * HOUR_MS < halt.end_ms
 
 
 def test_hours_that_do_not_hold_close_nothing() -> None:

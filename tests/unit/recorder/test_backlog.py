@@ -44,6 +44,19 @@ def test_its_age_is_that_of_the_oldest_and_ends_when_that_is_stored(tmp_path: Pa
     journal.end()
 
 
+def test_of_several_streams_the_oldest_counts(tmp_path: Path) -> None:
+    first, second = (CollectorJournal(tmp_path, uid) for uid in ("s1", "s2"))
+    backlog = Backlog(tmp_path)
+    backlog.stored(second.stream, 0, second.writer.position)
+    first.deltas(10)
+    backlog.look(10 * SECOND_NS)
+    second.deltas(5)
+    backlog.look(20 * SECOND_NS)
+    assert (backlog.events, backlog.age_ms(30 * SECOND_NS)) == (15, 20_000)
+    first.end()
+    second.end()
+
+
 def test_a_journal_that_went_is_no_longer_counted(tmp_path: Path) -> None:
     journal = CollectorJournal(tmp_path, "s1")
     journal.deltas(10)

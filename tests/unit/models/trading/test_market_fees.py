@@ -70,7 +70,8 @@ def test_an_orders_accumulator_survives_a_change_of_fees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fee_type", "multiplier"), [("margin_market_maker_program_fees", 10_000), ("quadratic", -1)]
+    ("fee_type", "multiplier"),
+    [("margin_market_maker_program_fees", 10_000), ("quadratic", -1), ("flat", -20_000)],
 )
 def test_unknown_terms_are_refused(fee_type: str, multiplier: int) -> None:
     with pytest.raises(ValueError, match="fee"):
