@@ -11,8 +11,10 @@ from processes.adapters.kalshi.errors import RateLimited, WireError
 from processes.adapters.kalshi.rest.rate_budget import (
     COSTS,
     Bucket,
+    BucketName,
     Call,
     CallCosts,
+    OwnBuckets,
     Rank,
     RateBudget,
 )
@@ -24,6 +26,7 @@ from processes.adapters.kalshi.schemas.rest_public import (
 )
 
 SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
 ORDERS = "/portfolio/events/orders"
 
 
@@ -103,6 +106,58 @@ def test_reads_of_data_leave_the_last_fifth_to_those_who_trade() -> None:
     data = patience.budget(Rank.DATA)
     assert taken(data, Call.READ) == 43
     assert data.counters()["budget_read_tokens"] == 110
+
+
+class Rival:
+    """Those who trade, at full speed: whatever they wait for, they take at that very moment."""
+
+    def __init__(self, patience: Patience, buckets: OwnBuckets, readers: int) -> None:
+        self._clock = patience.clock
+        self._budget = RateBudget(patience.clock.now_ns, patience.sleep, buckets=buckets)
+        self._due = [self._clock.now_ns()] * readers
+        self.reads = 0
+
+    async def sleep(self, seconds: float) -> None:
+        """What the data's budget sleeps, they use."""
+        until_ns = self._clock.now_ns() + round(seconds * SECOND)
+        assert self.reads < 2_000, "the data's reads never go"
+        while (due_ns := min(self._due)) <= until_ns:
+            self._clock.advance(max(due_ns - self._clock.now_ns(), 0))
+            delay_ns = self._budget.try_take(Call.READ)
+            self.reads += delay_ns == 0
+            self._due[self._due.index(due_ns)] = self._clock.now_ns() + (delay_ns or MILLISECOND)
+        self._clock.advance(until_ns - self._clock.now_ns())
+
+
+@pytest.mark.parametrize("readers", [1, 4, 40])
+async def test_reads_of_data_are_late_and_not_never_beside_those_who_trade(readers: int) -> None:
+    patience = Patience()
+    buckets = OwnBuckets(patience.clock.now_ns())
+    rival = Rival(patience, buckets, readers)
+    data = RateBudget(patience.clock.now_ns, rival.sleep, rank=Rank.DATA, buckets=buckets)
+    await rival.sleep(1.0)  # the bucket is empty from here on
+    for _ in range(5):
+        begun_ns, before = patience.clock.now_ns(), rival.reads
+        await data.acquire(Call.READ)
+        waited_ns = patience.clock.now_ns() - begun_ns
+        assert 2 * SECOND <= waited_ns < 4 * SECOND
+        assert rival.reads - before >= waited_ns // SECOND * 19 - 2, "they still go first"
+
+
+async def test_waiting_reads_of_data_hold_up_those_who_trade_by_one_read_at_most() -> None:
+    patience = Patience()
+    bucket = OwnBuckets(patience.clock.now_ns())
+    trading = RateBudget(patience.clock.now_ns, patience.sleep, buckets=bucket)
+    taken(trading, Call.READ)
+    now_ns = patience.clock.now_ns()
+    reserved = [bucket.change(BucketName.READ, lambda b: b.reserve(10, now_ns)) for _ in range(30)]
+    assert [is_taken for is_taken, _ in reserved] == [True] + [False] * 29
+    assert 0 < trading.try_take(Call.READ) < SECOND // 8
+    patience.clock.advance(reserved[0][1] - MILLISECOND)
+    assert bucket.change(BucketName.READ, lambda b: b.nano) < 0
+    assert trading.try_take(Call.READ) > 0
+    patience.clock.advance(MILLISECOND)
+    assert trading.counters()["budget_read_tokens"] == 0, "what was taken is there now"
 
 
 def test_a_second_gives_what_the_rate_says_and_never_more_than_fits() -> None:

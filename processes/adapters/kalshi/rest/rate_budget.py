@@ -2,7 +2,8 @@
 
 PROTOCOL.md, 3.3: a read, a write and a balance bucket, each refilled continuously. All processes
 of a stack share them in a file (`SharedBuckets`), so that together they stay below the account's
-tier. A part of the write bucket is for cancels only, a part of the read bucket for those who trade.
+tier. A part of the write bucket is for cancels only, a part of the read bucket for those who trade,
+whose reads go first; but a read of data that has waited for `OVERDUE_NS` gets the next tokens.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ DRIFT_E3: Final = 990  # thousandths of the exchange's rate: two clocks never ag
 BALANCE_E3: Final = 900  # thousandths of a request a second; the bucket holds one
 MOST_TOKENS: Final = 10_000_000  # a rate or capacity beyond it is a mistake
 MAX_WAIT: Final = 1.0  # seconds that a new order waits for room
+OVERDUE_NS: Final = 2 * NS_PER_S  # so long a read of data lets those who trade pass
 BUSY_PAUSE_NS: Final = 1_000_000  # until buckets that another process holds are tried again
 NEVER: Final = -1  # a request that costs more than the bucket ever holds
 LOWERED_E3: Final = 800  # what a 429 leaves of a rate
@@ -248,6 +250,20 @@ class Bucket(msgspec.Struct):
             return 0
         self.waits += 1
         return -(-missing * 1_000 // self.rate_now_e3)
+
+    def reserve(self, cost: int, now_ns: int) -> tuple[bool, int]:
+        """Take `cost` tokens before they are there, unless others are awaited in this way already.
+
+        Returns:
+            (whether they were taken, nanoseconds until they are there or until it may be tried
+            again). Whoever takes meanwhile waits for longer.
+        """
+        self.refill(now_ns)
+        is_free = self.nano >= 0
+        if is_free:
+            self.nano -= cost * NS_PER_S
+            self.taken += cost
+        return is_free, -(min(self.nano, 0) * 1_000 // self.rate_now_e3)
 
     def on_limited(self, now_ns: int) -> None:
         """The exchange said 429: it is empty, and gains less from now on, for a while."""
@@ -535,8 +551,11 @@ class RateBudget:
         """
         return self._take(call, items * self.cost(call, method, path))
 
+    def _gives_way(self, call: Call) -> bool:
+        return call in _READS and self._rank is Rank.DATA
+
     def _take(self, call: Call, cost: int) -> int:
-        is_second = call in _LATECOMERS or (call in _READS and self._rank is Rank.DATA)
+        is_second = call in _LATECOMERS or self._gives_way(call)
 
         def act(bucket: Bucket) -> int:
             kept = bucket.capacity // KEPT_SHARE if is_second else 0
@@ -549,6 +568,12 @@ class RateBudget:
             return self._take(call, cost)
         except BucketBusyError:
             return BUSY_PAUSE_NS
+
+    def _reserve(self, call: Call, cost: int) -> tuple[bool, int]:
+        try:
+            return self._buckets.change(_BUCKETS[call], lambda b: b.reserve(cost, self._now_ns()))
+        except BucketBusyError:
+            return False, BUSY_PAUSE_NS
 
     async def acquire(
         self, call: Call, items: int = 1, *, method: str = "", path: str = ""
@@ -571,7 +596,8 @@ class RateBudget:
         cost = items * self.cost(call, method, path)
         if not (delay_ns := self._take_soon(call, cost)):
             return
-        until_ns = self._now_ns() + max(self._max_wait_ns, BUSY_PAUSE_NS)
+        begun_ns, is_reserved = self._now_ns(), False
+        until_ns = begun_ns + max(self._max_wait_ns, BUSY_PAUSE_NS)
         while delay_ns:
             self.waits += 1
             if delay_ns == NEVER:
@@ -579,7 +605,12 @@ class RateBudget:
             if call in _LATECOMERS and self._now_ns() + delay_ns > until_ns:
                 raise self._refused(f"no room for {call}, not sent")
             await self._sleep(delay_ns / NS_PER_S)
-            delay_ns = self._take_soon(call, cost)
+            if is_reserved:
+                return
+            if self._gives_way(call) and self._now_ns() - begun_ns >= OVERDUE_NS:
+                is_reserved, delay_ns = self._reserve(call, cost)
+            else:
+                delay_ns = self._take_soon(call, cost)
 
     def _refused(self, why: str) -> RateLimited:
         self.refusals += 1
