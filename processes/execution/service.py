@@ -6,9 +6,9 @@ import asyncio
 from typing import Final, NoReturn
 
 from ipc.account_table import AccountTableWriter
-from ipc.clock import NS_PER_S, Clock, mono_ns
+from ipc.clock import MS_PER_S, NS_PER_S, Clock, mono_ns
 from ipc.journal import RunJournal, run_number
-from ipc.messages import Intent, ProcessStats, SessionStarted
+from ipc.messages import Environment, Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
 from processes.adapters.kalshi.auth.clock_offset import ClockOffset
@@ -27,6 +27,7 @@ from processes.execution.reconciliation import Reconciliation
 from processes.execution.risk import RiskLimits
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
+from processes.runtime.persistence import JOURNAL_BYTES, PersistenceGate
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
 
@@ -73,6 +74,7 @@ class ExecutionService:
         epoch = run_number(stream.session_uid)
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
         self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
+        self._recorder = self._wires.subscriber("recorder", topics=("stats",))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
@@ -92,6 +94,7 @@ class ExecutionService:
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
         )
         self._state = self._manager.state
+        self._persistence = _persistence_gate(settings, target, log)
         parts = (self._manager, self._table, self._journal, publisher, self._bell)
         self._effects = effects = EffectRunner(*parts, log)
         self._gateway = effects.gateway
@@ -130,6 +133,7 @@ class ExecutionService:
             "limits": follow_limits(lambda: self._gateway.client, self._budget, self._log),
             "signatures": self._connection.sign_ahead(),
             "queues": self._queues.follow(self._read_queues),
+            "persistence": self._persistence.follow(self._recorder),
             "beat": self._beat(),
         }
         try:
@@ -197,6 +201,7 @@ class ExecutionService:
         while True:
             self._table.heartbeat(mono_ns())
             self._reconciliation.check_answers()
+            self._state.unrecorded = self._persistence.reason(mono_ns())
             self._manager.tick()
             self._effects.act()
             if beats % STATS_BEATS == 0:
@@ -213,6 +218,7 @@ class ExecutionService:
             "requests": self._gateway.running,
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
+            "recorded": int(not self._state.unrecorded),
         }
         counters |= self._budget.counters()
         if (client := self._gateway.client) is not None:
@@ -223,3 +229,11 @@ class ExecutionService:
             counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)
+
+
+def _persistence_gate(settings: Settings, target: KalshiTarget, log: Log) -> PersistenceGate:
+    """Beyond it nothing is opened; on the local exchange only once there is a recorder at all."""
+    limits = settings.execution
+    is_real = target.environment is not Environment.SIMULATED
+    bounds = MS_PER_S * limits.max_unrecorded_s, limits.max_unrecorded_bytes
+    return PersistenceGate(*bounds, mono_ns(), log, JOURNAL_BYTES, unheard_counts=is_real)
