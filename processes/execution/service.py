@@ -17,16 +17,18 @@ from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import Rank
 from processes.adapters.kalshi.schemas.drift import report_drift
-from processes.execution.account import Moment
+from processes.execution.account import Doubt, Moment
 from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
 from processes.execution.private_channel import ExchangeConnection
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
+from processes.execution.request_probe import RequestProbe
 from processes.execution.risk import RiskLimits
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
 from processes.runtime.persistence import JOURNAL_BYTES, PersistenceGate
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -65,7 +67,8 @@ class ExecutionService:
     ) -> None:
         self._clock = clock
         self._log = log
-        self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
+        table = shared_path(settings.data_dir, "accounts")
+        self._table = AccountTableWriter.create(table)
         if self._table.on_disk:
             log.warning("table_on_disk", table="accounts", reason=NO_ROOM)
         self._table.heartbeat(mono_ns())
@@ -78,6 +81,8 @@ class ExecutionService:
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
+        made = (table, self._journal.folder, *self._wires.bound)
+        self._files = OwnedFiles(made, lambda: self._journal.path)
         self._clock_offset = ClockOffset()
         self._budget = shared_budget(
             settings.data_dir,
@@ -94,6 +99,7 @@ class ExecutionService:
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
         )
         self._state = self._manager.state
+        self._is_enabled = settings.actor.enabled
         self._persistence = _persistence_gate(settings, target, log)
         parts = (self._manager, self._table, self._journal, publisher, self._bell)
         self._effects = effects = EffectRunner(*parts, log)
@@ -112,6 +118,7 @@ class ExecutionService:
         )
         environment, soon = data_environment_of(settings), self._reconciliation.soon
         self._markets = MarketLearning(self._state, effects, environment, soon, log)
+        self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)
         wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
         self._queues = QueuePositions(self._state, effects.act, wanted, pause)
 
@@ -134,6 +141,8 @@ class ExecutionService:
             "signatures": self._connection.sign_ahead(),
             "queues": self._queues.follow(self._read_queues),
             "persistence": self._persistence.follow(self._recorder),
+            "probe": self._probe.run(),
+            "files": self._files.watch(),
             "beat": self._beat(),
         }
         try:
@@ -209,6 +218,17 @@ class ExecutionService:
             beats += 1
             await asyncio.sleep(BEAT)
 
+    def _gauges(self) -> dict[str, int]:
+        """1 or 0 for what has to be so before anything can be traded, for `/rl/ready`."""
+        found = {
+            "actor_enabled": int(self._is_enabled),
+            "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
+            "recorded": int(not self._state.unrecorded),
+        }
+        if self._probe.is_accepted is not None:
+            found["requests_accepted"] = int(self._probe.is_accepted)
+        return found
+
     def _report(self) -> None:
         accounts = self._state.accounts.values()
         counters = dict(self._state.counters) | {
@@ -218,8 +238,8 @@ class ExecutionService:
             "requests": self._gateway.running,
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
-            "recorded": int(not self._state.unrecorded),
         }
+        counters |= self._gauges()
         counters |= self._budget.counters()
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits

@@ -43,6 +43,7 @@ from processes.inference.outcomes import (
 )
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
 from processes.runtime.persistence import PersistenceGate
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
@@ -112,6 +113,8 @@ class ActorService:
         self._publisher = self._wires.publisher(PRODUCER)
         intents = self._wires.pusher("intents")
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
+        made = (self._journal.folder, *self._wires.bound)
+        self._files = OwnedFiles(made, lambda: self._journal.path)
         self._outbox = ActorOutbox(
             self._journal,
             intents,
@@ -133,6 +136,7 @@ class ActorService:
             "ticks": self._follow(),
             "persistence": self._persistence.follow(self._recorder),
             "watch": self._watch(),
+            "files": self._files.watch(),
         }
         if self._models.follows:
             tasks["models"] = self._models.follow()
