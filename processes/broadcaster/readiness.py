@@ -126,12 +126,12 @@ def requests_accepted(known: Known) -> Iterator[str]:
 
 
 def accounts_known(known: Known) -> Iterator[str]:
-    """Every market's position and cash agree with the exchange's."""
-    markets, sure = (known.counter("execution", n) for n in ("markets", "markets_known"))
-    if not markets or sure is None:
+    """Positions and cash agree with the exchange's; of paused markets they are compared later."""
+    markets, doubtful = (known.counter("execution", n) for n in ("markets", "accounts_in_doubt"))
+    if not markets or doubtful is None:
         yield "execution: no account is known"
-    elif sure < markets:
-        yield f"execution: {markets - sure} of {markets} accounts are not known"
+    elif doubtful:
+        yield f"execution: {doubtful} of {markets} accounts are not known"
 
 
 def recorded(known: Known) -> Iterator[str]:

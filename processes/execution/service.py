@@ -219,8 +219,9 @@ class ExecutionService:
             await asyncio.sleep(BEAT)
 
     def _gauges(self) -> dict[str, int]:
-        """1 or 0 for what has to be so before anything can be traded, for `/rl/ready`."""
+        """What has to be so before anything can be traded, for `/rl/ready`; 1 or 0 but for one."""
         found = {
+            "accounts_in_doubt": self._state.doubtful_count(),
             "actor_enabled": int(self._is_enabled),
             "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
             "recorded": int(not self._state.unrecorded),

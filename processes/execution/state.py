@@ -229,6 +229,13 @@ class ExecutionState:
             account.doubts.add(doubt)
             self._new_version(ticker)
 
+    def doubtful_count(self) -> int:
+        """Accounts in doubt for another reason than that their market does not trade now."""
+        return sum(
+            bool(account.doubts - (set() if self._trades(ticker) else {Doubt.PAUSE}))
+            for ticker, account in self.accounts.items()
+        )
+
     def follow(
         self,
         ticker: str,

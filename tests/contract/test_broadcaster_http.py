@@ -208,7 +208,7 @@ def well(stack: SyntheticStack) -> None:
         "collector": {"connected": 1, "markets": 1, "books_waiting": 0},
         "execution": {
             "markets": 1,
-            "markets_known": 1,
+            "accounts_in_doubt": 0,
             "channel_up": 1,
             "recorded": 1,
             "requests_accepted": 1,

@@ -21,7 +21,7 @@ WELL: dict[str, dict[str, int]] = {
     "inference": {"ticks": 1},
     "execution": {
         "markets": 3,
-        "markets_known": 3,
+        "accounts_in_doubt": 0,
         "actor_enabled": 1,
         "channel_up": 1,
         "recorded": 1,
@@ -89,8 +89,8 @@ def test_all_well_is_ready() -> None:
             {"requests_accepted": None},
             "execution: requests_accepted is not known yet",
         ),
-        ("execution", {"markets_known": 1}, "execution: 2 of 3 accounts are not known"),
-        ("execution", {"markets": 0, "markets_known": 0}, "execution: no account is known"),
+        ("execution", {"accounts_in_doubt": 2}, "execution: 2 of 3 accounts are not known"),
+        ("execution", {"markets": 0}, "execution: no account is known"),
         ("execution", {"actor_enabled": 0}, "execution: trading is off: RL_ACTOR_ENABLED is false"),
         ("execution", {"trading_on": 0}, "execution: trading is off, by a command"),
         (
