@@ -15,7 +15,7 @@ from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
-from processes.adapters.kalshi.rest.rate_budget import Rank
+from processes.adapters.kalshi.rest.rate_budget import Rank, RateBudget
 from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.execution.account import Doubt, Moment
 from processes.execution.gateway import EffectRunner
@@ -84,13 +84,7 @@ class ExecutionService:
         made = (table, self._journal.folder, *self._wires.bound)
         self._files = OwnedFiles(made, lambda: self._journal.path)
         self._clock_offset = ClockOffset()
-        self._budget = shared_budget(
-            settings.data_dir,
-            target.environment,
-            log,
-            rank=Rank.TRADING,
-            max_wait=0.0,  # a create that has to wait asks again, in time
-        )
+        self._budget = _budget(settings, target, log)
         self._manager = KalshiOrderManager(
             RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
             settings.actor.market_cash_e6,
@@ -250,6 +244,12 @@ class ExecutionService:
             counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)
+
+
+def _budget(settings: Settings, target: KalshiTarget, log: Log) -> RateBudget:
+    """The stack's; a create that would have to wait asks again, in time."""
+    of = settings.data_dir, target.environment
+    return shared_budget(*of, log, rank=Rank.TRADING, max_wait=0.0)
 
 
 def _persistence_gate(settings: Settings, target: KalshiTarget, log: Log) -> PersistenceGate:
