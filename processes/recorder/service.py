@@ -202,6 +202,8 @@ class Recorder:
             self.bell.clear()
 
     async def _round(self, connection: Any, stopping: bool) -> None:
+        if connection.is_closed():  # seen here while there is nothing to store
+            raise ConnectionResetError("the server closed the connection")
         finishing = stopping or (self._rounds + 1) % FINISH_EVERY == 0
         places = {
             f"{producer}/{uid}": (producer, uid, folder)
