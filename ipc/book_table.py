@@ -304,6 +304,11 @@ class BookTableWriter:
                 end_write(row)
 
     @property
+    def path(self) -> Path:
+        """Its place in the data folder."""
+        return self._file.path
+
+    @property
     def on_disk(self) -> bool:
         """Whether it was made now, on disk, because memory has no room for it."""
         return self._file.on_disk

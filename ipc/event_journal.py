@@ -284,6 +284,11 @@ class EventSegments:
         self.words = self._segment.words
 
     @property
+    def path(self) -> Path:
+        """The segment in use."""
+        return self._segment.path
+
+    @property
     def next_event_no(self) -> int:
         """The number that the next accepted record gets."""
         return self._segment.first_event_no + self._segment.count

@@ -163,6 +163,9 @@ class FramedWriter:
         file_bytes: Size at which the next file is begun.
         max_bytes: Of all files that the recorder has not removed yet.
 
+    Attributes:
+        path: The file in use.
+
     Raises:
         FileExistsError: The folder holds the first file of a journal already.
         UnsafePathError: The folder is another user's, or a shared one.
@@ -185,6 +188,7 @@ class FramedWriter:
         path = self._folder / NAME.format(f"{first:015d}")
         fd = create_file(path, os.O_WRONLY | os.O_APPEND)
         fcntl.flock(fd, fcntl.LOCK_EX)
+        self.path = path
         return fd
 
     @property
@@ -401,6 +405,11 @@ class RunJournal:
         self._waiting: deque[Message] = deque()
         self._is_open = True
         self.flush()
+
+    @property
+    def path(self) -> Path:
+        """The file in use."""
+        return self._writer.path
 
     @property
     def healthy(self) -> bool:

@@ -12,9 +12,10 @@ from typing import Final
 from websockets.asyncio.server import Server, serve
 
 from ipc.clock import NS_PER_MS, Clock, MarketClock, RealClock, mono_ns, real_ns
-from ipc.messages import Environment, ProcessStats
+from ipc.messages import Environment, ProcessStats, TradingStatus
 from ipc.sockets import Subscriber
 from ipc.units import format_count, format_money
+from processes.broadcaster.readiness import Known
 from processes.broadcaster.site import (
     DIST,
     Access,
@@ -23,6 +24,7 @@ from processes.broadcaster.site import (
     health_page,
     load_pages,
     metrics_page,
+    ready_page,
 )
 from processes.broadcaster.state import Health, LatestState
 from processes.broadcaster.views import ChangedBooks, SubAccounts
@@ -38,6 +40,7 @@ from processes.broadcaster.wire import (
 )
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
 from processes.runtime.tasks import serve as serve_tasks
 from processes.runtime.wires import Wires
 
@@ -60,6 +63,7 @@ class Broadcaster:
         self._settings = settings
         self._state = LatestState()
         self._health = Health()
+        self._trading: TradingStatus | None = None
         self._started_ms = real_ns() // NS_PER_MS
         wanted = settings.broadcaster
         self.manager = WebSocketManager(
@@ -97,6 +101,7 @@ class Broadcaster:
         environment = self._settings.environment
         live = {
             "/rl/health": lambda: health_page(self._health, environment, mono_ns()),
+            "/rl/ready": self._ready,
             "/metrics": self._metrics,
         }
         site = Site(Access(wanted.host, wanted.origins), load_pages(DIST), live, wanted.token)
@@ -116,7 +121,11 @@ class Broadcaster:
 
     def _metrics(self) -> HttpPage:
         self._health.heard(NAME, self._counters(), mono_ns())
-        return metrics_page(self._health, mono_ns())
+        return metrics_page(self._health, mono_ns(), self._trading)
+
+    def _ready(self) -> HttpPage:
+        known = Known(self._health, self._trading, mono_ns())
+        return ready_page(known, self._settings.environment)
 
     async def _follow(self, stop: asyncio.Event) -> None:
         wires = Wires(self._settings.data_dir, self._settings.environ, run=0)  # it only receives
@@ -129,6 +138,7 @@ class Broadcaster:
             "others": self._listen(others),
             "books": self._watch_books(),
             "beat": self._beat(),
+            "files": OwnedFiles((self._settings.data_dir,)).watch(),
         }
         try:
             await serve_tasks(tasks, stop)
@@ -142,6 +152,8 @@ class Broadcaster:
             for message in messages:
                 if isinstance(message, ProcessStats):
                     self._health.heard(message.process, message.counters, mono_ns())
+                elif isinstance(message, TradingStatus):
+                    self._trading = message
             self.manager.publish([u for message in messages for u in self._state.apply(message)])
 
     async def _watch_books(self) -> None:

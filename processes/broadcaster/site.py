@@ -17,8 +17,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from ipc.messages import TradingStatus
 from ipc.places import resource
 from processes.adapters.kalshi.schemas.drift import UNKNOWN
+from processes.broadcaster.readiness import Known, reasons_of
 from processes.broadcaster.state import Health
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "health_page",
     "load_pages",
     "metrics_page",
+    "ready_page",
 ]
 
 DIST: Final = resource("frontend/dist")
@@ -227,6 +230,18 @@ def health_page(health: Health, environment: str, mono_ns: int) -> HttpPage:
     return HttpPage(msgspec.json.encode(body) + b"\n", "application/json", status, "no-store")
 
 
+def ready_page(known: Known, environment: str) -> HttpPage:
+    """`/rl/ready`: 200 when this stack can trade now, else 503 with every reason why not."""
+    reasons = reasons_of(known)
+    body = {
+        "status": "not_ready" if reasons else "ready",
+        "environment": environment,
+        "reasons": reasons,
+    }
+    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+    return HttpPage(msgspec.json.encode(body) + b"\n", "application/json", status, "no-store")
+
+
 def _unknown(health: Health) -> dict[str, dict[str, int]]:
     """Process -> what it saw on the wire that this version does not know, with counts."""
     found = {
@@ -236,9 +251,10 @@ def _unknown(health: Health) -> dict[str, dict[str, int]]:
     return {process: names for process, names in found.items() if names}
 
 
-def metrics_page(health: Health, mono_ns: int) -> HttpPage:
-    """`/metrics`: every process's counters as Prometheus text."""
-    lines = ["# TYPE rl_up gauge"]
+def metrics_page(health: Health, mono_ns: int, trading: TradingStatus | None = None) -> HttpPage:
+    """`/metrics`: every process's counters as Prometheus text, and whether the stack is ready."""
+    ready = not reasons_of(Known(health, trading, mono_ns))
+    lines = ["# TYPE rl_ready gauge", f"rl_ready {int(ready)}", "# TYPE rl_up gauge"]
     for name, part in health.parts(mono_ns).items():
         lines.append(f'rl_up{{part="{name}"}} {int(part.fresh)}')
     lines.append("# TYPE rl_counter untyped")

@@ -273,6 +273,11 @@ class Health:
         else:
             self._heard[table] = mono_ns - age_ns
 
+    def age_ns(self, part: str, mono_ns: int) -> int | None:
+        """How long ago a part last reported; None when it never has."""
+        heard = self._heard.get(part)
+        return None if heard is None else mono_ns - heard
+
     def parts(self, mono_ns: int) -> dict[str, PartData]:
         """Every part that the stack should have."""
         return {name: self._part(name, mono_ns) for name in (*PROCESSES, *TABLES)}
@@ -292,8 +297,7 @@ class Health:
         return found
 
     def _part(self, name: str, mono_ns: int) -> PartData:
-        heard = self._heard.get(name)
-        if heard is None:
+        age = self.age_ns(name, mono_ns)
+        if age is None:
             return PartData(fresh=False, age_ms=None)
-        age = mono_ns - heard
         return PartData(fresh=age <= SILENT_NS, age_ms=age // NS_PER_MS)

@@ -86,6 +86,14 @@ class Markets:
         """Markets whose book is LIVE."""
         return sum(self.state_of(m) == b.LIVE for m in self)
 
+    def waiting_count(self, now_ns: int) -> int:
+        """Markets whose book is to be expected, and is not LIVE.
+
+        Args:
+            now_ns: Market time.
+        """
+        return sum(self.is_open(m.info.ticker, now_ns) and self.state_of(m) != b.LIVE for m in self)
+
     def is_open(self, ticker: str, now_ns: int) -> bool:
         """Whether a book is to be expected of a market."""
         market = self._followed.get(ticker)

@@ -24,6 +24,7 @@ from processes.collector.terms import Terms
 from processes.collector.terms_reader import TermsReader
 from processes.collector.trading_status import StatusFollower
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
 
@@ -63,6 +64,9 @@ class Collector:
         awaits_actor: bool,
     ) -> None:
         self._table = table
+        self._files = OwnedFiles(
+            (table.path, session.folder, *wires.bound), *session.files_in_use()
+        )
         self._session = session
         self._markets = markets
         self._queue = queue
@@ -97,6 +101,7 @@ class Collector:
             "terms": self._terms_reader.run(),
             "connection": self._connect(),
             "beat": self._beat(),
+            "files": self._files.watch(),
         }
         try:
             await serve(tasks, stop)
@@ -171,6 +176,8 @@ class Collector:
         counters["results_awaited"] = len(self._results)
         counters["results_given_up"] = self._results.given_up
         counters["markets_live"] = self._markets.live_count()
+        counters["books_waiting"] = self._markets.waiting_count(self._clock.now_ns())
+        counters["connected"] = int(self._client.connected)
         counters.update(self._follower.counters)
         for reason, count in self._queue.refused.items():
             counters[f"refused_{reason}"] = count

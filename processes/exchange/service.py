@@ -28,6 +28,7 @@ from processes.exchange.synthetic.flow import SyntheticFlow, profiles_of, series
 from processes.runtime import tasks
 from processes.runtime.config import ConfigError, Settings
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
 from processes.runtime.run import Run
 
 __all__ = ["serve"]
@@ -130,6 +131,7 @@ async def serve(this: Run, run_uid: uuid.UUID) -> None:
                 "servers": _listen(settings, state, connections, faults, this.log),
                 "flow": _follow(flow, settings),
                 "housekeeping": _housekeeping(state, connections),
+                "files": OwnedFiles((clock_path(settings.data_dir),)).watch(),
             },
             this.stop,
         )

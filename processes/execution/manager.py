@@ -228,6 +228,7 @@ class KalshiOrderManager:
         for ticker in list(self._waiting):
             self._resume(ticker)
         self.state.request_overdue()
+        self.state.cancel_unrecorded()
         self.state.show_fees()
         self.state.retire(keep=self._waiting)
 
@@ -339,6 +340,7 @@ class KalshiOrderManager:
             trading=state.trading_state(market),
             backing_off=wait,
             funds=self._funds(market, others),
+            unrecorded=state.unrecorded,
         )
 
     def _funds(self, ticker: str, others: tuple[TrackedOrder, ...]) -> ShardFunds | None:

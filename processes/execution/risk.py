@@ -33,6 +33,7 @@ __all__ = [
 
 
 OFF_GRID: Final = "price_off_grid"
+NOT_RECORDED: Final = "not_recorded"  # and then which bound is passed
 NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
 DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
@@ -71,6 +72,7 @@ class RiskCase(msgspec.Struct, frozen=True):
         backing_off: Whether the exchange has just refused such an order.
         funds: The money of the market's shard, with what its own orders beside `others` hold; None
             only while `account` is in doubt about it.
+        unrecorded: Why what is opened now may not get into the database; "" while it does.
     """
 
     intent: Intent
@@ -85,6 +87,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     trading: TradingState
     backing_off: bool = False
     funds: ShardFunds | None = None
+    unrecorded: str = ""
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -144,6 +147,13 @@ def only_reduces(case: RiskCase) -> str | None:
     """A position whose fills are not known may be sold, not added to."""
     held = case.account is not None and case.account.reduce_only
     return "reduce_only" if held and case.intent.is_buy else None
+
+
+def recorded(case: RiskCase) -> str | None:
+    """Nothing is opened that the database may never hold; what is held may be sold."""
+    if not case.unrecorded or not case.intent.is_buy:
+        return None
+    return f"{NOT_RECORDED}: {case.unrecorded}"
 
 
 def not_refused_lately(case: RiskCase) -> str | None:
@@ -349,6 +359,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     exchange_trades,
     account_known,
     only_reduces,
+    recorded,
     not_refused_lately,
     on_grid,
     count_allowed,

@@ -6,27 +6,30 @@ import asyncio
 from typing import Final, NoReturn
 
 from ipc.account_table import AccountTableWriter
-from ipc.clock import NS_PER_S, Clock, mono_ns
+from ipc.clock import MS_PER_S, NS_PER_S, Clock, mono_ns
 from ipc.journal import RunJournal, run_number
-from ipc.messages import Intent, ProcessStats, SessionStarted
+from ipc.messages import Environment, Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
 from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
-from processes.adapters.kalshi.rest.rate_budget import Rank
+from processes.adapters.kalshi.rest.rate_budget import Rank, RateBudget
 from processes.adapters.kalshi.schemas.drift import report_drift
-from processes.execution.account import Moment
+from processes.execution.account import Doubt, Moment
 from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
 from processes.execution.private_channel import ExchangeConnection
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
+from processes.execution.request_probe import RequestProbe
 from processes.execution.risk import RiskLimits
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
+from processes.runtime.persistence import JOURNAL_BYTES, PersistenceGate
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
 
@@ -64,7 +67,8 @@ class ExecutionService:
     ) -> None:
         self._clock = clock
         self._log = log
-        self._table = AccountTableWriter.create(shared_path(settings.data_dir, "accounts"))
+        table = shared_path(settings.data_dir, "accounts")
+        self._table = AccountTableWriter.create(table)
         if self._table.on_disk:
             log.warning("table_on_disk", table="accounts", reason=NO_ROOM)
         self._table.heartbeat(mono_ns())
@@ -73,17 +77,14 @@ class ExecutionService:
         epoch = run_number(stream.session_uid)
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
         self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
+        self._recorder = self._wires.subscriber("recorder", topics=("stats",))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
+        made = (table, self._journal.folder, *self._wires.bound)
+        self._files = OwnedFiles(made, lambda: self._journal.path)
         self._clock_offset = ClockOffset()
-        self._budget = shared_budget(
-            settings.data_dir,
-            target.environment,
-            log,
-            rank=Rank.TRADING,
-            max_wait=0.0,  # a create that has to wait asks again, in time
-        )
+        self._budget = _budget(settings, target, log)
         self._manager = KalshiOrderManager(
             RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
             settings.actor.market_cash_e6,
@@ -92,6 +93,8 @@ class ExecutionService:
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
         )
         self._state = self._manager.state
+        self._is_enabled = settings.actor.enabled
+        self._persistence = _persistence_gate(settings, target, log)
         parts = (self._manager, self._table, self._journal, publisher, self._bell)
         self._effects = effects = EffectRunner(*parts, log)
         self._gateway = effects.gateway
@@ -109,6 +112,7 @@ class ExecutionService:
         )
         environment, soon = data_environment_of(settings), self._reconciliation.soon
         self._markets = MarketLearning(self._state, effects, environment, soon, log)
+        self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)
         wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
         self._queues = QueuePositions(self._state, effects.act, wanted, pause)
 
@@ -130,6 +134,9 @@ class ExecutionService:
             "limits": follow_limits(lambda: self._gateway.client, self._budget, self._log),
             "signatures": self._connection.sign_ahead(),
             "queues": self._queues.follow(self._read_queues),
+            "persistence": self._persistence.follow(self._recorder),
+            "probe": self._probe.run(),
+            "files": self._files.watch(),
             "beat": self._beat(),
         }
         try:
@@ -197,12 +204,25 @@ class ExecutionService:
         while True:
             self._table.heartbeat(mono_ns())
             self._reconciliation.check_answers()
+            self._state.unrecorded = self._persistence.reason(mono_ns())
             self._manager.tick()
             self._effects.act()
             if beats % STATS_BEATS == 0:
                 self._report()
             beats += 1
             await asyncio.sleep(BEAT)
+
+    def _gauges(self) -> dict[str, int]:
+        """What has to be so before anything can be traded, for `/rl/ready`; 1 or 0 but for one."""
+        found = {
+            "accounts_in_doubt": self._state.doubtful_count(),
+            "actor_enabled": int(self._is_enabled),
+            "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
+            "recorded": int(not self._state.unrecorded),
+        }
+        if self._probe.is_accepted is not None:
+            found["requests_accepted"] = int(self._probe.is_accepted)
+        return found
 
     def _report(self) -> None:
         accounts = self._state.accounts.values()
@@ -214,6 +234,7 @@ class ExecutionService:
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
         }
+        counters |= self._gauges()
         counters |= self._budget.counters()
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
@@ -223,3 +244,17 @@ class ExecutionService:
             counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)
+
+
+def _budget(settings: Settings, target: KalshiTarget, log: Log) -> RateBudget:
+    """The stack's; a create that would have to wait asks again, in time."""
+    of = settings.data_dir, target.environment
+    return shared_budget(*of, log, rank=Rank.TRADING, max_wait=0.0)
+
+
+def _persistence_gate(settings: Settings, target: KalshiTarget, log: Log) -> PersistenceGate:
+    """Beyond it nothing is opened; on the local exchange only once there is a recorder at all."""
+    limits = settings.execution
+    is_real = target.environment is not Environment.SIMULATED
+    bounds = MS_PER_S * limits.max_unrecorded_s, limits.max_unrecorded_bytes
+    return PersistenceGate(*bounds, mono_ns(), log, JOURNAL_BYTES, unheard_counts=is_real)

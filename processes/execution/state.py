@@ -120,6 +120,7 @@ class ExecutionState:
         session_uid: The collector's session, None before it has reported.
         environment_ok: Whether the collector's data is of the environment that is traded in.
         listed: Markets that the collector follows.
+        unrecorded: Why what happens now may not get into the database; "" while it does.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -141,6 +142,7 @@ class ExecutionState:
         self.environment_ok = False  # whether the collector's data is of our environment
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self.trading: TradingStatus | None = None  # as the collector says; None before it has
+        self.unrecorded = ""  # why what happens now may not get into the database
         self._resumed_mono_ns = 0  # when any market last began to trade again
         self._pause_seen_mono_ns = 0  # when the exchange last refused an order for a pause
         self._start_cash_e6 = start_cash_e6
@@ -226,6 +228,13 @@ class ExecutionState:
         if doubt not in account.doubts:
             account.doubts.add(doubt)
             self._new_version(ticker)
+
+    def doubtful_count(self) -> int:
+        """Accounts in doubt for another reason than that their market does not trade now."""
+        return sum(
+            bool(account.doubts - (set() if self._trades(ticker) else {Doubt.PAUSE}))
+            for ticker, account in self.accounts.items()
+        )
 
     def follow(
         self,
@@ -422,6 +431,12 @@ class ExecutionState:
         self.counters["cancels"] += 1
         self.effects.requests.append(CancelOrder(order))
         return True
+
+    def cancel_unrecorded(self) -> None:
+        """While what happens may not get into the database: cancel what would open a position."""
+        for order in self.orders.open_orders() if self.unrecorded else ():
+            if order.own and order.is_buy and self.cancel(order):
+                self.counters["unrecorded_canceled"] += 1
 
     def release(self, name: str) -> None:
         """A request for this order is over and the order is still open: it may be asked again."""

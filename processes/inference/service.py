@@ -41,9 +41,10 @@ from processes.inference.outcomes import (
     action_record,
     outcome_of,
 )
-from processes.inference.persistence import PersistenceGate
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
+from processes.runtime.persistence import PersistenceGate
 from processes.runtime.tasks import serve
 from processes.runtime.wires import Wires
 
@@ -112,6 +113,8 @@ class ActorService:
         self._publisher = self._wires.publisher(PRODUCER)
         intents = self._wires.pusher("intents")
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
+        made = (self._journal.folder, *self._wires.bound)
+        self._files = OwnedFiles(made, lambda: self._journal.path)
         self._outbox = ActorOutbox(
             self._journal,
             intents,
@@ -131,8 +134,9 @@ class ActorService:
         self._bell.ring()
         tasks = {
             "ticks": self._follow(),
-            "persistence": self._follow_recorder(),
+            "persistence": self._persistence.follow(self._recorder),
             "watch": self._watch(),
+            "files": self._files.watch(),
         }
         if self._models.follows:
             tasks["models"] = self._models.follow()
@@ -160,13 +164,6 @@ class ActorService:
                 self._take(waiting)
             self._work(woken_mono_ns)
             await asyncio.sleep(0)  # under a flood nothing above gives way to the other job
-
-    async def _follow_recorder(self) -> None:
-        """Note how far the database lags behind."""
-        while True:
-            _, message = await self._recorder.recv()
-            if isinstance(message, ProcessStats):
-                self._persistence.on_stats(message, mono_ns())
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Trigger):

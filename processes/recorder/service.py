@@ -29,6 +29,7 @@ from processes.recorder.attempts import (
 from processes.recorder.backlog import Backlog
 from processes.recorder.stream import FAULTS, FINISHED, RecordedRun, share_events
 from processes.runtime.log import Log
+from processes.runtime.owned_files import OwnedFiles
 from processes.runtime.tasks import Backoff, serve
 from processes.runtime.wires import Wires
 
@@ -37,7 +38,7 @@ __all__ = ["FLUSH_S", "NAME", "Recorder"]
 NAME: Final = "recorder"
 FLUSH_S: Final = 5.0  # at a stop, while other processes end; the next start records the rest
 ROLLBACK_S: Final = 1.0  # after that, for the server to roll back what is not committed
-REPORT_S: Final = 1.0  # between two reports of the counters
+REPORT_S: Final = 0.5  # between two reports of the counters
 POLL_S: Final = 0.1  # without a doorbell
 PAUSE_S: Final = 0.05  # between rounds, so that rows gather
 FINISH_EVERY: Final = 10  # rounds
@@ -84,6 +85,7 @@ class Recorder:
             "streams": self._record_until(stop),
             "doorbell": self._listen(),
             "report": self._report(),
+            "files": OwnedFiles(self._wires.bound).watch(),
         }
         try:
             await serve(tasks, stop)
@@ -200,6 +202,8 @@ class Recorder:
             self.bell.clear()
 
     async def _round(self, connection: Any, stopping: bool) -> None:
+        if connection.is_closed():  # seen here while there is nothing to store
+            raise ConnectionResetError("the server closed the connection")
         finishing = stopping or (self._rounds + 1) % FINISH_EVERY == 0
         places = {
             f"{producer}/{uid}": (producer, uid, folder)

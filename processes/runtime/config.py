@@ -198,12 +198,16 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
         reconcile_s: Between two comparisons with the exchange.
         queue_position_s: Between two reads of places in the queue; 0 never asks, and they stay
             unknown.
+        max_unrecorded_s: How old what is not in the database may be while positions are opened.
+        max_unrecorded_bytes: How much may not be in the database while positions are opened.
     """
 
     subaccount: int | None
     order_expiry_s: int
     reconcile_s: float
     queue_position_s: float
+    max_unrecorded_s: int
+    max_unrecorded_bytes: int
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -536,6 +540,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),
             reconcile_s=read.number("RL_RECONCILE_S", 5.0, 0.5, 3_600.0),
             queue_position_s=read.number("RL_QUEUE_POSITION_S", 1.0, 0.0, 3_600.0),
+            max_unrecorded_s=read.number("RL_MAX_UNRECORDED_S", 120, 5, 864_000),
+            max_unrecorded_bytes=read.number("RL_MAX_UNRECORDED_BYTES", 1 << 28, 1 << 20, 1 << 50),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,

@@ -29,6 +29,7 @@ from ipc.private_files import UnsafePathError, data_folder
 from processes.runtime.arguments import refuse_arguments
 from processes.runtime.config import ConfigError, LogSettings, Settings, load_log, load_settings
 from processes.runtime.log import Log, open_log
+from processes.runtime.owned_files import FileGone
 from processes.runtime.tasks import HOPELESS, Stopped, TaskFailed
 
 __all__ = [
@@ -155,6 +156,9 @@ def _code_of(process: str, main: Main) -> int:
         return asked.code if isinstance(asked.code, int) else EXIT_FAULT
     except Stopped as reason:
         log("stopped", reason=reason)
+    except FileGone as gone:
+        log.error("file_gone", error=gone)
+        return EXIT_FAULT
     except TaskFailed as failed:
         cause = failed.error or failed
         log.error("task_failed", task=failed.task, error=_named(cause), traceback=_trace(cause))

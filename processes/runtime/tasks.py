@@ -13,6 +13,7 @@ from ipc.private_files import UnsafePathError
 from ipc.shared_file import LayoutError
 from ipc.sockets import SchemaError
 from processes.runtime.config import ConfigError
+from processes.runtime.owned_files import FileGone
 
 __all__ = ["HOPELESS", "Backoff", "Stopped", "TaskFailed", "serve"]
 
@@ -55,7 +56,7 @@ class _Watched:
         """Do the work; note how it ends, unless it ends because the process does."""
         try:
             await work
-        except (*HOPELESS, Stopped) as error:
+        except (*HOPELESS, FileGone, Stopped) as error:
             self._note(error)
         except asyncio.CancelledError as error:
             if self.stopping:
@@ -85,7 +86,8 @@ async def serve(tasks: Mapping[str, Coroutine[Any, Any, object]], stop: asyncio.
 
     Raises:
         TaskFailed: A task returned or failed; it names the task, and carries the error.
-        ConfigError, LayoutError, SchemaError, UnsafePathError, Stopped: As a task raised them.
+        ConfigError, LayoutError, SchemaError, UnsafePathError, FileGone, Stopped: As a task raised
+            them.
     """
     watched = _Watched()
     async with asyncio.TaskGroup() as group:

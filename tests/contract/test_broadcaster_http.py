@@ -16,11 +16,14 @@ from typing import Any
 import pytest
 from support.broadcaster import broadcasting, environ_of
 from support.logged import events
+from support.patience import PATIENCE
 from support.synthetic_stack import SyntheticStack
+from support.trading import trading_status
 from support.ws_client import WsClient, close_code, connected
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from ipc.messages import ProcessStats
 from processes.runtime.config import ConfigError, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +114,7 @@ async def test_origins_of_the_websocket(stack: SyntheticStack) -> None:
 
 
 TOKEN = "a-word-of-16-and-more"
-PATHS = ("/", "/rl/health", "/rl/ws", "/metrics", "/nothing")
+PATHS = ("/", "/rl/health", "/rl/ready", "/rl/ws", "/metrics", "/nothing")
 
 
 async def test_with_a_token_a_request_without_it_gets_nothing(stack: SyntheticStack) -> None:
@@ -171,6 +174,56 @@ async def test_health_says_what_is_silent(stack: SyntheticStack, tmp_path: Path)
     assert " 200 " in status
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body)["status"] == "ok"
+
+
+async def test_ready_says_every_reason_and_health_stays_what_it_was(stack: SyntheticStack) -> None:
+    async with broadcasting(stack.data_dir) as (_, address), connected(address) as client:
+        await client.until_all_heard(stack)
+        await client.until("stats", lambda d: bool(d["parts"] and d["parts"]["accounts"]["fresh"]))
+        alive, _, _ = await http(address, "GET /rl/health HTTP/1.1")
+        status, headers, body = await http(address, "GET /rl/ready HTTP/1.1")
+        _, _, metrics = await http(address, "GET /metrics HTTP/1.1")
+        assert " 200 " in alive
+        assert " 503 " in status
+        assert (headers["Content-Type"], headers["Cache-Control"]) == (
+            "application/json",
+            "no-store",
+        )
+        said = json.loads(body)
+        assert said["status"] == "not_ready"
+        assert "collector: the exchange does not trade: unknown" in said["reasons"]
+        assert "execution: requests_accepted is not known yet" in said["reasons"]
+        assert b"rl_ready 0\n" in metrics
+        well(stack)
+        await until_ready(address)
+        _, _, metrics = await http(address, "GET /metrics HTTP/1.1")
+        assert b"rl_ready 1\n" in metrics
+
+
+def well(stack: SyntheticStack) -> None:
+    """Everybody says that all is well."""
+    stack.beat()
+    stack.send("collector", "trading", trading_status())
+    counters = {
+        "collector": {"connected": 1, "markets": 1, "books_waiting": 0},
+        "execution": {
+            "markets": 1,
+            "accounts_in_doubt": 0,
+            "channel_up": 1,
+            "recorded": 1,
+            "requests_accepted": 1,
+        },
+        "recorder": {"database": 1},
+    }
+    for process, found in counters.items():
+        stats = ProcessStats(process=process, mono_ns=1, counters=found)
+        stack.send(process, "stats", stats)
+
+
+async def until_ready(address: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while " 200 " not in (await http(address, "GET /rl/ready HTTP/1.1"))[0]:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 async def test_metrics_are_the_counters(address: str, client: WsClient) -> None:

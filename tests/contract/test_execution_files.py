@@ -19,7 +19,10 @@ from ipc.messages import OrderStatus
 FOLDER = str(Path(processes.execution.__file__).parent)
 BUDGET = 9  # files of processes/execution, from the intent to the order that rests
 # Tasks that run meanwhile and have no part in the decision.
-OTHER_TASKS = {"balance", "beat", "markets", "queues", "reconciliation", "session", "signatures"}
+OTHER_TASKS = {
+    *("balance", "beat", "files", "markets", "persistence", "probe"),
+    *("queues", "reconciliation", "session", "signatures"),
+}
 
 
 @contextmanager

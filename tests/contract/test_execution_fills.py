@@ -72,7 +72,7 @@ async def test_a_resting_order_fills_in_parts_through_the_private_channel(tmp_pa
             assert int(row[a.N_ORDERS]) == (status is RESTING)
             assert int(row[a.ORDERS + a.ORDER_REMAINING_E2]) == 1_000 - held_e2
         asked = {p.path.rpartition("/")[2] for p in rig.between.sent("GET")[reads:]}
-        assert asked <= {"balance", "queue_positions"}  # nothing had to be looked up
+        assert asked <= {"balance", "limits", "queue_positions"}  # nothing had to be looked up
 
 
 async def test_what_is_left_after_a_part_is_canceled_and_its_fill_stays(tmp_path):

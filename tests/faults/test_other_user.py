@@ -180,7 +180,9 @@ def asked_over_http() -> list[tuple[str, str, str]]:
     """(variable of the port, method, path) of every call that there is."""
     exchange = [route for part in REST for route in part.routes(BASE)]
     admin = [*inspection.routes(), *fault_handlers.routes()]
-    site = [("GET", path) for path in ("/", "/rl/health", "/rl/ws", "/metrics", "/nothing")]
+    site = [
+        ("GET", path) for path in ("/", "/rl/health", "/rl/ready", "/rl/ws", "/metrics", "/nothing")
+    ]
     return [
         *(("RL_EXCHANGE_PORT", route.method, route.path) for route in exchange),
         ("RL_EXCHANGE_PORT", "GET", WEBSOCKET),

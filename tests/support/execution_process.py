@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -38,7 +38,7 @@ class ProcessWorld(World):
             *(sys.executable, "-m", "processes.execution"),
             cwd=ROOT,
             env=known,
-            stdout=DEVNULL,
+            stdout=PIPE,
             stderr=PIPE,
         )
 
@@ -60,6 +60,15 @@ class ProcessWorld(World):
 
     def _check(self) -> None:
         assert self.process is None or self.process.returncode is None, "execution has ended"
+
+    async def ended(self) -> tuple[int, str]:
+        """Wait until this life ends by itself -> (exit code, what it said)."""
+        process, self.process = self.process, None
+        self.check_alive = lambda: None
+        assert process is not None
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+        assert process.returncode is not None
+        return process.returncode, (out + err).decode()
 
     async def end(self, signum: int = signal.SIGTERM) -> int:
         """Signal this life and wait for its end -> the exit code."""

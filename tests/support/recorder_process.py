@@ -40,6 +40,13 @@ class RecorderProcess:
         self._process = None
         return code
 
+    def ended(self) -> int:
+        """Wait until it ends by itself; -> exit code."""
+        assert self._process is not None
+        code = self._process.wait(PATIENCE)
+        self._process = None
+        return code
+
     def kill(self) -> None:
         """Also one that is stopped, or has ended by itself."""
         if self._process is not None:

@@ -57,6 +57,17 @@ def test_nothing_is_placed_while_the_exchange_does_not_trade(
     assert rig.doubts() == {Doubt.PAUSE}
 
 
+def test_an_account_that_only_waits_for_its_market_to_trade_is_not_in_doubt(rig: Pausing) -> None:
+    rig.says(markets={TICKER: TradingState.MARKET_PAUSED})
+    assert rig.doubts() == {Doubt.PAUSE}
+    assert rig.state.doubtful_count() == 0
+    rig.after(1).says()
+    assert rig.state.doubtful_count() == 1, "it trades, and was not compared since"
+    rig.after(1).says(markets={TICKER: TradingState.MARKET_PAUSED})
+    rig.state.doubt(Doubt.CHANNEL)
+    assert rig.state.doubtful_count() == 1
+
+
 def test_nothing_is_placed_on_an_answer_that_is_too_old(rig: Pausing) -> None:
     rig.says(valid_until_mono_ns=rig.mono_ns)
     rig.after(0.001).wants(1)

@@ -89,6 +89,7 @@ def test_a_good_intent_passes() -> None:
         ("private_channel_down", case(account=doubted())),
         ("settled", case(account=settled())),
         ("reduce_only", case(account=taken_over())),
+        ("not_recorded: 6 wait, allowed 5", case(unrecorded="6 wait, allowed 5")),
         ("backing_off", case(backing_off=True)),
         ("price_off_grid", case(intent(yes_price_e4=4_050))),
         ("count", case(intent(count_e2=0))),
@@ -112,6 +113,11 @@ def test_the_deadline_itself_is_in_time() -> None:
 def test_what_is_held_can_be_sold(leg: Leg, position_e2: int) -> None:
     sale = intent(leg=leg, is_buy=False)
     assert refusal(case(sale, account=account(position_e2))) is None
+
+
+def test_what_is_held_can_be_sold_though_it_may_not_be_recorded() -> None:
+    sale = intent(is_buy=False)
+    assert refusal(case(sale, account=account(1_000), unrecorded="6 wait, allowed 5")) is None
 
 
 def test_a_stranger_s_sale_counts() -> None:

@@ -6,6 +6,7 @@ the journal refuses waits here, in order, until there is room.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,10 @@ class SessionJournal:
     def stream(self) -> str:
         """The journal's name for the recorder's doorbell."""
         return self._records.stream
+
+    def files_in_use(self) -> tuple[Callable[[], Path], ...]:
+        """What gives the file that each journal writes now."""
+        return lambda: self._records.path, lambda: self.segments.path
 
     @property
     def records_dropped(self) -> int:

@@ -284,9 +284,9 @@ class PublicResource(RestResource):
         """Weekly hours and announced pauses (`GetExchangeSchedule`)."""
         return Schedule.of(await self._http.read(ScheduleReply, "/exchange/schedule", tries=tries))
 
-    async def account_limits(self) -> AccountLimits:
+    async def account_limits(self, *, tries: int = TRIES) -> AccountLimits:
         """The account's rate limits (`GetAccountApiLimits`), for `RateBudget.apply`."""
-        return await self._http.read(AccountLimits, "/account/limits")
+        return await self._http.read(AccountLimits, "/account/limits", tries=tries)
 
     async def endpoint_costs(self) -> CallCosts:
         """What calls cost in tokens (`GetAccountEndpointCosts`)."""
