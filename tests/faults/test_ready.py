@@ -172,5 +172,5 @@ def test_without_a_database_nothing_is_opened_and_with_it_all_goes_on(stack: Sta
     stack.resume("postgres")
     until_ready(stack)
     eventually(lambda: created(stack) - before, "orders are sent again")
-    assert "execution error not_persisted" in " ".join(stack.said.split())
+    assert "error execution not_persisted" in " ".join(stack.said.split())
     assert "persisted_again" in stack.said
