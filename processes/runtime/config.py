@@ -198,12 +198,14 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
         reconcile_s: Between two comparisons with the exchange.
         queue_position_s: Between two reads of places in the queue; 0 never asks, and they stay
             unknown.
+        limits_file: `limits.toml`: the limits of the whole account.
     """
 
     subaccount: int | None
     order_expiry_s: int
     reconcile_s: float
     queue_position_s: float
+    limits_file: Path
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -523,8 +525,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         read.choice("KALSHI_TRADING_ENVIRONMENT", "simulated", tuple(Environment))
     )
     _check_endpoints(read)
+    data_dir = Path(read.text("RL_DATA_DIR", str(default_data_dir()))).expanduser().absolute()
+    limits_file = Path(read.text("RL_LIMITS_FILE", str(data_dir / "limits.toml")))
     return Settings(
-        data_dir=Path(read.text("RL_DATA_DIR", str(default_data_dir()))).expanduser().absolute(),
+        data_dir=data_dir,
         log=load_log(environ),
         environment=environment,
         database_url=read.text("DATABASE_URL", "") or None,
@@ -536,6 +540,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             order_expiry_s=read.number("RL_ORDER_EXPIRY_S", 60, 5, 86_400),
             reconcile_s=read.number("RL_RECONCILE_S", 5.0, 0.5, 3_600.0),
             queue_position_s=read.number("RL_QUEUE_POSITION_S", 1.0, 0.0, 3_600.0),
+            limits_file=limits_file.expanduser().absolute(),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,
