@@ -10,9 +10,9 @@ Of one market, with a position that cost `c` and resting orders on both sides of
     worst case     c + the dearest of all opening contracts, as many as the larger side has + fees
 
 A bid and an ask that both fill are a pair that pays a dollar, so no more contracts than those of
-the larger side can lose; a gain that is not booked yet is never counted against a loss. Neither figure rises when an order fills at
-its limit or better. Markets are added up as if each paid the worse of its outcomes, so mutually
-exclusive markets of one event count in full.
+the larger side can lose; a gain that is not booked yet is never counted against a loss. No figure
+rises when an order fills at its limit or better. Markets are added up as if each paid the worse of
+its outcomes, so mutually exclusive markets of one event count in full.
 
 Prices are 1e-4 dollars on the YES scale, counts 1e-2 contracts, money 1e-6 dollars.
 """

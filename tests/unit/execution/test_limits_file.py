@@ -49,7 +49,8 @@ def test_amounts_are_exact_and_in_integers() -> None:
         LimitName.DAILY_LOSS: 20_000_000,
         LimitName.ORDERS_PER_MINUTE: 60,
     }
-    more = 'market_contracts = 0.1\nprice_collar_cents = 2.5\nminutes_to_close = "2"\nwarn_at = 0.75'
+    more = 'market_contracts = 0.1\nprice_collar_cents = 2.5\nminutes_to_close = "2"'
+    more += "\nwarn_at = 0.75"
     found = parsed(f"[demo]\n{more}")
     assert found.values == {
         LimitName.MARKET_CONTRACTS: 10,
