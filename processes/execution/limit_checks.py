@@ -31,6 +31,7 @@ __all__ = [
     "SUMMED",
     "LimitBreach",
     "LimitCase",
+    "LimitCheck",
     "breaches",
     "standing_losses",
     "sum_breaches",

@@ -154,5 +154,3 @@ class LimitsRig(ManagerRig):
 def count_of(rig: LimitsRig, name: LimitName | str) -> int:
     """How often an intent was refused for this limit."""
     return rig.state.counters[f"limit_{name}"]
-
-

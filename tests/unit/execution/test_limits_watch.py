@@ -116,12 +116,14 @@ async def test_the_day_is_stored_while_it_runs_and_at_its_end(
     rig.write("[demo]\ndaily_loss = 50")
     rig.manager.manager.tick()
     running = asyncio.create_task(rig.watch.run())
-    async with asyncio.timeout(30):
-        while TICKER not in rig.stored().day.markets:
-            await asyncio.sleep(0.01)
+    for _ in range(3_000):
+        if TICKER in rig.stored().day.markets:
+            break
+        await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.wait((running,))
-    (record_path(tmp_path)).unlink()
+    assert TICKER in rig.stored().day.markets
+    record_path(tmp_path).unlink()
     rig.watch.close()
     assert TICKER in rig.stored().day.markets
 

@@ -92,6 +92,7 @@ def test_a_table_of_another_version_is_none_and_said_once(tmp_path: Path) -> Non
     touches = BookTouches(tmp_path, log)
     with remove_tables(tmp_path):
         path = shared_path(tmp_path, "books")
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         path.write_bytes(b"x" * 4_096)
         path.chmod(0o600)
         assert [touches.touch(TICKER) for _ in range(2)] == [None, None]
