@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ipc.messages import Environment
 from processes.broadcaster import wire
 from processes.exchange.admin.fault_commands import FAULT_KINDS
+from processes.execution.limits_file import LIMITS, LimitName, parse_limits
 from processes.inference.decide import Reason
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,28 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         if not target.startswith(("http://", "https://")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def limit_rows() -> dict[str, list[str]]:
+    """Limit -> the cells of its row of docs/limits.md."""
+    text = (ROOT / "docs" / "limits.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    return {row[0].strip("`"): row for row in rows}
+
+
+@pytest.mark.parametrize("name", LimitName)
+def test_every_limit_is_described_as_it_is(name: LimitName) -> None:
+    kind, row = LIMITS[name], limit_rows()[name]
+    assert row[1] in (kind.unit.word, "milliseconds", "trades", "orders", "cancels")
+    said = {True: "yes", False: "no"}
+    assert row[4:6] == [said[kind.latches], said[kind.binds_reductions]]
+
+
+def test_the_example_of_limits_can_be_used_and_has_all_of_them() -> None:
+    tables = parse_limits((ROOT / "limits.example.toml").read_bytes())
+    for environment in (Environment.DEMO, Environment.PRODUCTION):
+        assert set(tables[environment].values) == set(LimitName)
+    assert Environment.SIMULATED in tables
 
 
 def guards() -> list[tuple[str, str, str]]:

@@ -192,6 +192,13 @@ class MarketAccount:
         """Fees paid."""
         return self._portfolio.fees_e6
 
+    @property
+    def first_fill_ms(self) -> int | None:
+        """When it was first filled, exchange time; None without fills, 0 when that is not known."""
+        if self._opening is not None:
+            return 0
+        return min(map(_ts_ms, self._fills.values()), default=None)
+
     def book(self, fill: ActorFill) -> bool:
         """Book a fill, wherever it belongs in time.
 

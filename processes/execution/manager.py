@@ -16,6 +16,12 @@ from ipc import account_table as a
 from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
 from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
+from processes.execution.account_limits import (
+    CANCEL_CHECKS,
+    DECISION_CHECKS,
+    ORDER_CHECKS,
+    AccountLimits,
+)
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
 from processes.execution.risk import NO_MONEY, OFF_GRID, RiskCase, RiskLimits, excess, refusal
 from processes.execution.state import ExecutionEffects, ExecutionState
@@ -118,9 +124,11 @@ class KalshiOrderManager:
         expiry_ms: After which the exchange ends an order that is not renewed.
         now: The present moment.
         version: Where the versions of accounts begin.
+        account_limits: Makes the limits of the whole account; without it there are none.
 
     Attributes:
         state: What is known.
+        account_limits: The limits of the whole account.
     """
 
     def __init__(
@@ -130,8 +138,10 @@ class KalshiOrderManager:
         expiry_ms: int,
         now: Callable[[], Moment],
         version: int = 0,
+        account_limits: Callable[[ExecutionState, int], AccountLimits] = AccountLimits,
     ) -> None:
         self.state = ExecutionState(start_cash_e6, now, version)
+        self.account_limits = account_limits(self.state, expiry_ms)
         self._limits = limits
         self._expiry_ms = expiry_ms
         self._now = now
@@ -227,6 +237,7 @@ class KalshiOrderManager:
         """Regular work: intents that wait too long, fills that are missing, markets that ended."""
         for ticker in list(self._waiting):
             self._resume(ticker)
+        self.account_limits.look()
         self.state.request_overdue()
         self.state.cancel_unrecorded()
         self.state.show_fees()
@@ -244,6 +255,8 @@ class KalshiOrderManager:
         """Decide again in markets that changed, then the effects since the last call."""
         for ticker in {**self.state.effects.markets, **self._excess}:
             self._cancel_excess(ticker)
+        for excess_order, _ in self.account_limits.excess():
+            self.state.cancel(excess_order)
         for ticker in [t for t in self.state.effects.markets if t in self._waiting]:
             self._resume(ticker)
         return self.state.drain()
@@ -253,7 +266,8 @@ class KalshiOrderManager:
     def _decide(self, waiting: _Waiting) -> None:
         """First refuse what would be refused even alone: nothing is canceled for its sake."""
         state, intent = self.state, waiting.intent
-        if reason := refusal(self._case(intent, ())):
+        case = self._case(intent, ())
+        if reason := refusal(case) or self.account_limits.refusal(case, DECISION_CHECKS):
             self._refuse(waiting, reason)
             return
         orders = state.orders.open_in(intent.market_ticker)
@@ -267,6 +281,9 @@ class KalshiOrderManager:
             case Wait():
                 self._waiting[intent.market_ticker] = waiting
             case Cancel(own):
+                if reason := self.account_limits.refusal(case, CANCEL_CHECKS):
+                    self._refuse(waiting, reason)
+                    return
                 self._waiting[intent.market_ticker] = waiting
                 for order in own:
                     state.cancel(order)
@@ -297,7 +314,8 @@ class KalshiOrderManager:
                 state.effects.warn("resting_order_exceeds_bounds", **facts, reason=reason)
 
     def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
-        if reason := refusal(self._case(waiting.intent, others)):
+        case = self._case(waiting.intent, others)
+        if reason := refusal(case) or self.account_limits.refusal(case, ORDER_CHECKS):
             self._refuse(waiting, reason)
             return
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))

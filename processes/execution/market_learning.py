@@ -126,4 +126,5 @@ class MarketLearning:
             return
         if info.ticker not in self._state.accounts:
             self._reconcile_soon.set()
-        self._state.follow(info.ticker, info.grid, info.close_ms, info.exchange_index)
+        facts = (info.close_ms, info.exchange_index, info.event_ticker)
+        self._state.follow(info.ticker, info.grid, *facts)

@@ -19,6 +19,7 @@ from processes.adapters.kalshi.rest.rate_budget import Rank, RateBudget
 from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.execution.account import Doubt, Moment
 from processes.execution.gateway import EffectRunner
+from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
 from processes.execution.private_channel import ExchangeConnection
@@ -85,12 +86,14 @@ class ExecutionService:
         self._files = OwnedFiles(made, lambda: self._journal.path)
         self._clock_offset = ClockOffset()
         self._budget = _budget(settings, target, log)
+        self._limits_watch = LimitsWatch(settings, target.environment, log)
         self._manager = KalshiOrderManager(
             RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
             settings.actor.market_cash_e6,
             1000 * settings.execution.order_expiry_s,
             lambda: Moment(clock.now_ns(), mono_ns()),
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
+            account_limits=self._limits_watch.account_limits,
         )
         self._state = self._manager.state
         self._is_enabled = settings.actor.enabled
@@ -133,6 +136,7 @@ class ExecutionService:
             "balance": self._reconciliation.follow_balance(),
             "limits": follow_limits(lambda: self._gateway.client, self._budget, self._log),
             "signatures": self._connection.sign_ahead(),
+            "account limits": self._limits_watch.run(),
             "queues": self._queues.follow(self._read_queues),
             "persistence": self._persistence.follow(self._recorder),
             "probe": self._probe.run(),
@@ -185,6 +189,7 @@ class ExecutionService:
     async def _close(self) -> None:
         self._effects.act()
         self._journal.end(self._clock.now_ns())
+        self._limits_watch.close()
         self._bell.close()
         self._report()
         self._wires.close()
@@ -234,8 +239,8 @@ class ExecutionService:
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
         }
-        counters |= self._gauges()
-        counters |= self._budget.counters()
+        counters |= self._gauges() | self._budget.counters()
+        counters |= self._manager.account_limits.counters()
         if (client := self._gateway.client) is not None:
             counters["signed_ahead"] = client.signatures.hits
             counters["signed_late"] = client.signatures.misses

@@ -135,6 +135,9 @@ class ExecutionState:
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
         self.counters: Counter[str] = Counter()
+        self.touched: set[str] = set()  # markets whose account or orders the limits must look at
+        self.events: dict[str, str] = {}  # of markets whose event is known
+        self.reported: tuple[int, Mapping[str, int]] = (0, {})  # the exchange's: when asked, mono
         self.version = version
         self.now = now
         self.retired_realized_e6 = self.retired_fees_e6 = 0
@@ -169,6 +172,10 @@ class ExecutionState:
         return {order.market_ticker for order in queued}
 
     # Markets and doubts.
+
+    def close_ms(self, ticker: str) -> int | None:
+        """When a market closes, market time; None when that is not known."""
+        return self._closes_ms.get(ticker)
 
     def unread(self) -> set[str]:
         """Markets of which fills may have been missed: the whole list must be read."""
@@ -242,6 +249,7 @@ class ExecutionState:
         grid: PriceGrid | None = None,
         close_ms: int = 0,
         shard: int | None = None,
+        event: str = "",
     ) -> None:
         """Keep an account of a market.
 
@@ -250,7 +258,11 @@ class ExecutionState:
             grid: its prices; without them nothing can be ordered in it.
             close_ms: market time at which it closes, 0 unknown.
             shard: the exchange's shard (`exchange_index`) whose money it takes, None unknown.
+            event: its event, empty unknown.
         """
+        if event:
+            self.events[ticker] = event
+            self.touched.add(ticker)
         if shard is not None:
             self.money.shards[ticker] = shard
         if grid is not None:
@@ -286,6 +298,8 @@ class ExecutionState:
             self.refusals.forget(ticker)
             self.fees.forget(ticker)
             self._closes_ms.pop(ticker, None)
+            self.events.pop(ticker, None)
+            self.touched.add(ticker)
             self.money.forget(ticker)
             self.effects.retired.append(ticker)
         self.counters["accounts_retired"] += len(over)
@@ -354,6 +368,7 @@ class ExecutionState:
 
     def _note_worth(self, account: MarketAccount) -> None:
         """What the market takes of its shard's money changes with its cash and its orders."""
+        self.touched.add(account.ticker)
         own = (o for o in self.orders.open_in(account.ticker) if o.own and o.is_buy)
         worth_e6 = account.cash_e6 - sum(o.price_e4 * o.remaining_e2 for o in own)
         self.money.update(account.ticker, worth_e6, is_known=account.known)
@@ -588,6 +603,8 @@ class ExecutionState:
         Returns:
             Markets whose whole list of fills must be read before they can be compared.
         """
+        self.reported = (view.asked_mono_ns, view.positions)
+        self.touched |= {t for t, account in self.accounts.items() if account.doubts}
         for ticker, position_e2 in view.positions.items():
             if position_e2 != 0 or ticker not in self._retired:
                 self.follow(ticker)

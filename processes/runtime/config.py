@@ -200,6 +200,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
             unknown.
         max_unrecorded_s: How old what is not in the database may be while positions are opened.
         max_unrecorded_bytes: How much may not be in the database while positions are opened.
+        limits_file: `limits.toml`: the limits of the whole account.
     """
 
     subaccount: int | None
@@ -208,6 +209,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
     queue_position_s: float
     max_unrecorded_s: int
     max_unrecorded_bytes: int
+    limits_file: Path
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -527,8 +529,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         read.choice("KALSHI_TRADING_ENVIRONMENT", "simulated", tuple(Environment))
     )
     _check_endpoints(read)
+    data_dir = Path(read.text("RL_DATA_DIR", str(default_data_dir()))).expanduser().absolute()
+    limits_file = Path(read.text("RL_LIMITS_FILE", str(data_dir / "limits.toml")))
     return Settings(
-        data_dir=Path(read.text("RL_DATA_DIR", str(default_data_dir()))).expanduser().absolute(),
+        data_dir=data_dir,
         log=load_log(environ),
         environment=environment,
         database_url=read.text("DATABASE_URL", "") or None,
@@ -542,6 +546,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             queue_position_s=read.number("RL_QUEUE_POSITION_S", 1.0, 0.0, 3_600.0),
             max_unrecorded_s=read.number("RL_MAX_UNRECORDED_S", 120, 5, 864_000),
             max_unrecorded_bytes=read.number("RL_MAX_UNRECORDED_BYTES", 1 << 28, 1 << 20, 1 << 50),
+            limits_file=limits_file.expanduser().absolute(),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,

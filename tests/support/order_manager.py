@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from support.orders import SESSION, TICKER
@@ -11,10 +12,11 @@ from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import ExchangeView, Moment
+from processes.execution.account_limits import AccountLimits
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import TrackedOrder
 from processes.execution.risk import RiskLimits
-from processes.execution.state import ExecutionEffects
+from processes.execution.state import ExecutionEffects, ExecutionState
 
 SECOND = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND
@@ -27,13 +29,18 @@ Kind = TypeVar("Kind")
 class ManagerRig:
     """The manager, its clock, and all that it has wanted so far."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(
+        self,
+        account_limits: Callable[[ExecutionState, int], AccountLimits] = AccountLimits,
+        **limits: Any,
+    ) -> None:
         self.mono_ns = 10 * SECOND
         self.manager = KalshiOrderManager(
             RiskLimits(**limits),
             CASH_E6,
             EXPIRY_MS,
             lambda: Moment(START_NS + self.mono_ns, self.mono_ns),
+            account_limits=account_limits,
         )
         self.state = self.manager.state
         self.state.session_uid, self.state.environment_ok = SESSION, True
