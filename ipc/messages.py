@@ -43,6 +43,8 @@ __all__ = [
     "SessionStarted",
     "ShadowActions",
     "Tick",
+    "TradingEvent",
+    "TradingEventKind",
     "TradingState",
     "TradingStatus",
     "Trigger",
@@ -140,6 +142,31 @@ class TradingState(StrEnum):
     CLOSED = "closed"
     MARKET_PAUSED = "market_paused"
     UNKNOWN = "unknown"
+
+
+class TradingEventKind(StrEnum):
+    """What the audit of trading notes.
+
+    Attributes:
+        COMMAND: Somebody gave a command (pause, resume, stop, flatten).
+        MODE: Trading is in another mode, or a mode's work is done or cannot be: nothing rests, no
+            position is left, the deadline has passed.
+        LIMIT: An order was refused by a limit.
+        WARNING: A measured value has passed a limit's warning threshold.
+        LATCH: A limit was hit and stays in force until `resume`.
+        CLEARED: A latch was taken off.
+        DIFFERENCE: Our view of the account and the exchange's differ.
+        AGREEMENT: Such a difference is over.
+    """
+
+    COMMAND = "command"
+    MODE = "mode"
+    LIMIT = "limit"
+    WARNING = "warning"
+    LATCH = "latch"
+    CLEARED = "cleared"
+    DIFFERENCE = "difference"
+    AGREEMENT = "agreement"
 
 
 class _WireMessage(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -527,6 +554,28 @@ class ActorPnl(_WireMessage, frozen=True):
     shards_e6: tuple[tuple[int, int], ...] = ()
 
 
+class TradingEvent(_WireMessage, frozen=True):
+    """One line of the audit of trading: a command, a latch, a difference.
+
+    Attributes:
+        kind: What sort of line it is.
+        name: The command, the mode, the limit or the quantity that it is about.
+        who: The local user and process that caused it, or the program's own part.
+        why: The reason, for people.
+        market_ticker: The market, None when it concerns all.
+        numbers: What was compared, by names that end in their unit, such as `exposure_e6`.
+        ts_ns: Market time.
+    """
+
+    kind: TradingEventKind
+    name: str
+    who: str
+    why: str
+    market_ticker: str | None
+    numbers: dict[str, int]
+    ts_ns: int
+
+
 class Doorbell(_WireMessage, frozen=True):
     """A journal has grown; the journal, not this message, is the truth."""
 
@@ -677,6 +726,7 @@ Message = (
     | ActorPosition
     | AccountVersion
     | ActorPnl
+    | TradingEvent
     | Doorbell
     | SessionStarted
     | MarketListed

@@ -29,6 +29,7 @@ from ipc.messages import (
     Message,
     OrderStatus,
     ProcessStats,
+    TradingEvent,
     TradingState,
 )
 from ipc.sockets import Bell, Publisher
@@ -84,6 +85,7 @@ TOPICS: Final[dict[type[Message], str]] = {
     ActorFill: "fill",
     ActorPosition: "position",
     ActorPnl: "pnl",
+    TradingEvent: "trading_event",
     ProcessStats: "stats",
 }
 
