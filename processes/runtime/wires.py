@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ipc.sockets import Context, Publisher, Puller, Pusher, Subscriber
+from ipc.trading import CommandSocket
 
 __all__ = ["Wires"]
 
-Socket = TypeVar("Socket", Publisher, Puller, Pusher, Subscriber)
+Socket = TypeVar("Socket", Publisher, Puller, Pusher, Subscriber, CommandSocket)
 EVERY_TOPIC: Final = ("",)
 
 
@@ -27,7 +28,7 @@ class Wires:
         self._place = (data_dir, environ)
         self._run = run
         self._context = Context()
-        self._open: list[Publisher | Puller | Pusher | Subscriber] = []
+        self._open: list[Publisher | Puller | Pusher | Subscriber | CommandSocket] = []
 
     def publisher(self, name: str) -> Publisher:
         """Bind a PUB endpoint."""
@@ -44,6 +45,10 @@ class Wires:
     def puller(self, name: str) -> Puller:
         """Bind a PULL endpoint."""
         return self._kept(Puller(self._context, name, *self._place))
+
+    def commands(self) -> CommandSocket:
+        """Bind the socket of commands to trading."""
+        return self._kept(CommandSocket(self._context, self._place[0]))
 
     def _kept(self, socket: Socket) -> Socket:
         self._open.append(socket)
