@@ -136,7 +136,8 @@ class Flattening:
                 if self._control.change == change:
                     self._control.on_flattened(FLAT, ())
                 return
-            held = [a for a in self._state.accounts.values() if a.position_e2 and not a.payout]
+            accounts = self._state.accounts.values()
+            held = [a for a in accounts if a.position_e2 and a.payout is None]
             self._control.progress = f"closing positions in {len(held)} markets"
             async with asyncio.TaskGroup() as group:
                 for account in held:

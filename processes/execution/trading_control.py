@@ -30,6 +30,7 @@ from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import TrackedOrder
 from processes.execution.trading_record import (
+    VERB_OF,
     RefusedError,
     TradingRecord,
     command_event,
@@ -192,7 +193,7 @@ class TradingControl:
         self._stamp = stamp
         record = load_record(self._data_dir)
         if record != self.record:
-            self._take(record, TradingVerb.STOP)
+            self._take(record, VERB_OF[record.mode])
 
     def save_again(self) -> None:
         """Write what could not be written before."""
@@ -203,7 +204,8 @@ class TradingControl:
 
     def report(self) -> TradingReport:
         """The state of trading, as far as it is known."""
-        record, accounts = self.record, self._manager.state.accounts.values()
+        record, state = self.record, self._manager.state
+        known = all(account.known for account in state.accounts.values())
         return TradingReport(
             mode=record.mode,
             who=record.who,
@@ -214,8 +216,8 @@ class TradingControl:
             progress=self.progress,
             resting=tuple(map(_line_of, self._own_orders())),
             positions=self._positions(),
-            accounts_known=bool(accounts) and all(account.known for account in accounts),
-            latches=tuple(f"{n}: {why}" for n, why in self._manager.state.latches.items()),
+            accounts_known=known and not state.everywhere,
+            latches=tuple(f"{name}: {why}" for name, why in state.latches.items()),
             persist_error=self._persist_error,
         )
 

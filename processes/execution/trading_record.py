@@ -20,6 +20,7 @@ from ipc.trading import FlattenTerms, TradingCommand, TradingMode, TradingVerb
 
 __all__ = [
     "FLAT",
+    "VERB_OF",
     "Flattening",
     "RefusedError",
     "TradingRecord",
@@ -38,6 +39,7 @@ _MODES: Final = {
     TradingVerb.STOP: TradingMode.STOPPED,
     TradingVerb.FLATTEN: TradingMode.FLATTENING,
 }
+VERB_OF: Final = {mode: verb for verb, mode in _MODES.items()}
 
 
 class RefusedError(KalshiActorError):

@@ -317,13 +317,13 @@ async def test_a_stop_ends_a_flatten(tmp_path):
     async with executing(tmp_path, RL_RECONCILE_S=RECONCILED) as rig:
         await rig.known()
         await holds_yes(rig)
-        rig.trade("ask", 100, 100_000)
+        rig.trade("ask", 4_000, 10_000)  # all that bids is taken
         await given(rig, "flatten")
         refused = await given(rig, "resume")
         assert isinstance(refused, CommandRefused)
         assert "being closed" in refused.error
         await given(rig, "stop")
-        rig.trade("bid", 4_000, 1_000_000)  # it could be sold now
+        rig.trade("bid", 4_000, 5_000)  # it could be sold now
         await is_done(rig)
         await asyncio.sleep(0.6)
         assert rig.rest_position()["position_e2"] == 1_000
