@@ -51,13 +51,11 @@ class DirectStop(msgspec.Struct, frozen=True):
 
 def write_stopped(settings: Settings, command: TradingCommand) -> str:
     """Write that trading is stopped -> why it could not be written, empty when it was."""
-    now_ns = real_ns()
     record = TradingRecord(
         mode=TradingMode.STOPPED,
         who=command.who,
         why=command.why,
-        since_ns=now_ns,
-        since_utc_ns=now_ns,
+        since_utc_ns=real_ns(),
     )
     try:
         save_record(settings.data_dir, record)

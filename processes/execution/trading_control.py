@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+from msgspec.structs import replace
+
 from ipc.clock import NS_PER_S, real_ns
 from ipc.messages import TradingEvent, TradingEventKind
 from ipc.trading import (
@@ -68,18 +70,18 @@ class TradingControl:
     def __init__(
         self, data_dir: Path, manager: KalshiOrderManager, effects: EffectRunner, log: Log
     ) -> None:
+        self._data_dir = data_dir
+        self._stamp = self._file_stamp()  # before it is read: a later change is seen
         self.record = load_record(data_dir)
         self.change = 0
         self.ending = asyncio.Event()
         self.closing = asyncio.Event()
         self.progress = ""
         self.notes: dict[str, str] = {}
-        self._data_dir = data_dir
         self._manager = manager
         self._effects = effects
         self._log = log
         self._persist_error = ""
-        self._stamp = self._file_stamp()
         self._enter(self.record)
 
     @property
@@ -193,6 +195,9 @@ class TradingControl:
         self._stamp = stamp
         record = load_record(self._data_dir)
         if record != self.record:
+            if not record.since_ns:  # whoever wrote it did not know market time
+                now_ns, utc_ns = self._manager.state.now().ns, record.since_utc_ns or real_ns()
+                record = replace(record, since_ns=now_ns, since_utc_ns=utc_ns)
             self._take(record, VERB_OF[record.mode])
 
     def save_again(self) -> None:

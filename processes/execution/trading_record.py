@@ -67,8 +67,8 @@ class TradingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         mode: What is done with intents.
         who: Who caused it.
         why: The reason that was given.
-        since_ns: Market time of the change.
-        since_utc_ns: The same by this machine's clock, Unix nanoseconds.
+        since_ns: Market time of the change, 0 unknown.
+        since_utc_ns: The same by this machine's clock, Unix nanoseconds; 0 unknown.
         flattening: While positions are being closed.
         outcome: How the last flattening ended; empty when there was none.
     """
