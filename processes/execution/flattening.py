@@ -193,7 +193,12 @@ class Flattening:
     async def _try(
         self, client: KalshiTradingClient, account: MarketAccount, terms: FlattenTerms
     ) -> str:
-        market, ticker = await client.market(account.ticker), account.ticker
+        ticker = account.ticker
+        if not account.known:
+            return ", ".join(sorted(account.doubts))
+        if any(order.own for order in self._state.orders.open_in(ticker)):
+            return "an order is still being canceled"
+        market = await client.market(ticker)
         grid = self._grid_of(market)
         position_e2, touch_e4 = account.position_e2, None
         if position_e2:

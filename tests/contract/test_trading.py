@@ -17,7 +17,7 @@ from support.trading_command import command, given, trading
 
 from ipc.clock import NS_PER_S, mono_ns
 from ipc.endpoints import socket_folder
-from ipc.messages import OrderStatus, TradingEvent, TradingEventKind
+from ipc.messages import Leg, OrderStatus, TradingEvent, TradingEventKind
 from ipc.trading import CommandRefused, TradingMode
 from processes.execution.trading_record import load_record, record_path
 
@@ -270,7 +270,7 @@ async def test_flatten_closes_in_slices_that_never_rest(tmp_path):
 async def test_flatten_buys_no_back_within_its_collar(tmp_path):
     async with executing(tmp_path, RL_RECONCILE_S=RECONCILED) as rig:
         await rig.known()
-        await rig.push(intent("no", leg="no", yes_price_e4=4_000))
+        await rig.push(intent("no", leg=Leg.NO, yes_price_e4=4_000))
         await rig.holds(-1_000)
         assert (await trading(rig, "flatten")).code == 0
         assert rig.rest_position()["position_e2"] == 0
