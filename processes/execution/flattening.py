@@ -220,7 +220,10 @@ class Flattening:
         if reason is not None:
             return reason
         await self._ended(ticker)
-        return f"{described(account.position_e2)} still held" if account.position_e2 else ""
+        if not account.position_e2:
+            return ""
+        bound = format_price(limit_e4)
+        return f"{described(account.position_e2)} still held, not taken within YES at {bound}"
 
     def _limit_e4(
         self, account: MarketAccount, touch_e4: int, terms: FlattenTerms, grid: PriceGrid
