@@ -18,7 +18,7 @@ from support.orders import intent
 from support.trading_command import given, trading
 
 from ipc.clock import NS_PER_S, mono_ns
-from ipc.messages import OrderStatus
+from ipc.messages import OrderStatus, ProcessStats
 from ipc.trading import TradingMode
 from processes.execution.trading_record import load_record
 
@@ -34,8 +34,9 @@ async def rests(world, name="i1"):
 
 async def refused(world, name, reason):
     """An intent comes back refused."""
-    await world.known()
     world.listen()
+    await world.known()
+    await world.told(ProcessStats)  # the new subscription is there
     await world.push(intent(name, yes_price_e4=4_500))
     while (order := await world.order(intent_id=name)).reason != reason:
         assert order.status is not RESTING
