@@ -1,6 +1,7 @@
 """The wiring diagram as data: who binds, who connects, how many may wait, and what happens then.
 
-Addresses are `ipc://` sockets below the data folder; `RL_ENDPOINT_<NAME>` replaces any of them.
+Addresses are `ipc://` sockets below the data folder; `RL_ENDPOINT_<NAME>` replaces any of them but
+that of commands, which only this user of this machine may give.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Pattern(StrEnum):
 
     PUB_SUB = "PUB/SUB"
     PUSH_PULL = "PUSH/PULL"
+    REQ_ROUTER = "REQ/ROUTER"
 
 
 class Overflow(StrEnum):
@@ -42,6 +44,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         bound_by: The process that binds it; every other one connects.
         high_water_mark: Messages that may wait in a queue, on either end.
         overflow: What happens to the message behind a full queue.
+        is_local: Whether it is always a socket below the data folder.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     bound_by: str
     high_water_mark: int
     overflow: Overflow
+    is_local: bool = False
 
 
 ENDPOINTS: Final = {
@@ -60,6 +64,7 @@ ENDPOINTS: Final = {
         Endpoint("recorder", Pattern.PUB_SUB, "recorder", 1_000, Overflow.DROP),
         Endpoint("intents", Pattern.PUSH_PULL, "execution", 100, Overflow.REFUSE),
         Endpoint("doorbell", Pattern.PUSH_PULL, "recorder", 100, Overflow.REFUSE),
+        Endpoint("commands", Pattern.REQ_ROUTER, "execution", 100, Overflow.DROP, is_local=True),
     )
 }
 
@@ -86,7 +91,8 @@ def address(name: str, data_dir: Path, environ: Mapping[str, str]) -> str:
     Args:
         name: Key of `ENDPOINTS`.
         data_dir: Folder of the stack; the folder of the sockets is made when missing.
-        environ: Its `RL_ENDPOINT_<NAME>`, when set, is the answer as it stands.
+        environ: Its `RL_ENDPOINT_<NAME>`, when set, is the answer as it stands, unless the endpoint
+            is local.
 
     Returns:
         An address such as `ipc:///home/user/var/sockets/collector.sock`.
@@ -96,6 +102,7 @@ def address(name: str, data_dir: Path, environ: Mapping[str, str]) -> str:
         UnsafePathError: Another user made the folder of the sockets or may change it.
     """
     endpoint = ENDPOINTS[name]
-    if configured := environ.get(f"RL_ENDPOINT_{endpoint.name.upper()}"):
+    configured = environ.get(f"RL_ENDPOINT_{endpoint.name.upper()}")
+    if configured and not endpoint.is_local:
         return configured
     return f"ipc://{private_folder(socket_folder(data_dir))}/{endpoint.name}.sock"

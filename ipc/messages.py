@@ -10,10 +10,20 @@ good; one that is renamed in Python says so with `msgspec.field(name=...)`.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
 import msgspec
+
+from ipc.enums import (
+    BookSide,
+    Environment,
+    Leg,
+    MarkKind,
+    OrderStatus,
+    TradingEventKind,
+    TradingState,
+    UpdateType,
+)
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -43,6 +53,8 @@ __all__ = [
     "SessionStarted",
     "ShadowActions",
     "Tick",
+    "TradingEvent",
+    "TradingEventKind",
     "TradingState",
     "TradingStatus",
     "Trigger",
@@ -52,94 +64,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
-
-
-class Environment(StrEnum):
-    """Where orders go and where data comes from."""
-
-    SIMULATED = "simulated"
-    DEMO = "demo"
-    PRODUCTION = "production"
-
-
-class UpdateType(StrEnum):
-    """What woke the actor."""
-
-    SNAPSHOT = "snapshot"
-    DELTA = "delta"
-    TRADE = "trade"
-    STATE = "state"
-
-
-class BookSide(StrEnum):
-    """The side of the one YES book: a bid buys YES or sells NO, an ask the reverse."""
-
-    BID = "bid"
-    ASK = "ask"
-
-
-class Leg(StrEnum):
-    """The outcome a contract pays on."""
-
-    YES = "yes"
-    NO = "no"
-
-
-class OrderStatus(StrEnum):
-    """The states of an order as execution knows them.
-
-    Attributes:
-        PENDING: Known to execution; the exchange has not answered yet.
-        RESTING: In the book.
-        EXECUTED: Filled whole; final.
-        CANCELED: Ended before it was filled whole; what had filled stays. Final.
-        REJECTED: Never came into the book; final. The order's `reason` says why.
-        UNKNOWN: Sent, without a conclusive answer yet.
-    """
-
-    PENDING = "pending"
-    RESTING = "resting"
-    EXECUTED = "executed"
-    CANCELED = "canceled"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"
-
-
-class MarkKind(StrEnum):
-    """What a session notes beside its events.
-
-    Attributes:
-        CONNECTED: The WebSocket is connected and subscribed.
-        DISCONNECTED: The connection was lost: books are STALE from here on.
-        GAP: Frames are missing or do not fit the book: STALE until the next snapshot.
-        HOLE: The journal refused a change of a book: it is in no recording.
-        HEALED: A snapshot was accepted again after a hole.
-        CLOSED: The market closed.
-    """
-
-    CONNECTED = "connected"
-    DISCONNECTED = "disconnected"
-    GAP = "gap"
-    HOLE = "hole"
-    HEALED = "healed"
-    CLOSED = "market_closed"
-    CLOCK = "clock"  # from here on the clock's offset is the milliseconds in `detail`
-
-
-class TradingState(StrEnum):
-    """Whether orders are placed now, and why not.
-
-    `PAUSED`: the exchange has stopped trading without announcing it. `MAINTENANCE`: an announced
-    window, or the exchange takes no change at all. `CLOSED`: outside of the exchange's hours, or
-    the market has not opened yet. `UNKNOWN`: the exchange has not said for too long.
-    """
-
-    TRADING = "trading"
-    PAUSED = "paused"
-    MAINTENANCE = "maintenance"
-    CLOSED = "closed"
-    MARKET_PAUSED = "market_paused"
-    UNKNOWN = "unknown"
 
 
 class _WireMessage(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -527,6 +451,28 @@ class ActorPnl(_WireMessage, frozen=True):
     shards_e6: tuple[tuple[int, int], ...] = ()
 
 
+class TradingEvent(_WireMessage, frozen=True):
+    """One line of the audit of trading: a command, a latch, a difference.
+
+    Attributes:
+        kind: What sort of line it is.
+        name: The command, the mode, the limit or the quantity that it is about.
+        who: The local user and process that caused it, or the program's own part.
+        why: The reason, for people.
+        market_ticker: The market, None when it concerns all.
+        numbers: What was compared, by names that end in their unit, such as `exposure_e6`.
+        ts_ns: Market time.
+    """
+
+    kind: TradingEventKind
+    name: str
+    who: str
+    why: str
+    market_ticker: str | None
+    numbers: dict[str, int]
+    ts_ns: int
+
+
 class Doorbell(_WireMessage, frozen=True):
     """A journal has grown; the journal, not this message, is the truth."""
 
@@ -677,6 +623,7 @@ Message = (
     | ActorPosition
     | AccountVersion
     | ActorPnl
+    | TradingEvent
     | Doorbell
     | SessionStarted
     | MarketListed

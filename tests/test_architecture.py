@@ -267,7 +267,7 @@ def test_no_error_is_swallowed(source: Source) -> None:
 
 def test_every_endpoint_is_documented() -> None:
     document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| (\w+) \| (PUB/SUB|PUSH/PULL) \|", document, re.M))
+    rows = dict(re.findall(r"^\| (\w+) \| (PUB/SUB|PUSH/PULL|REQ/ROUTER) \|", document, re.M))
     assert rows == {name: str(endpoint.pattern) for name, endpoint in ENDPOINTS.items()}
 
 

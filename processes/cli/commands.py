@@ -98,6 +98,16 @@ COMMANDS: Final = {
             "kalshi-actor models rollback",
         ),
     ),
+    "trading": CliCommand(
+        "pause, resume, stop or flatten trading, or ask how it stands",
+        "processes.execution.trading",
+        (
+            "kalshi-actor trading status",
+            'kalshi-actor trading stop --why "odd quotes"',
+            "kalshi-actor trading flatten --collar 3 --slice 5 --deadline 120",
+            "kalshi-actor trading resume",
+        ),
+    ),
     "funds": CliCommand(
         "money on the exchange's shards; move it from one to another",
         "processes.execution.funds",

@@ -26,9 +26,11 @@ from ipc.messages import (
     ActorOrder,
     ActorPnl,
     ActorPosition,
+    Intent,
     Message,
     OrderStatus,
     ProcessStats,
+    TradingEvent,
     TradingState,
 )
 from ipc.sockets import Bell, Publisher
@@ -42,7 +44,7 @@ from processes.adapters.kalshi.errors import (
     UnknownOutcome,
 )
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder
+from processes.adapters.kalshi.rest.orders import AmendOrder, CreateOrder, TimeInForce
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.adapters.kalshi.schemas.decoding import whole
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
@@ -77,6 +79,7 @@ FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown out
 FIND_NS: Final = 5 * NS_PER_S  # how long the order list must not know it
 FIND_LOOKS: Final = 5  # and how often it must have been asked
 LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
+IMMEDIATE: Final = TimeInForce.IMMEDIATE_OR_CANCEL
 ALREADY_EXISTS: Final = "order_already_exists"
 CHUNK: Final = 100  # tickers in one request
 TOPICS: Final[dict[type[Message], str]] = {
@@ -84,6 +87,7 @@ TOPICS: Final[dict[type[Message], str]] = {
     ActorFill: "fill",
     ActorPosition: "position",
     ActorPnl: "pnl",
+    TradingEvent: "trading_event",
     ProcessStats: "stats",
 }
 
@@ -114,6 +118,7 @@ class Gateway:
     ) -> None:
         self.client: KalshiTradingClient | None = None
         self.closing = False  # from then on no create is tried, or tried again
+        self.create_ended_mono_ns = mono_ns()  # when the last create, or an earlier run, ended
         self._state = state
         self._act = act
         self._log = log
@@ -165,7 +170,7 @@ class Gateway:
         order = request.order
         match request:
             case SendOrder():
-                return self._create(order, request.deadline_mono_ns)
+                return self._send(order, request.deadline_mono_ns)
             case CancelOrder():
                 return self._cancel(order)
             case RenewOrder():
@@ -184,13 +189,19 @@ class Gateway:
 
     # Creating.
 
+    async def _send(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
+        try:
+            await self._create(order, deadline_mono_ns)
+        finally:
+            self.create_ended_mono_ns = mono_ns()
+
     async def _create(self, order: TrackedOrder, deadline_mono_ns: int) -> None:
         name = order.client_order_id
         lost = False  # an attempt had no known outcome: only the exchange's answer counts now
         answered = False  # the exchange read the order and refused it
         reason, limited = "", 0  # how often in a row the exchange said 429
         busy = False  # whether it said so, and nothing else since
-        while mono_ns() <= deadline_mono_ns and not self.closing:
+        while mono_ns() <= deadline_mono_ns and self._may_send(order):
             trading = self._state.trading_state(order.market_ticker)
             if trading is not TradingState.TRADING and not lost:
                 reason = f"not_trading_{trading}"
@@ -224,13 +235,20 @@ class Gateway:
             if lost and not self._unknown(name):
                 return
         if not lost:
-            late = mono_ns() > deadline_mono_ns
-            reason = reason or ("deadline" if late else "stopping")
+            reason = reason or self._reason_not_sent(deadline_mono_ns)
             self._state.on_fact(name, OrderRefused(reason, by_exchange=answered))
             return
         self._state.on_fact(name, OutcomeUnknown(reason))
         self._act()
         await self._find(order)
+
+    def _may_send(self, order: TrackedOrder) -> bool:
+        return not self.closing and self._state.may_send(order)
+
+    def _reason_not_sent(self, deadline_mono_ns: int) -> str:
+        if mono_ns() > deadline_mono_ns:
+            return "deadline"
+        return "stopping" if self.closing else f"trading_{self._state.mode}"
 
     async def _attempt(self, order: TrackedOrder) -> bool:
         client = self._client()
@@ -242,7 +260,9 @@ class Gateway:
                 book_side=order.book_side,
                 yes_price_e4=order.yes_price_e4,
                 count_e2=order.initial_e2,
-                expire_s=(order.expire_ms or 0) // 1000,
+                time_in_force=IMMEDIATE if order.immediate else TimeInForce.GOOD_TILL_CANCELED,
+                expire_s=None if order.immediate else (order.expire_ms or 0) // 1000,
+                reduce_only=order.immediate,
             )
         )
         fill_e2, remaining_e2 = created.fill_count_e2, created.remaining_count_e2
@@ -410,6 +430,10 @@ class EffectRunner:
             self.queue_wanted.set()
         if effects.notes:
             self._bell.ring()
+
+    def keep_intent(self, intent: Intent) -> bool:
+        """Journal what is wanted before it is acted upon -> whether the journal accepted it."""
+        return self._journal.append(intent)
 
     def publish(self, message: Message) -> None:
         """Send a message to subscribers."""

@@ -15,6 +15,7 @@ import msgspec
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
+from ipc.trading import TradingMode
 from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.account_limits import (
     CANCEL_CHECKS,
@@ -23,7 +24,15 @@ from processes.execution.account_limits import (
     AccountLimits,
 )
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
-from processes.execution.risk import NO_MONEY, OFF_GRID, RiskCase, RiskLimits, excess, refusal
+from processes.execution.risk import (
+    NO_MONEY,
+    OFF_GRID,
+    RiskCase,
+    RiskLimits,
+    closing_refusal,
+    excess,
+    refusal,
+)
 from processes.execution.state import ExecutionEffects, ExecutionState
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
@@ -233,8 +242,45 @@ class KalshiOrderManager:
         if _name_of(intent) not in self.state.orders:
             self._refuse(_Waiting(intent, received_mono_ns), reason)
 
+    def set_mode(self, mode: TradingMode) -> None:
+        """Trading is in another mode: what waits is refused, what rests is cancelled by its rules.
+
+        Args:
+            mode: What is done with intents from now on.
+        """
+        self.state.mode = mode
+        if mode is not TradingMode.ON:
+            self._refuse_waiting(f"trading_{mode}")
+        self._cancel_if_stopped()
+
+    def _cancel_if_stopped(self) -> None:
+        """Again and again until nothing of this program is open."""
+        if self.state.mode in (TradingMode.STOPPED, TradingMode.FLATTENING):
+            for order in self.state.orders.open_orders():
+                if order.own and not order.immediate:
+                    self.state.cancel(order)
+
+    def close_position(self, intent: Intent) -> str | None:
+        """Send an order that closes a position, by a command: it fills at once or ends.
+
+        Args:
+            intent: Journalled; a sale of the leg that is held.
+
+        Returns:
+            Why it was not sent, None when it was.
+        """
+        market = intent.market_ticker
+        orders = self.state.orders.open_in(market)
+        if reason := closing_refusal(self._case(intent, orders)):
+            return reason
+        order = self._order_for(_Waiting(intent, self._now().mono_ns))
+        order = msgspec.structs.replace(order, immediate=True, expire_ms=None)
+        self.state.create(order, intent.deadline_mono_ns)
+        return None
+
     def tick(self) -> None:
         """Regular work: intents that wait too long, fills that are missing, markets that ended."""
+        self._cancel_if_stopped()
         for ticker in list(self._waiting):
             self._resume(ticker)
         self.account_limits.look()
@@ -245,11 +291,14 @@ class KalshiOrderManager:
 
     def withdraw(self) -> None:
         """Before a stop: refuse what waits and cancel what rests."""
-        while self._waiting:
-            self._refuse(self._waiting.popitem()[1], "stopping")
+        self._refuse_waiting("stopping")
         for order in self.state.orders.open_orders():
             if order.own:
                 self.state.cancel(order)
+
+    def _refuse_waiting(self, reason: str) -> None:
+        while self._waiting:
+            self._refuse(self._waiting.popitem()[1], reason)
 
     def drain(self) -> ExecutionEffects:
         """Decide again in markets that changed, then the effects since the last call."""
@@ -357,9 +406,17 @@ class KalshiOrderManager:
             environment_ok=state.environment_ok,
             trading=state.trading_state(market),
             backing_off=wait,
+            mode=state.mode,
+            keeps=state.mode is TradingMode.PAUSED and self._is_kept(intent),
             funds=self._funds(market, others),
             unrecorded=state.unrecorded,
         )
+
+    def _is_kept(self, intent: Intent) -> bool:
+        """Whether what is wanted rests already."""
+        orders = self.state.orders.open_in(intent.market_ticker)
+        wanted = plan(intent, orders, self.state.busy, self._now().ms, self._expiry_ms)
+        return isinstance(wanted, Keep | Renew)
 
     def _funds(self, ticker: str, others: tuple[TrackedOrder, ...]) -> ShardFunds | None:
         """The money of the market's shard, once its own orders beside `others` are canceled."""

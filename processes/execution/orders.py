@@ -143,6 +143,7 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         received_mono_ns: When its intent was received.
         sent_mono_ns: When the create went out.
         acknowledged_mono_ns: When the exchange answered it.
+        immediate: Whether it closes a position by a command: it never rests, and never opens one.
     """
 
     client_order_id: str
@@ -164,6 +165,7 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
     received_mono_ns: int = 0
     sent_mono_ns: int = 0
     acknowledged_mono_ns: int = 0
+    immediate: bool = False
 
     @property
     def own(self) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from ipc.clock import NS_PER_S
 from ipc.messages import BookSide, Intent, Leg, TradingState
+from ipc.trading import TradingMode
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
@@ -21,11 +22,13 @@ from processes.runtime.tasks import Backoff
 
 __all__ = [
     "CHECKS",
+    "CLOSING_CHECKS",
     "NO_MONEY",
     "OFF_GRID",
     "RefusalMemory",
     "RiskCase",
     "RiskLimits",
+    "closing_refusal",
     "collateral_e6",
     "excess",
     "refusal",
@@ -70,6 +73,8 @@ class RiskCase(msgspec.Struct, frozen=True):
         environment_ok: Whether its data is of the environment that is traded in.
         trading: Whether the exchange takes orders in this market.
         backing_off: Whether the exchange has just refused such an order.
+        mode: What is done with intents, as it was commanded.
+        keeps: Whether what is wanted rests already, and nothing new would be sent.
         funds: The money of the market's shard, with what its own orders beside `others` hold; None
             only while `account` is in doubt about it.
         unrecorded: Why what is opened now may not get into the database; "" while it does.
@@ -86,6 +91,8 @@ class RiskCase(msgspec.Struct, frozen=True):
     environment_ok: bool
     trading: TradingState
     backing_off: bool = False
+    mode: TradingMode = TradingMode.ON
+    keeps: bool = False
     funds: ShardFunds | None = None
     unrecorded: str = ""
 
@@ -98,6 +105,11 @@ def refusal(case: RiskCase) -> str | None:
     return next((r for check in CHECKS if (r := check(case))), None)
 
 
+def closing_refusal(case: RiskCase) -> str | None:
+    """The first reason not to send an order that closes a position by a command, or None."""
+    return next((r for check in CLOSING_CHECKS if (r := check(case))), None)
+
+
 def within_deadline(case: RiskCase) -> str | None:
     """A decision is worthless after its deadline."""
     return "deadline" if case.now_mono_ns > case.intent.deadline_mono_ns else None
@@ -106,6 +118,17 @@ def within_deadline(case: RiskCase) -> str | None:
 def enabled(case: RiskCase) -> str | None:
     """`RL_ACTOR_ENABLED`."""
     return None if case.limits.enabled else "actor_disabled"
+
+
+def trading_on(case: RiskCase) -> str | None:
+    """Trading was paused or stopped by a command; in a pause what rests may stay."""
+    stays = case.mode is TradingMode.PAUSED and case.keeps
+    return None if case.mode is TradingMode.ON or stays else f"trading_{case.mode}"
+
+
+def sells(case: RiskCase) -> str | None:
+    """What closes a position sells the leg that is held."""
+    return "not_a_sale" if case.intent.is_buy else None
 
 
 def well_formed(case: RiskCase) -> str | None:
@@ -354,6 +377,7 @@ class RefusalMemory:
 CHECKS: Final[tuple[RiskCheck, ...]] = (
     within_deadline,
     enabled,
+    trading_on,
     well_formed,
     of_this_session,
     exchange_trades,
@@ -368,4 +392,18 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     sells_held,
     buys_affordable,
     shard_affordable,
+)
+
+# Of what closes a position because an operator commands it; the model's own rules do not count.
+CLOSING_CHECKS: Final[tuple[RiskCheck, ...]] = (
+    within_deadline,
+    well_formed,
+    sells,
+    exchange_trades,
+    account_known,
+    not_refused_lately,
+    on_grid,
+    count_allowed,
+    one_order_per_market,
+    sells_held,
 )

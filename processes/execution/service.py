@@ -11,6 +11,7 @@ from ipc.journal import RunJournal, run_number
 from ipc.messages import Environment, Intent, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
+from ipc.trading import TradingMode
 from processes.adapters.kalshi.auth.clock_offset import ClockOffset
 from processes.adapters.kalshi.auth.environments import KalshiTarget, data_environment_of
 from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
@@ -18,6 +19,7 @@ from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import Rank, RateBudget
 from processes.adapters.kalshi.schemas.drift import report_drift
 from processes.execution.account import Doubt, Moment
+from processes.execution.flattening import Flattening
 from processes.execution.gateway import EffectRunner
 from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
@@ -27,6 +29,8 @@ from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.request_probe import RequestProbe
 from processes.execution.risk import RiskLimits
+from processes.execution.stopping import Stopping
+from processes.execution.trading_control import TradingControl
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
 from processes.runtime.owned_files import OwnedFiles
@@ -116,6 +120,11 @@ class ExecutionService:
         environment, soon = data_environment_of(settings), self._reconciliation.soon
         self._markets = MarketLearning(self._state, effects, environment, soon, log)
         self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)
+        self._commands = self._wires.commands()
+        self._control = TradingControl(settings.data_dir, self._manager, effects, log)
+        self._stopping = Stopping(self._control, self._state, effects, log)
+        most_e2, uid = settings.actor.contract_size_e2, stream.session_uid
+        self._flattening = Flattening(self._control, self._manager, effects, soon, most_e2, uid)
         wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
         self._queues = QueuePositions(self._state, effects.act, wanted, pause)
 
@@ -126,6 +135,7 @@ class ExecutionService:
             TaskFailed: a task ended before; see `serve` for what else it raises.
         """
         self._bell.ring()
+        self._control.announce()
         tasks = {
             "intents": self._take_intents(),  # ends first, and cancels what rests
             "requests": self._gateway.watch(),
@@ -137,6 +147,9 @@ class ExecutionService:
             "limits": follow_limits(lambda: self._gateway.client, self._budget, self._log),
             "signatures": self._connection.sign_ahead(),
             "account limits": self._limits_watch.run(),
+            "commands": self._control.serve(self._commands),
+            "stopping": self._stopping.run(),
+            "flattening": self._flattening.run(),
             "queues": self._queues.follow(self._read_queues),
             "persistence": self._persistence.follow(self._recorder),
             "probe": self._probe.run(),
@@ -166,7 +179,7 @@ class ExecutionService:
         """Nothing is acted on that the journal has not accepted."""
         if intent.count_e2 <= 0 or intent.price_e4 not in ALLOWED_PRICES:
             self._manager.refuse(intent, received_mono_ns, "malformed")
-        elif self._journal.append(intent):
+        elif self._effects.keep_intent(intent):
             self._manager.on_intent(intent, received_mono_ns)
         else:
             self._manager.refuse(intent, received_mono_ns, "journal")
@@ -210,9 +223,11 @@ class ExecutionService:
             self._table.heartbeat(mono_ns())
             self._reconciliation.check_answers()
             self._state.unrecorded = self._persistence.reason(mono_ns())
+            self._control.check_file()
             self._manager.tick()
             self._effects.act()
             if beats % STATS_BEATS == 0:
+                self._control.save_again()
                 self._report()
             beats += 1
             await asyncio.sleep(BEAT)
@@ -236,6 +251,7 @@ class ExecutionService:
             "markets_known": sum(account.known for account in accounts),
             "open_orders": self._state.orders.open_count,
             "requests": self._gateway.running,
+            "trading_on": int(self._control.mode is TradingMode.ON),
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
         }

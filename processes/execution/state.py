@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, Leg, Message, OrderStatus, TradingState, TradingStatus
+from ipc.trading import TradingMode
 from ipc.units import PriceGrid, format_money
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import (
@@ -121,6 +122,8 @@ class ExecutionState:
         environment_ok: Whether the collector's data is of the environment that is traded in.
         listed: Markets that the collector follows.
         unrecorded: Why what happens now may not get into the database; "" while it does.
+        mode: What is done with intents, as it was commanded.
+        latches: Limits that were hit and hold until `resume`, each with what was measured.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -144,6 +147,8 @@ class ExecutionState:
         self.session_uid: str | None = None  # the collector's; None while it has not spoken
         self.environment_ok = False  # whether the collector's data is of our environment
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
+        self.mode = TradingMode.ON
+        self.latches: dict[str, str] = {}
         self.trading: TradingStatus | None = None  # as the collector says; None before it has
         self.unrecorded = ""  # why what happens now may not get into the database
         self._resumed_mono_ns = 0  # when any market last began to trade again
@@ -414,6 +419,11 @@ class ExecutionState:
         self.counters["sent"] += 1
         self.effects.note(message_of(order, self.now().ns))
         self.effects.requests.append(SendOrder(order, deadline_mono_ns))
+
+    def may_send(self, order: TrackedOrder) -> bool:
+        """Whether the mode lets a create go out, also one that was begun in another mode."""
+        wanted = TradingMode.FLATTENING if order.immediate else TradingMode.ON
+        return self.mode is wanted
 
     def refuse(self, order: TrackedOrder) -> None:
         """Track and publish an order that is not sent; its reason says why."""

@@ -25,6 +25,7 @@ from ipc.messages import (
     Intent,
     Message,
     Tick,
+    TradingEvent,
 )
 
 __all__ = [
@@ -47,6 +48,7 @@ TABLES: Final[dict[type[msgspec.Struct], str]] = {
     ActorFill: "rl_fills",
     ActorPosition: "rl_positions",
     AccountVersion: "rl_account_versions",
+    TradingEvent: "rl_trading_events",
 }
 
 # What the exchange names, and so may be reported again by another run: stored once. The columns of
@@ -76,8 +78,12 @@ def columns_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def row_of(message: Message, stream_id: int, record_no: int) -> tuple[object, ...]:
-    """A message as a row of its table."""
-    return (stream_id, record_no, *msgspec.structs.astuple(message))
+    """A message as a row of its table; a dict becomes JSON."""
+    return (stream_id, record_no, *map(_value, msgspec.structs.astuple(message)))
+
+
+def _value(field: object) -> object:
+    return msgspec.json.encode(field).decode() if isinstance(field, dict) else field
 
 
 async def write_rows(

@@ -490,9 +490,11 @@ def _subaccount(read: _Reader) -> int | None:
 
 
 def _check_endpoints(read: _Reader) -> None:
-    for name in ENDPOINTS:
+    for name, endpoint in ENDPOINTS.items():
         variable = f"RL_ENDPOINT_{name.upper()}"
         address = read.text(variable, "")
+        if address and endpoint.is_local:
+            raise ConfigError(f"{variable} is set; allowed: unset, this socket cannot be moved")
         if address and not _ADDRESS.fullmatch(address):
             raise ConfigError(
                 f"{variable}={address!r} is not an address; allowed: tcp://host:port, ipc://path"

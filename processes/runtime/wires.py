@@ -8,10 +8,11 @@ from typing import Final, TypeVar
 
 from ipc.endpoints import address
 from ipc.sockets import Context, Publisher, Puller, Pusher, Subscriber
+from ipc.trading import CommandSocket
 
 __all__ = ["Wires"]
 
-Socket = TypeVar("Socket", Publisher, Puller, Pusher, Subscriber)
+Socket = TypeVar("Socket", Publisher, Puller, Pusher, Subscriber, CommandSocket)
 EVERY_TOPIC: Final = ("",)
 _IPC: Final = "ipc://"
 
@@ -33,7 +34,7 @@ class Wires:
         self._run = run
         self._context = Context()
         self.bound: list[Path] = []
-        self._open: list[Publisher | Puller | Pusher | Subscriber] = []
+        self._open: list[Publisher | Puller | Pusher | Subscriber | CommandSocket] = []
 
     def publisher(self, name: str) -> Publisher:
         """Bind a PUB endpoint."""
@@ -56,6 +57,10 @@ class Wires:
         if where.startswith(_IPC + "/"):
             self.bound.append(Path(where.removeprefix(_IPC)))
         return self._kept(socket)
+
+    def commands(self) -> CommandSocket:
+        """Bind the socket of commands to trading."""
+        return self._kept(CommandSocket(self._context, self._place[0]))
 
     def _kept(self, socket: Socket) -> Socket:
         self._open.append(socket)

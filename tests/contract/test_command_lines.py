@@ -29,6 +29,7 @@ COMMANDS = {
     *("models.evaluate", "models.export_onnx", "models.parity", "models.registry", "models.train"),
     *("models.research.rules", "models.research.tries"),
     *("processes.collector.markets_command", "processes.execution.funds"),
+    "processes.execution.trading",
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),
     *(
         "benchmarks",

@@ -65,7 +65,7 @@ for pid in asked["pids"]:
 print(json.dumps(reached))
 """
 
-SOCKETS = 8  # six of ZeroMQ, PostgreSQL's, supervisord's
+SOCKETS = 9  # seven of ZeroMQ, PostgreSQL's, supervisord's
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import pytest
 from support.logged import Logged
 from support.order_manager import ManagerRig
 from support.orders import FAR_NS, intent
-from support.patience import PATIENCE
+from support.patience import PATIENCE, turns
 
 from ipc.messages import ActorOrder, OrderStatus
+from ipc.trading import TradingMode
 from processes.adapters.kalshi.errors import OrderRejected, RateLimited
 from processes.adapters.kalshi.rest.orders import CreatedOrder, CreateOrder
 from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
@@ -125,3 +126,15 @@ async def test_what_was_never_tried_says_why(closing: bool, reason: str) -> None
     await done(gateway)
     assert exchange.asked == []
     assert rig.told(ActorOrder)[-1].reason == reason
+
+
+@pytest.mark.parametrize("mode", [TradingMode.PAUSED, TradingMode.STOPPED, TradingMode.FLATTENING])
+async def test_a_create_that_waits_is_not_sent_once_trading_is_not_on(mode: TradingMode) -> None:
+    rig, gateway, exchange = standing(RateLimited(429, "", "too many requests"), None)
+    gateway.start(sending(rig))
+    await turns()
+    assert exchange.asked == ["ka-i1-BY"]
+    rig.manager.set_mode(mode)
+    await done(gateway)
+    assert exchange.asked == ["ka-i1-BY"]
+    assert rig.last_order().status is OrderStatus.REJECTED

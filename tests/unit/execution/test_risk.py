@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 from support.orders import SESSION, TICKER, fill, intent, order
 
 from ipc.messages import BookSide, Leg, OrderStatus, TradingState
+from ipc.trading import TradingMode
 from ipc.units import LINEAR_CENT
 from processes.execution.account import Doubt, MarketAccount, Payout
-from processes.execution.risk import RiskCase, RiskLimits, collateral_e6, refusal
+from processes.execution.risk import (
+    RiskCase,
+    RiskLimits,
+    closing_refusal,
+    collateral_e6,
+    refusal,
+)
 
 CASH_E6 = 100_000_000
 
@@ -76,6 +83,10 @@ def test_a_good_intent_passes() -> None:
     [
         ("deadline", case(intent(deadline_mono_ns=4), now_mono_ns=5)),
         ("actor_disabled", case(limits=RiskLimits(enabled=False))),
+        ("trading_paused", case(mode=TradingMode.PAUSED)),
+        ("trading_stopped", case(mode=TradingMode.STOPPED)),
+        ("trading_stopped", case(mode=TradingMode.STOPPED, keeps=True)),
+        ("trading_flattening", case(mode=TradingMode.FLATTENING)),
         ("intent_id", case(intent("a b"))),
         ("intent_id", case(intent("x" * 60))),
         ("contradiction", case(intent(book_side=BookSide.ASK))),
@@ -103,6 +114,29 @@ def test_a_good_intent_passes() -> None:
 )
 def test_the_reason(reason: str, changed: RiskCase) -> None:
     assert refusal(changed) == reason
+
+
+def test_in_a_pause_what_rests_may_stay() -> None:
+    assert refusal(case(mode=TradingMode.PAUSED, keeps=True)) is None
+
+
+def test_what_closes_a_position_by_command_needs_no_actor_and_no_session() -> None:
+    sale = intent(is_buy=False, session_uid="none")
+    stopped = {"mode": TradingMode.FLATTENING, "limits": RiskLimits(enabled=False)}
+    assert closing_refusal(case(sale, account=account(1_000), **stopped)) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "changed"),
+    [
+        ("not_trading_paused", case(intent(is_buy=False), trading=TradingState.PAUSED)),
+        ("private_channel_down", case(intent(is_buy=False), account=doubted())),
+        ("backing_off", case(intent(is_buy=False), account=account(1_000), backing_off=True)),
+        ("sells_more_than_held", case(intent(is_buy=False), account=account(999))),
+    ],
+)
+def test_the_reason_not_to_close(reason: str, changed: RiskCase) -> None:
+    assert closing_refusal(changed) == reason
 
 
 def test_the_deadline_itself_is_in_time() -> None:

@@ -45,7 +45,7 @@ def read_by_the_code() -> set[str]:
     found: set[str] = set()
     for file in files:
         found.update(VARIABLE.findall(file.read_text(encoding="utf-8")))
-    endpoints = {f"RL_ENDPOINT_{name.upper()}" for name in ENDPOINTS}
+    endpoints = {f"RL_ENDPOINT_{name.upper()}" for name, e in ENDPOINTS.items() if not e.is_local}
     return (found | endpoints) - set(RENAMED.values())
 
 

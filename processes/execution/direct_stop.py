@@ -1,0 +1,124 @@
+"""A stop past execution, over REST with the stack's own credentials: for when it does not answer.
+
+Only orders with our mark are cancelled. The state of trading is written first, so that an execution
+that starts, or wakes, meanwhile does not trade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Final
+
+import msgspec
+
+from ipc.clock import NS_PER_S, mono_ns, real_ns
+from ipc.messages import Leg
+from ipc.trading import OpenOrderLine, TradingCommand, TradingMode
+from ipc.units import ONE_DOLLAR_E4
+from processes.adapters.kalshi.auth.credentials import load_credentials
+from processes.adapters.kalshi.auth.environments import target_of
+from processes.adapters.kalshi.auth.signing import Signer
+from processes.adapters.kalshi.errors import KalshiError
+from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.limits import command_budget
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.execution.orders import parse_client_order_id
+from processes.execution.stopping import READ_LAG_NS, own_resting
+from processes.execution.trading_record import TradingRecord, save_record
+from processes.runtime.config import Settings, load_log
+from processes.runtime.log import open_log
+
+__all__ = ["DirectStop", "stop_at_exchange", "write_stopped"]
+
+LOOK_PAUSE: Final = 0.25  # seconds between reads of the list
+BATCH: Final = 20  # cancels in one request
+
+
+class DirectStop(msgspec.Struct, frozen=True):
+    """How a stop past execution ended.
+
+    Attributes:
+        is_clear: Whether the exchange's list was read late enough and has none of our orders.
+        resting: Those that it had when it was last read; None when it was never read.
+        error: What went wrong last; empty when nothing did.
+    """
+
+    is_clear: bool
+    resting: tuple[OpenOrderLine, ...] | None
+    error: str
+
+
+def write_stopped(settings: Settings, command: TradingCommand) -> str:
+    """Write that trading is stopped -> why it could not be written, empty when it was."""
+    record = TradingRecord(
+        mode=TradingMode.STOPPED,
+        who=command.who,
+        why=command.why,
+        since_utc_ns=real_ns(),
+    )
+    try:
+        save_record(settings.data_dir, record)
+    except OSError as error:
+        return f"{settings.data_dir}: {error.strerror or error}"
+    return ""
+
+
+async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
+    """Cancel all orders with our mark, and ask until none rests.
+
+    Args:
+        settings: Of the stack.
+        wait_s: Seconds after which it gives up.
+
+    Raises:
+        ConfigError: The stack has no credentials that can be used.
+    """
+    target = target_of(settings)
+    signer = Signer(load_credentials(settings))
+    log = open_log("trading", None, load_log(settings.environ), sys.stderr)
+    budget = command_budget(settings.data_dir, target.environment, log)
+    subaccount = settings.execution.subaccount
+    try:
+        async with KalshiTradingClient.at(target, signer, budget, subaccount=subaccount) as client:
+            return await _cancel_all(client, wait_s)
+    finally:
+        budget.close()
+
+
+async def _cancel_all(client: KalshiTradingClient, wait_s: float) -> DirectStop:
+    """What was sent just before the end of execution may be listed late: one late read counts."""
+    begun_ns, found = mono_ns(), DirectStop(is_clear=False, resting=None, error="")
+    until_ns = begun_ns + int(wait_s * NS_PER_S)
+    while not found.is_clear and mono_ns() < until_ns:
+        read_ns = mono_ns()
+        try:
+            async with asyncio.timeout((until_ns - read_ns) / NS_PER_S):
+                resting = await own_resting(client)
+                is_late_enough = read_ns - begun_ns >= READ_LAG_NS
+                lines = tuple(map(_line_of, resting))
+                found = DirectStop(not resting and is_late_enough, lines, "")
+                for first in range(0, len(resting), BATCH):
+                    batch = resting[first : first + BATCH]
+                    await client.cancel_orders([(o.order_id, o.market_ticker) for o in batch])
+        except (KalshiError, TimeoutError) as error:
+            text = str(error) or "no answer in time"
+            found = DirectStop(is_clear=False, resting=found.resting, error=text)
+        if not found.is_clear:
+            await asyncio.sleep(LOOK_PAUSE)
+    return found
+
+
+def _line_of(order: ExchangeOrder) -> OpenOrderLine:
+    name = parse_client_order_id(order.client_order_id)
+    leg = Leg.YES if name is None else name.leg
+    price_e4 = order.yes_price_e4
+    return OpenOrderLine(
+        client_order_id=order.client_order_id,
+        market_ticker=order.market_ticker,
+        leg=leg,
+        is_buy=name is None or name.is_buy,
+        price_e4=price_e4 if leg is Leg.YES else ONE_DOLLAR_E4 - price_e4,
+        remaining_e2=order.remaining_count_e2,
+        status=order.status,
+    )
