@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ipc import book as b
+from ipc.clock import NS_PER_MS
 from ipc.messages import MarketChange, MarketScore
 from ipc.units import ONE_DOLLAR_E4
 from models.trading.actions import Pricing
@@ -36,6 +37,7 @@ __all__ = [
 
 DOUBLING: Final = 1_000  # points
 MINUTE_MS: Final = 60_000
+RESTART_MS: Final = b.RESTART_NS // NS_PER_MS  # a longer step back is a replay that starts over
 MISSING: Final = "not followed"  # the bar of a market of which there is no look
 
 
@@ -275,14 +277,17 @@ class HotMarkets:
         """Take one look at every market that is followed, and choose.
 
         Args:
-            now_ms: Market time; a step back begins all windows and dwells anew.
+            now_ms: Market time. A step back of more than 5 s begins all windows and dwells anew, a
+                shorter one counts as none.
             looks: One per market.
 
         Returns:
             What changed, in order; markets that were left come first.
         """
-        if now_ms < self._now_ms:
+        if now_ms < self._now_ms - RESTART_MS:
             self._restart(now_ms)
+        else:
+            now_ms = max(now_ms, self._now_ms)
         self._now_ms = now_ms
         self._looks = {look.ticker: look for look in looks}
         self._observe()

@@ -39,6 +39,10 @@ __all__ = ["HotChoice", "HotWatch", "hot_path"]
 
 LOOK_MS: Final = 1_000  # market time between two looks at all markets
 ALL_ACCOUNTS: Final = 10  # looks between two searches of all accounts for orders that still rest
+JUST_LEFT_MS: Final = (
+    60_000  # for so long orders of a market that was left are searched at each look
+)
+FORGET_MS: Final = 3_600_000  # a market that is not followed for so long is not closed any more
 SHOWN: Final = 20  # markets of a message beside those that the actor is in
 RECENT: Final = 20  # changes of a message
 
@@ -65,7 +69,8 @@ class HotChoice:
         mode: `hot`.
         hot: The rule.
         on_switch: As given.
-        leaving: Markets that were left and whose position is being closed.
+        leaving: Markets that were left and whose position is being closed, and when each was last
+            followed, in milliseconds of market time.
     """
 
     mode = TargetMarketMode.HOT
@@ -74,7 +79,7 @@ class HotChoice:
         self._rules = rules
         self.hot = HotMarkets(rules)
         self.on_switch = on_switch
-        self.leaving: dict[str, None] = {}
+        self.leaving: dict[str, int] = {}
 
     def trades(self, ticker: str) -> bool:
         """Whether decisions are made for this market."""
@@ -162,7 +167,7 @@ class HotWatch:
         changes = hot.look(now_ms, self._looks.values())
         for change in changes:
             self._note(change)
-        self._tidy()
+        self._tidy(now_ms)
         self._looks_taken += 1
         return bool(changes)
 
@@ -229,14 +234,12 @@ class HotWatch:
             return
         self._leave(LeaveMarket(market_ticker=ticker, reason=change.reason))
         if self._choice.on_switch is not OnSwitch.HOLD:
-            leaving[ticker] = None
+            leaving[ticker] = change.at_ms
 
-    def _tidy(self) -> None:
-        """Cancel what rests where the actor is not; end the exits that are done."""
+    def _tidy(self, now_ms: int) -> None:
+        """Cancel what rests where the actor is not; end the exits that are done or too late."""
         hot, leaving = self._choice.hot, self._choice.leaving
-        for ticker in [t for t in leaving if t not in self._looks and not hot.may_return(t)]:
-            self._give_up(ticker)
-        for ticker in self._with_accounts():
+        for ticker in self._with_accounts(now_ms):
             if ticker in hot or not self._accounts.read(ticker, self._account):
                 continue
             is_flat = self._account[a.POSITION_E2] == 0
@@ -245,21 +248,33 @@ class HotWatch:
                 self._leave(LeaveMarket(market_ticker=ticker, reason="left"))
             elif is_flat and not waits:
                 leaving.pop(ticker, None)
+        for ticker in list(leaving):
+            if ticker in self._looks:
+                leaving[ticker] = now_ms
+            if self._is_too_late(ticker, now_ms):
+                self._give_up(ticker)
 
-    def _with_accounts(self) -> list[str]:
+    def _with_accounts(self, now_ms: int) -> list[str]:
         """The markets whose accounts are looked at now; all of them only now and then."""
         table = self._accounts.table
         if table is None:
             return []
         if self._looks_taken % ALL_ACCOUNTS == 0:
             return [ticker for ticker in table.tickers() if ticker in self._looks]
-        return list(self._choice.leaving)
+        changed = (c.ticker for c in self._changes if now_ms - c.at_ms <= JUST_LEFT_MS)
+        return list(dict.fromkeys([*self._choice.leaving, *changed]))
+
+    def _is_too_late(self, ticker: str, now_ms: int) -> bool:
+        """Whether a market has closed, or has not been followed for long."""
+        look = self._looks.get(ticker)
+        if look is not None:
+            return 0 < look.close_ms <= now_ms
+        return now_ms - self._choice.leaving[ticker] > FORGET_MS
 
     def _give_up(self, ticker: str) -> None:
-        """A market is no longer followed: what is held there can only be paid out."""
+        """What is held can only be paid out now."""
         del self._choice.leaving[ticker]
-        known = self._accounts.read(ticker, self._account)
-        if known and self._account[a.POSITION_E2]:
+        if self._accounts.read(ticker, self._account) and self._account[a.POSITION_E2]:
             position_e2 = int(self._account[a.POSITION_E2])
             self._log.error("position_not_closed", ticker=ticker, position_e2=position_e2)
 
@@ -276,7 +291,7 @@ class HotWatch:
             return
         self._choice.hot.resume(now_ms, known)
         if self._choice.on_switch is not OnSwitch.HOLD:
-            self._choice.leaving.update(dict.fromkeys(known))
+            self._choice.leaving.update(dict.fromkeys(known, now_ms))
 
     @property
     def unsaved(self) -> list[str] | None:

@@ -16,6 +16,7 @@ from models.observation.builder import BUILDERS
 from models.policies.interface import Policy
 from models.policies.live_model import Entry, Stamp, load_entry, read_active, stamp_of
 from models.policies.onnx import Manifest, ModelError, OnnxPolicy, load_strategy
+from models.policies.python_policy import StrategyError
 from models.trading.actions import LimitOrderActionSpace, MarketChoice, TargetMarketMode
 from models.trading.market_choice import HotRules, OnSwitch
 from processes.inference.decide import Decider, TickHistories
@@ -41,7 +42,7 @@ def strategy_of(settings: Settings) -> Policy:
         if actor.strategy == REGISTRY:
             return load_entry(read_active(settings.data_dir).live, settings.data_dir)
         return load_strategy(actor.strategy, seed=actor.seed, data_dir=settings.data_dir)
-    except ModelError as error:
+    except (ModelError, StrategyError) as error:
         raise ConfigError(f"{_chosen_by(settings)}: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{_chosen_by(settings)}: {error}, {REGISTRY}") from None

@@ -116,6 +116,19 @@ async def test_before_its_close_a_market_is_left_and_what_is_held_is_sold(
             assert action.recv_ns < NOON_NS + 2 * S * MS  # flat: no more is decided there
 
 
+async def test_what_could_not_be_sold_before_the_close_is_named(tmp_path: Path) -> None:
+    async with acting(tmp_path, **HOT) as rig:
+        collector, execution = await begin(rig)
+        execution.knows("A", position=25)
+        close_at(collector, "A", 61 * S)
+        rig.clock.advance(S * MS)
+        await rig.chosen("B")
+        assert not rig.log.has("position_not_closed")
+        rig.clock.advance(60 * S * MS)  # no tick came
+        await rig.until(lambda _: rig.log.has("position_not_closed", ticker="A", position_e2=2_500))
+        assert (await rig.chosen("B")).leaving == ()
+
+
 async def test_while_the_close_is_far_an_offer_is_made_at_its_own_touch(tmp_path: Path) -> None:
     async with acting(tmp_path, **HOT, RL_ACTOR_ON_SWITCH="reduce") as rig:
         collector, execution = await begin(rig)
@@ -160,6 +173,18 @@ async def test_a_reconnect_costs_no_position(tmp_path: Path) -> None:
         message = await rig.chosen("A")
         assert [c.reason for c in message.changes[-2:]] == ["A is back", "back"]
         assert not [d for d in rig.decisions() if d.reason == "leaving"]
+
+
+async def test_a_position_elsewhere_is_not_touched(tmp_path: Path) -> None:
+    async with acting(tmp_path, **HOT) as rig:
+        collector, execution = await begin(rig)
+        execution.knows("B", position=25)
+        collector.delta(250, b.YES, 44, 10, "B")
+        collector.delta(250, b.YES, 44, 10, "A")
+        collector.flush()
+        assert (await rig.action()).market_ticker == "A"
+        await rig.nothing_more()
+        assert rig.service.counters["leaves"] == 0
 
 
 async def test_where_it_is_outlives_it(tmp_path: Path) -> None:

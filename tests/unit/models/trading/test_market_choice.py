@@ -285,6 +285,16 @@ def test_time_that_goes_back_begins_anew() -> None:
     ]
 
 
+def test_a_small_step_back_is_none() -> None:
+    """A clock that is set right by a moment forgets nothing."""
+    hot = HotMarkets(RULES)
+    hot.look(NOON, [look("A"), look("B")])
+    hot.look(NOON + 59 * S, [look("A"), look("B")])
+    hot.look(NOON + 54 * S, [look("A"), look("B", hot=10**6)])
+    changes = hot.look(NOON + 60 * S, [look("A"), look("B", hot=10**6)])
+    assert [c.ticker for c in changes] == ["A", "B"]
+
+
 # Whatever happens
 
 TICKERS: Final = ("A", "B", "C", "D")
