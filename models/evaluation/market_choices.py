@@ -78,7 +78,7 @@ class ChoiceReport:
             left for a hotter one.
         shortest_ms: Least time in a market that was left for a hotter one; None without one.
         closes: Markets in which it was, and whose close it saw.
-        held_over: Of these, with a position at the close although there was a bid after it was left.
+        held_over: Of these, with a position at the close although a bid came after it was left.
         no_bid: Of these, with a position for which no bid came any more.
     """
 
@@ -339,8 +339,9 @@ def table(rows: Iterable[tuple[str, ChoiceReport]]) -> list[str]:
     """
     lines = [
         "| replayed | evenings, markets | ticks with an eligible market | of these in none "
-        "| ticks in one that is not | left: hotter, back, closing, illiquid, not seen | least time before a "
-        "hotter one | of its own will back within the dwell | closes seen, held over, without a bid |",
+        "| ticks in one that is not | left: hotter, back, closing, illiquid, not seen "
+        "| least time before a hotter one | of its own will back within the dwell "
+        "| closes seen, held over, without a bid |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, r in rows:
