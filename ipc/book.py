@@ -86,6 +86,7 @@ TICK_EVENT_NO: Final = 31
 SINCE_NS: Final = 32  # market time since when the flow words count
 LIVE_EVENT_NO: Final = 33  # the last accepted snapshot: from here on the journal gives the row
 CLOCK_OFFSET_MS: Final = 34  # what this machine's clock lacks of the exchange's; 0 unknown
+TRADED: Final = 35  # sum of taker sizes of either leg, 1e-2 contracts
 GRID: Final = 40  # MAX_RANGES x (start, end, step, base)
 HEADER: Final = GRID + 4 * MAX_RANGES
 
@@ -382,6 +383,7 @@ def apply_trade(row: Row, yes_price_e4: int, count_e2: int, taker_leg: LegCode, 
     row[LAST_TRADE_COUNT] = count_e2
     row[LAST_TRADE_MS] = ts_ms
     row[TRADE_FLOW] += count_e2 if taker_leg == YES else -count_e2
+    row[TRADED] += count_e2
     row[N_TRADES] += 1
 
 

@@ -24,6 +24,7 @@ from ipc.enums import (
     TradingState,
     UpdateType,
 )
+from ipc.market_messages import LeaveMarket, MarketChange, MarketsChosen, MarketScore
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -38,11 +39,15 @@ __all__ = [
     "Doorbell",
     "Environment",
     "Intent",
+    "LeaveMarket",
     "Leg",
     "MarkKind",
+    "MarketChange",
     "MarketListed",
     "MarketResult",
+    "MarketScore",
     "MarketTerms",
+    "MarketsChosen",
     "Message",
     "OrderStatus",
     "ProcessStats",
@@ -618,6 +623,8 @@ Message = (
     | ActorAction
     | ShadowActions
     | ActorModels
+    | LeaveMarket
+    | MarketsChosen
     | ActorOrder
     | ActorFill
     | ActorPosition

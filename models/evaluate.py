@@ -4,9 +4,10 @@
     python -m models.evaluate --archive SESSION.parquet --policy var/models/mine --report FOLDER
     python -m models.evaluate --session 1 --session 2 --json FIGURES.json
 
-A policy is `onnx:<id>`, `baseline:<name>` or a folder with a manifest; the first is the one that is
-judged. Without `--policy`: the default model and every baseline. Markets that a model learned from
-are left out unless `--all` says otherwise; pricing, sizes and throttle are the first model's own.
+A policy is `onnx:<id>`, `baseline:<name>`, `python:<module>.<class>` (docs/strategies.md) or a
+folder with a manifest; the first is the one that is judged. Without `--policy`: the default model
+and every baseline. Markets that a model learned from are left out unless `--all` says otherwise;
+pricing, sizes and throttle are the first model's own.
 Every pair is compared market by market; the interval is a bootstrap over markets.
 
 Where it is not known what a market paid, what is held at its end counts at the last known touch,
@@ -54,7 +55,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="id or uid of a stored session, `latest` or `all`; repeat",
     )
     parser.add_argument(
-        "--policy", action="append", help="onnx:<id>, baseline:<name>, or a model's folder; repeat"
+        "--policy",
+        action="append",
+        help="onnx:<id>, baseline:<name>, python:<module>.<class>, or a model's folder; repeat",
     )
     parser.add_argument(
         "--skip-damaged", action="store_true", help="leave out recordings that cannot be read"

@@ -107,6 +107,12 @@ def _unknown(settings: Settings) -> Iterator[Hint]:
             )
 
 
+_OF_HOT: Final = (
+    *("RL_ACTOR_HOT_MARKETS", "RL_ACTOR_HOT_DWELL_S", "RL_ACTOR_HOT_CLOSE_S"),
+    *("RL_ACTOR_HOT_MAX_SPREAD", "RL_ACTOR_ON_SWITCH"),
+)
+
+
 def _renamed(settings: Settings) -> Iterator[Hint]:
     """Settings under the name that they had before: read, unless the new name is set too."""
     for name, old in RENAMED.items():
@@ -151,7 +157,11 @@ def _of_other_modes(settings: Settings) -> Iterator[Hint]:
         for name in _set(settings, *looked_for):
             yield Hint(f"{name} does nothing: RL_MARKET_MODE=config follows RL_MARKET_TICKERS")
     if own and not trades_list:
-        yield Hint(f"{own[0]} does nothing: RL_ACTOR_TARGET_MARKET_MODE is all, allowed: config")
+        mode = actor.target_market_mode
+        yield Hint(f"{own[0]} does nothing: RL_ACTOR_TARGET_MARKET_MODE is {mode}, allowed: config")
+    if actor.target_market_mode != "hot":
+        for name in _set(settings, *_OF_HOT):
+            yield Hint(f"{name} does nothing: RL_ACTOR_TARGET_MARKET_MODE is not hot")
     model = _set(settings, "RL_ACTOR_MODEL_ID")
     if model and actor.strategy != f"onnx:{settings.environ['RL_ACTOR_MODEL_ID'].strip()}":
         yield Hint(f"{model[0]} does nothing: RL_ACTOR_STRATEGY says which policy decides")

@@ -32,6 +32,7 @@ MAY_REACH_ADAPTERS = (
     "models.train",
     "models.evaluate",
     "models.parity.__main__",
+    "models.evaluation.market_choices",
     "models.research.rules",
     "models.research.tries",
 )

@@ -197,6 +197,33 @@ export interface Pnl {
   shards: { exchange_index: number; balance: Decimal }[]
 }
 
+export interface MarketScore {
+  ticker: string
+  score: number
+  volume: Decimal
+  updates: number
+  spread: Decimal | null
+  touch: Decimal
+  bar: string
+  since_ms: number | null
+}
+
+export interface MarketChange {
+  ticker: string
+  entered: boolean
+  reason: string
+  score: number
+  at_ms: number
+}
+
+export interface HotMarkets {
+  at_ms: number
+  on_switch: 'hold' | 'reduce' | 'flatten'
+  leaving: string[]
+  markets: MarketScore[]
+  changes: MarketChange[]
+}
+
 interface Of<Type extends string, Data> {
   type: Type
   seq: number
@@ -217,3 +244,4 @@ export type Message =
   | Of<'actor_pnl', Pnl>
   | Of<'actor_models', Models>
   | Of<'actor_shadow', Shadow>
+  | Of<'actor_markets', HotMarkets>

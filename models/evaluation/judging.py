@@ -24,6 +24,7 @@ from models.policies.onnx import (
     load_strategy,
     revision,
 )
+from models.policies.python_policy import FORM
 from models.simulation.data_age import NO_LIMIT_MS
 from models.simulation.engine import SimulationRules
 from models.simulation.tape import RecordedSession
@@ -39,7 +40,8 @@ def load_policy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
     """Load a policy that is to be judged.
 
     Args:
-        name: `onnx:<id>`, `baseline:<name>`, or a folder that holds a model.
+        name: `onnx:<id>`, `baseline:<name>`, `python:<module>.<class>`, or a folder that holds a
+            model.
         seed: Of a baseline that draws.
         data_dir: Folder of the stack, below which models lie.
 
@@ -49,9 +51,10 @@ def load_policy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
     """
     if Path(name).is_dir():
         return OnnxPolicy(Path(name))
-    if name.partition(":")[0] in ("onnx", "baseline"):
+    if name.partition(":")[0] in ("onnx", "baseline", "python"):
         return load_strategy(name, seed=seed, data_dir=data_dir)
-    allowed = ", ".join(["onnx:<id>", "a model's folder", *(f"baseline:{b}" for b in BASELINES)])
+    baselines = (f"baseline:{b}" for b in BASELINES)
+    allowed = ", ".join(["onnx:<id>", "a model's folder", FORM, *baselines])
     raise ValueError(f"unknown policy {name!r}; allowed: {allowed}")
 
 

@@ -23,7 +23,13 @@ from models.policies.interface import Policy
 from models.simulation.data_age import clock_offsets_ms
 from models.simulation.replay import columns_of, walk_to, zone_offsets
 from models.simulation.tape import RecordedSession, SessionError
-from models.trading.actions import Action, LimitOrderActionSpace, masked_argmax
+from models.trading.actions import (
+    LEAVING,
+    Action,
+    LimitOrderActionSpace,
+    exit_action,
+    masked_argmax,
+)
 
 __all__ = ["ActorRun", "DecisionDifference", "LiveMarket", "Report", "rebuild"]
 
@@ -322,6 +328,8 @@ class _Check:
     ) -> Action:
         """By the model itself where it is available, else by the recorded logits."""
         decision = self._decision
+        if decision.reason == LEAVING:  # the policy was not asked, and its pricing not used
+            return exit_action(account)
         if not decision.logits:
             return Action.HOLD
         logits = np.array([decision.logits], np.float32)

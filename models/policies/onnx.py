@@ -1,7 +1,8 @@
 """Exported models: their manifest on disk, and the policy that runs them.
 
 `load_strategy` reads `RL_ACTOR_STRATEGY`: `onnx:<model>` is an exported policy with its manifest,
-`baseline:<name>` a rule of `models.policies.baselines`. A model runs only when its manifest names
+`baseline:<name>` a rule of `models.policies.baselines`, `python:<module>.<class>` a user's own
+(`models.policies.python_policy`). A model runs only when its manifest names
 the schema that this code builds and the hash of the very file beside it.
 """
 
@@ -24,6 +25,7 @@ from ipc.private_files import create_file, random_word
 from models.observation.builder import Builder, builder_of
 from models.policies.baselines import BASELINES
 from models.policies.interface import Decisions, Observations, Policy
+from models.policies.python_policy import FORM, load_python
 from models.trading.actions import ACTION_SCHEMA_HASH, N_ACTIONS, Mask, Pricing, masked_argmax
 
 __all__ = [
@@ -360,15 +362,16 @@ def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
     """Load the policy that a strategy's name means.
 
     Args:
-        name: `onnx:<model>` or `baseline:<name>`.
-        seed: Of a baseline that draws.
-        data_dir: Folder of the stack, below which models lie.
+        name: `onnx:<model>`, `baseline:<name>` or `python:<module>.<class>`.
+        seed: Of a baseline that draws, or of a user's class that takes one.
+        data_dir: Folder of the stack, below which models and strategies lie.
 
     Returns:
         The policy; an `OnnxPolicy` has checked its manifest and its graph by then.
 
     Raises:
         ModelError: The model is not there or must not run.
+        StrategyError: As of `load_python`.
         ValueError: Unknown kind or baseline; names what is allowed.
     """
     kind, _, rest = name.partition(":")
@@ -376,7 +379,9 @@ def load_strategy(name: str, *, seed: int = 0, data_dir: Path) -> Policy:
         return OnnxPolicy(_existing(model_folder(rest, data_dir), data_dir))
     if kind == "baseline" and rest in BASELINES:
         return BASELINES[rest](seed)
-    allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES)])
+    if kind == "python" and rest:
+        return load_python(rest, seed=seed, data_dir=data_dir)
+    allowed = ", ".join(["onnx:<model>", *(f"baseline:{b}" for b in BASELINES), FORM])
     raise ValueError(f"unknown strategy {name!r}; allowed: {allowed}")
 
 

@@ -33,6 +33,7 @@ from models.trading.portfolio import cash_flow_e6
 __all__ = [
     "ACTION_SCHEMA_HASH",
     "BUY_YES",
+    "LEAVING",
     "N_ACTIONS",
     "PRICING_CODE",
     "SELL_YES",
@@ -44,6 +45,7 @@ __all__ = [
     "Pricing",
     "TargetMarketMode",
     "affordable_e2",
+    "exit_action",
     "fill_mask",
     "is_buy",
     "masked_argmax",
@@ -55,6 +57,7 @@ __all__ = [
 Mask = npt.NDArray[np.bool_]
 
 WHOLE_E2: Final = 100  # buys are whole contracts
+LEAVING: Final = "leaving"  # reason of a decision that closes what is held in a market left
 
 
 class Action(IntEnum):
@@ -386,9 +389,22 @@ class LimitOrderActionSpace:
         return self.fees.code, self.fees.taker_rate_e6
 
 
-class TargetMarketMode(StrEnum):
-    """Values of `RL_ACTOR_TARGET_MARKET_MODE`."""
+def exit_action(account: a.AccountRow) -> Action:
+    """The action that sells what is held: HOLD when nothing is.
 
+    Args:
+        account: The sub-account, in the layout of `ipc.account_table`.
+    """
+    position_e2 = int(account[a.POSITION_E2])
+    if position_e2 == 0:
+        return Action.HOLD
+    return Action.SELL_YES_LIMIT if position_e2 > 0 else Action.SELL_NO_LIMIT
+
+
+class TargetMarketMode(StrEnum):
+    """Values of `RL_ACTOR_TARGET_MARKET_MODE`; `hot` is `models.trading.market_choice`."""
+
+    HOT = "hot"
     ALL = "all"
     CONFIG = "config"
 
@@ -401,12 +417,13 @@ class MarketChoice:
         tickers: Markets of mode `config`.
 
     Raises:
-        ValueError: Unknown mode, or `config` without a ticker.
+        ValueError: Another mode, or `config` without a ticker.
     """
 
     def __init__(self, mode: TargetMarketMode | str, tickers: Iterable[str] = ()) -> None:
-        if mode not in list(TargetMarketMode):
-            allowed = ", ".join(TargetMarketMode)
+        fixed = (TargetMarketMode.ALL, TargetMarketMode.CONFIG)
+        if mode not in fixed:
+            allowed = ", ".join(fixed)
             raise ValueError(f"unknown target market mode {mode!r}; allowed: {allowed}")
         self.mode = TargetMarketMode(mode)
         self._tickers = frozenset(tickers)
@@ -416,3 +433,11 @@ class MarketChoice:
     def trades(self, ticker: str) -> bool:
         """Whether decisions are made for this market."""
         return self.mode is TargetMarketMode.ALL or ticker in self._tickers
+
+    def forbids(self, _ticker: str, _tick_row: b.Row) -> bool:
+        """Whether the choice speaks against a decision on this very row: never."""
+        return False
+
+    def exit_pricing(self, _ticker: str, _tick_row: b.Row) -> Pricing | None:
+        """How an order is priced that closes what is held; None: the policy decides. Always."""
+        return None

@@ -21,6 +21,7 @@ from ipc.messages import (
     ActorOrder,
     ActorPnl,
     ActorPosition,
+    MarketsChosen,
     Message,
     OrderStatus,
     ProcessStats,
@@ -81,6 +82,7 @@ class LatestState:
         self._positions: dict[str, ActorPosition] = {}
         self._pnl: Update | None = None
         self._models: Update | None = None
+        self._markets: Update | None = None
         self._shadows: dict[str, ShadowData] = {}
 
     def apply(self, message: Message) -> list[Update]:
@@ -115,6 +117,9 @@ class LatestState:
                 return self._pnl
             case ActorModels():
                 return self._note_models(message)
+            case MarketsChosen():
+                self._markets = update_of(MessageType.ACTOR_MARKETS, views.markets_data(message))
+                return self._markets
             case _:
                 return None
 
@@ -181,6 +186,7 @@ class LatestState:
             *self._fills.values(),
             *(update_of(MessageType.ACTOR_ACTION, views.action_data(a)) for a in actions),
             *([self._models] if self._models else []),
+            *([self._markets] if self._markets else []),
             *(update_of(MessageType.ACTOR_SHADOW, s) for s in self._shadows.values()),
             *self._stats.values(),
         ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from ipc import account_table as a
@@ -24,6 +25,7 @@ from ipc.messages import (
     ActorPnl,
     ActorPosition,
     Leg,
+    MarketsChosen,
     SessionInfo,
     TradingStatus,
 )
@@ -33,7 +35,10 @@ from processes.broadcaster.wire import (
     ActionData,
     ActionHops,
     FillData,
+    HotMarketsData,
     LastTrade,
+    MarketChangeData,
+    MarketScoreData,
     ModelsData,
     OrderbookData,
     OrderData,
@@ -55,6 +60,7 @@ __all__ = [
     "action_data",
     "book_data",
     "fill_data",
+    "markets_data",
     "models_data",
     "order_data",
     "pnl_data",
@@ -143,6 +149,31 @@ def models_data(models: ActorModels) -> ModelsData:
         live_hash=models.live_hash,
         shadow=models.shadow,
         shadow_hash=models.shadow_hash,
+    )
+
+
+def markets_data(chosen: MarketsChosen) -> HotMarketsData:
+    """In which markets the actor is, and what speaks for each."""
+    return HotMarketsData(
+        at_ms=chosen.at_ms,
+        on_switch=chosen.on_switch,
+        leaving=chosen.leaving,
+        markets=tuple(
+            MarketScoreData(
+                ticker=score.ticker,
+                score=score.score,
+                volume=format_count(score.volume_e2),
+                updates=score.updates,
+                spread=format_price(score.spread_e4) if score.spread_e4 else None,
+                touch=format_count(score.touch_e2),
+                bar=score.bar,
+                since_ms=score.since_ms,
+            )
+            for score in chosen.scores
+        ),
+        changes=tuple(
+            MarketChangeData(**msgspec.structs.asdict(change)) for change in chosen.changes
+        ),
     )
 
 

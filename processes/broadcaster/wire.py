@@ -32,7 +32,10 @@ __all__ = [
     "ActorData",
     "ConnectionData",
     "FillData",
+    "HotMarketsData",
     "LastTrade",
+    "MarketChangeData",
+    "MarketScoreData",
     "MessageType",
     "ModelsData",
     "OrderData",
@@ -72,6 +75,7 @@ class MessageType(StrEnum):
     ACTOR_PNL = "actor_pnl"
     ACTOR_MODELS = "actor_models"
     ACTOR_SHADOW = "actor_shadow"
+    ACTOR_MARKETS = "actor_markets"
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,6 +282,54 @@ class ShadowData(_Data, frozen=True):
     live_model: str | None
     live_model_hash: str | None
     agrees: bool | None
+
+
+class MarketScoreData(_Data, frozen=True):
+    """What speaks for a market in mode `hot`, see docs/market-choice.md.
+
+    Attributes:
+        volume: Contracts a minute.
+        updates: Changes of levels a minute.
+        spread: Of now, None when a side is missing.
+        touch: The smaller of the sizes at the touch.
+        bar: Why it is not eligible; empty when it is.
+        since_ms: Since when the actor is in it, None when it is not.
+    """
+
+    ticker: str
+    score: int
+    volume: str
+    updates: int
+    spread: str | None
+    touch: str
+    bar: str
+    since_ms: int | None
+
+
+class MarketChangeData(_Data, frozen=True):
+    """The actor went into a market (`entered`) or left it."""
+
+    ticker: str
+    entered: bool
+    reason: str
+    score: int
+    at_ms: int
+
+
+class HotMarketsData(_Data, frozen=True):
+    """In which markets the actor is in mode `hot`: those with `since_ms`, then the hottest others.
+
+    Attributes:
+        on_switch: `hold`, `reduce` or `flatten`.
+        leaving: Markets that were left and whose position is being closed.
+        changes: The newest, oldest first.
+    """
+
+    at_ms: int
+    on_switch: str
+    leaving: tuple[str, ...]
+    markets: tuple[MarketScoreData, ...]
+    changes: tuple[MarketChangeData, ...]
 
 
 class OrderHops(_Data, frozen=True):

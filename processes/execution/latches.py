@@ -39,6 +39,9 @@ class Latch(msgspec.Struct, frozen=True):
     scope: str
     at_ms: int
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.measured}, limit {self.limit} ({self.scope})"
+
 
 class LimitsRecord(msgspec.Struct, frozen=True):
     """What outlives a restart.

@@ -38,6 +38,7 @@ from processes.execution.state import ExecutionEffects, ExecutionState
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 
 RENEW_BELOW: Final = 2  # renew an expiry when less than one half of it is left
+LEFT: Final = "left"  # reason of an intent that waited in a market which the actor has left
 PASSING: Final = frozenset({Doubt.FILLS, Doubt.ORDER})  # doubts that an intent may outwait
 
 
@@ -288,6 +289,17 @@ class KalshiOrderManager:
         self.state.cancel_unrecorded()
         self.state.show_fees()
         self.state.retire(keep=self._waiting)
+
+    def leave(self, ticker: str) -> None:
+        """The actor left a market: refuse what waits there, cancel what rests there.
+
+        An order whose request is on its way is left alone; inference asks again while it rests.
+        """
+        if ticker in self._waiting:
+            self._refuse(self._waiting.pop(ticker), LEFT)
+        for order in self.state.orders.open_in(ticker):
+            if order.own and self.state.cancel(order):
+                self.state.counters["left_canceled"] += 1
 
     def withdraw(self) -> None:
         """Before a stop: refuse what waits and cancel what rests."""

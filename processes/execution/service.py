@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 from ipc.account_table import AccountTableWriter
 from ipc.clock import MS_PER_S, NS_PER_S, Clock, mono_ns
 from ipc.journal import RunJournal, run_number
-from ipc.messages import Environment, Intent, ProcessStats, SessionStarted
+from ipc.messages import Environment, Intent, LeaveMarket, ProcessStats, SessionStarted
 from ipc.shared_file import NO_ROOM, shared_path
 from ipc.sockets import Bell
 from ipc.trading import TradingMode
@@ -171,6 +171,9 @@ class ExecutionService:
                 received_mono_ns = mono_ns()
                 if isinstance(message, Intent):
                     self._on_intent(message, received_mono_ns)
+                    self._effects.act()
+                elif isinstance(message, LeaveMarket):
+                    self._manager.leave(message.market_ticker)
                     self._effects.act()
         finally:
             await self._withdraw()

@@ -123,7 +123,6 @@ class ExecutionState:
         listed: Markets that the collector follows.
         unrecorded: Why what happens now may not get into the database; "" while it does.
         mode: What is done with intents, as it was commanded.
-        latches: Limits that were hit and hold until `resume`, each with what was measured.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -148,7 +147,6 @@ class ExecutionState:
         self.environment_ok = False  # whether the collector's data is of our environment
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self.mode = TradingMode.ON
-        self.latches: dict[str, str] = {}
         self.trading: TradingStatus | None = None  # as the collector says; None before it has
         self.unrecorded = ""  # why what happens now may not get into the database
         self._resumed_mono_ns = 0  # when any market last began to trade again

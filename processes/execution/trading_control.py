@@ -128,9 +128,8 @@ class TradingControl:
 
     def _clear_latches(self, command: TradingCommand) -> None:
         """Limits that were hit hold until here."""
-        for name, why in self._manager.state.latches.items():
-            self.note(name, why, kind=TradingEventKind.CLEARED, who=command.who)
-        self._manager.state.latches.clear()
+        for latch in self._manager.account_limits.resume(command.who, command.why):
+            self.note(latch.name, str(latch), kind=TradingEventKind.CLEARED, who=command.who)
 
     def _take(self, record: TradingRecord, verb: TradingVerb) -> None:
         """Act first, then write: a full disk must not keep orders at the exchange."""
@@ -222,7 +221,7 @@ class TradingControl:
             resting=tuple(map(_line_of, self._own_orders())),
             positions=self._positions(),
             accounts_known=known and not state.everywhere,
-            latches=tuple(f"{name}: {why}" for name, why in state.latches.items()),
+            latches=tuple(map(str, self._manager.account_limits.latches)),
             persist_error=self._persist_error,
         )
 

@@ -16,7 +16,15 @@ from ipc.account_table import new_account
 from ipc.units import LINEAR_CENT
 from models.observation.builder import Builder, LiveObservationAdapter, observation_hash
 from models.policies.interface import Decisions, Policy
-from models.trading.actions import N_ACTIONS, Action, LimitOrderActionSpace, OrderRequest, Pricing
+from models.trading.actions import (
+    LEAVING,
+    N_ACTIONS,
+    Action,
+    LimitOrderActionSpace,
+    OrderRequest,
+    Pricing,
+    exit_action,
+)
 from processes.runtime.config import ConfigError
 from processes.runtime.log import Log
 
@@ -37,6 +45,8 @@ class Reason(StrEnum):
         ACCOUNT_UNKNOWN: Execution does not know the market's account.
         DISABLED: `RL_ACTOR_ENABLED` is off.
         POLICY_FAULT: The policy raised, or gave no finite numbers.
+        LEAVING: The market was left; what is held is closed, the policy is not asked.
+        LEFT: The market was left; nothing is held, or nothing can be sold at the touch.
     """
 
     POLICY = "policy"
@@ -46,6 +56,8 @@ class Reason(StrEnum):
     ACCOUNT_UNKNOWN = "account unknown"
     DISABLED = "disabled"
     POLICY_FAULT = "policy fault"
+    LEAVING = LEAVING
+    LEFT = "left"
 
 
 class DecisionRequest(NamedTuple):
@@ -56,12 +68,14 @@ class DecisionRequest(NamedTuple):
         tick_row: The book as of the tick.
         account: Its sub-account, None when it is not known.
         history: Ticks of the market before this one.
+        exit_pricing: How what is held is closed in a market that was left; None: ask the policy.
     """
 
     ticker: str
     tick_row: b.Row
     account: a.AccountRow | None
     history: int  # ticks of the market before this one
+    exit_pricing: Pricing | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -171,6 +185,7 @@ class Decider:
         self._enabled = enabled
         self._warmup_ticks = warmup_ticks
         self._space = LimitOrderActionSpace(pricing, contract_size_e2)
+        self._exits = {p: LimitOrderActionSpace(p, contract_size_e2) for p in Pricing}
         self._observations = np.zeros((BATCH, policy.builder.size), np.float32)
         self._masks = np.zeros((BATCH, N_ACTIONS), np.bool_)
 
@@ -227,10 +242,22 @@ class Decider:
             reason = Reason.ACCOUNT_UNKNOWN if self._enabled else Reason.DISABLED
             return Decision(Action.HOLD, reason)
         self._observe(request, request.account, at)
+        if self._enabled and request.exit_pricing is not None:
+            return self._exit(request, request.account, request.exit_pricing, at)
         if self._enabled and request.history >= self._warmup_ticks:
             return None
         reason = Reason.WARMING_UP if self._enabled else Reason.DISABLED
         return self._decided(at, Action.HOLD, reason)
+
+    def _exit(
+        self, request: DecisionRequest, account: a.AccountRow, pricing: Pricing, at: int
+    ) -> Decision:
+        """Sell what is held in a market that was left, at most one order's size at a time."""
+        action = exit_action(account)
+        order = self._exits[pricing].order_for(int(action), request.tick_row, account)
+        if order is None:
+            return self._decided(at, Action.HOLD, Reason.LEFT)
+        return self._decided(at, action, Reason.LEAVING, order)
 
     def _observe(self, request: DecisionRequest, account: a.AccountRow, at: int) -> None:
         self.adapter.observe(request.ticker, request.tick_row, account, self._observations[at])

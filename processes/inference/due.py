@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,13 +22,14 @@ from ipc.book_table import BookTable
 from ipc.clock import NS_PER_MS, NS_PER_S, mono_ns
 from ipc.messages import TradingState, TradingStatus, Trigger
 from ipc.shared_file import AttachedTable
-from models.trading.actions import MarketChoice
+from models.trading.actions import Pricing
 from processes.inference.decide import BATCH, DecisionRequest, TickHistories
 from processes.runtime.log import Log
 
 __all__ = [
     "HEARTBEAT_LIMIT_NS",
     "AccountRows",
+    "ActorMarkets",
     "BookRows",
     "DueMarkets",
     "EvaluatedTick",
@@ -68,6 +69,7 @@ class Gate(StrEnum):
         TRADING_UNKNOWN: It is not known whether the exchange trades.
         OLD_DATA: The tick's frame came late or has waited here for longer than
             `RL_MAX_DATA_AGE_MS`; a quiet market is not old.
+        NOT_ELIGIBLE: In mode `hot`, the market is about to be left, or nothing of it is closed yet.
     """
 
     BUSY = "busy"
@@ -85,6 +87,7 @@ class Gate(StrEnum):
     MARKET_PAUSED = "market_paused"
     TRADING_UNKNOWN = "trading_unknown"
     OLD_DATA = "old_data"
+    NOT_ELIGIBLE = "not_eligible"
 
 
 _TRADING_GATES: Final = {
@@ -141,6 +144,22 @@ def age_gate(tick_row: b.Row, now_mono_ns: int, max_age_ms: int | None) -> Gate 
         return None
     waited_ms = (now_mono_ns - int(tick_row[b.FRAME_MONO_NS])) // NS_PER_MS
     return Gate.OLD_DATA if b.data_age_ms(tick_row) + waited_ms > max_age_ms else None
+
+
+class ActorMarkets(Protocol):
+    """In which markets the actor acts: a fixed choice, or the hot one."""
+
+    def trades(self, ticker: str) -> bool:
+        """Whether decisions are made for this market."""
+        ...
+
+    def forbids(self, ticker: str, tick_row: b.Row, /) -> bool:
+        """Whether the choice speaks against a decision on this very row."""
+        ...
+
+    def exit_pricing(self, ticker: str, tick_row: b.Row, /) -> Pricing | None:
+        """How an order is priced that closes what is held; None: the policy decides."""
+        ...
 
 
 class BookRows(AttachedTable[BookTable]):
@@ -402,7 +421,7 @@ class RequestBuilder:
         self,
         books: BookRows,
         accounts: AccountRows,
-        choice: MarketChoice,
+        choice: ActorMarkets,
         max_age_ms: int | None,
         counts: Counter[str],
     ) -> None:
@@ -440,10 +459,18 @@ class RequestBuilder:
             return Gate.TRADING_UNKNOWN
         return _TRADING_GATES[self.trading.of(ticker, mono_ns())]
 
+    def market_gate(self, ticker: str, live: b.Row) -> Gate | None:
+        """What would forbid a decision on a live row, however long ago its newest frame came."""
+        gate = closed_gate(live, live) or self._trading_gate(ticker)
+        too_old = self._max_age_ms is not None and b.data_age_ms(live) > self._max_age_ms
+        return gate or (Gate.OLD_DATA if too_old else None)
+
     def _open(self, tick: EvaluatedTick) -> bool:
         gate = self._books.row_gate(tick.table_row, tick.tick_row)
         gate = gate or self._trading_gate(tick.ticker)
         gate = gate or age_gate(tick.tick_row, mono_ns(), self._max_age_ms)
+        if gate is None and self._choice.forbids(tick.ticker, tick.tick_row):
+            gate = Gate.NOT_ELIGIBLE
         if gate is not None:
             self._counts[f"gated_{gate}"] += 1
         return gate is None
@@ -451,7 +478,9 @@ class RequestBuilder:
     def _request(self, tick: EvaluatedTick, at: int, fresh: bool) -> DecisionRequest:
         account = self._buffers[at]
         known = fresh and self._accounts.read(tick.ticker, account)
-        return DecisionRequest(tick.ticker, tick.tick_row, account if known else None, tick.history)
+        pricing = self._choice.exit_pricing(tick.ticker, tick.tick_row)
+        facts = (tick.tick_row, account if known else None, tick.history, pricing)
+        return DecisionRequest(tick.ticker, *facts)
 
 
 def copied(requests: Sequence[DecisionRequest]) -> list[DecisionRequest]:

@@ -16,8 +16,11 @@ from models.observation.builder import BUILDERS
 from models.policies.interface import Policy
 from models.policies.live_model import Entry, Stamp, load_entry, read_active, stamp_of
 from models.policies.onnx import Manifest, ModelError, OnnxPolicy, load_strategy
-from models.trading.actions import LimitOrderActionSpace, MarketChoice
+from models.policies.python_policy import StrategyError
+from models.trading.actions import LimitOrderActionSpace, MarketChoice, TargetMarketMode
+from models.trading.market_choice import HotRules, OnSwitch
 from processes.inference.decide import Decider, TickHistories
+from processes.inference.hot_markets import HotChoice
 from processes.runtime.config import ActorSettings, ConfigError, Settings
 from processes.runtime.log import Log
 
@@ -39,7 +42,7 @@ def strategy_of(settings: Settings) -> Policy:
         if actor.strategy == REGISTRY:
             return load_entry(read_active(settings.data_dir).live, settings.data_dir)
         return load_strategy(actor.strategy, seed=actor.seed, data_dir=settings.data_dir)
-    except ModelError as error:
+    except (ModelError, StrategyError) as error:
         raise ConfigError(f"{_chosen_by(settings)}: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{_chosen_by(settings)}: {error}, {REGISTRY}") from None
@@ -53,12 +56,20 @@ def _chosen_by(settings: Settings) -> str:
     return f"RL_ACTOR_STRATEGY={settings.actor.strategy!r}"
 
 
-def choice_of(actor: ActorSettings) -> MarketChoice:
+def choice_of(actor: ActorSettings) -> MarketChoice | HotChoice:
     """The markets of `RL_ACTOR_TARGET_MARKET_MODE`.
 
     Raises:
         ConfigError: the mode needs tickers that are not set.
     """
+    if actor.target_market_mode == TargetMarketMode.HOT:
+        rules = HotRules(
+            markets=actor.hot_markets,
+            dwell_ms=actor.hot_dwell_ms,
+            close_ms=actor.hot_close_ms,
+            max_spread_e4=actor.hot_max_spread_e4,
+        )
+        return HotChoice(rules, OnSwitch(actor.on_switch))
     try:
         return MarketChoice(actor.target_market_mode, actor.target_markets)
     except ValueError as error:

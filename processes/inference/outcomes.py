@@ -16,7 +16,7 @@ from ipc import account_table as a
 from ipc import book as b
 from ipc.clock import NS_PER_MS
 from ipc.journal import RunJournal
-from ipc.messages import ActorAction, Intent, ShadowActions, Tick
+from ipc.messages import ActorAction, Intent, LeaveMarket, ShadowActions, Tick
 from ipc.sockets import Bell, Publisher, Pusher
 from models.policies.interface import Policy
 from models.trading.actions import Action, OrderRequest
@@ -261,6 +261,10 @@ class ActorOutbox:
         if accepted:
             self._publisher.send(SHADOW_TOPIC, ShadowActions(actions=tuple(actions)))
             self._bell.ring()
+
+    def leave(self, message: LeaveMarket) -> None:
+        """Ask execution to cancel what rests in a market; when refused, it is asked again later."""
+        self._counts["leaves" if self._intents.send(message) else "leaves_refused"] += 1
 
     def _publish(self, action: ActorAction) -> None:
         self._counts["decisions"] += 1

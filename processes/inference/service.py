@@ -32,6 +32,7 @@ from processes.inference.due import (
     TickReader,
     copied,
 )
+from processes.inference.hot_markets import HotChoice, HotWatch, hot_path
 from processes.inference.models import ModelRoles
 from processes.inference.outcomes import (
     ActorOutbox,
@@ -58,7 +59,7 @@ PRUNE_WATCHES: Final = 600  # looks between two searches for markets that are go
 COUNTS: Final = (
     *("ticks", "decisions", "holds", "intents", "refused", "busy", "stale"),
     *("journal_refused", "shadow_decisions", "shadow_refused", "model_switches"),
-    "models_refused",
+    *("models_refused", "leaves", "leaves_refused"),
 )
 
 
@@ -68,7 +69,8 @@ class ActorService:
     Args:
         settings: `actor` (deadline, warm-up, size, pricing), `data_dir`, `environ` (endpoints).
         policy: decides, until the registry names another; see `processes.inference.models`.
-        choice: the markets that are decided on; all others are only evaluated.
+        choice: the markets that are decided on; all others are only evaluated. A `HotChoice` is
+            kept up to date from here.
         clock: market time of `decided_ns`.
         started: the first record of the run's journal; its `session_uid` is the run's uid.
         log: where this run logs.
@@ -81,7 +83,7 @@ class ActorService:
         self,
         settings: Settings,
         policy: Policy,
-        choice: MarketChoice,
+        choice: MarketChoice | HotChoice,
         clock: Clock,
         started: SessionStarted,
         log: Log,
@@ -123,6 +125,10 @@ class ActorService:
             self._counts,
             log,
         )
+        self._hot: HotWatch | None = None
+        if isinstance(choice, HotChoice):
+            seen = (self._books, self._accounts, self._requests, self._outbox.leave)
+            self._hot = HotWatch(choice, *seen, hot_path(settings.data_dir), log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; the journal ends with its last record.
@@ -254,6 +260,8 @@ class ActorService:
             self._books.epoch()
             self._accounts.refresh()
             self._requests.is_persisted = self._persistence.is_open(mono_ns())
+            if self._hot is not None:
+                await self._choose(self._hot, publish=watches % STATS_WATCHES == 0)
             if watches % PRUNE_WATCHES == 0:
                 for ticker in self._due.forget_all_but(self._books.tickers()):
                     self._models.histories.forget(ticker)
@@ -265,6 +273,13 @@ class ActorService:
                 self._report()
             watches += 1
             await asyncio.sleep(WATCH_S)
+
+    async def _choose(self, hot: HotWatch, *, publish: bool) -> None:
+        """Let the hot markets be chosen, publish what changed, and remember it."""
+        if hot.look(self._clock.now_ns()) or publish:
+            self._publisher.send("markets", hot.message())
+        if (markets := hot.unsaved) is not None:
+            await asyncio.to_thread(hot.save, markets)
 
     @property
     def counters(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ from ipc.endpoints import ENDPOINTS
 from ipc.errors import KalshiActorError
 from ipc.messages import Environment
 from ipc.places import default_data_dir
-from ipc.units import is_whole, parse_money
+from ipc.units import ONE_DOLLAR_E4, is_whole, parse_money
 
 __all__ = [
     "FALSE",
@@ -46,7 +46,9 @@ MOST_PORT: Final = 65_535
 MOST_SHARD: Final = 100
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
-MARKET_MODES: Final = ("all", "config")
+E6_PER_E4: Final = 100
+MARKET_MODES: Final = ("hot", "all", "config")
+ON_SWITCH: Final = ("hold", "reduce", "flatten")
 DISCOVERY_MODES: Final = ("discovery", "config")
 MARKET_ORDERS: Final = ("volume", "close")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
@@ -159,10 +161,15 @@ class ActorSettings(msgspec.Struct, frozen=True):
 
     Attributes:
         enabled: Whether the policy is asked; off, every decision of the live one is HOLD.
-        strategy: `onnx:<model>`, `baseline:<name>` or `registry`.
+        strategy: `onnx:<model>`, `baseline:<name>`, `python:<module>.<class>` or `registry`.
         throttle_ms: Least market time between two ticks of a market.
-        target_market_mode: `all`, or `config` for the markets listed.
+        target_market_mode: `hot`, `all`, or `config` for the markets listed.
         target_markets: Markets of mode `config`.
+        hot_markets: Markets of mode `hot` at a time.
+        hot_dwell_ms: Least market time in one of them before a hotter one may replace it.
+        hot_close_ms: Such a market is left so long before its close.
+        hot_max_spread_e4: One with a wider spread is left.
+        on_switch: `hold`, `reduce` or `flatten`: what becomes of the position in one that was left.
         contract_size_e2: Size of an order before caps.
         market_cash_e6: Start cash of each market's own sub-account.
         warmup_ticks: Ticks of a market before its first decision.
@@ -178,6 +185,11 @@ class ActorSettings(msgspec.Struct, frozen=True):
     throttle_ms: int
     target_market_mode: str
     target_markets: tuple[str, ...]
+    hot_markets: int
+    hot_dwell_ms: int
+    hot_close_ms: int
+    hot_max_spread_e4: int
+    on_switch: str
     contract_size_e2: int
     market_cash_e6: int
     warmup_ticks: int
@@ -446,12 +458,18 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
     """The actor; where it trades a list and has none of its own, that of the collector."""
     model = read.text("RL_ACTOR_MODEL_ID", "default")
     throttle = read.number("RL_ACTOR_TICK_THROTTLE_MS", 250, 0, 3_600_000)
+    mode = "all" if environment is Environment.SIMULATED else "hot"
     return ActorSettings(
         enabled=read.flag("RL_ACTOR_ENABLED", environment is Environment.SIMULATED),
         strategy=read.text("RL_ACTOR_STRATEGY", f"onnx:{model}"),
         throttle_ms=throttle,
-        target_market_mode=read.choice("RL_ACTOR_TARGET_MARKET_MODE", "all", MARKET_MODES),
+        target_market_mode=read.choice("RL_ACTOR_TARGET_MARKET_MODE", mode, MARKET_MODES),
         target_markets=read.names("RL_ACTOR_MARKET_TICKERS") or followed,
+        hot_markets=read.number("RL_ACTOR_HOT_MARKETS", 1, 1, 1_000),
+        hot_dwell_ms=1000 * read.number("RL_ACTOR_HOT_DWELL_S", 60, 0, 86_400),
+        hot_close_ms=1000 * read.number("RL_ACTOR_HOT_CLOSE_S", 60, 0, 86_400),
+        hot_max_spread_e4=_spread(read, "RL_ACTOR_HOT_MAX_SPREAD", "0.10"),
+        on_switch=read.choice("RL_ACTOR_ON_SWITCH", "flatten", ON_SWITCH),
         contract_size_e2=100 * read.number("RL_ACTOR_CONTRACT_SIZE", 10, 1, 1_000_000),
         market_cash_e6=read.money("RL_ACTOR_MARKET_CASH", "100.00"),
         warmup_ticks=read.number("RL_ACTOR_WARMUP_TICKS", 10, 0, 10_000),
@@ -462,6 +480,16 @@ def _actor(read: _Reader, environment: Environment, followed: tuple[str, ...]) -
         max_behind_s=read.number("RL_MAX_BEHIND_S", 900, 5, 864_000),
         max_behind_events=read.number("RL_MAX_BEHIND_EVENTS", 5_000_000, 1, 2**53),
     )
+
+
+def _spread(read: _Reader, name: str, default: str) -> int:
+    """1e-4 dollars, more than 0 and less than a dollar."""
+    money_e6 = read.money(name, default)
+    if money_e6 % E6_PER_E4 or money_e6 >= ONE_DOLLAR_E4 * E6_PER_E4:
+        raise ConfigError(
+            f"{name}={read.text(name, default)} is not a spread; allowed: 0.0001 to 0.9999 dollars"
+        )
+    return money_e6 // E6_PER_E4
 
 
 def _broadcaster(read: _Reader) -> BroadcasterSettings:

@@ -139,6 +139,7 @@ async def test_a_new_client_gets_what_is_known(
     stack.send("collector", "trading", trading_status())
     stack.send("inference", "action", made.action())
     stack.send("inference", "models", made.models())
+    stack.send("inference", "markets", made.markets())
     stack.send("inference", "shadow", made.shadow())
     for topic, message in (
         ("order", made.order()),

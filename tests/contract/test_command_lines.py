@@ -27,7 +27,7 @@ PROGRAMS = {
 }
 COMMANDS = {
     *("models.evaluate", "models.export_onnx", "models.parity", "models.registry", "models.train"),
-    *("models.research.rules", "models.research.tries"),
+    *("models.research.rules", "models.research.tries", "models.evaluation.market_choices"),
     *("processes.collector.markets_command", "processes.execution.funds"),
     "processes.execution.trading",
     *("processes.exchange.calibration", "processes.recorder.sessions", "processes.recorder.verify"),

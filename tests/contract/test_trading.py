@@ -19,6 +19,7 @@ from ipc.clock import NS_PER_S, mono_ns
 from ipc.endpoints import socket_folder
 from ipc.messages import Leg, OrderStatus, TradingEvent, TradingEventKind
 from ipc.trading import CommandRefused, TradingMode
+from processes.execution.latches import Latch
 from processes.execution.trading_record import load_record, record_path
 
 CANCELED, REJECTED, RESTING = OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.RESTING
@@ -431,10 +432,10 @@ async def test_status_says_what_rests_what_is_held_and_since_when(tmp_path):
 async def test_a_latch_holds_until_resume_and_its_end_is_in_the_audit(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
-        rig.service._state.latches["daily_loss"] = "loss 12.00, limit 10.00"
-        assert (await given(rig, "status")).latches == ("daily_loss: loss 12.00, limit 10.00",)
+        hit = Latch("daily_loss", "12.00 dollars", "10.00 dollars", "total", 1)
+        rig.service._manager.account_limits._latches["daily_loss"] = hit
+        told = "daily_loss: 12.00 dollars, limit 10.00 dollars (total)"
+        assert (await given(rig, "status")).latches == (told,)
         report = await given(rig, "resume")
         assert report.latches == ()
-        assert events(rig, TradingEventKind.CLEARED) == [
-            ("daily_loss", "ann (pid 4711)", "loss 12.00, limit 10.00")
-        ]
+        assert events(rig, TradingEventKind.CLEARED) == [("daily_loss", "ann (pid 4711)", told)]

@@ -31,6 +31,8 @@ from ipc.messages import (
     Doorbell,
     Environment,
     Intent,
+    LeaveMarket,
+    MarketsChosen,
     Message,
     ProcessStats,
     SessionInfo,
@@ -115,11 +117,12 @@ class Rig:
         self.publisher = self._held(Publisher(self.context, "collector", *where, 1))
         self._bell = self._held(Puller(self.context, "doorbell", *where))
         self._intents = self._held(Puller(self.context, "intents", *where)) if pulls else None
+        self.clock = ManualClock(NOON_NS)
         self.service = ActorService(
             settings,
             strategy_of(settings),
             choice_of(settings.actor),
-            ManualClock(NOON_NS),
+            self.clock,
             SessionStarted(
                 session_uid=STREAM,
                 environment=settings.environment,
@@ -129,7 +132,7 @@ class Rig:
             self.log,
         )
         ends.callback(self.service._wires.close)  # it does so itself, unless it never ran
-        topics = ["action", KNOCK]
+        topics = ["action", "markets", KNOCK]
         self._heard = self._held(Subscriber(self.context, ["inference"], *where, topics))
         self._knocks = 0
 
@@ -240,6 +243,24 @@ class Rig:
         message = await asyncio.wait_for(self._intents.recv(), PATIENCE)
         assert isinstance(message, Intent)
         return message
+
+    async def left(self) -> LeaveMarket:
+        """The next market that execution is told to leave; waits for it, passing intents over."""
+        assert self._intents is not None
+        async with asyncio.timeout(PATIENCE):
+            while not isinstance(message := await self._intents.recv(), LeaveMarket):
+                pass
+        return message
+
+    async def chosen(self, *tickers: str) -> MarketsChosen:
+        """The next word on the hot markets that names these; waits for it."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                message = (await self._heard.recv())[1]
+                if isinstance(message, MarketsChosen):
+                    found = [s.ticker for s in message.scores if s.since_ms is not None]
+                    if found == list(tickers):
+                        return message
 
     async def rung(self) -> Doorbell:
         """The next ring for the recorder; waits for it."""

@@ -19,6 +19,7 @@ class NaiveBook:
         self.grid = set(grid.prices.tolist())
         self.legs: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.ofi = self.realised = self.last_mid2 = self.flow = self.deltas = self.trades = 0
+        self.traded = 0
 
     def touch(self, side: int) -> tuple[int, int]:
         """(price, size) of the best bid of a leg, (0, 0) without."""
@@ -71,6 +72,7 @@ class NaiveBook:
     def trade(self, taker: int, count: int) -> None:
         """A taker of NO is a seller of YES."""
         self.flow += count if taker == YES else -count
+        self.traded += count
         self.trades += 1
 
 
@@ -85,6 +87,7 @@ def assert_book_equals(row: b.Row, naive: NaiveBook) -> None:
     found = (row[b.OFI], row[b.REALISED], row[b.LAST_MID2], row[b.N_DELTAS])
     assert found == (naive.ofi, naive.realised, naive.last_mid2, naive.deltas)
     assert (row[b.TRADE_FLOW], row[b.N_TRADES]) == (naive.flow, naive.trades)
+    assert row[b.TRADED] == naive.traded
 
 
 @st.composite

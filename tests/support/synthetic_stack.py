@@ -25,6 +25,9 @@ from ipc.messages import (
     BookSide,
     Environment,
     Leg,
+    MarketChange,
+    MarketsChosen,
+    MarketScore,
     OrderStatus,
     ProcessStats,
     SessionInfo,
@@ -118,6 +121,30 @@ def models(**changes: Any) -> ActorModels:
         "shadow_hash": "5a" * 8,
     }
     return ActorModels(**(facts | changes))
+
+
+def markets(**changes: Any) -> MarketsChosen:
+    """The actor is in KX-A, and has left KX-B, which has no ask."""
+    both = {"volume_e2": 12_050, "updates": 60, "touch_e2": 1_000}
+    facts: dict[str, Any] = {
+        "at_ms": MARKET_MS,
+        "on_switch": "flatten",
+        "leaving": ("KX-B",),
+        "scores": (
+            MarketScore(
+                ticker="KX-A", score=19_694, spread_e4=100, bar="", since_ms=MARKET_MS, **both
+            ),
+            MarketScore(
+                ticker="KX-B", score=9_000, spread_e4=0, bar="one-sided", since_ms=None, **both
+            ),
+        ),
+        "changes": (
+            MarketChange(
+                ticker="KX-B", entered=False, reason="one-sided", score=9_000, at_ms=MARKET_MS
+            ),
+        ),
+    }
+    return MarketsChosen(**(facts | changes))
 
 
 def order(ticker: str = "KX-A", **changes: Any) -> ActorOrder:

@@ -173,6 +173,22 @@ def test_books_that_leave_the_table_end_as_stale() -> None:
     ]
 
 
+# Markets
+
+
+def test_the_markets_of_the_actor_are_shown_with_what_speaks_for_each() -> None:
+    state = LatestState()
+    [data] = updates_of(state.apply(made.markets()), MessageType.ACTOR_MARKETS)
+    assert (data["on_switch"], data["leaving"]) == ("flatten", ["KX-B"])
+    chosen, left = data["markets"]
+    assert (chosen["volume"], chosen["spread"], chosen["touch"]) == ("120.50", "0.0100", "10.00")
+    assert (chosen["score"], chosen["since_ms"], chosen["bar"]) == (19_694, made.MARKET_MS, "")
+    assert (left["spread"], left["since_ms"], left["bar"]) == (None, None, "one-sided")
+    assert [(c["ticker"], c["entered"]) for c in data["changes"]] == [("KX-B", False)]
+    state.apply(made.markets(leaving=()))
+    assert [m["leaving"] for m in updates_of(state.welcome(), MessageType.ACTOR_MARKETS)] == [[]]
+
+
 # Shadow
 
 HOLD = {"action": 0, "action_name": "HOLD"}

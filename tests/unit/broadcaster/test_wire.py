@@ -27,6 +27,9 @@ PAIRS = {
     "Fill": wire.FillData,
     "Position": wire.PositionData,
     "Pnl": wire.PnlData,
+    "HotMarkets": wire.HotMarketsData,
+    "MarketScore": wire.MarketScoreData,
+    "MarketChange": wire.MarketChangeData,
 }
 
 

@@ -1,0 +1,94 @@
+"""Mode `hot` replayed: on recorded evenings of gold markets and on a hundred synthetic ones.
+
+docs/market-choice.md shows the table that the same command prints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.recordings import needs_recordings, recordings_folder
+
+from models.evaluation import market_choices
+from models.evaluation.market_choices import (
+    ChoiceReport,
+    Listed,
+    evenings_of,
+    replay,
+    synthetic_evening,
+)
+from models.trading.market_choice import HotRules, OnSwitch
+from processes.adapters.kalshi.recordings.sessions import load_sessions
+
+RULES = HotRules()
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> list[list[Listed]]:
+    return [synthetic_evening(seed) for seed in range(100)]
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[list[Listed]]:
+    folder, _ = recordings_folder()
+    assert folder is not None
+    return list(evenings_of(load_sessions(folder / "gold15m-2026-08")))
+
+
+def assert_as_promised(report: ChoiceReport, on_switch: OnSwitch, closes: int) -> None:
+    """Always in an eligible market when there is one, never in another, no flapping."""
+    assert report.eligible > 0.5 * report.steps
+    assert (report.missed, report.barred, report.returns) == (0, 0, 0)
+    assert report.shortest_ms is None or report.shortest_ms >= RULES.dwell_ms
+    assert report.closes >= closes
+    if on_switch is OnSwitch.HOLD:
+        assert report.held_over + report.no_bid == report.closes
+    else:
+        assert report.held_over == 0
+
+
+@pytest.mark.parametrize("on_switch", list(OnSwitch))
+def test_a_hundred_synthetic_evenings(synthetic: list[list[Listed]], on_switch: OnSwitch) -> None:
+    report = replay(synthetic, RULES, on_switch)
+    assert (report.evenings, report.markets) == (100, 500)
+    assert_as_promised(report, on_switch, 100)
+    assert report.left["hotter"] > 50
+    assert all(report.left.values())
+
+
+@needs_recordings
+@pytest.mark.parametrize("on_switch", list(OnSwitch))
+def test_recorded_evenings_of_gold_markets(
+    recorded: list[list[Listed]], on_switch: OnSwitch
+) -> None:
+    report = replay(recorded, RULES, on_switch)
+    assert (report.evenings, report.markets) == (len(recorded), 26)
+    assert_as_promised(report, on_switch, 26)
+
+
+def test_what_a_replay_counts() -> None:
+    """The witness sees what the rule must not do: it is not the rule's own code."""
+    evening = synthetic_evening(1)
+    never_leaves = HotRules(close_ms=0, max_spread_e4=9_999, dwell_ms=0, margin=0)
+    report = replay([evening], never_leaves, OnSwitch.FLATTEN)
+    assert report.held_over > 0
+    assert report.left["hotter"] > 10
+
+
+def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert market_choices.main(["--synthetic", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        f"| synthetic, {on_switch}" for on_switch in OnSwitch
+    ]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_folder_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert market_choices.main(["--recordings", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert market_choices.main([]) == 2
+    assert capsys.readouterr().err.startswith("market_choices: nothing to replay")
