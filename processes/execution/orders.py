@@ -22,8 +22,10 @@ import msgspec
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
+from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 
 __all__ = [
     "OWN_PREFIX",
@@ -48,6 +50,7 @@ __all__ = [
     "TrackedOrder",
     "advance",
     "client_order_id",
+    "found_order",
     "message_of",
     "parse_client_order_id",
     "valid_intent_id",
@@ -206,6 +209,29 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
     def price_e4(self) -> int:
         """The limit on its own leg's scale."""
         return self.yes_price_e4 if self.leg is Leg.YES else ONE_DOLLAR_E4 - self.yes_price_e4
+
+
+def found_order(name: str, report: ExchangeOrder) -> TrackedOrder:
+    """An order that this run did not send, as the exchange reports it: `own` by its name.
+
+    Args:
+        name: Its client order id, or the exchange's own where it has none.
+        report: Of the exchange; what it says of fills is a fact of its own.
+    """
+    parsed = parse_client_order_id(name)
+    foreign_leg = Leg.YES if report.book_side is BookSide.BID else Leg.NO
+    return TrackedOrder(
+        client_order_id=name,
+        intent_id=parsed.intent_id if parsed else None,
+        market_ticker=report.market_ticker,
+        leg=parsed.leg if parsed else foreign_leg,
+        is_buy=parsed.is_buy if parsed else True,
+        book_side=report.book_side,
+        yes_price_e4=report.yes_price_e4,
+        initial_e2=report.initial_count_e2,
+        created_ns=(report.created_ms or 0) * NS_PER_MS,
+        expire_ms=report.expire_ms,
+    )
 
 
 class CreateSent(msgspec.Struct, frozen=True):

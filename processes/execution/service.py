@@ -107,16 +107,8 @@ class ExecutionService:
         self._gateway = effects.gateway
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
-        self._connection = ExchangeConnection(
-            settings,
-            target,
-            self._budget,
-            self._clock_offset,
-            epoch,
-            effects,
-            self._reconciliation,
-            log,
-        )
+        exchange = settings, target, self._budget, self._clock_offset, epoch
+        self._connection = ExchangeConnection(*exchange, effects, self._reconciliation, log)
         environment, soon = data_environment_of(settings), self._reconciliation.soon
         self._markets = MarketLearning(self._state, effects, environment, soon, log)
         self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS
-from ipc.messages import ActorFill, Leg, Message, OrderStatus, TradingState, TradingStatus
+from ipc.messages import ActorFill, Message, OrderStatus, TradingState, TradingStatus
 from ipc.trading import TradingMode
 from ipc.units import PriceGrid, format_money
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
@@ -49,8 +49,8 @@ from processes.execution.orders import (
     RenewOrder,
     SendOrder,
     TrackedOrder,
+    found_order,
     message_of,
-    parse_client_order_id,
 )
 from processes.execution.risk import RefusalMemory
 
@@ -522,27 +522,12 @@ class ExecutionState:
 
     def _adopt_order(self, name: str, report: ExchangeOrder) -> None:
         """An order that this run did not send: someone else's, or a leftover to be canceled."""
-        parsed = parse_client_order_id(name)
-        foreign_leg = Leg.YES if report.book_side == "bid" else Leg.NO
-        if parsed:
+        order = found_order(name, report)
+        if order.own:
             self._leftovers.add(name)
             self.counters["leftover_orders"] += 1
-            facts = {"client_order_id": name, "ticker": report.market_ticker}
-            self.effects.warn("leftover_order", **facts)
-        self.orders.add(
-            TrackedOrder(
-                client_order_id=name,
-                intent_id=parsed.intent_id if parsed else None,
-                market_ticker=report.market_ticker,
-                leg=parsed.leg if parsed else foreign_leg,
-                is_buy=parsed.is_buy if parsed else True,
-                book_side=report.book_side,
-                yes_price_e4=report.yes_price_e4,
-                initial_e2=report.initial_count_e2,
-                created_ns=(report.created_ms or 0) * NS_PER_MS,
-                expire_ms=report.expire_ms,
-            )
-        )
+            self.effects.warn("leftover_order", client_order_id=name, ticker=report.market_ticker)
+        self.orders.add(order)
 
     def on_absent(self, name: str) -> None:
         """The exchange confirms that it has no such order (any more)."""
