@@ -88,7 +88,7 @@ def _features() -> tuple[Feature, ...]:
         f("order", "order_age", "60 s", "min(age of the newest/60, 1)"),
         f("order", "order_share_of_level", "ratio", "min(own contracts/size of its level, 1)"),
         f("order", "queue_ahead", "log", "S(contracts before the own order that has fewest)"),
-        f("order", "queue_known", "flag", "1 with an own order whose queue_ahead is known"),
+        f("order", "queue_known", "flag", "1 with an own order of which queue_ahead tells"),
     )
 
 

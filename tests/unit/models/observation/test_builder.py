@@ -24,6 +24,7 @@ from models.observation.builder import (
     observe_account,
     observe_tick,
 )
+from models.observation.schema import Schema
 from models.observation.v1 import (
     BOOK_SIZE,
     clean,
@@ -32,6 +33,8 @@ from models.observation.v1 import (
     portfolio_features,
     temporal_features,
 )
+from models.observation.v2 import OBSERVATION_V2
+from models.observation.v3 import OBSERVATION_V3
 
 SIZE = 52
 FLAT = a.new_account(100_000_000)
@@ -99,7 +102,19 @@ def test_the_schema_is_the_contract() -> None:
         5,
     ]
     assert len(set(OBSERVATION_V1.names)) == 52
-    assert OBSERVATION_V1.hash == "9ca855e311af7cacc0861e70ca65d16f"
+
+
+@pytest.mark.parametrize(
+    ("schema", "known"),
+    [
+        (OBSERVATION_V1, "9ca855e311af7cacc0861e70ca65d16f"),
+        (OBSERVATION_V2, "2e2d958246855c08a262c0a01d0a9624"),
+        (OBSERVATION_V3, "7b6a5eaa18a1c8bff70fe24508da1b08"),
+    ],
+)
+def test_models_of_every_version_are_of_the_same_schemas(schema: Schema, known: str) -> None:
+    """Not a word of a formula changes: a model that was trained on it would be refused."""
+    assert schema.hash == known
 
 
 def test_every_empty_default() -> None:
