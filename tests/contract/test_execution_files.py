@@ -20,8 +20,8 @@ FOLDER = str(Path(processes.execution.__file__).parent)
 BUDGET = 9  # files of processes/execution, from the intent to the order that rests
 # Tasks that run meanwhile and have no part in the decision.
 OTHER_TASKS = {
-    *("balance", "beat", "files", "markets", "persistence", "probe"),
-    *("queues", "reconciliation", "session", "signatures"),
+    *("account limits", "balance", "beat", "commands", "files", "flattening", "markets"),
+    *("persistence", "probe", "queues", "reconciliation", "session", "signatures", "stopping"),
 }
 
 
