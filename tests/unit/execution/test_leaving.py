@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from support.order_manager import ManagerRig
+from support.order_manager import ManagerRig, strange_order
 from support.orders import TICKER, intent
 
-from ipc.messages import ActorOrder, OrderStatus
+from ipc.messages import ActorOrder, BookSide, OrderStatus
 from processes.execution.orders import CancelOrder, CreateAccepted, SendOrder
 
 OTHER = "KXTEST-2"
@@ -44,6 +44,14 @@ def test_an_order_on_its_way_is_canceled_when_it_rests_and_is_asked_for_again() 
     rig.state.release("ka-i1-BY")
     rig.manager.leave(TICKER)
     assert [r.order.intent_id for r in rig.requests(CancelOrder)] == ["i1"]
+
+
+def test_an_order_placed_by_hand_stays() -> None:
+    rig = ManagerRig().known()
+    rig.state.on_order(strange_order("by-hand", BookSide.BID, 100))
+    rig.drain()
+    rig.manager.leave(TICKER)
+    assert rig.requests(CancelOrder) == []
 
 
 def test_a_market_that_is_not_known_is_left_without_a_word() -> None:
