@@ -69,11 +69,13 @@ def test_recorded_evenings_of_gold_markets(
 
 def test_what_a_replay_counts() -> None:
     """The witness sees what the rule must not do: it is not the rule's own code."""
-    evening = synthetic_evening(1)
+    evenings = [synthetic_evening(seed) for seed in range(5)]
     never_leaves = HotRules(close_ms=0, max_spread_e4=9_999, dwell_ms=0, margin=0)
-    report = replay([evening], never_leaves, OnSwitch.FLATTEN)
+    report = replay(evenings, never_leaves, OnSwitch.FLATTEN)
     assert report.held_over + report.no_bid > 0
-    assert report.left["hotter"] > 10
+    assert report.left["hotter"] > 50
+    assert report.shortest_ms is not None
+    assert report.shortest_ms < RULES.dwell_ms
 
 
 def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:

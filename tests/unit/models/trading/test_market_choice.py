@@ -273,6 +273,16 @@ def test_what_was_left_is_the_last_choice_for_a_dwell() -> None:
     assert played.seconds(1, B=Bar.WIDE, C=Bar.WIDE) == ("A",)  # rather than none
 
 
+def test_what_was_left_replaces_none_within_a_dwell_however_hot() -> None:
+    """With two markets: B has been in for long, and A, the hottest, was wide for a second."""
+    played = Played(HotRules(markets=2), A=1_000, B=10, C=9)
+    played.seconds(200)
+    assert set(played.hot.chosen) == {"A", "B"}
+    assert set(played.seconds(1, A=Bar.WIDE)) == {"B", "C"}
+    assert set(played.seconds(50)) == {"B", "C"}
+    assert "A" in played.seconds(12)
+
+
 def test_time_that_goes_back_begins_anew() -> None:
     """A replay that starts over: no score of the time to come, no dwell that never ends."""
     hot = HotMarkets(RULES)
