@@ -78,6 +78,8 @@ class AccountLimits:
 
     Attributes:
         bounds: The newest that were valid.
+        in_force: Whether anything can be refused or canceled: there are limits, a latch, or a file
+            that cannot be used. While it is false nobody needs to ask.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class AccountLimits:
         self._looked_ns: int | None = None
         self._near: set[tuple[LimitName, str]] = set()  # warned of
         self._excess: set[str] = set()  # names of orders whose cancel was asked for
+        self.in_force = False
+        self._note_force()
         if record_error:
             self._latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL))
 
@@ -171,6 +175,7 @@ class AccountLimits:
         if not before.values:
             self._measures.begin()
         self._looked_ns = None
+        self._note_force()
         return self.bounds.changes_from(before)
 
     def resume(self, by: str, why: str) -> list[Latch]:
@@ -196,7 +201,11 @@ class AccountLimits:
         self._state.effects.warn("limits_resumed", by=by, reason=why, limits=names)
         self._save(self.latches, self.record)
         self._latch_losses()
+        self._note_force()
         return list(cleared)
+
+    def _note_force(self) -> None:
+        self.in_force = bool(self._latches) or self._active or self.stopped is not None
 
     def look(self) -> None:
         """Regular work; once a second prices, the day, latches, warnings and closing times."""
@@ -283,6 +292,7 @@ class AccountLimits:
         if name in self._latches:
             return
         self._latches[name] = Latch(name, measured, limit, scope, self._state.now().ms)
+        self._note_force()
         self._state.counters["latches"] += 1
         facts = {"limit": name, "measured": measured, "allowed": limit, "scope": scope}
         self._state.effects.warn("limit_latched", **facts)

@@ -7,7 +7,7 @@ steps: the new order waits until the old one has ended, so the two can never fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,6 +23,7 @@ from processes.execution.account_limits import (
     ORDER_CHECKS,
     AccountLimits,
 )
+from processes.execution.limit_checks import LimitCheck
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
 from processes.execution.risk import (
     NO_MONEY,
@@ -316,7 +317,8 @@ class KalshiOrderManager:
         """Decide again in markets that changed, then the effects since the last call."""
         for ticker in {**self.state.effects.markets, **self._excess}:
             self._cancel_excess(ticker)
-        for excess_order, _ in self.account_limits.excess():
+        in_force = self.account_limits.in_force
+        for excess_order, _ in self.account_limits.excess() if in_force else ():
             self.state.cancel(excess_order)
         for ticker in [t for t in self.state.effects.markets if t in self._waiting]:
             self._resume(ticker)
@@ -328,7 +330,7 @@ class KalshiOrderManager:
         """First refuse what would be refused even alone: nothing is canceled for its sake."""
         state, intent = self.state, waiting.intent
         case = self._case(intent, ())
-        if reason := refusal(case) or self.account_limits.refusal(case, DECISION_CHECKS):
+        if reason := refusal(case) or self._limit_refusal(case, DECISION_CHECKS):
             self._refuse(waiting, reason)
             return
         orders = state.orders.open_in(intent.market_ticker)
@@ -342,7 +344,7 @@ class KalshiOrderManager:
             case Wait():
                 self._waiting[intent.market_ticker] = waiting
             case Cancel(own):
-                if reason := self.account_limits.refusal(case, CANCEL_CHECKS):
+                if reason := self._limit_refusal(case, CANCEL_CHECKS):
                     self._refuse(waiting, reason)
                     return
                 self._waiting[intent.market_ticker] = waiting
@@ -374,9 +376,13 @@ class KalshiOrderManager:
                 facts = {"ticker": ticker, "client_order_id": order.client_order_id}
                 state.effects.warn("resting_order_exceeds_bounds", **facts, reason=reason)
 
+    def _limit_refusal(self, case: RiskCase, checks: Iterable[LimitCheck]) -> str | None:
+        limits = self.account_limits
+        return limits.refusal(case, checks) if limits.in_force else None
+
     def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
         case = self._case(waiting.intent, others)
-        if reason := refusal(case) or self.account_limits.refusal(case, ORDER_CHECKS):
+        if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
             self._refuse(waiting, reason)
             return
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))

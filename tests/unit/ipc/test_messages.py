@@ -31,6 +31,8 @@ def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
     if hint == tuple[m.ActorAction, ...]:
         actions = (made.action(), made.action(observation=b"\0\xff", shadow=True))
         return st.sampled_from(((), actions[:1], actions))
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return _fields(hint)
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return st.one_of([_value(part) for part in parts])
@@ -55,7 +57,7 @@ def test_every_event_is_listed_and_tagged_with_its_name() -> None:
     structs = [
         v
         for v in vars(m).values()
-        if isinstance(v, type) and issubclass(v, msgspec.Struct) and v.__module__ == m.__name__
+        if isinstance(v, type) and issubclass(v, msgspec.Struct) and v.__struct_config__.tag
     ]
     assert {s for s in structs if not s.__name__.startswith("_")} == set(TYPES)
     for kind in TYPES:
