@@ -40,7 +40,9 @@ def listed(files: Files) -> str:
 
 
 def section(hold: Files, order: Files) -> str:
-    """The section of docs/architecture.md."""
+    """The section of docs/architecture.md; the broadcaster's tasks run side by side: by name."""
+    last = [file for file in order if file.process == "broadcaster"]
+    order = [file for file in order if file not in last] + sorted(last)
     in_hold = {file.path for file in hold}
     lines = [
         f"A tick that ends in an order executes {len(order)} Python files, one that ends in HOLD",
