@@ -35,7 +35,15 @@ from models.trading.market_choice import (
     look_at,
 )
 
-__all__ = ["ChoiceReport", "Listed", "evenings_of", "main", "replay", "synthetic_evening", "table"]
+__all__ = [
+    "ChoiceReport",
+    "MarketLooks",
+    "evenings_of",
+    "main",
+    "replay",
+    "synthetic_evening",
+    "table",
+]
 
 STEP_MS: Final = 250  # a tick: how often the markets that it is in are looked at
 LOOK_MS: Final = 1_000  # how often all are
@@ -48,7 +56,7 @@ SERIES: Final = ("KXONE", "KXTWO", "KXTEN")
 SPREADS: Final = (100, 100, 100, 100, 200, 200, 300, 400)  # 1e-4 dollars
 
 
-class Listed(NamedTuple):
+class MarketLooks(NamedTuple):
     """One market of an evening, as it looks from moment to moment.
 
     Attributes:
@@ -94,7 +102,11 @@ class _Evening:
     """One replay: market time, the looks of now, the positions."""
 
     def __init__(
-        self, listed: Sequence[Listed], rules: HotRules, on_switch: OnSwitch, report: ChoiceReport
+        self,
+        listed: Sequence[MarketLooks],
+        rules: HotRules,
+        on_switch: OnSwitch,
+        report: ChoiceReport,
     ) -> None:
         self._listed = listed
         self._rules = rules
@@ -127,7 +139,7 @@ class _Evening:
             if one.ticker in self._was_in and 0 < one.looks[-1].close_ms <= last:
                 self._count_close(one)
 
-    def _count_close(self, one: Listed) -> None:
+    def _count_close(self, one: MarketLooks) -> None:
         report = self._report
         report.closes += 1
         if self._held_e2[one.ticker] > 0:
@@ -214,7 +226,7 @@ def _kind(reason: str) -> str:
 
 
 def replay(
-    evenings: Iterable[Sequence[Listed]], rules: HotRules, on_switch: OnSwitch
+    evenings: Iterable[Sequence[MarketLooks]], rules: HotRules, on_switch: OnSwitch
 ) -> ChoiceReport:
     """Let the rule choose, tick by tick.
 
@@ -232,7 +244,7 @@ def replay(
 # Recorded evenings
 
 
-def _listed(session: RecordedSession) -> Listed:
+def _listed(session: RecordedSession) -> MarketLooks:
     """A recorded market: its rows every 250 ms, and when its book was not to be believed."""
     rows = make_tape(session, STEP_MS).rows
     found = [(int(row[b.RECV_NS]) // NS_PER_MS, look_at(session.ticker, row)) for row in rows]
@@ -243,16 +255,16 @@ def _listed(session: RecordedSession) -> Listed:
         if before:
             found.append((at_ms, before[-1]._replace(bar="stale")))
     found.sort(key=lambda one: one[0])
-    return Listed(session.ticker, [ms for ms, _ in found], [look for _, look in found])
+    return MarketLooks(session.ticker, [ms for ms, _ in found], [look for _, look in found])
 
 
-def evenings_of(sessions: Iterable[RecordedSession]) -> Iterator[list[Listed]]:
+def evenings_of(sessions: Iterable[RecordedSession]) -> Iterator[list[MarketLooks]]:
     """Recorded markets by evening, in order; those without a tick are left out.
 
     Args:
         sessions: Recorded markets of any number of days.
     """
-    evening: list[Listed] = []
+    evening: list[MarketLooks] = []
     until_ms = 0
     for session in sorted(sessions, key=lambda s: s.first_ns):
         try:
@@ -273,7 +285,7 @@ def evenings_of(sessions: Iterable[RecordedSession]) -> Iterator[list[Listed]]:
 # Synthetic evenings
 
 
-def synthetic_evening(seed: int) -> list[Listed]:
+def synthetic_evening(seed: int) -> list[MarketLooks]:
     """Three series for fifteen minutes; each has two markets, the second opens as the first closes.
 
     The price walks about, activity changes every two minutes or so by a factor of up to a hundred,
@@ -294,7 +306,9 @@ def synthetic_evening(seed: int) -> list[Listed]:
     return found
 
 
-def _synthetic(ticker: str, open_ms: int, close_ms: int, chance: np.random.Generator) -> Listed:
+def _synthetic(
+    ticker: str, open_ms: int, close_ms: int, chance: np.random.Generator
+) -> MarketLooks:
     """One market, a look a second until its close or the evening's end."""
     seconds = (min(close_ms, START_MS + QUARTER_MS) - open_ms) // 1_000
     mids = np.clip(5_000 + 100 * chance.normal(0, 1.2, seconds).cumsum(), 300, 9_700)
@@ -315,7 +329,7 @@ def _synthetic(ticker: str, open_ms: int, close_ms: int, chance: np.random.Gener
         touch = 0 if spoilt == "one-sided" else int(100 * np.exp(chance.normal(4.6, 2)))
         bar = "stale" if spoilt == "stale" else ""
         looks.append(MarketLook(ticker, bar, close_ms, *sides, touch, traded, updates))
-    return Listed(ticker, [open_ms + 1_000 * s for s in range(seconds)], looks)
+    return MarketLooks(ticker, [open_ms + 1_000 * s for s in range(seconds)], looks)
 
 
 def _spoilt(chance: np.random.Generator, left_s: int) -> str:

@@ -17,7 +17,7 @@ from ipc.clock import NS_PER_S
 from ipc.messages import Environment, OrderStatus
 from processes.execution.account_measures import AccountMeasures
 from processes.execution.day_pnl import DayRecord
-from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, Scope, ScopeKind
+from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, RiskScope, ScopeKind
 from processes.execution.latches import UNREADABLE, Latch
 from processes.execution.limit_checks import (
     CANCEL_CHECKS,
@@ -43,7 +43,7 @@ from processes.execution.risk import RiskCase
 from processes.execution.state import ExecutionState
 from processes.execution.touch import Touch
 
-__all__ = ["CANCEL_CHECKS", "DECISION_CHECKS", "ORDER_CHECKS", "AccountLimits", "Excess"]
+__all__ = ["CANCEL_CHECKS", "DECISION_CHECKS", "ORDER_CHECKS", "AccountGuard", "Excess"]
 
 LOOK_NS: Final = NS_PER_S  # between looks at what changes by itself: prices, the day, closing times
 WHOLE_E4: Final = 10_000
@@ -63,7 +63,7 @@ class Excess(NamedTuple):
     reason: str
 
 
-class AccountLimits:
+class AccountGuard:
     """All limits of the account, and what was hit.
 
     Args:
@@ -375,11 +375,11 @@ class AccountLimits:
         return list(found.values())
 
     def _first_breach(
-        self, scope: Scope, without: dict[str, Excess] | None = None
+        self, scope: RiskScope, without: dict[str, Excess] | None = None
     ) -> LimitBreach | None:
         return next(sum_breaches(self.bounds, scope, self._sum(scope, without or {})), None)
 
-    def _sum(self, scope: Scope, without: dict[str, Excess]) -> MarketRisk:
+    def _sum(self, scope: RiskScope, without: dict[str, Excess]) -> MarketRisk:
         """The sum of a scope as if some orders were gone."""
         measures, total = self._measures, self._measures.exposures.of(scope)
         for ticker in {excess.order.market_ticker for excess in without.values()}:
@@ -398,7 +398,7 @@ class AccountLimits:
             close_ms = self._state.close_ms(order.market_ticker)
             left_ms = None if close_ms is None else close_ms - now_ms
             if left_ms is None or left_ms < limit_ms:
-                scope = str(Scope(ScopeKind.MARKET, order.market_ticker))
+                scope = str(RiskScope(ScopeKind.MARKET, order.market_ticker))
                 breach = LimitBreach(LimitName.MINUTES_TO_CLOSE, left_ms, limit_ms, scope)
                 found.append(Excess(order, str(breach)))
         return found

@@ -19,7 +19,7 @@ from processes.execution.exposure import (
     ExposureBook,
     MarketRisk,
     RestingOrder,
-    Scope,
+    RiskScope,
     event_of,
     market_risk,
     scopes_of,
@@ -115,7 +115,7 @@ class AccountMeasures:
         self.exposures = ExposureBook()
         self.day = DayPnl(record, state.now().ms)
         self.streak = LossStreak(record.losses)
-        self.changed: set[Scope] = set()
+        self.changed: set[RiskScope] = set()
         self._state = state
         self._expiry_ms = expiry_ms
         self._touch = touch
@@ -192,7 +192,7 @@ class AccountMeasures:
         """The market's event: as the exchange says, else by the form of its ticker."""
         return self._state.events.get(ticker) or event_of(ticker)
 
-    def scopes(self, ticker: str) -> tuple[Scope, ...]:
+    def scopes(self, ticker: str) -> tuple[RiskScope, ...]:
         """The sums that a market belongs to."""
         return scopes_of(ticker, self.event(ticker))
 

@@ -32,7 +32,7 @@ __all__ = [
     "ExposureBook",
     "MarketRisk",
     "RestingOrder",
-    "Scope",
+    "RiskScope",
     "ScopeKind",
     "event_of",
     "market_risk",
@@ -49,7 +49,7 @@ class ScopeKind(StrEnum):
     TOTAL = "total"
 
 
-class Scope(NamedTuple):
+class RiskScope(NamedTuple):
     """Some markets.
 
     Attributes:
@@ -64,7 +64,7 @@ class Scope(NamedTuple):
         return f"{self.kind} {self.name}".rstrip()
 
 
-TOTAL: Final = Scope(ScopeKind.TOTAL)
+TOTAL: Final = RiskScope(ScopeKind.TOTAL)
 
 
 class MarketRisk(NamedTuple):
@@ -167,9 +167,9 @@ class ExposureBook:
     """
 
     def __init__(self) -> None:
-        self._markets: dict[str, tuple[tuple[Scope, ...], MarketRisk]] = {}
-        self._sums: dict[Scope, MarketRisk] = {}
-        self._members: dict[Scope, int] = {}
+        self._markets: dict[str, tuple[tuple[RiskScope, ...], MarketRisk]] = {}
+        self._sums: dict[RiskScope, MarketRisk] = {}
+        self._members: dict[RiskScope, int] = {}
 
     def put(self, ticker: str, event: str, risk: MarketRisk) -> None:
         """Replace a market's figures.
@@ -195,11 +195,11 @@ class ExposureBook:
             if not self._members[scope]:
                 del self._sums[scope], self._members[scope]
 
-    def of(self, scope: Scope) -> MarketRisk:
+    def of(self, scope: RiskScope) -> MarketRisk:
         """The sum over some markets."""
         return self._sums.get(scope, MarketRisk())
 
-    def with_market(self, ticker: str, event: str, risk: MarketRisk) -> dict[Scope, MarketRisk]:
+    def with_market(self, ticker: str, event: str, risk: MarketRisk) -> dict[RiskScope, MarketRisk]:
         """The sums that a market belongs to, if its figures were these."""
         counted, before = self._markets.get(ticker, ((), MarketRisk()))
         rest = {scope: self.of(scope).plus(before, -1) for scope in counted}
@@ -211,17 +211,17 @@ class ExposureBook:
         """The markets that were put in."""
         return set(self._markets)
 
-    def sums(self) -> Iterator[tuple[Scope, MarketRisk]]:
+    def sums(self) -> Iterator[tuple[RiskScope, MarketRisk]]:
         """All sums."""
         return iter(self._sums.items())
 
 
-def scopes_of(ticker: str, event: str) -> tuple[Scope, ...]:
+def scopes_of(ticker: str, event: str) -> tuple[RiskScope, ...]:
     """What a market belongs to; the series is the event's ticker up to its first dash."""
     return (
-        Scope(ScopeKind.MARKET, ticker),
-        Scope(ScopeKind.EVENT, event),
-        Scope(ScopeKind.SERIES, series_of(event)),
+        RiskScope(ScopeKind.MARKET, ticker),
+        RiskScope(ScopeKind.EVENT, event),
+        RiskScope(ScopeKind.SERIES, series_of(event)),
         TOTAL,
     )
 

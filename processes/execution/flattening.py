@@ -28,7 +28,7 @@ from processes.execution.stopping import READ_LAG_NS
 from processes.execution.trading_control import TradingControl, described
 from processes.execution.trading_record import FLAT
 
-__all__ = ["Flattening", "Touch", "collar_price_e4", "touch_of"]
+__all__ = ["ExchangeTouch", "Flattening", "collar_price_e4", "touch_of"]
 
 STEP_PAUSE: Final = 0.25  # seconds between two orders of a market
 SEND_S: Final = 2  # seconds within which an order must have gone out
@@ -36,7 +36,7 @@ ORDER_PAUSE: Final = 0.02  # seconds between looks whether an order has ended
 MODEL: Final = "command:flatten"
 
 
-class Touch(NamedTuple):
+class ExchangeTouch(NamedTuple):
     """The best prices of a YES book, 1e-4 dollars; None where nobody bids or asks."""
 
     bid_e4: int | None
@@ -47,13 +47,13 @@ class Touch(NamedTuple):
         return self.bid_e4 if position_e2 > 0 else self.ask_e4
 
 
-def touch_of(market: Market) -> Touch:
+def touch_of(market: Market) -> ExchangeTouch:
     """The touch as the exchange reports it; a missing quote shows in its size only.
 
     Raises:
         ValueError: A price or size cannot be read.
     """
-    return Touch(
+    return ExchangeTouch(
         _quote(market.yes_bid_dollars, market.yes_bid_size_fp),
         _quote(market.yes_ask_dollars, market.yes_ask_size_fp),
     )

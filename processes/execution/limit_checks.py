@@ -19,7 +19,7 @@ import msgspec
 from ipc.clock import NS_PER_MS
 from ipc.units import ONE_DOLLAR_E4
 from processes.execution.account_measures import Measures
-from processes.execution.exposure import TOTAL, MarketRisk, Scope, ScopeKind
+from processes.execution.exposure import TOTAL, MarketRisk, RiskScope, ScopeKind
 from processes.execution.limits_file import LIMITS, AccountBounds, LimitName
 from processes.execution.risk import RiskCase
 from processes.execution.touch import Touch
@@ -106,7 +106,7 @@ class LimitCase(msgspec.Struct, frozen=True):
     risk: RiskCase
     bounds: AccountBounds
     measures: Measures
-    sums: Mapping[Scope, MarketRisk]
+    sums: Mapping[RiskScope, MarketRisk]
     touch: Touch | None
     close_ms: int | None
     now_ms: int
@@ -151,7 +151,9 @@ def _below(
         yield LimitBreach(name, measured, limit, scope)
 
 
-def sum_breaches(bounds: AccountBounds, scope: Scope, risk: MarketRisk) -> Iterator[LimitBreach]:
+def sum_breaches(
+    bounds: AccountBounds, scope: RiskScope, risk: MarketRisk
+) -> Iterator[LimitBreach]:
     """Contracts, exposure and worst-case loss of one scope above their limits."""
     for name, field in SUMMED[scope.kind]:
         yield from _above(bounds, name, getattr(risk, field), str(scope))
@@ -221,7 +223,7 @@ def cash_is_left(case: LimitCase) -> Iterator[LimitBreach]:
 def closes_late_enough(case: LimitCase) -> Iterator[LimitBreach]:
     """Nothing is opened shortly before the market closes."""
     left_ms = None if case.close_ms is None else case.close_ms - case.now_ms
-    scope = str(Scope(ScopeKind.MARKET, case.risk.intent.market_ticker))
+    scope = str(RiskScope(ScopeKind.MARKET, case.risk.intent.market_ticker))
     yield from _below(case.bounds, LimitName.MINUTES_TO_CLOSE, left_ms, scope)
 
 

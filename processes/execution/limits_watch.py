@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from ipc.messages import Environment
 from ipc.private_files import UnsafePathError
-from processes.execution.account_limits import AccountLimits
+from processes.execution.account_limits import AccountGuard
 from processes.execution.day_pnl import DayRecord
 from processes.execution.latches import Latch, RecordFile, record_path
 from processes.execution.limits_file import LimitsFile, LimitsReading, LimitsStatus
@@ -42,19 +42,19 @@ class LimitsWatch:
         self._file = LimitsFile(settings.execution.limits_file, environment)
         self._record = RecordFile(record_path(settings.data_dir), environment)
         self._touches = BookTouches(settings.data_dir, log)
-        self._limits: AccountLimits
+        self._limits: AccountGuard
         self._stored = (self._record.latches, self._record.day)
         self._refused = False  # the record could not be written, and that was logged
         self._writing = threading.Lock()  # the day's figures must not overwrite a newer latch
 
-    def account_limits(self, state: ExecutionState, expiry_ms: int) -> AccountLimits:
+    def account_limits(self, state: ExecutionState, expiry_ms: int) -> AccountGuard:
         """Make the limits, with what the files say.
 
         Args:
             state: What is known of accounts and orders.
             expiry_ms: How long an order may rest.
         """
-        self._limits = AccountLimits(
+        self._limits = AccountGuard(
             state,
             expiry_ms,
             environment=self._environment,

@@ -21,7 +21,7 @@ from processes.execution.account_limits import (
     CANCEL_CHECKS,
     DECISION_CHECKS,
     ORDER_CHECKS,
-    AccountLimits,
+    AccountGuard,
 )
 from processes.execution.limit_checks import LimitCheck
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
@@ -149,7 +149,7 @@ class KalshiOrderManager:
         expiry_ms: int,
         now: Callable[[], Moment],
         version: int = 0,
-        account_limits: Callable[[ExecutionState, int], AccountLimits] = AccountLimits,
+        account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
     ) -> None:
         self.state = ExecutionState(start_cash_e6, now, version)
         self.account_limits = account_limits(self.state, expiry_ms)

@@ -21,7 +21,7 @@ from ipc.trading import FlattenTerms, TradingCommand, TradingMode, TradingVerb
 __all__ = [
     "FLAT",
     "VERB_OF",
-    "Flattening",
+    "FlattenOrder",
     "RefusedError",
     "TradingRecord",
     "command_event",
@@ -46,7 +46,7 @@ class RefusedError(KalshiActorError):
     """A command that does not fit the present state; its text says what would."""
 
 
-class Flattening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FlattenOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Positions that are being closed.
 
     Attributes:
@@ -78,7 +78,7 @@ class TradingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     why: str = "no command was given yet"
     since_ns: int = 0
     since_utc_ns: int = 0
-    flattening: Flattening | None = None
+    flattening: FlattenOrder | None = None
     outcome: str = ""
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ def commanded(
     flattening = None
     if command.flatten is not None:
         deadline_utc_ns = now_utc_ns + command.flatten.deadline_s * NS_PER_S
-        flattening = Flattening(command.flatten, deadline_utc_ns)
+        flattening = FlattenOrder(command.flatten, deadline_utc_ns)
     return TradingRecord(
         mode=mode,
         who=command.who,

@@ -13,7 +13,7 @@ from support.recordings import needs_recordings, recordings_folder
 from models.evaluation import market_choices
 from models.evaluation.market_choices import (
     ChoiceReport,
-    Listed,
+    MarketLooks,
     evenings_of,
     replay,
     synthetic_evening,
@@ -25,12 +25,12 @@ RULES = HotRules()
 
 
 @pytest.fixture(scope="module")
-def synthetic() -> list[list[Listed]]:
+def synthetic() -> list[list[MarketLooks]]:
     return [synthetic_evening(seed) for seed in range(100)]
 
 
 @pytest.fixture(scope="module")
-def recorded() -> list[list[Listed]]:
+def recorded() -> list[list[MarketLooks]]:
     folder, _ = recordings_folder()
     assert folder is not None
     return list(evenings_of(load_sessions(folder / "gold15m-2026-08")))
@@ -49,7 +49,9 @@ def assert_as_promised(report: ChoiceReport, on_switch: OnSwitch, closes: int) -
 
 
 @pytest.mark.parametrize("on_switch", list(OnSwitch))
-def test_a_hundred_synthetic_evenings(synthetic: list[list[Listed]], on_switch: OnSwitch) -> None:
+def test_a_hundred_synthetic_evenings(
+    synthetic: list[list[MarketLooks]], on_switch: OnSwitch
+) -> None:
     report = replay(synthetic, RULES, on_switch)
     assert (report.evenings, report.markets) == (100, 500)
     assert_as_promised(report, on_switch, 100)
@@ -60,7 +62,7 @@ def test_a_hundred_synthetic_evenings(synthetic: list[list[Listed]], on_switch: 
 @needs_recordings
 @pytest.mark.parametrize("on_switch", list(OnSwitch))
 def test_recorded_evenings_of_gold_markets(
-    recorded: list[list[Listed]], on_switch: OnSwitch
+    recorded: list[list[MarketLooks]], on_switch: OnSwitch
 ) -> None:
     report = replay(recorded, RULES, on_switch)
     assert (report.evenings, report.markets) == (len(recorded), 26)

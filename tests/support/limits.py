@@ -11,7 +11,7 @@ from support.orders import TICKER, fill, intent
 
 from ipc.messages import ActorOrder, BookSide, Environment, Intent, OrderStatus
 from ipc.units import LINEAR_CENT
-from processes.execution.account_limits import AccountLimits
+from processes.execution.account_limits import AccountGuard
 from processes.execution.day_pnl import DayRecord
 from processes.execution.latches import Latch
 from processes.execution.limits_file import (
@@ -54,7 +54,7 @@ class LimitsRig(ManagerRig):
         self.touches: dict[str, Touch] = {}
         self.saved: list[tuple[tuple[Latch, ...], DayRecord]] = []
         made = partial(
-            AccountLimits,
+            AccountGuard,
             environment=environment,
             touch=self.touches.get,
             latches=latches,

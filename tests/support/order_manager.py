@@ -12,7 +12,7 @@ from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import ExchangeView, Moment
-from processes.execution.account_limits import AccountLimits
+from processes.execution.account_limits import AccountGuard
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import TrackedOrder
 from processes.execution.risk import RiskLimits
@@ -31,7 +31,7 @@ class ManagerRig:
 
     def __init__(
         self,
-        account_limits: Callable[[ExecutionState, int], AccountLimits] = AccountLimits,
+        account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
         **limits: Any,
     ) -> None:
         self.mono_ns = 10 * SECOND

@@ -17,7 +17,7 @@ from processes.execution.exposure import (
     ExposureBook,
     MarketRisk,
     RestingOrder,
-    Scope,
+    RiskScope,
     ScopeKind,
     event_of,
     market_risk,
@@ -142,7 +142,7 @@ def test_sums_follow_their_markets() -> None:
     book.put("KX-A-2", "KX-A", risk(2))
     book.put("KX-B-1", "KX-B", risk(4))
     book.put("OTHER-1", "OTHER", risk(8))
-    event, series = Scope(ScopeKind.EVENT, "KX-A"), Scope(ScopeKind.SERIES, "KX")
+    event, series = RiskScope(ScopeKind.EVENT, "KX-A"), RiskScope(ScopeKind.SERIES, "KX")
     assert [book.of(s) for s in (event, series, TOTAL)] == [risk(3), risk(7), risk(15)]
     book.put("KX-A-1", "KX-B", risk(16))  # another figure, and another event
     assert [book.of(s) for s in (event, series, TOTAL)] == [risk(2), risk(22), risk(30)]
@@ -156,10 +156,10 @@ def test_what_a_market_would_change_is_seen_without_changing_it() -> None:
     book.put("KX-A-1", "KX-A", risk(1))
     book.put("KX-A-2", "KX-A", risk(2))
     sums = book.with_market("KX-A-1", "KX-A", risk(10))
-    assert sums[TOTAL] == sums[Scope(ScopeKind.EVENT, "KX-A")] == risk(12)
-    assert sums[Scope(ScopeKind.MARKET, "KX-A-1")] == risk(10)
+    assert sums[TOTAL] == sums[RiskScope(ScopeKind.EVENT, "KX-A")] == risk(12)
+    assert sums[RiskScope(ScopeKind.MARKET, "KX-A-1")] == risk(10)
     moved = book.with_market("KX-A-1", "KX-B", risk(10))
-    assert moved[Scope(ScopeKind.EVENT, "KX-B")] == risk(10)
+    assert moved[RiskScope(ScopeKind.EVENT, "KX-B")] == risk(10)
     assert book.of(TOTAL) == risk(3)
 
 

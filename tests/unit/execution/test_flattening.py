@@ -15,7 +15,7 @@ from ipc.trading import TradingMode
 from ipc.units import LINEAR_CENT, PriceGrid, PriceRange
 from processes.adapters.kalshi.schemas.enums import MarketStatus
 from processes.adapters.kalshi.schemas.rest_public import Market
-from processes.execution.flattening import Touch, collar_price_e4, touch_of
+from processes.execution.flattening import ExchangeTouch, collar_price_e4, touch_of
 from processes.execution.orders import SendOrder
 
 FINE = PriceGrid(
@@ -43,10 +43,10 @@ def test_a_quote_without_size_is_none() -> None:
         yes_ask_dollars="1.0000",
         yes_ask_size_fp="0.00",
     )
-    assert touch_of(empty) == Touch(None, None)
-    assert touch_of(market()) == Touch(None, None)
+    assert touch_of(empty) == ExchangeTouch(None, None)
+    assert touch_of(market()) == ExchangeTouch(None, None)
     bid = market(yes_bid_dollars="0.4000", yes_bid_size_fp="1.00")
-    assert touch_of(bid) == Touch(4_000, None)
+    assert touch_of(bid) == ExchangeTouch(4_000, None)
     assert touch_of(bid).for_position(100) == 4_000
     assert touch_of(bid).for_position(-100) is None
 

@@ -12,7 +12,7 @@ from ipc.messages import Leg, TradingState
 from ipc.units import LINEAR_CENT
 from processes.execution.account import MarketAccount, ShardFunds
 from processes.execution.account_measures import Measures
-from processes.execution.exposure import MarketRisk, Scope, ScopeKind
+from processes.execution.exposure import MarketRisk, RiskScope, ScopeKind
 from processes.execution.limit_checks import (
     CANCEL_CHECKS,
     DECISION_CHECKS,
@@ -29,10 +29,10 @@ NOW_MS = 1_800_000_000_000
 MINUTE_MS = 60_000
 ALL = (*ORDER_CHECKS, *CANCEL_CHECKS)
 SCOPES = {
-    "market": Scope(ScopeKind.MARKET, TICKER),
-    "event": Scope(ScopeKind.EVENT, "KXTEST"),
-    "series": Scope(ScopeKind.SERIES, "KXTEST"),
-    "total": Scope(ScopeKind.TOTAL),
+    "market": RiskScope(ScopeKind.MARKET, TICKER),
+    "event": RiskScope(ScopeKind.EVENT, "KXTEST"),
+    "series": RiskScope(ScopeKind.SERIES, "KXTEST"),
+    "total": RiskScope(ScopeKind.TOTAL),
 }
 
 
