@@ -94,10 +94,11 @@ async def _cancel_all(client: KalshiTradingClient, wait_s: float) -> DirectStop:
         read_ns = mono_ns()
         try:
             async with asyncio.timeout((until_ns - read_ns) / NS_PER_S):
-                resting = await own_resting(client)
+                resting, left_out = await own_resting(client)
                 is_late_enough = read_ns - begun_ns >= READ_LAG_NS
                 lines = tuple(map(_line_of, resting))
-                found = DirectStop(not resting and is_late_enough, lines, "")
+                is_clear = not (resting or left_out) and is_late_enough
+                found = DirectStop(is_clear, lines, left_out.reason)
                 for first in range(0, len(resting), BATCH):
                     batch = resting[first : first + BATCH]
                     await client.cancel_orders([(o.order_id, o.market_ticker) for o in batch])

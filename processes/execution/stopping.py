@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from ipc.clock import NS_PER_S, mono_ns
 from processes.adapters.kalshi.errors import ExchangeUnavailable, KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.schemas.decoding import whole
+from processes.adapters.kalshi.schemas.decoding import Listing, whole
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.gateway import EffectRunner
 from processes.execution.orders import TrackedOrder, parse_client_order_id
@@ -28,14 +28,17 @@ LOOK_PAUSE: Final = 0.2  # seconds between reads of the list
 UNANSWERED: Final = Backoff(first_s=0.25, longest_s=2.0)
 
 
-async def own_resting(client: KalshiTradingClient) -> list[ExchangeOrder]:
+async def own_resting(client: KalshiTradingClient) -> Listing[ExchangeOrder]:
     """The exchange's list of resting orders, those with our mark.
 
+    A row that cannot be read may be one of ours: then nothing is proven, but the others are known.
+
     Raises:
-        KalshiError: It was not answered, or a row of it cannot be read: it may be one of ours.
+        KalshiError: It was not answered.
     """
-    listed = whole(await client.orders(status="resting"), "orders")
-    return [order for order in listed if parse_client_order_id(order.client_order_id)]
+    listed = await client.orders(status="resting")
+    own = [order for order in listed.items if parse_client_order_id(order.client_order_id)]
+    return Listing(own, listed.left_out)
 
 
 class Stopping:
@@ -86,13 +89,15 @@ class Stopping:
             raise ExchangeUnavailable("not connected yet")
         created_ago_ns = now_ns - gateway.create_ended_mono_ns
         is_late_enough = created_ago_ns >= READ_LAG_NS and not self._state.orders.open_count
-        resting = await own_resting(gateway.client)
+        listed = await own_resting(gateway.client)
+        resting = listed.items
         for order in resting:  # also of markets that are not followed, and of earlier runs
             self._state.follow(order.market_ticker)
             self._state.on_order(order)
         self._effects.act()
         if now_ns - since_mono_ns >= READ_LAG_NS:
             await self._cancel_again(gateway.client, resting)
+        whole(listed, "orders")
         return is_late_enough and not resting and not self._state.orders.open_count
 
     async def _cancel_again(
