@@ -61,6 +61,7 @@ test-faults: install-test
 # Which lines the tests of single parts and single processes run. Costs half as much again as those
 # tests alone; whole stacks, browser and training are left out.
 coverage: install-test
+	$(PIP) --editable '.[coverage]'
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report= \
 		-m "not slow and not stack and not train" tests/unit tests/contract

@@ -1,6 +1,7 @@
-"""Mode `hot` replayed: on recorded evenings of gold markets and on a hundred synthetic ones.
+"""Mode `hot` replayed: on recorded evenings of gold markets and on synthetic ones.
 
-docs/market-choice.md shows the table that the same command prints.
+Ten synthetic evenings and one way of leaving, with recordings all of them; `make test-faults` plays
+a hundred, and every way. docs/market-choice.md shows the table that the same command prints.
 """
 
 from __future__ import annotations
@@ -24,9 +25,8 @@ from processes.adapters.kalshi.recordings.sessions import load_sessions
 RULES = HotRules()
 
 
-@pytest.fixture(scope="module")
-def synthetic() -> list[list[MarketLooks]]:
-    return [synthetic_evening(seed) for seed in range(100)]
+def synthetic(evenings: int) -> list[list[MarketLooks]]:
+    return [synthetic_evening(seed) for seed in range(evenings)]
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +48,30 @@ def assert_as_promised(report: ChoiceReport, on_switch: OnSwitch, closes: int) -
         assert report.held_over == 0
 
 
-@pytest.mark.parametrize("on_switch", list(OnSwitch))
-def test_a_hundred_synthetic_evenings(
-    synthetic: list[list[MarketLooks]], on_switch: OnSwitch
-) -> None:
-    report = replay(synthetic, RULES, on_switch)
-    assert (report.evenings, report.markets) == (100, 500)
-    assert_as_promised(report, on_switch, 100)
-    assert report.left["hotter"] > 50
+@pytest.mark.parametrize(
+    ("evenings", "on_switch"),
+    [
+        (10, OnSwitch.FLATTEN),
+        *(pytest.param(100, way, marks=pytest.mark.slow) for way in OnSwitch),
+    ],
+)
+def test_synthetic_evenings(evenings: int, on_switch: OnSwitch) -> None:
+    report = replay(synthetic(evenings), RULES, on_switch)
+    assert (report.evenings, report.markets) == (evenings, 5 * evenings)
+    assert_as_promised(report, on_switch, evenings)
+    assert report.left["hotter"] > evenings // 2
     assert all(report.left.values())
 
 
 @needs_recordings
-@pytest.mark.parametrize("on_switch", list(OnSwitch))
+@pytest.mark.parametrize(
+    "on_switch",
+    [
+        pytest.param(OnSwitch.HOLD, marks=pytest.mark.slow),
+        pytest.param(OnSwitch.REDUCE, marks=pytest.mark.slow),
+        OnSwitch.FLATTEN,
+    ],
+)
 def test_recorded_evenings_of_gold_markets(
     recorded: list[list[MarketLooks]], on_switch: OnSwitch
 ) -> None:
@@ -71,7 +82,7 @@ def test_recorded_evenings_of_gold_markets(
 
 def test_what_a_replay_counts() -> None:
     """The witness sees what the rule must not do: it is not the rule's own code."""
-    evenings = [synthetic_evening(seed) for seed in range(5)]
+    evenings = synthetic(5)
     never_leaves = HotRules(close_ms=0, max_spread_e4=9_999, dwell_ms=0, margin=0)
     report = replay(evenings, never_leaves, OnSwitch.FLATTEN)
     assert report.held_over + report.no_bid > 0
