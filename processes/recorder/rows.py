@@ -27,6 +27,7 @@ from ipc.messages import (
     Tick,
     TradingEvent,
 )
+from processes.adapters.postgres.database import while_open
 
 __all__ = [
     "ROW_FAULTS",
@@ -99,7 +100,8 @@ async def write_rows(
     rows = [row_of(message, stream_id, number) for number, message in entries]
     columns = columns_of(kind)
     if kind not in _NAMED:
-        await connection.copy_records_to_table(TABLES[kind], records=rows, columns=columns)
+        copy = connection.copy_records_to_table(TABLES[kind], records=rows, columns=columns)
+        await while_open(connection, copy)
         return 0
     await connection.executemany(_insert_once(kind), rows)
     count = f"select count(*) from {TABLES[kind]} where stream_id = $1 and record_no = any($2)"
@@ -202,6 +204,7 @@ class RejectedRows:
 
     async def store(self) -> None:
         """Into the table, inside the caller's transaction."""
-        await self._connection.copy_records_to_table(
+        copy = self._connection.copy_records_to_table(
             "rl_rejected_rows", records=self.rows, columns=_REJECTED_COLUMNS
         )
+        await while_open(self._connection, copy)

@@ -174,9 +174,13 @@ async def test_commands_that_are_refused_are_given_again(tmp_path, code):
     ):
         for ticker in await all_live(collector):
             assert_row_equals_exchange(collector.row(ticker), exchange, ticker)
-        (connection,) = exchange.admin("connections")
-        channels = sorted(s["channel"] for s in connection["subscriptions"])
-        assert channels == ["market_lifecycle_v2", "orderbook_delta", "trade"]
+
+        def subscribed() -> list[str]:
+            (connection,) = exchange.admin("connections")
+            return sorted(s["channel"] for s in connection["subscriptions"])
+
+        wanted = ["market_lifecycle_v2", "orderbook_delta", "trade"]
+        await collector.until(lambda: subscribed() == wanted, "every channel is subscribed")
         assert collector.marks().count("connected") == 1
 
 

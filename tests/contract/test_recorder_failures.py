@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -10,12 +12,14 @@ import asyncpg
 import msgspec
 import pytest
 from support.journals import START_NS, CollectorJournal, FramedJournal
-from support.patience import eventually
+from support.patience import PATIENCE, eventually
 from support.postgres import Database
 from support.recorder_process import RecorderProcess
 
 from ipc.journal import stream_folder
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
+from processes.adapters.postgres.database import connect
+from processes.adapters.postgres.packed_events import copy_events
 
 A_WHILE_S = 3.0  # for attempts to add up, if they did
 
@@ -261,3 +265,16 @@ def test_a_session_is_marked_as_ended_with_its_last_rows_and_their_number(
         else:
             assert (row["events"], row["counted"]) == (None, None)
     assert any(row["rows"] and row["session"] == "active" for row in seen)
+
+
+async def test_a_copy_ends_with_its_connection(database: Database) -> None:
+    """Also one that waits for room to write to a server that reads no more."""
+    connection = await connect(database.dsn)
+    backend = connection.get_server_pid()
+    os.kill(backend, signal.SIGSTOP)
+    copy = asyncio.create_task(copy_events(connection, 1, bytes(16 << 20)))
+    await asyncio.sleep(0.1)
+    os.kill(backend, signal.SIGKILL)
+    await asyncio.wait((copy,), timeout=PATIENCE)
+    assert copy.done()
+    assert isinstance(copy.exception(), ConnectionError)

@@ -8,8 +8,8 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
@@ -28,6 +28,7 @@ __all__ = [
     "connect_when_migrated",
     "connect_within",
     "refuse_pooler",
+    "while_open",
 ]
 
 # What a client sees when the server is killed or restarted under it: keep the batch, retry.
@@ -65,7 +66,10 @@ _NO_STATEMENT: Final = (  # a prepared statement is not where it was prepared
     asyncpg.DuplicatePreparedStatementError,
 )
 
+LAST_WORD_S: Final = 1.0  # for the driver to raise the error of a connection that has ended itself
+
 Connection = Any
+Result = TypeVar("Result")
 
 
 class Unreachable(ConnectionError):
@@ -238,6 +242,43 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         return
+
+
+async def while_open(connection: Connection, work: Coroutine[Any, Any, Result]) -> Result:
+    """Await work on a connection, for no longer than there is one.
+
+    The driver's COPY waits for room to write, and waits for ever when the connection ends before
+    there is any.
+
+    Args:
+        connection: Open.
+        work: What is done on it.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        ConnectionResetError: The connection ended, and the work did not end by itself.
+    """
+    ended = asyncio.Event()
+
+    def on_end(_connection: Connection) -> None:
+        ended.set()
+
+    connection.add_termination_listener(on_end)
+    tasks = (asyncio.ensure_future(work), asyncio.ensure_future(ended.wait()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks[:1], timeout=LAST_WORD_S)
+        if done:
+            return tasks[0].result()
+        raise ConnectionResetError("the connection ended during a COPY")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not connection.is_closed():
+            connection.remove_termination_listener(on_end)
 
 
 async def refuse_pooler(connection: Connection, dsn: str) -> None:

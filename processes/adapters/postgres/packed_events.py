@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ipc.clock import NS_PER_MS
 from ipc.journal import EVENT, Kind
+from processes.adapters.postgres.database import while_open
 
 __all__ = [
     "MAX_EVENT_NO",
@@ -196,12 +197,13 @@ def table_of(session_id: int, *, shared: bool) -> str:
 
 async def copy_events(connection: Any, session_id: int, data: bytes) -> None:
     """COPY encoded events into their session's partition, inside the caller's transaction."""
-    await connection.copy_to_table(
+    copy = connection.copy_to_table(
         partition_of(session_id),
         source=_once(data),  # bytes themselves would be taken for a path
         columns=[name for name, _ in _COLUMNS],
         format="binary",
     )
+    await while_open(connection, copy)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
