@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from collections.abc import Callable
 
 import pytest
 from support.sources import (
@@ -98,9 +99,19 @@ PUBLIC = {  # the names of the user's plan, where the design puts them
     "processes.inference.service": ("ActorService",),
 }
 
-each_source = pytest.mark.parametrize("source", sources(), ids=repr)
 each_process = pytest.mark.parametrize("process", PROCESSES)
 OURS = {source.module: source for source in sources()}
+
+
+def each_source(check: Callable[[Source], None]) -> Callable[[], None]:
+    """One test of a rule for all sources: a test a source takes longer than what it checks."""
+
+    def checked() -> None:
+        for source in OURS.values():
+            check(source)
+
+    checked.__name__, checked.__doc__ = check.__name__, check.__doc__
+    return checked
 
 
 def within(module: str, *packages: str) -> bool:
@@ -208,8 +219,8 @@ def test_time_and_chance_come_from_outside(source: Source) -> None:
 @each_source
 def test_files_and_functions_stay_small(source: Source) -> None:
     """Files with and without docstrings: to explain a seam must not split what is one idea."""
-    assert source.code_lines <= MAX_CODE_LINES
-    assert len(source.text.splitlines()) <= MAX_FILE_LINES
+    assert source.code_lines <= MAX_CODE_LINES, f"{source}"
+    assert len(source.text.splitlines()) <= MAX_FILE_LINES, f"{source}"
     for function in source.functions:
         length = (function.end_lineno or 0) - function.lineno + 1
         assert length <= MAX_FUNCTION_LINES, f"{source.place(function)} {function.name}: {length}"
@@ -217,12 +228,12 @@ def test_files_and_functions_stay_small(source: Source) -> None:
 
 @each_source
 def test_a_module_says_what_it_is_and_what_it_offers(source: Source) -> None:
-    assert ast.get_docstring(source.tree), "begins with a docstring"
+    assert ast.get_docstring(source.tree), f"{source} begins without a docstring"
     if source.path.name in ("__init__.py", "__main__.py") and source.exported is None:
         return
-    assert source.exported is not None, "__all__ is missing"
-    assert set(source.exported) <= source.bound, "__all__ names what is not there"
-    assert len(source.exported) == len(set(source.exported))
+    assert source.exported is not None, f"{source}: __all__ is missing"
+    assert set(source.exported) <= source.bound, f"{source}: __all__ names what is not there"
+    assert len(source.exported) == len(set(source.exported)), f"{source}"
 
 
 @each_source

@@ -160,6 +160,7 @@ def _recorded(stack: Stack) -> int:
     return int(found[0][0])
 
 
+@pytest.mark.slow
 def test_a_second_stack_on_the_same_folder_is_refused_and_another_folder_is_not(
     stack: Start, tmp_path: Path
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_second_stack_on_the_same_folder_is_refused_and_another_folder_is_not(
     assert first.next_action()
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_supervisord_the_next_start_works(stack: Start, tmp_path: Path) -> None:
     running = stack()
     assert running.next_action()

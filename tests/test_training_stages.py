@@ -81,7 +81,7 @@ def in_turn(*values: float) -> Judge:
     return lambda _: left.pop(0)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
+@pytest.mark.parametrize("algorithm", ["ppo", pytest.param("a2c", marks=pytest.mark.slow)])
 def test_the_same_seed_makes_the_same_model(split: Split, tmp_path: Path, algorithm: str) -> None:
     settings = msgspec.structs.replace(TINY, algorithm=algorithm, stages=2)
     files, networks = [], []
@@ -152,6 +152,7 @@ def test_stages_are_chosen_by_what_was_asked(
     assert ("validation/low95_dollars_per_market" in log) == (choose_by is ChooseBy.LOW)
 
 
+@pytest.mark.slow
 def test_what_is_rewarded_is_what_is_learned(split: Split, tmp_path: Path) -> None:
     found = []
     for reward, aversion in (("liquidation", 1.0), ("mid", 1.0), ("risk", 1.0), ("risk", 9.0)):
@@ -243,6 +244,7 @@ def test_a_normalised_network_sees_deviations_from_the_mean(split: Split, tmp_pa
     assert np.abs(moved[:, varies].std(axis=0) - 1).max() < 0.2
 
 
+@pytest.mark.slow
 def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
     split: Split, tmp_path: Path
 ) -> None:

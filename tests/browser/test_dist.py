@@ -36,6 +36,7 @@ def npm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow  # `.ci/run` builds it, too
 @pytest.mark.skipif(NPM is None, reason="no npm here: the build cannot be repeated")
 def test_a_rebuild_equals_the_committed_dist(tmp_path: Path) -> None:
     for name in INPUTS:

@@ -113,6 +113,7 @@ async def run(tmp_path):
         yield Run(exchange)
 
 
+@pytest.mark.slow
 async def test_a_long_run_keeps_what_ended_lately(run: Run) -> None:
     run.windows(5)
     early = run.kept()

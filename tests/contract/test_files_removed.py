@@ -102,14 +102,17 @@ def is_live(collector: RunningCollector) -> bool:
 @pytest.mark.parametrize(
     "remove",
     [
-        table_in_memory("books"),
-        link_to_table("books"),
-        journal("collector"),
-        journal("collector", pattern="events-*.seg"),
-        journal("collector", pattern="records-*.log"),
-        socket_of("collector"),
+        pytest.param(table_in_memory("books"), id="table"),
+        pytest.param(link_to_table("books"), id="link", marks=pytest.mark.slow),
+        pytest.param(journal("collector"), id="journal"),
+        pytest.param(
+            journal("collector", pattern="events-*.seg"), id="segment", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            journal("collector", pattern="records-*.log"), id="records", marks=pytest.mark.slow
+        ),
+        pytest.param(socket_of("collector"), id="socket"),
     ],
-    ids=["table", "link", "journal", "segment", "records", "socket"],
 )
 async def test_a_collector_whose_file_was_removed_ends_and_the_next_one_works(
     exchange: Exchange, remove: Remove
@@ -164,13 +167,14 @@ def test_a_recorder_whose_doorbell_was_removed_ends(
 @pytest.mark.parametrize(
     "remove",
     [
-        table_in_memory("accounts"),
-        journal("execution"),
-        journal("execution", pattern="records-*.log"),
-        socket_of("intents"),
-        socket_of("execution"),
+        pytest.param(table_in_memory("accounts"), id="table"),
+        pytest.param(journal("execution"), id="journal"),
+        pytest.param(
+            journal("execution", pattern="records-*.log"), id="records", marks=pytest.mark.slow
+        ),
+        pytest.param(socket_of("intents"), id="intents"),
+        pytest.param(socket_of("execution"), id="socket", marks=pytest.mark.slow),
     ],
-    ids=["table", "journal", "records", "intents", "socket"],
 )
 async def test_execution_whose_file_was_removed_cancels_ends_and_the_next_one_trades(
     tmp_path: Path, remove: Remove

@@ -400,6 +400,7 @@ def stopped_in_the_middle(database: Database, folder: Path, signum: int) -> int:
         return process.wait(60)
 
 
+@pytest.mark.slow
 def test_an_interrupted_import_leaves_nothing(database: Database, folder: Path) -> None:
     assert stopped_in_the_middle(database, folder, signal.SIGINT) == 130
     assert_nothing_stays(database, folder)

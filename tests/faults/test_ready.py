@@ -151,6 +151,7 @@ def resting_buys(stack: Stack) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_without_a_database_nothing_is_opened_and_with_it_all_goes_on(stack: Stack) -> None:
     until_ready(stack)
     eventually(lambda: created(stack), "orders are sent")

@@ -193,6 +193,7 @@ def stop_the_database(stack: Stack, seconds: float) -> None:
         assert_recorded(stack, witness)
 
 
+@pytest.mark.slow
 def test_a_database_that_stops_for_seconds_loses_nothing(stack: Stack) -> None:
     stop_the_database(stack, 5)
 

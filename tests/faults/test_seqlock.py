@@ -22,7 +22,9 @@ FEWEST = 1_000  # reads of every reader, however slow the machine is
 SHORT_S, LONG_S = 2.0, 20.0  # how long is hammered, not how long anything may take
 MOMENT = 200  # reads of this process, at most, between two ends of a writer
 
-each_grid = pytest.mark.parametrize("grid", GRIDS)
+each_grid = pytest.mark.parametrize(
+    "grid", ["cent", *(pytest.param(g, marks=pytest.mark.slow) for g in GRIDS if g != "cent")]
+)
 
 
 class Rig:

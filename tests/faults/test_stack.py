@@ -199,6 +199,7 @@ def _rows_there(stack: Stack) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_after_a_kill_of_the_exchange_the_others_go_on_by_themselves(stack: Stack) -> None:
     stack.deciding()
     pids = {program: stack.info(program)["pid"] for program in ACTORS}

@@ -1,7 +1,7 @@
 """A stop ends every program by itself, however busy the machine is: none has to be killed.
 
 One stack, started and stopped again and again while it trades and a busy loop runs on each core.
-`make test` stops it twice, `make test-faults` a hundred times (`--rounds 100`).
+`make test` stops it once, `make test-faults` a hundred times (`--rounds 100`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from processes.runtime.run import STOP_SECONDS
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-STOPS = 2  # of `make test`
+STOPS = 1  # of `make test`
 START_TRIES = 4  # of a minute each
 LOADED_S = 120  # a busy loop ends by itself, whatever becomes of the test
 KILLED = re.compile(r"killing '(\w+)' \(\d+\) with SIGKILL")

@@ -67,7 +67,12 @@ def parity(stack: Stack, session: str, checkout: Path = ROOT) -> subprocess.Comp
 
 @pytest.mark.parametrize(
     ("strategy", "wanted"),
-    [("baseline:random", 2_000), ("onnx:default", 500), ("baseline:market_maker", 500)],
+    [
+        ("baseline:random", 500),
+        ("onnx:default", 200),
+        pytest.param("baseline:random", 2_000, marks=pytest.mark.slow),
+        pytest.param("baseline:market_maker", 500, marks=pytest.mark.slow),
+    ],
 )
 def test_every_decision_of_a_live_session_is_rebuilt(
     trading: Callable[..., Stack], strategy: str, wanted: int
@@ -102,6 +107,7 @@ def registry(stack: Stack, *command: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_models_that_take_turns_in_a_session_are_rebuilt(trading: Callable[..., Stack]) -> None:
     stack = trading(RL_ACTOR_STRATEGY="registry")
     data_dir = Path(stack.environ["RL_DATA_DIR"])
@@ -164,6 +170,7 @@ def another_formula(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_decisions_that_saw_their_place_in_the_queue_are_rebuilt(
     trading: Callable[..., Stack], tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def assert_same(run: Run, recording: str, quick: str) -> None:
 
 
 @pytest.mark.timeout(1_800)
+@pytest.mark.slow
 def test_half_a_minute_of_a_market_on_a_fine_grid(run: Run) -> None:
     assert_same(run, "btc15m-30s-2026-05-11", "2")  # beside other tests the machine is busy
 

@@ -130,7 +130,9 @@ def test_every_order_fills_alike(tmp_path: Path, pricing: Pricing, seed: int) ->
 
 @needs_recordings
 @pytest.mark.parametrize("pricing", list(Pricing))
-@pytest.mark.parametrize("market", MARKETS)
+@pytest.mark.parametrize(
+    "market", [MARKETS[0], *(pytest.param(m, marks=pytest.mark.slow) for m in MARKETS[1:])]
+)
 def test_every_order_fills_alike_on_a_real_market(
     tmp_path: Path, pricing: Pricing, market: str
 ) -> None:

@@ -7,7 +7,7 @@ import typing
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import synthetic_stack as made
 
@@ -46,6 +46,7 @@ def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda t: t.__name__)
+@settings(max_examples=25)  # of each of 25 kinds
 @given(data=st.data())
 def test_every_event_survives_the_wire(kind: type, data: st.DataObject) -> None:
     message = data.draw(_fields(kind))

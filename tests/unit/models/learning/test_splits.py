@@ -141,6 +141,7 @@ def test_markets_are_chosen_by_environment_and_time(markets: list[RecordedSessio
 
 
 @needs_recordings
+@pytest.mark.slow
 def test_the_days_of_the_gold_markets_are_kept_together() -> None:
     from processes.adapters.kalshi.recordings.sessions import load_sessions
 
