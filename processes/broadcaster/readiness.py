@@ -15,7 +15,7 @@ from ipc.clock import MS_PER_S, NS_PER_S
 from ipc.messages import TradingState, TradingStatus
 from processes.broadcaster.state import PROCESSES, TABLES, Health
 
-__all__ = ["CHECKS", "SILENT_NS", "STORED_MS", "Known", "reasons_of"]
+__all__ = ["CHECKS", "SILENT_NS", "STORED_MS", "Known", "execution_mode", "reasons_of"]
 
 SILENT_NS: Final = 5 * NS_PER_S // 2  # processes report once a second, tables more often
 STORED_MS: Final = 1_500  # how long what was accepted may wait for the database
@@ -45,6 +45,12 @@ Check = Callable[[Known], Iterator[str]]
 def reasons_of(known: Known) -> list[str]:
     """Every reason why this stack cannot trade now; none when it can."""
     return [reason for check in CHECKS for reason in check(known)]
+
+
+def execution_mode(known: Known) -> str:
+    """`live`; `shadow`, where all is decided and nothing is sent; `unknown` before it is said."""
+    sends = known.counter("execution", "sends_orders")
+    return "unknown" if sends is None else "live" if sends else "shadow"
 
 
 def all_report(known: Known) -> Iterator[str]:

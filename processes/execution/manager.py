@@ -35,6 +35,7 @@ from processes.execution.risk import (
     refusal,
 )
 from processes.execution.state import ExecutionEffects, ExecutionState
+from processes.execution.unsent import SHADOW_MODE, UnsentOrders
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 
@@ -150,8 +151,12 @@ class KalshiOrderManager:
         now: Callable[[], Moment],
         version: int = 0,
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
+        *,
+        sends: bool = True,
     ) -> None:
         self.state = ExecutionState(start_cash_e6, now, version)
+        self.state.sends = sends
+        self._unsent = UnsentOrders(self.state)
         self.account_limits = account_limits(self.state, expiry_ms)
         self._limits = limits
         self._expiry_ms = expiry_ms
@@ -258,6 +263,7 @@ class KalshiOrderManager:
     def _cancel_if_stopped(self) -> None:
         """Again and again until nothing of this program is open."""
         if self.state.mode in (TradingMode.STOPPED, TradingMode.FLATTENING):
+            self._unsent.clear()
             for order in self.state.orders.open_orders():
                 if order.own and not order.immediate:
                     self.state.cancel(order)
@@ -271,6 +277,8 @@ class KalshiOrderManager:
         Returns:
             Why it was not sent, None when it was.
         """
+        if not self.state.sends:
+            return SHADOW_MODE
         market = intent.market_ticker
         orders = self.state.orders.open_in(market)
         if reason := closing_refusal(self._case(intent, orders)):
@@ -298,6 +306,7 @@ class KalshiOrderManager:
         """
         if ticker in self._waiting:
             self._refuse(self._waiting.pop(ticker), LEFT)
+        self._unsent.leave(ticker)
         for order in self.state.orders.open_in(ticker):
             if order.own and self.state.cancel(order):
                 self.state.counters["left_canceled"] += 1
@@ -333,6 +342,9 @@ class KalshiOrderManager:
         if reason := refusal(case) or self._limit_refusal(case, DECISION_CHECKS):
             self._refuse(waiting, reason)
             return
+        if not state.sends:
+            self._decide_unsent(waiting, case)
+            return
         orders = state.orders.open_in(intent.market_ticker)
         match plan(intent, orders, state.busy, self._now().ms, self._expiry_ms):
             case Create():
@@ -350,6 +362,21 @@ class KalshiOrderManager:
                 self._waiting[intent.market_ticker] = waiting
                 for order in own:
                     state.cancel(order)
+
+    def _decide_unsent(self, waiting: _Waiting, case: RiskCase) -> None:
+        """Execution mode `shadow`: as `_decide`, against what would rest; nothing is sent."""
+        intent, state = waiting.intent, self.state
+        before = self._unsent.in_market(intent.market_ticker, self._now().ms)
+        if before is not None and _same(before, intent):
+            state.counters["kept"] += 1
+            return
+        reason = None if before is None else self._limit_refusal(case, CANCEL_CHECKS)
+        case = self._case(intent, state.orders.open_in(intent.market_ticker))
+        reason = reason or refusal(case) or self._limit_refusal(case, ORDER_CHECKS)
+        if reason:
+            self._refuse(waiting, reason)
+        else:
+            self._unsent.keep(self._order_for(waiting), before)
 
     def _resume(self, ticker: str) -> None:
         """Decide again about the intent that waits, unless its outcome is still on its way."""

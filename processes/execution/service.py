@@ -98,6 +98,7 @@ class ExecutionService:
             lambda: Moment(clock.now_ns(), mono_ns()),
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
             account_limits=self._limits_watch.account_limits,
+            sends=not settings.execution.is_shadow,
         )
         self._state = self._manager.state
         self._is_enabled = settings.actor.enabled
@@ -234,6 +235,7 @@ class ExecutionService:
             "actor_enabled": int(self._is_enabled),
             "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
             "recorded": int(not self._state.unrecorded),
+            "sends_orders": int(self._state.sends),
         }
         if self._probe.is_accepted is not None:
             found["requests_accepted"] = int(self._probe.is_accepted)

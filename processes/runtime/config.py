@@ -50,6 +50,7 @@ E6_PER_E4: Final = 100
 MARKET_MODES: Final = ("hot", "all", "config")
 ON_SWITCH: Final = ("hold", "reduce", "flatten")
 DISCOVERY_MODES: Final = ("discovery", "config")
+EXECUTION_MODES: Final = ("live", "shadow")
 MARKET_ORDERS: Final = ("volume", "close")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
 _SERIES: Final = re.compile(r"[A-Za-z0-9._-]{1,112}")
@@ -213,6 +214,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
         max_unrecorded_s: How old what is not in the database may be while positions are opened.
         max_unrecorded_bytes: How much may not be in the database while positions are opened.
         limits_file: `limits.toml`: the limits of the whole account.
+        mode: `live`, or `shadow`: all is decided and recorded, and nothing is sent.
     """
 
     subaccount: int | None
@@ -222,6 +224,12 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
     max_unrecorded_s: int
     max_unrecorded_bytes: int
     limits_file: Path
+    mode: str = "live"
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing is sent."""
+        return self.mode == "shadow"
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -577,6 +585,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             max_unrecorded_s=read.number("RL_MAX_UNRECORDED_S", 120, 5, 864_000),
             max_unrecorded_bytes=read.number("RL_MAX_UNRECORDED_BYTES", 1 << 28, 1 << 20, 1 << 50),
             limits_file=limits_file.expanduser().absolute(),
+            mode=read.choice("RL_EXECUTION_MODE", "live", EXECUTION_MODES),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,
