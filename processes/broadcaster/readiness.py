@@ -152,6 +152,12 @@ def limits_open(known: Known) -> Iterator[str]:
         yield f"execution: {latched} limits were hit and hold until trading is resumed"
 
 
+def needs_met(known: Known) -> Iterator[str]:
+    """Production has needs before its first order."""
+    if missing := known.counter("execution", "needs_missing"):
+        yield f"execution: {missing} needs of production are missing: see production_need"
+
+
 def trading_on(known: Known) -> Iterator[str]:
     """Trading was switched off, by a command or by its setting."""
     if known.counter("execution", "trading_on") == 0:
@@ -172,5 +178,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     accounts_known,
     recorded,
     limits_open,
+    needs_met,
     trading_on,
 )

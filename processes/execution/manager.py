@@ -8,7 +8,7 @@ steps: the new order waits until the old one has ended, so the two can never fil
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -124,6 +124,18 @@ class _Waiting(NamedTuple):
     received_mono_ns: int
 
 
+class StartNeeds(Protocol):
+    """What must be so before the first order of a run (`production_start`)."""
+
+    def refusal(self) -> str:
+        """What is missing; empty when orders may be sent."""
+        ...
+
+    def before_order(self, intent: Intent) -> None:
+        """An order is about to be sent for this intent."""
+        ...
+
+
 class KalshiOrderManager:
     """What is wanted, against the `state` of what is: the one boundary for orders and positions.
 
@@ -141,6 +153,7 @@ class KalshiOrderManager:
     Attributes:
         state: What is known.
         account_limits: The limits of the whole account.
+        start_needs: What must be so before the first order; None where nothing must.
     """
 
     def __init__(
@@ -153,10 +166,13 @@ class KalshiOrderManager:
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
         *,
         sends: bool = True,
+        model_rule: Callable[[Intent], str] | None = None,
     ) -> None:
         self.state = ExecutionState(start_cash_e6, now, version)
         self.state.sends = sends
         self._unsent = UnsentOrders(self.state)
+        self._model_rule = model_rule
+        self.start_needs: StartNeeds | None = None
         self.account_limits = account_limits(self.state, expiry_ms)
         self._limits = limits
         self._expiry_ms = expiry_ms
@@ -412,6 +428,8 @@ class KalshiOrderManager:
         if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
             self._refuse(waiting, reason)
             return
+        if self.start_needs is not None:
+            self.start_needs.before_order(waiting.intent)
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
         self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
@@ -455,6 +473,8 @@ class KalshiOrderManager:
             keeps=state.mode is TradingMode.PAUSED and self._is_kept(intent),
             funds=self._funds(market, others),
             unrecorded=state.unrecorded,
+            needs_missing="" if self.start_needs is None else self.start_needs.refusal(),
+            model_error="" if self._model_rule is None else self._model_rule(intent),
         )
 
     def _is_kept(self, intent: Intent) -> bool:

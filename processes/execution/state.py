@@ -527,7 +527,7 @@ class ExecutionState:
             self.effects.warn(action, client_order_id=name, ticker=report.market_ticker)
             if self.sends:
                 self._leftovers.add(name)
-        self.orders.add(order if self.sends else replace(order, intent_id=None))  # not ours to touch
+        self.orders.add(order if self.sends else replace(order, intent_id=None))
 
     def on_absent(self, name: str) -> None:
         """The exchange confirms that it has no such order (any more)."""
