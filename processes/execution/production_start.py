@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from ipc.clock import real_ns
 from ipc.messages import Environment, Intent
@@ -140,12 +140,12 @@ class ProductionStart:
         """Whether orders may be sent."""
         return not self.missing
 
-    async def run(self) -> None:
-        """Look until nothing is missing, then for ever."""
-        while not self.is_met:
-            await self.look()
+    async def run(self) -> NoReturn:
+        """Look until nothing is missing."""
+        while True:
+            if not self.is_met:
+                await self.look()
             await asyncio.sleep(LOOK_PAUSE)
-        await asyncio.Event().wait()
 
     async def look(self) -> None:
         """Ask for everything once, and log what is missing."""
