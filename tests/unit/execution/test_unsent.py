@@ -147,3 +147,12 @@ def test_no_position_is_closed() -> None:
     rig = shadow()
     assert rig.manager.close_position(intent("i1", is_buy=False)) == "shadow_mode"
     assert requests(rig) == []
+
+
+def test_the_same_intent_is_recorded_once() -> None:
+    rig = shadow()
+    want(rig, "i1", yes_price_e4=4_500)
+    want(rig, "i2", yes_price_e4=4_600)
+    want(rig, "i1", yes_price_e4=4_500)
+    assert rig.state.counters["unsent_orders"] == 2
+    assert rig.state.counters["duplicate_intents"] == 1
