@@ -105,16 +105,12 @@ class ExecutionService:
             model_rule=_model_rule(settings, target.environment),
         )
         self._state = self._manager.state
-        self._start: ProductionStart | None = None
         self._is_enabled = settings.actor.enabled
         self._persistence = _persistence_gate(settings, target, log)
         parts = (self._manager, self._table, self._journal, publisher, self._bell)
         self._effects = effects = EffectRunner(*parts, log)
         self._gateway = effects.gateway
-        if target.environment is Environment.PRODUCTION and self._sends(settings):
-            guard = self._manager.account_limits
-            self._start = ProductionStart(settings, guard, lambda: self._gateway.client, log)
-            self._manager.start_needs = self._start
+        self._start = self._production_start(settings, target)
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
         exchange = settings, target, self._budget, self._clock_offset, epoch
@@ -130,9 +126,15 @@ class ExecutionService:
         wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
         self._queues = QueuePositions(self._state, effects.act, wanted, pause)
 
-    @staticmethod
-    def _sends(settings: Settings) -> bool:
-        return settings.actor.enabled and not settings.execution.is_shadow
+    def _production_start(self, settings: Settings, target: KalshiTarget) -> ProductionStart | None:
+        """Where real money is at risk: what must be so before the first order."""
+        sends = settings.actor.enabled and not settings.execution.is_shadow
+        if target.environment is not Environment.PRODUCTION or not sends:
+            return None
+        guard = self._manager.account_limits
+        start = ProductionStart(settings, guard, lambda: self._gateway.client, self._log)
+        self._manager.start_needs = start
+        return start
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then what rests is canceled, and the journal gets its last record.

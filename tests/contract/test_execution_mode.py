@@ -1,4 +1,4 @@
-"""Execution mode `shadow` beside hand trading, over the real exchange: it reads, and sends nothing."""
+"""Execution mode `shadow` beside hand trading, over the real exchange: it reads, nothing more."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_beside_hand_trading_everything_is_recorded_and_nothing_sent(tmp_p
         stopped = await given(rig, "stop")
         assert isinstance(stopped, TradingReport)
         assert stopped.mode is TradingMode.STOPPED
-        control = rig.service._control  # noqa: SLF001
+        control = rig.service._control
         await rig.until(lambda: control.progress == UNTOUCHED, "what stays is said")
         assert await reason_of(rig, "i3", 4_700) == "trading_stopped"
         await rig.stop()

@@ -1,4 +1,4 @@
-"""What production needs before the first order, made for a test: limits, and a passed examination."""
+"""What production needs before the first order: limits, and a passed examination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models may trade where, by what execution reads of them; at, below and above what is enough."""
+"""Which models may trade where, by what execution reads of them itself."""
 
 from __future__ import annotations
 
