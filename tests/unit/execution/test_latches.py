@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from processes.execution import latches
 from processes.execution.day_pnl import DayRecord
 from processes.execution.latches import Latch, RecordFile, record_path
 
@@ -71,3 +72,15 @@ def test_a_write_that_fails_leaves_the_old_record(
     with pytest.raises(OSError, match="No space"):
         record.write((), DAY)
     assert RecordFile(path, "demo").latches == (LATCH,)
+
+
+@pytest.mark.parametrize(("spare", "is_read"), [(0, True), (-1, False)])
+def test_a_record_may_be_so_large_and_no_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: int, is_read: bool
+) -> None:
+    path = record_path(tmp_path)
+    RecordFile(path, "demo").write((LATCH,), DAY)
+    monkeypatch.setattr(latches, "MOST_BYTES", path.stat().st_size + spare)
+    found = RecordFile(path, "demo")
+    assert (found.latches == (LATCH,)) is is_read
+    assert (found.error == "") is is_read

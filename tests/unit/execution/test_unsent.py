@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from support.limits import LimitsRig
 from support.order_manager import EXPIRY_MS, ManagerRig, exchange_order
@@ -156,3 +157,11 @@ def test_the_same_intent_is_recorded_once() -> None:
     want(rig, "i1", yes_price_e4=4_500)
     assert rig.state.counters["unsent_orders"] == 2
     assert rig.state.counters["duplicate_intents"] == 1
+
+
+def test_an_order_that_rests_cannot_be_canceled() -> None:
+    rig = shadow()
+    resting = msgspec.structs.replace(leftover("old"), order_id="e-old", status=OrderStatus.RESTING)
+    assert not rig.state.cancel(resting)
+    assert requests(rig) == []
+    assert rig.state.counters["cancels"] == 0
