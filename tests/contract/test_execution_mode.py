@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.execution_rig import Rig, executing
 from support.orders import TICKER, intent
 from support.trading_command import given
@@ -11,6 +12,7 @@ from support.trading_command import given
 from ipc import account_table as a
 from ipc.messages import ActorOrder, OrderStatus
 from ipc.trading import CommandRefused, TradingMode, TradingReport
+from processes.adapters.kalshi.errors import ReadOnlyError
 from processes.execution.direct_stop import stop_at_exchange
 from processes.runtime.config import load_settings
 
@@ -51,6 +53,10 @@ async def test_beside_hand_trading_everything_is_recorded_and_nothing_sent(tmp_p
         control = rig.service._control
         await rig.until(lambda: control.progress == UNTOUCHED, "what stays is said")
         assert await reason_of(rig, "i3", 4_700) == "trading_stopped"
+        client = rig.service._gateway.client
+        assert client is not None
+        with pytest.raises(ReadOnlyError, match="this client only reads"):
+            await client.cancel_order("whatever it is", TICKER)
         await rig.stop()
         assert rig.between.writes() == []
         assert [o["status"] for o in rig.at_exchange(LEFT)] == ["resting"]

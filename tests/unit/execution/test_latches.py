@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,26 @@ def test_environments_do_not_mix_and_keep_each_other(tmp_path: Path) -> None:
     other = RecordFile(path, "production")
     assert other.latches == ()
     other.write((), DayRecord(1))
-    assert RecordFile(path, "demo").latches == (LATCH,)
+    kept = RecordFile(path, "demo")
+    assert (kept.latches, kept.day) == ((LATCH,), DAY)
+
+
+def test_its_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        RecordFile(record_path(tmp_path), "demo").write((LATCH,), DAY)
+    finally:
+        os.umask(before)
+    assert record_path(tmp_path).parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"latches": {"demo": [{}]}}', b"\xff", b"[" * 100_000],
+    [
+        *(b"", b"{", b"[]", b"\xff", b"[" * 100_000),
+        b'{"latches": {"demo": [{}]}}',
+        b'{"another": ' + b"[" * 100_000,
+    ],
 )
 def test_a_record_that_cannot_be_read_says_so(tmp_path: Path, content: bytes) -> None:
     path = record_path(tmp_path)
