@@ -148,14 +148,16 @@ class ProductionStart:
             await asyncio.sleep(LOOK_PAUSE)
 
     async def look(self) -> None:
-        """Ask for everything once, and log what is missing."""
-        key, account = await self._of_exchange()
-        problems = {
-            "key": key,
-            "limits": limits_problem(self._guard),
-            "doctor": self._doctor_problem(),
-            "account": account,
-        }
+        """Look at everything once, and log what is missing.
+
+        The exchange is asked while key or account are missing, and again once nothing else is: the
+        account that is said is the one of before the first order.
+        """
+        here = {"limits": limits_problem(self._guard), "doctor": self._doctor_problem()}
+        there = {need: self.missing.get(need, "") for need in ("key", "account")}
+        if any(there.values()) or not any(here.values()):
+            there["key"], there["account"] = await self._of_exchange()
+        problems = there | here
         self.missing = {need: why for need, why in problems.items() if why}
         for need, why in self.missing.items():
             if self._logged.get(need) != why:

@@ -541,3 +541,16 @@ def lost_e6(rig: LimitsRig) -> int:
 def test_the_names_of_what_latches_are_few() -> None:
     latching = {"daily_loss", "drawdown", "loss_streak", "orders_per_minute", "cancels_per_minute"}
     assert {name.value for name, kind in LIMITS.items() if kind.latches} == latching
+
+
+def test_prices_are_looked_at_once_a_second() -> None:
+    rig = rig_of("daily_loss = 1")
+    rig.touches[TICKER] = Touch(5_000, 5_000)
+    rig.trade("t1", BID, 50, 10).second()
+    rig.touches[TICKER] = Touch(3_000, 6_000)  # ten contracts have lost 2 dollars
+    rig.after(0.99)
+    rig.manager.tick()
+    assert rig.latched() == []
+    rig.after(0.01)
+    rig.manager.tick()
+    assert rig.latched() == ["daily_loss"]

@@ -27,6 +27,10 @@ def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["latches.json"]
 
 
+def test_in_a_line_it_has_both_numbers() -> None:
+    assert str(LATCH) == "daily_loss: 12.00 dollars, limit 10.00 dollars (total)"
+
+
 def test_environments_do_not_mix_and_keep_each_other(tmp_path: Path) -> None:
     path = record_path(tmp_path)
     RecordFile(path, "demo").write((LATCH,), DAY)

@@ -88,6 +88,7 @@ def test_what_is_held_in_a_market_left_is_closed_even_where_none_would_enter(
     on_switch: OnSwitch, pricing: Pricing | None
 ) -> None:
     choice = left(on_switch)
+    assert choice.trades("A")
     one_sided = row_of(no_bid=0, at_s=2)
     assert choice.exit_pricing("A", one_sided) is pricing
     assert choice.forbids("A", one_sided) is (pricing is None)
@@ -307,6 +308,12 @@ def test_where_it_was_outlives_a_restart(tmp_path: Path) -> None:
     again.accounts.known["A"] = (1_000, 0)
     assert again.look(2_000) == ["B"]
     assert "A" in again.choice.leaving
+
+
+def test_after_a_restart_it_is_where_it_was_though_another_is_hotter(tmp_path: Path) -> None:
+    rig = Watch(tmp_path)
+    rig.watch.save(["B"])
+    assert rig.look() == ["B"]
 
 
 @pytest.mark.parametrize(
