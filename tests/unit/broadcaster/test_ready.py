@@ -86,6 +86,11 @@ def test_the_page_says_whether_orders_are_sent(sends: int | None, mode: str) -> 
             "collector: not known whether its books are up to date",
         ),
         ("collector", {"holes": 2}, "collector: 2 books have changes that the journal refused"),
+        (
+            "execution",
+            {"needs_missing": 2},
+            "execution: 2 needs of production are missing: see production_need",
+        ),
         ("execution", {"channel_up": 0}, "execution: the private channel is down"),
         (
             "execution",

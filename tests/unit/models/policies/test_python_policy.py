@@ -147,6 +147,7 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
             "builder is 'V2'; allowed: builder_of('OBSERVATION_V1')",
         ),
         ("mine.Mine", HOLDS.replace("decide(self, ", "decide("), "takes 2 positional arguments"),
+        ("mine.Mine", HEAD + "        raise SystemExit(4)", "SystemExit: 4 (mine.py line"),
         ("mine.Mine", HEAD + "        return None", "decide gave None; allowed: Decisions("),
         ("mine.Mine", HEAD + "        return 1, 'x', 3", "allowed: Decisions("),
         (
@@ -163,6 +164,11 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
             "mine.Mine",
             HOLDS.replace("np.zeros(n, int)", "np.full(n, 5)"),
             "decide gave actions [5]; allowed: 0 to 4",
+        ),
+        (
+            "mine.Mine",
+            HOLDS.replace("np.zeros(n, int)", "np.full(n, -1)"),
+            "decide gave actions [-1]; allowed: 0 to 4",
         ),
         (
             "mine.Mine",
@@ -189,6 +195,14 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, name: str, text: str, says: s
     assert message.startswith(f"python:{name}")
     assert says.format(folder=tmp_path / FOLDER) in message
     assert "\n" not in message
+
+
+def test_small_integers_are_actions_like_others(tmp_path: Path) -> None:
+    put(tmp_path, HOLDS.replace("np.zeros(n, int)", "np.zeros(n, np.int8)"))
+    policy = load_python("mine.Mine", data_dir=tmp_path)
+    observations = np.zeros((1, policy.builder.size), np.float32)
+    decided = policy.decide(observations, np.ones((1, 5), np.bool_))
+    assert decided.actions.dtype == np.int64
 
 
 def test_an_evaluation_says_where_the_code_failed(
