@@ -122,6 +122,15 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
         load_python("models.Mine", data_dir=tmp_path)
 
 
+def test_the_folder_hides_no_module_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    put(tmp_path, "raise SystemExit", "wave")
+    with pytest.raises(StrategyError, match="module 'wave' has no class 'Mine'"):
+        load_python("wave.Mine", data_dir=tmp_path)
+
+
 # What is wrong
 
 
