@@ -191,6 +191,11 @@ def test_the_folder_hides_no_module_of_python(
         ),
         (
             "mine.Mine",
+            HEAD + "        import json; json.loads('{')",
+            "(mine.py line 9)",  # not the place in Python's own file
+        ),
+        (
+            "mine.Mine",
             HEAD + "        return [][n]",
             "IndexError: list index out of range (m",
         ),
@@ -204,6 +209,13 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, name: str, text: str, says: s
     assert message.startswith(f"python:{name}")
     assert says.format(folder=tmp_path / FOLDER) in message
     assert "\n" not in message
+
+
+def test_a_long_message_is_cut(tmp_path: Path) -> None:
+    put(tmp_path, HEAD + "        raise ValueError('x' * 10_000)")
+    with pytest.raises(StrategyError, match=r"ValueError: x{200} ") as caught:
+        load_python("mine.Mine", data_dir=tmp_path)
+    assert len(str(caught.value)) < 300
 
 
 def test_small_integers_are_actions_like_others(tmp_path: Path) -> None:
