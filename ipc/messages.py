@@ -216,6 +216,7 @@ class Intent(_WireMessage, frozen=True):
         frame_mono_ns: When the frame behind the tick was received.
         written_mono_ns: When its row was written.
         decided_mono_ns: When it was decided.
+        model_hash: Of that policy, as in `ActorAction`; empty for a command.
     """
 
     intent_id: str
@@ -237,6 +238,7 @@ class Intent(_WireMessage, frozen=True):
     frame_mono_ns: int
     written_mono_ns: int
     decided_mono_ns: int
+    model_hash: str = ""
 
 
 class ActorAction(_WireMessage, frozen=True):

@@ -23,12 +23,13 @@ import msgspec
 from ipc.account_table import AccountTable
 from ipc.book_table import BookTable
 from ipc.messages import Environment
+from ipc.private_files import UnsafePathError
 from ipc.shared_file import shared_path
 from models.command_line import Parser
 from processes.adapters.kalshi.auth.credentials import credentials_path, load_credentials
 from processes.adapters.kalshi.auth.environments import Purpose, needs_local_exchange, target_of
 from processes.adapters.postgres.database import check_server
-from processes.doctor.examination import examine
+from processes.doctor.examination import examine, keep_record
 from processes.doctor.protocol import SpecificationError, compare
 from processes.exchange.admin.fault_handlers import fault_schedule_of
 from processes.exchange.replay.sources import check_replay
@@ -125,6 +126,11 @@ async def _examined(this: Run, *, as_json: bool) -> None:
     print(report.as_json() if as_json else report.as_table())
     if report.exit_code:
         raise SystemExit(report.exit_code)
+    try:
+        keep_record(this.settings)
+    except (OSError, UnsafePathError) as error:
+        sys.stderr.write(f"stack: that this passed could not be noted: {error}\n")
+        raise SystemExit(EXIT_FAULT) from None
 
 
 def _compared(folder: Path, *, as_json: bool) -> int:

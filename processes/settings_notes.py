@@ -28,7 +28,7 @@ _OF_ENVIRONMENT: Final = {
     ),
     Environment.PRODUCTION: (
         *(f"KALSHI_TRADING_{name}" for name in _KEYS),
-        *("KALSHI_API_URL", "KALSHI_WS_URL"),
+        *("KALSHI_API_URL", "KALSHI_WS_URL", "RL_ALLOW_MODEL_HASH", "RL_DOCTOR_MAX_AGE_H"),
     ),
 }
 

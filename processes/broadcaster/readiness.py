@@ -15,7 +15,7 @@ from ipc.clock import MS_PER_S, NS_PER_S
 from ipc.messages import TradingState, TradingStatus
 from processes.broadcaster.state import PROCESSES, TABLES, Health
 
-__all__ = ["CHECKS", "SILENT_NS", "STORED_MS", "Known", "reasons_of"]
+__all__ = ["CHECKS", "SILENT_NS", "STORED_MS", "Known", "execution_mode", "reasons_of"]
 
 SILENT_NS: Final = 5 * NS_PER_S // 2  # processes report once a second, tables more often
 STORED_MS: Final = 1_500  # how long what was accepted may wait for the database
@@ -45,6 +45,12 @@ Check = Callable[[Known], Iterator[str]]
 def reasons_of(known: Known) -> list[str]:
     """Every reason why this stack cannot trade now; none when it can."""
     return [reason for check in CHECKS for reason in check(known)]
+
+
+def execution_mode(known: Known) -> str:
+    """`live`; `shadow`, where all is decided and nothing is sent; `unknown` before it is said."""
+    sends = known.counter("execution", "sends_orders")
+    return "unknown" if sends is None else "live" if sends else "shadow"
 
 
 def all_report(known: Known) -> Iterator[str]:
@@ -146,6 +152,12 @@ def limits_open(known: Known) -> Iterator[str]:
         yield f"execution: {latched} limits were hit and hold until trading is resumed"
 
 
+def needs_met(known: Known) -> Iterator[str]:
+    """Production has needs before its first order."""
+    if missing := known.counter("execution", "needs_missing"):
+        yield f"execution: {missing} needs of production are missing: see production_need"
+
+
 def trading_on(known: Known) -> Iterator[str]:
     """Trading was switched off, by a command or by its setting."""
     if known.counter("execution", "trading_on") == 0:
@@ -166,5 +178,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     accounts_known,
     recorded,
     limits_open,
+    needs_met,
     trading_on,
 )

@@ -20,7 +20,7 @@ from websockets.http11 import Request, Response
 from ipc.messages import TradingStatus
 from ipc.places import resource
 from processes.adapters.kalshi.schemas.drift import UNKNOWN
-from processes.broadcaster.readiness import Known, reasons_of
+from processes.broadcaster.readiness import Known, execution_mode, reasons_of
 from processes.broadcaster.state import Health
 
 __all__ = [
@@ -236,6 +236,7 @@ def ready_page(known: Known, environment: str) -> HttpPage:
     body = {
         "status": "not_ready" if reasons else "ready",
         "environment": environment,
+        "execution_mode": execution_mode(known),
         "reasons": reasons,
     }
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Final
 
 from ipc.units import format_count, format_money
+from processes.adapters.kalshi.rest.key_scopes import TRADE, TRANSFER, allows, missing_to_trade
 from processes.adapters.kalshi.rest.portfolio import Balance
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.doctor.findings import Finding, Verdict
@@ -14,7 +15,6 @@ from processes.execution.orders import parse_client_order_id
 
 __all__ = ["key", "money", "orders", "positions", "tier"]
 
-READ, TRADE, TRANSFER = "read", "write::trade", "write::transfer"
 MOST_NAMED: Final = 5  # markets or orders in one line
 MOST_LOOKED_UP: Final = 10  # positions whose orders are read
 _DOLLAR_E6: Final = 1_000_000
@@ -37,21 +37,17 @@ async def key(subject: Subject) -> list[Finding]:
     if own.subaccount is not None and wanted not in (None, own.subaccount):
         advice = f"set KALSHI_SUBACCOUNT={own.subaccount}, or use a key of subaccount {wanted}"
         return [Finding("key", Verdict.PROBLEM, text, advice)]
-    missing = [scope for scope in (READ, TRADE) if not _allows(own.scopes, scope)]
+    missing = missing_to_trade(own.scopes)
     if missing == [TRADE] and not subject.settings.actor.enabled:
         advice = "enough to record; to trade, make a key with read and write::trade"
         return [Finding("key", Verdict.NOTE, text, advice)]
     if missing:
         advice = "make a key with the scopes read and write::trade (docs/going-live.md)"
         return [Finding("key", Verdict.PROBLEM, f"{text}: lacks {', '.join(missing)}", advice)]
-    if own.subaccount is None and _allows(own.scopes, TRANSFER):
+    if own.subaccount is None and allows(own.scopes, TRANSFER):
         advice = "safer: a key of one subaccount with read and write::trade only"
         return [Finding("key", Verdict.NOTE, f"{text}: it can also move money", advice)]
     return [Finding("key", Verdict.OK, text)]
-
-
-def _allows(scopes: tuple[str, ...], scope: str) -> bool:
-    return scope in scopes or scope.partition("::")[0] in scopes
 
 
 async def tier(subject: Subject) -> list[Finding]:

@@ -8,14 +8,23 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from ipc.clock import real_ns
+from ipc.private_files import data_folder
+from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import data_environment_of
 from processes.adapters.kalshi.errors import AuthError, KalshiError
 from processes.doctor import account_checks, exchange_checks, machine_checks, market_checks
 from processes.doctor.findings import Finding, Report, Verdict
 from processes.doctor.subject import Check, Subject, advice_of
 from processes.runtime.config import Settings
+from processes.runtime.doctor_record import (
+    DoctorRecord,
+    hash_of_file,
+    hash_of_key,
+    save_doctor_record,
+)
 
-__all__ = ["CHECKS", "examine"]
+__all__ = ["CHECKS", "examine", "keep_record"]
 
 CHECKS: Final = (  # in this order: later ones use what earlier ones found out
     Check("settings", 5.0, False, machine_checks.settings),
@@ -56,6 +65,22 @@ async def examine(settings: Settings) -> Report:
     finally:
         await subject.close()
     return Report(settings.environment, data_environment_of(settings), tuple(findings))
+
+
+def keep_record(settings: Settings) -> None:
+    """Note in the data folder that an examination with these settings found no problem.
+
+    Raises:
+        OSError: It cannot be written.
+        UnsafePathError: The data folder is not this user's alone.
+    """
+    record = DoctorRecord(
+        environment=settings.environment,
+        key_id_hash=hash_of_key(load_credentials(settings).api_key_id),
+        limits_hash=hash_of_file(settings.execution.limits_file),
+        passed_utc_ns=real_ns(),
+    )
+    save_doctor_record(data_folder(settings.data_dir), record)
 
 
 async def _asked(check: Check, subject: Subject) -> list[Finding]:

@@ -11,6 +11,8 @@ from processes.execution.service import PRODUCER, ExecutionService
 from processes.runtime.config import ConfigError
 from processes.runtime.run import Run, run
 
+SHADOW = "RL_EXECUTION_MODE=shadow: every intent is decided and recorded, nothing is sent"
+
 
 async def main(this: Run) -> None:
     """Wire one run and let it go until stopped."""
@@ -18,7 +20,9 @@ async def main(this: Run) -> None:
     target = target_of(settings)
     if target.environment is not Environment.SIMULATED:
         load_credentials(settings)  # a key that cannot be used ends this before any socket opens
-    if target.environment is Environment.PRODUCTION:
+    if settings.execution.is_shadow:
+        log.warning("execution_mode_shadow", message=SHADOW, environment=target.environment)
+    elif target.environment is Environment.PRODUCTION:
         facts = {"url": target.rest_url, "enabled": settings.actor.enabled}
         log.warning("real_money_at_risk", message=REAL_MONEY, **facts)
     clock = await clock_of(settings, this.stop)

@@ -133,8 +133,9 @@ class AccountMeasures:
     def now(self) -> Measures:
         """What is measured without an order."""
         mono_ns, counters = self._state.now().mono_ns, self._state.counters
-        orders = self._orders.look(counters["sent"], mono_ns)
-        cancels = self._cancels.look(counters["cancels"], mono_ns)
+        sent, canceled = counters["sent"], counters["cancels"]
+        orders = self._orders.look(sent + counters["unsent_orders"], mono_ns)
+        cancels = self._cancels.look(canceled + counters["unsent_cancels"], mono_ns)
         return Measures(
             daily_loss_e6=-self.day.profit_e6,
             drawdown_e6=self.day.drawdown_e6,

@@ -65,7 +65,7 @@ def write_stopped(settings: Settings, command: TradingCommand) -> str:
 
 
 async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
-    """Cancel all orders with our mark, and ask until none rests.
+    """Cancel all orders with our mark, and ask until none rests; in mode `shadow` only ask.
 
     Args:
         settings: Of the stack.
@@ -80,7 +80,12 @@ async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
     budget = command_budget(settings.data_dir, target.environment, log)
     subaccount = settings.execution.subaccount
     try:
-        async with KalshiTradingClient.at(target, signer, budget, subaccount=subaccount) as client:
+        client = KalshiTradingClient.at(
+            *(target, signer, budget),
+            subaccount=subaccount,
+            read_only=settings.execution.is_shadow,
+        )
+        async with client:
             return await _cancel_all(client, wait_s)
     finally:
         budget.close()

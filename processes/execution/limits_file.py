@@ -5,8 +5,9 @@
     daily_loss = "20.00"
     orders_per_minute = 60
 
-One table for each environment; a limit that a table does not name is not checked. `LIMITS` is the
-list of all of them. Amounts are dollars and contracts in the file and integers here, read exactly.
+One table for each environment, and `[common]`, whose limits hold in each of them that does not
+name the same; a limit that neither names is not checked. `LIMITS` is the list of all of them.
+Amounts are dollars and contracts in the file and integers here, read exactly.
 
 A file is taken whole or not at all: what is not understood in any table refuses all of it, with
 one line that says which field, its value, and what is allowed.
@@ -47,6 +48,7 @@ __all__ = [
 LIMITS_NAME: Final = "limits.toml"
 MOST_BYTES: Final = 65_536  # of a file that people write
 WARN_AT: Final = "warn_at"
+COMMON: Final = "common"  # its limits hold in every environment that has a table
 DEFAULT_WARN_AT_E4: Final = 8_000  # 0.8 of a limit
 _WHOLE_E4: Final = 10_000
 _MOST_SHOWN: Final = 60  # characters of a value in a line
@@ -325,7 +327,7 @@ def parse_limits(content: bytes) -> dict[Environment, AccountBounds]:
         content: TOML in UTF-8.
 
     Returns:
-        The limits by environment, of the tables that are there.
+        The limits by environment, of the tables that are there, those of `[common]` included.
 
     Raises:
         LimitsFileError: Anything in it is not understood.
@@ -339,14 +341,14 @@ def parse_limits(content: bytes) -> dict[Environment, AccountBounds]:
     except (ValueError, DecimalException) as error:  # of TOML, or a number that nothing can hold
         reason = " ".join(str(error).split())[:200]
         raise LimitsFileError(f"it is not TOML: {reason}") from None
-    tables = {}
     for name, table in document.items():
-        if name not in tuple(Environment):
-            raise LimitsFileError(_unknown("table", name, list(Environment)))
+        if name not in (COMMON, *Environment):
+            raise LimitsFileError(_unknown("table", name, [*Environment, COMMON]))
         if not isinstance(table, dict):
             raise LimitsFileError(f"{name} = {_shown(table)} is no table; allowed: [{name}]")
-        tables[Environment(name)] = _bounds(name, table)
-    return tables
+        _bounds(name, table)  # a mistake in one that is overruled counts, too
+    common = document.pop(COMMON, {})
+    return {Environment(name): _bounds(name, common | table) for name, table in document.items()}
 
 
 def _bounds(name: str, table: Mapping[str, Any]) -> AccountBounds:

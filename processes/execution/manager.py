@@ -8,7 +8,7 @@ steps: the new order waits until the old one has ended, so the two can never fil
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -35,6 +35,7 @@ from processes.execution.risk import (
     refusal,
 )
 from processes.execution.state import ExecutionEffects, ExecutionState
+from processes.execution.unsent import SHADOW_MODE, UnsentOrders
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 
@@ -123,6 +124,18 @@ class _Waiting(NamedTuple):
     received_mono_ns: int
 
 
+class StartNeeds(Protocol):
+    """What must be so before the first order of a run (`production_start`)."""
+
+    def refusal(self) -> str:
+        """What is missing; empty when orders may be sent."""
+        ...
+
+    def before_order(self, intent: Intent) -> None:
+        """An order is about to be sent for this intent."""
+        ...
+
+
 class KalshiOrderManager:
     """What is wanted, against the `state` of what is: the one boundary for orders and positions.
 
@@ -140,6 +153,7 @@ class KalshiOrderManager:
     Attributes:
         state: What is known.
         account_limits: The limits of the whole account.
+        start_needs: What must be so before the first order; None where nothing must.
     """
 
     def __init__(
@@ -150,8 +164,15 @@ class KalshiOrderManager:
         now: Callable[[], Moment],
         version: int = 0,
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
+        *,
+        sends: bool = True,
+        model_rule: Callable[[Intent], str] | None = None,
     ) -> None:
         self.state = ExecutionState(start_cash_e6, now, version)
+        self.state.sends = sends
+        self._unsent = UnsentOrders(self.state)
+        self._model_rule = model_rule
+        self.start_needs: StartNeeds | None = None
         self.account_limits = account_limits(self.state, expiry_ms)
         self._limits = limits
         self._expiry_ms = expiry_ms
@@ -258,6 +279,7 @@ class KalshiOrderManager:
     def _cancel_if_stopped(self) -> None:
         """Again and again until nothing of this program is open."""
         if self.state.mode in (TradingMode.STOPPED, TradingMode.FLATTENING):
+            self._unsent.clear()
             for order in self.state.orders.open_orders():
                 if order.own and not order.immediate:
                     self.state.cancel(order)
@@ -271,6 +293,8 @@ class KalshiOrderManager:
         Returns:
             Why it was not sent, None when it was.
         """
+        if not self.state.sends:
+            return SHADOW_MODE
         market = intent.market_ticker
         orders = self.state.orders.open_in(market)
         if reason := closing_refusal(self._case(intent, orders)):
@@ -298,6 +322,7 @@ class KalshiOrderManager:
         """
         if ticker in self._waiting:
             self._refuse(self._waiting.pop(ticker), LEFT)
+        self._unsent.leave(ticker)
         for order in self.state.orders.open_in(ticker):
             if order.own and self.state.cancel(order):
                 self.state.counters["left_canceled"] += 1
@@ -333,6 +358,9 @@ class KalshiOrderManager:
         if reason := refusal(case) or self._limit_refusal(case, DECISION_CHECKS):
             self._refuse(waiting, reason)
             return
+        if not state.sends:
+            self._decide_unsent(waiting, case)
+            return
         orders = state.orders.open_in(intent.market_ticker)
         match plan(intent, orders, state.busy, self._now().ms, self._expiry_ms):
             case Create():
@@ -350,6 +378,21 @@ class KalshiOrderManager:
                 self._waiting[intent.market_ticker] = waiting
                 for order in own:
                     state.cancel(order)
+
+    def _decide_unsent(self, waiting: _Waiting, case: RiskCase) -> None:
+        """Execution mode `shadow`: as `_decide`, against what would rest; nothing is sent."""
+        intent, state = waiting.intent, self.state
+        before = self._unsent.in_market(intent.market_ticker, self._now().ms)
+        if before is not None and _same(before, intent):
+            state.counters["kept"] += 1
+            return
+        reason = None if before is None else self._limit_refusal(case, CANCEL_CHECKS)
+        case = self._case(intent, state.orders.open_in(intent.market_ticker))
+        reason = reason or refusal(case) or self._limit_refusal(case, ORDER_CHECKS)
+        if reason:
+            self._refuse(waiting, reason)
+        else:
+            self._unsent.keep(self._order_for(waiting), before)
 
     def _resume(self, ticker: str) -> None:
         """Decide again about the intent that waits, unless its outcome is still on its way."""
@@ -385,6 +428,8 @@ class KalshiOrderManager:
         if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
             self._refuse(waiting, reason)
             return
+        if self.start_needs is not None:
+            self.start_needs.before_order(waiting.intent)
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
         self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
@@ -428,6 +473,8 @@ class KalshiOrderManager:
             keeps=state.mode is TradingMode.PAUSED and self._is_kept(intent),
             funds=self._funds(market, others),
             unrecorded=state.unrecorded,
+            needs_missing="" if self.start_needs is None else self.start_needs.refusal(),
+            model_error="" if self._model_rule is None else self._model_rule(intent),
         )
 
     def _is_kept(self, intent: Intent) -> bool:

@@ -110,6 +110,7 @@ class ExchangeConnection:
                 subaccount=self._settings.execution.subaccount,
                 seed=self._epoch,
                 clock_offset=self._clock_offset,
+                read_only=self._settings.execution.is_shadow,
             )
             async with AsyncExitStack() as unless_taken:
                 unless_taken.push_async_callback(client.close)

@@ -37,6 +37,8 @@ __all__ = [
 
 OFF_GRID: Final = "price_off_grid"
 NOT_RECORDED: Final = "not_recorded"  # and then which bound is passed
+NEEDS: Final = "production_needs"  # and then what is missing
+MODEL: Final = "model_environment"  # and then which model, and what it lacks
 NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
 DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
@@ -78,6 +80,8 @@ class RiskCase(msgspec.Struct, frozen=True):
         funds: The money of the market's shard, with what its own orders beside `others` hold; None
             only while `account` is in doubt about it.
         unrecorded: Why what is opened now may not get into the database; "" while it does.
+        needs_missing: What production needs before its first order and does not have; "" for none.
+        model_error: Why the intent's model may send no order in this environment; "" when it may.
     """
 
     intent: Intent
@@ -95,6 +99,8 @@ class RiskCase(msgspec.Struct, frozen=True):
     keeps: bool = False
     funds: ShardFunds | None = None
     unrecorded: str = ""
+    needs_missing: str = ""
+    model_error: str = ""
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -149,6 +155,16 @@ def of_this_session(case: RiskCase) -> str | None:
     if case.intent.session_uid != case.session_uid:
         return "session"
     return None if case.environment_ok else "environment"
+
+
+def production_ready(case: RiskCase) -> str | None:
+    """In production nothing is sent before all that it needs was found."""
+    return f"{NEEDS}: {case.needs_missing}" if case.needs_missing else None
+
+
+def model_allowed(case: RiskCase) -> str | None:
+    """A model that was made for another environment, or is not known, sends no order here."""
+    return f"{MODEL}: {case.model_error}" if case.model_error else None
 
 
 def exchange_trades(case: RiskCase) -> str | None:
@@ -380,6 +396,8 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     trading_on,
     well_formed,
     of_this_session,
+    production_ready,
+    model_allowed,
     exchange_trades,
     account_known,
     only_reduces,

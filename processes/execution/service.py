@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from ipc.account_table import AccountTableWriter
@@ -24,7 +25,9 @@ from processes.execution.gateway import EffectRunner
 from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
+from processes.execution.model_rule import ModelRule
 from processes.execution.private_channel import ExchangeConnection
+from processes.execution.production_start import ProductionStart
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.request_probe import RequestProbe
@@ -98,6 +101,8 @@ class ExecutionService:
             lambda: Moment(clock.now_ns(), mono_ns()),
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
             account_limits=self._limits_watch.account_limits,
+            sends=not settings.execution.is_shadow,
+            model_rule=_model_rule(settings, target.environment),
         )
         self._state = self._manager.state
         self._is_enabled = settings.actor.enabled
@@ -105,6 +110,7 @@ class ExecutionService:
         parts = (self._manager, self._table, self._journal, publisher, self._bell)
         self._effects = effects = EffectRunner(*parts, log)
         self._gateway = effects.gateway
+        self._start = self._production_start(settings, target)
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
         exchange = settings, target, self._budget, self._clock_offset, epoch
@@ -119,6 +125,16 @@ class ExecutionService:
         self._flattening = Flattening(self._control, self._manager, effects, soon, most_e2, uid)
         wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
         self._queues = QueuePositions(self._state, effects.act, wanted, pause)
+
+    def _production_start(self, settings: Settings, target: KalshiTarget) -> ProductionStart | None:
+        """Where real money is at risk: what must be so before the first order."""
+        sends = settings.actor.enabled and not settings.execution.is_shadow
+        if target.environment is not Environment.PRODUCTION or not sends:
+            return None
+        guard = self._manager.account_limits
+        start = ProductionStart(settings, guard, lambda: self._gateway.client, self._log)
+        self._manager.start_needs = start
+        return start
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then what rests is canceled, and the journal gets its last record.
@@ -148,6 +164,8 @@ class ExecutionService:
             "files": self._files.watch(),
             "beat": self._beat(),
         }
+        if self._start is not None:
+            tasks["production"] = self._start.run()
         try:
             await serve(tasks, stop)
         finally:
@@ -234,7 +252,10 @@ class ExecutionService:
             "actor_enabled": int(self._is_enabled),
             "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
             "recorded": int(not self._state.unrecorded),
+            "sends_orders": int(self._state.sends),
         }
+        if self._start is not None:
+            found["needs_missing"] = len(self._start.missing)
         if self._probe.is_accepted is not None:
             found["requests_accepted"] = int(self._probe.is_accepted)
         return found
@@ -266,6 +287,13 @@ def _budget(settings: Settings, target: KalshiTarget, log: Log) -> RateBudget:
     """The stack's; a create that would have to wait asks again, in time."""
     of = settings.data_dir, target.environment
     return shared_budget(*of, log, rank=Rank.TRADING, max_wait=0.0)
+
+
+def _model_rule(settings: Settings, environment: Environment) -> Callable[[Intent], str] | None:
+    """On the local exchange any model may trade."""
+    if environment is Environment.SIMULATED:
+        return None
+    return ModelRule(settings.data_dir, environment, settings.execution.allow_model).refusal
 
 
 def _persistence_gate(settings: Settings, target: KalshiTarget, log: Log) -> PersistenceGate:

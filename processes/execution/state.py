@@ -123,6 +123,7 @@ class ExecutionState:
         listed: Markets that the collector follows.
         unrecorded: Why what happens now may not get into the database; "" while it does.
         mode: What is done with intents, as it was commanded.
+        sends: False in execution mode `shadow`: nothing is created, changed or canceled.
     """
 
     def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
@@ -147,6 +148,7 @@ class ExecutionState:
         self.environment_ok = False  # whether the collector's data is of our environment
         self.listed: frozenset[str] = frozenset()  # markets that the collector follows
         self.mode = TradingMode.ON
+        self.sends = True
         self.trading: TradingStatus | None = None  # as the collector says; None before it has
         self.unrecorded = ""  # why what happens now may not get into the database
         self._resumed_mono_ns = 0  # when any market last began to trade again
@@ -189,8 +191,6 @@ class ExecutionState:
             if account.doubts & gap or (Doubt.PAUSE in account.doubts and self._trades(ticker))
         }
 
-    # Whether the exchange trades.
-
     def trading_state(self, ticker: str) -> TradingState:
         """Whether orders may be placed in a market now; UNKNOWN while the collector is silent."""
         status = self.trading
@@ -207,7 +207,7 @@ class ExecutionState:
 
     def takes_cancels(self) -> bool:
         """Whether a cancel would be taken: only a pause of the whole exchange refuses it."""
-        return self.trading is None or self.trading.takes_cancels
+        return self.sends and (self.trading is None or self.trading.takes_cancels)
 
     def on_trading(self, status: TradingStatus) -> bool:
         """What the collector says about trading -> whether accounts must be compared again.
@@ -446,9 +446,8 @@ class ExecutionState:
             False when a request for it is on its way, its id is not known yet, or the exchange
             takes no cancels; the caller asks again.
         """
-        if order.client_order_id in self.busy or order.order_id is None:
-            return False
-        if not self.takes_cancels():
+        is_known = order.client_order_id not in self.busy and order.order_id is not None
+        if not (is_known and self.takes_cancels()):
             return False
         self.busy.add(order.client_order_id)
         self.counters["cancels"] += 1
@@ -470,7 +469,6 @@ class ExecutionState:
         order = self.orders.apply(name, fact)
         if order is not None and not isinstance(fact, CreateSent):
             self._on_order_changed(order)
-
         if order is not None and isinstance(fact, OrderRefused) and fact.by_exchange:
             self._on_refusal(order)
         elif order is not None and isinstance(fact, CreateAccepted):
@@ -524,10 +522,12 @@ class ExecutionState:
         """An order that this run did not send: someone else's, or a leftover to be canceled."""
         order = found_order(name, report)
         if order.own:
-            self._leftovers.add(name)
             self.counters["leftover_orders"] += 1
-            self.effects.warn("leftover_order", client_order_id=name, ticker=report.market_ticker)
-        self.orders.add(order)
+            action = "leftover_order" if self.sends else "leftover_order_not_touched"
+            self.effects.warn(action, client_order_id=name, ticker=report.market_ticker)
+            if self.sends:
+                self._leftovers.add(name)
+        self.orders.add(order if self.sends else replace(order, intent_id=None))
 
     def on_absent(self, name: str) -> None:
         """The exchange confirms that it has no such order (any more)."""

@@ -95,10 +95,19 @@ class Stopping:
             self._state.follow(order.market_ticker)
             self._state.on_order(order)
         self._effects.act()
-        if now_ns - since_mono_ns >= READ_LAG_NS:
+        if not self._state.sends:
+            self._say_untouched(resting)
+        elif now_ns - since_mono_ns >= READ_LAG_NS:
             await self._cancel_again(gateway.client, resting)
         whole(listed, "orders")
         return is_late_enough and not resting and not self._state.orders.open_count
+
+    def _say_untouched(self, resting: list[ExchangeOrder]) -> None:
+        """In execution mode `shadow` what an earlier live run left stays, and that is said."""
+        if resting:
+            self._control.progress = (
+                f"execution mode shadow cancels nothing: {len(resting)} orders of a live run rest"
+            )
 
     async def _cancel_again(
         self, client: KalshiTradingClient, resting: list[ExchangeOrder]

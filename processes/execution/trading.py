@@ -233,7 +233,9 @@ def _past_execution(
     options: argparse.Namespace, settings: Settings, command: TradingCommand
 ) -> int:
     """A stop without execution, at the exchange itself."""
-    print("trading: cancelling at the exchange itself", file=sys.stderr)
+    mode = settings.execution.mode
+    what = "cancelling" if mode == "live" else f"mode {mode} cancels nothing; asking what rests"
+    print(f"trading: {what} at the exchange itself", file=sys.stderr)
     unwritten = write_stopped(settings, command)
     done: DirectStop = asyncio.run(stop_at_exchange(settings, options.wait))
     if options.json:

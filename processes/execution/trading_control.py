@@ -115,6 +115,7 @@ class TradingControl:
             return self.report()
         now = self._manager.state.now()
         try:
+            self._check_mode(command)
             _check_age(command, now.mono_ns)
             record = commanded(self.record, command, now.ns, real_ns())
         except RefusedError as error:
@@ -125,6 +126,14 @@ class TradingControl:
             self._clear_latches(command)
         self._take(record, command.verb)
         return self.report()
+
+    def _check_mode(self, command: TradingCommand) -> None:
+        """In execution mode `shadow` nothing is sent, also not by command."""
+        if command.verb is TradingVerb.FLATTEN and not self._manager.state.sends:
+            raise RefusedError(
+                "execution mode shadow sends nothing, so it closes no position; stop ends its "
+                "decisions, and RL_EXECUTION_MODE=live trades"
+            )
 
     def _clear_latches(self, command: TradingCommand) -> None:
         """Limits that were hit hold until here."""

@@ -157,6 +157,7 @@ def intent_for(
         event_no=action.event_no,
         account_version=action.account_version,
         model=action.model,
+        model_hash=action.model_hash,
         frame_mono_ns=action.frame_mono_ns,
         written_mono_ns=action.written_mono_ns,
         decided_mono_ns=action.decided_mono_ns,

@@ -46,14 +46,17 @@ MOST_PORT: Final = 65_535
 MOST_SHARD: Final = 100
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
+HOUR_S: Final = 3_600
 E6_PER_E4: Final = 100
 MARKET_MODES: Final = ("hot", "all", "config")
 ON_SWITCH: Final = ("hold", "reduce", "flatten")
 DISCOVERY_MODES: Final = ("discovery", "config")
+EXECUTION_MODES: Final = ("live", "shadow")
 MARKET_ORDERS: Final = ("volume", "close")
 _ADDRESS: Final = re.compile(r"tcp://.+:\d{1,5}|ipc://.+")
 _SERIES: Final = re.compile(r"[A-Za-z0-9._-]{1,112}")
 _PATTERN: Final = re.compile(r"[A-Za-z0-9._*?-]{1,112}")
+_MODEL_HASH: Final = re.compile(r"[0-9a-f]{16}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 RENAMED: Final = {"RL_BOOK_SLOTS": "RL_BOOK_LEVELS"}  # name -> what it was called before
 PRICINGS: Final = ("aggressive", "passive", "mid")
@@ -213,6 +216,9 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
         max_unrecorded_s: How old what is not in the database may be while positions are opened.
         max_unrecorded_bytes: How much may not be in the database while positions are opened.
         limits_file: `limits.toml`: the limits of the whole account.
+        mode: `live`, or `shadow`: all is decided and recorded, and nothing is sent.
+        allow_model: Hash of a model that may trade in production whatever its manifest says.
+        doctor_max_age_s: How old the record of a passed examination may be in production.
     """
 
     subaccount: int | None
@@ -222,6 +228,14 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
     max_unrecorded_s: int
     max_unrecorded_bytes: int
     limits_file: Path
+    mode: str
+    allow_model: str
+    doctor_max_age_s: int
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing is sent."""
+        return self.mode == "shadow"
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -512,6 +526,13 @@ def _token(read: _Reader, name: str) -> str:
     return token
 
 
+def _model_hash(read: _Reader, name: str) -> str:
+    digits = read.text(name, "")
+    if digits and not _MODEL_HASH.fullmatch(digits):
+        raise ConfigError(f"{name}={digits!r} is no model's hash; allowed: 16 of 0-9 and a-f")
+    return digits
+
+
 def _subaccount(read: _Reader) -> int | None:
     named = bool(read.text("KALSHI_SUBACCOUNT", ""))
     return read.number("KALSHI_SUBACCOUNT", 0, 0, 63) if named else None
@@ -577,6 +598,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             max_unrecorded_s=read.number("RL_MAX_UNRECORDED_S", 120, 5, 864_000),
             max_unrecorded_bytes=read.number("RL_MAX_UNRECORDED_BYTES", 1 << 28, 1 << 20, 1 << 50),
             limits_file=limits_file.expanduser().absolute(),
+            mode=read.choice("RL_EXECUTION_MODE", "live", EXECUTION_MODES),
+            allow_model=_model_hash(read, "RL_ALLOW_MODEL_HASH"),
+            doctor_max_age_s=HOUR_S * read.number("RL_DOCTOR_MAX_AGE_H", 168, 1, 720),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,

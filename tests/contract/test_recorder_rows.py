@@ -69,6 +69,7 @@ def messages() -> list[msgspec.Struct]:
             event_no=7,
             account_version=2,
             model="default",
+            model_hash="0123456789abcdef",
             **moments,
         ),
         ActorOrder(

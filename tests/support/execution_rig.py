@@ -42,6 +42,7 @@ class Rig(World):
         self.is_direct = False  # to the exchange itself, with nobody in between
         self.log = Logged()
         self.service: ExecutionService
+        self.environment = Environment.SIMULATED  # that execution takes the exchange for
         self._lives = 0
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -52,13 +53,13 @@ class Rig(World):
         uid = f"20260810T221500-{self._lives:08x}"
         host = self.exchange.url if self.is_direct else self.between.url
         target = KalshiTarget(
-            Environment.SIMULATED,
+            self.environment,
             f"{host}/trade-api/v2",
             f"{host.replace('http', 'ws')}/trade-api/ws/v2",
         )
         stream = SessionStarted(
             session_uid=uid,
-            environment=Environment.SIMULATED,
+            environment=self.environment,
             websocket_url=target.ws_url,
             started_ns=self.clock.now_ns(),
         )

@@ -49,6 +49,7 @@ class LimitsRig(ManagerRig):
         latches: Iterable[Latch] = (),
         day: DayRecord | None = None,
         environment: Environment = Environment.SIMULATED,
+        sends: bool = True,
         **more: Any,
     ) -> None:
         self.touches: dict[str, Touch] = {}
@@ -62,7 +63,7 @@ class LimitsRig(ManagerRig):
             save=lambda latches, day: self.saved.append((latches, day)),
             **more,
         )
-        super().__init__(made)
+        super().__init__(made, sends=sends)
         self.limits = self.manager.account_limits
         if text:
             self.limits.on_reading(reading(text))

@@ -32,6 +32,8 @@ class ManagerRig:
     def __init__(
         self,
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
+        *,
+        sends: bool = True,
         **limits: Any,
     ) -> None:
         self.mono_ns = 10 * SECOND
@@ -41,6 +43,7 @@ class ManagerRig:
             EXPIRY_MS,
             lambda: Moment(START_NS + self.mono_ns, self.mono_ns),
             account_limits=account_limits,
+            sends=sends,
         )
         self.state = self.manager.state
         self.state.session_uid, self.state.environment_ok = SESSION, True

@@ -10,6 +10,7 @@ KalshiError
     OrderRejected        any other 4xx
   ExchangeUnavailable  5xx on a read, or no connection: nothing was done
   UnknownOutcome       a write was sent and its outcome is unknown: look it up before acting again
+  ReadOnlyError        a write was asked of a client that only reads: nothing was sent
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = [
     "NotFound",
     "OrderRejected",
     "RateLimited",
+    "ReadOnlyError",
     "SocketClosed",
     "UnknownOutcome",
     "WireError",
@@ -66,6 +68,10 @@ class UnknownOutcome(KalshiError):
     Look the order up by its `client_order_id` before acting again: sending it once more could
     double it.
     """
+
+
+class ReadOnlyError(KalshiError):
+    """A client that only reads was asked to change something; nothing was sent."""
 
 
 class ApiError(KalshiError):

@@ -25,6 +25,7 @@ WELL: dict[str, dict[str, int]] = {
         "actor_enabled": 1,
         "channel_up": 1,
         "recorded": 1,
+        "sends_orders": 1,
         "requests_accepted": 1,
     },
     "recorder": {
@@ -59,9 +60,17 @@ def reasons(trading: TradingStatus | None = None, **changed: Any) -> list[str]:
 def test_all_well_is_ready() -> None:
     page = ready_page(Known(health_of(), trades(), NOW), "demo")
     assert page.status == HTTPStatus.OK
-    assert json.loads(page.body) == {"status": "ready", "environment": "demo", "reasons": []}
+    body = {"status": "ready", "environment": "demo", "execution_mode": "live", "reasons": []}
+    assert json.loads(page.body) == body
     lines = metrics_page(health_of(), NOW, trades()).body.decode().splitlines()
     assert "rl_ready 1" in lines
+
+
+@pytest.mark.parametrize(("sends", "mode"), [(0, "shadow"), (1, "live"), (None, "unknown")])
+def test_the_page_says_whether_orders_are_sent(sends: int | None, mode: str) -> None:
+    page = ready_page(Known(health_of(execution={"sends_orders": sends}), trades(), NOW), "demo")
+    assert page.status == HTTPStatus.OK
+    assert json.loads(page.body)["execution_mode"] == mode
 
 
 @pytest.mark.parametrize(
@@ -77,6 +86,11 @@ def test_all_well_is_ready() -> None:
             "collector: not known whether its books are up to date",
         ),
         ("collector", {"holes": 2}, "collector: 2 books have changes that the journal refused"),
+        (
+            "execution",
+            {"needs_missing": 2},
+            "execution: 2 needs of production are missing: see production_need",
+        ),
         ("execution", {"channel_up": 0}, "execution: the private channel is down"),
         (
             "execution",

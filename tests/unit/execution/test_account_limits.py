@@ -160,10 +160,18 @@ def test_a_file_that_allows_less_holds_what_rests_against_it() -> None:
 def test_purchases_are_canceled_shortly_before_the_close() -> None:
     now_ms = START_NS // 1_000_000 + 10_000
     rig = LimitsRig("minutes_to_close = 2")
-    rig.market(TICKER, close_ms=now_ms + 180_500)
+    rig.market(TICKER, close_ms=now_ms + 180_000)
     rig.rests("i1")
     rig.after(59).second()
     assert rig.all_canceled() == []
+    rig.second()
+    assert rig.all_canceled() == ["i1"]
+
+
+def test_a_purchase_in_a_market_whose_close_is_not_known_is_canceled() -> None:
+    rig = LimitsRig("open_orders = 9").market(close_ms=0)
+    rig.rests("i1")
+    rig.limits.on_reading(reading("minutes_to_close = 2"))
     rig.second()
     assert rig.all_canceled() == ["i1"]
 
@@ -335,6 +343,24 @@ def test_a_latch_cancels_our_resting_purchases() -> None:
     rig.rests("i1")
     rig.trade("t1", BID, 45, 10, "KX-2", fee_e6=5_000_000)
     assert rig.all_canceled() == ["i1"]
+
+
+def test_a_latch_leaves_our_sales_and_orders_of_others_alone() -> None:
+    rig = rig_of("orders_per_minute = 30", TICKER, "KX-2")
+    rig.trade("t1", BID, 45, 10)
+    rig.rests("sale", is_buy=False, yes_price_e4=5_500)
+    rig.rests("buy", **buy("KX-2"))
+    rig.state.on_order(strange_order("e-hand", BID, 1_000))
+    rig.limits._latch("daily_loss", "2", "1", "total")
+    assert [excess.order.intent_id for excess in rig.limits.excess()] == ["buy"]
+    assert rig.all_canceled() == ["buy"]
+
+
+def test_an_order_that_is_on_its_way_is_no_excess_yet() -> None:
+    rig = rig_of("orders_per_minute = 1")
+    assert rig.want("i1") == ""  # sent, and not answered
+    rig.limits._latch("daily_loss", "2", "1", "total")
+    assert rig.limits.excess() == []
 
 
 # Rates
@@ -541,3 +567,16 @@ def lost_e6(rig: LimitsRig) -> int:
 def test_the_names_of_what_latches_are_few() -> None:
     latching = {"daily_loss", "drawdown", "loss_streak", "orders_per_minute", "cancels_per_minute"}
     assert {name.value for name, kind in LIMITS.items() if kind.latches} == latching
+
+
+def test_prices_are_looked_at_once_a_second() -> None:
+    rig = rig_of("daily_loss = 1")
+    rig.touches[TICKER] = Touch(5_000, 5_000)
+    rig.trade("t1", BID, 50, 10).second()
+    rig.touches[TICKER] = Touch(3_000, 6_000)  # ten contracts have lost 2 dollars
+    rig.after(0.99)
+    rig.manager.tick()
+    assert rig.latched() == []
+    rig.after(0.01)
+    rig.manager.tick()
+    assert rig.latched() == ["daily_loss"]

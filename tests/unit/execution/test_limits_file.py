@@ -245,3 +245,31 @@ def test_what_changed_is_said_with_units() -> None:
         "warn_at": "0.8 -> 0.5",
     }
     assert before.changes_from(before) == {}
+
+
+COMMON = "[common]\ntotal_exposure = 5\ndaily_loss = 2\nwarn_at = 0.5\n"
+
+
+def test_common_limits_hold_where_a_table_does_not_name_the_same() -> None:
+    tables = parse_limits((COMMON + "[demo]\ntotal_exposure = 9\n[production]\n").encode())
+    assert tables[DEMO].values == {
+        LimitName.TOTAL_EXPOSURE: 9_000_000,
+        LimitName.DAILY_LOSS: 2_000_000,
+    }
+    assert tables[Environment.PRODUCTION].values == {
+        LimitName.TOTAL_EXPOSURE: 5_000_000,
+        LimitName.DAILY_LOSS: 2_000_000,
+    }
+    assert tables[DEMO].warn_at_e4 == 5_000
+
+
+def test_common_limits_are_no_table_of_an_environment(tmp_path: Path) -> None:
+    path = written(tmp_path / "limits.toml", COMMON)
+    assert parse_limits(COMMON.encode()) == {}
+    assert read(path).status is LimitsStatus.MISSING
+
+
+@pytest.mark.parametrize("table", ["[common]\ndaily_loss = 0\n", "[common]\ndaily_los = 2\n"])
+def test_a_mistake_in_the_common_table_refuses_all(table: str) -> None:
+    with pytest.raises(LimitsFileError, match=r"common\.daily_los"):
+        parse_limits((table + "[demo]\ndaily_loss = 3\n").encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.logged import Logged
@@ -133,3 +134,67 @@ def test_without_limits_nothing_is_stored(tmp_path: Path) -> None:
     rig.manager.manager.tick()
     rig.watch.close()
     assert not record_path(tmp_path).exists()
+
+
+class EnoughError(Exception):
+    """The test has seen enough looks."""
+
+
+@pytest.mark.parametrize(("changes", "writes"), [(True, 4), (False, 1)])
+async def test_the_day_is_written_at_every_tenth_look_and_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: bool, writes: int
+) -> None:
+    monkeypatch.setattr(limits_watch, "LOOK_PAUSE", 0.0)
+    rig = WatchRig(tmp_path)
+    rig.write("[demo]\ndaily_loss = 50")
+    rig.manager.manager.tick()
+    looks, written = [0], []
+    write = RecordFile.write
+
+    def look() -> None:
+        looks[0] += 1
+        if looks[0] > 49:
+            raise EnoughError
+        if changes:
+            rig.limits._measures.streak.losses = looks[0]
+
+    def counted(*arguments: Any) -> None:
+        written.append(looks[0])
+        write(*arguments)
+
+    monkeypatch.setattr(rig.watch, "look", look)
+    monkeypatch.setattr(RecordFile, "write", counted)
+    with pytest.raises(EnoughError):
+        await rig.watch.run()
+    assert written == [10, 20, 30, 40][:writes]
+
+
+def test_a_latch_that_could_not_be_written_is_written_at_the_end(tmp_path: Path) -> None:
+    rig = WatchRig(tmp_path, Environment.SIMULATED)
+    rig.file.write_text("[simulated]\norders_per_minute = 0")
+    rig.file.chmod(0o600)
+    rig.watch.look()
+    blocked = tmp_path / "execution"
+    blocked.write_text("a file in the place of the folder")
+    rig.manager.manager.on_intent(intent("i1"), rig.manager.mono_ns)
+    blocked.unlink()
+    rig.file.unlink()
+    rig.watch.look()  # from here on there are no limits, and the latch holds
+    rig.watch.close()
+    record = RecordFile(record_path(tmp_path), Environment.SIMULATED)
+    assert [latch.name for latch in record.latches] == ["orders_per_minute"]
+
+
+def test_a_record_that_could_be_written_meanwhile_is_said_again(tmp_path: Path) -> None:
+    rig = WatchRig(tmp_path)
+    rig.write("[demo]\norders_per_minute = 0\norders_per_second = 0")
+    folder = tmp_path / "execution"
+    for blocks in (True, False, True):
+        if blocks:
+            if folder.exists():
+                folder.rename(tmp_path / "aside")
+            folder.write_text("a file in the place of the folder")
+        else:
+            folder.unlink()
+        rig.watch.close()
+    assert rig.log.actions().count("limits_not_stored") == 2

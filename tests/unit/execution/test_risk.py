@@ -83,6 +83,7 @@ def test_a_good_intent_passes() -> None:
     [
         ("deadline", case(intent(deadline_mono_ns=4), now_mono_ns=5)),
         ("actor_disabled", case(limits=RiskLimits(enabled=False))),
+        ("model_environment: onnx:x", case(model_error="onnx:x")),
         ("trading_paused", case(mode=TradingMode.PAUSED)),
         ("trading_stopped", case(mode=TradingMode.STOPPED)),
         ("trading_stopped", case(mode=TradingMode.STOPPED, keeps=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from support.actor_rig import remove_tables
 from support.logged import Logged
 
 from ipc import book as b
-from ipc.book_table import BookTableWriter
+from ipc.book_table import BookTable, BookTableWriter
 from ipc.clock import NS_PER_S, mono_ns
 from ipc.shared_file import shared_path
 from ipc.units import LINEAR_CENT
@@ -97,3 +98,30 @@ def test_a_table_of_another_version_is_none_and_said_once(tmp_path: Path) -> Non
         path.chmod(0o600)
         assert [touches.touch(TICKER) for _ in range(2)] == [None, None]
     assert log.actions().count("table_refused") == 1
+
+
+def test_a_writer_that_died_a_moment_ago_is_not_believed(
+    tmp_path: Path, touches: BookTouches
+) -> None:
+    with table_of(tmp_path) as (writer, _):
+        assert touches.touch(TICKER) is not None
+        fcntl.flock(writer._file._fd, fcntl.LOCK_UN)  # as the kernel does; the heartbeat is young
+        assert touches.touch(TICKER) is None
+
+
+def test_a_row_that_goes_to_another_market_while_it_is_read_is_not_taken(
+    tmp_path: Path, touches: BookTouches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with table_of(tmp_path) as (writer, _):
+        assert touches.touch(TICKER) is not None
+        read = BookTable.read
+
+        def read_just_before(table: BookTable, row: int, out: b.Row) -> bool:
+            is_read = read(table, row, out)
+            writer.remove_market(row)
+            others = (writer.add_market(f"KXTEST-{n}", LINEAR_CENT, 0, 0) for n in range(2, 6))
+            assert row in others  # it is given to one of them
+            return is_read
+
+        monkeypatch.setattr(BookTable, "read", read_just_before)
+        assert touches.touch(TICKER) is None

@@ -54,6 +54,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         sleep: Waits that many seconds.
         transport: Replaces the network.
         clock_offset: Learns of the exchange's clock; to be shared by clients of one process.
+        read_only: Whether it refuses every call that would change something.
 
     Attributes:
         target: Where it connects.
@@ -75,6 +76,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
         clock_offset: ClockOffset | None = None,
+        read_only: bool = False,
     ) -> None:
         if access is None:
             settings = _settings(environment, os.environ if environ is None else environ)
@@ -92,6 +94,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
                 subaccount=subaccount,
                 transport=transport,
                 clock_offset=clock_offset,
+                read_only=read_only,
             )
         )
 
@@ -107,6 +110,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
         clock_offset: ClockOffset | None = None,
+        read_only: bool = False,
     ) -> KalshiTradingClient:
         """A client of an address with a key, without any variable.
 
@@ -118,6 +122,8 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
             seed: Of the random pauses between repeated reads.
             sleep: Waits that many seconds.
             transport: Replaces the network.
+            clock_offset: Learns of the exchange's clock.
+            read_only: Whether it refuses every call that would change something.
         """
         return cls(
             access=(target, signer),
@@ -127,6 +133,7 @@ class KalshiTradingClient(PublicResource, PortfolioResource, OrderResource, Orde
             sleep=sleep,
             transport=transport,
             clock_offset=clock_offset,
+            read_only=read_only,
         )
 
     @property

@@ -27,6 +27,7 @@ from processes.adapters.kalshi.errors import (
     ExchangeUnavailable,
     KalshiError,
     RateLimited,
+    ReadOnlyError,
     UnknownOutcome,
     WireError,
     api_error,
@@ -95,6 +96,7 @@ class KalshiHttp:
         subaccount: The subaccount that calls are about; None lets the exchange choose.
         transport: Replaces the network.
         clock_offset: Learns of the exchange's clock from the replies to reads.
+        read_only: Whether every request that would change something is refused here.
 
     Attributes:
         signatures: Those made in advance.
@@ -112,6 +114,7 @@ class KalshiHttp:
         subaccount: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock_offset: ClockOffset | None = None,
+        read_only: bool = False,
     ) -> None:
         parts = urlsplit(target.rest_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
@@ -119,6 +122,7 @@ class KalshiHttp:
         self.subaccount = subaccount
         self.signatures = SignaturePool(signer)
         self.clock_offset = clock_offset or ClockOffset()
+        self._read_only = read_only
         self._budget = budget
         self._rng = rng
         self._sleep = sleep
@@ -236,7 +240,10 @@ class KalshiHttp:
             ExchangeUnavailable: It was not sent.
             ApiError: The exchange refused it.
             UnknownOutcome: It was sent, and the reply is missing, unreadable or a 5xx.
+            ReadOnlyError: This client only reads.
         """
+        if self._read_only:
+            raise ReadOnlyError(f"{method} {path}: not sent, this client only reads")
         await self._budget.acquire(call, items, method=method, path=path)
         request = f"{method} {path}"
         try:

@@ -122,6 +122,15 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
         load_python("models.Mine", data_dir=tmp_path)
 
 
+def test_the_folder_hides_no_module_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    put(tmp_path, "raise SystemExit", "wave")
+    with pytest.raises(StrategyError, match="module 'wave' has no class 'Mine'"):
+        load_python("wave.Mine", data_dir=tmp_path)
+
+
 # What is wrong
 
 
@@ -147,6 +156,7 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
             "builder is 'V2'; allowed: builder_of('OBSERVATION_V1')",
         ),
         ("mine.Mine", HOLDS.replace("decide(self, ", "decide("), "takes 2 positional arguments"),
+        ("mine.Mine", HEAD + "        raise SystemExit(4)", "SystemExit: 4 (mine.py line"),
         ("mine.Mine", HEAD + "        return None", "decide gave None; allowed: Decisions("),
         ("mine.Mine", HEAD + "        return 1, 'x', 3", "allowed: Decisions("),
         (
@@ -166,6 +176,11 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
         ),
         (
             "mine.Mine",
+            HOLDS.replace("np.zeros(n, int)", "np.full(n, -1)"),
+            "decide gave actions [-1]; allowed: 0 to 4",
+        ),
+        (
+            "mine.Mine",
             HOLDS.replace("np.zeros((n, 5))", "np.zeros((n, 4))"),
             "decide gave logits float32[1, 4]; allowed: float32[1, 5]",
         ),
@@ -173,6 +188,11 @@ def test_the_folder_hides_no_module_of_ours(tmp_path: Path) -> None:
             "mine.Mine",
             HOLDS.replace("None)", "np.zeros((n, 1)))"),
             "decide gave values float32[1, 1]; allowed: None, float32[1]",
+        ),
+        (
+            "mine.Mine",
+            HEAD + "        import json; json.loads('{')",
+            "(mine.py line 9)",  # not the place in Python's own file
         ),
         (
             "mine.Mine",
@@ -189,6 +209,21 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, name: str, text: str, says: s
     assert message.startswith(f"python:{name}")
     assert says.format(folder=tmp_path / FOLDER) in message
     assert "\n" not in message
+
+
+def test_a_long_message_is_cut(tmp_path: Path) -> None:
+    put(tmp_path, HEAD + "        raise ValueError('x' * 10_000)")
+    with pytest.raises(StrategyError, match=r"ValueError: x{200} ") as caught:
+        load_python("mine.Mine", data_dir=tmp_path)
+    assert len(str(caught.value)) < 300
+
+
+def test_small_integers_are_actions_like_others(tmp_path: Path) -> None:
+    put(tmp_path, HOLDS.replace("np.zeros(n, int)", "np.zeros(n, np.int8)"))
+    policy = load_python("mine.Mine", data_dir=tmp_path)
+    observations = np.zeros((1, policy.builder.size), np.float32)
+    decided = policy.decide(observations, np.ones((1, 5), np.bool_))
+    assert decided.actions.dtype == np.int64
 
 
 def test_an_evaluation_says_where_the_code_failed(
