@@ -24,6 +24,7 @@ from processes.execution.gateway import EffectRunner
 from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
+from processes.execution.order_groups import OrderGroupKeeper
 from processes.execution.private_channel import ExchangeConnection
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
@@ -31,6 +32,7 @@ from processes.execution.request_probe import RequestProbe
 from processes.execution.risk import RiskLimits
 from processes.execution.stopping import Stopping
 from processes.execution.trading_control import TradingControl
+from processes.execution.watchdog_gate import WatchdogGate
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
 from processes.runtime.owned_files import OwnedFiles
@@ -83,6 +85,7 @@ class ExecutionService:
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
         self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
         self._recorder = self._wires.subscriber("recorder", topics=("stats",))
+        self._watchdog = self._wires.subscriber("watchdog", topics=("stats",))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
@@ -107,18 +110,29 @@ class ExecutionService:
         self._gateway = effects.gateway
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
+        self._watchdog_gate = WatchdogGate(mono_ns(), log)
+        self._is_simulated = target.environment is Environment.SIMULATED
+        self._groups = groups = OrderGroupKeeper(
+            settings, target.environment, self._manager, effects, log
+        )
         exchange = settings, target, self._budget, self._clock_offset, epoch
-        self._connection = ExchangeConnection(*exchange, effects, self._reconciliation, log)
+        parts_above = effects, self._reconciliation, groups
+        self._connection = ExchangeConnection(*exchange, *parts_above, log)
         environment, soon = data_environment_of(settings), self._reconciliation.soon
-        self._markets = MarketLearning(self._state, effects, environment, soon, log)
+        learning = self._state, effects, environment, soon, groups.ensure
+        self._markets = MarketLearning(*learning, log)
         self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)
+        self._take_commands(settings, stream.session_uid)
+        wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
+        self._queues = QueuePositions(self._state, effects.act, wanted, pause)
+
+    def _take_commands(self, settings: Settings, uid: str) -> None:
+        effects, soon, log = self._effects, self._reconciliation.soon, self._log
         self._commands = self._wires.commands()
         self._control = TradingControl(settings.data_dir, self._manager, effects, log)
         self._stopping = Stopping(self._control, self._state, effects, log)
-        most_e2, uid = settings.actor.contract_size_e2, stream.session_uid
+        most_e2 = settings.actor.contract_size_e2
         self._flattening = Flattening(self._control, self._manager, effects, soon, most_e2, uid)
-        wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
-        self._queues = QueuePositions(self._state, effects.act, wanted, pause)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop; then what rests is canceled, and the journal gets its last record.
@@ -144,6 +158,8 @@ class ExecutionService:
             "flattening": self._flattening.run(),
             "queues": self._queues.follow(self._read_queues),
             "persistence": self._persistence.follow(self._recorder),
+            "watchdog": self._watchdog_gate.follow(self._watchdog),
+            "order groups": self._groups.run(),
             "probe": self._probe.run(),
             "files": self._files.watch(),
             "beat": self._beat(),
@@ -218,6 +234,8 @@ class ExecutionService:
             self._table.heartbeat(mono_ns())
             self._reconciliation.check_answers()
             self._state.unrecorded = self._persistence.reason(mono_ns())
+            unwatched = self._watchdog_gate.reason(mono_ns())
+            self._state.exchange_stop.unwatched = "" if self._is_simulated else unwatched
             self._control.check_file()
             self._manager.tick()
             self._effects.act()
@@ -234,6 +252,8 @@ class ExecutionService:
             "actor_enabled": int(self._is_enabled),
             "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
             "recorded": int(not self._state.unrecorded),
+            "order_groups": len(self._state.exchange_stop.groups),
+            "watched": int(not self._watchdog_gate.reason(mono_ns())),
         }
         if self._probe.is_accepted is not None:
             found["requests_accepted"] = int(self._probe.is_accepted)
