@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NoReturn
 
+from ipc.account_heartbeat import ENDED
 from ipc.account_table import AccountTableWriter
 from ipc.clock import MS_PER_S, NS_PER_S, Clock, mono_ns
 from ipc.journal import RunJournal, run_number
@@ -217,10 +218,20 @@ class ExecutionService:
         self._bell.close()
         self._report()
         self._wires.close()
+        if self._is_clear():
+            self._table.heartbeat(ENDED)
         self._table.close()
         if self._gateway.client is not None:
             await self._gateway.client.close()
         self._budget.close()
+
+    def _is_clear(self) -> bool:
+        """Whether the watchdog has nothing to do: no order of ours is open, as far as all know."""
+        state = self._state
+        unsure = {Doubt.STARTING, Doubt.LEFTOVER, Doubt.ORDER}
+        is_sure = not any(account.doubts & unsure for account in state.accounts.values())
+        own = any(order.own for order in state.orders.open_orders())
+        return is_sure and not state.everywhere and not own
 
     # Regular work.
 
@@ -247,12 +258,13 @@ class ExecutionService:
 
     def _gauges(self) -> dict[str, int]:
         """What has to be so before anything can be traded, for `/rl/ready`; 1 or 0 but for one."""
+        stop = self._state.exchange_stop
         found = {
             "accounts_in_doubt": self._state.doubtful_count(),
             "actor_enabled": int(self._is_enabled),
             "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
             "recorded": int(not self._state.unrecorded),
-            "order_groups": len(self._state.exchange_stop.groups),
+            "grouped": int(bool(stop.groups) or not stop.is_required),
             "watched": int(not self._watchdog_gate.reason(mono_ns())),
         }
         if self._probe.is_accepted is not None:

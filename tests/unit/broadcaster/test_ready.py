@@ -26,7 +26,10 @@ WELL: dict[str, dict[str, int]] = {
         "channel_up": 1,
         "recorded": 1,
         "requests_accepted": 1,
+        "grouped": 1,
+        "watched": 1,
     },
+    "watchdog": {"watching": 1},
     "recorder": {
         "database": 1,
         "behind": 7,
