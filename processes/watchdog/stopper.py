@@ -22,7 +22,6 @@ from processes.runtime.log import Log
 __all__ = ["ExchangeStopper", "StopRound"]
 
 ANSWER_S: Final = 3.0  # for a trigger
-CLOSE_S: Final = 0.5
 REFUSALS: Final = (AuthError, NotFound, OrderRejected)
 
 
@@ -76,13 +75,13 @@ class ExchangeStopper:
         subaccount = self._settings.execution.subaccount
         client = KalshiTradingClient.at(self._target, signer, self._budget, subaccount=subaccount)
         try:
-            canceled, *triggers = await asyncio.gather(
-                cancel_own_orders(client, wait_s, is_wanted),
-                *(self._trigger(client, group) for group in groups),
-            )
+            async with asyncio.TaskGroup() as tasks:
+                canceling = tasks.create_task(cancel_own_orders(client, wait_s, is_wanted))
+                triggering = [tasks.create_task(self._trigger(client, group)) for group in groups]
         finally:
             await client.close()
-        return _round(canceled, dict(zip(groups, triggers, strict=True)))
+        errors = [task.result() for task in triggering]
+        return _round(canceling.result(), dict(zip(groups, errors, strict=True)))
 
     async def _trigger(self, client: KalshiTradingClient, group: OwnGroup) -> str:
         """ "" when the group takes no more orders, else what went wrong.
