@@ -266,7 +266,7 @@ class OrderGroupKeeper:
         for own in self._file.of(self._environment, self._subaccount):
             row = listed.get(own.group_id)
             if row is None or row.exchange_index != own.shard:
-                self._log.warning("order_group_gone", group_id=own.group_id, shard=own.shard)
+                self._log("order_group_gone", group_id=own.group_id, shard=own.shard)
                 continue
             before = known.get(own.group_id)
             stopped = latched or self._is_by_watchdog if before is None else before.is_triggered
