@@ -124,8 +124,11 @@ class ExecutionService:
         self._markets = MarketLearning(*learning, log)
         self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)
         self._take_commands(settings, stream.session_uid)
-        wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
-        self._queues = QueuePositions(self._state, effects.act, wanted, pause)
+        self._queues = self._make_queues(settings)
+
+    def _make_queues(self, settings: Settings) -> QueuePositions:
+        wanted, pause = self._effects.queue_wanted, settings.execution.queue_position_s
+        return QueuePositions(self._state, self._effects.act, wanted, pause)
 
     def _take_commands(self, settings: Settings, uid: str) -> None:
         effects, soon, log = self._effects, self._reconciliation.soon, self._log
