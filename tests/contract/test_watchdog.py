@@ -167,15 +167,17 @@ async def test_an_end_in_order_asks_the_exchange_for_nothing(
                 watching.append(stats.counters["watching"])
 
         noting = asyncio.create_task(note())
-        writer = AccountTableWriter.create(shared_path(tmp_path, "accounts"))
-        while 1 not in watching:
-            await world.beats(writer, 1)
-        writer.heartbeat(ENDED)
-        writer.close()
-        seen = len(watching)
-        await world.until(lambda: len(watching) > seen + 3, "reports go on")
-        assert watching[-1] == 0
-        assert world.between.passed == []
-        assert not world.log.has("execution_silent")
-        noting.cancel()
-        heard.close()
+        try:
+            writer = AccountTableWriter.create(shared_path(tmp_path, "accounts"))
+            while 1 not in watching:
+                await world.beats(writer, 1)
+            writer.heartbeat(ENDED)
+            writer.close()
+            seen = len(watching)
+            await world.until(lambda: len(watching) > seen + 3, "reports go on")
+            assert watching[-1] == 0
+            assert world.between.passed == []
+            assert not world.log.has("execution_silent")
+        finally:
+            noting.cancel()
+            heard.close()
