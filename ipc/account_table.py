@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ipc.account_heartbeat import LAYOUT, MAGIC
 from ipc.kernels import begin_repair, begin_write, end_write, read_row
 from ipc.shared_file import SHAPE, SharedFile
 
@@ -41,8 +42,6 @@ __all__ = [
 
 AccountRow = npt.NDArray[np.int64]
 
-MAGIC: Final = 0x4B414C4143434F55  # "KALACCOU"
-LAYOUT: Final = 2
 LAYOUT_WITHOUT_QUEUE: Final = 1  # of earlier records: `ORDER_AHEAD_E2` holds nothing
 MAX_ORDERS: Final = 8
 

@@ -62,6 +62,7 @@ ENDPOINTS: Final = {
         Endpoint("inference", Pattern.PUB_SUB, "inference", 20_000, Overflow.DROP),
         Endpoint("execution", Pattern.PUB_SUB, "execution", 20_000, Overflow.DROP),
         Endpoint("recorder", Pattern.PUB_SUB, "recorder", 1_000, Overflow.DROP),
+        Endpoint("watchdog", Pattern.PUB_SUB, "watchdog", 1_000, Overflow.DROP),
         Endpoint("intents", Pattern.PUSH_PULL, "execution", 100, Overflow.REFUSE),
         Endpoint("doorbell", Pattern.PUSH_PULL, "recorder", 100, Overflow.REFUSE),
         Endpoint("commands", Pattern.REQ_ROUTER, "execution", 100, Overflow.DROP, is_local=True),

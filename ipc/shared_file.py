@@ -302,6 +302,11 @@ class SharedFile:
         """
         self.words[HEARTBEAT_MONO_NS] = mono_ns
 
+    @property
+    def heartbeat_mono_ns(self) -> int:
+        """When the writer last said that it runs; 0 where it never has, or has ended in order."""
+        return int(self.words[HEARTBEAT_MONO_NS])
+
     def heartbeat_age_ns(self, mono_ns: int) -> int:
         """Age of the writer's last heartbeat in nanoseconds, as of `mono_ns`.
 

@@ -146,6 +146,14 @@ def recorded(known: Known) -> Iterator[str]:
     yield from _is_on(known, "execution", "recorded", off)
 
 
+def stop_in_place(known: Known) -> Iterator[str]:
+    """The exchange, and the watchdog, can stop what execution could not any more."""
+    off = "sends no order: the exchange has no order group that takes any, see its log"
+    yield from _is_on(known, "execution", "grouped", off)
+    off = "nobody would cancel its orders if it died: see watchdog_lost in its log"
+    yield from _is_on(known, "execution", "watched", off)
+
+
 def limits_open(known: Known) -> Iterator[str]:
     """A limit that was hit stays until somebody resumes."""
     if latched := known.counter("execution", "latched"):
@@ -177,6 +185,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     requests_accepted,
     accounts_known,
     recorded,
+    stop_in_place,
     limits_open,
     needs_met,
     trading_on,

@@ -131,7 +131,7 @@ class Broadcaster:
         wires = Wires(self._settings.data_dir, self._settings.environ, run=0)  # it only receives
         # No triggers: the table itself is read, so a burst costs nothing here.
         collector = wires.subscriber("collector", topics=("session", "trading", "stats"))
-        others = wires.subscriber("inference", "execution", "recorder")
+        others = wires.subscriber("inference", "execution", "recorder", "watchdog")
         self._subscribers = [collector, others]
         tasks = {
             "collector": self._listen(collector),

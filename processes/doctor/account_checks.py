@@ -9,9 +9,9 @@ from ipc.units import format_count, format_money
 from processes.adapters.kalshi.rest.key_scopes import TRADE, TRANSFER, allows, missing_to_trade
 from processes.adapters.kalshi.rest.portfolio import Balance
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.adapters.kalshi.stop.own_orders import parse_client_order_id
 from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject
-from processes.execution.orders import parse_client_order_id
 
 __all__ = ["key", "money", "orders", "positions", "tier"]
 

@@ -18,7 +18,7 @@ from ipc.messages import Environment, OrderStatus
 from processes.execution.account_measures import AccountMeasures
 from processes.execution.day_pnl import DayRecord
 from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, RiskScope, ScopeKind
-from processes.execution.latches import UNREADABLE, Latch
+from processes.execution.latches import GROUP_TRIGGERED, UNREADABLE, Latch
 from processes.execution.limit_checks import (
     CANCEL_CHECKS,
     DECISION_CHECKS,
@@ -203,6 +203,16 @@ class AccountGuard:
         self._latch_losses()
         self._note_force()
         return list(cleared)
+
+    def on_group_stopped(self, what: str, allowed: str, scope: str) -> None:
+        """The exchange stopped an order group of ours: nothing is opened until somebody resumes.
+
+        Args:
+            what: What was done to it.
+            allowed: Its limit.
+            scope: Where it is.
+        """
+        self._latch(GROUP_TRIGGERED, what, allowed, scope)
 
     def _note_force(self) -> None:
         self.in_force = bool(self._latches) or self._active or self.stopped is not None

@@ -6,33 +6,27 @@ that starts, or wakes, meanwhile does not trade.
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Final
 
 import msgspec
 
-from ipc.clock import NS_PER_S, mono_ns, real_ns
+from ipc.clock import real_ns
 from ipc.messages import Leg
 from ipc.trading import OpenOrderLine, TradingCommand, TradingMode
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.auth.credentials import load_credentials
 from processes.adapters.kalshi.auth.environments import target_of
 from processes.adapters.kalshi.auth.signing import Signer
-from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.limits import command_budget
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.execution.orders import parse_client_order_id
-from processes.execution.stopping import READ_LAG_NS, own_resting
+from processes.adapters.kalshi.stop.cancel_own import cancel_own_orders
+from processes.adapters.kalshi.stop.own_orders import parse_client_order_id
 from processes.execution.trading_record import TradingRecord, save_record
 from processes.runtime.config import Settings, load_log
 from processes.runtime.log import open_log
 
 __all__ = ["DirectStop", "stop_at_exchange", "write_stopped"]
-
-LOOK_PAUSE: Final = 0.25  # seconds between reads of the list
-BATCH: Final = 20  # cancels in one request
 
 
 class DirectStop(msgspec.Struct, frozen=True):
@@ -86,33 +80,11 @@ async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
             read_only=settings.execution.is_shadow,
         )
         async with client:
-            return await _cancel_all(client, wait_s)
+            done = await cancel_own_orders(client, wait_s)
+            lines = None if done.resting is None else tuple(map(_line_of, done.resting))
+            return DirectStop(done.is_clear, lines, done.error)
     finally:
         budget.close()
-
-
-async def _cancel_all(client: KalshiTradingClient, wait_s: float) -> DirectStop:
-    """What was sent just before the end of execution may be listed late: one late read counts."""
-    begun_ns, found = mono_ns(), DirectStop(is_clear=False, resting=None, error="")
-    until_ns = begun_ns + int(wait_s * NS_PER_S)
-    while not found.is_clear and mono_ns() < until_ns:
-        read_ns = mono_ns()
-        try:
-            async with asyncio.timeout((until_ns - read_ns) / NS_PER_S):
-                resting, left_out = await own_resting(client)
-                is_late_enough = read_ns - begun_ns >= READ_LAG_NS
-                lines = tuple(map(_line_of, resting))
-                is_clear = not (resting or left_out) and is_late_enough
-                found = DirectStop(is_clear, lines, left_out.reason)
-                for first in range(0, len(resting), BATCH):
-                    batch = resting[first : first + BATCH]
-                    await client.cancel_orders([(o.order_id, o.market_ticker) for o in batch])
-        except (KalshiError, TimeoutError) as error:
-            text = str(error) or "no answer in time"
-            found = DirectStop(is_clear=False, resting=found.resting, error=text)
-        if not found.is_clear:
-            await asyncio.sleep(LOOK_PAUSE)
-    return found
 
 
 def _line_of(order: ExchangeOrder) -> OpenOrderLine:

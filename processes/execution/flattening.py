@@ -21,10 +21,10 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.decoding import whole
 from processes.adapters.kalshi.schemas.normalise import grid_of_market
 from processes.adapters.kalshi.schemas.rest_public import Market
+from processes.adapters.kalshi.stop.own_orders import READ_LAG_NS
 from processes.execution.account import MarketAccount
 from processes.execution.gateway import EffectRunner
 from processes.execution.manager import KalshiOrderManager
-from processes.execution.stopping import READ_LAG_NS
 from processes.execution.trading_control import TradingControl, described
 from processes.execution.trading_record import FLAT
 

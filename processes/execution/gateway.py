@@ -34,6 +34,7 @@ from ipc.messages import (
     TradingState,
 )
 from ipc.sockets import Bell, Publisher
+from ipc.trading import TradingMode
 from processes.adapters.kalshi.errors import (
     ApiError,
     ExchangeUnavailable,
@@ -49,6 +50,7 @@ from processes.adapters.kalshi.rest.rate_budget import OWN_BUDGET
 from processes.adapters.kalshi.schemas.decoding import whole
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import Doubt
+from processes.execution.exchange_stop import NO_ORDER_GROUP
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.orders import (
     TERMINAL,
@@ -214,6 +216,7 @@ class Gateway:
             except OrderRejected as error:
                 lost, reason = lost or error.code == ALREADY_EXISTS, _reason(error)
                 answered = True
+                self._state.exchange_stop.on_refusal(self._shard(order), error.code)
                 break
             except (RateLimited, ExchangeUnavailable) as error:
                 # Nothing was done: try until the deadline. A budget that a 429 has emptied does not
@@ -243,12 +246,22 @@ class Gateway:
         await self._find(order)
 
     def _may_send(self, order: TrackedOrder) -> bool:
-        return not self.closing and self._state.may_send(order)
+        """What closes a position by a command can neither rest nor open: it needs no group."""
+        stop = self._state.exchange_stop
+        has_group = order.immediate or not stop.is_required or self._shard(order) in stop.groups
+        return has_group and not self.closing and self._state.may_send(order)
+
+    def _shard(self, order: TrackedOrder) -> int:
+        """Of the exchange, -1 unknown."""
+        return self._state.money.shards.get(order.market_ticker, -1)
 
     def _reason_not_sent(self, deadline_mono_ns: int) -> str:
         if mono_ns() > deadline_mono_ns:
             return "deadline"
-        return "stopping" if self.closing else f"trading_{self._state.mode}"
+        if self.closing:
+            return "stopping"
+        is_on = self._state.mode in (TradingMode.ON, TradingMode.FLATTENING)
+        return NO_ORDER_GROUP if is_on else f"trading_{self._state.mode}"
 
     async def _attempt(self, order: TrackedOrder) -> bool:
         client = self._client()
@@ -263,6 +276,7 @@ class Gateway:
                 time_in_force=IMMEDIATE if order.immediate else TimeInForce.GOOD_TILL_CANCELED,
                 expire_s=None if order.immediate else (order.expire_ms or 0) // 1000,
                 reduce_only=order.immediate,
+                order_group_id=self._state.exchange_stop.groups.get(self._shard(order)),
             )
         )
         fill_e2, remaining_e2 = created.fill_count_e2, created.remaining_count_e2

@@ -16,9 +16,10 @@ import msgspec
 from ipc.private_files import private_folder, read_file, write_file
 from processes.execution.day_pnl import DayRecord
 
-__all__ = ["UNREADABLE", "Latch", "LimitsRecord", "RecordFile", "record_path"]
+__all__ = ["GROUP_TRIGGERED", "UNREADABLE", "Latch", "LimitsRecord", "RecordFile", "record_path"]
 
 UNREADABLE: Final = "latches_unreadable"
+GROUP_TRIGGERED: Final = "order_group_triggered"  # the exchange stopped us
 MOST_BYTES: Final = 16_777_216
 
 

@@ -312,8 +312,15 @@ class KalshiOrderManager:
         self.account_limits.look()
         self.state.request_overdue()
         self.state.cancel_unrecorded()
+        self._cancel_unwatched()
         self.state.show_fees()
         self.state.retire(keep=self._waiting)
+
+    def _cancel_unwatched(self) -> None:
+        """While nobody would stop our orders: cancel what would open a position."""
+        for order in self.state.orders.open_orders() if self.state.exchange_stop.unwatched else ():
+            if order.own and order.is_buy and self.state.cancel(order):
+                self.state.counters["unwatched_canceled"] += 1
 
     def leave(self, ticker: str) -> None:
         """The actor left a market: refuse what waits there, cancel what rests there.
@@ -475,6 +482,9 @@ class KalshiOrderManager:
             unrecorded=state.unrecorded,
             needs_missing="" if self.start_needs is None else self.start_needs.refusal(),
             model_error="" if self._model_rule is None else self._model_rule(intent),
+            has_group=not state.exchange_stop.is_required
+            or state.money.shards.get(market, -1) in state.exchange_stop.groups,
+            unwatched=state.exchange_stop.unwatched,
         )
 
     def _is_kept(self, intent: Intent) -> bool:

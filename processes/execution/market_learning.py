@@ -7,6 +7,7 @@ again, when a price was off its grid, and from time to time.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, NoReturn
 
 from ipc.clock import NS_PER_S, mono_ns
@@ -14,7 +15,7 @@ from ipc.messages import Environment, SessionInfo, TradingState, TradingStatus
 from ipc.sockets import Subscriber
 from processes.adapters.kalshi.errors import KalshiError, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.schemas.normalise import market_of
+from processes.adapters.kalshi.schemas.normalise import MarketInfo, market_of
 from processes.adapters.kalshi.schemas.rest_public import Market
 from processes.execution.gateway import EffectRunner, chunks
 from processes.execution.state import ExecutionState
@@ -36,6 +37,7 @@ class MarketLearning:
         effects: to carry out what a new market brings.
         environment: in which data must be collected for its decisions to count.
         reconcile_soon: set when a new market was learned.
+        ensure_groups: makes the order groups of these shards, before a market there is traded.
         log: of this run.
     """
 
@@ -45,12 +47,14 @@ class MarketLearning:
         effects: EffectRunner,
         environment: Environment,
         reconcile_soon: asyncio.Event,
+        ensure_groups: Callable[[Collection[int]], Awaitable[None]],
         log: Log,
     ) -> None:
         self._state = state
         self._effects = effects
         self._environment = environment
         self._reconcile_soon = reconcile_soon
+        self._ensure_groups = ensure_groups
         self._log = log
         self._unlearned: set[str] = set()
         self._relearned_ns = self._off_grid_ns = mono_ns()
@@ -110,20 +114,25 @@ class MarketLearning:
     async def _learn(self, client: KalshiTradingClient) -> None:
         for tickers in chunks(self._unlearned):
             markets, left_out = await client.markets(tickers=tickers)
-            for market in markets:
-                self._learn_market(market)
+            infos = [info for market in markets if (info := self._read(market)) is not None]
+            await self._ensure_groups({info.exchange_index for info in infos})
+            for info in infos:
+                self._learn_market(info)
             if left_out:
                 self._log("markets_left_out", count=left_out.count, error=left_out.reason)
             self._unlearned -= set(tickers)
         self._effects.act()
 
-    def _learn_market(self, market: Market) -> None:
-        """Follow one market; one whose grid or times cannot be read is not traded."""
+    def _read(self, market: Market) -> MarketInfo | None:
+        """One whose grid or times cannot be read is not traded."""
         try:
-            info = market_of(market)
+            return market_of(market)
         except WireError as error:
             self._log("market_refused", ticker=market.ticker, error=error)
-            return
+            return None
+
+    def _learn_market(self, info: MarketInfo) -> None:
+        """Follow one market."""
         if info.ticker not in self._state.accounts:
             self._reconcile_soon.set()
         facts = (info.close_ms, info.exchange_index, info.event_ticker)

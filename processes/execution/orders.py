@@ -4,9 +4,6 @@ PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only gr
 a rank and the highest that was ever reported wins, fills never decrease. So a stale read that still
 says "resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
 
-The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the name:
-`ka-<intent id>-{BY|SY|BN|SN}`.
-
 `OrderStore` is bounded: it remembers `remember` ended orders, so that late facts fit (the oldest is
 forgotten), and keeps `waiting` fills whose order is not known yet (the oldest is dropped and
 counted; reconciliation brings its facts again).
@@ -14,9 +11,8 @@ counted; reconciliation brings its facts again).
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +22,13 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.adapters.kalshi.stop.own_orders import (
+    ACTION_CODES,
+    OWN_NAME,
+    OWN_PREFIX,
+    OrderName,
+    parse_client_order_id,
+)
 
 __all__ = [
     "OWN_PREFIX",
@@ -56,17 +59,7 @@ __all__ = [
     "valid_intent_id",
 ]
 
-OWN_PREFIX: Final = "ka-"
 MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
-_CODES: Final = {
-    (True, Leg.YES): "BY",
-    (False, Leg.YES): "SY",
-    (True, Leg.NO): "BN",
-    (False, Leg.NO): "SN",
-}
-_NAMES: Final = {code: key for key, code in _CODES.items()}
-_OWN: Final = re.compile(r"ka-([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
-
 TERMINAL: Final = frozenset({OrderStatus.EXECUTED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 # REJECTED stands below RESTING: an order that the exchange shows us was not rejected.
 _RANK: Final = {
@@ -77,20 +70,6 @@ _RANK: Final = {
     OrderStatus.CANCELED: 4,
     OrderStatus.EXECUTED: 5,
 }
-
-
-class OrderName(NamedTuple):
-    """What a client order id says.
-
-    Attributes:
-        intent_id: The intent that the order came of.
-        is_buy: Whether its leg is bought.
-        leg: The leg that is bought or sold.
-    """
-
-    intent_id: str
-    is_buy: bool
-    leg: Leg
 
 
 def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg) -> str:
@@ -104,19 +83,13 @@ def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg) -> str:
     Returns:
         Such as `ka-20260803T120000-1a2b3c4d-17-BY`.
     """
-    return f"{OWN_PREFIX}{intent_id}-{_CODES[is_buy, leg]}"
-
-
-def parse_client_order_id(text: str) -> OrderName | None:
-    """What the name says; None for an order that this program did not name."""
-    match = _OWN.fullmatch(text)
-    return OrderName(match[1], *_NAMES[match[2]]) if match else None
+    return f"{OWN_PREFIX}{intent_id}-{ACTION_CODES[is_buy, leg]}"
 
 
 def valid_intent_id(intent_id: str) -> bool:
     """Whether the exchange will accept the name made from it."""
     name = client_order_id(intent_id, is_buy=True, leg=Leg.YES)
-    return len(name) <= MAX_CLIENT_ORDER_ID and bool(_OWN.fullmatch(name))
+    return len(name) <= MAX_CLIENT_ORDER_ID and bool(OWN_NAME.fullmatch(name))
 
 
 class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,12 +21,20 @@ from processes.adapters.kalshi.auth.signing import Signer
 from processes.adapters.kalshi.errors import ApiError, KalshiError, SocketClosed, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
-from processes.adapters.kalshi.schemas.frames import Channel, Fill, Frame, UserOrder
+from processes.adapters.kalshi.schemas.frames import (
+    Channel,
+    Fill,
+    Frame,
+    OrderGroupUpdate,
+    UserOrder,
+)
 from processes.adapters.kalshi.schemas.normalise import fill_of, order_of
+from processes.adapters.kalshi.schemas.stream_messages import OrderGroupMsg
 from processes.adapters.kalshi.stream.socket import KalshiSocket
 from processes.adapters.kalshi.stream.subscriptions import Ended, Ready, Rejected, Subscriptions
 from processes.execution.account import Doubt
 from processes.execution.gateway import EffectRunner
+from processes.execution.order_groups import OrderGroupKeeper
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.state import ExecutionState
 from processes.runtime.config import ConfigError, Settings
@@ -52,6 +60,7 @@ class ExchangeConnection:
         epoch: of this run; it seeds the pauses between attempts.
         effects: to carry out what the channel brings; the client is put into its gateway.
         reconciliation: learns that the channel is up.
+        groups: looks at the order groups before anything is sent, and hears of their changes.
         log: of this run.
     """
 
@@ -64,6 +73,7 @@ class ExchangeConnection:
         epoch: int,
         effects: EffectRunner,
         reconciliation: Reconciliation,
+        groups: OrderGroupKeeper,
         log: Log,
     ) -> None:
         self._settings = settings
@@ -76,6 +86,7 @@ class ExchangeConnection:
         self._gateway = effects.gateway
         self._state = effects.state
         self._reconciliation = reconciliation
+        self._groups = groups
         self._log = log
         self._state.doubt(Doubt.CHANNEL)
 
@@ -87,8 +98,12 @@ class ExchangeConnection:
                 socket = await self._connect(stop)
                 try:
                     subaccount = self._settings.execution.subaccount
-                    channel = PrivateChannel(socket, self._state, self._effects.act, subaccount)
+                    on_group = self._groups.on_update
+                    channel = PrivateChannel(
+                        socket, self._state, self._effects.act, subaccount, on_group
+                    )
                     await channel.open()
+                    await self._groups.on_channel_up()
                     self._on_up()
                     failures = 0
                     await channel.follow()
@@ -165,6 +180,7 @@ class PrivateChannel:
         state: fills and orders are applied to it.
         act: carries out the effects.
         subaccount: whose fills and orders count; None for a key that has only one.
+        on_group: takes what is reported of order groups.
     """
 
     def __init__(
@@ -173,26 +189,30 @@ class PrivateChannel:
         state: ExecutionState,
         act: Callable[[], None],
         subaccount: int | None,
+        on_group: Callable[[OrderGroupMsg], None] = lambda _update: None,
     ) -> None:
         self._socket = socket
         self._state = state
         self._act = act
         self._subaccount = subaccount
+        self._on_group = on_group
         self._subscriptions = Subscriptions()
         self._ready: set[str] = set()
 
     async def open(self) -> None:
-        """Subscribe and wait until both channels are confirmed.
+        """Subscribe and wait until fills and orders are confirmed.
+
+        Changes of order groups are news, no more: the next order shows a group that was stopped.
 
         Raises:
             SocketClosed: They were not within 5 seconds, or one of them was refused.
             KalshiError: The connection failed.
         """
-        for channel in CHANNELS:
+        for channel in (*CHANNELS, Channel.ORDER_GROUPS):
             await self._socket.send(self._subscriptions.subscribe(channel))
         try:
             async with asyncio.timeout(READY_TIMEOUT):
-                while len(self._ready) < len(CHANNELS):
+                while not self._ready.issuperset(CHANNELS):
                     await self._take()
         except TimeoutError:
             raise SocketClosed("the private channels were not confirmed") from None
@@ -215,13 +235,15 @@ class PrivateChannel:
         for event in self._subscriptions.on_frame(frame):
             if isinstance(event, Ready):
                 self._ready.add(event.channel)
-            elif isinstance(event, Ended | Rejected):
+            elif isinstance(event, Ended | Rejected) and event.channel != Channel.ORDER_GROUPS:
                 raise SocketClosed(f"{event.channel}: code {event.code}")
         try:
             if isinstance(frame, Fill) and self._is_for_us(frame.msg.subaccount):
                 self._state.on_fill(fill_of(frame.msg))
             elif isinstance(frame, UserOrder) and self._is_for_us(frame.msg.subaccount_number):
                 self._state.on_order(order_of(frame.msg))
+            elif isinstance(frame, OrderGroupUpdate):
+                self._on_group(frame.msg)
         except KalshiError as error:
             raise SocketClosed(f"a frame cannot be read: {error}") from error
 

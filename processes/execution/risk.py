@@ -17,6 +17,7 @@ from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount, ShardFunds
+from processes.execution.exchange_stop import NO_ORDER_GROUP, NO_WATCHDOG
 from processes.execution.orders import TrackedOrder, valid_intent_id
 from processes.runtime.tasks import Backoff
 
@@ -82,6 +83,9 @@ class RiskCase(msgspec.Struct, frozen=True):
         unrecorded: Why what is opened now may not get into the database; "" while it does.
         needs_missing: What production needs before its first order and does not have; "" for none.
         model_error: Why the intent's model may send no order in this environment; "" when it may.
+        has_group: Whether the order would belong to an order group, or need not.
+        unwatched: Why nobody would stop what is opened if this process died; "" while somebody
+            would, or need not.
     """
 
     intent: Intent
@@ -101,6 +105,8 @@ class RiskCase(msgspec.Struct, frozen=True):
     unrecorded: str = ""
     needs_missing: str = ""
     model_error: str = ""
+    has_group: bool = True
+    unwatched: str = ""
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -193,6 +199,18 @@ def recorded(case: RiskCase) -> str | None:
     if not case.unrecorded or not case.intent.is_buy:
         return None
     return f"{NOT_RECORDED}: {case.unrecorded}"
+
+
+def in_order_group(case: RiskCase) -> str | None:
+    """The exchange itself can stop what belongs to a group; nothing else is sent."""
+    return None if case.has_group else NO_ORDER_GROUP
+
+
+def watched(case: RiskCase) -> str | None:
+    """Nothing is opened that nobody would cancel if this process died."""
+    if not case.unwatched or not case.intent.is_buy:
+        return None
+    return f"{NO_WATCHDOG}: {case.unwatched}"
 
 
 def not_refused_lately(case: RiskCase) -> str | None:
@@ -402,6 +420,8 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     account_known,
     only_reduces,
     recorded,
+    in_order_group,
+    watched,
     not_refused_lately,
     on_grid,
     count_allowed,

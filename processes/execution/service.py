@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+from ipc.account_heartbeat import ENDED
 from ipc.account_table import AccountTableWriter
 from ipc.clock import MS_PER_S, NS_PER_S, Clock, mono_ns
 from ipc.journal import RunJournal, run_number
@@ -26,6 +27,7 @@ from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
 from processes.execution.model_rule import ModelRule
+from processes.execution.order_groups import OrderGroupKeeper
 from processes.execution.private_channel import ExchangeConnection
 from processes.execution.production_start import ProductionStart
 from processes.execution.queue_positions import QueuePositions
@@ -34,6 +36,7 @@ from processes.execution.request_probe import RequestProbe
 from processes.execution.risk import RiskLimits
 from processes.execution.stopping import Stopping
 from processes.execution.trading_control import TradingControl
+from processes.execution.watchdog_gate import WatchdogGate
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
 from processes.runtime.owned_files import OwnedFiles
@@ -86,6 +89,7 @@ class ExecutionService:
         self._wires = Wires(settings.data_dir, settings.environ, epoch)
         self._collector = self._wires.subscriber("collector", topics=("session", "trading"))
         self._recorder = self._wires.subscriber("recorder", topics=("stats",))
+        self._watchdog = self._wires.subscriber("watchdog", topics=("stats",))
         self._intents = self._wires.puller("intents")  # bounded: beyond it inference is refused
         publisher = self._wires.publisher(PRODUCER)
         self._bell = Bell(self._wires.pusher("doorbell"), self._journal.stream)
@@ -113,18 +117,32 @@ class ExecutionService:
         self._start = self._production_start(settings, target)
         interval_s = settings.execution.reconcile_s
         self._reconciliation = Reconciliation(self._manager, effects, interval_s, log)
+        self._watchdog_gate = WatchdogGate(mono_ns(), log)
+        self._is_simulated = target.environment is Environment.SIMULATED
+        self._groups = groups = OrderGroupKeeper(
+            settings, target.environment, self._manager, effects, log
+        )
         exchange = settings, target, self._budget, self._clock_offset, epoch
-        self._connection = ExchangeConnection(*exchange, effects, self._reconciliation, log)
+        parts_above = effects, self._reconciliation, groups
+        self._connection = ExchangeConnection(*exchange, *parts_above, log)
         environment, soon = data_environment_of(settings), self._reconciliation.soon
-        self._markets = MarketLearning(self._state, effects, environment, soon, log)
+        learning = self._state, effects, environment, soon, groups.ensure
+        self._markets = MarketLearning(*learning, log)
         self._probe = RequestProbe(lambda: self._gateway.client, self._report, log)
+        self._take_commands(settings, stream.session_uid)
+        self._queues = self._make_queues(settings)
+
+    def _make_queues(self, settings: Settings) -> QueuePositions:
+        wanted, pause = self._effects.queue_wanted, settings.execution.queue_position_s
+        return QueuePositions(self._state, self._effects.act, wanted, pause)
+
+    def _take_commands(self, settings: Settings, uid: str) -> None:
+        effects, soon, log = self._effects, self._reconciliation.soon, self._log
         self._commands = self._wires.commands()
         self._control = TradingControl(settings.data_dir, self._manager, effects, log)
         self._stopping = Stopping(self._control, self._state, effects, log)
-        most_e2, uid = settings.actor.contract_size_e2, stream.session_uid
+        most_e2 = settings.actor.contract_size_e2
         self._flattening = Flattening(self._control, self._manager, effects, soon, most_e2, uid)
-        wanted, pause = effects.queue_wanted, settings.execution.queue_position_s
-        self._queues = QueuePositions(self._state, effects.act, wanted, pause)
 
     def _production_start(self, settings: Settings, target: KalshiTarget) -> ProductionStart | None:
         """Where real money is at risk: what must be so before the first order."""
@@ -160,6 +178,8 @@ class ExecutionService:
             "flattening": self._flattening.run(),
             "queues": self._queues.follow(self._read_queues),
             "persistence": self._persistence.follow(self._recorder),
+            "watchdog": self._watchdog_gate.follow(self._watchdog),
+            "order groups": self._groups.run(),
             "probe": self._probe.run(),
             "files": self._files.watch(),
             "beat": self._beat(),
@@ -219,10 +239,20 @@ class ExecutionService:
         self._bell.close()
         self._report()
         self._wires.close()
+        if self._is_clear():
+            self._table.heartbeat(ENDED)
         self._table.close()
         if self._gateway.client is not None:
             await self._gateway.client.close()
         self._budget.close()
+
+    def _is_clear(self) -> bool:
+        """Whether the watchdog has nothing to do: no order of ours is open, as far as all know."""
+        state = self._state
+        unsure = {Doubt.STARTING, Doubt.LEFTOVER, Doubt.ORDER}
+        is_sure = not any(account.doubts & unsure for account in state.accounts.values())
+        own = any(order.own for order in state.orders.open_orders())
+        return is_sure and not state.everywhere and not own
 
     # Regular work.
 
@@ -236,6 +266,8 @@ class ExecutionService:
             self._table.heartbeat(mono_ns())
             self._reconciliation.check_answers()
             self._state.unrecorded = self._persistence.reason(mono_ns())
+            unwatched = self._watchdog_gate.reason(mono_ns())
+            self._state.exchange_stop.unwatched = "" if self._is_simulated else unwatched
             self._control.check_file()
             self._manager.tick()
             self._effects.act()
@@ -247,12 +279,15 @@ class ExecutionService:
 
     def _gauges(self) -> dict[str, int]:
         """What has to be so before anything can be traded, for `/rl/ready`; 1 or 0 but for one."""
+        stop = self._state.exchange_stop
         found = {
             "accounts_in_doubt": self._state.doubtful_count(),
             "actor_enabled": int(self._is_enabled),
             "channel_up": int(Doubt.CHANNEL not in self._state.everywhere),
             "recorded": int(not self._state.unrecorded),
             "sends_orders": int(self._state.sends),
+            "grouped": int(bool(stop.groups) or not stop.is_required),
+            "watched": int(not self._watchdog_gate.reason(mono_ns())),
         }
         if self._start is not None:
             found["needs_missing"] = len(self._start.missing)

@@ -32,6 +32,7 @@ from processes.execution.account import (
     Verdict,
     judge,
 )
+from processes.execution.exchange_stop import ExchangeStop
 from processes.execution.orders import (
     OWN_PREFIX,
     TERMINAL,
@@ -136,7 +137,7 @@ class ExecutionState:
         self.fees = ReportedFees()
         self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
-        self.effects = ExecutionEffects()
+        self.effects, self.exchange_stop = ExecutionEffects(), ExchangeStop()
         self.counters: Counter[str] = Counter()
         self.touched: set[str] = set()  # markets whose account or orders the limits must look at
         self.events: dict[str, str] = {}  # of markets whose event is known
@@ -300,8 +301,8 @@ class ExecutionState:
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
             self.fees.forget(ticker)
-            self._closes_ms.pop(ticker, None)
-            self.events.pop(ticker, None)
+            for known in (self._closes_ms, self.events):
+                known.pop(ticker, None)
             self.touched.add(ticker)
             self.money.forget(ticker)
             self.effects.retired.append(ticker)

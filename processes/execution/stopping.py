@@ -9,36 +9,23 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NoReturn
 
-from ipc.clock import NS_PER_S, mono_ns
+from ipc.clock import mono_ns
 from processes.adapters.kalshi.errors import ExchangeUnavailable, KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
-from processes.adapters.kalshi.schemas.decoding import Listing, whole
+from processes.adapters.kalshi.schemas.decoding import whole
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.adapters.kalshi.stop.own_orders import READ_LAG_NS, own_resting
 from processes.execution.gateway import EffectRunner
-from processes.execution.orders import TrackedOrder, parse_client_order_id
+from processes.execution.orders import TrackedOrder
 from processes.execution.state import ExecutionState
 from processes.execution.trading_control import TradingControl
 from processes.runtime.log import Log
 from processes.runtime.tasks import Backoff
 
-__all__ = ["READ_LAG_NS", "Stopping", "own_resting"]
+__all__ = ["Stopping"]
 
-READ_LAG_NS: Final = NS_PER_S  # lists lag: one that is read sooner after a create proves nothing
 LOOK_PAUSE: Final = 0.2  # seconds between reads of the list
 UNANSWERED: Final = Backoff(first_s=0.25, longest_s=2.0)
-
-
-async def own_resting(client: KalshiTradingClient) -> Listing[ExchangeOrder]:
-    """The exchange's list of resting orders, those with our mark.
-
-    A row that cannot be read may be one of ours: then nothing is proven, but the others are known.
-
-    Raises:
-        KalshiError: It was not answered.
-    """
-    listed = await client.orders(status="resting")
-    own = [order for order in listed.items if parse_client_order_id(order.client_order_id)]
-    return Listing(own, listed.left_out)
 
 
 class Stopping:

@@ -37,6 +37,7 @@ _SETTINGS: Final = {  # by the name of a program
     "postgres": _DATABASE,
     "recorder": _DATABASE,
     "warm": (),
+    "watchdog": _EXCHANGE,
 }
 
 

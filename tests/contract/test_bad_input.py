@@ -29,7 +29,9 @@ from processes.adapters.kalshi.auth.credentials import Algorithm, new_credential
 
 Start = Callable[..., Stack]
 MODEL = ROOT / "models" / "default"
-PROCESSES = ("exchange", "collector", "recorder", "inference", "execution", "broadcaster")
+PROCESSES = (
+    *("exchange", "collector", "recorder", "inference", "execution", "watchdog", "broadcaster"),
+)
 
 
 @pytest.fixture

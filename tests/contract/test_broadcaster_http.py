@@ -165,7 +165,7 @@ async def test_health_says_what_is_silent(stack: SyntheticStack, tmp_path: Path)
         status, _, body = await http(address, "GET /rl/health HTTP/1.1")
     assert " 503 " in status
     assert json.loads(body)["silent"] == [
-        "collector", "inference", "execution", "recorder", "books", "accounts"
+        "collector", "inference", "execution", "recorder", "watchdog", "books", "accounts"
     ]  # fmt: skip
     async with broadcasting(stack.data_dir) as (_, address), connected(address) as client:
         await client.until_all_heard(stack)
@@ -212,6 +212,8 @@ def well(stack: SyntheticStack) -> None:
             "channel_up": 1,
             "recorded": 1,
             "requests_accepted": 1,
+            "grouped": 1,
+            "watched": 1,
         },
         "recorder": {"database": 1},
     }

@@ -77,10 +77,12 @@ class Between:
             gate.event.set()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Pass one request on."""
+        """Pass one request on; those about order groups, which no test holds up, are not noted."""
         if request.headers.get("Upgrade"):
             return await self._connect(request)
         body = await request.read()
+        if "/order_groups" in request.path:
+            return await self._pass(request, body)
         self.passed.append(Passed(request.method, request.path, json.loads(body or b"null")))
         headers = {k: v for k, v in request.headers.items() if k.lower() != "host"}
         text, url = request.path_qs + body.decode(), self._upstream + request.path_qs
@@ -93,6 +95,13 @@ class Between:
             self._losing.remove(request.method)
             assert request.transport is not None
             request.transport.abort()
+        return web.Response(body=data, status=answer.status, content_type="application/json")
+
+    async def _pass(self, request: web.Request, body: bytes) -> web.Response:
+        headers = {k: v for k, v in request.headers.items() if k.lower() != "host"}
+        url = self._upstream + request.path_qs
+        async with self._session.request(request.method, url, data=body, headers=headers) as answer:
+            data = await answer.read()
         return web.Response(body=data, status=answer.status, content_type="application/json")
 
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:

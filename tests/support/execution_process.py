@@ -28,14 +28,16 @@ class ProcessWorld(World):
     """A world with `python -m processes.execution`; one life after the other."""
 
     process: Process | None = None
+    settings: dict[str, str] | None = None
 
-    async def spawn(self) -> Process:
-        """The bare process, its requests going through `between`."""
+    async def spawn(self, program: str = "execution") -> Process:
+        """The bare process, its requests going through `between`, with `settings`."""
         known = {k: v for k, v in os.environ.items() if not k.startswith(("RL_", "KALSHI_"))}
         port = self.between.url.rpartition(":")[2]
         known |= {"RL_DATA_DIR": str(self.data_dir), "RL_EXCHANGE_PORT": port}
+        known |= self.settings or {}
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "processes.execution"),
+            *(sys.executable, "-m", f"processes.{program}"),
             cwd=ROOT,
             env=known,
             stdout=PIPE,

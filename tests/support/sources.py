@@ -20,7 +20,9 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("ipc", "models", "processes")
-PROCESSES = ("exchange", "collector", "recorder", "inference", "execution", "broadcaster")
+PROCESSES = (
+    *("exchange", "collector", "recorder", "inference", "execution", "watchdog", "broadcaster"),
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = ast.Module | ast.ClassDef | Function

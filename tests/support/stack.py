@@ -43,8 +43,8 @@ CHECKOUT = (
     *("supervisord.conf", ".env.example"),
 )
 DECIDED = ("policy", "policy hold", "masked")
-ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster")
-_GROUPS = dict.fromkeys(ACTORS, "rl")
+ACTORS = ("collector", "recorder", "inference", "execution", "broadcaster", "watchdog")
+_GROUPS = dict.fromkeys(ACTORS, "rl") | {"watchdog": "guard"}
 _SLICES = range(11_000, 31_000, 200)  # below the system's own choices
 
 

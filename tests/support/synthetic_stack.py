@@ -54,7 +54,7 @@ __all__ = [
 MARKET_MS = 1_786_000_000_000  # market time at which the synthetic session begins
 MARKET_NS = MARKET_MS * 1_000_000
 SESSION = "20260806T071640-0badcafe"
-PUBLISHERS = ("collector", "inference", "execution", "recorder")
+PUBLISHERS = ("collector", "inference", "execution", "recorder", "watchdog")
 
 
 def session(markets: Iterable[str] = ("KX-A",), **changes: Any) -> SessionInfo:

@@ -3,7 +3,7 @@ import type { Model, Rated } from '../model'
 import type { Part } from '../wire'
 import { Panel } from './Panel'
 
-const ORDER = ['collector', 'books', 'inference', 'execution', 'accounts', 'recorder', 'broadcaster']
+const ORDER = ['collector', 'books', 'inference', 'execution', 'accounts', 'watchdog', 'recorder', 'broadcaster']
 
 function Counters({ rated }: { rated: Rated }) {
   return (

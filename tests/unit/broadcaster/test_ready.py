@@ -27,7 +27,10 @@ WELL: dict[str, dict[str, int]] = {
         "recorded": 1,
         "sends_orders": 1,
         "requests_accepted": 1,
+        "grouped": 1,
+        "watched": 1,
     },
+    "watchdog": {"watching": 1},
     "recorder": {
         "database": 1,
         "behind": 7,

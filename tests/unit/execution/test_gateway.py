@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from support.logged import Logged
 from support.order_manager import ManagerRig
-from support.orders import FAR_NS, intent
+from support.orders import FAR_NS, TICKER, intent
 from support.patience import PATIENCE, turns
 
 from ipc.messages import ActorOrder, OrderStatus
@@ -25,10 +25,12 @@ class Exchange:
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
+        self.groups: list[str | None] = []
 
     async def create_order(self, order: CreateOrder) -> CreatedOrder:
         """One answer."""
         self.asked.append(order.client_order_id)
+        self.groups.append(order.order_group_id)
         answer = self.answers.pop(0)
         if answer is not None:
             raise answer
@@ -138,3 +140,26 @@ async def test_a_create_that_waits_is_not_sent_once_trading_is_not_on(mode: Trad
     await done(gateway)
     assert exchange.asked == ["ka-i1-BY"]
     assert rig.last_order().status is OrderStatus.REJECTED
+
+
+async def test_a_create_carries_its_group_and_a_refusal_for_it_ends_its_use() -> None:
+    rig, gateway, exchange = standing(OrderRejected(400, "EXCEEDED_ORDER_GROUP_RISK_LIMIT", "no"))
+    stop = rig.state.exchange_stop
+    stop.is_required, stop.groups, rig.state.money.shards[TICKER] = True, {3: "g"}, 3
+    gateway.start(sending(rig))
+    await done(gateway)
+    assert exchange.groups == ["g"]
+    assert stop.groups == {}
+    assert stop.refused == {3: "exceeded_order_group_risk_limit"}
+
+
+async def test_a_create_whose_group_has_gone_is_not_sent() -> None:
+    rig, gateway, exchange = standing()
+    stop = rig.state.exchange_stop
+    stop.is_required, stop.groups, rig.state.money.shards[TICKER] = True, {3: "g"}, 3
+    request = sending(rig)
+    stop.groups = {}
+    gateway.start(request)
+    await done(gateway)
+    assert exchange.asked == []
+    assert rig.last_order().reason == "no_order_group"

@@ -35,6 +35,7 @@ from processes.adapters.kalshi.schemas.stream_messages import (
     LifecycleMsg,
     MarketPositionMsg,
     OkMsg,
+    OrderGroupMsg,
     SnapshotMsg,
     SubscribedMsg,
     TradeMsg,
@@ -65,6 +66,8 @@ __all__ = [
     "MarketPositionMsg",
     "Ok",
     "OkMsg",
+    "OrderGroupMsg",
+    "OrderGroupUpdate",
     "Snapshot",
     "SnapshotMsg",
     "Subscribed",
@@ -190,6 +193,14 @@ class EventFeeUpdate(_Frame, frozen=True, tag="event_fee_update"):
     msg: EventFeeUpdateMsg
 
 
+class OrderGroupUpdate(_Frame, frozen=True, tag="order_group_updates"):
+    """A change of an order group of ours."""
+
+    sid: Count
+    seq: Count
+    msg: OrderGroupMsg
+
+
 class UnknownFrame(msgspec.Struct, frozen=True, kw_only=True):
     """A frame of a type that is not typed here; its `seq` still counts."""
 
@@ -255,6 +266,7 @@ _Known = (
     | Lifecycle
     | EventLifecycle
     | EventFeeUpdate
+    | OrderGroupUpdate
 )
 Frame = _Known | UnknownFrame
 

@@ -17,9 +17,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ipc.book import NO, YES
 from ipc.messages import ActorFill, BookSide, OrderStatus
-from ipc.units import ONE_DOLLAR_E4, LegCode, PriceGrid, parse_count, parse_money, parse_price
+from ipc.units import (
+    NO,
+    ONE_DOLLAR_E4,
+    YES,
+    LegCode,
+    PriceGrid,
+    parse_count,
+    parse_money,
+    parse_price,
+)
 from processes.adapters.kalshi.errors import WireError
 from processes.adapters.kalshi.schemas.enums import (
     BookSideText,

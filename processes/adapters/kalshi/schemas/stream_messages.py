@@ -26,6 +26,7 @@ __all__ = [
     "LifecycleMsg",
     "MarketPositionMsg",
     "OkMsg",
+    "OrderGroupMsg",
     "SnapshotMsg",
     "SubscribedMsg",
     "TradeMsg",
@@ -179,6 +180,15 @@ class EventFeeUpdateMsg(_Msg, frozen=True):
     event_ticker: str
     fee_type_override: str | None = None
     fee_multiplier_override: float | None = None
+
+
+class OrderGroupMsg(_Msg, frozen=True):
+    """An order group was created, triggered, reset, deleted, or has another limit."""
+
+    event_type: str
+    order_group_id: str
+    contracts_limit_fp: str | None = None
+    ts_ms: Millis | None = None
 
 
 class SubscribedMsg(_Msg, frozen=True):

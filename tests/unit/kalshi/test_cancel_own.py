@@ -10,7 +10,7 @@ import httpx
 from support.scripted_rest import FakeExchange
 
 from ipc.messages import Leg
-from processes.execution.direct_stop import _cancel_all
+from processes.adapters.kalshi.stop.cancel_own import cancel_own_orders
 from processes.execution.orders import client_order_id
 
 ROW: dict[str, Any] = {
@@ -40,7 +40,7 @@ async def stop(*answers: dict[str, Any], last: Callable[[], dict[str, Any]], wai
     """The stop, and what it asked; after the answers the last one comes again and again."""
     exchange = FakeExchange(*answers, *(last() for _ in range(40)))
     async with exchange.client() as client:
-        return await _cancel_all(client, wait_s), exchange.asked
+        return await cancel_own_orders(client, wait_s), exchange.asked
 
 
 def canceled(asked: list[httpx.Request]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Stops our orders at the exchange when execution's heartbeat stops."""
