@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from ipc.clock import NS_PER_S
-from ipc.messages import Environment, OrderStatus
+from ipc.messages import Environment, OrderStatus, TradingEventKind
 from processes.execution.account_measures import AccountMeasures
 from processes.execution.day_pnl import DayRecord
 from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, RiskScope, ScopeKind
@@ -109,7 +109,7 @@ class AccountGuard:
         self.in_force = False
         self._note_force()
         if record_error:
-            self._latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL))
+            self.latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL), {})
 
     # What others ask.
 
@@ -285,10 +285,21 @@ class AccountGuard:
                 self._latch_breach(breach)
 
     def _latch_breach(self, breach: LimitBreach) -> None:
-        self._latch(breach.name.value, breach.measured_text, breach.limit_text, breach.scope)
+        texts = breach.measured_text, breach.limit_text
+        self.latch(breach.name.value, *texts, breach.scope, breach.numbers)
 
-    def _latch(self, name: str, measured: str, limit: str, scope: str) -> None:
-        """Once for a limit, until somebody resumes."""
+    def latch(
+        self, name: str, measured: str, limit: str, scope: str, numbers: dict[str, int]
+    ) -> None:
+        """Stop opening, once for a limit, until somebody resumes.
+
+        Args:
+            name: Of the limit, or of what else stops.
+            measured: What was measured, with its unit.
+            limit: What it was measured against.
+            scope: Of what.
+            numbers: Both as integers, for the audit; names end in their unit.
+        """
         if name in self._latches:
             return
         self._latches[name] = Latch(name, measured, limit, scope, self._state.now().ms)
@@ -296,6 +307,7 @@ class AccountGuard:
         self._state.counters["latches"] += 1
         facts = {"limit": name, "measured": measured, "allowed": limit, "scope": scope}
         self._state.effects.warn("limit_latched", **facts)
+        self._state.audit(TradingEventKind.LATCH, name, str(self._latches[name]), None, numbers)
         self._save(self.latches, self.record)
 
     def _warn(self) -> None:
@@ -310,6 +322,8 @@ class AccountGuard:
                 text = LIMITS[name].unit.text
                 facts = {"limit": name.value, "measured": text(measured), "allowed": text(limit)}
                 self._state.effects.warn("limit_near", **facts, scope=scope)
+                breach = LimitBreach(name, measured, limit, scope)
+                self._state.audit(TradingEventKind.WARNING, name, str(breach), None, breach.numbers)
         self._near = near
 
     def _is_near(self, name: LimitName, measured: int, limit: int) -> bool:

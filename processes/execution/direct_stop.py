@@ -1,7 +1,7 @@
 """A stop past execution, over REST with the stack's own credentials: for when it does not answer.
 
-Only orders with our mark are cancelled. The state of trading is written first, so that an execution
-that starts, or wakes, meanwhile does not trade.
+Only orders with this stack's mark are cancelled (with `RL_ADOPT` all). The state of trading is
+written first, so that an execution that starts, or wakes, meanwhile does not trade.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.limits import command_budget
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.execution.orders import parse_client_order_id
+from processes.execution.order_names import OrderOwnership, own_prefix
 from processes.execution.stopping import READ_LAG_NS, own_resting
 from processes.execution.trading_record import TradingRecord, save_record
 from processes.runtime.config import Settings, load_log
@@ -65,28 +65,31 @@ def write_stopped(settings: Settings, command: TradingCommand) -> str:
 
 
 async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
-    """Cancel all orders with our mark, and ask until none rests.
+    """Cancel all orders of this stack, and ask until none rests.
 
     Args:
         settings: Of the stack.
         wait_s: Seconds after which it gives up.
 
     Raises:
-        ConfigError: The stack has no credentials that can be used.
+        ConfigError: The stack has no credentials that can be used, or no mark that can be read.
     """
     target = target_of(settings)
     signer = Signer(load_credentials(settings))
     log = open_log("trading", None, load_log(settings.environ), sys.stderr)
     budget = command_budget(settings.data_dir, target.environment, log)
     subaccount = settings.execution.subaccount
+    ownership = OrderOwnership(own_prefix(settings.data_dir), settings.execution.adopt)
     try:
         async with KalshiTradingClient.at(target, signer, budget, subaccount=subaccount) as client:
-            return await _cancel_all(client, wait_s)
+            return await _cancel_all(client, ownership, wait_s)
     finally:
         budget.close()
 
 
-async def _cancel_all(client: KalshiTradingClient, wait_s: float) -> DirectStop:
+async def _cancel_all(
+    client: KalshiTradingClient, ownership: OrderOwnership, wait_s: float
+) -> DirectStop:
     """What was sent just before the end of execution may be listed late: one late read counts."""
     begun_ns, found = mono_ns(), DirectStop(is_clear=False, resting=None, error="")
     until_ns = begun_ns + int(wait_s * NS_PER_S)
@@ -94,9 +97,9 @@ async def _cancel_all(client: KalshiTradingClient, wait_s: float) -> DirectStop:
         read_ns = mono_ns()
         try:
             async with asyncio.timeout((until_ns - read_ns) / NS_PER_S):
-                resting, left_out = await own_resting(client)
+                resting, left_out = await own_resting(client, ownership)
                 is_late_enough = read_ns - begun_ns >= READ_LAG_NS
-                lines = tuple(map(_line_of, resting))
+                lines = tuple(_line_of(order, ownership) for order in resting)
                 is_clear = not (resting or left_out) and is_late_enough
                 found = DirectStop(is_clear, lines, left_out.reason)
                 for first in range(0, len(resting), BATCH):
@@ -110,8 +113,8 @@ async def _cancel_all(client: KalshiTradingClient, wait_s: float) -> DirectStop:
     return found
 
 
-def _line_of(order: ExchangeOrder) -> OpenOrderLine:
-    name = parse_client_order_id(order.client_order_id)
+def _line_of(order: ExchangeOrder, ownership: OrderOwnership) -> OpenOrderLine:
+    name = ownership.parse(order.client_order_id)
     leg = Leg.YES if name is None else name.leg
     price_e4 = order.yes_price_e4
     return OpenOrderLine(

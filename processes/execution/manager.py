@@ -23,8 +23,11 @@ from processes.execution.account_limits import (
     ORDER_CHECKS,
     AccountGuard,
 )
+from processes.execution.effects import ExecutionEffects
 from processes.execution.limit_checks import LimitCheck
-from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
+from processes.execution.order_names import OrderOwnership, client_order_id
+from processes.execution.orders import OrderRefused, TrackedOrder, advance
+from processes.execution.reconcile_rounds import ReconcileRounds
 from processes.execution.risk import (
     NO_MONEY,
     OFF_GRID,
@@ -34,7 +37,7 @@ from processes.execution.risk import (
     excess,
     refusal,
 )
-from processes.execution.state import ExecutionEffects, ExecutionState
+from processes.execution.state import ExecutionState
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 
@@ -136,10 +139,12 @@ class KalshiOrderManager:
         now: The present moment.
         version: Where the versions of accounts begin.
         account_limits: Makes the limits of the whole account; without it there are none.
+        ownership: Which orders are this stack's.
 
     Attributes:
         state: What is known.
         account_limits: The limits of the whole account.
+        rounds: The comparisons with the exchange.
     """
 
     def __init__(
@@ -150,9 +155,12 @@ class KalshiOrderManager:
         now: Callable[[], Moment],
         version: int = 0,
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
+        *,
+        ownership: OrderOwnership,
     ) -> None:
-        self.state = ExecutionState(start_cash_e6, now, version)
+        self.state = ExecutionState(start_cash_e6, now, version, ownership=ownership)
         self.account_limits = account_limits(self.state, expiry_ms)
+        self.rounds = ReconcileRounds(self.state)
         self._limits = limits
         self._expiry_ms = expiry_ms
         self._now = now
@@ -183,7 +191,7 @@ class KalshiOrderManager:
         Returns:
             Markets whose whole list of fills must be read before they can be compared.
         """
-        return self.state.reconcile(view)
+        return self.rounds.reconcile(view)
 
     def account_row(self, ticker: str) -> a.AccountRow:
         """The market's row of the account table; `KeyError` when it is not followed."""
@@ -223,7 +231,7 @@ class KalshiOrderManager:
         counters, market = self.state.counters, intent.market_ticker
         counters["intents"] += 1
         waiting = self._waiting.get(market)
-        if _name_of(intent) in self.state.orders or (
+        if self._name_of(intent) in self.state.orders or (
             waiting is not None and waiting.intent.intent_id == intent.intent_id
         ):
             counters["duplicate_intents"] += 1
@@ -241,7 +249,7 @@ class KalshiOrderManager:
             received_mono_ns: When it was received.
             reason: Goes into the order's record, and into the counter `refused_<reason>`.
         """
-        if _name_of(intent) not in self.state.orders:
+        if self._name_of(intent) not in self.state.orders:
             self._refuse(_Waiting(intent, received_mono_ns), reason)
 
     def set_mode(self, mode: TradingMode) -> None:
@@ -428,6 +436,7 @@ class KalshiOrderManager:
             keeps=state.mode is TradingMode.PAUSED and self._is_kept(intent),
             funds=self._funds(market, others),
             unrecorded=state.unrecorded,
+            differs=state.differing.get(market, ""),
         )
 
     def _is_kept(self, intent: Intent) -> bool:
@@ -445,10 +454,16 @@ class KalshiOrderManager:
         held_e6 = sum(o.price_e4 * o.remaining_e2 for o in own if o not in others)
         return funds._replace(free_e6=funds.free_e6 + held_e6)
 
+    def _name_of(self, intent: Intent) -> str:
+        prefix = self.state.ownership.prefix
+        return client_order_id(
+            intent.intent_id, is_buy=intent.is_buy, leg=intent.leg, prefix=prefix
+        )
+
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:
         intent = waiting.intent
         return TrackedOrder(
-            client_order_id=_name_of(intent),
+            client_order_id=self._name_of(intent),
             intent_id=intent.intent_id,
             market_ticker=intent.market_ticker,
             leg=intent.leg,
@@ -464,10 +479,6 @@ class KalshiOrderManager:
     def _expiry(self) -> int:
         """Market time in ms, whole seconds: what the exchange takes."""
         return (self._now().ms + self._expiry_ms) // 1000 * 1000
-
-
-def _name_of(intent: Intent) -> str:
-    return client_order_id(intent.intent_id, is_buy=intent.is_buy, leg=intent.leg)
 
 
 def _open_order(order: TrackedOrder) -> OpenOrder:

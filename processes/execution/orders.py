@@ -4,9 +4,6 @@ PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only gr
 a rank and the highest that was ever reported wins, fills never decrease. So a stale read that still
 says "resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
 
-The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the name:
-`ka-<intent id>-{BY|SY|BN|SN}`.
-
 `OrderStore` is bounded: it remembers `remember` ended orders, so that late facts fit (the oldest is
 forgotten), and keeps `waiting` fills whose order is not known yet (the oldest is dropped and
 counted; reconciliation brings its facts again).
@@ -14,9 +11,8 @@ counted; reconciliation brings its facts again).
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,9 +22,9 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.execution.order_names import OrderName
 
 __all__ = [
-    "OWN_PREFIX",
     "TERMINAL",
     "CancelOrder",
     "CreateAccepted",
@@ -38,7 +34,6 @@ __all__ = [
     "FindOrder",
     "LookUpOrder",
     "OrderFact",
-    "OrderName",
     "OrderRefused",
     "OrderReport",
     "OrderRequest",
@@ -49,23 +44,9 @@ __all__ = [
     "SendOrder",
     "TrackedOrder",
     "advance",
-    "client_order_id",
     "found_order",
     "message_of",
-    "parse_client_order_id",
-    "valid_intent_id",
 ]
-
-OWN_PREFIX: Final = "ka-"
-MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
-_CODES: Final = {
-    (True, Leg.YES): "BY",
-    (False, Leg.YES): "SY",
-    (True, Leg.NO): "BN",
-    (False, Leg.NO): "SN",
-}
-_NAMES: Final = {code: key for key, code in _CODES.items()}
-_OWN: Final = re.compile(r"ka-([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
 
 TERMINAL: Final = frozenset({OrderStatus.EXECUTED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 # REJECTED stands below RESTING: an order that the exchange shows us was not rejected.
@@ -77,46 +58,6 @@ _RANK: Final = {
     OrderStatus.CANCELED: 4,
     OrderStatus.EXECUTED: 5,
 }
-
-
-class OrderName(NamedTuple):
-    """What a client order id says.
-
-    Attributes:
-        intent_id: The intent that the order came of.
-        is_buy: Whether its leg is bought.
-        leg: The leg that is bought or sold.
-    """
-
-    intent_id: str
-    is_buy: bool
-    leg: Leg
-
-
-def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg) -> str:
-    """The order's name; derived, so a repeat of the same intent is the same order.
-
-    Args:
-        intent_id: Of the intent.
-        is_buy: Whether its leg is bought.
-        leg: The leg that is bought or sold.
-
-    Returns:
-        Such as `ka-20260803T120000-1a2b3c4d-17-BY`.
-    """
-    return f"{OWN_PREFIX}{intent_id}-{_CODES[is_buy, leg]}"
-
-
-def parse_client_order_id(text: str) -> OrderName | None:
-    """What the name says; None for an order that this program did not name."""
-    match = _OWN.fullmatch(text)
-    return OrderName(match[1], *_NAMES[match[2]]) if match else None
-
-
-def valid_intent_id(intent_id: str) -> bool:
-    """Whether the exchange will accept the name made from it."""
-    name = client_order_id(intent_id, is_buy=True, leg=Leg.YES)
-    return len(name) <= MAX_CLIENT_ORDER_ID and bool(_OWN.fullmatch(name))
 
 
 class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +88,7 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         sent_mono_ns: When the create went out.
         acknowledged_mono_ns: When the exchange answered it.
         immediate: Whether it closes a position by a command: it never rests, and never opens one.
+        adopted: Whether it is someone else's and treated as our own (`RL_ADOPT`).
     """
 
     client_order_id: str
@@ -169,11 +111,12 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
     sent_mono_ns: int = 0
     acknowledged_mono_ns: int = 0
     immediate: bool = False
+    adopted: bool = False
 
     @property
     def own(self) -> bool:
-        """Whether this project placed it."""
-        return self.intent_id is not None
+        """Whether this stack placed it, or treats it as its own."""
+        return self.intent_id is not None or self.adopted
 
     @property
     def open(self) -> bool:
@@ -211,14 +154,17 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         return self.yes_price_e4 if self.leg is Leg.YES else ONE_DOLLAR_E4 - self.yes_price_e4
 
 
-def found_order(name: str, report: ExchangeOrder) -> TrackedOrder:
-    """An order that this run did not send, as the exchange reports it: `own` by its name.
+def found_order(
+    name: str, report: ExchangeOrder, parsed: OrderName | None, *, adopts: bool = False
+) -> TrackedOrder:
+    """An order that this run did not send, as the exchange reports it.
 
     Args:
         name: Its client order id, or the exchange's own where it has none.
         report: Of the exchange; what it says of fills is a fact of its own.
+        parsed: What the name of an order of this stack says, None for someone else's.
+        adopts: Whether someone else's is treated as our own.
     """
-    parsed = parse_client_order_id(name)
     foreign_leg = Leg.YES if report.book_side is BookSide.BID else Leg.NO
     return TrackedOrder(
         client_order_id=name,
@@ -231,6 +177,7 @@ def found_order(name: str, report: ExchangeOrder) -> TrackedOrder:
         initial_e2=report.initial_count_e2,
         created_ns=(report.created_ms or 0) * NS_PER_MS,
         expire_ms=report.expire_ms,
+        adopted=parsed is None and adopts,
     )
 
 
@@ -490,7 +437,7 @@ class OrderStore:
 
     @property
     def open_count(self) -> int:
-        """Open orders that this program placed."""
+        """Open orders of this stack."""
         return sum(order.own for order in self.open_orders())
 
     def add(self, order: TrackedOrder) -> None:

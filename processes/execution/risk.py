@@ -17,7 +17,8 @@ from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount, ShardFunds
-from processes.execution.orders import TrackedOrder, valid_intent_id
+from processes.execution.order_names import valid_intent_id
+from processes.execution.orders import TrackedOrder
 from processes.runtime.tasks import Backoff
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
 
 OFF_GRID: Final = "price_off_grid"
 NOT_RECORDED: Final = "not_recorded"  # and then which bound is passed
+DIFFERS: Final = "exchange_differs"  # and then what
 NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
 DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
@@ -78,6 +80,7 @@ class RiskCase(msgspec.Struct, frozen=True):
         funds: The money of the market's shard, with what its own orders beside `others` hold; None
             only while `account` is in doubt about it.
         unrecorded: Why what is opened now may not get into the database; "" while it does.
+        differs: What the exchange has reported otherwise for two rounds; "" while both agree.
     """
 
     intent: Intent
@@ -95,6 +98,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     keeps: bool = False
     funds: ShardFunds | None = None
     unrecorded: str = ""
+    differs: str = ""
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -179,6 +183,11 @@ def recorded(case: RiskCase) -> str | None:
     return f"{NOT_RECORDED}: {case.unrecorded}"
 
 
+def agrees(case: RiskCase) -> str | None:
+    """Nothing is opened where the exchange has another view of the market, round after round."""
+    return f"{DIFFERS}: {case.differs}" if case.differs and case.intent.is_buy else None
+
+
 def not_refused_lately(case: RiskCase) -> str | None:
     """A refusal that will not pass is not asked for again at every tick."""
     return "backing_off" if case.backing_off else None
@@ -216,10 +225,15 @@ def sells_held(case: RiskCase) -> str | None:
 def _free_e2(
     account: MarketAccount, sale: Intent | TrackedOrder, others: Iterable[TrackedOrder]
 ) -> int:
-    """Contracts held of the sale's leg, less what others may take on its side of the book."""
-    position_e2 = account.position_e2
-    held_e2 = max(position_e2 if sale.leg is Leg.YES else -position_e2, 0)
-    return held_e2 - sum(o.remaining_e2 for o in others if o.book_side is sale.book_side)
+    """Contracts held of the sale's leg, less what others may take on its side of the book.
+
+    Of what this stack bought itself, less what its own others may take, where that is less.
+    """
+    sign = 1 if sale.leg is Leg.YES else -1
+    same_side = [o for o in others if o.book_side is sale.book_side]
+    free_e2 = max(sign * account.position_e2, 0) - sum(o.remaining_e2 for o in same_side)
+    own_e2 = max(sign * account.own_e2, 0) - sum(o.remaining_e2 for o in same_side if o.own)
+    return min(free_e2, own_e2)
 
 
 def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
@@ -384,6 +398,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     account_known,
     only_reduces,
     recorded,
+    agrees,
     not_refused_lately,
     on_grid,
     count_allowed,

@@ -24,6 +24,7 @@ from processes.execution.gateway import EffectRunner
 from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
+from processes.execution.order_names import OrderOwnership, own_prefix
 from processes.execution.private_channel import ExchangeConnection
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
@@ -98,6 +99,7 @@ class ExecutionService:
             lambda: Moment(clock.now_ns(), mono_ns()),
             version=mono_ns() // 1000,  # rises over the runs of this machine's boot
             account_limits=self._limits_watch.account_limits,
+            ownership=OrderOwnership(own_prefix(settings.data_dir), settings.execution.adopt),
         )
         self._state = self._manager.state
         self._is_enabled = settings.actor.enabled
@@ -249,6 +251,8 @@ class ExecutionService:
             "trading_on": int(self._control.mode is TradingMode.ON),
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
+            "markets_differing": len(self._state.differing),
+            "foreign_open_orders": sum(not o.own for o in self._state.orders.open_orders()),
         }
         counters |= self._gauges() | self._budget.counters()
         counters |= self._manager.account_limits.counters()

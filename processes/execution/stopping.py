@@ -15,7 +15,8 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.decoding import Listing, whole
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.gateway import EffectRunner
-from processes.execution.orders import TrackedOrder, parse_client_order_id
+from processes.execution.order_names import OrderOwnership
+from processes.execution.orders import TrackedOrder
 from processes.execution.state import ExecutionState
 from processes.execution.trading_control import TradingControl
 from processes.runtime.log import Log
@@ -28,8 +29,10 @@ LOOK_PAUSE: Final = 0.2  # seconds between reads of the list
 UNANSWERED: Final = Backoff(first_s=0.25, longest_s=2.0)
 
 
-async def own_resting(client: KalshiTradingClient) -> Listing[ExchangeOrder]:
-    """The exchange's list of resting orders, those with our mark.
+async def own_resting(
+    client: KalshiTradingClient, ownership: OrderOwnership
+) -> Listing[ExchangeOrder]:
+    """The exchange's list of resting orders, those of this stack: with its mark, or adopted.
 
     A row that cannot be read may be one of ours: then nothing is proven, but the others are known.
 
@@ -37,7 +40,7 @@ async def own_resting(client: KalshiTradingClient) -> Listing[ExchangeOrder]:
         KalshiError: It was not answered.
     """
     listed = await client.orders(status="resting")
-    own = [order for order in listed.items if parse_client_order_id(order.client_order_id)]
+    own = [o for o in listed.items if ownership.adopts or ownership.parse(o.client_order_id)]
     return Listing(own, listed.left_out)
 
 
@@ -89,7 +92,7 @@ class Stopping:
             raise ExchangeUnavailable("not connected yet")
         created_ago_ns = now_ns - gateway.create_ended_mono_ns
         is_late_enough = created_ago_ns >= READ_LAG_NS and not self._state.orders.open_count
-        listed = await own_resting(gateway.client)
+        listed = await own_resting(gateway.client, self._state.ownership)
         resting = listed.items
         for order in resting:  # also of markets that are not followed, and of earlier runs
             self._state.follow(order.market_ticker)
@@ -103,9 +106,12 @@ class Stopping:
     async def _cancel_again(
         self, client: KalshiTradingClient, resting: list[ExchangeOrder]
     ) -> None:
-        """Orders that have ended as far as we know, and that the exchange still lists."""
+        """Orders that have ended as far as we know, and that the exchange still lists.
+
+        Also those with our mark that this run did not send.
+        """
         known = self._state.orders
-        ended = [o for o in resting if not _is_open(known.get(o.client_order_id))]
+        ended = [o for o in resting if not _is_open(known.get(o.client_order_id or o.order_id))]
         if ended:
             self._log.warning(
                 "ended_orders_listed", client_order_ids=[o.client_order_id for o in ended]
@@ -114,4 +120,4 @@ class Stopping:
 
 
 def _is_open(order: TrackedOrder | None) -> bool:
-    return order is not None and order.open
+    return order is not None and order.open and order.own

@@ -5,7 +5,8 @@
     pause    no new orders; what rests stays, and ends at its expiry unless it is still wanted
     resume   trade again; limits that were hit are cleared
     stop     no new orders; all that rests is cancelled, verified at the exchange
-    flatten  stop, and close positions: small orders, within a collar around the touch, in time
+    flatten  stop, and close this stack's positions: small orders, within a collar around the touch
+             and a time; what others bought is left and listed (RL_ADOPT=true closes it, too)
     status   the state, since when, by whom and why; what rests, what is held
 
 It needs execution alone, and is answered within 2 seconds. The state outlives a restart. Where
@@ -84,7 +85,7 @@ _WHAT: Final = {
     TradingVerb.PAUSE: "no new orders; what rests stays until its expiry, or while still wanted",
     TradingVerb.RESUME: "trade again, after a pause, a stop or a limit that was hit",
     TradingVerb.STOP: "no new orders; cancel all that rests, verify at the exchange that none does",
-    TradingVerb.FLATTEN: "stop, and close every position of the account, within bounds",
+    TradingVerb.FLATTEN: "stop, and close every position of this stack, within bounds",
     TradingVerb.STATUS: "state, since when, by whom, why; orders that rest, positions, latches",
 }
 
@@ -199,7 +200,8 @@ def _follow(
         return EXIT_NO
     if not report.is_done:
         print("trading: not verified yet; execution goes on, ask with status", file=sys.stderr)
-    is_flat = is_stop or not (report.positions or not report.accounts_known)
+    is_held = any(position.own_e2 for position in report.positions)
+    is_flat = is_stop or not (is_held or not report.accounts_known)
     is_done = report.is_done and report.mode is TradingMode.STOPPED
     return 0 if is_done and is_flat and not report.persist_error else EXIT_NO
 

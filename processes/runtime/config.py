@@ -213,6 +213,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
         max_unrecorded_s: How old what is not in the database may be while positions are opened.
         max_unrecorded_bytes: How much may not be in the database while positions are opened.
         limits_file: `limits.toml`: the limits of the whole account.
+        adopt: Whether orders and positions of others count as this stack's own.
     """
 
     subaccount: int | None
@@ -222,6 +223,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
     max_unrecorded_s: int
     max_unrecorded_bytes: int
     limits_file: Path
+    adopt: bool
 
 
 class BroadcasterSettings(msgspec.Struct, frozen=True):
@@ -577,6 +579,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             max_unrecorded_s=read.number("RL_MAX_UNRECORDED_S", 120, 5, 864_000),
             max_unrecorded_bytes=read.number("RL_MAX_UNRECORDED_BYTES", 1 << 28, 1 << 20, 1 << 50),
             limits_file=limits_file.expanduser().absolute(),
+            adopt=read.flag("RL_ADOPT", False),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,

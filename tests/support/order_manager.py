@@ -13,10 +13,12 @@ from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import ExchangeView, Moment
 from processes.execution.account_limits import AccountGuard
+from processes.execution.effects import ExecutionEffects
 from processes.execution.manager import KalshiOrderManager
+from processes.execution.order_names import FAMILY, OrderOwnership
 from processes.execution.orders import TrackedOrder
 from processes.execution.risk import RiskLimits
-from processes.execution.state import ExecutionEffects, ExecutionState
+from processes.execution.state import ExecutionState
 
 SECOND = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND
@@ -32,6 +34,7 @@ class ManagerRig:
     def __init__(
         self,
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
+        adopts: bool = False,
         **limits: Any,
     ) -> None:
         self.mono_ns = 10 * SECOND
@@ -41,6 +44,7 @@ class ManagerRig:
             EXPIRY_MS,
             lambda: Moment(START_NS + self.mono_ns, self.mono_ns),
             account_limits=account_limits,
+            ownership=OrderOwnership(FAMILY, adopts),
         )
         self.state = self.manager.state
         self.state.session_uid, self.state.environment_ok = SESSION, True
