@@ -14,7 +14,7 @@ import msgspec
 
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
-from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
+from ipc.messages import ActorPnl, Intent, Leg, OrderStatus, TradingEventKind
 from ipc.trading import TradingMode
 from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.account_limits import (
@@ -29,11 +29,13 @@ from processes.execution.order_names import OrderOwnership, client_order_id
 from processes.execution.orders import OrderRefused, TrackedOrder, advance
 from processes.execution.reconcile_rounds import ReconcileRounds
 from processes.execution.risk import (
+    MEASURED,
     NO_MONEY,
     OFF_GRID,
     RiskCase,
     RiskLimits,
     closing_refusal,
+    compared,
     excess,
     refusal,
 )
@@ -339,7 +341,7 @@ class KalshiOrderManager:
         state, intent = self.state, waiting.intent
         case = self._case(intent, ())
         if reason := refusal(case) or self._limit_refusal(case, DECISION_CHECKS):
-            self._refuse(waiting, reason)
+            self._refuse(waiting, reason, case)
             return
         orders = state.orders.open_in(intent.market_ticker)
         match plan(intent, orders, state.busy, self._now().ms, self._expiry_ms):
@@ -391,12 +393,18 @@ class KalshiOrderManager:
     def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
         case = self._case(waiting.intent, others)
         if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
-            self._refuse(waiting, reason)
+            self._refuse(waiting, reason, case)
             return
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
         self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
-    def _refuse(self, waiting: _Waiting, reason: str) -> None:
+    def _refuse(self, waiting: _Waiting, reason: str, case: RiskCase | None = None) -> None:
+        """Refuse, with the numbers in the audit where some were compared."""
+        name = reason.partition(":")[0]
+        if case is not None and name in MEASURED:
+            why = f"{waiting.intent.intent_id}: {reason}"
+            ticker, numbers = waiting.intent.market_ticker, compared(case)
+            self.state.audit(TradingEventKind.LIMIT, name, why, ticker, numbers)
         self.state.refuse(advance(self._order_for(waiting), OrderRefused(reason)))
         ticker = waiting.intent.market_ticker
         if reason == OFF_GRID:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ipc.clock import NS_PER_S
+from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.messages import BookSide, Intent, Leg, TradingState
 from ipc.trading import TradingMode
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
@@ -24,6 +24,7 @@ from processes.runtime.tasks import Backoff
 __all__ = [
     "CHECKS",
     "CLOSING_CHECKS",
+    "MEASURED",
     "NO_MONEY",
     "OFF_GRID",
     "RefusalMemory",
@@ -31,6 +32,7 @@ __all__ = [
     "RiskLimits",
     "closing_refusal",
     "collateral_e6",
+    "compared",
     "excess",
     "refusal",
 ]
@@ -39,6 +41,12 @@ __all__ = [
 OFF_GRID: Final = "price_off_grid"
 NOT_RECORDED: Final = "not_recorded"  # and then which bound is passed
 DIFFERS: Final = "exchange_differs"  # and then what
+MEASURED: Final = frozenset(  # reasons that compare numbers
+    {
+        *("deadline", "count", "too_many_orders", "sells_more_than_held", "not_enough_cash"),
+        *("no_money_on_shard", "price_off_grid"),
+    }
+)
 NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
 DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
@@ -112,6 +120,28 @@ def refusal(case: RiskCase) -> str | None:
 def closing_refusal(case: RiskCase) -> str | None:
     """The first reason not to send an order that closes a position by a command, or None."""
     return next((r for check in CLOSING_CHECKS if (r := check(case))), None)
+
+
+def compared(case: RiskCase) -> dict[str, int]:
+    """The numbers that an intent's refusal came of, for the audit; names end in their unit."""
+    intent, account = case.intent, case.account
+    numbers = {
+        "count_e2": intent.count_e2,
+        "price_e4": intent.price_e4,
+        "late_ms": (case.now_mono_ns - intent.deadline_mono_ns) // NS_PER_MS,
+        "open_orders": case.open_orders,
+        "most_count_e2": case.limits.count_e2,
+        "most_open_orders": case.limits.open_orders,
+    }
+    if account is not None:
+        numbers |= {
+            "position_e2": account.position_e2,
+            "own_e2": account.own_e2,
+            "cash_e6": account.cash_e6,
+        }
+    if case.funds is not None:
+        numbers |= {"shard": case.funds.shard, "shard_free_e6": case.funds.free_e6}
+    return numbers
 
 
 def within_deadline(case: RiskCase) -> str | None:

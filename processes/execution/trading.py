@@ -1,6 +1,7 @@
 """Stop, pause, resume or flatten trading, or ask how it stands.
 
     python -m processes.execution.trading pause | resume | stop | flatten | status [--json]
+    python -m processes.execution.trading why INTENT | ORDER | MARKET [--last N] [--json]
 
     pause    no new orders; what rests stays, and ends at its expiry unless it is still wanted
     resume   trade again; limits that were hit are cleared
@@ -8,6 +9,7 @@
     flatten  stop, and close this stack's positions: small orders, within a collar around the touch
              and a time; what others bought is left and listed (RL_ADOPT=true closes it, too)
     status   the state, since when, by whom and why; what rests, what is held
+    why      the story of an order, from the tick to the settlement, out of the database
 
 It needs execution alone, and is answered within 2 seconds. The state outlives a restart. Where
 execution does not answer, `stop` goes to the exchange itself, with the stack's own credentials.
@@ -41,6 +43,7 @@ from ipc.units import parse_count, parse_price
 from models.command_line import Parser, number, whole
 from processes.execution.direct_stop import DirectStop, stop_at_exchange, write_stopped
 from processes.execution.trading_answers import direct_json, direct_lines, report_json, report_lines
+from processes.execution.trading_why import explain
 from processes.runtime.config import Settings, load_settings
 from processes.runtime.tasks import HOPELESS
 
@@ -49,6 +52,7 @@ __all__ = ["main"]
 EXIT_NO: Final = 1
 EXIT_INPUT: Final = 2
 BY_HAND: Final = "by hand"
+WHY: Final = "why"
 WAIT_S: Final = 10.0
 LATER_S: Final = 10  # seconds after the deadline of a flatten until what rests is known to be gone
 ASK_PAUSE: Final = 0.1  # seconds between questions how far it is
@@ -78,9 +82,18 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             )
         if verb is TradingVerb.FLATTEN:
             _add_terms(command)
+    why = commands.add_parser(WHY, help=_STORY, description=_STORY, epilog=EXITS)
+    why.add_argument("word", metavar="INTENT|ORDER|MARKET", help="its id, or a market's ticker")
+    last = "orders of a market that are told (default: 5)"
+    why.add_argument("--last", type=whole(1, 1_000), default=5, metavar="N", help=last)
+    why.add_argument("--json", action="store_true", help="for programs")
     return parser.parse_args(argv)
 
 
+_STORY: Final = (
+    "tell an order from tick to settlement: decision, refusals with their numbers, states, fills, "
+    "fees, queue, limits, commands, differences, result; of a market its last ones"
+)
 _WHAT: Final = {
     TradingVerb.PAUSE: "no new orders; what rests stays until its expiry, or while still wanted",
     TradingVerb.RESUME: "trade again, after a pause, a stop or a limit that was hit",
@@ -166,6 +179,10 @@ def _user() -> str:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    if options.command == WHY:
+        text, is_known = explain(settings, options.word, options.last, as_json=options.json)
+        print(text, file=sys.stdout if is_known else sys.stderr)
+        return 0 if is_known else EXIT_NO
     verb = TradingVerb(options.command)
     command = _command(options, verb)
     try:
