@@ -56,6 +56,7 @@ class CashComparison:
             return
         state.on_balance(shards, begun)
         self.take(shards, before)
+        state.counters["cash_compared"] += 1
 
     def take(self, balances: Mapping[int, int], held_before: Mapping[int | None, int]) -> None:
         """Compare one report.
@@ -71,7 +72,7 @@ class CashComparison:
         now_ns = self._state.now().mono_ns
         found = self._cash.look(CashRead(balances, holds, cash, self._state.money.shards, now_ns))
         compared = {(Quantity.CASH, scope) for scope in self._cash.scopes}
-        is_short = any(d.scope == TOTAL_CASH and d.exchange < d.ours for d in found)
+        is_short = any(d.scope == TOTAL_CASH and d.exchange < d.known for d in found)
         for difference, rounds, is_over in self._watch.look(found, compared):
             self._report(difference, rounds, is_over=is_over, is_short=is_short)
             if rounds == LASTS and not is_over:
@@ -95,7 +96,7 @@ class CashComparison:
         self, difference: Difference, rounds: int, *, is_over: bool, is_short: bool
     ) -> None:
         """A line of the audit; what is missing from the total for two rounds latches."""
-        state, missing_e6 = self._state, difference.ours - difference.exchange
+        state, missing_e6 = self._state, difference.known - difference.exchange
         numbers = difference.numbers(rounds)
         kind, why = TradingEventKind.DIFFERENCE, f"cash of {difference.scope}"
         if is_over:
@@ -111,7 +112,7 @@ class CashComparison:
             return
         state.effects.warn("cash_differs", scope=difference.scope, **numbers)
         if difference.scope == TOTAL_CASH and missing_e6 > 0:
-            texts = format_money(difference.exchange), format_money(difference.ours)
+            texts = format_money(difference.exchange), format_money(difference.known)
             self._manager.account_limits.latch(CASH_LATCH, *texts, TOTAL_CASH, numbers)
 
 

@@ -70,7 +70,7 @@ class CashWatch:
         self._extra: dict[str, tuple[int, int]] = {}  # by scope: came unbooked, until when, mono ns
 
     def look(self, read: CashRead) -> list[Difference]:
-        """Compare -> what differs; `ours` and `exchange` are the bounds that do not meet.
+        """Compare -> what differs; `known` and `exchange` are the bounds that do not meet.
 
         Args:
             read: While no fill and no payout was on its way.

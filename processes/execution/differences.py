@@ -52,13 +52,13 @@ class Difference(NamedTuple):
     Attributes:
         quantity: What was compared.
         scope: The market; of cash `shard 0` or `total`.
-        ours: As we have it.
+        known: As we have it.
         exchange: As the exchange reports it.
     """
 
     quantity: Quantity
     scope: str
-    ours: int
+    known: int
     exchange: int
 
     @property
@@ -70,15 +70,15 @@ class Difference(NamedTuple):
         """For the audit."""
         end = self.quantity.suffix
         return {
-            f"ours{end}": self.ours,
+            f"known{end}": self.known,
             f"exchange{end}": self.exchange,
-            f"difference{end}": self.exchange - self.ours,
+            f"difference{end}": self.exchange - self.known,
             "rounds": rounds,
         }
 
     def __str__(self) -> str:
         end = self.quantity.suffix
-        return f"{self.quantity}: ours{end} {self.ours}, exchange{end} {self.exchange}"
+        return f"{self.quantity}: known{end} {self.known}, exchange{end} {self.exchange}"
 
 
 class DifferenceChange(NamedTuple):

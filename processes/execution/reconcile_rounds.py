@@ -104,20 +104,20 @@ class ReconcileRounds:
 
     def _orders_and_fills(self, view: ExchangeView) -> Iterator[Difference]:
         """Markets in which other orders rest than we know, or more is filled than was read."""
-        ours: defaultdict[str, set[str | None]] = defaultdict(set)
+        tracked: defaultdict[str, set[str | None]] = defaultdict(set)
         listed: defaultdict[str, set[str | None]] = defaultdict(set)
         booked, reported = Counter[str](), Counter[str]()
         for order in self._state.orders.open_orders():
             if order.status is OrderStatus.RESTING:
-                ours[order.market_ticker].add(order.order_id)
+                tracked[order.market_ticker].add(order.order_id)
         for report in view.resting:
             listed[report.market_ticker].add(report.order_id)
         for order in self._state.short_of_fills():
             booked[order.market_ticker] += order.booked_e2
             reported[order.market_ticker] += order.fill_e2
-        for ticker in ours.keys() | listed.keys():
-            if ours[ticker] != listed[ticker]:
-                counts = len(ours[ticker]), len(listed[ticker])
+        for ticker in tracked.keys() | listed.keys():
+            if tracked[ticker] != listed[ticker]:
+                counts = len(tracked[ticker]), len(listed[ticker])
                 yield Difference(Quantity.OPEN_ORDERS, ticker, *counts)
         for ticker, reported_e2 in reported.items():
             yield Difference(Quantity.FILLS, ticker, booked[ticker], reported_e2)

@@ -82,11 +82,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             )
         if verb is TradingVerb.FLATTEN:
             _add_terms(command)
-    why = commands.add_parser(WHY, help=_STORY, description=_STORY, epilog=EXITS)
-    why.add_argument("word", metavar="INTENT|ORDER|MARKET", help="its id, or a market's ticker")
+    story = commands.add_parser(WHY, help=_STORY, description=_STORY, epilog=EXITS)
+    story.add_argument("word", metavar="INTENT|ORDER|MARKET", help="its id, or a market's ticker")
     last = "orders of a market that are told (default: 5)"
-    why.add_argument("--last", type=whole(1, 1_000), default=5, metavar="N", help=last)
-    why.add_argument("--json", action="store_true", help="for programs")
+    story.add_argument("--last", type=whole(1, 1_000), default=5, metavar="N", help=last)
+    story.add_argument("--json", action="store_true", help="for programs")
     return parser.parse_args(argv)
 
 

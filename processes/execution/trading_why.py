@@ -86,6 +86,7 @@ def explain(settings: Settings, word: str, last: int, *, as_json: bool) -> tuple
         stories = market.orders
     if not stories and market is None:
         return f"nothing is stored under {word!r}; allowed: an intent, an order or a market", False
+    parts: list[tuple[str | None, list[StoryLine]]]
     parts = [(story.client_order_id, lines_of(story)) for story in stories]
     if market is not None:
         parts.append((None, _audit_lines(market)))
@@ -103,7 +104,7 @@ def lines_of(story: OrderStory) -> list[StoryLine]:
 def _concerns(event: Row, story: OrderStory) -> bool:
     """Whether a line of the audit is no refusal of another intent."""
     own = f"{story.states[0]['intent_id']}: "
-    return event["kind"] != TradingEventKind.LIMIT or event["why"].startswith(own)
+    return event["kind"] != TradingEventKind.LIMIT or str(event["why"]).startswith(own)
 
 
 def _audit_lines(market: MarketStory) -> list[StoryLine]:

@@ -292,7 +292,10 @@ async def test_flatten_in_an_empty_book_says_what_is_left(tmp_path):
         assert said.facts["mode"] == "stopped"
         assert "positions are left in 1 markets" in said.facts["progress"]
         (event,) = rig.journalled(TradingEvent, name="position_left")
-        assert (event.market_ticker, event.numbers) == (TICKER, {"position_e2": 1_000})
+        assert (event.market_ticker, event.numbers) == (
+            TICKER,
+            {"position_e2": 1_000, "foreign_e2": 0},
+        )
 
 
 async def test_the_collar_stays_where_the_first_touch_was(tmp_path):

@@ -177,7 +177,7 @@ def story() -> list[Message]:
         event(TradingEventKind.COMMAND, "pause", 5, "lunch", open_orders=1),
         fills[1],
         order(OrderStatus.EXECUTED, 6, 1_000),
-        event(TradingEventKind.DIFFERENCE, "position", 7, "other", ours_e2=0, exchange_e2=1_000),
+        event(TradingEventKind.DIFFERENCE, "position", 7, "other", known_e2=0, exchange_e2=1_000),
         event(
             TradingEventKind.LIMIT,
             "not_enough_cash",
@@ -273,7 +273,7 @@ def test_an_order_is_told_from_the_tick_to_the_settlement(
             "sent 200 us after it was received, answered 5000 us later",
         ],
         ["fill", "6.00 at 0.4500 on the YES scale, as maker, fee 0.017500, trade t-2"],
-        ["audit", "difference position by execution: other (ours 0.00, exchange 10.00)"],
+        ["audit", "difference position by execution: other (known 0.00, exchange 10.00)"],
         [
             "result",
             "yes: a YES contract pays 1.0000; this order's fills, held until then: 5.500000 "

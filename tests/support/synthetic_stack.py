@@ -229,7 +229,7 @@ def trading_event(**changes: Any) -> TradingEvent:
         "who": "execution",
         "why": "the exchange reports otherwise",
         "market_ticker": "KX-A",
-        "numbers": {"ours_e2": 0, "exchange_e2": 300},
+        "numbers": {"known_e2": 0, "exchange_e2": 300},
         "ts_ns": MARKET_NS + 7_000_000,
     }
     return TradingEvent(**(facts | changes))

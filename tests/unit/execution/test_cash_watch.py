@@ -51,7 +51,7 @@ def test_bounds_get_narrower() -> None:
 
 def test_what_moves_between_shards_leaves_the_total() -> None:
     found = watch().look(read(450, 120))
-    assert {(d.scope, d.exchange - d.ours) for d in found} == {("shard 0", -50), ("shard 2", 50)}
+    assert {(d.scope, d.exchange - d.known) for d in found} == {("shard 0", -50), ("shard 2", 50)}
 
 
 def test_a_difference_stays_until_it_is_accepted() -> None:

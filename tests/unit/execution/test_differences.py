@@ -35,7 +35,7 @@ def test_a_difference_is_reported_at_its_first_and_second_round_and_at_its_end()
 def test_a_position_that_differs_is_in_the_audit() -> None:
     rig = ManagerRig().known().after(QUIET_S)
     rig.compare(positions={TICKER: 300}, fills={TICKER: []})
-    numbers = {"ours_e2": 0, "exchange_e2": 300, "difference_e2": 300, "rounds": 1}
+    numbers = {"known_e2": 0, "exchange_e2": 300, "difference_e2": 300, "rounds": 1}
     assert audit(rig) == [("difference", "position", numbers)]
 
 
@@ -62,7 +62,7 @@ def test_orders_that_differ_for_two_rounds_stop_what_opens_until_both_agree() ->
     other_orders(rig)
     assert rig.state.differing == {}
     other_orders(rig)
-    assert refused(rig, "i2") == "exchange_differs: open_orders: ours 0, exchange 1"
+    assert refused(rig, "i2") == "exchange_differs: open_orders: known 0, exchange 1"
     rig.after(QUIET_S).compare()
     assert refused(rig, "i3") == ""
     kinds = [(kind, name) for kind, name, _ in audit(rig)]
@@ -87,7 +87,7 @@ def test_fills_that_do_not_come_differ() -> None:
     rig.state.on_fact("ka-i1-BY", OrderReport("e1", OrderStatus.RESTING, 400))
     listed = exchange_order(order("i1"), OrderStatus.RESTING, order_id="e1")
     rig.after(QUIET_S).compare(resting=[listed])
-    numbers = {"ours_e2": 0, "exchange_e2": 400, "difference_e2": 400, "rounds": 1}
+    numbers = {"known_e2": 0, "exchange_e2": 400, "difference_e2": 400, "rounds": 1}
     assert ("difference", "fills", numbers) in audit(rig)
 
 
@@ -109,7 +109,7 @@ def test_cash_that_is_missing_for_two_rounds_latches_until_resume() -> None:
     (latch,) = rig.manager.account_limits.latches
     assert str(latch) == "cash_difference: 0.000499, limit 0.000500 (total)"
     assert refused(rig, "i1") == "cash_difference: latched at 0.000499, limit 0.000500"
-    numbers = {"ours_e6": 500, "exchange_e6": 499, "difference_e6": -1, "rounds": 2}
+    numbers = {"known_e6": 500, "exchange_e6": 499, "difference_e6": -1, "rounds": 2}
     assert (TradingEventKind.LATCH, CASH_LATCH, numbers) in audit(rig)
     rig.manager.account_limits.resume("ann", "withdrawn")
     assert refused(rig, "i2") == ""
