@@ -10,7 +10,8 @@ from processes.adapters.kalshi.rest.portfolio import Balance
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject
-from processes.execution.order_names import OrderOwnership, known_prefix
+from processes.execution.orders import OrderOwnership
+from processes.execution.stack_mark import known_prefix
 
 __all__ = ["key", "money", "orders", "positions", "tier"]
 

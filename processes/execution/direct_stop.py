@@ -23,7 +23,8 @@ from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.limits import command_budget
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.execution.order_names import OrderOwnership, own_prefix
+from processes.execution.orders import OrderOwnership
+from processes.execution.stack_mark import own_prefix
 from processes.execution.stopping import READ_LAG_NS, own_resting
 from processes.execution.trading_record import TradingRecord, save_record
 from processes.runtime.config import Settings, load_log

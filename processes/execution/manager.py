@@ -23,10 +23,14 @@ from processes.execution.account_limits import (
     ORDER_CHECKS,
     AccountGuard,
 )
-from processes.execution.effects import ExecutionEffects
 from processes.execution.limit_checks import LimitCheck
-from processes.execution.order_names import OrderOwnership, client_order_id
-from processes.execution.orders import OrderRefused, TrackedOrder, advance
+from processes.execution.orders import (
+    OrderOwnership,
+    OrderRefused,
+    TrackedOrder,
+    advance,
+    client_order_id,
+)
 from processes.execution.reconcile_rounds import ReconcileRounds
 from processes.execution.risk import (
     MEASURED,
@@ -39,7 +43,7 @@ from processes.execution.risk import (
     excess,
     refusal,
 )
-from processes.execution.state import ExecutionState
+from processes.execution.state import ExecutionEffects, ExecutionState
 
 __all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
 

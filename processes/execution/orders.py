@@ -4,6 +4,9 @@ PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only gr
 a rank and the highest that was ever reported wins, fills never decrease. So a stale read that still
 says "resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
 
+The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the end of
+the name, `ka-<mark>-<intent id>-{BY|SY|BN|SN}`; the mark is the stack's (`stack_mark`).
+
 `OrderStore` is bounded: it remembers `remember` ended orders, so that late facts fit (the oldest is
 forgotten), and keeps `waiting` fills whose order is not known yet (the oldest is dropped and
 counted; reconciliation brings its facts again).
@@ -11,8 +14,9 @@ counted; reconciliation brings its facts again).
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -22,9 +26,9 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.execution.order_names import OrderName
 
 __all__ = [
+    "FAMILY",
     "TERMINAL",
     "CancelOrder",
     "CreateAccepted",
@@ -34,6 +38,8 @@ __all__ = [
     "FindOrder",
     "LookUpOrder",
     "OrderFact",
+    "OrderName",
+    "OrderOwnership",
     "OrderRefused",
     "OrderReport",
     "OrderRequest",
@@ -44,9 +50,24 @@ __all__ = [
     "SendOrder",
     "TrackedOrder",
     "advance",
+    "client_order_id",
     "found_order",
     "message_of",
+    "parse_client_order_id",
+    "valid_intent_id",
 ]
+
+FAMILY: Final = "ka-"  # every name of a kalshi-actor, of this stack or not, begins so
+MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
+LONGEST_PREFIX: Final = len("ka-5e0c9a17-")
+_CODES: Final = {
+    (True, Leg.YES): "BY",
+    (False, Leg.YES): "SY",
+    (True, Leg.NO): "BN",
+    (False, Leg.NO): "SN",
+}
+_NAMES: Final = {code: key for key, code in _CODES.items()}
+_REST: Final = re.compile(r"([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
 
 TERMINAL: Final = frozenset({OrderStatus.EXECUTED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 # REJECTED stands below RESTING: an order that the exchange shows us was not rejected.
@@ -58,6 +79,63 @@ _RANK: Final = {
     OrderStatus.CANCELED: 4,
     OrderStatus.EXECUTED: 5,
 }
+
+
+class OrderName(NamedTuple):
+    """What a client order id says.
+
+    Attributes:
+        intent_id: The intent that the order came of.
+        is_buy: Whether its leg is bought.
+        leg: The leg that is bought or sold.
+    """
+
+    intent_id: str
+    is_buy: bool
+    leg: Leg
+
+
+class OrderOwnership(msgspec.Struct, frozen=True):
+    """Which orders of the account are this stack's.
+
+    Attributes:
+        prefix: What the names of its own begin with.
+        adopts: `RL_ADOPT`: all others are treated as its own, too.
+    """
+
+    prefix: str
+    adopts: bool = False
+
+    def parse(self, name: str) -> OrderName | None:
+        """What the name of an own order says; None for an order that this stack did not name."""
+        return parse_client_order_id(name, self.prefix)
+
+
+def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg, prefix: str) -> str:
+    """The order's name; derived, so a repeat of the same intent is the same order.
+
+    Args:
+        intent_id: Of the intent.
+        is_buy: Whether its leg is bought.
+        leg: The leg that is bought or sold.
+        prefix: Of this stack.
+
+    Returns:
+        Such as `ka-5e0c9a17-20260803T120000-1a2b3c4d-17-BY`.
+    """
+    return f"{prefix}{intent_id}-{_CODES[is_buy, leg]}"
+
+
+def parse_client_order_id(text: str, prefix: str) -> OrderName | None:
+    """What the name says; None for an order whose name does not begin with this prefix."""
+    match = _REST.fullmatch(text.removeprefix(prefix)) if text.startswith(prefix) else None
+    return OrderName(match[1], *_NAMES[match[2]]) if match else None
+
+
+def valid_intent_id(intent_id: str) -> bool:
+    """Whether the exchange will accept the name made from it, whatever the mark."""
+    name = f"{intent_id}-{_CODES[True, Leg.YES]}"
+    return LONGEST_PREFIX + len(name) <= MAX_CLIENT_ORDER_ID and bool(_REST.fullmatch(name))
 
 
 class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,7 @@ from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
 from processes.execution.account import MarketAccount, ShardFunds
-from processes.execution.order_names import valid_intent_id
-from processes.execution.orders import TrackedOrder
+from processes.execution.orders import TrackedOrder, valid_intent_id
 from processes.runtime.tasks import Backoff
 
 __all__ = [

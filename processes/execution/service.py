@@ -24,12 +24,13 @@ from processes.execution.gateway import EffectRunner
 from processes.execution.limits_watch import LimitsWatch
 from processes.execution.manager import KalshiOrderManager
 from processes.execution.market_learning import MarketLearning
-from processes.execution.order_names import OrderOwnership, own_prefix
+from processes.execution.orders import OrderOwnership
 from processes.execution.private_channel import ExchangeConnection
 from processes.execution.queue_positions import QueuePositions
 from processes.execution.reconciliation import Reconciliation
 from processes.execution.request_probe import RequestProbe
 from processes.execution.risk import RiskLimits
+from processes.execution.stack_mark import own_prefix
 from processes.execution.stopping import Stopping
 from processes.execution.trading_control import TradingControl
 from processes.runtime.config import Settings

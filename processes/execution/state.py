@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from ipc.account_table import UNKNOWN_AHEAD
 from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.messages import (
     ActorFill,
+    Message,
     OrderStatus,
     TradingEvent,
     TradingEventKind,
@@ -34,17 +35,18 @@ from processes.execution.account import (
     ReportedFees,
     ShardMoney,
 )
-from processes.execution.effects import ExecutionEffects
-from processes.execution.order_names import FAMILY, OrderOwnership
 from processes.execution.orders import (
+    FAMILY,
     TERMINAL,
     CancelOrder,
     CreateAccepted,
     CreateSent,
     FetchFills,
     OrderFact,
+    OrderOwnership,
     OrderRefused,
     OrderReport,
+    OrderRequest,
     OrderStore,
     QueuePlace,
     RenewOrder,
@@ -55,7 +57,7 @@ from processes.execution.orders import (
 )
 from processes.execution.risk import RefusalMemory
 
-__all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionState"]
+__all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
 LATE_CREATE_NS: Final = 10 * NS_PER_S  # how late a create of an earlier run may show
@@ -63,6 +65,44 @@ PAUSE_CODES: Final = ("trading_paused", "exchange_paused")
 ENDS_ORDERS: Final = (TradingMode.STOPPED, TradingMode.FLATTENING)
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
 KEEP_RETIRED: Final = 1_000  # accounts of markets that are over, with their fills
+
+
+class LogNote(NamedTuple):
+    """A message for the journal, and whether subscribers get it too."""
+
+    message: Message
+    publish: bool
+
+
+class ExecutionEffects:
+    """What follows from the events since the last call of `drain`, in order.
+
+    Emptied after every event, so it holds what one event causes and needs no bound of its own.
+
+    Attributes:
+        markets: Tickers whose row of the account table changed, in order.
+        retired: Tickers whose row is not needed any more.
+        notes: Messages for the journal and for subscribers.
+        requests: What to ask of the exchange.
+        warnings: (action, facts) of log lines.
+        queue_wanted: Whether an order rests whose place in the queue is not known.
+    """
+
+    def __init__(self) -> None:
+        self.markets: dict[str, None] = {}  # whose row of the account table changed
+        self.retired: list[str] = []  # markets whose row is not needed any more
+        self.notes: list[LogNote] = []
+        self.requests: list[OrderRequest] = []
+        self.warnings: list[tuple[str, dict[str, object]]] = []  # actions and facts of log lines
+        self.queue_wanted = False  # an order rests whose place in the queue is not known
+
+    def note(self, message: Message, *, publish: bool = True) -> None:
+        """Journal a message, and publish it."""
+        self.notes.append(LogNote(message, publish))
+
+    def warn(self, action: str, **facts: object) -> None:
+        """Write a warning to the log."""
+        self.warnings.append((action, facts))
 
 
 class ExecutionState:

@@ -15,8 +15,7 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.decoding import Listing, whole
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.gateway import EffectRunner
-from processes.execution.order_names import OrderOwnership
-from processes.execution.orders import TrackedOrder
+from processes.execution.orders import OrderOwnership, TrackedOrder
 from processes.execution.state import ExecutionState
 from processes.execution.trading_control import TradingControl
 from processes.runtime.log import Log

@@ -42,7 +42,8 @@ from ipc.messages import (
 from ipc.shared_file import shared_path
 from ipc.sockets import Publisher, Puller, Pusher, Subscriber
 from ipc.units import format_count, format_price, parse_count, parse_money
-from processes.execution.order_names import FAMILY, own_prefix
+from processes.execution.orders import FAMILY
+from processes.execution.stack_mark import own_prefix
 
 __all__ = [
     "CASH_E6",

@@ -13,12 +13,10 @@ from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import ExchangeView, Moment
 from processes.execution.account_limits import AccountGuard
-from processes.execution.effects import ExecutionEffects
 from processes.execution.manager import KalshiOrderManager
-from processes.execution.order_names import FAMILY, OrderOwnership
-from processes.execution.orders import TrackedOrder
+from processes.execution.orders import FAMILY, OrderOwnership, TrackedOrder
 from processes.execution.risk import RiskLimits
-from processes.execution.state import ExecutionState
+from processes.execution.state import ExecutionEffects, ExecutionState
 
 SECOND = 1_000_000_000
 START_NS = 1_800_000_000 * SECOND

@@ -6,8 +6,7 @@ from typing import Any
 
 from ipc.messages import ActorFill, BookSide, Intent, Leg
 from ipc.units import ONE_DOLLAR_E4
-from processes.execution.order_names import FAMILY, client_order_id
-from processes.execution.orders import TrackedOrder
+from processes.execution.orders import FAMILY, TrackedOrder, client_order_id
 
 TICKER = "KXTEST-1"
 SESSION = "session-1"

@@ -11,7 +11,7 @@ from support.scripted_rest import FakeExchange
 
 from ipc.messages import Leg
 from processes.execution.direct_stop import _cancel_all
-from processes.execution.order_names import OrderOwnership, client_order_id
+from processes.execution.orders import OrderOwnership, client_order_id
 
 OWN = "ka-5e0c9a17-"
 ROW: dict[str, Any] = {

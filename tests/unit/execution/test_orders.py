@@ -11,16 +11,8 @@ from support.orders import order
 
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import Leg, OrderStatus
-from processes.execution.order_names import (
-    FAMILY,
-    client_order_id,
-    known_prefix,
-    mark_path,
-    own_prefix,
-    parse_client_order_id,
-    valid_intent_id,
-)
 from processes.execution.orders import (
+    FAMILY,
     TERMINAL,
     CreateAccepted,
     CreateSent,
@@ -31,8 +23,12 @@ from processes.execution.orders import (
     OutcomeUnknown,
     QueuePlace,
     advance,
+    client_order_id,
     message_of,
+    parse_client_order_id,
+    valid_intent_id,
 )
+from processes.execution.stack_mark import known_prefix, mark_path, own_prefix
 from processes.runtime.config import ConfigError
 
 RESTING = OrderStatus.RESTING
