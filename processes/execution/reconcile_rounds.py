@@ -152,13 +152,13 @@ class ReconcileRounds:
         facts = {"change_e6": change_e6, "position_e2": account.position_e2}
         if before is None:
             state.counters["settled"] += 1
-            state.audit(TradingEventKind.MODE, "settled", "the exchange paid", ticker, facts)
+            state.audit(TradingEventKind.SETTLEMENT, "settled", "the exchange paid", ticker, facts)
         elif change_e6:
             state.counters["settlements_corrected"] += 1
             change = format_money(change_e6)
             state.effects.warn("settlement_corrected", ticker=ticker, change_dollars=change)
             why = "the exchange corrected what it paid"
-            state.audit(TradingEventKind.MODE, "settlement_corrected", why, ticker, facts)
+            state.audit(TradingEventKind.SETTLEMENT, "settlement_corrected", why, ticker, facts)
         if ticker in state.retired:
             state.retired_realized_e6 += change_e6
             state.version += 1

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
 from support.order_manager import ManagerRig, exchange_order, strange_order
 from support.orders import TICKER, fill, intent, order
 
 from ipc.messages import ActorOrder, BookSide, OrderStatus, TradingEvent, TradingEventKind
+from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import QUIET_NS
+from processes.execution.account_measures import AccountMeasures
 from processes.execution.cash_comparison import CASH_LATCH, CashComparison
+from processes.execution.day_pnl import DayRecord
 from processes.execution.differences import Difference, DifferenceWatch, Quantity
 from processes.execution.orders import OrderReport
 
@@ -166,3 +170,20 @@ def test_what_was_bought_by_hand_is_not_sold_unless_it_is_adopted() -> None:
         rig = ManagerRig(adopts=adopts).known()
         rig.state.on_fill(fill("t1", order_id="by-hand", client_order_id="by-hand"))
         assert refused(rig, "i1", is_buy=False, yes_price_e4=6_000) == reason
+
+
+def elsewhere(order_id: str) -> ExchangeOrder:
+    return replace(strange_order(order_id, BookSide.BID, 300), market_ticker="KXELSE-1")
+
+
+def test_an_order_by_hand_in_a_market_that_is_not_followed_counts_until_it_ends() -> None:
+    rig = ManagerRig().known()
+    rig.compare(resting=[elsewhere("e9")])
+    measures = AccountMeasures(rig.state, 0, lambda _ticker: None, DayRecord())
+    assert measures.now().open_orders == 1
+    assert measures.risk("KXELSE-1").exposure_e6 >= 1_500_000  # 3 contracts at 50 cents
+    rig.compare(fills={"KXELSE-1": []}, resting=[elsewhere("e9")])
+    rig.state.on_order(replace(elsewhere("e9"), status=OrderStatus.CANCELED))
+    rig.drain()
+    rig.after(QUIET_S + 1).manager.tick()
+    assert set(rig.state.accounts) == {TICKER}  # nothing of it is left: its row is free again
