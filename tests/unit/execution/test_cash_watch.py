@@ -44,8 +44,9 @@ def test_an_order_may_hold_up_to_its_full_cost() -> None:
 
 
 def test_bounds_get_narrower() -> None:
-    cash = watch()
-    assert cash.look(read(440, 70, holds={0: 60})) == []
+    cash = CashWatch(START_E6)
+    for balance_e6, holds in ((440, {0: 60}), (500, {})):
+        assert cash.look(read(balance_e6, 70, holds=holds)) == []
     assert [d.scope for d in cash.look(read(499, 70))] == ["shard 0", TOTAL_CASH]
 
 
