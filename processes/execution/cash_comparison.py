@@ -69,8 +69,9 @@ class CashComparison:
         accounts = {**self._state.retired, **self._state.accounts}
         cash = {ticker: account.cash_e6 for ticker, account in accounts.items()}
         holds, self._held_before = _most(held, self._held_before), held
-        now_ns = self._state.now().mono_ns
-        found = self._cash.look(CashRead(balances, holds, cash, self._state.money.shards, now_ns))
+        now_ns, elsewhere_e6 = self._state.now().mono_ns, self._state.elsewhere_e6
+        shards = self._state.money.shards
+        found = self._cash.look(CashRead(balances, holds, cash, shards, now_ns, elsewhere_e6))
         compared = {(Quantity.CASH, scope) for scope in self._cash.scopes}
         is_short = any(d.scope == TOTAL_CASH and d.exchange < d.known for d in found)
         for difference, rounds, is_over in self._watch.look(found, compared):

@@ -38,6 +38,7 @@ class CashRead(NamedTuple):
         cash: Of every sub-account, by market.
         shards: Of the markets whose shard is known.
         mono_ns: When.
+        elsewhere_e6: The most that fills of markets without an account may have moved so far.
     """
 
     balances: Mapping[int, int]
@@ -45,6 +46,7 @@ class CashRead(NamedTuple):
     cash: Mapping[str, int]
     shards: Mapping[str, int]
     mono_ns: int = 0
+    elsewhere_e6: int = 0
 
 
 class _Bounds(NamedTuple):
@@ -67,6 +69,7 @@ class CashWatch:
         self._bounds: dict[str, _Bounds] = {}  # by scope
         self._seen_e6: dict[str, int] = {}  # cash of every sub-account at the last look
         self._reported: dict[str, _Bounds] = {}
+        self._elsewhere_e6 = 0
         self._extra: dict[str, tuple[int, int]] = {}  # by scope: came unbooked, until when, mono ns
 
     def look(self, read: CashRead) -> list[Difference]:
@@ -78,7 +81,7 @@ class CashWatch:
         self._reported = _reported(read)
         if self._bounds:
             self._move(read)
-        self._seen_e6 = dict(read.cash)
+        self._seen_e6, self._elsewhere_e6 = dict(read.cash), read.elsewhere_e6
         found = []
         for scope, reported in self._reported.items():
             booked = self._bounds.setdefault(scope, reported)
@@ -115,7 +118,13 @@ class CashWatch:
         return list(self._reported)
 
     def _move(self, read: CashRead) -> None:
-        """What was booked since the last look; of a market that is new, any part of it."""
+        """What was booked since the last look; of a market that is new, any part of it.
+
+        What was filled in a market without an account may have cost or brought up to all of it.
+        """
+        elsewhere_e6 = read.elsewhere_e6 - self._elsewhere_e6
+        for scope, bounds in self._bounds.items():
+            self._bounds[scope] = bounds.moved(-elsewhere_e6, elsewhere_e6)
         for ticker, cash_e6 in read.cash.items():
             seen_e6 = self._seen_e6.get(ticker)
             change_e6 = cash_e6 - (self._start_cash_e6 if seen_e6 is None else seen_e6)

@@ -24,7 +24,7 @@ from ipc.messages import (
     TradingStatus,
 )
 from ipc.trading import TradingMode
-from ipc.units import PriceGrid
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import (
     QUIET_NS,
@@ -168,6 +168,7 @@ class ExecutionState:
         self.mode = TradingMode.ON
         self.trading: TradingStatus | None = None  # as the collector says; None before it has
         self.differing: dict[str, str] = {}  # markets in which the exchange differs for long: how
+        self.elsewhere_e6 = 0  # the most that fills of markets without an account may have moved
         self.cash_mono_ns = 0  # when a fill or a payout was booked last
         self.unrecorded = ""  # why what happens now may not get into the database
         self._resumed_mono_ns = 0  # when any market last began to trade again
@@ -602,6 +603,8 @@ class ExecutionState:
         account = self.accounts.get(fill.market_ticker)
         if account is None:
             self.counters["fills_elsewhere"] += 1
+            self.cash_mono_ns = self.now().mono_ns
+            self.elsewhere_e6 += fill.count_e2 * ONE_DOLLAR_E4 + abs(fill.fee_e6)
             return
         order = self.orders.trade(fill, keep=live)
         if account.book(fill):

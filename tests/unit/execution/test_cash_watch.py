@@ -86,6 +86,15 @@ def test_of_a_new_market_any_part_may_have_been_before() -> None:
         assert bool(watch().look(read(balance_e6, 70, new, shards=shards))) is differs
 
 
+def test_fills_without_an_account_may_have_moved_as_much_as_they_are_worth() -> None:
+    for balance_e6, differs in ((470, False), (530, False), (469, True), (531, True)):
+        found = watch().look(read(balance_e6, 70, elsewhere_e6=30))
+        assert bool(found) is differs
+    cash = watch()
+    assert cash.look(read(470, 70, elsewhere_e6=30)) == []
+    assert cash.look(read(469, 70, elsewhere_e6=30)) != []  # once
+
+
 def test_a_market_whose_shard_is_not_known_may_be_on_any() -> None:
     cash = watch()
     assert cash.look(read(500, 70, {"KXC-1": START_E6})) == []
