@@ -76,7 +76,7 @@ async def test_an_intent_becomes_exactly_one_order(tmp_path, leg, yes_price_e4, 
         wanted |= {"expiration_time": START_MS // 1000 + EXPIRY_S}
         assert request.body.items() >= wanted.items()
         (there,) = rig.at_exchange()
-        assert (there["order_id"], there["client_order_id"]) == (
+        assert (there["order_id"], rig.own_name(there["client_order_id"])) == (
             order.order_id,
             order.client_order_id,
         )
