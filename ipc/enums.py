@@ -120,6 +120,7 @@ class TradingEventKind(StrEnum):
         CLEARED: A latch was taken off.
         DIFFERENCE: Our view of the account and the exchange's differ.
         AGREEMENT: Such a difference is over.
+        SETTLEMENT: The exchange paid for a position, or corrected what it had paid.
     """
 
     COMMAND = "command"
@@ -130,3 +131,4 @@ class TradingEventKind(StrEnum):
     CLEARED = "cleared"
     DIFFERENCE = "difference"
     AGREEMENT = "agreement"
+    SETTLEMENT = "settlement"

@@ -123,10 +123,10 @@ class TradingCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OpenOrderLine(msgspec.Struct, frozen=True):
-    """An order of ours that may still fill, as far as is known.
+    """An order that may still fill, as far as is known.
 
     Attributes:
-        client_order_id: This stack's name of it.
+        client_order_id: Its name; the exchange's own for one without.
         market_ticker: Its market.
         leg: The leg that is bought or sold.
         is_buy: Whether the leg is bought.
@@ -151,11 +151,18 @@ class HeldPosition(msgspec.Struct, frozen=True):
         market_ticker: The market.
         position_e2: Signed contracts, YES positive.
         note: Why it is not known for certain, or why it was not closed; empty otherwise.
+        foreign_e2: What of it this stack did not buy and leaves alone.
     """
 
     market_ticker: str
     position_e2: int
     note: str
+    foreign_e2: int = 0
+
+    @property
+    def own_e2(self) -> int:
+        """What of it this stack bought."""
+        return self.position_e2 - self.foreign_e2
 
 
 class TradingReport(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -170,11 +177,12 @@ class TradingReport(msgspec.Struct, frozen=True, tag=True, kw_only=True):
         is_done: Whether what the mode asks for is done: when it is `STOPPED`, that the exchange
             was asked and nothing of ours rests.
         progress: What is going on, or how it ended, in a line.
-        resting: Orders that may still fill.
+        resting: Orders of this stack that may still fill.
         positions: Markets with a position, and those of which it is not known.
         accounts_known: Whether every account was compared with the exchange, without a doubt.
         latches: Limits that were hit and hold until `resume`.
         persist_error: Why the state could not be written to the data folder; empty when it was.
+        foreign: Orders of others that may still fill; they are left alone.
     """
 
     mode: TradingMode
@@ -189,6 +197,7 @@ class TradingReport(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     accounts_known: bool
     latches: tuple[str, ...]
     persist_error: str
+    foreign: tuple[OpenOrderLine, ...] = ()
 
 
 class CommandRefused(msgspec.Struct, frozen=True, tag=True):

@@ -224,6 +224,16 @@ export interface HotMarkets {
   changes: MarketChange[]
 }
 
+export interface TradingEvent {
+  kind: string
+  name: string
+  who: string
+  why: string
+  ticker: string | null
+  numbers: Record<string, number>
+  ts_ms: number
+}
+
 interface Of<Type extends string, Data> {
   type: Type
   seq: number
@@ -245,3 +255,4 @@ export type Message =
   | Of<'actor_models', Models>
   | Of<'actor_shadow', Shadow>
   | Of<'actor_markets', HotMarkets>
+  | Of<'trading_event', TradingEvent>

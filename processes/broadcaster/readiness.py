@@ -140,6 +140,12 @@ def accounts_known(known: Known) -> Iterator[str]:
         yield f"execution: {doubtful} of {markets} accounts are not known"
 
 
+def agrees(known: Known) -> Iterator[str]:
+    """The exchange's view of orders, fills and positions is the stack's own."""
+    if differing := known.counter("execution", "markets_differing"):
+        yield f"execution: {differing} markets differ from what the exchange reports"
+
+
 def recorded(known: Known) -> Iterator[str]:
     """Execution's own rule: what may never be in the database is not opened."""
     off = "opens no position while so much waits for the database: see not_persisted in its log"
@@ -184,6 +190,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     private_channel_up,
     requests_accepted,
     accounts_known,
+    agrees,
     recorded,
     stop_in_place,
     limits_open,

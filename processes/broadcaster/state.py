@@ -1,8 +1,8 @@
 """What is known now: events in, updates out, and the updates that a new connection starts with.
 
 `LatestState` holds what the dashboard shows, `Health` which parts of the stack are alive. No
-socket, no clock. Everything is bounded: `RECENT` actions, fills and finished orders, and as many
-books and positions as there are markets.
+socket, no clock. Everything is bounded: `RECENT` actions, fills, finished orders and lines of the
+audit, and as many books and positions as there are markets.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ipc.messages import (
     ProcessStats,
     SessionInfo,
     ShadowActions,
+    TradingEvent,
     TradingStatus,
 )
 from models.trading.actions import Action
@@ -84,6 +85,7 @@ class LatestState:
         self._models: Update | None = None
         self._markets: Update | None = None
         self._shadows: dict[str, ShadowData] = {}
+        self._events: deque[Update] = deque(maxlen=RECENT)  # of the audit of trading
 
     def apply(self, message: Message) -> list[Update]:
         """Note an event; the updates for all connections, none when it is not for them."""
@@ -120,6 +122,10 @@ class LatestState:
             case MarketsChosen():
                 self._markets = update_of(MessageType.ACTOR_MARKETS, views.markets_data(message))
                 return self._markets
+            case TradingEvent():
+                event = update_of(MessageType.TRADING_EVENT, views.trading_event_data(message))
+                self._events.append(event)
+                return event
             case _:
                 return None
 
@@ -188,6 +194,7 @@ class LatestState:
             *([self._models] if self._models else []),
             *([self._markets] if self._markets else []),
             *(update_of(MessageType.ACTOR_SHADOW, s) for s in self._shadows.values()),
+            *self._events,
             *self._stats.values(),
         ]
 

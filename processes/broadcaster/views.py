@@ -27,6 +27,7 @@ from ipc.messages import (
     Leg,
     MarketsChosen,
     SessionInfo,
+    TradingEvent,
     TradingStatus,
 )
 from ipc.shared_file import AttachedTable
@@ -49,6 +50,7 @@ from processes.broadcaster.wire import (
     ShadowData,
     ShardData,
     TradingData,
+    TradingEventData,
 )
 from processes.runtime.log import Log
 
@@ -174,6 +176,19 @@ def markets_data(chosen: MarketsChosen) -> HotMarketsData:
         changes=tuple(
             MarketChangeData(**msgspec.structs.asdict(change)) for change in chosen.changes
         ),
+    )
+
+
+def trading_event_data(event: TradingEvent) -> TradingEventData:
+    """A line of the audit."""
+    return TradingEventData(
+        kind=event.kind,
+        name=event.name,
+        who=event.who,
+        why=event.why,
+        ticker=event.market_ticker,
+        numbers=event.numbers,
+        ts_ms=event.ts_ns // NS_PER_MS,
     )
 
 

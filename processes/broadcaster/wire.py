@@ -49,6 +49,7 @@ __all__ = [
     "ShardData",
     "StatsData",
     "TradingData",
+    "TradingEventData",
     "Update",
     "WebSocketManager",
     "envelope",
@@ -76,6 +77,7 @@ class MessageType(StrEnum):
     ACTOR_MODELS = "actor_models"
     ACTOR_SHADOW = "actor_shadow"
     ACTOR_MARKETS = "actor_markets"
+    TRADING_EVENT = "trading_event"
 
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,6 +341,28 @@ class OrderHops(_Data, frozen=True):
     received_to_sent: float | None
     sent_to_acknowledged: float | None
     frame_to_acknowledged: float | None
+
+
+class TradingEventData(_Data, frozen=True):
+    """One line of the audit of trading.
+
+    Attributes:
+        kind: What sort of line: a word of `TradingEventKind`.
+        name: The command, the mode, the limit or the quantity that it is about.
+        who: Who caused it.
+        why: The reason, for people.
+        ticker: The market, None when it concerns all.
+        numbers: What was compared, integers by names that end in their unit.
+        ts_ms: When.
+    """
+
+    kind: str
+    name: str
+    who: str
+    why: str
+    ticker: str | None
+    numbers: dict[str, int]
+    ts_ms: int
 
 
 class OrderData(_Data, frozen=True):

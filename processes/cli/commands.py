@@ -99,13 +99,14 @@ COMMANDS: Final = {
         ),
     ),
     "trading": CliCommand(
-        "pause, resume, stop or flatten trading, or ask how it stands",
+        "pause, resume, stop or flatten trading; how it stands; why an order was what it was",
         "processes.execution.trading",
         (
             "kalshi-actor trading status",
             'kalshi-actor trading stop --why "odd quotes"',
             "kalshi-actor trading flatten --collar 3 --slice 5 --deadline 120",
             "kalshi-actor trading resume",
+            "kalshi-actor trading why INTENT",
         ),
     ),
     "funds": CliCommand(

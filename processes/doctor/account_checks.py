@@ -9,7 +9,8 @@ from ipc.units import format_count, format_money
 from processes.adapters.kalshi.rest.key_scopes import TRADE, TRANSFER, allows, missing_to_trade
 from processes.adapters.kalshi.rest.portfolio import Balance
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.adapters.kalshi.stop.own_orders import parse_client_order_id
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership
+from processes.adapters.kalshi.stop.stack_mark import known_prefix
 from processes.doctor.findings import Finding, Verdict
 from processes.doctor.subject import Subject
 
@@ -19,8 +20,9 @@ MOST_NAMED: Final = 5  # markets or orders in one line
 MOST_LOOKED_UP: Final = 10  # positions whose orders are read
 _DOLLAR_E6: Final = 1_000_000
 OWN_SUBACCOUNT: Final = (
-    "the actor would count it as its own, and may sell it: stop the other program, or give the "
-    "actor a subaccount of its own (KALSHI_SUBACCOUNT, docs/going-live.md)"
+    "the actor leaves it alone, but it uses the same money and counts against the same limits: "
+    "stop the other program, or give the actor a subaccount of its own (KALSHI_SUBACCOUNT, "
+    "docs/going-live.md)"
 )
 
 
@@ -110,26 +112,32 @@ async def positions(subject: Subject) -> list[Finding]:
     held = [p for p in listing.items if p.position_e2]
     if not held:
         return [Finding("positions", Verdict.OK, "none")]
-    foreign = []
+    foreign, ownership = [], _ownership(subject)
     for position in held[:MOST_LOOKED_UP]:
         made_by = await subject.account.orders(status=None, ticker=position.market_ticker)
-        if not _all_own([o for o in made_by.items if o.fill_count_e2]):
+        if not _all_own([o for o in made_by.items if o.fill_count_e2], ownership):
             foreign.append(position.market_ticker)
     shown = _listed([f"{p.market_ticker} {format_count(p.position_e2)}" for p in held])
     text = f"{len(held)}: {shown}"
     if not foreign:
-        return [Finding("positions", Verdict.NOTE, f"{text}; all made by a kalshi-actor")]
-    text += f"; made by another program or by hand: {_listed(foreign)}"
+        return [Finding("positions", Verdict.NOTE, f"{text}; all made by this stack")]
+    text += f"; made by another program, another stack or by hand: {_listed(foreign)}"
     return [Finding("positions", Verdict.PROBLEM, text, OWN_SUBACCOUNT)]
 
 
-def _all_own(made_by: list[ExchangeOrder]) -> bool:
+def _ownership(subject: Subject) -> OrderOwnership | None:
+    """What names the orders of this stack; None before it has sent any."""
+    prefix = known_prefix(subject.settings.data_dir)
+    return None if prefix is None else OrderOwnership(prefix)
+
+
+def _all_own(made_by: list[ExchangeOrder], ownership: OrderOwnership | None) -> bool:
     """Whether there are orders and all have names of ours; what is older is not known."""
-    return bool(made_by) and all(_is_own(order) for order in made_by)
+    return bool(made_by) and all(_is_own(order, ownership) for order in made_by)
 
 
-def _is_own(order: ExchangeOrder) -> bool:
-    return parse_client_order_id(order.client_order_id) is not None
+def _is_own(order: ExchangeOrder, ownership: OrderOwnership | None) -> bool:
+    return ownership is not None and ownership.parse(order.client_order_id) is not None
 
 
 async def orders(subject: Subject) -> list[Finding]:
@@ -137,12 +145,13 @@ async def orders(subject: Subject) -> list[Finding]:
     resting = (await subject.account.orders(status="resting")).items
     if not resting:
         return [Finding("orders", Verdict.OK, "none rest")]
-    own = [order for order in resting if _is_own(order)]
-    foreign = [order.market_ticker for order in resting if not _is_own(order)]
-    text = f"{len(resting)} rest, {len(own)} of them of a kalshi-actor"
+    ownership = _ownership(subject)
+    own = [order for order in resting if _is_own(order, ownership)]
+    foreign = [order.market_ticker for order in resting if not _is_own(order, ownership)]
+    text = f"{len(resting)} rest, {len(own)} of them of this stack"
     if foreign:
-        text += f"; of another program or placed by hand: {_listed(foreign)}"
-        advice = "the actor leaves them alone, but they use the same money: " + OWN_SUBACCOUNT
+        text += f"; of another program or stack, or placed by hand: {_listed(foreign)}"
+        advice = OWN_SUBACCOUNT.replace("it uses", "they use").replace("leaves it", "leaves them")
         return [Finding("orders", Verdict.PROBLEM, text, advice)]
     advice = "the next start of the stack cancels them"
     return [Finding("orders", Verdict.NOTE, text, advice)]

@@ -134,6 +134,7 @@ class MarketAccount:
     Args:
         ticker: The market.
         start_cash_e6: Cash before its first fill.
+        adopts: Whether what is held counts as this stack's, whoever bought it.
 
     Attributes:
         ticker: The market.
@@ -144,7 +145,7 @@ class MarketAccount:
         version: Of the whole account at its last change.
     """
 
-    def __init__(self, ticker: str, start_cash_e6: int) -> None:
+    def __init__(self, ticker: str, start_cash_e6: int, *, adopts: bool = False) -> None:
         self.ticker = ticker
         self.doubts: set[Doubt] = {Doubt.STARTING}
         self.payout: Payout | None = None
@@ -156,6 +157,9 @@ class MarketAccount:
         self._opening: Opening | None = None
         self._last_ms = 0
         self._portfolio = Portfolio(start_cash_e6)
+        self._adopts = adopts
+        self._claims: dict[str, bool] = {}  # order ids of fills -> whether the order is ours
+        self._own_sum_e2: int | None = None  # of our own fills; None: to be added up again
 
     @property
     def known(self) -> bool:
@@ -176,6 +180,37 @@ class MarketAccount:
     def position_e2(self) -> int:
         """Signed, YES positive."""
         return self._portfolio.position_e2
+
+    @property
+    def own_e2(self) -> int:
+        """What of the position this stack bought, signed like it; it may sell no more than that.
+
+        A position that no list of fills explains counts as its own.
+        """
+        held_e2 = self.position_e2
+        if self._adopts or held_e2 == 0:
+            return held_e2
+        if self._own_sum_e2 is None:
+            self._own_sum_e2 = self._sum_own()
+        own_e2 = self._own_sum_e2
+        return max(0, min(own_e2, held_e2)) if held_e2 > 0 else min(0, max(own_e2, held_e2))
+
+    def _sum_own(self) -> int:
+        opened_e2, known = 0, frozenset[str]()
+        if self._opening is not None:
+            opened_e2, known = self._opening.position_e2, self._opening.trade_ids
+        fills = (f for f in self._fills.values() if f.trade_id not in known)
+        return opened_e2 + position_of(f for f in fills if self._claims.get(f.order_id))
+
+    def claim(self, order_id: str, *, own: bool) -> None:
+        """Note whose order it is that was filled."""
+        if self._claims.get(order_id) is not own:
+            self._claims[order_id] = own
+            self._own_sum_e2 = None
+
+    def unclaimed(self, more: Iterable[ActorFill] = ()) -> set[str]:
+        """Orders of fills, booked or `more`, of which it is not known whose they are."""
+        return {f.order_id for f in (*self._fills.values(), *more)} - self._claims.keys()
 
     @property
     def cost_basis_e6(self) -> int:
@@ -211,6 +246,7 @@ class MarketAccount:
         if fill.trade_id in self._fills:
             return False
         self._fills[fill.trade_id] = fill
+        self._own_sum_e2 = None
         if _ts_ms(fill) < self._last_ms or self.payout is not None:
             self._recompute()
         else:
@@ -249,6 +285,7 @@ class MarketAccount:
         self._recompute()
 
     def _recompute(self) -> None:
+        self._own_sum_e2 = None
         self._portfolio = Portfolio(self._start_cash_e6)
         self._last_ms, self.reduce_only = 0, False
         known: frozenset[str] = frozenset()

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from ipc.clock import NS_PER_S
-from ipc.messages import Environment, OrderStatus
+from ipc.messages import Environment, OrderStatus, TradingEventKind
+from ipc.units import format_count
 from processes.execution.account_measures import AccountMeasures
 from processes.execution.day_pnl import DayRecord
 from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, RiskScope, ScopeKind
@@ -109,7 +110,7 @@ class AccountGuard:
         self.in_force = False
         self._note_force()
         if record_error:
-            self._latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL))
+            self.latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL), {})
 
     # What others ask.
 
@@ -204,15 +205,19 @@ class AccountGuard:
         self._note_force()
         return list(cleared)
 
-    def on_group_stopped(self, what: str, allowed: str, scope: str) -> None:
+    def on_group_stopped(self, what: str, limit_e2: int | None, shard: int) -> None:
         """The exchange stopped an order group of ours: nothing is opened until somebody resumes.
 
         Args:
             what: What was done to it.
-            allowed: Its limit.
-            scope: Where it is.
+            limit_e2: Its limit, 1e-2 contracts; None unknown.
+            shard: Of the exchange.
         """
-        self._latch(GROUP_TRIGGERED, what, allowed, scope)
+        allowed, numbers = "unknown", {"shard": shard}
+        if limit_e2 is not None:
+            allowed = f"{format_count(limit_e2)} contracts in 15 s"
+            numbers["limit_e2"] = limit_e2
+        self.latch(GROUP_TRIGGERED, what, allowed, f"shard {shard}", numbers)
 
     def _note_force(self) -> None:
         self.in_force = bool(self._latches) or self._active or self.stopped is not None
@@ -295,10 +300,21 @@ class AccountGuard:
                 self._latch_breach(breach)
 
     def _latch_breach(self, breach: LimitBreach) -> None:
-        self._latch(breach.name.value, breach.measured_text, breach.limit_text, breach.scope)
+        texts = breach.measured_text, breach.limit_text
+        self.latch(breach.name.value, *texts, breach.scope, breach.numbers)
 
-    def _latch(self, name: str, measured: str, limit: str, scope: str) -> None:
-        """Once for a limit, until somebody resumes."""
+    def latch(
+        self, name: str, measured: str, limit: str, scope: str, numbers: dict[str, int]
+    ) -> None:
+        """Stop opening, once for a limit, until somebody resumes.
+
+        Args:
+            name: Of the limit, or of what else stops.
+            measured: What was measured, with its unit.
+            limit: What it was measured against.
+            scope: Of what.
+            numbers: Both as integers, for the audit; names end in their unit.
+        """
         if name in self._latches:
             return
         self._latches[name] = Latch(name, measured, limit, scope, self._state.now().ms)
@@ -306,6 +322,7 @@ class AccountGuard:
         self._state.counters["latches"] += 1
         facts = {"limit": name, "measured": measured, "allowed": limit, "scope": scope}
         self._state.effects.warn("limit_latched", **facts)
+        self._state.audit(TradingEventKind.LATCH, name, str(self._latches[name]), None, numbers)
         self._save(self.latches, self.record)
 
     def _warn(self) -> None:
@@ -320,6 +337,8 @@ class AccountGuard:
                 text = LIMITS[name].unit.text
                 facts = {"limit": name.value, "measured": text(measured), "allowed": text(limit)}
                 self._state.effects.warn("limit_near", **facts, scope=scope)
+                breach = LimitBreach(name, measured, limit, scope)
+                self._state.audit(TradingEventKind.WARNING, name, str(breach), None, breach.numbers)
         self._near = near
 
     def _is_near(self, name: LimitName, measured: int, limit: int) -> bool:

@@ -1,7 +1,7 @@
 """A stop past execution, over REST with the stack's own credentials: for when it does not answer.
 
-Only orders with our mark are cancelled. The state of trading is written first, so that an execution
-that starts, or wakes, meanwhile does not trade.
+Only orders with this stack's mark are cancelled (with `RL_ADOPT` all). The state of trading is
+written first, so that an execution that starts, or wakes, meanwhile does not trade.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.limits import command_budget
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.adapters.kalshi.stop.cancel_own import cancel_own_orders
-from processes.adapters.kalshi.stop.own_orders import parse_client_order_id
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership
+from processes.adapters.kalshi.stop.stack_mark import own_prefix
 from processes.execution.trading_record import TradingRecord, save_record
 from processes.runtime.config import Settings, load_log
 from processes.runtime.log import open_log
@@ -59,20 +60,21 @@ def write_stopped(settings: Settings, command: TradingCommand) -> str:
 
 
 async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
-    """Cancel all orders with our mark, and ask until none rests; in mode `shadow` only ask.
+    """Cancel all orders of this stack, and ask until none rests; in mode `shadow` only ask.
 
     Args:
         settings: Of the stack.
         wait_s: Seconds after which it gives up.
 
     Raises:
-        ConfigError: The stack has no credentials that can be used.
+        ConfigError: The stack has no credentials that can be used, or no mark that can be read.
     """
     target = target_of(settings)
     signer = Signer(load_credentials(settings))
     log = open_log("trading", None, load_log(settings.environ), sys.stderr)
     budget = command_budget(settings.data_dir, target.environment, log)
     subaccount = settings.execution.subaccount
+    ownership = OrderOwnership(own_prefix(settings.data_dir), settings.execution.adopt)
     try:
         client = KalshiTradingClient.at(
             *(target, signer, budget),
@@ -80,15 +82,17 @@ async def stop_at_exchange(settings: Settings, wait_s: float) -> DirectStop:
             read_only=settings.execution.is_shadow,
         )
         async with client:
-            done = await cancel_own_orders(client, wait_s)
-            lines = None if done.resting is None else tuple(map(_line_of, done.resting))
+            done = await cancel_own_orders(client, ownership, wait_s)
+            lines = None
+            if done.resting is not None:
+                lines = tuple(_line_of(order, ownership) for order in done.resting)
             return DirectStop(done.is_clear, lines, done.error)
     finally:
         budget.close()
 
 
-def _line_of(order: ExchangeOrder) -> OpenOrderLine:
-    name = parse_client_order_id(order.client_order_id)
+def _line_of(order: ExchangeOrder, ownership: OrderOwnership) -> OpenOrderLine:
+    name = ownership.parse(order.client_order_id)
     leg = Leg.YES if name is None else name.leg
     price_e4 = order.yes_price_e4
     return OpenOrderLine(

@@ -18,6 +18,7 @@ from ipc.units import ONE_DOLLAR_E4, PriceGrid, format_price, parse_count, parse
 from models.trading.actions import Action
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
+from processes.adapters.kalshi.rest.portfolio import Position
 from processes.adapters.kalshi.schemas.decoding import whole
 from processes.adapters.kalshi.schemas.normalise import grid_of_market
 from processes.adapters.kalshi.schemas.rest_public import Market
@@ -134,15 +135,23 @@ class Flattening:
                 return
             if await self._is_flat():
                 if self._control.change == change:
-                    self._control.on_flattened(FLAT, ())
+                    self._end_flat()
                 return
             accounts = self._state.accounts.values()
-            held = [a for a in accounts if a.position_e2 and a.payout is None]
+            held = [a for a in accounts if a.own_e2 and a.payout is None]
             self._control.progress = f"closing positions in {len(held)} markets"
             async with asyncio.TaskGroup() as group:
                 for account in held:
                     group.create_task(self._step(account, flattening.terms))
                 group.create_task(asyncio.sleep(STEP_PAUSE))
+
+    def _end_flat(self) -> None:
+        """Nothing of this stack is held; what others bought is left to them."""
+        left = self._control.held(lambda _ticker: "")
+        outcome = FLAT
+        if left:
+            outcome = f"no position of this stack is left; {len(left)} of others are left alone"
+        self._control.on_flattened(outcome, left)
 
     def _end_at_deadline(self) -> None:
         left = self._control.held(self._note_of)
@@ -157,9 +166,9 @@ class Flattening:
         return doubts or self._control.notes.get(ticker, "not closed in time")
 
     async def _is_flat(self) -> bool:
-        """Whether we hold nothing, and the exchange says so in a list that was read late enough."""
+        """Whether this stack holds nothing, by a list of the exchange that was read late enough."""
         accounts, client = self._state.accounts.values(), self._effects.gateway.client
-        if client is None or any(a.position_e2 and a.payout is None for a in accounts):
+        if client is None or any(a.own_e2 and a.payout is None for a in accounts):
             return False
         if any(not account.known for account in accounts) or self._state.orders.open_count:
             return False
@@ -170,14 +179,17 @@ class Flattening:
         except KalshiError as error:
             self._control.progress = f"positions are not read: {error}"
             return False
-        open_there = [p for p in listed if p.position_e2 and not self._is_settled(p.market_ticker)]
+        open_there = [p for p in listed if p.position_e2 and not self._is_explained(p)]
         if open_there:
             self._compare_soon.set()
         return not open_there
 
-    def _is_settled(self, ticker: str) -> bool:
-        account = self._state.accounts.get(ticker)
-        return account is not None and account.payout is not None
+    def _is_explained(self, position: Position) -> bool:
+        """Whether it is about to be paid out, or known to be someone else's."""
+        account = self._state.accounts.get(position.market_ticker)
+        if account is None:
+            return False
+        return account.payout is not None or account.position_e2 == position.position_e2
 
     async def _step(self, account: MarketAccount, terms: FlattenTerms) -> None:
         """One order in one market, or a note why there is none."""
@@ -200,7 +212,7 @@ class Flattening:
             return "an order is still being canceled"
         market = await client.market(ticker)
         grid = self._grid_of(market)
-        position_e2, touch_e4 = account.position_e2, None
+        position_e2, touch_e4 = account.own_e2, None
         if position_e2:
             touch_e4 = touch_of(market).for_position(position_e2)
         if touch_e4 is None:
@@ -220,10 +232,10 @@ class Flattening:
         if reason is not None:
             return reason
         await self._ended(ticker)
-        if not account.position_e2:
+        if not account.own_e2:
             return ""
         bound = format_price(limit_e4)
-        return f"{described(account.position_e2)} still held, not taken within YES at {bound}"
+        return f"{described(account.own_e2)} still held, not taken within YES at {bound}"
 
     def _limit_e4(
         self, account: MarketAccount, touch_e4: int, terms: FlattenTerms, grid: PriceGrid

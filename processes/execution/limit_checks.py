@@ -86,6 +86,13 @@ class LimitBreach(msgspec.Struct, frozen=True):
         """The limit, with its unit."""
         return LIMITS[self.name].unit.text(self.limit)
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Both as integers, for the audit; names end in their unit."""
+        end = LIMITS[self.name].unit.suffix
+        known = {} if self.measured is None else {f"measured{end}": self.measured}
+        return {**known, f"limit{end}": self.limit}
+
     def __str__(self) -> str:
         return f"{self.name}: {self.measured_text}, limit {self.limit_text} ({self.scope})"
 

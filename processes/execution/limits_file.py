@@ -56,6 +56,16 @@ _MOST_EXPONENT: Final = 18
 _OTHERS_WRITE: Final = 0o022
 
 
+_SUFFIXES: Final = {
+    "DOLLARS": "_e6",
+    "CONTRACTS": "_e2",
+    "CENTS": "_e4",
+    "COUNT": "",
+    "MILLISECONDS": "_ms",
+    "MINUTES": "_ms",
+}
+
+
 class LimitUnit(Enum):
     """What a limit counts: (its word, integers of here in one of the file's).
 
@@ -84,6 +94,11 @@ class LimitUnit(Enum):
     def scale(self) -> int:
         """Integers of here in one of the file's."""
         return self.value[1]
+
+    @property
+    def suffix(self) -> str:
+        """Of names of integers of here; empty for a plain number."""
+        return _SUFFIXES[self.name]
 
     def text(self, value: int) -> str:
         """The value as people write it, without more decimals than it needs, and the word."""

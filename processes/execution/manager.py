@@ -14,8 +14,9 @@ import msgspec
 
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
-from ipc.messages import ActorPnl, Intent, Leg, OrderStatus
+from ipc.messages import ActorPnl, Intent, Leg, OrderStatus, TradingEventKind
 from ipc.trading import TradingMode
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership, client_order_id
 from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.account_limits import (
     CANCEL_CHECKS,
@@ -24,13 +25,16 @@ from processes.execution.account_limits import (
     AccountGuard,
 )
 from processes.execution.limit_checks import LimitCheck
-from processes.execution.orders import OrderRefused, TrackedOrder, advance, client_order_id
+from processes.execution.orders import OrderRefused, TrackedOrder, advance
+from processes.execution.reconcile_rounds import ReconcileRounds
 from processes.execution.risk import (
+    MEASURED,
     NO_MONEY,
     OFF_GRID,
     RiskCase,
     RiskLimits,
     closing_refusal,
+    compared,
     excess,
     refusal,
 )
@@ -149,10 +153,12 @@ class KalshiOrderManager:
         now: The present moment.
         version: Where the versions of accounts begin.
         account_limits: Makes the limits of the whole account; without it there are none.
+        ownership: Which orders are this stack's.
 
     Attributes:
         state: What is known.
         account_limits: The limits of the whole account.
+        rounds: The comparisons with the exchange.
         start_needs: What must be so before the first order; None where nothing must.
     """
 
@@ -165,15 +171,17 @@ class KalshiOrderManager:
         version: int = 0,
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
         *,
+        ownership: OrderOwnership,
         sends: bool = True,
         model_rule: Callable[[Intent], str] | None = None,
     ) -> None:
-        self.state = ExecutionState(start_cash_e6, now, version)
+        self.state = ExecutionState(start_cash_e6, now, version, ownership=ownership)
         self.state.sends = sends
         self._unsent = UnsentOrders(self.state)
         self._model_rule = model_rule
         self.start_needs: StartNeeds | None = None
         self.account_limits = account_limits(self.state, expiry_ms)
+        self.rounds = ReconcileRounds(self.state)
         self._limits = limits
         self._expiry_ms = expiry_ms
         self._now = now
@@ -204,7 +212,7 @@ class KalshiOrderManager:
         Returns:
             Markets whose whole list of fills must be read before they can be compared.
         """
-        return self.state.reconcile(view)
+        return self.rounds.reconcile(view)
 
     def account_row(self, ticker: str) -> a.AccountRow:
         """The market's row of the account table; `KeyError` when it is not followed."""
@@ -244,7 +252,7 @@ class KalshiOrderManager:
         counters, market = self.state.counters, intent.market_ticker
         counters["intents"] += 1
         waiting = self._waiting.get(market)
-        if _name_of(intent) in self.state.orders or (
+        if self._name_of(intent) in self.state.orders or (
             waiting is not None and waiting.intent.intent_id == intent.intent_id
         ):
             counters["duplicate_intents"] += 1
@@ -262,7 +270,7 @@ class KalshiOrderManager:
             received_mono_ns: When it was received.
             reason: Goes into the order's record, and into the counter `refused_<reason>`.
         """
-        if _name_of(intent) not in self.state.orders:
+        if self._name_of(intent) not in self.state.orders:
             self._refuse(_Waiting(intent, received_mono_ns), reason)
 
     def set_mode(self, mode: TradingMode) -> None:
@@ -363,7 +371,7 @@ class KalshiOrderManager:
         state, intent = self.state, waiting.intent
         case = self._case(intent, ())
         if reason := refusal(case) or self._limit_refusal(case, DECISION_CHECKS):
-            self._refuse(waiting, reason)
+            self._refuse(waiting, reason, case)
             return
         if not state.sends:
             self._decide_unsent(waiting, case)
@@ -433,14 +441,20 @@ class KalshiOrderManager:
     def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
         case = self._case(waiting.intent, others)
         if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
-            self._refuse(waiting, reason)
+            self._refuse(waiting, reason, case)
             return
         if self.start_needs is not None:
             self.start_needs.before_order(waiting.intent)
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
         self.state.create(self._order_for(waiting), waiting.intent.deadline_mono_ns)
 
-    def _refuse(self, waiting: _Waiting, reason: str) -> None:
+    def _refuse(self, waiting: _Waiting, reason: str, case: RiskCase | None = None) -> None:
+        """Refuse, with the numbers in the audit where some were compared."""
+        name = reason.partition(":")[0]
+        if case is not None and name in MEASURED:
+            why = f"{waiting.intent.intent_id}: {reason}"
+            ticker, numbers = waiting.intent.market_ticker, compared(case)
+            self.state.audit(TradingEventKind.LIMIT, name, why, ticker, numbers)
         self.state.refuse(advance(self._order_for(waiting), OrderRefused(reason)))
         ticker = waiting.intent.market_ticker
         if reason == OFF_GRID:
@@ -485,6 +499,7 @@ class KalshiOrderManager:
             has_group=not state.exchange_stop.is_required
             or state.money.shards.get(market, -1) in state.exchange_stop.groups,
             unwatched=state.exchange_stop.unwatched,
+            differs=state.differing.get(market, ""),
         )
 
     def _is_kept(self, intent: Intent) -> bool:
@@ -502,10 +517,16 @@ class KalshiOrderManager:
         held_e6 = sum(o.price_e4 * o.remaining_e2 for o in own if o not in others)
         return funds._replace(free_e6=funds.free_e6 + held_e6)
 
+    def _name_of(self, intent: Intent) -> str:
+        prefix = self.state.ownership.prefix
+        return client_order_id(
+            intent.intent_id, is_buy=intent.is_buy, leg=intent.leg, prefix=prefix
+        )
+
     def _order_for(self, waiting: _Waiting) -> TrackedOrder:
         intent = waiting.intent
         return TrackedOrder(
-            client_order_id=_name_of(intent),
+            client_order_id=self._name_of(intent),
             intent_id=intent.intent_id,
             market_ticker=intent.market_ticker,
             leg=intent.leg,
@@ -521,10 +542,6 @@ class KalshiOrderManager:
     def _expiry(self) -> int:
         """Market time in ms, whole seconds: what the exchange takes."""
         return (self._now().ms + self._expiry_ms) // 1000 * 1000
-
-
-def _name_of(intent: Intent) -> str:
-    return client_order_id(intent.intent_id, is_buy=intent.is_buy, leg=intent.leg)
 
 
 def _open_order(order: TrackedOrder) -> OpenOrder:

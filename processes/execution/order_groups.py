@@ -187,9 +187,7 @@ class OrderGroupKeeper:
         self._look_at_record()
         if self._is_by_watchdog:
             return
-        limit = group.limit_e2
-        allowed = "unknown" if limit is None else f"{format_count(limit)} contracts in 15 s"
-        self._guard.on_group_stopped(what, allowed, f"shard {shard}")
+        self._guard.on_group_stopped(what, group.limit_e2, shard)
         self._effects.act()
 
     @property

@@ -22,16 +22,9 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.adapters.kalshi.stop.own_orders import (
-    ACTION_CODES,
-    OWN_NAME,
-    OWN_PREFIX,
-    OrderName,
-    parse_client_order_id,
-)
+from processes.adapters.kalshi.stop.own_orders import OrderName
 
 __all__ = [
-    "OWN_PREFIX",
     "TERMINAL",
     "CancelOrder",
     "CreateAccepted",
@@ -41,7 +34,6 @@ __all__ = [
     "FindOrder",
     "LookUpOrder",
     "OrderFact",
-    "OrderName",
     "OrderRefused",
     "OrderReport",
     "OrderRequest",
@@ -52,14 +44,10 @@ __all__ = [
     "SendOrder",
     "TrackedOrder",
     "advance",
-    "client_order_id",
     "found_order",
     "message_of",
-    "parse_client_order_id",
-    "valid_intent_id",
 ]
 
-MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
 TERMINAL: Final = frozenset({OrderStatus.EXECUTED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 # REJECTED stands below RESTING: an order that the exchange shows us was not rejected.
 _RANK: Final = {
@@ -70,26 +58,6 @@ _RANK: Final = {
     OrderStatus.CANCELED: 4,
     OrderStatus.EXECUTED: 5,
 }
-
-
-def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg) -> str:
-    """The order's name; derived, so a repeat of the same intent is the same order.
-
-    Args:
-        intent_id: Of the intent.
-        is_buy: Whether its leg is bought.
-        leg: The leg that is bought or sold.
-
-    Returns:
-        Such as `ka-20260803T120000-1a2b3c4d-17-BY`.
-    """
-    return f"{OWN_PREFIX}{intent_id}-{ACTION_CODES[is_buy, leg]}"
-
-
-def valid_intent_id(intent_id: str) -> bool:
-    """Whether the exchange will accept the name made from it."""
-    name = client_order_id(intent_id, is_buy=True, leg=Leg.YES)
-    return len(name) <= MAX_CLIENT_ORDER_ID and bool(OWN_NAME.fullmatch(name))
 
 
 class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +88,7 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         sent_mono_ns: When the create went out.
         acknowledged_mono_ns: When the exchange answered it.
         immediate: Whether it closes a position by a command: it never rests, and never opens one.
+        adopted: Whether it is someone else's and treated as our own (`RL_ADOPT`).
     """
 
     client_order_id: str
@@ -142,11 +111,12 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
     sent_mono_ns: int = 0
     acknowledged_mono_ns: int = 0
     immediate: bool = False
+    adopted: bool = False
 
     @property
     def own(self) -> bool:
-        """Whether this project placed it."""
-        return self.intent_id is not None
+        """Whether this stack placed it, or treats it as its own."""
+        return self.intent_id is not None or self.adopted
 
     @property
     def open(self) -> bool:
@@ -184,14 +154,17 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         return self.yes_price_e4 if self.leg is Leg.YES else ONE_DOLLAR_E4 - self.yes_price_e4
 
 
-def found_order(name: str, report: ExchangeOrder) -> TrackedOrder:
-    """An order that this run did not send, as the exchange reports it: `own` by its name.
+def found_order(
+    name: str, report: ExchangeOrder, parsed: OrderName | None, *, adopts: bool = False
+) -> TrackedOrder:
+    """An order that this run did not send, as the exchange reports it.
 
     Args:
         name: Its client order id, or the exchange's own where it has none.
         report: Of the exchange; what it says of fills is a fact of its own.
+        parsed: What the name of an order of this stack says, None for someone else's.
+        adopts: Whether someone else's is treated as our own.
     """
-    parsed = parse_client_order_id(name)
     foreign_leg = Leg.YES if report.book_side is BookSide.BID else Leg.NO
     return TrackedOrder(
         client_order_id=name,
@@ -204,6 +177,7 @@ def found_order(name: str, report: ExchangeOrder) -> TrackedOrder:
         initial_e2=report.initial_count_e2,
         created_ns=(report.created_ms or 0) * NS_PER_MS,
         expire_ms=report.expire_ms,
+        adopted=parsed is None and adopts,
     )
 
 
@@ -463,7 +437,7 @@ class OrderStore:
 
     @property
     def open_count(self) -> int:
-        """Open orders that this program placed."""
+        """Open orders of this stack."""
         return sum(order.own for order in self.open_orders())
 
     def add(self, order: TrackedOrder) -> None:

@@ -12,12 +12,13 @@ from typing import Final, NoReturn
 from ipc.clock import NS_PER_S, mono_ns
 from ipc.messages import ActorFill
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.errors import KalshiError
+from processes.adapters.kalshi.errors import KalshiError, NotFound, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.portfolio import Position, Settlement
 from processes.adapters.kalshi.schemas.decoding import LeftOut
 from processes.adapters.kalshi.schemas.enums import Result
 from processes.execution.account import Doubt, ExchangeView, Payout, position_of
+from processes.execution.cash_comparison import CashComparison
 from processes.execution.gateway import EffectRunner, chunks
 from processes.execution.manager import KalshiOrderManager
 from processes.runtime.log import Log
@@ -34,6 +35,7 @@ ROUNDS_A_STEP: Final = 4  # rounds in doubt before the pause between them double
 UNANSWERED_ROUNDS: Final = 3  # without an answer for so many, no account is known
 SETTLED_S: Final = 172_800  # market time: settlements are read again for so long, for corrections
 MOST_HISTORIES: Final = 20  # markets of one round whose fills before the cutoff are read
+MOST_CLAIMS: Final = 100  # orders of one round that are read to learn whose they are
 _VALUES: Final = {Result.YES: ONE_DOLLAR_E4, Result.NO: 0}
 
 
@@ -61,6 +63,7 @@ class Reconciliation:
         self._agreed_ns = mono_ns()
         self._left_out = LeftOut()
         self._reads = AccountReads(log)
+        self._cash = CashComparison(manager, manager.state.start_cash_e6)
         self._state.doubt(Doubt.MONEY)
 
     def on_channel_up(self) -> None:
@@ -108,11 +111,24 @@ class Reconciliation:
             self._report_left_out(view.left_out)
             if up_ns != self._channel_up_ns or Doubt.CHANNEL in self._state.everywhere:
                 return  # the channel fell meanwhile: this view proves nothing
+            await self._claim(client, view)
             wanted = self._manager.sync_positions_with_kalshi(view)
             self._agreed_ns = mono_ns()
             self._effects.act()
             if not wanted:
+                await self._cash.compare(client)
+                self._effects.act()
                 return
+
+    async def _claim(self, client: KalshiTradingClient, view: ExchangeView) -> None:
+        """Learn whose orders made what is held: a fill of the list names no client."""
+        unclaimed = list(self._state.unclaimed(view).items())
+        for order_id, ticker in unclaimed[:MOST_CLAIMS]:
+            try:
+                name = await self._reads.client_order_id(client, ticker, order_id)
+            except WireError:
+                continue  # it cannot be read: nobody's, so left alone
+            self._state.claim(ticker, order_id, name)
 
     def _report_left_out(self, left_out: LeftOut) -> None:
         """Once for each change: rows of the account that cannot be read."""
@@ -165,6 +181,7 @@ class AccountReads:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._history: dict[str, list[ActorFill]] = {}  # fills before the cutoff, oldest first
+        self._old_names: dict[str, str] = {}  # order id -> client order id, before the cutoff
 
     async def view(
         self, client: KalshiTradingClient, tickers: Collection[str], now_s: int
@@ -200,6 +217,26 @@ class AccountReads:
             exposures=await self._add_history(client, fills, by_market),
             left_out=left_out + unread,
         )
+
+    async def client_order_id(self, client: KalshiTradingClient, ticker: str, order_id: str) -> str:
+        """The name that was given to an order, empty when the exchange has no such order any more.
+
+        Args:
+            client: of the account.
+            ticker: its market.
+            order_id: the exchange's.
+
+        Raises:
+            KalshiError: it was not answered, or cannot be read.
+        """
+        if (known := self._old_names.get(order_id)) is not None:
+            return known
+        try:
+            return (await client.order(order_id)).client_order_id
+        except NotFound:
+            ended = await client.historical_orders(ticker=ticker)
+            self._old_names |= {o.order_id: o.client_order_id for o in ended.items}
+            return self._old_names.setdefault(order_id, "")
 
     async def _add_history(
         self,

@@ -10,20 +10,22 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ipc.clock import NS_PER_S
+from ipc.clock import NS_PER_MS, NS_PER_S
 from ipc.messages import BookSide, Intent, Leg, TradingState
 from ipc.trading import TradingMode
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
+from processes.adapters.kalshi.stop.own_orders import valid_intent_id
 from processes.execution.account import MarketAccount, ShardFunds
 from processes.execution.exchange_stop import NO_ORDER_GROUP, NO_WATCHDOG
-from processes.execution.orders import TrackedOrder, valid_intent_id
+from processes.execution.orders import TrackedOrder
 from processes.runtime.tasks import Backoff
 
 __all__ = [
     "CHECKS",
     "CLOSING_CHECKS",
+    "MEASURED",
     "NO_MONEY",
     "OFF_GRID",
     "RefusalMemory",
@@ -31,6 +33,7 @@ __all__ = [
     "RiskLimits",
     "closing_refusal",
     "collateral_e6",
+    "compared",
     "excess",
     "refusal",
 ]
@@ -40,6 +43,13 @@ OFF_GRID: Final = "price_off_grid"
 NOT_RECORDED: Final = "not_recorded"  # and then which bound is passed
 NEEDS: Final = "production_needs"  # and then what is missing
 MODEL: Final = "model_environment"  # and then which model, and what it lacks
+DIFFERS: Final = "exchange_differs"  # and then what
+MEASURED: Final = frozenset(  # reasons that compare numbers
+    {
+        *("deadline", "count", "too_many_orders", "sells_more_than_held", "not_enough_cash"),
+        *("no_money_on_shard", "price_off_grid"),
+    }
+)
 NO_MONEY: Final = "no_money_on_shard"  # and then the command that would move it
 DOLLAR_E6: Final = 1_000_000
 REFUSED: Final = Backoff(first_s=0.5, longest_s=60.0)  # from the second in a row on
@@ -86,6 +96,7 @@ class RiskCase(msgspec.Struct, frozen=True):
         has_group: Whether the order would belong to an order group, or need not.
         unwatched: Why nobody would stop what is opened if this process died; "" while somebody
             would, or need not.
+        differs: What the exchange has reported otherwise for two rounds; "" while both agree.
     """
 
     intent: Intent
@@ -107,6 +118,7 @@ class RiskCase(msgspec.Struct, frozen=True):
     model_error: str = ""
     has_group: bool = True
     unwatched: str = ""
+    differs: str = ""
 
 
 RiskCheck = Callable[[RiskCase], str | None]
@@ -120,6 +132,28 @@ def refusal(case: RiskCase) -> str | None:
 def closing_refusal(case: RiskCase) -> str | None:
     """The first reason not to send an order that closes a position by a command, or None."""
     return next((r for check in CLOSING_CHECKS if (r := check(case))), None)
+
+
+def compared(case: RiskCase) -> dict[str, int]:
+    """The numbers that an intent's refusal came of, for the audit; names end in their unit."""
+    intent, account = case.intent, case.account
+    numbers = {
+        "count_e2": intent.count_e2,
+        "price_e4": intent.price_e4,
+        "late_ms": (case.now_mono_ns - intent.deadline_mono_ns) // NS_PER_MS,
+        "open_orders": case.open_orders,
+        "most_count_e2": case.limits.count_e2,
+        "most_open_orders": case.limits.open_orders,
+    }
+    if account is not None:
+        numbers |= {
+            "position_e2": account.position_e2,
+            "own_e2": account.own_e2,
+            "cash_e6": account.cash_e6,
+        }
+    if case.funds is not None:
+        numbers |= {"shard": case.funds.shard, "shard_free_e6": case.funds.free_e6}
+    return numbers
 
 
 def within_deadline(case: RiskCase) -> str | None:
@@ -213,6 +247,11 @@ def watched(case: RiskCase) -> str | None:
     return f"{NO_WATCHDOG}: {case.unwatched}"
 
 
+def agrees(case: RiskCase) -> str | None:
+    """Nothing is opened where the exchange has another view of the market, round after round."""
+    return f"{DIFFERS}: {case.differs}" if case.differs and case.intent.is_buy else None
+
+
 def not_refused_lately(case: RiskCase) -> str | None:
     """A refusal that will not pass is not asked for again at every tick."""
     return "backing_off" if case.backing_off else None
@@ -250,10 +289,15 @@ def sells_held(case: RiskCase) -> str | None:
 def _free_e2(
     account: MarketAccount, sale: Intent | TrackedOrder, others: Iterable[TrackedOrder]
 ) -> int:
-    """Contracts held of the sale's leg, less what others may take on its side of the book."""
-    position_e2 = account.position_e2
-    held_e2 = max(position_e2 if sale.leg is Leg.YES else -position_e2, 0)
-    return held_e2 - sum(o.remaining_e2 for o in others if o.book_side is sale.book_side)
+    """Contracts held of the sale's leg, less what others may take on its side of the book.
+
+    Of what this stack bought itself, less what its own others may take, where that is less.
+    """
+    sign = 1 if sale.leg is Leg.YES else -1
+    same_side = [o for o in others if o.book_side is sale.book_side]
+    free_e2 = max(sign * account.position_e2, 0) - sum(o.remaining_e2 for o in same_side)
+    own_e2 = max(sign * account.own_e2, 0) - sum(o.remaining_e2 for o in same_side if o.own)
+    return min(free_e2, own_e2)
 
 
 def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
@@ -422,6 +466,7 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     recorded,
     in_order_group,
     watched,
+    agrees,
     not_refused_lately,
     on_grid,
     count_allowed,

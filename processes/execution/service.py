@@ -20,6 +20,8 @@ from processes.adapters.kalshi.rest.limits import follow_limits, shared_budget
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.adapters.kalshi.rest.rate_budget import Rank, RateBudget
 from processes.adapters.kalshi.schemas.drift import report_drift
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership
+from processes.adapters.kalshi.stop.stack_mark import own_prefix
 from processes.execution.account import Doubt, Moment
 from processes.execution.flattening import Flattening
 from processes.execution.gateway import EffectRunner
@@ -107,6 +109,7 @@ class ExecutionService:
             account_limits=self._limits_watch.account_limits,
             sends=not settings.execution.is_shadow,
             model_rule=_model_rule(settings, target.environment),
+            ownership=OrderOwnership(own_prefix(settings.data_dir), settings.execution.adopt),
         )
         self._state = self._manager.state
         self._is_enabled = settings.actor.enabled
@@ -305,6 +308,8 @@ class ExecutionService:
             "trading_on": int(self._control.mode is TradingMode.ON),
             "fills_dropped": self._state.orders.dropped_fills,
             "records_dropped": self._journal.dropped,
+            "markets_differing": len(self._state.differing),
+            "foreign_open_orders": sum(not o.own for o in self._state.orders.open_orders()),
         }
         counters |= self._gauges() | self._budget.counters()
         counters |= self._manager.account_limits.counters()

@@ -13,34 +13,36 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from ipc.account_table import UNKNOWN_AHEAD
-from ipc.clock import NS_PER_MS
-from ipc.messages import ActorFill, Message, OrderStatus, TradingState, TradingStatus
+from ipc.clock import NS_PER_MS, NS_PER_S
+from ipc.messages import (
+    ActorFill,
+    Message,
+    OrderStatus,
+    TradingEvent,
+    TradingEventKind,
+    TradingState,
+    TradingStatus,
+)
 from ipc.trading import TradingMode
-from ipc.units import PriceGrid, format_money
+from ipc.units import ONE_DOLLAR_E4, PriceGrid
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.adapters.kalshi.stop.own_orders import FAMILY, OrderOwnership
 from processes.execution.account import (
-    ADOPT_VOTES,
     QUIET_NS,
-    TAKE_OVER_VOTES,
     Doubt,
     ExchangeView,
     MarketAccount,
     Moment,
-    Payout,
     ReportedFees,
     ShardMoney,
-    Verdict,
-    judge,
 )
 from processes.execution.exchange_stop import ExchangeStop
 from processes.execution.orders import (
-    OWN_PREFIX,
     TERMINAL,
     CancelOrder,
     CreateAccepted,
     CreateSent,
     FetchFills,
-    LookUpOrder,
     OrderFact,
     OrderRefused,
     OrderReport,
@@ -58,7 +60,9 @@ from processes.execution.risk import RefusalMemory
 __all__ = ["KEEP_CLOSED_MS", "KEEP_RETIRED", "ExecutionEffects", "ExecutionState", "LogNote"]
 
 FETCH_AFTER_NS: Final = 500 * NS_PER_MS  # how long a fill may be on its way before REST is asked
+LATE_CREATE_NS: Final = 10 * NS_PER_S  # how late a create of an earlier run may show
 PAUSE_CODES: Final = ("trading_paused", "exchange_paused")
+ENDS_ORDERS: Final = (TradingMode.STOPPED, TradingMode.FLATTENING)
 KEEP_CLOSED_MS: Final = 600_000  # market time, for an account whose settlement is not reported
 KEEP_RETIRED: Final = 1_000  # accounts of markets that are over, with their fills
 
@@ -108,6 +112,7 @@ class ExecutionState:
         start_cash_e6: Cash of every sub-account before its first fill, 1e-6 dollars.
         now: The present moment.
         version: Where the versions of accounts begin; they rise by one at each change.
+        ownership: Which orders are this stack's.
 
     Attributes:
         accounts: Sub-accounts of the followed markets, by ticker.
@@ -125,9 +130,21 @@ class ExecutionState:
         unrecorded: Why what happens now may not get into the database; "" while it does.
         mode: What is done with intents, as it was commanded.
         sends: False in execution mode `shadow`: nothing is created, changed or canceled.
+        differing: Markets that differ from the exchange's view for so long that nothing is opened
+            in them, with what differs.
+        cash_mono_ns: When a fill or a payout was booked last.
+        ownership: Which orders are this stack's.
+        retired: Accounts of markets that are over, with their fills.
     """
 
-    def __init__(self, start_cash_e6: int, now: Callable[[], Moment], version: int = 0) -> None:
+    def __init__(
+        self,
+        start_cash_e6: int,
+        now: Callable[[], Moment],
+        version: int = 0,
+        *,
+        ownership: OrderOwnership,
+    ) -> None:
         self.accounts: dict[str, MarketAccount] = {}
         self.grids: dict[str, PriceGrid] = {}  # of the markets in which something can be ordered
         self.off_grid: set[str] = set()  # markets whose grid refused a price: it may have changed
@@ -144,6 +161,7 @@ class ExecutionState:
         self.reported: tuple[int, Mapping[str, int]] = (0, {})  # the exchange's: when asked, mono
         self.version = version
         self.now = now
+        self.ownership = ownership
         self.retired_realized_e6 = self.retired_fees_e6 = 0
         self.session_uid: str | None = None  # the collector's; None while it has not spoken
         self.environment_ok = False  # whether the collector's data is of our environment
@@ -151,15 +169,18 @@ class ExecutionState:
         self.mode = TradingMode.ON
         self.sends = True
         self.trading: TradingStatus | None = None  # as the collector says; None before it has
+        self.differing: dict[str, str] = {}  # markets in which the exchange differs for long: how
+        self.elsewhere_e6 = 0  # the most that fills of markets without an account may have moved
+        self.cash_mono_ns = 0  # when a fill or a payout was booked last
         self.unrecorded = ""  # why what happens now may not get into the database
         self._resumed_mono_ns = 0  # when any market last began to trade again
         self._pause_seen_mono_ns = 0  # when the exchange last refused an order for a pause
-        self._start_cash_e6 = start_cash_e6
+        self.start_cash_e6 = start_cash_e6
         self._closes_ms: dict[str, int] = {}
-        self._retired: dict[str, MarketAccount] = {}  # with their fills: each counts once
+        self.retired: dict[str, MarketAccount] = {}  # with their fills: each counts once
         self._leftovers: set[str] = set()  # open orders of an earlier run
+        self._leftovers_until_ns: int | None = None  # after it only someone else has our mark
         self._missing: dict[str, int] = {}  # orders with fills missing -> when to ask, mono ns
-        self._votes: Counter[str] = Counter()
 
     def drain(self) -> ExecutionEffects:
         """The effects since the last call, the changed sub-accounts last."""
@@ -189,7 +210,7 @@ class ExecutionState:
         return {
             ticker
             for ticker, account in self.accounts.items()
-            if account.doubts & gap or (Doubt.PAUSE in account.doubts and self._trades(ticker))
+            if account.doubts & gap or (Doubt.PAUSE in account.doubts and self.trades(ticker))
         }
 
     def trading_state(self, ticker: str) -> TradingState:
@@ -203,7 +224,13 @@ class ExecutionState:
             return TradingState.PAUSED  # a refusal is newer than what the collector says
         return state
 
-    def _trades(self, ticker: str) -> bool:
+    @property
+    def since_pause_mono_ns(self) -> int:
+        """When a pause was seen, or ended, last."""
+        return max(self._resumed_mono_ns, self._pause_seen_mono_ns)
+
+    def trades(self, ticker: str) -> bool:
+        """Whether the exchange takes orders in a market now."""
         return self.trading_state(ticker) is TradingState.TRADING
 
     def takes_cancels(self) -> bool:
@@ -223,7 +250,7 @@ class ExecutionState:
         if before is not None and not lapsed and not refused and _say_alike(before, status):
             return False
         for ticker in self.accounts:
-            if lapsed or not self._trades(ticker):  # what happened meanwhile is not known
+            if lapsed or not self.trades(ticker):  # what happened meanwhile is not known
                 self._doubt_market(ticker, Doubt.PAUSE)
         self._resumed_mono_ns = now_ns
         return True
@@ -238,12 +265,12 @@ class ExecutionState:
         account = self.accounts[ticker]
         if doubt not in account.doubts:
             account.doubts.add(doubt)
-            self._new_version(ticker)
+            self.new_version(ticker)
 
     def doubtful_count(self) -> int:
         """Accounts in doubt for another reason than that their market does not trade now."""
         return sum(
-            bool(account.doubts - (set() if self._trades(ticker) else {Doubt.PAUSE}))
+            bool(account.doubts - (set() if self.trades(ticker) else {Doubt.PAUSE}))
             for ticker, account in self.accounts.items()
         )
 
@@ -276,15 +303,15 @@ class ExecutionState:
         if ticker not in self.accounts:
             self.accounts[ticker] = account = self._account_for(ticker)
             account.doubts |= {Doubt.STARTING} | self.everywhere
-            if not self._trades(ticker):
+            if not self.trades(ticker):
                 account.doubts.add(Doubt.PAUSE)
-            self._new_version(ticker)
+            self.new_version(ticker)
 
     def _account_for(self, ticker: str) -> MarketAccount:
         """A new account, or the one of a market that was retired: its fills are booked already."""
-        account = self._retired.pop(ticker, None)
+        account = self.retired.pop(ticker, None)
         if account is None:
-            return MarketAccount(ticker, self._start_cash_e6)
+            return MarketAccount(ticker, self.start_cash_e6, adopts=self.ownership.adopts)
         self.retired_realized_e6 -= account.realized_e6
         self.retired_fees_e6 -= account.fees_e6
         return account
@@ -293,10 +320,9 @@ class ExecutionState:
         """Give up the accounts of markets that are over, but for those in `keep`."""
         over = [t for t in self.accounts if t not in keep and self._is_over(t)]
         for ticker in over:
-            self._retired[ticker] = account = self.accounts.pop(ticker)
+            self.retired[ticker] = account = self.accounts.pop(ticker)
             self.retired_realized_e6 += account.realized_e6
             self.retired_fees_e6 += account.fees_e6
-            self._votes.pop(ticker, None)
             self.grids.pop(ticker, None)
             self.off_grid.discard(ticker)
             self.refusals.forget(ticker)
@@ -311,9 +337,9 @@ class ExecutionState:
 
     def _forget_retired(self) -> None:
         """Keep the newest; settled ones go first, which the exchange does not list as positions."""
-        while len(self._retired) > KEEP_RETIRED:
-            settled = (t for t, account in self._retired.items() if account.payout is not None)
-            del self._retired[next(settled, next(iter(self._retired)))]
+        while len(self.retired) > KEEP_RETIRED:
+            settled = (t for t, account in self.retired.items() if account.payout is not None)
+            del self.retired[next(settled, next(iter(self.retired)))]
             self.counters["accounts_forgotten"] += 1
 
     def _is_over(self, ticker: str) -> bool:
@@ -322,6 +348,7 @@ class ExecutionState:
             return False
         account, close_ms = self.accounts[ticker], self._closes_ms.get(ticker)
         closed = close_ms is not None and self.now().ms > close_ms + KEEP_CLOSED_MS
+        closed |= ticker not in self.grids  # never traded here: something of it was found
         return (
             (closed or account.payout is not None)
             and account.known
@@ -341,7 +368,7 @@ class ExecutionState:
         """Give accounts whose market charges otherwise than before a new version."""
         for ticker in self.fees.changed(self.now().ms):
             if ticker in self.accounts:
-                self._new_version(ticker)
+                self.new_version(ticker)
 
     def doubt(self, doubt: Doubt) -> None:
         """Every market is in doubt."""
@@ -353,15 +380,16 @@ class ExecutionState:
         """That doubt is over; CHANNEL stays with each market until it is reconciled."""
         self.everywhere.discard(doubt)
         for ticker in self.accounts if doubt is not Doubt.CHANNEL else ():
-            self._clear(ticker, doubt)
+            self.clear(ticker, doubt)
 
-    def _clear(self, ticker: str, *doubts: Doubt) -> None:
+    def clear(self, ticker: str, *doubts: Doubt) -> None:
+        """These doubts about a market are over."""
         account = self.accounts[ticker]
         if gone := account.doubts & set(doubts):
             account.doubts -= gone
-            self._new_version(ticker)
+            self.new_version(ticker)
 
-    def _new_version(self, ticker: str) -> None:
+    def new_version(self, ticker: str) -> None:
         """A new version of a market's account, and of its doubts."""
         account = self.accounts[ticker]
         self.version += 1
@@ -383,12 +411,12 @@ class ExecutionState:
         if Doubt.MONEY in self.everywhere:
             self.trust(Doubt.MONEY)
 
-    def _on_activity(self, ticker: str) -> None:
+    def on_activity(self, ticker: str) -> None:
         """The exchange did something: for a while its reads may lag behind."""
         if ticker not in self.accounts:  # a late report on an order of a market that is over
             return
         self.accounts[ticker].changed_mono_ns = self.now().mono_ns
-        self._new_version(ticker)
+        self.new_version(ticker)
 
     def _derive_doubts(self, account: MarketAccount) -> None:
         own = [o for o in self.orders.open_in(account.ticker) if o.own]
@@ -494,23 +522,24 @@ class ExecutionState:
             self._missing.setdefault(name, self.now().mono_ns + FETCH_AFTER_NS)
         else:
             self._missing.pop(name, None)
-        if order.own:
-            self.effects.note(message_of(order, self.now().ns))
-            self.effects.queue_wanted |= _is_resting(order) and order.ahead_e2 == UNKNOWN_AHEAD
-        self._on_activity(order.market_ticker)
+        self.effects.note(message_of(order, self.now().ns))
+        self.effects.queue_wanted |= _is_resting(order) and order.ahead_e2 == UNKNOWN_AHEAD
+        if order.trades and order.market_ticker in self.accounts:
+            self.accounts[order.market_ticker].claim(order.order_id or "", own=order.own)
+        self.on_activity(order.market_ticker)
 
     def on_order(self, report: ExchangeOrder) -> None:
         """Take the exchange's report on an order, from the private channel or REST, fresh or stale.
 
-        An order that this run did not send is adopted: one of an earlier run is canceled, one of
-        someone else is only known. Markets that are not followed are passed over.
+        An order that this run did not send is someone else's or was left by an earlier run, which
+        is canceled. Either way its market is followed: it counts against the account's limits.
         """
-        if report.market_ticker not in self.accounts:
-            return
         name = report.client_order_id or report.order_id
         if name not in self.orders:
             if report.status in TERMINAL:
                 return  # long over
+            if report.market_ticker not in self.accounts:
+                self.follow(report.market_ticker)
             self._adopt_order(name, report)
         status, fill_e2 = report.status, report.fill_count_e2
         fact = OrderReport(report.order_id, status, fill_e2, report.reason, report.expire_ms)
@@ -520,15 +549,32 @@ class ExecutionState:
             self.cancel(order)
 
     def _adopt_order(self, name: str, report: ExchangeOrder) -> None:
-        """An order that this run did not send: someone else's, or a leftover to be canceled."""
-        order = found_order(name, report)
-        if order.own:
+        """An order that this run did not send: someone else's, or a leftover to be canceled.
+
+        What has our mark is a leftover at the start, and while everything is canceled anyway; later
+        only a stack with a copy of this data folder can have sent it. In execution mode `shadow`
+        leftovers are someone else's: nothing is canceled.
+        """
+        parsed, adopts = self.ownership.parse(name), self.ownership.adopts and self.sends
+        until_ns = self._leftovers_until_ns
+        is_start = until_ns is None or self.now().mono_ns <= until_ns
+        is_leftover = parsed is not None and (is_start or self.mode in ENDS_ORDERS)
+        is_canceled = is_leftover and self.sends
+        order = found_order(name, report, parsed if is_canceled else None, adopts=adopts)
+        facts = {"client_order_id": name, "ticker": report.market_ticker}
+        if is_leftover:
             self.counters["leftover_orders"] += 1
-            action = "leftover_order" if self.sends else "leftover_order_not_touched"
-            self.effects.warn(action, client_order_id=name, ticker=report.market_ticker)
-            if self.sends:
+            self.effects.warn(
+                "leftover_order" if self.sends else "leftover_order_not_touched", **facts
+            )
+            if is_canceled:
                 self._leftovers.add(name)
-        self.orders.add(order if self.sends else replace(order, intent_id=None))
+        else:
+            self.counters["foreign_orders"] += 1
+            kind = "other" if not name.startswith(FAMILY) else "kalshi-actor"
+            facts["placed_by"] = "a copy of this data folder" if parsed else kind
+            self.effects.warn("foreign_order", **facts, adopted=adopts)
+        self.orders.add(order)
 
     def on_absent(self, name: str) -> None:
         """The exchange confirms that it has no such order (any more)."""
@@ -543,7 +589,7 @@ class ExecutionState:
             return
         after = self.orders.apply(order.client_order_id, QueuePlace(ahead_e2))
         if after is not None and after.ahead_e2 != order.ahead_e2:
-            self._new_version(order.market_ticker)
+            self.new_version(order.market_ticker)
 
     # Fills.
 
@@ -555,27 +601,96 @@ class ExecutionState:
             live: from the private channel, not from a read; a read repeats what is known, and is
                 not kept for an order that is not known.
         """
-        if fill.market_ticker in self._retired:
+        if fill.market_ticker in self.retired:
             self.follow(fill.market_ticker)
         account = self.accounts.get(fill.market_ticker)
         if account is None:
             self.counters["fills_elsewhere"] += 1
+            self.cash_mono_ns = self.now().mono_ns
+            self.elsewhere_e6 += fill.count_e2 * ONE_DOLLAR_E4 + abs(fill.fee_e6)
             return
         order = self.orders.trade(fill, keep=live)
         if account.book(fill):
             self.counters["fills"] += 1
+            self.cash_mono_ns = self.now().mono_ns
+            self._claim(account, fill)
             self.effects.note(self._named(fill), publish=Doubt.STARTING not in account.doubts)
-            self._on_activity(fill.market_ticker)
+            self.on_activity(fill.market_ticker)
         else:
             self.counters["duplicate_fills"] += live
         if order is not None:
             self._on_order_changed(order)
+
+    def _claim(self, account: MarketAccount, fill: ActorFill) -> None:
+        """Note whose order was filled, where that is known."""
+        order = self.orders.by_order_id(fill.order_id)
+        if order is not None:
+            account.claim(fill.order_id, own=order.own)
+        elif fill.client_order_id is not None:
+            own = self.ownership.parse(fill.client_order_id) is not None
+            account.claim(fill.order_id, own=own)
+
+    def end_start(self) -> None:
+        """The account's list of orders was read: what an earlier run left is known, or soon is."""
+        if self._leftovers_until_ns is None:
+            self._leftovers_until_ns = self.now().mono_ns + LATE_CREATE_NS
+
+    def audit(
+        self,
+        kind: TradingEventKind,
+        name: str,
+        why: str,
+        ticker: str | None,
+        numbers: dict[str, int],
+    ) -> None:
+        """A line of the audit of trading, of the program itself.
+
+        Args:
+            kind: What sort of line.
+            name: The limit or the quantity that it is about.
+            why: For people.
+            ticker: The market, None when it concerns all.
+            numbers: What was compared; names end in their unit.
+        """
+        self.effects.note(
+            TradingEvent(
+                kind=kind,
+                name=name,
+                who="execution",
+                why=why,
+                market_ticker=ticker,
+                numbers=numbers,
+                ts_ns=self.now().ns,
+            )
+        )
+
+    def unclaimed(self, view: ExchangeView) -> dict[str, str]:
+        """Orders, with their markets, that made what is held and of which nobody is known yet."""
+        if self.ownership.adopts:
+            return {}
+        held = {t: a for t, a in self.accounts.items() if a.position_e2 or view.positions.get(t)}
+        return {
+            order_id: ticker
+            for ticker, account in held.items()
+            for order_id in account.unclaimed(view.fills.get(ticker, ()))
+            if self.orders.by_order_id(order_id) is None
+        }
+
+    def claim(self, ticker: str, order_id: str, client_order_id: str) -> None:
+        """Whose an order was, by its name; empty for one that has none."""
+        if ticker in self.accounts:
+            own = self.ownership.parse(client_order_id) is not None
+            self.accounts[ticker].claim(order_id, own=own)
 
     def _named(self, fill: ActorFill) -> ActorFill:
         order = self.orders.by_order_id(fill.order_id)
         if order is None or fill.client_order_id is not None:
             return fill
         return replace(fill, client_order_id=order.client_order_id)
+
+    def short_of_fills(self) -> list[TrackedOrder]:
+        """Orders of which more is filled than fills have arrived."""
+        return [order for name in self._missing if (order := self.orders.get(name)) is not None]
 
     def request_overdue(self) -> None:
         """Ask for fills that have not arrived in time, and again for cancels of leftovers."""
@@ -588,127 +703,6 @@ class ExecutionState:
         for name in self._leftovers:
             if (order := self.orders.get(name)) is not None:
                 self.cancel(order)
-
-    # Reconciliation.
-
-    def reconcile(self, view: ExchangeView) -> set[str]:
-        """Compare with a round of REST reads.
-
-        Returns:
-            Markets whose whole list of fills must be read before they can be compared.
-        """
-        self.reported = (view.asked_mono_ns, view.positions)
-        self.touched |= {t for t, account in self.accounts.items() if account.doubts}
-        for ticker, position_e2 in view.positions.items():
-            if position_e2 != 0 or ticker not in self._retired:
-                self.follow(ticker)
-        for report in view.resting:
-            if report.client_order_id.startswith(OWN_PREFIX):
-                self.follow(report.market_ticker)
-            self.on_order(report)
-        for fill in (fill for fills in view.fills.values() for fill in fills):
-            self.on_fill(fill, live=False)
-        for ticker, payout in view.settlements.items():
-            self._on_settlement(ticker, payout)
-        self._look_up_absent(view)
-        verdicts = {t: self._compare(account, view) for t, account in self.accounts.items()}
-        return {ticker for ticker, verdict in verdicts.items() if verdict is Verdict.READ_FILLS}
-
-    def _on_settlement(self, ticker: str, payout: Payout) -> None:
-        """Book what was paid; the exchange may correct it, of a market that was retired too."""
-        account = self.accounts.get(ticker) or self._retired.get(ticker)
-        if account is None:
-            return
-        before, realized_e6 = account.payout, account.realized_e6
-        if not account.settle(payout):
-            return
-        change_e6 = account.realized_e6 - realized_e6
-        if before is None:
-            self.counters["settled"] += 1
-        elif change_e6:
-            self.counters["settlements_corrected"] += 1
-            change = format_money(change_e6)
-            self.effects.warn("settlement_corrected", ticker=ticker, change_dollars=change)
-        if ticker in self._retired:
-            self.retired_realized_e6 += change_e6
-            self.version += 1
-        self._on_activity(ticker)
-
-    def _look_up_absent(self, view: ExchangeView) -> None:
-        """Orders that are resting as far as we know, and that the exchange does not list."""
-        listed = {report.order_id for report in view.resting}
-        for order in self.orders.open_orders():
-            changed = self.accounts[order.market_ticker].changed_mono_ns
-            quiet = view.asked_mono_ns - changed >= QUIET_NS
-            resting = order.status is OrderStatus.RESTING
-            if resting and quiet and order.order_id not in listed:
-                self.effects.requests.append(LookUpOrder(order))
-
-    def _compare(self, account: MarketAccount, view: ExchangeView) -> Verdict:
-        verdict = judge(account, view)
-        ticker = account.ticker
-        if verdict not in (Verdict.ADOPT, Verdict.TAKE_OVER):
-            self._votes.pop(ticker, None)
-        if verdict is Verdict.AGREES:
-            over = {Doubt.CHANNEL} - self.everywhere
-            if self._is_after_pause(ticker, view):
-                over.add(Doubt.PAUSE)
-            self._clear(ticker, Doubt.STARTING, Doubt.MISMATCH, *over)
-        elif verdict is Verdict.UNREADABLE:
-            account.doubts.add(Doubt.STARTING)  # as unknown as at the start
-        elif verdict is Verdict.DISAGREES:
-            self._on_mismatch(account, view)
-        elif verdict is Verdict.ADOPT:
-            self._on_mismatch(account, view)
-            self._vote_for_fills(account, view)
-        elif verdict is Verdict.TAKE_OVER:
-            self._on_mismatch(account, view)
-            self._vote_for_position(account, view)
-        return verdict
-
-    def _is_after_pause(self, ticker: str, view: ExchangeView) -> bool:
-        """Whether the market trades, and the view with its whole fills was begun since it does."""
-        since = max(self._resumed_mono_ns, self._pause_seen_mono_ns)
-        return self._trades(ticker) and ticker in view.fills and view.asked_mono_ns > since
-
-    def _on_mismatch(self, account: MarketAccount, view: ExchangeView) -> None:
-        """Warn once, and do not trade the market until both sides agree."""
-        if Doubt.MISMATCH in account.doubts:
-            return
-        account.doubts.add(Doubt.MISMATCH)
-        self.counters["mismatches"] += 1
-        self.effects.warn(
-            "position_mismatch",
-            ticker=account.ticker,
-            booked_e2=account.position_e2,
-            exchange_e2=view.positions.get(account.ticker, 0),
-        )
-        self._new_version(account.ticker)
-
-    def _vote_for_fills(self, account: MarketAccount, view: ExchangeView) -> None:
-        """Take over the exchange's fills when they have added up to its position twice in a row.
-
-        Once may be a late read.
-        """
-        self._votes[account.ticker] += 1
-        if self._votes[account.ticker] < ADOPT_VOTES:
-            return
-        account.adopt(view.fills[account.ticker])
-        self.counters["adopted"] += 1
-        self.effects.warn("position_adopted", ticker=account.ticker, booked_e2=account.position_e2)
-        self._new_version(account.ticker)
-
-    def _vote_for_position(self, account: MarketAccount, view: ExchangeView) -> None:
-        """Take over a position that no list of fills explained several times in a row."""
-        self._votes[account.ticker] += 1
-        if self._votes[account.ticker] < TAKE_OVER_VOTES:
-            return
-        position_e2 = view.positions.get(account.ticker, 0)
-        account.take_over(position_e2, view.exposures[account.ticker])
-        self.counters["taken_over"] += 1
-        facts = {"booked_e2": position_e2, "cost_dollars": format_money(account.cost_basis_e6)}
-        self.effects.warn("position_taken_over", ticker=account.ticker, **facts)
-        self._new_version(account.ticker)
 
 
 def _say_alike(status: TradingStatus, other: TradingStatus) -> bool:

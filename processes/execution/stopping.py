@@ -76,7 +76,7 @@ class Stopping:
             raise ExchangeUnavailable("not connected yet")
         created_ago_ns = now_ns - gateway.create_ended_mono_ns
         is_late_enough = created_ago_ns >= READ_LAG_NS and not self._state.orders.open_count
-        listed = await own_resting(gateway.client)
+        listed = await own_resting(gateway.client, self._state.ownership)
         resting = listed.items
         for order in resting:  # also of markets that are not followed, and of earlier runs
             self._state.follow(order.market_ticker)
@@ -99,9 +99,12 @@ class Stopping:
     async def _cancel_again(
         self, client: KalshiTradingClient, resting: list[ExchangeOrder]
     ) -> None:
-        """Orders that have ended as far as we know, and that the exchange still lists."""
+        """Orders that have ended as far as we know, and that the exchange still lists.
+
+        Also those with our mark that this run did not send.
+        """
         known = self._state.orders
-        ended = [o for o in resting if not _is_open(known.get(o.client_order_id))]
+        ended = [o for o in resting if not _is_open(known.get(o.client_order_id or o.order_id))]
         if ended:
             self._log.warning(
                 "ended_orders_listed", client_order_ids=[o.client_order_id for o in ended]
@@ -110,4 +113,4 @@ class Stopping:
 
 
 def _is_open(order: TrackedOrder | None) -> bool:
-    return order is not None and order.open
+    return order is not None and order.open and order.own

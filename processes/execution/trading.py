@@ -1,12 +1,15 @@
 """Stop, pause, resume or flatten trading, or ask how it stands.
 
     python -m processes.execution.trading pause | resume | stop | flatten | status [--json]
+    python -m processes.execution.trading why INTENT | ORDER | MARKET [--last N] [--json]
 
     pause    no new orders; what rests stays, and ends at its expiry unless it is still wanted
     resume   trade again; limits that were hit are cleared
     stop     no new orders; all that rests is cancelled, verified at the exchange
-    flatten  stop, and close positions: small orders, within a collar around the touch, in time
+    flatten  stop, and close this stack's positions: small orders, within a collar around the touch
+             and a time; what others bought is left and listed (RL_ADOPT=true closes it, too)
     status   the state, since when, by whom and why; what rests, what is held
+    why      the story of an order, from the tick to the settlement, out of the database
 
 It needs execution alone, and is answered within 2 seconds. The state outlives a restart. Where
 execution does not answer, `stop` goes to the exchange itself, with the stack's own credentials.
@@ -40,6 +43,7 @@ from ipc.units import parse_count, parse_price
 from models.command_line import Parser, number, whole
 from processes.execution.direct_stop import DirectStop, stop_at_exchange, write_stopped
 from processes.execution.trading_answers import direct_json, direct_lines, report_json, report_lines
+from processes.execution.trading_why import explain
 from processes.runtime.config import Settings, load_settings
 from processes.runtime.tasks import HOPELESS
 
@@ -48,6 +52,7 @@ __all__ = ["main"]
 EXIT_NO: Final = 1
 EXIT_INPUT: Final = 2
 BY_HAND: Final = "by hand"
+WHY: Final = "why"
 WAIT_S: Final = 10.0
 LATER_S: Final = 10  # seconds after the deadline of a flatten until what rests is known to be gone
 ASK_PAUSE: Final = 0.1  # seconds between questions how far it is
@@ -77,14 +82,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             )
         if verb is TradingVerb.FLATTEN:
             _add_terms(command)
+    story = commands.add_parser(WHY, help=_STORY, description=_STORY, epilog=EXITS)
+    story.add_argument("word", metavar="INTENT|ORDER|MARKET", help="its id, or a market's ticker")
+    last = "orders of a market that are told (default: 5)"
+    story.add_argument("--last", type=whole(1, 1_000), default=5, metavar="N", help=last)
+    story.add_argument("--json", action="store_true", help="for programs")
     return parser.parse_args(argv)
 
 
+_STORY: Final = (
+    "tell an order from tick to settlement: decision, refusals with their numbers, states, fills, "
+    "fees, queue, limits, commands, differences, result; of a market its last ones"
+)
 _WHAT: Final = {
     TradingVerb.PAUSE: "no new orders; what rests stays until its expiry, or while still wanted",
     TradingVerb.RESUME: "trade again, after a pause, a stop or a limit that was hit",
     TradingVerb.STOP: "no new orders; cancel all that rests, verify at the exchange that none does",
-    TradingVerb.FLATTEN: "stop, and close every position of the account, within bounds",
+    TradingVerb.FLATTEN: "stop, and close every position of this stack, within bounds",
     TradingVerb.STATUS: "state, since when, by whom, why; orders that rest, positions, latches",
 }
 
@@ -165,6 +179,10 @@ def _user() -> str:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    if options.command == WHY:
+        text, is_known = explain(settings, options.word, options.last, as_json=options.json)
+        print(text, file=sys.stdout if is_known else sys.stderr)
+        return 0 if is_known else EXIT_NO
     verb = TradingVerb(options.command)
     command = _command(options, verb)
     try:
@@ -199,7 +217,8 @@ def _follow(
         return EXIT_NO
     if not report.is_done:
         print("trading: not verified yet; execution goes on, ask with status", file=sys.stderr)
-    is_flat = is_stop or not (report.positions or not report.accounts_known)
+    is_held = any(position.own_e2 for position in report.positions)
+    is_flat = is_stop or not (is_held or not report.accounts_known)
     is_done = report.is_done and report.mode is TradingMode.STOPPED
     return 0 if is_done and is_flat and not report.persist_error else EXIT_NO
 

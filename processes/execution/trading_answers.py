@@ -32,6 +32,7 @@ class PositionJson(msgspec.Struct, frozen=True):
     market_ticker: str
     position_contracts: str
     note: str
+    foreign_contracts: str
 
 
 class ReportJson(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class ReportJson(msgspec.Struct, frozen=True):
     accounts_known: bool
     latches: tuple[str, ...]
     persist_error: str
+    foreign: list[OrderJson]
 
 
 class DirectJson(msgspec.Struct, frozen=True):
@@ -77,6 +79,7 @@ def report_json(report: TradingReport) -> str:
         accounts_known=report.accounts_known,
         latches=report.latches,
         persist_error=report.persist_error,
+        foreign=[_order_json(order) for order in report.foreign],
     )
     return msgspec.json.encode(facts).decode()
 
@@ -95,6 +98,8 @@ def report_lines(report: TradingReport) -> list[str]:
     if report.progress:
         lines.append(f"  {report.progress}")
     lines += [f"orders open: {len(report.resting)}", *map(_order_line, report.resting)]
+    if report.foreign:
+        lines += [f"orders of others: {len(report.foreign)}", *map(_order_line, report.foreign)]
     known = "" if report.accounts_known else " (not every account is known)"
     lines += [f"positions: {len(report.positions)}{known}", *map(_position_line, report.positions)]
     lines += [f"latch: {latch}" for latch in report.latches]
@@ -137,7 +142,8 @@ def _order_json(order: OpenOrderLine) -> OrderJson:
 
 def _position_json(position: HeldPosition) -> PositionJson:
     count = format_count(position.position_e2)
-    return PositionJson(position.market_ticker, count, position.note)
+    foreign = format_count(position.foreign_e2)
+    return PositionJson(position.market_ticker, count, position.note, foreign)
 
 
 def _order_line(order: OpenOrderLine) -> str:
@@ -148,5 +154,8 @@ def _order_line(order: OpenOrderLine) -> str:
 
 def _position_line(position: HeldPosition) -> str:
     leg = "YES" if position.position_e2 > 0 else "NO"
-    note = f" ({position.note})" if position.note else ""
+    foreign = format_count(abs(position.foreign_e2))
+    notes = [position.note, f"{foreign} not of this stack" if position.foreign_e2 else ""]
+    text = "; ".join(filter(None, notes))
+    note = f" ({text})" if text else ""
     return f"  {position.market_ticker} {format_count(abs(position.position_e2))} {leg}{note}"

@@ -136,7 +136,8 @@ class TradingControl:
             )
 
     def _clear_latches(self, command: TradingCommand) -> None:
-        """Limits that were hit hold until here."""
+        """Limits that were hit, and differences that lasted, hold until here."""
+        self._manager.rounds.resume()
         for latch in self._manager.account_limits.resume(command.who, command.why):
             self.note(latch.name, str(latch), kind=TradingEventKind.CLEARED, who=command.who)
 
@@ -186,14 +187,16 @@ class TradingControl:
         """Closing positions is over: done, or its deadline has passed."""
         for position in left:
             ticker, position_e2 = position.market_ticker, position.position_e2
-            self.note("position_left", position.note, ticker, position_e2=position_e2)
+            foreign_e2, why = position.foreign_e2, position.note or "this stack did not buy it"
+            self.note("position_left", why, ticker, position_e2=position_e2, foreign_e2=foreign_e2)
         change = self.change
         self._enter(self.record.ended(outcome))
         self.change = change  # the same command still
         self.notes.update({p.market_ticker: p.note for p in left})
         self._save()
         self.note("flattened", outcome, positions_left=len(left))
-        (self._log.error if left else self._log)("trading_flattened", outcome=outcome)
+        is_left = any(position.own_e2 for position in left)
+        (self._log.error if is_left else self._log)("trading_flattened", outcome=outcome)
 
     def check_file(self) -> None:
         """What a command wrote to the file while this process did not answer counts from here."""
@@ -228,6 +231,7 @@ class TradingControl:
             is_done=not (self.ending.is_set() or self.closing.is_set()),
             progress=self.progress,
             resting=tuple(map(_line_of, self._own_orders())),
+            foreign=tuple(_line_of(o) for o in state.orders.open_orders() if not o.own),
             positions=self._positions(),
             accounts_known=known and not state.everywhere,
             latches=tuple(map(str, self._manager.account_limits.latches)),
@@ -238,7 +242,12 @@ class TradingControl:
         """Markets with a position, each with a note."""
         accounts = self._manager.state.accounts.values()
         return tuple(
-            HeldPosition(account.ticker, account.position_e2, note_of(account.ticker))
+            HeldPosition(
+                account.ticker,
+                account.position_e2,
+                note_of(account.ticker),
+                account.position_e2 - account.own_e2,
+            )
             for account in accounts
             if account.position_e2 and account.payout is None
         )

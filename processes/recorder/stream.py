@@ -272,13 +272,19 @@ class RecordedRun:
     async def _write_reduced(
         self, connection: Any, stream_id: int, number: int, order: ActorOrder
     ) -> None:
-        """The state of an order whose record was set aside: else it would stay what it was."""
+        """The state of an order whose record was set aside: else it would stay what it was.
+
+        Where not even that can be stored, its last known state is stored as unknown.
+        """
         rows = [(number, reduced_order(order))]
 
         async def write(_start: int, _stop: int) -> None:
             await write_rows(connection, stream_id, ActorOrder, rows)
 
-        await write_halving(connection, 1, write)
+        if await write_halving(connection, 1, write):
+            name = order.client_order_id.replace("\0", "\ufffd")
+            why = f"set aside: record {number} of {self.name} could not be stored"
+            await connection.execute(_SQL["unknown_end"], name, stream_id, number, why)
 
     async def _open(self, connection: Any, message: Message) -> None:
         if not isinstance(message, SessionStarted):

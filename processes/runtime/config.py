@@ -219,6 +219,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
         mode: `live`, or `shadow`: all is decided and recorded, and nothing is sent.
         allow_model: Hash of a model that may trade in production whatever its manifest says.
         doctor_max_age_s: How old the record of a passed examination may be in production.
+        adopt: Whether orders and positions of others count as this stack's own.
     """
 
     subaccount: int | None
@@ -228,6 +229,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True):
     max_unrecorded_s: int
     max_unrecorded_bytes: int
     limits_file: Path
+    adopt: bool
     mode: str
     allow_model: str
     doctor_max_age_s: int
@@ -601,6 +603,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             mode=read.choice("RL_EXECUTION_MODE", "live", EXECUTION_MODES),
             allow_model=_model_hash(read, "RL_ALLOW_MODEL_HASH"),
             doctor_max_age_s=HOUR_S * read.number("RL_DOCTOR_MAX_AGE_H", 168, 1, 720),
+            adopt=read.flag("RL_ADOPT", False),
         ),
         broadcaster=_broadcaster(read),
         environ=environ,

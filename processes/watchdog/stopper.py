@@ -16,6 +16,8 @@ from processes.adapters.kalshi.rest.limits import shared_budget
 from processes.adapters.kalshi.rest.rate_budget import Rank
 from processes.adapters.kalshi.stop.cancel_own import OwnCanceled, cancel_own_orders
 from processes.adapters.kalshi.stop.group_file import OwnGroup
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership
+from processes.adapters.kalshi.stop.stack_mark import own_prefix
 from processes.runtime.config import Settings
 from processes.runtime.log import Log
 
@@ -70,13 +72,17 @@ class ExchangeStopper:
         """
         try:
             signer = Signer(load_credentials(self._settings))
+            prefix = own_prefix(self._settings.data_dir)
         except KalshiActorError as error:
             return StopRound(is_proven=False, error=str(error))
+        ownership = OrderOwnership(prefix, self._settings.execution.adopt)
         subaccount = self._settings.execution.subaccount
         client = KalshiTradingClient.at(self._target, signer, self._budget, subaccount=subaccount)
         try:
             async with asyncio.TaskGroup() as tasks:
-                canceling = tasks.create_task(cancel_own_orders(client, wait_s, is_wanted))
+                canceling = tasks.create_task(
+                    cancel_own_orders(client, ownership, wait_s, is_wanted)
+                )
                 triggering = [tasks.create_task(self._trigger(client, group)) for group in groups]
         finally:
             await client.close()

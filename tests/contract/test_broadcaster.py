@@ -147,6 +147,7 @@ async def test_a_new_client_gets_what_is_known(
         ("fill", made.fill()),
         ("position", made.position()),
         ("pnl", made.pnl()),
+        ("trading_event", made.trading_event()),
     ):
         stack.send("execution", topic, message)
     wanted = set(MessageType)

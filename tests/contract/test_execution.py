@@ -69,11 +69,14 @@ async def test_an_intent_becomes_exactly_one_order(tmp_path, leg, yes_price_e4, 
         (request,) = rig.between.sent("POST")
         assert request.path == "/trade-api/v2/portfolio/events/orders"
         wanted = {"ticker": TICKER, "side": side, "price": price, "count": "10.00"}
-        wanted |= {"client_order_id": f"ka-i1-{code}", "time_in_force": "good_till_canceled"}
+        wanted |= {
+            "client_order_id": rig.own_name(f"ka-i1-{code}"),
+            "time_in_force": "good_till_canceled",
+        }
         wanted |= {"expiration_time": START_MS // 1000 + EXPIRY_S}
         assert request.body.items() >= wanted.items()
         (there,) = rig.at_exchange()
-        assert (there["order_id"], there["client_order_id"]) == (
+        assert (there["order_id"], rig.own_name(there["client_order_id"])) == (
             order.order_id,
             order.client_order_id,
         )
@@ -266,7 +269,9 @@ async def test_a_rate_limit_is_outwaited_under_the_same_name(tmp_path):
         await rig.known()
         rig.exchange.order("fault", kind="rate_limit_next", method="POST", calls=3)
         await rests(rig)
-        assert [p.body["client_order_id"] for p in rig.between.sent("POST")] == ["ka-i1-BY"] * 4
+        assert [p.body["client_order_id"] for p in rig.between.sent("POST")] == [
+            rig.own_name("ka-i1-BY")
+        ] * 4
         answers = [429, 429, 429, 201]
         await rig.until(lambda: rig.between.answers("POST") == answers, "three refusals")
         assert rig.resting() == ["ka-i1-BY"]

@@ -43,7 +43,7 @@ async def test_a_purchase_of_no_is_booked_at_its_own_price(tmp_path):
         await rig.known()
         order = await filled(rig, "i1", leg=Leg.NO, yes_price_e4=4_000)  # the bid is 40 cents
         await rig.holds(-1_000)
-        assert order.client_order_id == "ka-i1-BN"
+        assert order.client_order_id == rig.own_name("ka-i1-BN")
         row = rig.row()
         assert int(row[a.COST_BASIS_E6]) == 10 * 600_000
         assert int(row[a.CASH_E6]) == 100_000_000 - 6_000_000 - int(row[a.FEES_E6])
@@ -62,7 +62,10 @@ async def test_a_resting_order_fills_in_parts_through_the_private_channel(tmp_pa
             rig.trade("ask", 4_500, part_e2)
             held_e2 += part_e2
             fill = await rig.told(ActorFill, count_e2=part_e2)
-            assert (fill.order_id, fill.client_order_id) == (order.order_id, "ka-i1-BY")
+            assert (fill.order_id, fill.client_order_id) == (
+                order.order_id,
+                rig.own_name("ka-i1-BY"),
+            )
             status = EXECUTED if held_e2 == 1_000 else RESTING
             told = await rig.order(fill_count_e2=held_e2, remaining_count_e2=1_000 - held_e2)
             assert told.status is status
@@ -164,7 +167,7 @@ async def test_a_fill_that_comes_before_the_answer_counts_once(tmp_path):
             "the answer",
         )
         (fill,) = rig.journalled(ActorFill)
-        assert fill.client_order_id == "ka-i1-BY"
+        assert fill.client_order_id == rig.own_name("ka-i1-BY")
         assert rig.journalled(ActorOrder)[-1].fill_count_e2 == 1_000
         rig.assert_account_is_the_exchange_s()
 
@@ -206,7 +209,7 @@ async def test_a_fill_of_the_time_without_a_channel_is_found(tmp_path):
         rig.exchange.order("fault", kind="clear")
         await rig.holds(400)
         fill = (await rig.until(lambda: rig.journalled(ActorFill), "the fill"))[0]
-        assert fill.client_order_id == "ka-i1-BY"
+        assert fill.client_order_id == rig.own_name("ka-i1-BY")
         assert rig.journalled(ActorOrder)[-1].status is RESTING
         rig.assert_account_is_the_exchange_s()
 

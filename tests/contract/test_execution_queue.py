@@ -115,4 +115,4 @@ async def test_a_wish_that_is_kept_or_renewed_keeps_its_place(tmp_path, renewed)
         await shows(rig, 7_000)
         assert at_the_exchange(rig, order) == 7_000
         names = {o.client_order_id for o in rig.journalled(ActorOrder)}
-        assert names == {"ka-i1-BY"}
+        assert names == {rig.own_name("ka-i1-BY")}

@@ -145,7 +145,9 @@ async def test_an_order_that_never_arrived_is_tried_again_under_its_name(tmp_pat
         await rig.known()
         rig.exchange.order("fault", kind="error_next", method="POST", status=500)
         await rests(rig)
-        assert [p.body["client_order_id"] for p in rig.between.sent("POST")] == ["ka-i1-BY"] * 2
+        assert [p.body["client_order_id"] for p in rig.between.sent("POST")] == [
+            rig.own_name("ka-i1-BY")
+        ] * 2
         assert len(rig.at_exchange()) == 1
         assert UNKNOWN in [o.status for o in rig.journalled(ActorOrder)]
 
@@ -190,7 +192,7 @@ async def test_a_stop_names_what_it_could_not_cancel(tmp_path, monkeypatch):
         await rests(rig)
         rig.exchange.order("fault", kind="error_next", method="DELETE", status=500, calls=1_000)
         await rig.stop()
-        facts = {"after_s": 0.5, "orders": 1, "client_order_ids": ["ka-i1-BY"]}
+        facts = {"after_s": 0.5, "orders": 1, "client_order_ids": [rig.own_name("ka-i1-BY")]}
         assert rig.log.has("orders_not_confirmed_canceled", **facts)
         assert isinstance(rig.journal()[-1], SessionEnded)
 

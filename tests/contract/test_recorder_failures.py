@@ -228,6 +228,22 @@ def test_an_order_whose_last_record_is_set_aside_does_not_stay_pending(
     assert database.value("select count(*) from rl_rejected_rows") == 1
 
 
+def test_an_order_whose_end_cannot_be_stored_at_all_is_unknown(
+    database: Database, recorder: RecorderProcess, tmp_path: Path
+) -> None:
+    """Such as one that a rule of the table's owner refuses."""
+    database.fetch("alter table rl_orders add constraint no_end check (status <> 'canceled')")
+    journal = FramedJournal(tmp_path / "data", "execution", "x1")
+    assert journal.writer.append(order(OrderStatus.RESTING))
+    assert journal.writer.append(order(OrderStatus.CANCELED, ts_ns=START_NS + 1))
+    journal.end()
+    recorder.start()
+    eventually(lambda: not journal.folder.exists(), "the stream is recorded")
+    rows = database.fetch("select status, reason from rl_orders order by record_no")
+    why = "set aside: record 2 of execution/x1 could not be stored"
+    assert [tuple(row) for row in rows] == [("resting", ""), ("unknown", why)]
+
+
 def test_a_session_is_marked_as_ended_with_its_last_rows_and_their_number(
     database: Database, recorder: RecorderProcess, tmp_path: Path
 ) -> None:

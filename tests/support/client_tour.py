@@ -34,7 +34,7 @@ CALLS: Final = {
     *("create_order_group", "order_groups", "order_group", "reset_order_group"),
     *("trigger_order_group", "limit_order_group", "delete_order_group"),
     *("move_collateral", "subaccount_balances", "shard_balances"),
-    *("historical_cutoff", "historical_fills", "historical_market"),
+    *("historical_cutoff", "historical_fills", "historical_market", "historical_orders"),
 }
 
 
@@ -146,6 +146,7 @@ async def _account(call: _Tour) -> None:
 
 async def _history(call: _Tour) -> None:
     await call("historical_cutoff")
+    await call("historical_orders", ticker=TICKER)
     await call("historical_fills", ticker=TICKER, min_ts=1, max_ts=2_000_000_000)
     try:
         await call("historical_market", TICKER)

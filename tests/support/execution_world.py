@@ -8,6 +8,7 @@ The exchange replays a market that stands still: 100 contracts bid at 40 and 100
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -41,6 +42,8 @@ from ipc.messages import (
 from ipc.shared_file import shared_path
 from ipc.sockets import Publisher, Puller, Pusher, Subscriber
 from ipc.units import format_count, format_price, parse_count, parse_money
+from processes.adapters.kalshi.stop.own_orders import FAMILY
+from processes.adapters.kalshi.stop.stack_mark import own_prefix
 
 __all__ = [
     "CASH_E6",
@@ -142,10 +145,13 @@ class World:
         ticker: str = TICKER,
         account: int = 0,
     ) -> str:
-        """Place an order at the exchange, past execution -> its id."""
+        """Place an order at the exchange, past execution -> its id.
+
+        A name `ka-...` without a mark becomes one of this stack.
+        """
         body = {
             "ticker": ticker,
-            "client_order_id": name,
+            "client_order_id": self.own_name(name),
             "side": side,
             "count": format_count(count_e2),
             "price": format_price(price_e4),
@@ -159,9 +165,21 @@ class World:
 
     # What can be seen.
 
+    def own_name(self, name: str) -> str:
+        """A name `ka-...` with this stack's mark; any other stays."""
+        if re.match(f"{FAMILY}[0-9a-f]{{8}}-", name):
+            return name
+        return re.sub(f"^{FAMILY}", own_prefix(self.data_dir), name)
+
     def at_exchange(self, name: str = "ka-", status: str = "") -> list[dict[str, Any]]:
-        """The exchange's orders whose client id begins with `name`, oldest first."""
+        """The exchange's orders whose client id begins with `name`, oldest first.
+
+        Names of this stack are without its mark: `ka-i1-BY`.
+        """
+        prefix = own_prefix(self.data_dir)
         orders = self.exchange.admin("orders")["orders"]
+        for order in orders:
+            order["client_order_id"] = order["client_order_id"].replace(prefix, FAMILY)
         ours = [o for o in orders if o["client_order_id"].startswith(name)]
         return [o for o in ours if not status or o["status"] == status]
 

@@ -11,6 +11,7 @@ from support.trading import trading_status
 from ipc.messages import ActorFill, ActorOrder, BookSide, OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
+from processes.adapters.kalshi.stop.own_orders import FAMILY, OrderOwnership
 from processes.execution.account import ExchangeView, Moment
 from processes.execution.account_limits import AccountGuard
 from processes.execution.manager import KalshiOrderManager
@@ -34,6 +35,7 @@ class ManagerRig:
         account_limits: Callable[[ExecutionState, int], AccountGuard] = AccountGuard,
         *,
         sends: bool = True,
+        adopts: bool = False,
         **limits: Any,
     ) -> None:
         self.mono_ns = 10 * SECOND
@@ -44,6 +46,7 @@ class ManagerRig:
             lambda: Moment(START_NS + self.mono_ns, self.mono_ns),
             account_limits=account_limits,
             sends=sends,
+            ownership=OrderOwnership(FAMILY, adopts),
         )
         self.state = self.manager.state
         self.state.session_uid, self.state.environment_ok = SESSION, True

@@ -6,7 +6,8 @@ from typing import Any
 
 from ipc.messages import ActorFill, BookSide, Intent, Leg
 from ipc.units import ONE_DOLLAR_E4
-from processes.execution.orders import TrackedOrder, client_order_id
+from processes.adapters.kalshi.stop.own_orders import FAMILY, client_order_id
+from processes.execution.orders import TrackedOrder
 
 TICKER = "KXTEST-1"
 SESSION = "session-1"
@@ -64,7 +65,7 @@ def order(
 ) -> TrackedOrder:
     """A PENDING order; `intent_id=None` makes it a stranger's."""
     standard = {
-        "client_order_id": client_order_id(name, is_buy=is_buy, leg=leg),
+        "client_order_id": client_order_id(name, is_buy=is_buy, leg=leg, prefix=FAMILY),
         "intent_id": name,
         "market_ticker": TICKER,
         "leg": leg,
@@ -89,11 +90,11 @@ def fill(
     ts_ms: int = 1,
     **fields: Any,
 ) -> ActorFill:
-    """An execution."""
+    """An execution of an order of this stack, by its name; another `client_order_id` says else."""
     standard = {
         "trade_id": trade_id,
         "order_id": order_id,
-        "client_order_id": None,
+        "client_order_id": f"{FAMILY}f-BY",
         "market_ticker": TICKER,
         "book_side": side,
         "yes_price_e4": yes_price_e4,

@@ -32,6 +32,8 @@ from ipc.messages import (
     ProcessStats,
     SessionInfo,
     ShadowActions,
+    TradingEvent,
+    TradingEventKind,
 )
 from ipc.shared_file import shared_path
 from ipc.sockets import Context, Publisher
@@ -217,6 +219,20 @@ def pnl(**changes: Any) -> ActorPnl:
         "ts_ns": MARKET_NS + 6_000_000,
     }
     return ActorPnl(**(facts | changes))
+
+
+def trading_event(**changes: Any) -> TradingEvent:
+    """A line of the audit."""
+    facts: dict[str, Any] = {
+        "kind": TradingEventKind.DIFFERENCE,
+        "name": "position",
+        "who": "execution",
+        "why": "the exchange reports otherwise",
+        "market_ticker": "KX-A",
+        "numbers": {"known_e2": 0, "exchange_e2": 300},
+        "ts_ns": MARKET_NS + 7_000_000,
+    }
+    return TradingEvent(**(facts | changes))
 
 
 changed = msgspec.structs.replace

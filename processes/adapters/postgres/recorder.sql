@@ -164,3 +164,18 @@ select rl_share_events($1)
 -- name: count_duplicates
 -- Records of a stream $1 that another stream had stored: how many more ($2).
 update rl_streams set duplicates = duplicates + $2 where stream_id = $1
+
+-- name: unknown_end
+-- A state of an order that could not be stored: what was known of it last, with status `unknown`.
+insert into rl_orders
+    (environment, stream_id, record_no, order_id, client_order_id, intent_id, market_ticker, leg,
+     is_buy, book_side, yes_price_e4, initial_count_e2, fill_count_e2, remaining_count_e2, status,
+     reason, expire_ms, ts_ns, received_mono_ns, sent_mono_ns, acknowledged_mono_ns)
+select environment, $2, $3, order_id, client_order_id, intent_id, market_ticker, leg,
+     is_buy, book_side, yes_price_e4, initial_count_e2, fill_count_e2, remaining_count_e2, 'unknown',
+     $4, expire_ms, ts_ns, received_mono_ns, sent_mono_ns, acknowledged_mono_ns
+from rl_orders where client_order_id = $1
+order by stream_id desc, record_no desc
+limit 1
+on conflict (environment, client_order_id, status, ts_ns, fill_count_e2, remaining_count_e2)
+do nothing

@@ -30,6 +30,7 @@ PAIRS = {
     "HotMarkets": wire.HotMarketsData,
     "MarketScore": wire.MarketScoreData,
     "MarketChange": wire.MarketChangeData,
+    "TradingEvent": wire.TradingEventData,
 }
 
 

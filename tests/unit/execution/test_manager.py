@@ -420,7 +420,7 @@ def test_a_fill_before_its_order_is_kept_and_named() -> None:
     assert (told.status, told.fill_count_e2, told.remaining_count_e2) == (RESTING, 400, 600)
     assert rig.state.accounts[TICKER].position_e2 == 400
     assert rig.state.accounts[TICKER].known  # no fill is missing
-    rig.state.on_fill(fill("t2", count_e2=600, order_id="e-i1"))
+    rig.state.on_fill(fill("t2", count_e2=600, order_id="e-i1", client_order_id=None))
     assert rig.told(ActorFill)[-1].client_order_id == "ka-i1-BY"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,13 @@ from support.orders import order
 
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import Leg, OrderStatus
+from processes.adapters.kalshi.stop.own_orders import (
+    FAMILY,
+    client_order_id,
+    parse_client_order_id,
+    valid_intent_id,
+)
+from processes.adapters.kalshi.stop.stack_mark import known_prefix, mark_path, own_prefix
 from processes.execution.orders import (
     TERMINAL,
     CreateAccepted,
@@ -20,11 +29,9 @@ from processes.execution.orders import (
     OutcomeUnknown,
     QueuePlace,
     advance,
-    client_order_id,
     message_of,
-    parse_client_order_id,
-    valid_intent_id,
 )
+from processes.runtime.config import ConfigError
 
 RESTING = OrderStatus.RESTING
 CANCELED = OrderStatus.CANCELED
@@ -34,23 +41,51 @@ EXECUTED = OrderStatus.EXECUTED
 @pytest.mark.parametrize("is_buy", [True, False])
 @pytest.mark.parametrize("leg", list(Leg))
 def test_the_name_says_the_action(is_buy: bool, leg: Leg) -> None:
-    name = client_order_id("a1-b_2", is_buy=is_buy, leg=leg)
-    assert parse_client_order_id(name) == ("a1-b_2", is_buy, leg)
+    name = client_order_id("a1-b_2", is_buy=is_buy, leg=leg, prefix=FAMILY)
+    assert parse_client_order_id(name, FAMILY) == ("a1-b_2", is_buy, leg)
 
 
 def test_the_four_actions_have_four_names() -> None:
-    names = {client_order_id("i", is_buy=b, leg=leg) for b in (True, False) for leg in Leg}
+    names = {
+        client_order_id("i", is_buy=is_buy, leg=leg, prefix=FAMILY)
+        for is_buy in (True, False)
+        for leg in Leg
+    }
     assert names == {"ka-i-BY", "ka-i-SY", "ka-i-BN", "ka-i-SN"}
 
 
 @pytest.mark.parametrize("text", ["", "my-1", "ka-", "ka--BY", "ka-x-BX", "KA-x-BY", "ka-x-BY\n"])
 def test_other_names_are_not_ours(text: str) -> None:
-    assert parse_client_order_id(text) is None
+    assert parse_client_order_id(text, FAMILY) is None
 
 
-@pytest.mark.parametrize(("intent_id", "valid"), [("x" * 58, True), ("x" * 59, False), ("", False)])
+@pytest.mark.parametrize(("intent_id", "valid"), [("x" * 49, True), ("x" * 50, False), ("", False)])
 def test_a_name_fits_the_exchange(intent_id: str, valid: bool) -> None:
     assert valid_intent_id(intent_id) is valid
+
+
+def test_a_stack_keeps_its_mark_and_another_has_another(tmp_path: Path) -> None:
+    here, there = tmp_path / "a", tmp_path / "b"
+    here.mkdir(), there.mkdir()
+    assert known_prefix(here) is None
+    prefix = own_prefix(here)
+    assert (own_prefix(here), known_prefix(here)) == (prefix, prefix)
+    assert len(client_order_id("x" * 49, is_buy=True, leg=Leg.YES, prefix=prefix)) == 64
+    assert own_prefix(there) != prefix
+    name = client_order_id("20260803T120000-1a2b3c4d-17", is_buy=True, leg=Leg.NO, prefix=prefix)
+    assert parse_client_order_id(name, prefix) == ("20260803T120000-1a2b3c4d-17", True, Leg.NO)
+    assert parse_client_order_id(name, own_prefix(there)) is None
+
+
+def test_a_mark_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    own_prefix(tmp_path)
+    mark_path(tmp_path).write_text("ours\n")
+    with pytest.raises(ConfigError, match=r"mark holds 'ours.*allowed: 8 hexadecimal digits"):
+        own_prefix(tmp_path)
+
+
+def test_a_name_of_version_0_1_is_nobody_s(tmp_path: Path) -> None:
+    assert parse_client_order_id("ka-20260803T120000-1a2b3c4d-17-BY", own_prefix(tmp_path)) is None
 
 
 def test_a_stale_read_does_not_reopen() -> None:

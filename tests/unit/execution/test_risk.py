@@ -32,6 +32,7 @@ def account(position_e2: int = 0, cash_e6: int = CASH_E6) -> MarketAccount:
         side = BookSide.BID if position_e2 > 0 else BookSide.ASK
         price_e4 = 1 if position_e2 > 0 else 9_999
         acc.book(fill("t0", side, yes_price_e4=price_e4, count_e2=abs(position_e2)))
+        acc.claim("e1", own=True)
     return acc
 
 

@@ -12,7 +12,8 @@ from support.orders import TICKER, intent
 
 from ipc.messages import ActorOrder, OrderStatus
 from ipc.trading import TradingMode
-from processes.execution.orders import TrackedOrder, client_order_id
+from processes.adapters.kalshi.stop.own_orders import client_order_id
+from processes.execution.orders import TrackedOrder
 
 SECONDS = EXPIRY_MS / 1_000
 

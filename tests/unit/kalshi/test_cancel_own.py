@@ -11,11 +11,12 @@ from support.scripted_rest import FakeExchange
 
 from ipc.messages import Leg
 from processes.adapters.kalshi.stop.cancel_own import cancel_own_orders
-from processes.execution.orders import client_order_id
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership, client_order_id
 
+OWN = "ka-5e0c9a17-"
 ROW: dict[str, Any] = {
     "order_id": "o-1",
-    "client_order_id": client_order_id("i1", is_buy=True, leg=Leg.YES),
+    "client_order_id": client_order_id("i1", is_buy=True, leg=Leg.YES, prefix=OWN),
     "ticker": "G",
     "status": "resting",
     "book_side": "bid",
@@ -36,11 +37,17 @@ def listing(*rows: dict[str, Any]) -> dict[str, Any]:
     return {"orders": list(rows), "cursor": ""}
 
 
-async def stop(*answers: dict[str, Any], last: Callable[[], dict[str, Any]], wait_s: float) -> Any:
+async def stop(
+    *answers: dict[str, Any],
+    last: Callable[[], dict[str, Any]],
+    wait_s: float,
+    adopts: bool = False,
+) -> Any:
     """The stop, and what it asked; after the answers the last one comes again and again."""
     exchange = FakeExchange(*answers, *(last() for _ in range(40)))
     async with exchange.client() as client:
-        return await cancel_own_orders(client, wait_s), exchange.asked
+        ownership = OrderOwnership(OWN, adopts)
+        return await cancel_own_orders(client, ownership, wait_s), exchange.asked
 
 
 def canceled(asked: list[httpx.Request]) -> list[str]:
@@ -61,3 +68,17 @@ async def test_a_late_empty_list_is_the_proof() -> None:
     found, asked = await stop(listing(ROW), CANCELED, last=listing, wait_s=10.0)
     assert canceled(asked) == ["o-1"]
     assert (found.is_clear, found.resting, found.error) == (True, (), "")
+
+
+async def test_the_order_of_another_stack_is_left_alone() -> None:
+    theirs = ROW | {"client_order_id": "ka-00000000-i1-BY"}
+    found, asked = await stop(listing(theirs), last=lambda: listing(theirs), wait_s=10.0)
+    assert canceled(asked) == []
+    assert (found.is_clear, found.resting) == (True, ())
+
+
+async def test_adopted_orders_are_canceled_too() -> None:
+    theirs = ROW | {"client_order_id": "by-hand"}
+    found, asked = await stop(listing(theirs), CANCELED, last=listing, wait_s=10.0, adopts=True)
+    assert canceled(asked) == ["o-1"]
+    assert found.is_clear

@@ -311,6 +311,15 @@ class PortfolioResource(RestResource):
         reply = await self._http.read(OrderReply, path, call=Call.READ_ORDER)
         return order_of(reply.order)
 
+    async def historical_orders(self, *, ticker: str | None = None) -> Listing[ExchangeOrder]:
+        """Our orders that ended before the cutoff, newest first (`GetHistoricalOrders`).
+
+        Args:
+            ticker: Only those of a market.
+        """
+        params: Params = {"ticker": ticker, "subaccount": self._subaccount}
+        return await self._listing(OrdersPage, "/historical/orders", params, _order)
+
     async def queue_positions(
         self, *, tickers: Iterable[str] | None = None, event_ticker: str | None = None
     ) -> Listing[QueuePosition]:

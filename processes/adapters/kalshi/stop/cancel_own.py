@@ -1,4 +1,4 @@
-"""Cancel every order with our mark, and ask the exchange until none rests."""
+"""Cancel every order of this stack, and ask the exchange until none rests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ipc.clock import NS_PER_S, mono_ns
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.adapters.kalshi.stop.own_orders import READ_LAG_NS, own_resting
+from processes.adapters.kalshi.stop.own_orders import READ_LAG_NS, OrderOwnership, own_resting
 
 __all__ = ["OwnCanceled", "cancel_own_orders"]
 
@@ -38,15 +38,17 @@ class OwnCanceled(msgspec.Struct, frozen=True):
 
 async def cancel_own_orders(
     client: KalshiTradingClient,
+    ownership: OrderOwnership,
     wait_s: float,
     is_wanted: Callable[[], bool] = lambda: True,
 ) -> OwnCanceled:
-    """Cancel all orders with our mark until none rests.
+    """Cancel all orders of this stack until none rests.
 
     What was sent just before the end of execution may be listed late: one late read counts.
 
     Args:
         client: Of the account.
+        ownership: Which orders are the stack's.
         wait_s: Seconds after which it gives up; no answer is waited for any longer.
         is_wanted: Asked before each round; it gives up when it no longer is.
     """
@@ -56,7 +58,7 @@ async def cancel_own_orders(
         read_ns = mono_ns()
         try:
             async with asyncio.timeout((until_ns - read_ns) / NS_PER_S):
-                resting, left_out = await own_resting(client)
+                resting, left_out = await own_resting(client, ownership)
                 is_late_enough = read_ns - begun_ns >= READ_LAG_NS
                 is_clear = not (resting or left_out) and is_late_enough
                 asked.update(order.order_id for order in resting)

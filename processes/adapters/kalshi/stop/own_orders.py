@@ -1,13 +1,15 @@
-"""Which orders of the account are this program's: the mark in the name, and those that rest.
+"""Which orders of the account are this stack's: the mark in the name, and those that rest.
 
-The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the name:
-`ka-<intent id>-{BY|SY|BN|SN}`.
+The exchange sees bids and asks of YES only; whether an ask sold YES or bought NO is in the end of
+the name, `ka-<mark>-<intent id>-{BY|SY|BN|SN}`; the mark is the stack's (`stack_mark`).
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
+
+import msgspec
 
 from ipc.clock import NS_PER_S
 from ipc.messages import Leg
@@ -16,25 +18,28 @@ from processes.adapters.kalshi.schemas.decoding import Listing
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 
 __all__ = [
-    "ACTION_CODES",
-    "OWN_NAME",
-    "OWN_PREFIX",
+    "FAMILY",
     "READ_LAG_NS",
     "OrderName",
+    "OrderOwnership",
+    "client_order_id",
     "own_resting",
     "parse_client_order_id",
+    "valid_intent_id",
 ]
 
 READ_LAG_NS: Final = NS_PER_S  # lists lag: one that is read sooner after a create proves nothing
-OWN_PREFIX: Final = "ka-"
-OWN_NAME: Final = re.compile(r"ka-([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
-ACTION_CODES: Final = {
+FAMILY: Final = "ka-"  # every name of a kalshi-actor, of this stack or not, begins so
+MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
+LONGEST_PREFIX: Final = len("ka-5e0c9a17-")
+_CODES: Final = {
     (True, Leg.YES): "BY",
     (False, Leg.YES): "SY",
     (True, Leg.NO): "BN",
     (False, Leg.NO): "SN",
 }
-_ACTIONS: Final = {code: action for action, code in ACTION_CODES.items()}
+_NAMES: Final = {code: key for key, code in _CODES.items()}
+_REST: Final = re.compile(r"([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
 
 
 class OrderName(NamedTuple):
@@ -51,14 +56,53 @@ class OrderName(NamedTuple):
     leg: Leg
 
 
-def parse_client_order_id(text: str) -> OrderName | None:
-    """What the name says; None for an order that this program did not name."""
-    match = OWN_NAME.fullmatch(text)
-    return OrderName(match[1], *_ACTIONS[match[2]]) if match else None
+class OrderOwnership(msgspec.Struct, frozen=True):
+    """Which orders of the account are this stack's.
+
+    Attributes:
+        prefix: What the names of its own begin with.
+        adopts: `RL_ADOPT`: all others are treated as its own, too.
+    """
+
+    prefix: str
+    adopts: bool = False
+
+    def parse(self, name: str) -> OrderName | None:
+        """What the name of an own order says; None for an order that this stack did not name."""
+        return parse_client_order_id(name, self.prefix)
 
 
-async def own_resting(client: KalshiTradingClient) -> Listing[ExchangeOrder]:
-    """The exchange's list of resting orders, those with our mark.
+def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg, prefix: str) -> str:
+    """The order's name; derived, so a repeat of the same intent is the same order.
+
+    Args:
+        intent_id: Of the intent.
+        is_buy: Whether its leg is bought.
+        leg: The leg that is bought or sold.
+        prefix: Of this stack.
+
+    Returns:
+        Such as `ka-5e0c9a17-20260803T120000-1a2b3c4d-17-BY`.
+    """
+    return f"{prefix}{intent_id}-{_CODES[is_buy, leg]}"
+
+
+def parse_client_order_id(text: str, prefix: str) -> OrderName | None:
+    """What the name says; None for an order whose name does not begin with this prefix."""
+    match = _REST.fullmatch(text.removeprefix(prefix)) if text.startswith(prefix) else None
+    return OrderName(match[1], *_NAMES[match[2]]) if match else None
+
+
+def valid_intent_id(intent_id: str) -> bool:
+    """Whether the exchange will accept the name made from it, whatever the mark."""
+    name = f"{intent_id}-{_CODES[True, Leg.YES]}"
+    return LONGEST_PREFIX + len(name) <= MAX_CLIENT_ORDER_ID and bool(_REST.fullmatch(name))
+
+
+async def own_resting(
+    client: KalshiTradingClient, ownership: OrderOwnership
+) -> Listing[ExchangeOrder]:
+    """The exchange's list of resting orders, those of this stack: with its mark, or adopted.
 
     A row that cannot be read may be one of ours: then nothing is proven, but the others are known.
 
@@ -66,5 +110,5 @@ async def own_resting(client: KalshiTradingClient) -> Listing[ExchangeOrder]:
         KalshiError: It was not answered.
     """
     listed = await client.orders(status="resting")
-    own = [order for order in listed.items if parse_client_order_id(order.client_order_id)]
+    own = [o for o in listed.items if ownership.adopts or ownership.parse(o.client_order_id)]
     return Listing(own, listed.left_out)
