@@ -20,9 +20,11 @@ from processes.execution.day_pnl import DayRecord
 from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, RiskScope, ScopeKind
 from processes.execution.latches import UNREADABLE, Latch
 from processes.execution.limit_checks import (
+    AMEND_CHECKS,
     CANCEL_CHECKS,
     DECISION_CHECKS,
     ORDER_CHECKS,
+    SUM_CHECKS,
     SUMMED,
     LimitBreach,
     LimitCase,
@@ -43,7 +45,15 @@ from processes.execution.risk import RiskCase
 from processes.execution.state import ExecutionState
 from processes.execution.touch import Touch
 
-__all__ = ["CANCEL_CHECKS", "DECISION_CHECKS", "ORDER_CHECKS", "AccountGuard", "Excess"]
+__all__ = [
+    "AMEND_CHECKS",
+    "CANCEL_CHECKS",
+    "DECISION_CHECKS",
+    "ORDER_CHECKS",
+    "SUM_CHECKS",
+    "AccountGuard",
+    "Excess",
+]
 
 LOOK_NS: Final = NS_PER_S  # between looks at what changes by itself: prices, the day, closing times
 WHOLE_E4: Final = 10_000
@@ -78,8 +88,6 @@ class AccountGuard:
 
     Attributes:
         bounds: The newest that were valid.
-        in_force: Whether anything can be refused or canceled: there are limits, a latch, or a file
-            that cannot be used. While it is false nobody needs to ask.
     """
 
     def __init__(
@@ -106,8 +114,6 @@ class AccountGuard:
         self._looked_ns: int | None = None
         self._near: set[tuple[LimitName, str]] = set()  # warned of
         self._excess: set[str] = set()  # names of orders whose cancel was asked for
-        self.in_force = False
-        self._note_force()
         if record_error:
             self._latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL))
 
@@ -175,7 +181,6 @@ class AccountGuard:
         if not before.values:
             self._measures.begin()
         self._looked_ns = None
-        self._note_force()
         return self.bounds.changes_from(before)
 
     def resume(self, by: str, why: str) -> list[Latch]:
@@ -201,11 +206,7 @@ class AccountGuard:
         self._state.effects.warn("limits_resumed", by=by, reason=why, limits=names)
         self._save(self.latches, self.record)
         self._latch_losses()
-        self._note_force()
         return list(cleared)
-
-    def _note_force(self) -> None:
-        self.in_force = bool(self._latches) or self._active or self.stopped is not None
 
     def look(self) -> None:
         """Regular work; once a second prices, the day, latches, warnings and closing times."""
@@ -227,7 +228,7 @@ class AccountGuard:
 
         Args:
             case: As the checks of `risk` see it.
-            checks: `DECISION_CHECKS`, `ORDER_CHECKS` or `CANCEL_CHECKS`.
+            checks: `DECISION_CHECKS`, `ORDER_CHECKS`, `AMEND_CHECKS` or `CANCEL_CHECKS`.
 
         Returns:
             Every limit that it would pass, with what was measured; None when it fits.
@@ -245,6 +246,21 @@ class AccountGuard:
             if LIMITS[breach.name].latches:
                 self._latch_breach(breach)
         return self._counted("; ".join(map(str, found)), [b.name for b in found])
+
+    def misfit(self, case: RiskCase, checks: Iterable[LimitCheck]) -> str | None:
+        """Which limits something would pass that need not be done; nothing is counted or latched.
+
+        Args:
+            case: As the checks of `risk` see it.
+            checks: `ORDER_CHECKS` or `SUM_CHECKS`.
+
+        Returns:
+            As `refusal`.
+        """
+        if not self._active:
+            return None
+        self._refresh()
+        return "; ".join(map(str, breaches(self._case(case), checks))) or None
 
     def _counted(self, reason: str, names: Iterable[str]) -> str | None:
         for name in names:
@@ -292,7 +308,6 @@ class AccountGuard:
         if name in self._latches:
             return
         self._latches[name] = Latch(name, measured, limit, scope, self._state.now().ms)
-        self._note_force()
         self._state.counters["latches"] += 1
         facts = {"limit": name, "measured": measured, "allowed": limit, "scope": scope}
         self._state.effects.warn("limit_latched", **facts)

@@ -32,25 +32,32 @@ from processes.execution.account import (
     Verdict,
     judge,
 )
+from processes.execution.order_facts import (
+    AmendSent,
+    CancelFailed,
+    CancelSent,
+    CreateAccepted,
+    CreateSent,
+    OrderFact,
+    OrderRefused,
+    OrderReport,
+    PendingAmend,
+    QueuePlace,
+)
 from processes.execution.orders import (
     OWN_PREFIX,
     TERMINAL,
     CancelOrder,
-    CreateAccepted,
-    CreateSent,
     FetchFills,
     LookUpOrder,
-    OrderFact,
-    OrderRefused,
-    OrderReport,
     OrderRequest,
     OrderStore,
-    QueuePlace,
-    RenewOrder,
+    SendAmend,
     SendOrder,
     TrackedOrder,
     found_order,
     message_of,
+    report_of,
 )
 from processes.execution.risk import RefusalMemory
 
@@ -114,7 +121,6 @@ class ExecutionState:
         off_grid: Markets whose grid refused a price: it may have changed.
         orders: All orders that are remembered.
         refusals: What the exchange refused lately.
-        busy: Client order ids with a cancel or a renewal on its way.
         everywhere: Doubts about every market.
         effects: What follows from the events so far.
         counters: What was done and refused.
@@ -133,7 +139,6 @@ class ExecutionState:
         self.money = ShardMoney()
         self.refusals = RefusalMemory()
         self.fees = ReportedFees()
-        self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects = ExecutionEffects()
         self.counters: Counter[str] = Counter()
@@ -373,7 +378,7 @@ class ExecutionState:
         """What the market takes of its shard's money changes with its cash and its orders."""
         self.touched.add(account.ticker)
         own = (o for o in self.orders.open_in(account.ticker) if o.own and o.is_buy)
-        worth_e6 = account.cash_e6 - sum(o.price_e4 * o.remaining_e2 for o in own)
+        worth_e6 = account.cash_e6 - sum(o.hold_e6 for o in own)
         self.money.update(account.ticker, worth_e6, is_known=account.known)
 
     def on_balance(self, by_shard_e6: Mapping[int, int], begun: Mapping[int, int]) -> None:
@@ -393,7 +398,7 @@ class ExecutionState:
         own = [o for o in self.orders.open_in(account.ticker) if o.own]
         missing = (self.orders.get(name) for name in self._missing)
         present = {
-            Doubt.ORDER: any(o.status is OrderStatus.UNKNOWN for o in own),
+            Doubt.ORDER: any(o.is_unclear for o in own),
             Doubt.LEFTOVER: any(o.client_order_id in self._leftovers for o in own),
             Doubt.FILLS: any(o and o.market_ticker == account.ticker for o in missing),
         }
@@ -430,11 +435,12 @@ class ExecutionState:
         self.counters[f"refused_{order.reason.partition(':')[0]}"] += 1
         self.effects.note(message_of(order, self.now().ns))
 
-    def renew(self, order: TrackedOrder, expire_ms: int) -> None:
-        """Ask for a later expiry."""
-        self.counters["renewed"] += 1
-        self.busy.add(order.client_order_id)
-        self.effects.requests.append(RenewOrder(order, expire_ms))
+    def amend(self, order: TrackedOrder, amend: PendingAmend, deadline_mono_ns: int) -> None:
+        """Ask for other terms of an order without a change on its way; until then both may hold."""
+        self.counters["renewed" if amend.is_renewal else "amended"] += 1
+        self.orders.apply(order.client_order_id, AmendSent(amend))
+        self._note_worth(self.accounts[order.market_ticker])
+        self.effects.requests.append(SendAmend(order, amend, deadline_mono_ns))
 
     def cancel(self, order: TrackedOrder) -> bool:
         """Ask for a cancel.
@@ -443,14 +449,11 @@ class ExecutionState:
             order: Open.
 
         Returns:
-            False when a request for it is on its way, its id is not known yet, or the exchange
-            takes no cancels; the caller asks again.
+            False when one is on its way, its id is not known or no cancels are taken: ask again.
         """
-        if order.client_order_id in self.busy or order.order_id is None:
+        named = order.order_id is not None and self.takes_cancels()
+        if not named or self.orders.apply(order.client_order_id, CancelSent()) is None:
             return False
-        if not self.takes_cancels():
-            return False
-        self.busy.add(order.client_order_id)
         self.counters["cancels"] += 1
         self.effects.requests.append(CancelOrder(order))
         return True
@@ -462,8 +465,8 @@ class ExecutionState:
                 self.counters["unrecorded_canceled"] += 1
 
     def release(self, name: str) -> None:
-        """A request for this order is over and the order is still open: it may be asked again."""
-        self.busy.discard(name)
+        """A cancel of this order is over and the order is still open: it may be asked again."""
+        self.orders.apply(name, CancelFailed())
 
     def on_fact(self, name: str, fact: OrderFact) -> None:
         """One more fact about the order of this name; facts about unknown orders are ignored."""
@@ -489,7 +492,6 @@ class ExecutionState:
     def _on_order_changed(self, order: TrackedOrder) -> None:
         name = order.client_order_id
         if not order.open:
-            self.busy.discard(name)
             self._leftovers.discard(name)
         if order.missing_e2 > 0:
             self._missing.setdefault(name, self.now().mono_ns + FETCH_AFTER_NS)
@@ -513,9 +515,7 @@ class ExecutionState:
             if report.status in TERMINAL:
                 return  # long over
             self._adopt_order(name, report)
-        status, fill_e2 = report.status, report.fill_count_e2
-        fact = OrderReport(report.order_id, status, fill_e2, report.reason, report.expire_ms)
-        self.on_fact(name, fact)
+        self.on_fact(name, report_of(report, self.now().mono_ns))
         order = self.orders.get(name)
         if order is not None and order.open and name in self._leftovers:
             self.cancel(order)
@@ -535,12 +535,13 @@ class ExecutionState:
         if order is not None and order.order_id is not None:
             self.on_fact(name, OrderReport(order.order_id, OrderStatus.CANCELED, 0, "not_found"))
 
-    def on_queue(self, order_id: str, ahead_e2: int) -> None:
+    def on_queue(self, order_id: str, ahead_e2: int, asked_mono_ns: int | None = None) -> None:
         """The exchange reports what trades before an order; the order itself does not change."""
         order = self.orders.by_order_id(order_id)
         if order is None or not _is_resting(order):
             return
-        after = self.orders.apply(order.client_order_id, QueuePlace(ahead_e2))
+        asked_mono_ns = self.now().mono_ns if asked_mono_ns is None else asked_mono_ns
+        after = self.orders.apply(order.client_order_id, QueuePlace(ahead_e2, asked_mono_ns))
         if after is not None and after.ahead_e2 != order.ahead_e2:
             self._new_version(order.market_ticker)
 
