@@ -363,7 +363,9 @@ class Gateway:
 
     def _on_amend_failed(self, name: str, amend: PendingAmend, error: KalshiError) -> None:
         self._note_failed_amend(name, amend, error)
-        self._state.on_fact(name, AmendRefused(amend, _reason(error)))
+        read = isinstance(error, ApiError) and not isinstance(error, NotFound | RateLimited)
+        by_exchange = read and not amend.is_renewal
+        self._state.on_fact(name, AmendRefused(amend, _reason(error), by_exchange=by_exchange))
 
     def _note_failed_amend(self, name: str, amend: PendingAmend, error: KalshiError) -> None:
         what = "renewal" if amend.is_renewal else "amend"

@@ -371,7 +371,7 @@ class KalshiOrderManager:
             return
         dropped = dropped or (SUPERSEDED if ticker in self._waiting else "")
         if order.open or order.total_unsure or dropped:
-            self._refuse(waiting, dropped or f"amend_refused: {order.amend_refusal}")
+            self._refuse(waiting, dropped or order.amend_refusal)
         else:
             self._wait(waiting)
 

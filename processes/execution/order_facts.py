@@ -116,11 +116,13 @@ class AmendRefused(msgspec.Struct, frozen=True):
     Attributes:
         amend: What was asked for.
         reason: Why, for the record of its intent.
+        by_exchange: The exchange read it and refused it, so the same is refused again.
         is_inferred: Not refused: the order was read with its old terms after the answer was lost.
     """
 
     amend: PendingAmend
     reason: str
+    by_exchange: bool = False
     is_inferred: bool = False
 
 

@@ -219,6 +219,11 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         return self.status not in TERMINAL
 
     @property
+    def rests(self) -> bool:
+        """Whether it is this stack's and stands in the exchange's book."""
+        return self.own and self.status is OrderStatus.RESTING
+
+    @property
     def booked_e2(self) -> int:
         """Contracts whose fills have arrived."""
         return sum(self.trades.values())

@@ -33,6 +33,8 @@ from processes.execution.account import (
     judge,
 )
 from processes.execution.order_facts import (
+    AmendAccepted,
+    AmendRefused,
     AmendSent,
     CancelFailed,
     CancelSent,
@@ -172,11 +174,11 @@ class ExecutionState:
 
     def resting(self, ticker: str) -> list[TrackedOrder]:
         """Our resting orders in a market, oldest first."""
-        return [order for order in self.orders.open_in(ticker) if _is_resting(order)]
+        return [order for order in self.orders.open_in(ticker) if order.rests]
 
     def queued_markets(self) -> set[str]:
         """Markets in which an order of ours rests that may not be at the front of its queue."""
-        queued = (o for o in self.orders.open_orders() if _is_resting(o) and o.ahead_e2 != 0)
+        queued = (o for o in self.orders.open_orders() if o.rests and o.ahead_e2 != 0)
         return {order.market_ticker for order in queued}
 
     # Markets and doubts.
@@ -471,12 +473,13 @@ class ExecutionState:
     def on_fact(self, name: str, fact: OrderFact) -> None:
         """One more fact about the order of this name; facts about unknown orders are ignored."""
         order = self.orders.apply(name, fact)
-        if order is not None and not isinstance(fact, CreateSent):
+        if order is None:
+            return
+        if not isinstance(fact, CreateSent):
             self._on_order_changed(order)
-
-        if order is not None and isinstance(fact, OrderRefused) and fact.by_exchange:
-            self._on_refusal(order)
-        elif order is not None and isinstance(fact, CreateAccepted):
+        if isinstance(fact, OrderRefused | AmendRefused) and fact.by_exchange:
+            self._on_refusal(replace(order, reason=fact.reason))
+        elif isinstance(fact, CreateAccepted | AmendAccepted):
             self.refusals.on_accepted(order)
 
     def _on_refusal(self, order: TrackedOrder) -> None:
@@ -499,7 +502,7 @@ class ExecutionState:
             self._missing.pop(name, None)
         if order.own:
             self.effects.note(message_of(order, self.now().ns))
-            self.effects.queue_wanted |= _is_resting(order) and order.ahead_e2 == UNKNOWN_AHEAD
+            self.effects.queue_wanted |= order.rests and order.ahead_e2 == UNKNOWN_AHEAD
         self._on_activity(order.market_ticker)
 
     def on_order(self, report: ExchangeOrder) -> None:
@@ -538,7 +541,7 @@ class ExecutionState:
     def on_queue(self, order_id: str, ahead_e2: int, asked_mono_ns: int | None = None) -> None:
         """The exchange reports what trades before an order; the order itself does not change."""
         order = self.orders.by_order_id(order_id)
-        if order is None or not _is_resting(order):
+        if order is None or not order.rests:
             return
         asked_mono_ns = self.now().mono_ns if asked_mono_ns is None else asked_mono_ns
         after = self.orders.apply(order.client_order_id, QueuePlace(ahead_e2, asked_mono_ns))
@@ -714,8 +717,3 @@ class ExecutionState:
 def _say_alike(status: TradingStatus, other: TradingStatus) -> bool:
     """Whether all markets have the same state in both."""
     return status.state is other.state and status.markets == other.markets
-
-
-def _is_resting(order: TrackedOrder) -> bool:
-    """Whether it is ours and stands in the exchange's book."""
-    return order.own and order.status is OrderStatus.RESTING
