@@ -88,6 +88,8 @@ class AccountGuard:
 
     Attributes:
         bounds: The newest that were valid.
+        latched: Limits that were hit and not resumed, by name.
+        stopped: The newest reading of the file, if for its sake nothing may be opened.
     """
 
     def __init__(
@@ -109,8 +111,9 @@ class AccountGuard:
         self._is_simulated = environment is Environment.SIMULATED
         self._save = save
         self._reading = NOT_READ
+        self.stopped = self._stopped_by(NOT_READ)
         self._was_valid = False
-        self._latches = {latch.name: latch for latch in latches}
+        self.latched = {latch.name: latch for latch in latches}
         self._looked_ns: int | None = None
         self._near: set[tuple[LimitName, str]] = set()  # warned of
         self._excess: set[str] = set()  # names of orders whose cancel was asked for
@@ -122,21 +125,19 @@ class AccountGuard:
     @property
     def latches(self) -> tuple[Latch, ...]:
         """Limits that were hit and not resumed."""
-        return tuple(self._latches.values())
+        return tuple(self.latched.values())
 
     @property
     def record(self) -> DayRecord:
         """The day so far, to be stored."""
         return self._measures.record
 
-    @property
-    def stopped(self) -> LimitsReading | None:
-        """The newest reading of the file, if for its sake nothing may be opened."""
-        status = self._reading.status
+    def _stopped_by(self, reading: LimitsReading) -> LimitsReading | None:
+        status = reading.status
         fine = status is LimitsStatus.VALID or (
             self._is_simulated and status is LimitsStatus.MISSING
         )
-        return None if fine else self._reading
+        return None if fine else reading
 
     @property
     def _active(self) -> bool:
@@ -146,7 +147,7 @@ class AccountGuard:
     def counters(self) -> dict[str, int]:
         """Gauges for the process's counters; of what is measured only while there are limits."""
         found = {
-            "latched": len(self._latches),
+            "latched": len(self.latched),
             "limits_valid": int(self.stopped is None),
             "limits_checked": len(self.bounds.values),
         }
@@ -174,6 +175,7 @@ class AccountGuard:
             What is allowed otherwise than before, by name: `old -> new`.
         """
         self._reading, before = reading, self.bounds
+        self.stopped = self._stopped_by(reading)
         if reading.status is LimitsStatus.VALID:
             self._was_valid, self.bounds = True, reading.bounds
         elif reading.status is LimitsStatus.MISSING and self._is_simulated:
@@ -197,7 +199,7 @@ class AccountGuard:
             What was latched.
         """
         cleared = self.latches
-        self._latches.clear()
+        self.latched.clear()
         if any(latch.name == LimitName.LOSS_STREAK for latch in cleared):
             self._measures.streak.losses = 0
         if any(latch.name == LimitName.DRAWDOWN for latch in cleared):
@@ -236,8 +238,8 @@ class AccountGuard:
         opens, stopped = case.intent.is_buy, self.stopped
         if stopped is not None and (opens or not self._was_valid):
             return self._counted(stopped.status.value, [stopped.status.removeprefix("limits_")])
-        if opens and self._latches:
-            return self._counted(self._latched_text(), self._latches)
+        if opens and self.latched:
+            return self._counted(self._latched_text(), self.latched)
         if not self._active:
             return None
         self._refresh()
@@ -305,9 +307,9 @@ class AccountGuard:
 
     def _latch(self, name: str, measured: str, limit: str, scope: str) -> None:
         """Once for a limit, until somebody resumes."""
-        if name in self._latches:
+        if name in self.latched:
             return
-        self._latches[name] = Latch(name, measured, limit, scope, self._state.now().ms)
+        self.latched[name] = Latch(name, measured, limit, scope, self._state.now().ms)
         self._state.counters["latches"] += 1
         facts = {"limit": name, "measured": measured, "allowed": limit, "scope": scope}
         self._state.effects.warn("limit_latched", **facts)
@@ -355,7 +357,7 @@ class AccountGuard:
         """Purchases of ours that rest and must not: all of them until they are gone."""
         if self._active:
             self._refresh()
-        if self._latches or self.stopped is not None:
+        if self.latched or self.stopped is not None:
             why = self._latched_text() or self._reading.status.value
             found = [Excess(order, why) for order in self._resting_buys()]
         elif self._active:

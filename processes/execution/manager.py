@@ -9,7 +9,7 @@ and limits allow both to be open; else the new order waits until the old one has
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -28,6 +28,7 @@ from processes.execution.account_limits import (
     SUM_CHECKS,
     AccountGuard,
 )
+from processes.execution.limit_checks import LimitCheck
 from processes.execution.order_facts import OrderRefused, PendingAmend
 from processes.execution.order_plan import Amend, Cancel, Keep, Plan, Replace, Room, Wait, plan
 from processes.execution.orders import TrackedOrder, advance, client_order_id
@@ -278,7 +279,7 @@ class KalshiOrderManager:
         self._cancel_replaced()
         for ticker in {**self.state.effects.markets, **self._excess}:
             self._cancel_excess(ticker)
-        for excess_order, _ in self.account_limits.excess():
+        for excess_order, _ in self.account_limits.excess() if self._has_limits else ():
             self.state.cancel(excess_order)
         for ticker in list(self._amending):
             self._finish_amend(ticker)
@@ -292,7 +293,7 @@ class KalshiOrderManager:
         """First refuse what would be refused even alone: nothing is canceled for its sake."""
         state, intent = self.state, waiting.intent
         case = self._case(intent, ())
-        if reason := refusal(case) or self.account_limits.refusal(case, DECISION_CHECKS):
+        if reason := refusal(case) or self._limit_refusal(case, DECISION_CHECKS):
             self._refuse(waiting, reason)
             return
         orders = state.orders.open_in(intent.market_ticker)
@@ -340,7 +341,7 @@ class KalshiOrderManager:
     def _amend(self, waiting: _Waiting, case: RiskCase, wanted: Amend) -> None:
         intent, order = waiting.intent, wanted.order
         if not wanted.is_renewal:
-            if reason := self.account_limits.refusal(case, AMEND_CHECKS):
+            if reason := self._limit_refusal(case, AMEND_CHECKS):
                 self._refuse(waiting, reason)
                 return
             pending = _Amending(waiting, order.client_order_id, order.amends + 1)
@@ -383,7 +384,7 @@ class KalshiOrderManager:
         own: tuple[TrackedOrder, ...],
     ) -> None:
         """Cancel and create in one go; both fit, as if both filled."""
-        if reason := self.account_limits.refusal(case, CANCEL_CHECKS):
+        if reason := self._limit_refusal(case, CANCEL_CHECKS):
             self._refuse(waiting, reason)
         elif all(self.state.cancel(order) for order in own):
             self._replaced.update(order.client_order_id for order in own)
@@ -404,7 +405,7 @@ class KalshiOrderManager:
     def _cancel_first(
         self, waiting: _Waiting, case: RiskCase, own: tuple[TrackedOrder, ...]
     ) -> None:
-        if reason := self.account_limits.refusal(case, CANCEL_CHECKS):
+        if reason := self._limit_refusal(case, CANCEL_CHECKS):
             self._refuse(waiting, reason)
             return
         self._wait(waiting)
@@ -436,6 +437,15 @@ class KalshiOrderManager:
                 facts = {"ticker": ticker, "client_order_id": order.client_order_id}
                 state.effects.warn("resting_order_exceeds_bounds", **facts, reason=reason)
 
+    @property
+    def _has_limits(self) -> bool:
+        """Whether the limits of the account could refuse or cancel anything."""
+        limits = self.account_limits
+        return bool(limits.latched or limits.bounds.values) or limits.stopped is not None
+
+    def _limit_refusal(self, case: RiskCase, checks: Iterable[LimitCheck]) -> str | None:
+        return self.account_limits.refusal(case, checks) if self._has_limits else None
+
     def _create(
         self,
         waiting: _Waiting,
@@ -443,7 +453,7 @@ class KalshiOrderManager:
         leaving: tuple[TrackedOrder, ...] = (),
     ) -> None:
         case = self._case(waiting.intent, others, leaving)
-        if reason := refusal(case) or self.account_limits.refusal(case, ORDER_CHECKS):
+        if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
             self._refuse(waiting, reason)
             return
         self._short.discard(self.state.money.shards.get(waiting.intent.market_ticker, -1))
