@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,12 +30,12 @@ from processes.execution.orders import TrackedOrder, advance
 RESTING, CANCELED, EXECUTED = OrderStatus.RESTING, OrderStatus.CANCELED, OrderStatus.EXECUTED
 
 
-def amend(number: int = 1, **fields: object) -> PendingAmend:
-    standard = {"yes_price_e4": 4_100, "total_e2": 1_000, "expire_ms": 90_000}
+def amend(number: int = 1, **fields: Any) -> PendingAmend:
+    standard: dict[str, Any] = {"yes_price_e4": 4_100, "total_e2": 1_000, "expire_ms": 90_000}
     return PendingAmend(number=number, intent_id=f"a{number}", **{**standard, **fields})
 
 
-def resting(*facts: OrderFact, **fields: object) -> TrackedOrder:
+def resting(*facts: OrderFact, **fields: Any) -> TrackedOrder:
     start = advance(order(**fields), CreateAccepted("e1", 0, 1_000, 9))
     return reduce(advance, facts, start)
 
@@ -183,7 +184,7 @@ def test_a_fill_of_before_says_nothing_of_the_new_place_and_one_of_after_does() 
     wanted = amend(total_e2=2_000)
     told = resting(FillReport("t1", 100, 3))
     assert told.ahead_e2 == 0
-    told = reduce(advance, (AmendSent(wanted), AmendAccepted(wanted, 5)), told)
+    told = advance(advance(told, AmendSent(wanted)), AmendAccepted(wanted, 5))
     assert told.ahead_e2 == UNKNOWN_AHEAD
     assert advance(told, FillReport("t2", 100, 4)).ahead_e2 == UNKNOWN_AHEAD
     assert advance(told, FillReport("t3", 100, 6)).ahead_e2 == 0

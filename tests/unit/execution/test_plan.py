@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.orders import intent, order
 
@@ -111,7 +113,7 @@ AMEND = PendingAmend(number=1, intent_id="i0", yes_price_e4=4_100, total_e2=1_00
         ({"reported_e2": 1_000}, "filled"),
     ],
 )
-def test_what_is_on_its_way_is_awaited(fields: dict[str, object], why: str) -> None:
+def test_what_is_on_its_way_is_awaited(fields: dict[str, Any], why: str) -> None:
     for more in ((), (resting("beside"),)):
         if why != "filled" or not more:
             assert planned(resting(**fields), *more) == Wait(why)
