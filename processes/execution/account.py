@@ -174,12 +174,12 @@ class MarketAccount:
     @property
     def cash_e6(self) -> int:
         """Cash before any hold for resting orders."""
-        return self._portfolio.cash_e6
+        return int(self._portfolio.row[a.CASH_E6])
 
     @property
     def position_e2(self) -> int:
         """Signed, YES positive."""
-        return self._portfolio.position_e2
+        return int(self._portfolio.row[a.POSITION_E2])
 
     @property
     def own_e2(self) -> int:

@@ -21,9 +21,11 @@ from processes.execution.day_pnl import DayRecord
 from processes.execution.exposure import TOTAL, MarketRisk, RestingOrder, RiskScope, ScopeKind
 from processes.execution.latches import GROUP_TRIGGERED, UNREADABLE, Latch
 from processes.execution.limit_checks import (
+    AMEND_CHECKS,
     CANCEL_CHECKS,
     DECISION_CHECKS,
     ORDER_CHECKS,
+    SUM_CHECKS,
     SUMMED,
     LimitBreach,
     LimitCase,
@@ -44,7 +46,15 @@ from processes.execution.risk import RiskCase
 from processes.execution.state import ExecutionState
 from processes.execution.touch import Touch
 
-__all__ = ["CANCEL_CHECKS", "DECISION_CHECKS", "ORDER_CHECKS", "AccountGuard", "Excess"]
+__all__ = [
+    "AMEND_CHECKS",
+    "CANCEL_CHECKS",
+    "DECISION_CHECKS",
+    "ORDER_CHECKS",
+    "SUM_CHECKS",
+    "AccountGuard",
+    "Excess",
+]
 
 LOOK_NS: Final = NS_PER_S  # between looks at what changes by itself: prices, the day, closing times
 WHOLE_E4: Final = 10_000
@@ -79,8 +89,8 @@ class AccountGuard:
 
     Attributes:
         bounds: The newest that were valid.
-        in_force: Whether anything can be refused or canceled: there are limits, a latch, or a file
-            that cannot be used. While it is false nobody needs to ask.
+        latched: Limits that were hit and not resumed, by name.
+        stopped: The newest reading of the file, if for its sake nothing may be opened.
     """
 
     def __init__(
@@ -102,13 +112,12 @@ class AccountGuard:
         self._is_simulated = environment is Environment.SIMULATED
         self._save = save
         self._reading = NOT_READ
+        self.stopped = self._stopped_by(NOT_READ)
         self._was_valid = False
-        self._latches = {latch.name: latch for latch in latches}
+        self.latched = {latch.name: latch for latch in latches}
         self._looked_ns: int | None = None
         self._near: set[tuple[LimitName, str]] = set()  # warned of
         self._excess: set[str] = set()  # names of orders whose cancel was asked for
-        self.in_force = False
-        self._note_force()
         if record_error:
             self.latch(UNREADABLE, record_error, "a record that can be read", str(TOTAL), {})
 
@@ -117,21 +126,19 @@ class AccountGuard:
     @property
     def latches(self) -> tuple[Latch, ...]:
         """Limits that were hit and not resumed."""
-        return tuple(self._latches.values())
+        return tuple(self.latched.values())
 
     @property
     def record(self) -> DayRecord:
         """The day so far, to be stored."""
         return self._measures.record
 
-    @property
-    def stopped(self) -> LimitsReading | None:
-        """The newest reading of the file, if for its sake nothing may be opened."""
-        status = self._reading.status
+    def _stopped_by(self, reading: LimitsReading) -> LimitsReading | None:
+        status = reading.status
         fine = status is LimitsStatus.VALID or (
             self._is_simulated and status is LimitsStatus.MISSING
         )
-        return None if fine else self._reading
+        return None if fine else reading
 
     @property
     def _active(self) -> bool:
@@ -141,7 +148,7 @@ class AccountGuard:
     def counters(self) -> dict[str, int]:
         """Gauges for the process's counters; of what is measured only while there are limits."""
         found = {
-            "latched": len(self._latches),
+            "latched": len(self.latched),
             "limits_valid": int(self.stopped is None),
             "limits_checked": len(self.bounds.values),
         }
@@ -169,6 +176,7 @@ class AccountGuard:
             What is allowed otherwise than before, by name: `old -> new`.
         """
         self._reading, before = reading, self.bounds
+        self.stopped = self._stopped_by(reading)
         if reading.status is LimitsStatus.VALID:
             self._was_valid, self.bounds = True, reading.bounds
         elif reading.status is LimitsStatus.MISSING and self._is_simulated:
@@ -176,7 +184,6 @@ class AccountGuard:
         if not before.values:
             self._measures.begin()
         self._looked_ns = None
-        self._note_force()
         return self.bounds.changes_from(before)
 
     def resume(self, by: str, why: str) -> list[Latch]:
@@ -193,7 +200,7 @@ class AccountGuard:
             What was latched.
         """
         cleared = self.latches
-        self._latches.clear()
+        self.latched.clear()
         if any(latch.name == LimitName.LOSS_STREAK for latch in cleared):
             self._measures.streak.losses = 0
         if any(latch.name == LimitName.DRAWDOWN for latch in cleared):
@@ -202,7 +209,6 @@ class AccountGuard:
         self._state.effects.warn("limits_resumed", by=by, reason=why, limits=names)
         self._save(self.latches, self.record)
         self._latch_losses()
-        self._note_force()
         return list(cleared)
 
     def on_group_stopped(self, what: str, limit_e2: int | None, shard: int) -> None:
@@ -218,9 +224,6 @@ class AccountGuard:
             allowed = f"{format_count(limit_e2)} contracts in 15 s"
             numbers["limit_e2"] = limit_e2
         self.latch(GROUP_TRIGGERED, what, allowed, f"shard {shard}", numbers)
-
-    def _note_force(self) -> None:
-        self.in_force = bool(self._latches) or self._active or self.stopped is not None
 
     def look(self) -> None:
         """Regular work; once a second prices, the day, latches, warnings and closing times."""
@@ -242,7 +245,7 @@ class AccountGuard:
 
         Args:
             case: As the checks of `risk` see it.
-            checks: `DECISION_CHECKS`, `ORDER_CHECKS` or `CANCEL_CHECKS`.
+            checks: `DECISION_CHECKS`, `ORDER_CHECKS`, `AMEND_CHECKS` or `CANCEL_CHECKS`.
 
         Returns:
             Every limit that it would pass, with what was measured; None when it fits.
@@ -250,8 +253,8 @@ class AccountGuard:
         opens, stopped = case.intent.is_buy, self.stopped
         if stopped is not None and (opens or not self._was_valid):
             return self._counted(stopped.status.value, [stopped.status.removeprefix("limits_")])
-        if opens and self._latches:
-            return self._counted(self._latched_text(), self._latches)
+        if opens and self.latched:
+            return self._counted(self._latched_text(), self.latched)
         if not self._active:
             return None
         self._refresh()
@@ -260,6 +263,21 @@ class AccountGuard:
             if LIMITS[breach.name].latches:
                 self._latch_breach(breach)
         return self._counted("; ".join(map(str, found)), [b.name for b in found])
+
+    def misfit(self, case: RiskCase, checks: Iterable[LimitCheck]) -> str | None:
+        """Which limits something would pass that need not be done; nothing is counted or latched.
+
+        Args:
+            case: As the checks of `risk` see it.
+            checks: `ORDER_CHECKS` or `SUM_CHECKS`.
+
+        Returns:
+            As `refusal`.
+        """
+        if not self._active:
+            return None
+        self._refresh()
+        return "; ".join(map(str, breaches(self._case(case), checks))) or None
 
     def _counted(self, reason: str, names: Iterable[str]) -> str | None:
         for name in names:
@@ -315,14 +333,13 @@ class AccountGuard:
             scope: Of what.
             numbers: Both as integers, for the audit; names end in their unit.
         """
-        if name in self._latches:
+        if name in self.latched:
             return
-        self._latches[name] = Latch(name, measured, limit, scope, self._state.now().ms)
-        self._note_force()
+        self.latched[name] = Latch(name, measured, limit, scope, self._state.now().ms)
         self._state.counters["latches"] += 1
         facts = {"limit": name, "measured": measured, "allowed": limit, "scope": scope}
         self._state.effects.warn("limit_latched", **facts)
-        self._state.audit(TradingEventKind.LATCH, name, str(self._latches[name]), None, numbers)
+        self._state.audit(TradingEventKind.LATCH, name, str(self.latched[name]), None, numbers)
         self._save(self.latches, self.record)
 
     def _warn(self) -> None:
@@ -369,7 +386,7 @@ class AccountGuard:
         """Purchases of ours that rest and must not: all of them until they are gone."""
         if self._active:
             self._refresh()
-        if self._latches or self.stopped is not None:
+        if self.latched or self.stopped is not None:
             why = self._latched_text() or self._reading.status.value
             found = [Excess(order, why) for order in self._resting_buys()]
         elif self._active:

@@ -43,7 +43,7 @@ class Measures(msgspec.Struct, frozen=True):
         daily_loss_e6: What was lost since the day began, negative for a profit.
         drawdown_e6: How far the day's profit is below its peak.
         losses: Closed trades in a row that lost.
-        orders_second: Orders sent in the last second.
+        orders_second: Orders sent, and given another price or size, in the last second.
         orders_minute: In the last minute.
         cancels_second: Cancels sent in the last second.
         cancels_minute: In the last minute.
@@ -133,7 +133,7 @@ class AccountMeasures:
     def now(self) -> Measures:
         """What is measured without an order."""
         mono_ns, counters = self._state.now().mono_ns, self._state.counters
-        sent, canceled = counters["sent"], counters["cancels"]
+        sent, canceled = counters["sent"] + counters["amended"], counters["cancels"]
         orders = self._orders.look(sent + counters["unsent_orders"], mono_ns)
         cancels = self._cancels.look(canceled + counters["unsent_cancels"], mono_ns)
         return Measures(
@@ -215,7 +215,7 @@ class AccountMeasures:
         if account is None:
             return MarketRisk()
         fees = self._state.fees.bound(ticker, now_ms, now_ms + self._expiry_ms)
-        resting = [RestingOrder(o.book_side, o.yes_price_e4, o.remaining_e2) for o in orders]
+        resting = [RestingOrder(o.book_side, o.worst_yes_price_e4, o.most_e2) for o in orders]
         unexplained_e2 = self._unexplained_e2(account)
         position = (account.position_e2, account.cost_basis_e6)
         return market_risk(*position, [*resting, *more], fees, unexplained_e2)

@@ -52,19 +52,25 @@ from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.execution.account import Doubt
 from processes.execution.exchange_stop import NO_ORDER_GROUP
 from processes.execution.manager import KalshiOrderManager
+from processes.execution.order_facts import (
+    AmendAccepted,
+    AmendRefused,
+    AmendUnknown,
+    CreateAccepted,
+    CreateSent,
+    OrderRefused,
+    OrderReport,
+    OutcomeUnknown,
+    PendingAmend,
+)
 from processes.execution.orders import (
     TERMINAL,
     CancelOrder,
-    CreateAccepted,
-    CreateSent,
     FetchFills,
     FindOrder,
     LookUpOrder,
-    OrderRefused,
-    OrderReport,
     OrderRequest,
-    OutcomeUnknown,
-    RenewOrder,
+    SendAmend,
     SendOrder,
     TrackedOrder,
 )
@@ -80,6 +86,7 @@ CANCEL_RETRY: Final = 0.25  # seconds before a cancel that failed may be asked f
 FIND_PAUSE: Final = 0.5  # seconds between two looks for an order of unknown outcome
 FIND_NS: Final = 5 * NS_PER_S  # how long the order list must not know it
 FIND_LOOKS: Final = 5  # and how often it must have been asked
+AMEND_LAG_NS: Final = 1_500_000_000  # after which a read shows a change whose answer was lost
 LOOK_UPS: Final = (0.0, 0.3, 0.6, 1.2)  # seconds before each: a read may lag a cancel
 IMMEDIATE: Final = TimeInForce.IMMEDIATE_OR_CANCEL
 ALREADY_EXISTS: Final = "order_already_exists"
@@ -175,8 +182,8 @@ class Gateway:
                 return self._send(order, request.deadline_mono_ns)
             case CancelOrder():
                 return self._cancel(order)
-            case RenewOrder():
-                return self._renew(order, request.expire_ms)
+            case SendAmend():
+                return self._amend(order, request.amend, request.deadline_mono_ns)
             case FindOrder():
                 return self._find(order)
             case LookUpOrder():
@@ -326,33 +333,89 @@ class Gateway:
         self._state.release(name)
 
     async def _canceled(self, order: TrackedOrder, reduced_by_e2: int) -> None:
-        """What was not taken off the book had filled."""
-        if reduced_by_e2 == 0:
+        """What was not taken off the book had filled, of a size that is certain."""
+        now = self._state.orders.get(order.client_order_id) or order
+        sizes = (now.initial_e2, now.amend, now.total_unsure)
+        if reduced_by_e2 == 0 or sizes != (order.initial_e2, None, False):
             await self._look_up(order)
             return
         fill_e2 = order.initial_e2 - reduced_by_e2
         status = OrderReport(order.order_id or "", OrderStatus.CANCELED, fill_e2, "canceled")
         self._state.on_fact(order.client_order_id, status)
 
-    async def _renew(self, order: TrackedOrder, expire_ms: int) -> None:
-        name, order_id = order.client_order_id, order.order_id or ""
-        amend = AmendOrder(
-            order_id=order_id,
-            market_ticker=order.market_ticker,
-            book_side=order.book_side,
-            yes_price_e4=order.yes_price_e4,
-            count_e2=order.initial_e2,
-            expire_s=expire_ms // 1000,
-        )
+    async def _amend(self, order: TrackedOrder, amend: PendingAmend, deadline_mono_ns: int) -> None:
+        """One request; an answer that is lost is not asked for again but looked up."""
+        name = order.client_order_id
+        if not amend.is_renewal and (mono_ns() > deadline_mono_ns or not self._may_send(order)):
+            reason = self._reason_not_sent(deadline_mono_ns)
+            self._state.on_fact(name, AmendRefused(amend, reason))
+            return
         try:
-            await self._client().amend_order(amend)
-        except KalshiError as error:  # the old expiry stands
-            self._state.counters["renewals_failed"] += 1
-            self._log.warning("renewal_failed", client_order_id=name, error=error)
+            amended = await self._client().amend_order(
+                AmendOrder(
+                    order_id=order.order_id or "",
+                    market_ticker=order.market_ticker,
+                    book_side=order.book_side,
+                    yes_price_e4=amend.yes_price_e4,
+                    count_e2=amend.total_e2,
+                    expire_s=amend.expire_ms // 1000,
+                )
+            )
+        except NotFound as error:  # it has ended: first how, then what its change came to
+            await self._look_up(order)
+            self._on_amend_failed(name, amend, error)
+        except (ApiError, RateLimited, ExchangeUnavailable) as error:
+            self._on_amend_failed(name, amend, error)
+        except KalshiError as error:  # sent, and its answer was lost or cannot be read
+            self._note_failed_amend(name, amend, error)
+            self._state.on_fact(name, AmendUnknown(amend))
+            self._act()
+            await self._find_amend(order, amend, mono_ns())
         else:
-            fact = OrderReport(order_id, OrderStatus.RESTING, 0, "renewed", expire_ms)
-            self._state.on_fact(name, fact)
-        self._state.release(name)
+            left_e2 = amended.remaining_count_e2
+            self._state.on_fact(name, AmendAccepted(amend, amended.ts_ms, left_e2, mono_ns()))
+
+    def _on_amend_failed(self, name: str, amend: PendingAmend, error: KalshiError) -> None:
+        self._note_failed_amend(name, amend, error)
+        read = isinstance(error, ApiError) and not isinstance(error, NotFound | RateLimited)
+        by_exchange = read and not amend.is_renewal
+        self._state.on_fact(name, AmendRefused(amend, _reason(error), by_exchange=by_exchange))
+
+    def _note_failed_amend(self, name: str, amend: PendingAmend, error: KalshiError) -> None:
+        what = "renewal" if amend.is_renewal else "amend"
+        self._state.counters[f"{what}s_failed"] += 1
+        self._log.warning(f"{what}_failed", client_order_id=name, error=error)
+
+    async def _find_amend(
+        self, order: TrackedOrder, amend: PendingAmend, unknown_mono_ns: int
+    ) -> None:
+        """Read the order until it shows the new terms, or the old ones late enough, or its end."""
+        name, wanted = order.client_order_id, (amend.yes_price_e4, amend.total_e2)
+        while True:
+            await asyncio.sleep(LOOK_UPS[1])
+            asked_mono_ns = mono_ns()
+            try:
+                report = await self._client().order(order.order_id or "")
+            except NotFound:
+                self._state.on_absent(name)
+            except KalshiError:
+                self._state.counters["look_ups_failed"] += 1
+                continue
+            else:
+                self._state.on_order(report)
+                shown = (report.yes_price_e4, report.fill_count_e2 + report.remaining_count_e2)
+                is_new = report.expire_ms in (None, amend.expire_ms) and shown == wanted
+                if report.status not in TERMINAL and is_new:
+                    left_e2, ts_ms = report.remaining_count_e2, report.updated_ms or 0
+                    fact = AmendAccepted(amend, ts_ms, left_e2, mono_ns())
+                    self._state.on_fact(name, fact)
+                    return
+            now = self._state.orders.get(name)
+            is_over = now is None or not now.open
+            if is_over or asked_mono_ns - unknown_mono_ns >= AMEND_LAG_NS:
+                refused = AmendRefused(amend, "unknown_outcome", is_inferred=True)
+                self._state.on_fact(name, refused)
+                return
 
     # Reading.
 

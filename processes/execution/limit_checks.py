@@ -25,10 +25,12 @@ from processes.execution.risk import RiskCase
 from processes.execution.touch import Touch
 
 __all__ = [
+    "AMEND_CHECKS",
     "CANCEL_CHECKS",
     "DECISION_CHECKS",
     "ORDER_CHECKS",
     "SUMMED",
+    "SUM_CHECKS",
     "LimitBreach",
     "LimitCase",
     "LimitCheck",
@@ -236,8 +238,14 @@ def closes_late_enough(case: LimitCase) -> Iterator[LimitBreach]:
 
 def orders_in_bounds(case: LimitCase) -> Iterator[LimitBreach]:
     """With this one there are not too many orders: open, in a second, in a minute."""
+    open_orders = case.measures.open_orders + 1
+    yield from _above(case.bounds, LimitName.OPEN_ORDERS, open_orders, str(TOTAL))
+    yield from order_rates_in_bounds(case)
+
+
+def order_rates_in_bounds(case: LimitCase) -> Iterator[LimitBreach]:
+    """An order, or another price or size of one, is not one too many in a second or a minute."""
     bounds, now = case.bounds, case.measures
-    yield from _above(bounds, LimitName.OPEN_ORDERS, now.open_orders + 1, str(TOTAL))
     yield from _above(bounds, LimitName.ORDERS_PER_SECOND, now.orders_second + 1, str(TOTAL))
     yield from _above(bounds, LimitName.ORDERS_PER_MINUTE, now.orders_minute + 1, str(TOTAL))
 
@@ -258,4 +266,6 @@ DECISION_CHECKS: Final[tuple[LimitCheck, ...]] = (
     closes_late_enough,
 )
 ORDER_CHECKS: Final = (*DECISION_CHECKS, orders_in_bounds)  # of one that is sent now
+AMEND_CHECKS: Final[tuple[LimitCheck, ...]] = (order_rates_in_bounds,)  # beside DECISION_CHECKS
+SUM_CHECKS: Final[tuple[LimitCheck, ...]] = (sums_in_bounds, cash_is_left)  # of the worse terms
 CANCEL_CHECKS: Final[tuple[LimitCheck, ...]] = (cancels_in_bounds,)  # of one that replaces another

@@ -1,36 +1,44 @@
 """KalshiOrderManager: decides what is done for intents, given what `ExecutionState` knows. No I/O.
 
-Per market at most one order of ours is open, one request is on its way and one intent waits; a
-newer intent replaces the waiting one (counted, refused as "superseded"). Cancel and replace in two
-steps: the new order waits until the old one has ended, so the two can never fill together.
+Per market one order of ours is wanted at a time, and one intent waits; a newer intent replaces the
+waiting one (counted, refused as "superseded"). What is done with an order that rests is in
+`order_plan`: it is amended with one request, or replaced while its cancel is on its way, where risk
+and limits allow both to be open; else the new order waits until the old one has ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from ipc import account_table as a
 from ipc.account_table import OpenOrder
-from ipc.messages import ActorPnl, Intent, Leg, OrderStatus, TradingEventKind
+from ipc.messages import ActorPnl, BookSide, Intent, Leg, TradingEventKind
 from ipc.trading import TradingMode
+from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.stop.own_orders import OrderOwnership, client_order_id
 from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.account_limits import (
+    AMEND_CHECKS,
     CANCEL_CHECKS,
     DECISION_CHECKS,
     ORDER_CHECKS,
+    SUM_CHECKS,
     AccountGuard,
 )
 from processes.execution.limit_checks import LimitCheck
-from processes.execution.orders import OrderRefused, TrackedOrder, advance
+from processes.execution.order_facts import OrderRefused, PendingAmend
+from processes.execution.order_plan import Amend, Cancel, Keep, Plan, Replace, Room, Wait, plan
+from processes.execution.orders import TrackedOrder, advance
 from processes.execution.reconcile_rounds import ReconcileRounds
 from processes.execution.risk import (
     MEASURED,
     NO_MONEY,
     OFF_GRID,
+    TOGETHER_CHECKS,
     RiskCase,
     RiskLimits,
     closing_refusal,
@@ -39,93 +47,37 @@ from processes.execution.risk import (
     refusal,
 )
 from processes.execution.state import ExecutionEffects, ExecutionState
-from processes.execution.unsent import SHADOW_MODE, UnsentOrders
+from processes.execution.unsent import SHADOW_MODE, UnsentOrders, is_same
 
-__all__ = ["Cancel", "Create", "KalshiOrderManager", "Keep", "Plan", "Renew", "Wait", "plan"]
+__all__ = ["KalshiOrderManager"]
 
-RENEW_BELOW: Final = 2  # renew an expiry when less than one half of it is left
+
 LEFT: Final = "left"  # reason of an intent that waited in a market which the actor has left
+SUPERSEDED: Final = "superseded"  # of one that waited when a newer came
+REMEMBERED: Final = 10_000  # intents that became no order of their own
 PASSING: Final = frozenset({Doubt.FILLS, Doubt.ORDER})  # doubts that an intent may outwait
-
-
-class Create(msgspec.Struct, frozen=True):
-    """Nothing of ours is open: send the order."""
-
-
-class Keep(msgspec.Struct, frozen=True):
-    """What is wanted already rests; it keeps its place in the queue."""
-
-    order: TrackedOrder
-
-
-class Renew(msgspec.Struct, frozen=True):
-    """As Keep, with the exchange-side expiry moved on."""
-
-    order: TrackedOrder
-
-
-class Cancel(msgspec.Struct, frozen=True):
-    """Cancel these first; the intent waits.
-
-    Attributes:
-        orders: This stack's open orders of the market.
-    """
-
-    orders: tuple[TrackedOrder, ...]
-
-
-class Wait(msgspec.Struct, frozen=True):
-    """A request is on its way; the intent waits for its outcome."""
-
-
-Plan = Create | Keep | Renew | Cancel | Wait
-
-
-def plan(
-    intent: Intent,
-    orders: Sequence[TrackedOrder],
-    busy: Container[str],
-    now_ms: int,
-    expiry_ms: int,
-) -> Plan:
-    """What to do for an intent.
-
-    Args:
-        intent: What is wanted.
-        orders: The market's open orders, of this stack and of others.
-        busy: Client order ids of orders for which a request is on its way.
-        now_ms: Market time.
-        expiry_ms: How long an order rests before the exchange ends it, unless renewed.
-
-    Returns:
-        `Create` when no order of this stack is open, `Keep` or `Renew` when exactly what is wanted
-        rests, `Cancel` when something else does, `Wait` while a request is on its way.
-    """
-    own = [order for order in orders if order.own and order.open]
-    if not own:
-        return Create()
-    if any(o.status is not OrderStatus.RESTING or o.client_order_id in busy for o in own):
-        return Wait()
-    keep, *rest = own
-    if rest or not _same(keep, intent):
-        return Cancel(tuple(own))
-    expires_ms = keep.expire_ms or now_ms
-    return Renew(keep) if RENEW_BELOW * (expires_ms - now_ms) < expiry_ms else Keep(keep)
-
-
-def _same(order: TrackedOrder, intent: Intent) -> bool:
-    """Whether what rests is what is wanted; less may be left of it than is wanted, never more."""
-    return (
-        order.leg is intent.leg
-        and order.is_buy == intent.is_buy
-        and order.yes_price_e4 == intent.yes_price_e4
-        and order.remaining_e2 <= intent.count_e2
-    )
 
 
 class _Waiting(NamedTuple):
     intent: Intent
     received_mono_ns: int
+    has_waited: bool = False
+
+
+class _Amending(NamedTuple):
+    """An intent whose amend is on its way.
+
+    Attributes:
+        waiting: The intent.
+        name: The order's client order id.
+        number: Of its change.
+        dropped: Why it must become no order of its own if the change is refused; "" if it may.
+    """
+
+    waiting: _Waiting
+    name: str
+    number: int
+    dropped: str = ""
 
 
 class StartNeeds(Protocol):
@@ -186,6 +138,9 @@ class KalshiOrderManager:
         self._expiry_ms = expiry_ms
         self._now = now
         self._waiting: dict[str, _Waiting] = {}
+        self._amending: dict[str, _Amending] = {}
+        self._replaced: set[str] = set()  # orders that must go: another was sent in their place
+        self._acted: OrderedDict[str, None] = OrderedDict()  # intents served by an older order
         self._excess: dict[str, str] = {}  # markets in which too much rests, and why
         self._short: set[int] = set()  # shards without money for what was wanted last
 
@@ -252,14 +207,16 @@ class KalshiOrderManager:
         counters, market = self.state.counters, intent.market_ticker
         counters["intents"] += 1
         waiting = self._waiting.get(market)
-        if self._name_of(intent) in self.state.orders or (
-            waiting is not None and waiting.intent.intent_id == intent.intent_id
+        if (
+            self._name_of(intent) in self.state.orders
+            or intent.intent_id in self._acted
+            or (waiting is not None and waiting.intent.intent_id == intent.intent_id)
         ):
             counters["duplicate_intents"] += 1
             return
         if waiting is not None:
             del self._waiting[market]
-            self._refuse(waiting, "superseded")
+            self._refuse(waiting, SUPERSEDED)
         self._decide(_Waiting(intent, received_mono_ns))
 
     def refuse(self, intent: Intent, received_mono_ns: int, reason: str) -> None:
@@ -338,6 +295,8 @@ class KalshiOrderManager:
         if ticker in self._waiting:
             self._refuse(self._waiting.pop(ticker), LEFT)
         self._unsent.leave(ticker)
+        if ticker in self._amending:
+            self._amending[ticker] = self._amending[ticker]._replace(dropped=LEFT)
         for order in self.state.orders.open_in(ticker):
             if order.own and self.state.cancel(order):
                 self.state.counters["left_canceled"] += 1
@@ -352,14 +311,18 @@ class KalshiOrderManager:
     def _refuse_waiting(self, reason: str) -> None:
         while self._waiting:
             self._refuse(self._waiting.popitem()[1], reason)
+        for ticker, amending in self._amending.items():
+            self._amending[ticker] = amending._replace(dropped=reason)
 
     def drain(self) -> ExecutionEffects:
         """Decide again in markets that changed, then the effects since the last call."""
+        self._cancel_replaced()
         for ticker in {**self.state.effects.markets, **self._excess}:
             self._cancel_excess(ticker)
-        in_force = self.account_limits.in_force
-        for excess_order, _ in self.account_limits.excess() if in_force else ():
+        for excess_order, _ in self.account_limits.excess() if self._has_limits else ():
             self.state.cancel(excess_order)
+        for ticker in list(self._amending):
+            self._finish_amend(ticker)
         for ticker in [t for t in self.state.effects.markets if t in self._waiting]:
             self._resume(ticker)
         return self.state.drain()
@@ -377,28 +340,126 @@ class KalshiOrderManager:
             self._decide_unsent(waiting, case)
             return
         orders = state.orders.open_in(intent.market_ticker)
-        match plan(intent, orders, state.busy, self._now().ms, self._expiry_ms):
-            case Create():
-                self._create(waiting, orders)
+        if not any(order.own for order in orders):
+            self._create(waiting, orders)
+            return
+        wanted = self._plan(intent, orders)
+        if not (waiting.has_waited and isinstance(wanted, Wait)):
+            word = wanted.reason.partition(":")[0]
+            state.counters[f"planned_{type(wanted).__name__.lower()}_{word}"] += 1
+        match wanted:
             case Keep():
                 state.counters["kept"] += 1
-            case Renew(order):
-                state.renew(order, self._expiry())
-            case Wait():
-                self._waiting[intent.market_ticker] = waiting
+                self._remember(intent)
+            case Amend():
+                self._amend(waiting, case, wanted)
+            case Replace(own):
+                self._replace(waiting, case, orders, own)
             case Cancel(own):
-                if reason := self._limit_refusal(case, CANCEL_CHECKS):
-                    self._refuse(waiting, reason)
-                    return
-                self._waiting[intent.market_ticker] = waiting
-                for order in own:
-                    state.cancel(order)
+                self._cancel_first(waiting, case, own)
+            case Wait():
+                self._wait(waiting)
+
+    def _plan(self, intent: Intent, orders: tuple[TrackedOrder, ...]) -> Plan:
+        def to_amend(order: TrackedOrder) -> str | None:
+            others = tuple(o for o in orders if o is not order)
+            case = self._case(_worse_of(intent, order), others)
+            return refusal(case, TOGETHER_CHECKS) or self.account_limits.misfit(case, SUM_CHECKS)
+
+        def beside(own: tuple[TrackedOrder, ...]) -> str | None:
+            case = self._case(intent, orders, own)
+            return refusal(case, TOGETHER_CHECKS) or self.account_limits.misfit(case, ORDER_CHECKS)
+
+        return plan(intent, orders, self._now().ms, self._expiry_ms, Room(to_amend, beside))
+
+    def _wait(self, waiting: _Waiting) -> None:
+        self._waiting[waiting.intent.market_ticker] = waiting._replace(has_waited=True)
+
+    def _remember(self, intent: Intent) -> None:
+        """It becomes no order of its own, however often it comes."""
+        self._acted[intent.intent_id] = None
+        if len(self._acted) > REMEMBERED:
+            self._acted.popitem(last=False)
+
+    def _amend(self, waiting: _Waiting, case: RiskCase, wanted: Amend) -> None:
+        intent, order = waiting.intent, wanted.order
+        if not wanted.is_renewal:
+            if reason := self._limit_refusal(case, AMEND_CHECKS):
+                self._refuse(waiting, reason, case)
+                return
+            pending = _Amending(waiting, order.client_order_id, order.amends + 1)
+            self._amending[intent.market_ticker] = pending
+        amend = PendingAmend(
+            number=order.amends + 1,
+            intent_id=intent.intent_id,
+            yes_price_e4=wanted.yes_price_e4,
+            total_e2=wanted.total_e2,
+            expire_ms=self._expiry(),
+            is_renewal=wanted.is_renewal,
+        )
+        self._remember(intent)
+        self.state.amend(order, amend, intent.deadline_mono_ns)
+
+    def _finish_amend(self, ticker: str) -> None:
+        """Once it is answered: an intent whose change was refused may still be an order.
+
+        Not while the old order rests (the exchange refused the new terms), not when it is not
+        certain that nothing was changed, and not when it is not wanted any more.
+        """
+        waiting, name, number, dropped = self._amending[ticker]
+        order = self.state.orders.get(name)
+        if order is not None and order.amends < number:
+            return
+        del self._amending[ticker]
+        if order is None or order.amended_by == waiting.intent.intent_id:
+            return
+        dropped = dropped or (SUPERSEDED if ticker in self._waiting else "")
+        if order.open or order.total_unsure or dropped:
+            self._refuse(waiting, dropped or order.amend_refusal)
+        else:
+            self._wait(waiting)
+
+    def _replace(
+        self,
+        waiting: _Waiting,
+        case: RiskCase,
+        orders: tuple[TrackedOrder, ...],
+        own: tuple[TrackedOrder, ...],
+    ) -> None:
+        """Cancel and create in one go; both fit, as if both filled."""
+        if reason := self._limit_refusal(case, CANCEL_CHECKS):
+            self._refuse(waiting, reason)
+        elif all(self.state.cancel(order) for order in own):
+            self._replaced.update(order.client_order_id for order in own)
+            self.state.counters["replaced"] += 1
+            self._create(waiting, orders, own)
+        else:
+            self._wait(waiting)
+
+    def _cancel_replaced(self) -> None:
+        """Again and again until they are gone."""
+        for name in list(self._replaced):
+            order = self.state.orders.get(name)
+            if order is None or not order.open:
+                self._replaced.discard(name)
+            else:
+                self.state.cancel(order)
+
+    def _cancel_first(
+        self, waiting: _Waiting, case: RiskCase, own: tuple[TrackedOrder, ...]
+    ) -> None:
+        if reason := self._limit_refusal(case, CANCEL_CHECKS):
+            self._refuse(waiting, reason)
+            return
+        self._wait(waiting)
+        for order in own:
+            self.state.cancel(order)
 
     def _decide_unsent(self, waiting: _Waiting, case: RiskCase) -> None:
         """Execution mode `shadow`: as `_decide`, against what would rest; nothing is sent."""
         intent, state = waiting.intent, self.state
         before = self._unsent.in_market(intent.market_ticker, self._now().ms)
-        if before is not None and _same(before, intent):
+        if before is not None and is_same(before, intent):
             state.counters["kept"] += 1
             return
         reason = None if before is None else self._limit_refusal(case, CANCEL_CHECKS)
@@ -434,12 +495,22 @@ class KalshiOrderManager:
                 facts = {"ticker": ticker, "client_order_id": order.client_order_id}
                 state.effects.warn("resting_order_exceeds_bounds", **facts, reason=reason)
 
-    def _limit_refusal(self, case: RiskCase, checks: Iterable[LimitCheck]) -> str | None:
+    @property
+    def _has_limits(self) -> bool:
+        """Whether the limits of the account could refuse or cancel anything."""
         limits = self.account_limits
-        return limits.refusal(case, checks) if limits.in_force else None
+        return bool(limits.latched or limits.bounds.values) or limits.stopped is not None
 
-    def _create(self, waiting: _Waiting, others: tuple[TrackedOrder, ...]) -> None:
-        case = self._case(waiting.intent, others)
+    def _limit_refusal(self, case: RiskCase, checks: Iterable[LimitCheck]) -> str | None:
+        return self.account_limits.refusal(case, checks) if self._has_limits else None
+
+    def _create(
+        self,
+        waiting: _Waiting,
+        others: tuple[TrackedOrder, ...],
+        leaving: tuple[TrackedOrder, ...] = (),
+    ) -> None:
+        case = self._case(waiting.intent, others, leaving)
         if reason := refusal(case) or self._limit_refusal(case, ORDER_CHECKS):
             self._refuse(waiting, reason, case)
             return
@@ -475,7 +546,13 @@ class KalshiOrderManager:
         fees = self.state.fees.bound(ticker, now_ms, now_ms + self._expiry_ms)
         return msgspec.structs.replace(self._limits, fees=fees)
 
-    def _case(self, intent: Intent, others: tuple[TrackedOrder, ...]) -> RiskCase:
+    def _case(
+        self,
+        intent: Intent,
+        others: tuple[TrackedOrder, ...],
+        leaving: tuple[TrackedOrder, ...] = (),
+    ) -> RiskCase:
+        """The intent beside `others`, of which `leaving` are canceled for it."""
         state, now_mono_ns, market = self.state, self._now().mono_ns, intent.market_ticker
         wait = state.refusals.is_backing_off(market, is_buy=intent.is_buy, mono_ns=now_mono_ns)
         return RiskCase(
@@ -485,7 +562,8 @@ class KalshiOrderManager:
             account=self.get_position_info(market),
             grid=state.grids.get(market),
             others=others,
-            open_orders=state.orders.open_count,
+            open_orders=self._open_beside(market, others),
+            leaving=frozenset(order.client_order_id for order in leaving),
             session_uid=state.session_uid,
             environment_ok=state.environment_ok,
             trading=state.trading_state(market),
@@ -505,8 +583,16 @@ class KalshiOrderManager:
     def _is_kept(self, intent: Intent) -> bool:
         """Whether what is wanted rests already."""
         orders = self.state.orders.open_in(intent.market_ticker)
-        wanted = plan(intent, orders, self.state.busy, self._now().ms, self._expiry_ms)
-        return isinstance(wanted, Keep | Renew)
+        if not any(order.own for order in orders):
+            return False
+        nothing = Room(lambda _order: "", lambda _orders: "")
+        wanted = plan(intent, orders, self._now().ms, self._expiry_ms, nothing)
+        return isinstance(wanted, Keep) or (isinstance(wanted, Amend) and wanted.is_renewal)
+
+    def _open_beside(self, ticker: str, others: tuple[TrackedOrder, ...]) -> int:
+        """Open orders of this stack, once those of the market beside `others` are gone."""
+        gone = [o for o in self.state.orders.open_in(ticker) if o.own and o not in others]
+        return self.state.orders.open_count - len(gone)
 
     def _funds(self, ticker: str, others: tuple[TrackedOrder, ...]) -> ShardFunds | None:
         """The money of the market's shard, once its own orders beside `others` are canceled."""
@@ -514,7 +600,7 @@ class KalshiOrderManager:
         if funds is None:
             return None
         own = [o for o in self.state.orders.open_in(ticker) if o.own and o.is_buy]
-        held_e6 = sum(o.price_e4 * o.remaining_e2 for o in own if o not in others)
+        held_e6 = sum(o.hold_e6 for o in own if o not in others)
         return funds._replace(free_e6=funds.free_e6 + held_e6)
 
     def _name_of(self, intent: Intent) -> str:
@@ -542,6 +628,18 @@ class KalshiOrderManager:
     def _expiry(self) -> int:
         """Market time in ms, whole seconds: what the exchange takes."""
         return (self._now().ms + self._expiry_ms) // 1000 * 1000
+
+
+def _worse_of(intent: Intent, order: TrackedOrder) -> Intent:
+    """What an order may be while its change is on its way: the dearer price, the larger size."""
+    dearer = max if intent.book_side is BookSide.BID else min
+    yes_price_e4 = dearer(intent.yes_price_e4, order.yes_price_e4)
+    return msgspec.structs.replace(
+        intent,
+        yes_price_e4=yes_price_e4,
+        price_e4=yes_price_e4 if intent.leg is Leg.YES else ONE_DOLLAR_E4 - yes_price_e4,
+        count_e2=max(intent.count_e2, order.remaining_e2),
+    )
 
 
 def _open_order(order: TrackedOrder) -> OpenOrder:

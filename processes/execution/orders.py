@@ -1,8 +1,9 @@
 """Orders: what is known of each after facts in any order, late, early or twice; and all of them.
 
 PENDING -> RESTING / EXECUTED / CANCELED / REJECTED / UNKNOWN. Knowledge only grows: each status has
-a rank and the highest that was ever reported wins, fills never decrease. So a stale read that still
-says "resting" cannot reopen a canceled order, and every interleaving of the same facts ends alike.
+a rank and the highest that was ever reported wins, fills never decrease, and the newest price and
+size by the exchange's clock count. So a stale read that still says "resting" cannot reopen what is
+canceled, and every interleaving of the same facts ends alike. What leads where: `order_phases`.
 
 `OrderStore` is bounded: it remembers `remember` ended orders, so that late facts fit (the oldest is
 forgotten), and keeps `waiting` fills whose order is not known yet (the oldest is dropped and
@@ -23,6 +24,24 @@ from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 from processes.adapters.kalshi.stop.own_orders import OrderName
+from processes.execution.order_facts import (
+    AmendAccepted,
+    AmendRefused,
+    AmendSent,
+    AmendUnknown,
+    CancelFailed,
+    CancelSent,
+    CreateAccepted,
+    CreateSent,
+    FillReport,
+    OrderFact,
+    OrderRefused,
+    OrderReport,
+    OutcomeUnknown,
+    PendingAmend,
+    QueuePlace,
+    ReportedTerms,
+)
 
 __all__ = [
     "TERMINAL",
@@ -40,12 +59,13 @@ __all__ = [
     "OrderStore",
     "OutcomeUnknown",
     "QueuePlace",
-    "RenewOrder",
+    "SendAmend",
     "SendOrder",
     "TrackedOrder",
     "advance",
     "found_order",
     "message_of",
+    "report_of",
 ]
 
 TERMINAL: Final = frozenset({OrderStatus.EXECUTED, OrderStatus.CANCELED, OrderStatus.REJECTED})
@@ -73,22 +93,31 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         leg: The leg that is bought or sold; of someone else's order, taken to be a purchase.
         is_buy: Whether the leg is bought.
         book_side: The side of the YES book.
-        yes_price_e4: Limit.
-        initial_e2: Size.
-        created_ns: When it was made.
+        yes_price_e4: Limit, as last proven.
+        initial_e2: Size, as last proven: filled and resting together.
+        created_ns: When it was made, or lost its place in the queue.
         expire_ms: When the exchange ends it, None without expiry.
         order_id: The exchange's, None until it has answered.
         status: The highest that was ever reported.
         reason: Why it has that status.
         reported_e2: The highest fill count that the exchange reported.
         trades: Fills that arrived, by trade id; either may run ahead of the other.
-        queued_e2: The smallest count ever reported to trade before it: its price never changes and
-            its size never grows, so its place only gets better.
+        queued_e2: The smallest count reported to trade before it since it has its place: another
+            price or a larger size loses it, else it only gets better.
         received_mono_ns: When its intent was received.
         sent_mono_ns: When the create went out.
         acknowledged_mono_ns: When the exchange answered it.
         immediate: Whether it closes a position by a command: it never rests, and never opens one.
         adopted: Whether it is someone else's and treated as our own (`RL_ADOPT`).
+        amend: A change that was asked for and is not answered.
+        amends: The number of the newest change that was answered.
+        amended_by: The intent of the newest change that was accepted.
+        amend_refusal: Why the newest change was refused.
+        terms: By what price and size are proven: (exchange time in ms, number of the change).
+        place_ms: Exchange time when it lost its place, 0 while it has its first.
+        place_mono_ns: When that was learned.
+        total_unsure: The answer to a change was lost, so `initial_e2` filled need not be all.
+        canceling: Whether a cancel is on its way.
     """
 
     client_order_id: str
@@ -112,6 +141,15 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_mono_ns: int = 0
     immediate: bool = False
     adopted: bool = False
+    amend: PendingAmend | None = None
+    amends: int = 0
+    amended_by: str = ""
+    amend_refusal: str = ""
+    terms: tuple[int, int] = (0, 0)
+    place_ms: int = 0
+    place_mono_ns: int = 0
+    total_unsure: bool = False
+    canceling: bool = False
 
     @property
     def own(self) -> bool:
@@ -122,6 +160,11 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
     def open(self) -> bool:
         """Whether it may still fill."""
         return self.status not in TERMINAL
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is this stack's and stands in the exchange's book."""
+        return self.own and self.status is OrderStatus.RESTING
 
     @property
     def booked_e2(self) -> int:
@@ -144,9 +187,37 @@ class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.initial_e2 - self.fill_e2, 0) if self.open else 0
 
     @property
+    def is_unclear(self) -> bool:
+        """Whether it is not known if it exists, or at what price and size it rests."""
+        amend = self.amend
+        lost = amend is not None and amend.is_unknown and not amend.is_renewal
+        return self.status is OrderStatus.UNKNOWN or (lost and self.open)
+
+    @property
+    def most_e2(self) -> int:
+        """Contracts that may still fill at worst, by its terms or by those that were asked for."""
+        if self.amend is None or not self.open:
+            return self.remaining_e2
+        return max(self.initial_e2 - self.fill_e2, self.amend.total_e2 - self.fill_e2, 0)
+
+    @property
+    def worst_yes_price_e4(self) -> int:
+        """The dearer limit of its terms and of those that were asked for."""
+        if self.amend is None:
+            return self.yes_price_e4
+        dearer = max if self.book_side is BookSide.BID else min
+        return dearer(self.yes_price_e4, self.amend.yes_price_e4)
+
+    @property
+    def hold_e6(self) -> int:
+        """What a purchase may still cost at worst, fees apart, micro-dollars."""
+        worst_e4 = self.worst_yes_price_e4
+        return (worst_e4 if self.leg is Leg.YES else ONE_DOLLAR_E4 - worst_e4) * self.most_e2
+
+    @property
     def ahead_e2(self) -> int:
-        """Contracts that trade before this order, -1 unknown, 0 once it fills."""
-        return 0 if self.fill_e2 > 0 else self.queued_e2
+        """Contracts that trade before this order, -1 unknown, 0 once it fills where it began."""
+        return 0 if self.fill_e2 > 0 and not self.place_ms else self.queued_e2
 
     @property
     def price_e4(self) -> int:
@@ -165,6 +236,8 @@ def found_order(
         parsed: What the name of an order of this stack says, None for someone else's.
         adopts: Whether someone else's is treated as our own.
     """
+    rests = report.status is OrderStatus.RESTING
+    total_e2 = report.fill_count_e2 + report.remaining_count_e2  # an amend may have changed it
     foreign_leg = Leg.YES if report.book_side is BookSide.BID else Leg.NO
     return TrackedOrder(
         client_order_id=name,
@@ -174,93 +247,26 @@ def found_order(
         is_buy=parsed.is_buy if parsed else True,
         book_side=report.book_side,
         yes_price_e4=report.yes_price_e4,
-        initial_e2=report.initial_count_e2,
+        initial_e2=total_e2 if rests else report.initial_count_e2,
         created_ns=(report.created_ms or 0) * NS_PER_MS,
         expire_ms=report.expire_ms,
         adopted=parsed is None and adopts,
     )
 
 
-class CreateSent(msgspec.Struct, frozen=True):
-    """A create request went out."""
+def report_of(report: ExchangeOrder, mono_ns: int) -> OrderReport:
+    """What the exchange's words on an order say; without the time of its change no price or size.
 
-    mono_ns: int
-
-
-class CreateAccepted(msgspec.Struct, frozen=True):
-    """The answer to a create. Nothing filled and nothing remaining means canceled on entry.
-
-    Attributes:
-        order_id: The exchange's.
-        fill_e2: Filled at once.
-        remaining_e2: What rests.
-        mono_ns: When the answer came.
+    Args:
+        report: From the private channel or a read.
+        mono_ns: When it came.
     """
-
-    order_id: str
-    fill_e2: int
-    remaining_e2: int
-    mono_ns: int
-
-
-class OrderRefused(msgspec.Struct, frozen=True):
-    """The order does not exist: refused here or by the exchange, or proven never to have come.
-
-    Attributes:
-        reason: Why, for its record.
-        by_exchange: The exchange read it and refused it, so the same order is refused again.
-    """
-
-    reason: str
-    by_exchange: bool = False
-
-
-class OutcomeUnknown(msgspec.Struct, frozen=True):
-    """A create whose outcome is not known."""
-
-    reason: str
-
-
-class OrderReport(msgspec.Struct, frozen=True):
-    """What the exchange reports: in a cancel's answer, on the private channel, or in a read.
-
-    Attributes:
-        order_id: The exchange's.
-        status: As reported, fresh or stale.
-        fill_e2: Filled so far.
-        reason: Of the last change, empty where it was not given.
-        expire_ms: When the exchange ends it, None where it was not given.
-    """
-
-    order_id: str
-    status: OrderStatus
-    fill_e2: int
-    reason: str = ""
-    expire_ms: int | None = None
-
-
-class FillReport(msgspec.Struct, frozen=True):
-    """One fill of this order."""
-
-    trade_id: str
-    count_e2: int
-
-
-class QueuePlace(msgspec.Struct, frozen=True):
-    """What trades before this order at its price."""
-
-    ahead_e2: int
-
-
-OrderFact = (
-    CreateSent
-    | CreateAccepted
-    | OrderRefused
-    | OutcomeUnknown
-    | OrderReport
-    | FillReport
-    | QueuePlace
-)
+    status, fill_e2, terms = report.status, report.fill_count_e2, None
+    if status is OrderStatus.RESTING and report.updated_ms is not None:
+        total_e2 = fill_e2 + report.remaining_count_e2
+        terms = ReportedTerms(report.yes_price_e4, total_e2, report.updated_ms, mono_ns)
+    why, expire_ms = report.reason, report.expire_ms
+    return OrderReport(report.order_id, status, fill_e2, why, expire_ms, terms)
 
 
 def advance(order: TrackedOrder, fact: OrderFact) -> TrackedOrder:
@@ -282,6 +288,11 @@ def advance(order: TrackedOrder, fact: OrderFact) -> TrackedOrder:
             return _raised(order, OrderStatus.REJECTED, fact.reason)
         case OutcomeUnknown():
             return _raised(order, OrderStatus.UNKNOWN, fact.reason)
+        case AmendSent() | AmendUnknown() | AmendAccepted() | AmendRefused():
+            return _amended(order, fact)
+        case CancelSent() | CancelFailed():
+            canceling = isinstance(fact, CancelSent) and order.open
+            return order if order.canceling is canceling else replace(order, canceling=canceling)
         case OrderReport():
             return _reported(order, fact)
         case FillReport():
@@ -291,8 +302,13 @@ def advance(order: TrackedOrder, fact: OrderFact) -> TrackedOrder:
 
 
 def _raised(order: TrackedOrder, status: OrderStatus, reason: str) -> TrackedOrder:
-    """Raise the status, never lower it; an order whose contracts are all filled is EXECUTED."""
-    if 0 < order.initial_e2 <= order.fill_e2:
+    """Raise the status, never lower it; an order whose contracts are all filled is EXECUTED.
+
+    While a change is on its way the larger size must be filled; where the answer to one was lost,
+    only the exchange can say that it is over.
+    """
+    total_e2 = max(order.initial_e2, order.amend.total_e2 if order.amend else 0)
+    if 0 < total_e2 <= order.fill_e2 and not order.total_unsure:
         status = OrderStatus.EXECUTED
     if _RANK[status] <= _RANK[order.status]:
         return order
@@ -310,18 +326,76 @@ def _reported(order: TrackedOrder, fact: OrderReport) -> TrackedOrder:
     expire_ms = max(fact.expire_ms or 0, order.expire_ms or 0) or None  # renewals only extend
     if (fact.order_id, fill_e2, expire_ms) != (order.order_id, order.reported_e2, order.expire_ms):
         order = replace(order, order_id=fact.order_id, reported_e2=fill_e2, expire_ms=expire_ms)
+    if fact.terms is not None:
+        order = _with_terms(order, fact.terms, 0)
     return _raised(order, fact.status, fact.reason)
+
+
+def _with_terms(order: TrackedOrder, terms: ReportedTerms, number: int) -> TrackedOrder:
+    """Price and size, if they are newer than those known; another place in the queue follows."""
+    proven = (terms.updated_ms, number)
+    if proven <= order.terms:
+        return order
+    price_e4, total_e2 = terms.yes_price_e4, terms.total_e2
+    if price_e4 != order.yes_price_e4 or total_e2 > order.initial_e2:
+        order = replace(
+            order,
+            queued_e2=UNKNOWN_AHEAD,
+            created_ns=terms.updated_ms * NS_PER_MS,
+            place_ms=terms.updated_ms,
+            place_mono_ns=terms.mono_ns,
+        )
+    if (price_e4, total_e2) == (order.yes_price_e4, order.initial_e2) and number == 0:
+        return order if order.amends == 0 else replace(order, terms=proven)
+    return replace(order, yes_price_e4=price_e4, initial_e2=total_e2, terms=proven)
+
+
+def _amended(
+    order: TrackedOrder, fact: AmendSent | AmendUnknown | AmendAccepted | AmendRefused
+) -> TrackedOrder:
+    """What is learned of one change; what was answered once is not open again."""
+    amend = fact.amend
+    if amend.number <= order.amends:
+        return order
+    if isinstance(fact, AmendSent | AmendUnknown) and not order.open:
+        return order
+    if isinstance(fact, AmendSent):
+        is_new = order.amend is None or order.amend.number < amend.number
+        return replace(order, amend=amend, amend_refusal="") if is_new else order
+    if isinstance(fact, AmendUnknown):
+        if order.amend is not None and order.amend.number > amend.number:
+            return order
+        return replace(order, amend=replace(amend, is_unknown=True))
+    order = replace(order, amend=None, amends=amend.number)
+    if isinstance(fact, AmendRefused):
+        unsure = order.total_unsure or fact.is_inferred
+        order = replace(order, amend_refusal=fact.reason, total_unsure=unsure)
+        return _raised(order, order.status, order.reason)
+    word = "renewed" if amend.is_renewal else "amended"
+    order = replace(
+        order,
+        amended_by=amend.intent_id,
+        reason=f"{word}: {amend.intent_id}" if order.open else order.reason,
+        expire_ms=max(amend.expire_ms, order.expire_ms or 0),
+    )
+    if fact.remaining_e2 is not None:
+        fill_e2 = max(order.reported_e2, amend.total_e2 - fact.remaining_e2)
+        order = replace(order, reported_e2=fill_e2)
+    asked = ReportedTerms(amend.yes_price_e4, amend.total_e2, fact.ts_ms, fact.mono_ns)
+    return _raised(_with_terms(order, asked, amend.number), OrderStatus.RESTING, "")
 
 
 def _traded(order: TrackedOrder, fact: FillReport) -> TrackedOrder:
     if fact.trade_id in order.trades:
         return order
     order = replace(order, trades={**order.trades, fact.trade_id: fact.count_e2})
+    if 0 < order.place_ms < fact.ts_ms:  # it fills in its present place: nothing is before it
+        order = replace(order, queued_e2=0)
     return _raised(order, OrderStatus.RESTING, "")
 
 
 def _queued(order: TrackedOrder, fact: QueuePlace) -> TrackedOrder:
-    if 0 <= order.queued_e2 <= fact.ahead_e2:
+    if 0 <= order.queued_e2 <= fact.ahead_e2 or fact.asked_mono_ns < order.place_mono_ns:
         return order
     return replace(order, queued_e2=fact.ahead_e2)
 
@@ -366,11 +440,12 @@ class CancelOrder(msgspec.Struct, frozen=True):
     order: TrackedOrder
 
 
-class RenewOrder(msgspec.Struct, frozen=True):
-    """Move this order's exchange-side expiry; price, size and place in the queue stay."""
+class SendAmend(msgspec.Struct, frozen=True):
+    """Change price, size or expiry of this order, unless the deadline has passed."""
 
     order: TrackedOrder
-    expire_ms: int
+    amend: PendingAmend
+    deadline_mono_ns: int
 
 
 class FindOrder(msgspec.Struct, frozen=True):
@@ -391,7 +466,7 @@ class FetchFills(msgspec.Struct, frozen=True):
     order: TrackedOrder
 
 
-OrderRequest = SendOrder | CancelOrder | RenewOrder | FindOrder | LookUpOrder | FetchFills
+OrderRequest = SendOrder | CancelOrder | SendAmend | FindOrder | LookUpOrder | FetchFills
 
 
 class OrderStore:
@@ -477,7 +552,9 @@ class OrderStore:
         """
         order = self.by_order_id(fill.order_id) or self._orders.get(fill.client_order_id or "")
         if order is not None:
-            return self.apply(order.client_order_id, FillReport(fill.trade_id, fill.count_e2))
+            return self.apply(
+                order.client_order_id, FillReport(fill.trade_id, fill.count_e2, fill.ts_ms)
+            )
         if not keep:
             return None
         self._waiting.setdefault(fill.order_id, []).append(fill)
@@ -493,7 +570,7 @@ class OrderStore:
         fills = self._waiting.pop(order.order_id or "", [])
         self._waiting_count -= len(fills)
         for fill in fills:
-            self.apply(order.client_order_id, FillReport(fill.trade_id, fill.count_e2))
+            self.apply(order.client_order_id, FillReport(fill.trade_id, fill.count_e2, fill.ts_ms))
 
     def _put(self, order: TrackedOrder) -> None:
         name = order.client_order_id

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
+from ipc.clock import mono_ns
 from processes.adapters.kalshi.errors import KalshiError
 from processes.adapters.kalshi.rest.portfolio import QueuePosition
 from processes.execution.gateway import chunks
@@ -65,7 +66,8 @@ class QueuePositions:
                 for number, tickers in enumerate(chunks(self._state.queued_markets())):
                     if number:
                         await self._sleep(GAP)
-                    self._apply(await read(tickers))
+                    asked_mono_ns = mono_ns()
+                    self._apply(await read(tickers), asked_mono_ns)
                 failures = 0
             except KalshiError:
                 self._state.counters["queues_not_read"] += 1
@@ -77,8 +79,8 @@ class QueuePositions:
                 await self._wanted.wait()
         self._wanted.clear()
 
-    def _apply(self, positions: list[QueuePosition]) -> None:
+    def _apply(self, positions: list[QueuePosition], asked_mono_ns: int) -> None:
         for position in positions:
-            self._state.on_queue(position.order_id, position.ahead_e2)
+            self._state.on_queue(position.order_id, position.ahead_e2, asked_mono_ns)
         self._state.counters["queues_read"] += 1
         self._act()

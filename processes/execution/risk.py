@@ -28,6 +28,7 @@ __all__ = [
     "MEASURED",
     "NO_MONEY",
     "OFF_GRID",
+    "TOGETHER_CHECKS",
     "RefusalMemory",
     "RiskCase",
     "RiskLimits",
@@ -81,6 +82,7 @@ class RiskCase(msgspec.Struct, frozen=True):
         account: The market's sub-account, None for a market that is not known.
         grid: Its prices, None likewise.
         others: The market's other open orders, of this stack and of others.
+        leaving: Client order ids of those of them whose cancel is asked for with this intent.
         open_orders: Open orders of the whole stack.
         session_uid: The collector's present session, None before it has reported.
         environment_ok: Whether its data is of the environment that is traded in.
@@ -119,14 +121,15 @@ class RiskCase(msgspec.Struct, frozen=True):
     has_group: bool = True
     unwatched: str = ""
     differs: str = ""
+    leaving: frozenset[str] = frozenset()
 
 
 RiskCheck = Callable[[RiskCase], str | None]
 
 
-def refusal(case: RiskCase) -> str | None:
-    """The first reason not to send, or None."""
-    return next((r for check in CHECKS if (r := check(case))), None)
+def refusal(case: RiskCase, checks: Iterable[RiskCheck] | None = None) -> str | None:
+    """The first reason not to send, or None; by `CHECKS` unless others are named."""
+    return next((r for check in checks or CHECKS if (r := check(case))), None)
 
 
 def closing_refusal(case: RiskCase) -> str | None:
@@ -269,8 +272,9 @@ def count_allowed(case: RiskCase) -> str | None:
 
 
 def one_order_per_market(case: RiskCase) -> str | None:
-    """No other order of ours may be open in this market."""
-    return "order_open" if any(order.own for order in case.others) else None
+    """No other order of ours may be open in this market, but for one whose cancel is asked for."""
+    stays = (o for o in case.others if o.own and o.client_order_id not in case.leaving)
+    return "order_open" if any(stays) else None
 
 
 def room_for_orders(case: RiskCase) -> str | None:
@@ -295,13 +299,15 @@ def _free_e2(
     """
     sign = 1 if sale.leg is Leg.YES else -1
     same_side = [o for o in others if o.book_side is sale.book_side]
-    free_e2 = max(sign * account.position_e2, 0) - sum(o.remaining_e2 for o in same_side)
-    own_e2 = max(sign * account.own_e2, 0) - sum(o.remaining_e2 for o in same_side if o.own)
+    free_e2 = max(sign * account.position_e2, 0) - sum(o.most_e2 for o in same_side)
+    own_e2 = max(sign * account.own_e2, 0) - sum(o.most_e2 for o in same_side if o.own)
     return min(free_e2, own_e2)
 
 
 def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
     """Cash that a resting buy may take, taker fee included; netting is not counted on.
+
+    While a change is on its way, the dearer price and the larger size count.
 
     Args:
         order: Any order; a sale takes none.
@@ -312,8 +318,10 @@ def collateral_e6(order: TrackedOrder, fees: FeeBound) -> int:
     """
     if not order.is_buy:
         return 0
-    fee_e6 = fees.fee_e6(order.yes_price_e4, order.remaining_e2, is_buy=True, is_taker=True)
-    return order.price_e4 * order.remaining_e2 + fee_e6
+    asked_e4 = order.amend.yes_price_e4 if order.amend else order.yes_price_e4
+    prices_e4 = {order.yes_price_e4, asked_e4}  # the fee need not be highest at the dearer one
+    fees_e6 = [fees.fee_e6(p, order.most_e2, is_buy=True, is_taker=True) for p in prices_e4]
+    return order.hold_e6 + max(fees_e6)
 
 
 def buys_affordable(case: RiskCase) -> str | None:
@@ -324,20 +332,23 @@ def buys_affordable(case: RiskCase) -> str | None:
     intent, account = case.intent, case.account
     if not intent.is_buy or account is None:
         return None
-    left_e6 = _cash_left_e6(account, intent, intent.count_e2, case.others, case.limits.fees)
+    wanted = (intent.yes_price_e4, intent.count_e2)
+    left_e6 = _cash_left_e6(account, intent, *wanted, case.others, case.limits.fees)
     return None if left_e6 >= 0 else "not_enough_cash"
 
 
 def _cash_left_e6(
     account: MarketAccount,
     purchase: Intent | TrackedOrder,
+    yes_price_e4: int,
     count_e2: int,
     others: Iterable[TrackedOrder],
     fees: FeeBound,
 ) -> int:
     """Cash after `count_e2` of the purchase, its worst fee, and all other resting buys."""
     held_e6 = sum(collateral_e6(o, fees) for o in others if o.own)
-    return account.cash_e6 + _purchase_e6(account, purchase, count_e2, fees) - held_e6
+    flow_e6 = _purchase_e6(account, purchase, yes_price_e4, count_e2, fees)
+    return account.cash_e6 + flow_e6 - held_e6
 
 
 def shard_affordable(case: RiskCase) -> str | None:
@@ -349,7 +360,7 @@ def shard_affordable(case: RiskCase) -> str | None:
     intent, account, funds = case.intent, case.account, case.funds
     if not intent.is_buy or account is None or funds is None:
         return None
-    flow_e6 = _purchase_e6(account, intent, intent.count_e2, case.limits.fees)
+    flow_e6 = _purchase_e6(account, intent, intent.yes_price_e4, intent.count_e2, case.limits.fees)
     return None if funds.free_e6 + flow_e6 >= 0 else _without_money(funds, -flow_e6)
 
 
@@ -364,10 +375,14 @@ def _without_money(funds: ShardFunds, cost_e6: int) -> str:
 
 
 def _purchase_e6(
-    account: MarketAccount, purchase: Intent | TrackedOrder, count_e2: int, fees: FeeBound
+    account: MarketAccount,
+    purchase: Intent | TrackedOrder,
+    price_e4: int,
+    count_e2: int,
+    fees: FeeBound,
 ) -> int:
     """What buying does to cash at the limit price, its worst fee paid: negative unless it nets."""
-    bid, price_e4 = purchase.book_side is BookSide.BID, purchase.yes_price_e4
+    bid = purchase.book_side is BookSide.BID
     flow_e6: int = cash_flow_e6(account.position_e2, BID if bid else ASK, price_e4, count_e2)
     return flow_e6 - fees.fee_e6(price_e4, count_e2, is_buy=bid, is_taker=True)
 
@@ -390,9 +405,10 @@ def excess(
         The reason why what remains of it must not fill, or None.
     """
     if order.is_buy:
-        left_e6 = _cash_left_e6(account, order, order.remaining_e2, others, limits.fees)
+        worst = (order.worst_yes_price_e4, order.most_e2)
+        left_e6 = _cash_left_e6(account, order, *worst, others, limits.fees)
         return None if left_e6 >= 0 else "not_enough_cash"
-    held = order.remaining_e2 <= _free_e2(account, order, others)
+    held = order.most_e2 <= _free_e2(account, order, others)
     return None if held else "sells_more_than_held"
 
 
@@ -470,6 +486,15 @@ CHECKS: Final[tuple[RiskCheck, ...]] = (
     not_refused_lately,
     on_grid,
     count_allowed,
+    one_order_per_market,
+    room_for_orders,
+    sells_held,
+    buys_affordable,
+    shard_affordable,
+)
+
+# Of orders that may be open together, and of an order that may have its old terms or new ones.
+TOGETHER_CHECKS: Final[tuple[RiskCheck, ...]] = (
     one_order_per_market,
     room_for_orders,
     sells_held,

@@ -37,23 +37,32 @@ from processes.execution.account import (
     ShardMoney,
 )
 from processes.execution.exchange_stop import ExchangeStop
-from processes.execution.orders import (
-    TERMINAL,
-    CancelOrder,
+from processes.execution.order_facts import (
+    AmendAccepted,
+    AmendRefused,
+    AmendSent,
+    CancelFailed,
+    CancelSent,
     CreateAccepted,
     CreateSent,
-    FetchFills,
     OrderFact,
     OrderRefused,
     OrderReport,
+    PendingAmend,
+    QueuePlace,
+)
+from processes.execution.orders import (
+    TERMINAL,
+    CancelOrder,
+    FetchFills,
     OrderRequest,
     OrderStore,
-    QueuePlace,
-    RenewOrder,
+    SendAmend,
     SendOrder,
     TrackedOrder,
     found_order,
     message_of,
+    report_of,
 )
 from processes.execution.risk import RefusalMemory
 
@@ -120,7 +129,6 @@ class ExecutionState:
         off_grid: Markets whose grid refused a price: it may have changed.
         orders: All orders that are remembered.
         refusals: What the exchange refused lately.
-        busy: Client order ids with a cancel or a renewal on its way.
         everywhere: Doubts about every market.
         effects: What follows from the events so far.
         counters: What was done and refused.
@@ -152,7 +160,6 @@ class ExecutionState:
         self.money = ShardMoney()
         self.refusals = RefusalMemory()
         self.fees = ReportedFees()
-        self.busy: set[str] = set()  # orders with a cancel or a renewal on its way
         self.everywhere: set[Doubt] = set()  # doubts about every market
         self.effects, self.exchange_stop = ExecutionEffects(), ExchangeStop()
         self.counters: Counter[str] = Counter()
@@ -191,11 +198,11 @@ class ExecutionState:
 
     def resting(self, ticker: str) -> list[TrackedOrder]:
         """Our resting orders in a market, oldest first."""
-        return [order for order in self.orders.open_in(ticker) if _is_resting(order)]
+        return [order for order in self.orders.open_in(ticker) if order.rests]
 
     def queued_markets(self) -> set[str]:
         """Markets in which an order of ours rests that may not be at the front of its queue."""
-        queued = (o for o in self.orders.open_orders() if _is_resting(o) and o.ahead_e2 != 0)
+        queued = (o for o in self.orders.open_orders() if o.rests and o.ahead_e2 != 0)
         return {order.market_ticker for order in queued}
 
     # Markets and doubts.
@@ -402,7 +409,7 @@ class ExecutionState:
         """What the market takes of its shard's money changes with its cash and its orders."""
         self.touched.add(account.ticker)
         own = (o for o in self.orders.open_in(account.ticker) if o.own and o.is_buy)
-        worth_e6 = account.cash_e6 - sum(o.price_e4 * o.remaining_e2 for o in own)
+        worth_e6 = account.cash_e6 - sum(o.hold_e6 for o in own)
         self.money.update(account.ticker, worth_e6, is_known=account.known)
 
     def on_balance(self, by_shard_e6: Mapping[int, int], begun: Mapping[int, int]) -> None:
@@ -422,7 +429,7 @@ class ExecutionState:
         own = [o for o in self.orders.open_in(account.ticker) if o.own]
         missing = (self.orders.get(name) for name in self._missing)
         present = {
-            Doubt.ORDER: any(o.status is OrderStatus.UNKNOWN for o in own),
+            Doubt.ORDER: any(o.is_unclear for o in own),
             Doubt.LEFTOVER: any(o.client_order_id in self._leftovers for o in own),
             Doubt.FILLS: any(o and o.market_ticker == account.ticker for o in missing),
         }
@@ -459,11 +466,12 @@ class ExecutionState:
         self.counters[f"refused_{order.reason.partition(':')[0]}"] += 1
         self.effects.note(message_of(order, self.now().ns))
 
-    def renew(self, order: TrackedOrder, expire_ms: int) -> None:
-        """Ask for a later expiry."""
-        self.counters["renewed"] += 1
-        self.busy.add(order.client_order_id)
-        self.effects.requests.append(RenewOrder(order, expire_ms))
+    def amend(self, order: TrackedOrder, amend: PendingAmend, deadline_mono_ns: int) -> None:
+        """Ask for other terms of an order without a change on its way; until then both may hold."""
+        self.counters["renewed" if amend.is_renewal else "amended"] += 1
+        self.orders.apply(order.client_order_id, AmendSent(amend))
+        self._note_worth(self.accounts[order.market_ticker])
+        self.effects.requests.append(SendAmend(order, amend, deadline_mono_ns))
 
     def cancel(self, order: TrackedOrder) -> bool:
         """Ask for a cancel.
@@ -472,13 +480,11 @@ class ExecutionState:
             order: Open.
 
         Returns:
-            False when a request for it is on its way, its id is not known yet, or the exchange
-            takes no cancels; the caller asks again.
+            False when one is on its way, its id is not known or no cancels are taken: ask again.
         """
-        is_known = order.client_order_id not in self.busy and order.order_id is not None
-        if not (is_known and self.takes_cancels()):
+        named = order.order_id is not None and self.takes_cancels()
+        if not named or self.orders.apply(order.client_order_id, CancelSent()) is None:
             return False
-        self.busy.add(order.client_order_id)
         self.counters["cancels"] += 1
         self.effects.requests.append(CancelOrder(order))
         return True
@@ -490,17 +496,19 @@ class ExecutionState:
                 self.counters["unrecorded_canceled"] += 1
 
     def release(self, name: str) -> None:
-        """A request for this order is over and the order is still open: it may be asked again."""
-        self.busy.discard(name)
+        """A cancel of this order is over and the order is still open: it may be asked again."""
+        self.orders.apply(name, CancelFailed())
 
     def on_fact(self, name: str, fact: OrderFact) -> None:
         """One more fact about the order of this name; facts about unknown orders are ignored."""
         order = self.orders.apply(name, fact)
-        if order is not None and not isinstance(fact, CreateSent):
+        if order is None:
+            return
+        if not isinstance(fact, CreateSent):
             self._on_order_changed(order)
-        if order is not None and isinstance(fact, OrderRefused) and fact.by_exchange:
-            self._on_refusal(order)
-        elif order is not None and isinstance(fact, CreateAccepted):
+        if isinstance(fact, OrderRefused | AmendRefused) and fact.by_exchange:
+            self._on_refusal(replace(order, reason=fact.reason))
+        elif isinstance(fact, CreateAccepted | AmendAccepted):
             self.refusals.on_accepted(order)
 
     def _on_refusal(self, order: TrackedOrder) -> None:
@@ -516,14 +524,13 @@ class ExecutionState:
     def _on_order_changed(self, order: TrackedOrder) -> None:
         name = order.client_order_id
         if not order.open:
-            self.busy.discard(name)
             self._leftovers.discard(name)
         if order.missing_e2 > 0:
             self._missing.setdefault(name, self.now().mono_ns + FETCH_AFTER_NS)
         else:
             self._missing.pop(name, None)
         self.effects.note(message_of(order, self.now().ns))
-        self.effects.queue_wanted |= _is_resting(order) and order.ahead_e2 == UNKNOWN_AHEAD
+        self.effects.queue_wanted |= order.rests and order.ahead_e2 == UNKNOWN_AHEAD
         if order.trades and order.market_ticker in self.accounts:
             self.accounts[order.market_ticker].claim(order.order_id or "", own=order.own)
         self.on_activity(order.market_ticker)
@@ -541,9 +548,7 @@ class ExecutionState:
             if report.market_ticker not in self.accounts:
                 self.follow(report.market_ticker)
             self._adopt_order(name, report)
-        status, fill_e2 = report.status, report.fill_count_e2
-        fact = OrderReport(report.order_id, status, fill_e2, report.reason, report.expire_ms)
-        self.on_fact(name, fact)
+        self.on_fact(name, report_of(report, self.now().mono_ns))
         order = self.orders.get(name)
         if order is not None and order.open and name in self._leftovers:
             self.cancel(order)
@@ -582,12 +587,13 @@ class ExecutionState:
         if order is not None and order.order_id is not None:
             self.on_fact(name, OrderReport(order.order_id, OrderStatus.CANCELED, 0, "not_found"))
 
-    def on_queue(self, order_id: str, ahead_e2: int) -> None:
+    def on_queue(self, order_id: str, ahead_e2: int, asked_mono_ns: int | None = None) -> None:
         """The exchange reports what trades before an order; the order itself does not change."""
         order = self.orders.by_order_id(order_id)
-        if order is None or not _is_resting(order):
+        if order is None or not order.rests:
             return
-        after = self.orders.apply(order.client_order_id, QueuePlace(ahead_e2))
+        asked_mono_ns = self.now().mono_ns if asked_mono_ns is None else asked_mono_ns
+        after = self.orders.apply(order.client_order_id, QueuePlace(ahead_e2, asked_mono_ns))
         if after is not None and after.ahead_e2 != order.ahead_e2:
             self.new_version(order.market_ticker)
 
@@ -708,8 +714,3 @@ class ExecutionState:
 def _say_alike(status: TradingStatus, other: TradingStatus) -> bool:
     """Whether all markets have the same state in both."""
     return status.state is other.state and status.markets == other.markets
-
-
-def _is_resting(order: TrackedOrder) -> bool:
-    """Whether it is ours and stands in the exchange's book."""
-    return order.own and order.status is OrderStatus.RESTING

@@ -13,12 +13,22 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from ipc.messages import Intent
 from processes.execution.orders import OrderRefused, TrackedOrder, advance, message_of
 from processes.execution.state import ExecutionState
 
-__all__ = ["SHADOW_MODE", "UnsentOrders"]
+__all__ = ["SHADOW_MODE", "UnsentOrders", "is_same"]
 
 SHADOW_MODE: Final = "shadow_mode"  # reason of an order that only this mode kept from being sent
+
+
+def is_same(order: TrackedOrder, intent: Intent) -> bool:
+    """Whether what would rest is what is wanted."""
+    terms = order.leg, order.is_buy, order.yes_price_e4
+    return (
+        terms == (intent.leg, intent.is_buy, intent.yes_price_e4)
+        and order.remaining_e2 <= intent.count_e2
+    )
 
 
 class UnsentOrders:

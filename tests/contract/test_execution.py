@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
-from support.execution_rig import executing
+from support.execution_rig import both_open, executing
 from support.execution_world import OTHER, START_MS
 from support.orders import TICKER, intent
 
@@ -42,17 +41,6 @@ async def rests(rig, name="i1", **fields):
     """An intent whose order rests at 45 cents -> the order."""
     await rig.push(intent(name, **({"yes_price_e4": 4_500} | fields)))
     return await rig.order(intent_id=name, status=RESTING)
-
-
-@asynccontextmanager
-async def opened(rig):
-    """Both markets are open and known: the second opens when somebody follows the first."""
-    async with rig.exchange.stream() as follower:
-        await follower.subscribe("orderbook_delta", tickers=[TICKER, OTHER])
-        for ticker in (TICKER, OTHER):
-            await follower.until("orderbook_snapshot", market_ticker=ticker)
-        await rig.known(TICKER, OTHER)
-        yield
 
 
 # Intents become orders
@@ -134,7 +122,7 @@ async def test_hop_times_rise_from_the_intent_to_the_answer(tmp_path):
 
 
 async def test_orders_of_two_markets_do_not_wait_for_each_other(tmp_path):
-    async with executing(tmp_path) as rig, opened(rig):
+    async with executing(tmp_path) as rig, both_open(rig):
         with rig.between.holding("POST", TICKER):
             await rig.push(intent("slow", yes_price_e4=4_500))
             await rig.until(lambda: rig.resting("ka-slow"), "the exchange took the first")
@@ -303,16 +291,70 @@ async def test_what_is_wanted_again_keeps_its_place(tmp_path):
         assert [o["order_id"] for o in rig.at_exchange()] == [order.order_id]
 
 
-async def test_another_price_cancels_first_and_places_then(tmp_path):
+async def test_another_price_and_size_are_one_amend_of_the_same_order(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        order = await rests(rig)
+        rig.trade("ask", 4_500, 300)
+        await rig.order(fill_count_e2=300)
+        await rig.holds(300)
+        await rig.push(intent("i2", yes_price_e4=4_600, count_e2=500))
+        amended = await rig.order(intent_id="i1", reason="amended: i2")
+        assert (amended.yes_price_e4, amended.initial_count_e2) == (4_600, 800)
+        assert (amended.remaining_count_e2, amended.order_id) == (500, order.order_id)
+        await rig.counted("planned_amend_price")
+        assert rig.between.writes() == ["POST", "POST"]
+        (there,) = rig.at_exchange()
+        assert (there["yes_price_dollars"], there["remaining_count_fp"]) == ("0.4600", "5.00")
+        await rig.push(intent("i2", yes_price_e4=4_600, count_e2=500))
+        await rig.counted("duplicate_intents")
+        await rig.push(intent("i3", yes_price_e4=4_600, count_e2=200))  # smaller, in its place
+        await rig.order(intent_id="i1", remaining_count_e2=200)
+        rig.trade("ask", 4_600, 200)
+        await rig.order(intent_id="i1", status=EXECUTED)
+        await rig.holds(500)
+        rig.assert_account_is_the_exchange_s()
+        assert len(rig.at_exchange()) == 1
+
+
+async def test_another_action_is_created_while_the_old_order_is_being_canceled(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         await rests(rig)
-        with rig.between.holding("DELETE"):
+        with rig.between.delaying("DELETE"):
+            await rests(rig, "i2", leg=Leg.NO, yes_price_e4=4_600)
+            assert rig.resting() == ["ka-i1-BY", "ka-i2-BN"]
+        await rig.order(intent_id="i1", status=CANCELED)
+        assert sorted(rig.between.writes()) == ["DELETE", "POST", "POST"]
+        assert rig.resting() == ["ka-i2-BN"]
+
+
+async def test_a_lost_answer_to_an_amend_is_found_by_reading_the_order(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        rig.between.repeats = 0
+        rig.between.lose("POST")
+        await rig.push(intent("i2", yes_price_e4=4_600))
+        amended = await rig.order(intent_id="i1", reason="amended: i2")
+        assert (amended.yes_price_e4, amended.status) == (4_600, RESTING)
+        await rig.known()
+        assert rig.between.writes() == ["POST", "POST"]
+
+
+async def test_an_amend_that_comes_too_late_is_an_order_of_its_own(tmp_path):
+    async with executing(tmp_path) as rig:
+        await rig.known()
+        await rests(rig)
+        with rig.between.delaying("POST"):
             await rig.push(intent("i2", yes_price_e4=4_600))
-            await rig.order(intent_id="i1", status=CANCELED)  # by the private channel
+            await rig.until(lambda: len(rig.between.sent("POST")) == 2, "the amend is on its way")
+            rig.trade("ask", 4_500, 1_000)
+        await rig.order(intent_id="i1", status=EXECUTED)
         await rig.order(intent_id="i2", status=RESTING)
-        assert rig.between.writes() == ["POST", "DELETE", "POST"]
         assert rig.resting() == ["ka-i2-BY"]
+        assert int(rig.row()[a.POSITION_E2]) == 1_000
+        rig.assert_account_is_the_exchange_s()
 
 
 async def test_only_the_newest_of_the_intents_that_wait_is_sent(tmp_path):
@@ -321,11 +363,11 @@ async def test_only_the_newest_of_the_intents_that_wait_is_sent(tmp_path):
         with rig.between.holding("POST"):
             await rig.push(intent("i1", yes_price_e4=4_500))
             await rig.until(lambda: rig.resting(), "the first is on its way")
-            for name, price_e4 in (("i2", 4_600), ("i3", 4_700)):
-                await rig.push(intent(name, yes_price_e4=price_e4))
+            for name in ("i2", "i3"):  # each would trade with the first: it must be gone before
+                await rig.push(intent(name, leg=Leg.NO, yes_price_e4=4_500))
             assert (await rig.order(intent_id="i2", status=REJECTED)).reason == "superseded"
         await rig.order(intent_id="i3", status=RESTING)
-        assert rig.resting() == ["ka-i3-BY"]
+        assert rig.resting() == ["ka-i3-BN"]
         assert len(rig.at_exchange()) == 2
 
 
@@ -393,7 +435,7 @@ async def test_every_version_of_an_account_is_journalled_as_it_is_read(tmp_path)
 
 
 async def test_a_stop_cancels_an_order_that_is_only_now_on_its_way(tmp_path):
-    async with executing(tmp_path) as rig, opened(rig):
+    async with executing(tmp_path) as rig, both_open(rig):
         await rests(rig, "i1", market_ticker=OTHER)
         with rig.between.delaying("POST"):
             await rig.push(intent("i2", yes_price_e4=4_500))

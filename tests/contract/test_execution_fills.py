@@ -85,7 +85,7 @@ async def test_what_is_left_after_a_part_is_canceled_and_its_fill_stays(tmp_path
         await rig.order(status=RESTING)
         rig.trade("ask", 4_500, 250)
         await rig.order(fill_count_e2=250)
-        await rig.push(intent("i2", yes_price_e4=4_600))
+        await rig.push(intent("i2", leg=Leg.NO, yes_price_e4=4_500))
         canceled = await rig.order(intent_id="i1", status=CANCELED)
         assert (canceled.fill_count_e2, canceled.remaining_count_e2) == (250, 0)
         await rig.order(intent_id="i2", status=RESTING)

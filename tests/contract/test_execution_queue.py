@@ -37,6 +37,12 @@ async def rests(rig, name="i1", yes_price_e4=4_000):
     return await rig.order(intent_id=name, status=RESTING)
 
 
+async def moves(rig, name, yes_price_e4):
+    """An intent whose price the order takes: it loses its place."""
+    await rig.push(intent(name, yes_price_e4=yes_price_e4))
+    await rig.order(yes_price_e4=yes_price_e4, reason=f"amended: {name}")
+
+
 async def shows(rig, ahead_e2):
     """Until the account row says so."""
     await rig.until(lambda: ahead(rig.row()) == ahead_e2, f"{ahead_e2} trade before ours")
@@ -72,18 +78,18 @@ async def test_an_answer_that_says_nothing_new_is_no_new_version(tmp_path):
         assert int(rig.row()[a.ACCOUNT_VERSION]) == version
 
 
-async def test_a_new_order_is_asked_for_at_once_and_begins_unknown(tmp_path):
+async def test_another_price_is_asked_for_at_once_and_begins_unknown(tmp_path):
     async with executing(tmp_path, RL_QUEUE_POSITION_S="3600") as rig:
         await rig.known()
         await rests(rig)
         await shows(rig, 10_000)
         with rig.between.holding("GET", QUEUES):
             before = asked(rig)
-            await rests(rig, "i2", 4_500)
+            await moves(rig, "i2", 4_500)
             await shows(rig, UNKNOWN_AHEAD)
             await rig.until(lambda: asked(rig) > before, "its place is asked for")
-            await rests(rig, "i3", 4_000)  # nothing that changes orders waits for the answer
-            assert (ahead(rig.row()), rig.resting()) == (UNKNOWN_AHEAD, ["ka-i3-BY"])
+            await moves(rig, "i3", 4_000)  # nothing that changes orders waits for the answer
+            assert (ahead(rig.row()), rig.resting()) == (UNKNOWN_AHEAD, ["ka-i1-BY"])
             assert asked(rig) == before + 1, "one question at a time"
         await shows(rig, 10_000)
 

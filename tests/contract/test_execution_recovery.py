@@ -17,6 +17,7 @@ from ipc.messages import (
     ActorOrder,
     ActorPnl,
     Intent,
+    Leg,
     OrderStatus,
     ProcessStats,
     SessionEnded,
@@ -112,8 +113,8 @@ async def test_a_lost_answer_of_an_order_that_was_taken_doubles_nothing(tmp_path
         assert found.order_id == there["order_id"]
         assert rig.between.answers("POST") == [201, 409]  # tried again under its own name
         await rig.known()
-        await rests(rig, "i2", yes_price_e4=4_600)
-        assert rig.resting() == ["ka-i2-BY"]
+        await rests(rig, "i2", leg=Leg.NO, yes_price_e4=4_500)
+        assert rig.resting() == ["ka-i2-BN"]
 
 
 async def test_a_lost_answer_is_resolved_by_the_private_channel_alone(tmp_path):
@@ -176,13 +177,13 @@ async def test_a_cancel_that_failed_is_not_a_canceled_order(tmp_path):
         await rig.known()
         await rests(rig)
         rig.exchange.order("fault", kind="error_next", method="DELETE", status=500, calls=2)
-        await rig.push(intent("i2", yes_price_e4=4_600))
+        await rig.push(intent("i2", leg=Leg.NO, yes_price_e4=4_500))
         await rig.until(lambda: rig.between.answers("DELETE") == [500, 500], "both fail")
         assert [o.status for o in rig.journalled(ActorOrder, intent_id="i1")][-1] is RESTING
         assert rig.resting() == ["ka-i1-BY"]
         await rig.order(intent_id="i2", status=RESTING)
         assert rig.between.writes() == ["POST", "DELETE", "DELETE", "DELETE", "POST"]
-        assert rig.resting() == ["ka-i2-BY"]
+        assert rig.resting() == ["ka-i2-BN"]
 
 
 async def test_a_stop_names_what_it_could_not_cancel(tmp_path, monkeypatch):
@@ -212,11 +213,11 @@ async def test_a_lost_answer_to_a_cancel_is_asked_for(tmp_path):
         await rests(rig)
         rig.between.repeats = 0
         rig.between.lose("DELETE")
-        await rig.push(intent("i2", yes_price_e4=4_600))
+        await rig.push(intent("i2", leg=Leg.NO, yes_price_e4=4_500))
         await rig.order(intent_id="i1", status=CANCELED)
         assert rig.between.answers("DELETE") == [200, 404]  # the second cancel finds nothing
         await rig.order(intent_id="i2", status=RESTING)
-        assert rig.resting() == ["ka-i2-BY"]
+        assert rig.resting() == ["ka-i2-BN"]
 
 
 async def test_a_cancel_that_comes_too_late_books_the_fill(tmp_path):
@@ -225,7 +226,7 @@ async def test_a_cancel_that_comes_too_late_books_the_fill(tmp_path):
         await rests(rig)
         rig.between.repeats = 0
         with rig.between.delaying("DELETE"):
-            await rig.push(intent("i2", yes_price_e4=4_600))
+            await rig.push(intent("i2", leg=Leg.NO, yes_price_e4=4_500))
             await rig.until(lambda: rig.between.sent("DELETE"), "the cancel is on its way")
             rig.trade("ask", 4_500, 1_000)
         await rig.order(intent_id="i1", status=EXECUTED)
@@ -265,8 +266,8 @@ async def test_without_the_private_channel_nothing_is_traded_until_reconciled(tm
             assert rig.row() is None
         await rig.known()
         assert [o["order_id"] for o in rig.at_exchange(status="resting")] == [order.order_id]
-        await rests(rig, "i3", yes_price_e4=4_600)
-        assert rig.resting() == ["ka-i3-BY"]
+        await rests(rig, "i3", leg=Leg.NO, yes_price_e4=4_500)
+        assert rig.resting() == ["ka-i3-BN"]
 
 
 async def test_a_read_that_outlives_its_connection_ends_nothing(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 
 import msgspec
 import pytest
 import zmq
 import zmq.asyncio
-from support.execution_rig import executing
+from support.execution_rig import both_open, executing
 from support.execution_world import OTHER
 from support.orders import TICKER, intent
 from support.trading_command import command, given, trading
@@ -44,17 +44,6 @@ async def is_done(rig):
         while not (report := await given(rig, "status")).is_done:  # noqa: ASYNC110  asked for
             await asyncio.sleep(0.05)
     return report
-
-
-@asynccontextmanager
-async def both_open(rig):
-    """Both markets are open and known: the second opens when somebody follows the first."""
-    async with rig.exchange.stream() as follower:
-        await follower.subscribe("orderbook_delta", tickers=[TICKER, OTHER])
-        for ticker in (TICKER, OTHER):
-            await follower.until("orderbook_snapshot", market_ticker=ticker)
-        await rig.known(TICKER, OTHER)
-        yield
 
 
 def events(rig, kind=TradingEventKind.COMMAND):
@@ -163,8 +152,8 @@ async def test_a_pause_keeps_what_rests_and_what_is_still_wanted(tmp_path):
         assert rig.resting() == ["ka-i1-BY"]
         assert (await trading(rig, "resume")).code == 0
         await rig.push(intent("i5", yes_price_e4=4_400))
-        await rig.order(intent_id="i5", status=RESTING)
-        assert rig.resting() == ["ka-i5-BY"]
+        await rig.order(intent_id="i1", yes_price_e4=4_400, reason="amended: i5")
+        assert rig.resting() == ["ka-i1-BY"]
 
 
 async def test_a_pause_does_not_loosen_a_stop(tmp_path):

@@ -13,8 +13,9 @@ import msgspec
 from support.actor_rig import remove_tables
 from support.between import Between, standing_between
 from support.exchange import Exchange
-from support.execution_world import START_MS, World, idle_exchange
+from support.execution_world import OTHER, START_MS, World, idle_exchange
 from support.logged import Logged
+from support.orders import TICKER
 
 from ipc.clock import Clock, ManualClock
 from ipc.journal import stream_folder
@@ -24,7 +25,7 @@ from processes.execution import reconciliation
 from processes.execution.service import ExecutionService
 from processes.runtime.config import Settings, load_settings
 
-__all__ = ["SOON", "Rig", "executing"]
+__all__ = ["SOON", "Rig", "both_open", "executing"]
 
 SOON = "1"  # RL_RECONCILE_S: unanswered for three times as long, an exchange is not trusted
 READ_LAG_NS = 50_000_000  # the local exchange's reads do not lag
@@ -125,3 +126,14 @@ async def executing(
                     await rig.stop()
                 finally:
                     rig.close()
+
+
+@asynccontextmanager
+async def both_open(rig: Rig) -> AsyncIterator[None]:
+    """Both markets are open and known: the second opens when somebody follows the first."""
+    async with rig.exchange.stream() as follower:
+        await follower.subscribe("orderbook_delta", tickers=[TICKER, OTHER])
+        for ticker in (TICKER, OTHER):
+            await follower.until("orderbook_snapshot", market_ticker=ticker)
+        await rig.known(TICKER, OTHER)
+        yield

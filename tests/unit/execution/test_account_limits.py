@@ -392,13 +392,13 @@ def test_orders_of_a_minute_latch() -> None:
 def test_replacing_too_often_latches_and_keeps_what_rests_until_then() -> None:
     rig = rig_of("cancels_per_minute = 1")
     first = rig.rests("i1")
-    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.manager.on_intent(intent("i2", leg=Leg.NO, yes_price_e4=4_000), rig.mono_ns)
     assert rig.all_canceled() == ["i1"]
     rig.ends(first)
     (second,) = rig.state.orders.open_orders()
     rig.state.on_fact(second.client_order_id, CreateAccepted("e-i2", 0, second.initial_e2, 1))
     rig.drain()
-    assert rig.want("i3", yes_price_e4=4_200) == "cancels_per_minute: 2, limit 1 (total)"
+    assert rig.want("i3", yes_price_e4=4_000) == "cancels_per_minute: 2, limit 1 (total)"
     assert rig.latched() == ["cancels_per_minute"]
     assert rig.all_canceled() == ["i1", "i2"]  # for safety a cancel is never held back
 

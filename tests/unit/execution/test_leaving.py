@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.order_manager import ManagerRig, strange_order
 from support.orders import TICKER, intent
 
-from ipc.messages import ActorOrder, BookSide, OrderStatus
+from ipc.messages import ActorOrder, BookSide, Leg, OrderStatus
 from processes.execution.orders import CancelOrder, CreateAccepted, SendOrder
 
 OTHER = "KXTEST-2"
@@ -22,7 +22,7 @@ def test_what_rests_and_what_waits_there_ends_and_other_markets_stay() -> None:
     rig = ManagerRig().known().known(OTHER)
     rests(rig, "i1")
     rests(rig, "i2", OTHER)
-    rig.manager.on_intent(intent("i3", yes_price_e4=4_100), rig.mono_ns)
+    rig.manager.on_intent(intent("i3", leg=Leg.NO, yes_price_e4=4_000), rig.mono_ns)
     rig.drain()
     rig.state.release("ka-i1-BY")  # the cancel for i3 failed
     rig.manager.leave(TICKER)

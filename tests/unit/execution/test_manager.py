@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.order_manager import CASH_E6, ManagerRig, exchange_order, strange_order
 from support.orders import TICKER, fill, intent
@@ -9,6 +11,7 @@ from support.orders import TICKER, fill, intent
 from ipc import account_table as a
 from ipc.messages import ActorFill, ActorOrder, BookSide, Intent, Leg, OrderStatus
 from ipc.units import LINEAR_CENT
+from processes.execution.order_facts import AmendRefused
 from processes.execution.orders import (
     CancelOrder,
     CreateAccepted,
@@ -17,7 +20,7 @@ from processes.execution.orders import (
     OrderRefused,
     OrderReport,
     OutcomeUnknown,
-    RenewOrder,
+    SendAmend,
     SendOrder,
     TrackedOrder,
 )
@@ -295,10 +298,15 @@ def test_a_bid_that_cannot_be_paid_any_more_is_canceled() -> None:
 # Waiting
 
 
+def crossing(name: str, **fields: Any) -> Intent:
+    """What would trade with our own bid at 40 cents: it waits until that has ended."""
+    return intent(name, leg=Leg.NO, yes_price_e4=4_000, **fields)
+
+
 def test_a_replacement_waits_until_the_old_order_is_settled() -> None:
     rig = ManagerRig().known()
     old = resting(rig)
-    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.manager.on_intent(crossing("i2"), rig.mono_ns)
     assert rig.requests(CancelOrder) == [CancelOrder(old)]
     rig.manager.tick()
     assert rig.drain().requests == []
@@ -310,8 +318,8 @@ def test_a_replacement_waits_until_the_old_order_is_settled() -> None:
 def test_a_newer_intent_replaces_the_one_that_waits() -> None:
     rig = ManagerRig().known()
     resting(rig)
-    for name, price_e4 in (("i2", 4_100), ("i3", 4_200)):
-        rig.manager.on_intent(intent(name, yes_price_e4=price_e4), rig.mono_ns)
+    for name in ("i2", "i3"):
+        rig.manager.on_intent(crossing(name), rig.mono_ns)
     rig.state.on_fact("ka-i1-BY", OrderReport("e-i1", CANCELED, 0))
     assert [r.order.intent_id for r in rig.requests(SendOrder)] == ["i3"]
     assert reasons(rig) == {"i2": "superseded"}
@@ -320,7 +328,7 @@ def test_a_newer_intent_replaces_the_one_that_waits() -> None:
 def test_a_cancel_that_failed_is_asked_for_again_while_somebody_wants_it() -> None:
     rig = ManagerRig().known()
     old = resting(rig)
-    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.manager.on_intent(crossing("i2"), rig.mono_ns)
     rig.drain()
     rig.state.release(old.client_order_id)  # the cancel failed
     assert rig.state.orders.open_in(TICKER) == (old,)
@@ -331,7 +339,7 @@ def test_a_cancel_that_failed_is_asked_for_again_while_somebody_wants_it() -> No
 def test_an_intent_does_not_wait_beyond_its_deadline() -> None:
     rig = ManagerRig().known()
     resting(rig)
-    late = intent("i2", yes_price_e4=4_100, deadline_mono_ns=rig.mono_ns + 1)
+    late = crossing("i2", deadline_mono_ns=rig.mono_ns + 1)
     rig.manager.on_intent(late, rig.mono_ns)
     rig.after(1).state.on_fact("ka-i1-BY", OrderReport("e-i1", CANCELED, 0))
     assert rig.requests(SendOrder) == []
@@ -342,7 +350,7 @@ def test_fills_on_their_way_are_waited_for_before_the_next_order() -> None:
     """Canceled with a part filled: what is held is not known before the fill is booked."""
     rig = ManagerRig().known()
     resting(rig)
-    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.manager.on_intent(crossing("i2"), rig.mono_ns)
     rig.state.on_fact("ka-i1-BY", OrderReport("e-i1", CANCELED, 400))
     assert rig.requests(SendOrder) == []
     assert not rig.state.accounts[TICKER].known
@@ -354,7 +362,7 @@ def test_fills_on_their_way_are_waited_for_before_the_next_order() -> None:
 def test_a_stop_refuses_what_waits_and_cancels_what_rests() -> None:
     rig = ManagerRig().known()
     resting(rig)
-    rig.manager.on_intent(intent("i2", yes_price_e4=4_100), rig.mono_ns)
+    rig.manager.on_intent(crossing("i2"), rig.mono_ns)
     rig.drain()
     rig.state.release("ka-i1-BY")
     rig.manager.withdraw()
@@ -460,12 +468,13 @@ def test_a_renewal_is_asked_for_once_and_again_after_it_failed() -> None:
     rig.after(40)
     for name in ("i2", "i3"):
         rig.manager.on_intent(intent(name), rig.mono_ns)
-    (request,) = rig.requests(RenewOrder)
-    assert request.order == order
-    assert request.expire_ms % 1000 == 0
-    rig.state.release(order.client_order_id)
+    (request,) = rig.requests(SendAmend)
+    assert (request.order, request.amend.is_renewal) == (order, True)
+    assert request.amend.expire_ms % 1000 == 0
+    rig.state.on_fact(order.client_order_id, AmendRefused(request.amend, "timeout"))
     rig.manager.tick()
-    assert len(rig.requests(RenewOrder)) == 1
+    (request,) = rig.requests(SendAmend)
+    assert (request.amend.number, request.amend.intent_id) == (2, "i3")
 
 
 @pytest.mark.parametrize("fact", [OrderReport("e-i1", CANCELED, 0), FillReport("t1", 1_000)])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.order_manager import ManagerRig, exchange_order
+from support.order_manager import ManagerRig
 from support.orders import TICKER, fill, intent
 
 from ipc.messages import OrderStatus
 from ipc.units import LINEAR_CENT
 from processes.execution.account import Doubt, ShardFunds, ShardMoney
-from processes.execution.orders import CreateAccepted, OrderRefused, SendOrder
+from processes.execution.order_facts import AmendRefused
+from processes.execution.orders import CreateAccepted, OrderRefused, SendAmend, SendOrder
 from processes.execution.risk import NO_MONEY
 
 CENT_E6 = 10_000
@@ -165,19 +166,17 @@ def test_what_rests_is_in_the_exchange_s_figure_and_what_was_just_sent_is_not() 
     assert rig.state.money.by_shard_e6()[SHARD] == 2 * DOLLAR_E6
 
 
-def test_an_order_that_is_replaced_frees_its_own_money() -> None:
+def test_an_order_that_is_amended_frees_its_own_money() -> None:
     rig = Rig("6")
     rig.manager.on_intent(intent(), 0)
     (sent,) = rig.requests(SendOrder)
     rig.state.on_fact(sent.order.client_order_id, CreateAccepted("o-1", 0, 1_000, 1))
     rig.drain()
     rig.manager.on_intent(intent("i2", yes_price_e4=4_100), 0)
-    assert rig.reasons() == []  # the old one is canceled first
-    order = rig.state.orders.get(sent.order.client_order_id)
-    assert order is not None
-    rig.state.on_order(exchange_order(order, OrderStatus.CANCELED, remaining_count_e2=0))
-    (again,) = rig.requests(SendOrder)
-    assert again.order.intent_id == "i2"
+    (request,) = rig.requests(SendAmend)
+    assert rig.state.money.by_shard_e6()[SHARD] == 1_900_000  # of the dearer price, at once
+    rig.state.on_fact(sent.order.client_order_id, AmendRefused(request.amend, "no"))
+    assert rig.state.money.by_shard_e6()[SHARD] == 2 * DOLLAR_E6
 
 
 def test_a_fill_takes_its_fee_and_a_sale_needs_no_money() -> None:
