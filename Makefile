@@ -57,6 +57,7 @@ test-faults: install-test
 	$(BIN)/python -m pytest -m slow --timeout 1800
 	$(BIN)/python -m pytest tests/faults/test_recording.py -k random --rounds 50 -s
 	$(BIN)/python -m pytest tests/faults/test_stops.py -k often --rounds 100 -s
+	$(BIN)/python -m pytest tests/faults/test_execution.py -k often --rounds 200 -s
 
 # Which lines the tests of single parts and single processes run. Costs half as much again as those
 # tests alone; whole stacks, browser and training are left out.

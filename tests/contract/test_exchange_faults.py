@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 import websockets
+from msgspec import to_builtins
+from support.exchange import REST
 from support.local_exchange import LocalExchange
 from support.local_orders import CRYPTO, ORDERS, TICKER, answer, order, two_markets
 
@@ -26,6 +28,7 @@ NEEDED: dict[str, dict[str, Any]] = {  # fields without a default
     "refuse_commands": {"code": 27},
     "end_subscription": {"code": 10},
     "delay_fills": {"ms": 0},
+    "reorder_fills": {"ms": 0},
     "pause": {"what": "trading"},
     "maintenance": {"for_s": 60},
     "fees": {"series_ticker": "KXA", "fee_type": "quadratic", "fee_multiplier_e4": 10_000},
@@ -52,6 +55,13 @@ async def trade(exchange: LocalExchange, count: str = "1.00") -> str:
     assert (await exchange.call("POST", ORDERS, hit, account=1)).status_code == 201
     order_id: str = made["order_id"]
     return order_id
+
+
+async def whole_answer(reader: asyncio.StreamReader) -> bytes:
+    """The body of the next answer on a connection."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length"))
+    return await reader.readexactly(int(length.partition(b":")[2]))
 
 
 class TestOrders:
@@ -209,6 +219,23 @@ class TestFills:
             assert [(await stream.next())["msg"]["order_id"] for _ in ids] == ids
             await stream.until("fill", order_id=await trade(exchange))  # at once again
 
+    async def test_they_are_reported_in_reverse(self, make):
+        async with make() as exchange, exchange.stream() as stream:
+            await stream.subscribe("fill")
+            await stream.until("subscribed")
+            await exchange.order("fault", kind="reorder_fills", ms=HELD_MS, fills=4)  # of both
+            ids = [await trade(exchange) for _ in range(3)]
+            assert (await stream.until("fill"))["msg"]["order_id"] == ids[2]  # is not held
+            cleared = await exchange.order("fault", kind="clear")
+            assert cleared["fills_held"] == 0
+            assert [(await stream.next())["msg"]["order_id"] for _ in range(2)] == ids[1::-1]
+
+    async def test_those_in_reverse_come_by_themselves(self, make):
+        async with make() as exchange, exchange.stream() as stream:
+            await stream.subscribe("fill")
+            await exchange.order("fault", kind="reorder_fills", ms=10, fills=4)
+            await stream.until("fill", order_id=await trade(exchange))
+
     async def test_a_late_one_comes_by_itself(self, make):
         async with make() as exchange, exchange.stream() as stream:
             await stream.subscribe("fill", "user_orders")
@@ -236,7 +263,62 @@ class TestFills:
         assert trades == [1, 2]
 
 
+class TestOrderLog:
+    async def test_a_past_moment_can_be_put_together(self, make):
+        async with make() as exchange:
+            order_id = await trade(exchange, "3.00")
+            resting = (await exchange.call("POST", ORDERS, order("0.1000", "2.00"))).json()
+            await exchange.call("DELETE", f"{ORDERS}/{resting['order_id']}")
+            rows = to_builtins(exchange.state.order_log.after(0, 100))
+        mine = [r for r in rows if r["user_id"] == exchange.accounts[0].user_id]
+        told = [(r["what"], r["order_id"] == order_id, r["remaining_e2"]) for r in mine]
+        assert told == [
+            ("order", True, 300),
+            ("fill", True, 0),
+            ("order", True, 0),
+            ("order", False, 200),
+            ("order", False, 0),
+        ]
+        (filled,) = [r for r in mine if r["what"] == "fill"]
+        assert (filled["count_e2"], filled["position_e2"], filled["side"]) == (300, 300, "bid")
+
+    async def test_it_is_read_in_pages(self, make):
+        async with make() as exchange:
+            for _ in range(3):
+                await trade(exchange)
+            log = exchange.state.order_log
+            every = log.after(0, 1_000)
+            assert log.after(0, 2) == every[:2]
+            assert log.after(2, 1_000) == every[2:]
+            assert log.after(every[-1].number, 10) == []
+
+
 class TestAnswers:
+    async def test_a_call_is_carried_out_twice_and_answered_once(self, make):
+        async with make() as exchange:
+            await exchange.order("fault", kind="repeat_calls", method="POST")
+            body = order("0.1000", "2.00")
+            assert answer(await exchange.call("POST", ORDERS, body)) == (
+                409,
+                "order_already_exists",
+            )
+            assert len(exchange.order_entry.orders) == 1
+            assert answer(await exchange.call("POST", ORDERS, order("0.1000", "2.00")))[0] == 201
+
+    async def test_an_answer_is_sent_twice(self, make):
+        async with make() as exchange:
+            await exchange.order("fault", kind="duplicate_answers", method="GET")
+            path = REST + "/portfolio/balance"
+            head = "".join(f"{k}: {v}\r\n" for k, v in exchange.headers("GET", path).items())
+            url = httpx.URL(exchange.target.rest_url)
+            reader, writer = await asyncio.open_connection(url.host, url.port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {url.host}\r\n{head}\r\n".encode())
+            first, second = [await whole_answer(reader) for _ in range(2)]
+            writer.close()
+            await writer.wait_closed()
+        assert first == second
+        assert b"balance" in first
+
     async def test_a_slow_one_was_carried_out_at_once(self, make):
         async with make() as exchange:
             await exchange.order("fault", kind="slow_answers", ms=HELD_MS, calls=1, method="POST")

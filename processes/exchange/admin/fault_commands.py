@@ -26,6 +26,7 @@ __all__ = [
     "DelayFills",
     "Disconnect",
     "DropFrame",
+    "DuplicateAnswers",
     "DuplicateFills",
     "EndSubscription",
     "ErrorNext",
@@ -41,6 +42,8 @@ __all__ = [
     "RateLimitNext",
     "RefuseCommands",
     "RefuseSockets",
+    "ReorderFills",
+    "RepeatCalls",
     "SendUnknowns",
     "SetClosing",
     "SetCutoff",
@@ -107,6 +110,20 @@ class SlowAnswers(FaultCommand, frozen=True, tag="slow_answers"):
 
 class LoseAnswer(FaultCommand, frozen=True, tag="lose_answer"):
     """The next calls are carried out; instead of their answer the connection is cut."""
+
+    calls: Count = 1
+    method: Method = ""
+
+
+class RepeatCalls(FaultCommand, frozen=True, tag="repeat_calls"):
+    """The next calls are carried out twice, as by a proxy that repeats them; the second answers."""
+
+    calls: Count = 1
+    method: Method = ""
+
+
+class DuplicateAnswers(FaultCommand, frozen=True, tag="duplicate_answers"):
+    """The answers of the next calls are sent twice on their connection."""
 
     calls: Count = 1
     method: Method = ""
@@ -213,6 +230,13 @@ class DelayFills(FaultCommand, frozen=True, tag="delay_fills"):
 
     ms: Ms
     fills: CountOrAll = 0
+
+
+class ReorderFills(FaultCommand, frozen=True, tag="reorder_fills"):
+    """The next fills are held together and sent in reverse, so long after the first of them."""
+
+    ms: Ms
+    fills: Annotated[int, Meta(ge=2, le=1_000)] = 2
 
 
 class FillsFirst(FaultCommand, frozen=True, tag="fills_first"):

@@ -76,6 +76,8 @@ def apply_fault(
             state.delivery.duplicate(fills)
         case fault_commands.DelayFills(ms=ms, fills=fills):
             state.delivery.delay(ms, fills)
+        case fault_commands.ReorderFills(ms=ms, fills=fills):
+            state.delivery.reorder(ms, fills)
         case fault_commands.FillsFirst(on=on):
             state.delivery.fills_first(on=on)
         case fault_commands.ClearFaults():
@@ -100,6 +102,10 @@ def _of_calls(state: ExchangeState, command: fault_commands.FaultCommand) -> dic
             answers.slow(ms, calls, method)
         case fault_commands.LoseAnswer(calls=calls, method=method):
             answers.lose_next(calls, method)
+        case fault_commands.RepeatCalls(calls=calls, method=method):
+            answers.repeat_next(calls, method)
+        case fault_commands.DuplicateAnswers(calls=calls, method=method):
+            answers.duplicate_next(calls, method)
         case fault_commands.OddAnswers(what=what, calls=calls, method=method):
             answers.replace_next(what, calls, method)
         case fault_commands.DelayAcks(ms=ms):

@@ -17,6 +17,7 @@ from processes.exchange.stream.session import StreamSession, Subscription
 __all__ = ["routes"]
 
 MOST_FRAMES: Final = 50_000  # of one answer
+MOST_ROWS: Final = 10_000  # of the log of orders, likewise
 
 
 def _refuse(text: str, status: int = 400) -> Rejection:
@@ -153,17 +154,25 @@ async def books_sent(request: web.Request) -> web.Response:
 
 
 async def orders(request: web.Request) -> web.Response:
-    """Every account's orders and money."""
-    state = request.app[STATE]
+    """Every account's orders (of a `status`, if one is named) and money."""
+    state, status = request.app[STATE], request.query.get("status", "")
     return answer(
         {
-            "orders": [bodies.order(o) for o in state.order_entry.orders.values()],
+            "orders": [
+                bodies.order(o)
+                for o in state.order_entry.orders.values()
+                if status in ("", o.status)
+            ],
             "accounts": [
                 {
                     "user_id": a.user_id,
                     "subaccount": a.number,
                     "cash_e6": a.cash_e6,
                     "held_e6": a.held_e6,
+                    "shards": {
+                        str(shard): {"cash_e6": c.cash_e6, "held_e6": c.held_e6}
+                        for shard, c in sorted(a.collaterals.items())
+                    },
                     "fills": sum(
                         f.subaccount == a.number for f in state.order_entry.fills[a.user_id]
                     ),
@@ -172,6 +181,33 @@ async def orders(request: web.Request) -> web.Response:
                 for a in state.venue.accounts
             ],
         }
+    )
+
+
+async def order_log(request: web.Request) -> web.Response:
+    """Every change of an order and every fill since row `after`, oldest first; a page of them."""
+    after = _number(request, "after") or 0
+    return answer({"rows": request.app[STATE].order_log.after(after, MOST_ROWS)})
+
+
+async def settlements(request: web.Request) -> web.Response:
+    """What every account was paid for markets that ended."""
+    accounts = request.app[STATE].venue.accounts
+    return answer(
+        [
+            {
+                "user_id": a.user_id,
+                "subaccount": a.number,
+                "ticker": s.ticker,
+                "shard": s.exchange_index,
+                "position_e2": s.position_e2,
+                "yes_value_e4": s.yes_value_e4,
+                "revenue_e6": s.revenue_e6,
+                "settled_ms": s.settled_ms,
+            }
+            for a in accounts
+            for s in a.settlements
+        ]
     )
 
 
@@ -190,5 +226,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/admin/frames", frames),
         web.get("/admin/books_sent", books_sent),
         web.get("/admin/orders", orders),
+        web.get("/admin/order_log", order_log),
+        web.get("/admin/settlements", settlements),
         web.get("/admin/clock", clock),
     ]

@@ -55,11 +55,14 @@ class AnswerFaults:
         self._lost: _PendingFaults[bool] = _PendingFaults()
         self.has_unknowns = False  # markets come with a status and a field that nobody documents
         self._odd: _PendingFaults[str] = _PendingFaults()
+        self._repeated: _PendingFaults[bool] = _PendingFaults()
+        self._duplicated: _PendingFaults[bool] = _PendingFaults()
 
     def clear(self) -> None:
         """End all faults."""
-        for waiting in (self._refused, self._slow, self._lost, self._odd):
-            waiting.clear()
+        waiting = (self._refused, self._slow, self._lost, self._odd)
+        for pending in (*waiting, self._repeated, self._duplicated):
+            pending.clear()
         self.has_unknowns = False
 
     def refuse_next(self, status: int, code: str, calls: int, method: str = ANY) -> None:
@@ -78,6 +81,22 @@ class AnswerFaults:
     def replace_next(self, what: str, calls: int, method: str = ANY) -> None:
         """The next calls are carried out and answered with one of `ODD_ANSWERS`."""
         self._odd.add(method, calls, what)
+
+    def repeat_next(self, calls: int, method: str = ANY) -> None:
+        """The next calls are carried out twice."""
+        self._repeated.add(method, calls, True)
+
+    def repeats(self, method: str) -> bool:
+        """Whether a call of this method is carried out twice."""
+        return self._repeated.take(method) is not None
+
+    def duplicate_next(self, calls: int, method: str = ANY) -> None:
+        """The answers of the next calls are sent twice."""
+        self._duplicated.add(method, calls, True)
+
+    def duplicates(self, method: str) -> bool:
+        """Whether the answer to a call of this method is sent twice."""
+        return self._duplicated.take(method) is not None
 
     def replaced(self, method: str) -> str | None:
         """What a call of this method is answered with instead, if anything."""
@@ -105,6 +124,8 @@ class AnswerFaults:
             "lost_waiting": self._lost.calls,
             "unknowns_sent": self.has_unknowns,
             "odd_waiting": self._odd.calls,
+            "repeats_waiting": self._repeated.calls,
+            "duplicates_waiting": self._duplicated.calls,
         }
 
 

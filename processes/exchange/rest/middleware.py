@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -35,10 +36,23 @@ async def answers(request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(delay_s)
     if is_lost and request.transport is not None:
         request.transport.abort()
+    if faults.duplicates(request.method) and isinstance(response, web.Response):
+        _send_beside(request, response)
     if (what := faults.replaced(request.method)) is not None:
         odd = odd_answer(what)
         return web.Response(status=odd.status, headers=odd.headers, body=odd.body)
     return response
+
+
+def _send_beside(request: web.Request, response: web.Response) -> None:
+    """Write a copy of the answer on the connection, before the answer itself."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    head = (
+        f"HTTP/1.1 {response.status} {response.reason}\r\n"
+        f"Content-Type: {response.content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    if request.transport is not None:
+        request.transport.write(head.encode() + body)
 
 
 @web.middleware
@@ -58,10 +72,19 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
 async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a call in, or refuse it before anything happens."""
     state = request.app[STATE]
-    state.faults.answers.check(request.method)
+    faults = state.faults.answers
+    faults.check(request.method)
     if KEY_HEADER in request.headers:
         await _bill(state, request)
+    if faults.repeats(request.method):
+        await _first_try(request, handler)
     return await handler(request)
+
+
+async def _first_try(request: web.Request, handler: Handler) -> None:
+    """Carry a call out; its answer is lost, whatever it is, because the call is repeated."""
+    with suppress(Rejection):
+        await handler(request)
 
 
 async def _bill(state: ExchangeState, request: web.Request) -> None:

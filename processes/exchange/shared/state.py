@@ -29,6 +29,7 @@ from processes.exchange.core.ledger import Transfers
 from processes.exchange.core.markets import ListedMarket
 from processes.exchange.core.operations import FeeChanges, Maintenance, Pauses
 from processes.exchange.core.order_entry import GroupCommands, OrderEntry
+from processes.exchange.core.order_log import OrderLog
 from processes.exchange.core.rejections import Rejection
 from processes.exchange.core.venue import Venue
 from processes.exchange.shared.accounts import KnownKeys
@@ -62,6 +63,7 @@ class ExchangeState:
         now_ns: Callable[[], int],
         *,
         delivery: Delivery,
+        order_log: OrderLog,
         weekly_pause: bool,
         limits: RetentionLimits,
         catalogue: Catalogue,
@@ -75,6 +77,7 @@ class ExchangeState:
         self.replica = replica
         self.faults = Faults()
         self.delivery = delivery
+        self.order_log = order_log
         self.history_ms = HISTORY_MS
         self._retention = Retention(venue, order_entry, limits)
         self.groups = GroupCommands(order_entry, new_id)
@@ -226,10 +229,12 @@ def assemble(
     hub = Hub()
     delivery = Delivery(hub)
     replica = Replica(rules.orders_lag_ms, rules.positions_lag_ms, mono_ns)
+    order_log = OrderLog(mono_ns)
 
     def sink(event: Event) -> None:
         if type(event) is not BookChanged:  # most events are, and reads of books do not lag
             replica(event)
+            order_log(event)
         delivery.publish(event)
 
     accounts = [account for account, _ in keys.values()]
@@ -243,6 +248,7 @@ def assemble(
     return ExchangeState(
         *(venue, order_entry, hub, time, ring, auth, replica, rules.tier, new_id, mono_ns),
         delivery=delivery,
+        order_log=order_log,
         limits=rules.limits,
         catalogue=Catalogue(rules.catalogue_markets, rules.catalogue_combos, rules.catalogue_seed),
         weekly_pause=rules.weekly_pause,

@@ -59,10 +59,12 @@ class Delivery:
         self._emit = emit
         self._late: deque[OrderFilled] = deque()
         self._trades: deque[TradePrinted] = deque()
+        self._reversed: list[OrderFilled] = []
         self._reset()
 
     def _reset(self) -> None:
-        self._twice = self._delayed = 0
+        self._twice = self._delayed = self._reorders = 0
+        self._reorder_s = 0.0
         self._delay_s = 0.0
         self._fills_first = False
 
@@ -76,6 +78,11 @@ class Delivery:
         self._delay_s, self._delayed = ms / 1000, fills or UNTIL_CLEARED
         self.publish = self._publish
 
+    def reorder(self, ms: int, fills: int) -> None:
+        """Hold the next `fills` and send them in reverse, `ms` after the first of them."""
+        self._reorder_s, self._reorders = ms / 1000, fills
+        self.publish = self._publish
+
     def fills_first(self, *, on: bool) -> None:
         """Send each fill before its public trade."""
         self._fills_first = on
@@ -86,6 +93,7 @@ class Delivery:
         self._reset()
         while self._late:
             self._emit_late()
+        self._emit_reversed()
         self._emit_trades()
         self.publish = self._emit
 
@@ -94,7 +102,7 @@ class Delivery:
         return {
             "fills_duplicated": self._twice,
             "fills_delayed": self._delayed,
-            "fills_held": len(self._late),
+            "fills_held": len(self._late) + len(self._reversed),
             "fills_first": self._fills_first,
         }
 
@@ -123,6 +131,12 @@ class Delivery:
         return 2
 
     def _fill(self, fill: OrderFilled) -> None:
+        if self._reorders:
+            self._reorders -= 1
+            if not self._reversed:
+                asyncio.get_running_loop().call_later(self._reorder_s, self._emit_reversed)
+            self._reversed.append(fill)
+            return
         if not self._delayed:
             self._emit(fill)
             return
@@ -135,6 +149,12 @@ class Delivery:
         """The oldest that is held; empty when it was cleared meanwhile."""
         if self._late:
             self._emit(self._late.popleft())
+
+    def _emit_reversed(self) -> None:
+        """The newest that is held first; nothing when it was cleared meanwhile."""
+        held, self._reversed = self._reversed, []
+        for fill in reversed(held):
+            self._emit(fill)
 
 
 OVERFLOW: Final = 25  # the client does not read
