@@ -100,17 +100,7 @@ class ExecutionService:
         self._clock_offset = ClockOffset()
         self._budget = _budget(settings, target, log)
         self._limits_watch = LimitsWatch(settings, target.environment, log)
-        self._manager = KalshiOrderManager(
-            RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
-            settings.actor.market_cash_e6,
-            1000 * settings.execution.order_expiry_s,
-            lambda: Moment(clock.now_ns(), mono_ns()),
-            version=mono_ns() // 1000,  # rises over the runs of this machine's boot
-            account_limits=self._limits_watch.account_limits,
-            sends=not settings.execution.is_shadow,
-            model_rule=_model_rule(settings, target.environment),
-            ownership=OrderOwnership(own_prefix(settings.data_dir), settings.execution.adopt),
-        )
+        self._manager = _manager(settings, target, clock, self._limits_watch)
         self._state = self._manager.state
         self._is_enabled = settings.actor.enabled
         self._persistence = _persistence_gate(settings, target, log)
@@ -321,6 +311,23 @@ class ExecutionService:
             counters["clock_offset_ms"] = off_ms
         stats = ProcessStats(process=PRODUCER, mono_ns=mono_ns(), counters=counters)
         self._effects.publish(stats)
+
+
+def _manager(
+    settings: Settings, target: KalshiTarget, clock: Clock, limits_watch: LimitsWatch
+) -> KalshiOrderManager:
+    """The order manager under the stack's settings."""
+    return KalshiOrderManager(
+        RiskLimits(enabled=settings.actor.enabled, count_e2=settings.actor.contract_size_e2),
+        settings.actor.market_cash_e6,
+        1000 * settings.execution.order_expiry_s,
+        lambda: Moment(clock.now_ns(), mono_ns()),
+        version=mono_ns() // 1000,  # rises over the runs of this machine's boot
+        account_limits=limits_watch.account_limits,
+        sends=not settings.execution.is_shadow,
+        model_rule=_model_rule(settings, target.environment),
+        ownership=OrderOwnership(own_prefix(settings.data_dir), settings.execution.adopt),
+    )
 
 
 def _budget(settings: Settings, target: KalshiTarget, log: Log) -> RateBudget:

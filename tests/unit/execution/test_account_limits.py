@@ -351,7 +351,7 @@ def test_a_latch_leaves_our_sales_and_orders_of_others_alone() -> None:
     rig.rests("sale", is_buy=False, yes_price_e4=5_500)
     rig.rests("buy", **buy("KX-2"))
     rig.state.on_order(strange_order("e-hand", BID, 1_000))
-    rig.limits._latch("daily_loss", "2", "1", "total")
+    rig.limits.latch("daily_loss", "2", "1", "total", {})
     assert [excess.order.intent_id for excess in rig.limits.excess()] == ["buy"]
     assert rig.all_canceled() == ["buy"]
 
@@ -359,7 +359,7 @@ def test_a_latch_leaves_our_sales_and_orders_of_others_alone() -> None:
 def test_an_order_that_is_on_its_way_is_no_excess_yet() -> None:
     rig = rig_of("orders_per_minute = 1")
     assert rig.want("i1") == ""  # sent, and not answered
-    rig.limits._latch("daily_loss", "2", "1", "total")
+    rig.limits.latch("daily_loss", "2", "1", "total", {})
     assert rig.limits.excess() == []
 
 

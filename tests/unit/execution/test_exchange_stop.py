@@ -44,7 +44,7 @@ def test_while_nobody_watches_nothing_is_opened() -> None:
     rig.drain()
     rig.state.exchange_stop.unwatched = "the watchdog reports nothing for 4 s"
     rig.manager.tick()
-    assert [r.order for r in rig.requests(CancelOrder)] == [rig.state.orders.get("ka-i1-BY")]
+    assert [r.order.client_order_id for r in rig.requests(CancelOrder)] == ["ka-i1-BY"]
     assert want(rig, "i2").reason == "no_watchdog: the watchdog reports nothing for 4 s"
     rig.manager.on_intent(intent("i3", is_buy=False), rig.mono_ns)
     assert not rig.last_order().reason.startswith("no_watchdog")

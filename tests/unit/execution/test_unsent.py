@@ -12,7 +12,7 @@ from support.orders import TICKER, intent
 
 from ipc.messages import ActorOrder, OrderStatus
 from ipc.trading import TradingMode
-from processes.adapters.kalshi.stop.own_orders import client_order_id
+from processes.adapters.kalshi.stop.own_orders import FAMILY, client_order_id
 from processes.execution.orders import TrackedOrder
 
 SECONDS = EXPIRY_MS / 1_000
@@ -100,7 +100,7 @@ def leftover(name: str) -> TrackedOrder:
     """An order of an earlier live run, as it was."""
     wanted = intent(name)
     return TrackedOrder(
-        client_order_id=client_order_id(name, is_buy=wanted.is_buy, leg=wanted.leg),
+        client_order_id=client_order_id(name, is_buy=wanted.is_buy, leg=wanted.leg, prefix=FAMILY),
         intent_id=name,
         market_ticker=TICKER,
         leg=wanted.leg,
