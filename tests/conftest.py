@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,20 @@ def pytest_configure() -> None:
 FIRST = ("parity", "test_end_to_end.py", "faults", "replay", "contract", "browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are taken out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks, then single programs, then all the rest; else as they were found."""
+    """Whole stacks, then single programs, then all the rest; else as they were found.
+
+    Of a test with the mark `sample(n)` the first n cases are run by `make test`, the others by
+    `make test-faults`: they start programs to see the same thing again with other values.
+    """
+    seen = Counter[tuple[Path, str]]()
+    for item in items:
+        if (sample := item.get_closest_marker("sample")) is not None:
+            name = item.path, getattr(item, "originalname", item.name)
+            seen[name] += 1
+            if seen[name] > sample.args[0]:
+                item.add_marker(pytest.mark.slow)
     ranks = {name: rank for rank, name in enumerate(FIRST)}
     here = Path(__file__).parent
     items.sort(key=lambda i: ranks.get(i.path.relative_to(here).parts[0], len(FIRST)))

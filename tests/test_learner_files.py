@@ -151,6 +151,7 @@ def test_a_spoilt_file_would_run_what_it_holds(run: Path, mark: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ALL)
+@pytest.mark.sample(2)
 def test_an_export_runs_nothing(
     form: str, run: Path, mark: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +168,7 @@ def test_an_export_runs_nothing(
 
 
 @pytest.mark.parametrize("form", ALL)
+@pytest.mark.sample(2)
 def test_tries_run_nothing(
     form: str, run: Path, mark: Path, recordings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +184,7 @@ def test_tries_run_nothing(
 
 @pytest.mark.parametrize("form", ALL)
 @pytest.mark.parametrize("whole", [False, True], ids=["cut off", "finished"])
+@pytest.mark.sample(3)
 def test_a_resumed_training_runs_nothing(
     form: str,
     whole: bool,

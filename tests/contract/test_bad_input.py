@@ -71,6 +71,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("variable", "value", "rest"), SETTINGS)
+@pytest.mark.sample(3)
 def test_a_setting(stack: Start, variable: str, value: str, rest: str) -> None:
     line = line_of_stack(stack(**{variable: value}))
     assert line.startswith((f"stack: {variable}={value}", f"stack: {variable}={value!r}"))
@@ -107,6 +108,7 @@ LIVE = {
         ),
     ],
 )
+@pytest.mark.sample(2)
 def test_a_live_environment_without_a_key_that_signs(
     stack: Start, environment: str, given: dict[str, str], said: str
 ) -> None:
@@ -134,6 +136,7 @@ def test_production_without_its_confirmation(stack: Start) -> None:
         ("notes.txt", b"", "no recordings in it; allowed: *.ndjson.gz, *.jsonl.gz"),
     ],
 )
+@pytest.mark.sample(1)
 def test_a_malformed_recording(
     stack: Start, tmp_path: Path, name: str, content: bytes, rest: str
 ) -> None:
@@ -146,6 +149,7 @@ def test_a_malformed_recording(
 
 
 @pytest.mark.parametrize("variable", ["RL_BROADCASTER_PORT", "RL_EXCHANGE_PORT"])
+@pytest.mark.sample(1)
 def test_an_occupied_port(stack: Start, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
@@ -164,6 +168,7 @@ def checked(stack: Stack) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("variable", ["RL_BROADCASTER_PORT", "RL_EXCHANGE_PORT"])
+@pytest.mark.sample(1)
 def test_the_check_alone_sees_an_occupied_port(tmp_path: Path, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = str(holder.getsockname()[1])
@@ -195,6 +200,7 @@ def test_one_port_for_two(stack: Start) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "data"])
+@pytest.mark.sample(1)
 def test_a_data_folder_that_is_none(stack: Start, tmp_path: Path, below: str) -> None:
     file = tmp_path / "file"
     file.touch()
@@ -204,6 +210,7 @@ def test_a_data_folder_that_is_none(stack: Start, tmp_path: Path, below: str) ->
 
 
 @pytest.mark.parametrize("part", ["journal", "pg"])
+@pytest.mark.sample(1)
 def test_a_data_folder_with_a_file_in_the_place_of_a_folder(
     stack: Start, tmp_path: Path, part: str
 ) -> None:
@@ -248,6 +255,7 @@ def foreign_table(data_dir: Path, name: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("table", ["books", "accounts"])
+@pytest.mark.sample(1)
 def test_a_table_of_another_layout(stack: Start, tmp_path: Path, table: str) -> None:
     with foreign_table(tmp_path / "stack" / "data", table) as said:
         line = line_of_stack(stack(), "tables")
@@ -332,6 +340,7 @@ def assert_gone(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.sample(2)
 def test_a_program_alone_refuses_a_setting(process: str, tmp_path: Path) -> None:
     line = line_of_program(process, tmp_path, RL_ACTOR_WARMUP_TICKS="ten")
     assert line == (
@@ -354,6 +363,7 @@ def test_inference_alone_refuses_a_model_with_a_wrong_hash(tmp_path: Path) -> No
         ("broadcaster", "books"),
     ],
 )
+@pytest.mark.sample(1)
 def test_a_program_alone_refuses_a_table_of_another_layout(
     process: str, table: str, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_help_names_every_command_and_costs_little() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.sample(4)
 def test_the_help_of_a_command_has_its_name_examples_and_the_data_folder(
     name: str, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_an_example_begins_with_the_command_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("words", SUBCOMMANDS, ids=" ".join)
+@pytest.mark.sample(3)
 def test_what_is_below_a_command_has_the_data_folder_too(words: tuple[str, str]) -> None:
     done = cli(*words, "--help")
     assert done.returncode == 0
@@ -116,6 +118,7 @@ def test_no_command_at_all_shows_the_help_as_an_error() -> None:
         (("completion", "cmd"), "completion: argument shell: invalid choice"),
     ],
 )
+@pytest.mark.sample(3)
 def test_bad_input_is_one_line_and_2(argv: tuple[str, ...], said: str, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     done = cli(*argv, RL_DATA_DIR=str(tmp_path / "data"))
@@ -132,6 +135,7 @@ def test_bad_input_is_one_line_and_2(argv: tuple[str, ...], said: str, tmp_path:
         ("models", "show", "--data-dir", "{}"),
     ],
 )
+@pytest.mark.sample(1)
 def test_the_data_folder_may_be_named_anywhere(argv: tuple[str, ...], tmp_path: Path) -> None:
     """An empty folder: the shipped model is live, nothing else."""
     wrong = str(tmp_path / "nowhere")

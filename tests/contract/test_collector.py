@@ -110,6 +110,7 @@ async def test_a_lost_frame_is_a_gap_that_a_fresh_snapshot_heals(tmp_path, synth
 
 
 @pytest.mark.parametrize("code", [10, 25])
+@pytest.mark.sample(1)
 async def test_what_the_exchange_ends_is_followed_again_on_the_same_connection(
     tmp_path, synthetic, code
 ):
@@ -166,6 +167,7 @@ async def test_commands_that_are_carried_out_in_another_order_lose_no_market(tmp
 
 
 @pytest.mark.parametrize("code", [26, 27])
+@pytest.mark.sample(1)
 async def test_commands_that_are_refused_are_given_again(tmp_path, code):
     refused = f'[{{"kind": "refuse_commands", "code": {code}, "calls": 3}}]'
     with (
@@ -185,6 +187,7 @@ async def test_commands_that_are_refused_are_given_again(tmp_path, code):
 
 
 @pytest.mark.parametrize("burst", [True, False])
+@pytest.mark.sample(1)
 async def test_a_market_that_closes_is_no_gap_and_stops_none_of_the_others(
     tmp_path, synthetic, burst
 ):

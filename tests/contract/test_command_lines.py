@@ -81,6 +81,7 @@ def test_every_program_is_known() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(PROGRAMS | COMMANDS))
+@pytest.mark.sample(8)
 def test_help_says_what_it_is_and_starts_nothing(module: str, tmp_path: Path) -> None:
     flag = "-h" if module == "processes.exchange" else "--help"
     done = asked(module, tmp_path, flag)
@@ -94,6 +95,7 @@ def test_help_says_what_it_is_and_starts_nothing(module: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("module", sorted(PROGRAMS))
+@pytest.mark.sample(3)
 def test_a_program_refuses_arguments_without_showing_them(module: str, tmp_path: Path) -> None:
     done = asked(module, tmp_path, "--hunter2swordfish")
     assert done.returncode == 2, done.stdout

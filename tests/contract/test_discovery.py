@@ -152,6 +152,7 @@ async def test_a_discovery_that_is_killed_starts_again_and_costs_no_market(excha
         eventually(lambda: not Path(f"/proc/{watcher}").exists(), "the watcher has ended")
 
 
+@pytest.mark.slow
 async def test_a_flood_of_changes_costs_no_market(tmp_path):
     """At 200 times the speed three minutes of 20,000 markets pass in a second.
 

@@ -138,6 +138,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("name", STATES)
+@pytest.mark.sample(4)
 async def test_a_broken_state_is_named_with_what_to_do(name: str, tmp_path: Path) -> None:
     state = STATES[name]
     write_key(tmp_path, state.key or keys()[0])

@@ -155,6 +155,7 @@ class TestCatalogue:
 
 
 class TestOverRest:
+    @pytest.mark.slow
     async def test_every_page_of_the_markets(self, make):
         async with make() as exchange:
             rows = await pages(exchange, "/markets", "markets", limit=1_000)

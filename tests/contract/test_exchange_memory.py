@@ -129,6 +129,7 @@ async def test_a_long_run_keeps_what_ended_lately(run: Run) -> None:
     assert min(late.values()) > 0
 
 
+@pytest.mark.slow
 async def test_money_is_not_forgotten(run: Run) -> None:
     run.windows(4)
     account = run.exchange.accounts[0]

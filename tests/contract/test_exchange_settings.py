@@ -106,6 +106,7 @@ def test_the_same_start_and_seed_are_the_same_books(tmp_path):
         ("RL_EXCHANGE_FAULTS", '[{"kind": "drop_frame", "sid": 1}]', "sid=1 is not subscribed"),
     ],
 )
+@pytest.mark.sample(4)
 def test_what_cannot_be_used_is_named(tmp_path, variable, value, allowed):
     process = start(tmp_path, **{variable: value})
     _, err = process.communicate(timeout=PATIENCE)

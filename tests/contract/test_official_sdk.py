@@ -75,6 +75,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
 
 
 @pytest.mark.parametrize("account", [0, 1], ids=["rsa", "ed25519"])
+@pytest.mark.sample(1)
 def test_the_sdk_trades(sdk: str, exchange: Exchange, account: int) -> None:
     file = exchange.data_dir / "exchange" / "credentials.json"
     ran = subprocess.run(

@@ -424,6 +424,7 @@ def test_an_import_that_ends_amid_a_transaction_leaves_nothing(
     assert_nothing_stays(database, folder)
 
 
+@pytest.mark.slow
 def test_a_killed_import_is_undone_by_the_next(database: Database, folder: Path) -> None:
     assert stopped_in_the_middle(database, folder, signal.SIGKILL) == -signal.SIGKILL
     assert newest(database).status == "active"

@@ -55,6 +55,7 @@ async def test_a_stop_needs_execution_and_the_exchange_alone(tmp_path):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.sample(1)
 async def test_without_execution_a_command_is_one_line(tmp_path, verb):
     async with running_execution(tmp_path) as world:
         await world.end(signal.SIGKILL)
@@ -123,6 +124,7 @@ async def test_a_stop_past_execution_says_what_it_could_not_verify(tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.sample(1)
 async def test_a_state_outlives_any_end(tmp_path, signum):
     async with running_execution(tmp_path) as world:
         await world.known()
@@ -162,6 +164,7 @@ def typed(tmp_path, *argv):
         (["status", "--why", "x"], "unrecognized arguments: --why x"),
     ],
 )
+@pytest.mark.sample(3)
 def test_bad_input_is_one_line_and_exits_with_2(tmp_path, argv, said):
     done = typed(tmp_path, *argv)
     assert (done.returncode, done.stdout) == (2, "")

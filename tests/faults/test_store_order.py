@@ -76,6 +76,7 @@ def die_at(path: Path, page: int, kind: str) -> tuple[int, int, list[int]]:
 
 
 @pytest.mark.parametrize(("kind", "records"), [("delta", 1), ("trade", 1), ("snapshot", 3)])
+@pytest.mark.sample(1)
 def test_a_change_is_counted_before_the_book_shows_it(
     tmp_path: Path, kind: str, records: int
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_change_is_counted_before_the_book_shows_it(
     ("kind", "written"),
     [("delta", [1000, 0, 0]), ("trade", [1000, 0, 0]), ("snapshot", [1, 1000, 1])],
 )
+@pytest.mark.sample(1)
 def test_a_record_is_whole_before_it_is_counted(
     tmp_path: Path, kind: str, written: list[int]
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_record_is_whole_before_it_is_counted(
 
 
 @pytest.mark.parametrize("kind", ["delta", "trade", "snapshot"])
+@pytest.mark.sample(1)
 def test_a_record_that_was_not_written_is_neither_counted_nor_shown(
     tmp_path: Path, kind: str
 ) -> None:

@@ -149,6 +149,7 @@ def _books_sent(sent: list[Json]) -> dict[str, RebuiltBook]:
 
 
 @each_file
+@pytest.mark.sample(3)
 async def test_a_recording_replays_to_its_own_books(
     tmp_path: Path, path: Path, table: list[Row]
 ) -> None:
@@ -271,6 +272,7 @@ def _as_admin(row: b.Row) -> dict[str, list[list[str]]]:
 
 
 @each_file
+@pytest.mark.sample(2)
 async def test_every_injected_gap_is_found_and_healed(tmp_path: Path, path: Path) -> None:
     """Whatever is lost, and nothing else, is missed; then the books are right to the end."""
     recorded = book_events(path)

@@ -116,6 +116,7 @@ def assert_past_books_equal(exchange: Exchange, frames: list[dict[str, Any]], pi
             assert {"yes": at["yes"], "no": at["no"]} == book.as_admin()
 
 
+@pytest.mark.slow
 async def test_every_speed_gives_the_same_frames(tmp_path, recording):
     """Recorded times, values and order; hours of silence do not take hours."""
     seen = []
