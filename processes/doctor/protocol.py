@@ -45,6 +45,7 @@ REPLIES: Final[Mapping[str, StructType]] = {  # what we read of a good answer
     "GET /historical/cutoff": rest_public.CutoffReply,
     "GET /historical/fills": rest_portfolio.FillsPage,
     "GET /historical/markets/{ticker}": rest_public.MarketReply,
+    "GET /historical/orders": rest_portfolio.OrdersPage,
     "GET /incentive_programs": rest_public.IncentivesPage,
     "GET /markets": rest_public.MarketsPage,
     "GET /markets/{ticker}": rest_public.MarketReply,

@@ -21,9 +21,9 @@ def fault(rig, kind, **facts):
 
 
 def private_channels(rig):
-    """Connections that have both of them."""
+    """Connections that have all three of them."""
     rows = rig.exchange.admin("connections")
-    return {row["id"] for row in rows if len(row["subscriptions"]) == 2}
+    return {row["id"] for row in rows if len(row["subscriptions"]) == 3}
 
 
 def assert_struck(rig):
@@ -97,7 +97,7 @@ async def test_private_channels_that_the_exchange_ends_come_back_and_miss_nothin
         await rig.known()
         await rig.push(intent("i1", yes_price_e4=4_500))
         await rig.order(status=RESTING)
-        assert fault(rig, "end_subscription", code=code)["affected"] == 2
+        assert fault(rig, "end_subscription", code=code)["affected"] == 3
         rig.trade("ask", 4_500, 1_000)
         await rig.order(intent_id="i1", status=EXECUTED)
         await rig.holds(1_000)

@@ -21,7 +21,8 @@ BUDGET = 9  # files of processes/execution, from the intent to the order that re
 # Tasks that run meanwhile and have no part in the decision.
 OTHER_TASKS = {
     *("account limits", "balance", "beat", "commands", "files", "flattening", "markets"),
-    *("persistence", "probe", "queues", "reconciliation", "session", "signatures", "stopping"),
+    *("order groups", "persistence", "probe", "queues", "reconciliation", "session"),
+    *("signatures", "stopping", "watchdog"),
 }
 
 

@@ -33,7 +33,9 @@ async def test_beside_hand_trading_everything_is_recorded_and_nothing_sent(tmp_p
         rig.place("by-hand-1", "bid", 4_200, 100)
         rig.start()
         await rig.known()
-        assert rig.log.has("leftover_order_not_touched", client_order_id=LEFT, ticker=TICKER)
+        assert rig.log.has(
+            "leftover_order_not_touched", client_order_id=rig.own_name(LEFT), ticker=TICKER
+        )
         assert await reason_of(rig, "i1", 4_500) == "shadow_mode"
         rig.place("by-hand-2", "bid", 5_000, 600)
         await rig.holds(600)  # the private channel tells of the real position

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from support.exchange import running_exchange
 from support.execution_process import running_execution
+from support.execution_world import World
 from support.frame_fuzz import spoil
 from support.local_exchange import keys
 from support.local_orders import TICKER, order, two_markets
@@ -20,6 +21,7 @@ from support.running_collector import running_collector
 from support.scripted_rest import ORDER, FakeExchange
 
 from ipc import book as b
+from ipc.units import parse_price
 from processes.adapters.kalshi.auth.signing import Signer, real_ms
 from processes.adapters.kalshi.errors import KalshiError, SocketClosed, WireError
 from processes.adapters.kalshi.rest.client import KalshiTradingClient
@@ -97,6 +99,11 @@ async def test_the_collector_lives_through_every_odd_frame_and_answer(tmp_path):
         assert len(collector.folders()) == 1  # one session through all of it
 
 
+def prices(world: World) -> list[int]:
+    """Of the orders that rest, 1e-4 dollars."""
+    return [parse_price(o["price"]) for o in world.at_exchange(status="resting")]
+
+
 async def test_execution_lives_through_odd_frames_and_answers(tmp_path):
     async with running_execution(tmp_path) as world:
         await world.known()
@@ -111,9 +118,9 @@ async def test_execution_lives_through_odd_frames_and_answers(tmp_path):
                 "it has met them, and connected again",
             )
             await world.known()
-            name = f"i{number}"
-            await world.push(intent(name, yes_price_e4=4_500 - 100 * number))
-            await world.until(lambda name=name: f"ka-{name}-BY" in world.resting(), "it trades")
+            price_e4 = 4_500 - 100 * number
+            await world.push(intent(f"i{number}", yes_price_e4=price_e4))
+            await world.until(lambda price_e4=price_e4: price_e4 in prices(world), "it trades")
 
 
 def connections_of(world) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.execution_rig import Rig, executing
 from support.orders import intent
-from support.production import examined, write_limits
+from support.production import examined, reporting_watchdog, write_limits
 
 from ipc.messages import ActorOrder, Environment, OrderStatus
 from processes.adapters.kalshi.auth.credentials import load_credentials
@@ -23,7 +23,10 @@ async def refused(rig: Rig, name: str, **fields: object) -> str:
 
 
 async def test_each_need_is_a_line_and_all_are_said_before_the_first_order(tmp_path: Path) -> None:
-    async with executing(tmp_path, starts=False, RL_ALLOW_MODEL_HASH=HASH) as rig:
+    async with (
+        executing(tmp_path, starts=False, RL_ALLOW_MODEL_HASH=HASH) as rig,
+        reporting_watchdog(rig.settings),
+    ):
         rig.environment = Environment.PRODUCTION  # this exchange, taken for the real one
         rig.start()
         await rig.known()
@@ -48,7 +51,7 @@ async def test_each_need_is_a_line_and_all_are_said_before_the_first_order(tmp_p
         await rig.push(intent("i3", yes_price_e4=4_500, model=MODEL, model_hash=HASH))
         await rig.order(intent_id="i3", status=RESTING)
         await rig.push(intent("i4", yes_price_e4=4_600, model=MODEL, model_hash=HASH))
-        await rig.order(intent_id="i4", status=RESTING)
+        await rig.order(reason="amended: i4", status=RESTING)
         (said,) = (facts for name, facts in rig.log.lines if name == "production_start")
         assert said["model"] == f"{MODEL} {HASH}"
         assert said["cash"] == "shard 0: 10000.00 dollars"

@@ -58,7 +58,7 @@ class Guarded(World):
         """An order that rests, of ours when the name says so -> the exchange's answer."""
         body = {
             "ticker": TICKER,
-            "client_order_id": name,
+            "client_order_id": self.own_name(name),
             "side": "bid",
             "count": "1.00",
             "price": "0.0100",
