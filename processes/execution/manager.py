@@ -19,7 +19,7 @@ from ipc.account_table import OpenOrder
 from ipc.messages import ActorPnl, BookSide, Intent, Leg, TradingEventKind
 from ipc.trading import TradingMode
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.stop.own_orders import OrderOwnership, client_order_id
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership
 from processes.execution.account import Doubt, ExchangeView, MarketAccount, Moment, ShardFunds
 from processes.execution.account_limits import (
     AMEND_CHECKS,
@@ -32,7 +32,7 @@ from processes.execution.account_limits import (
 from processes.execution.limit_checks import LimitCheck
 from processes.execution.order_facts import OrderRefused, PendingAmend
 from processes.execution.order_plan import Amend, Cancel, Keep, Plan, Replace, Room, Wait, plan
-from processes.execution.orders import TrackedOrder, advance
+from processes.execution.orders import TrackedOrder, advance, client_order_id
 from processes.execution.reconcile_rounds import ReconcileRounds
 from processes.execution.risk import (
     MEASURED,

@@ -23,7 +23,7 @@ from ipc.clock import NS_PER_MS
 from ipc.messages import ActorFill, ActorOrder, BookSide, Leg, OrderStatus
 from ipc.units import ONE_DOLLAR_E4
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
-from processes.adapters.kalshi.stop.own_orders import OrderName
+from processes.adapters.kalshi.stop.own_orders import ACTION_CODES, AFTER_PREFIX, OrderName
 from processes.execution.order_facts import (
     AmendAccepted,
     AmendRefused,
@@ -63,11 +63,15 @@ __all__ = [
     "SendOrder",
     "TrackedOrder",
     "advance",
+    "client_order_id",
     "found_order",
     "message_of",
     "report_of",
+    "valid_intent_id",
 ]
 
+MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
+LONGEST_PREFIX: Final = len("ka-5e0c9a17-")
 TERMINAL: Final = frozenset({OrderStatus.EXECUTED, OrderStatus.CANCELED, OrderStatus.REJECTED})
 # REJECTED stands below RESTING: an order that the exchange shows us was not rejected.
 _RANK: Final = {
@@ -78,6 +82,27 @@ _RANK: Final = {
     OrderStatus.CANCELED: 4,
     OrderStatus.EXECUTED: 5,
 }
+
+
+def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg, prefix: str) -> str:
+    """The order's name; derived, so a repeat of the same intent is the same order.
+
+    Args:
+        intent_id: Of the intent.
+        is_buy: Whether its leg is bought.
+        leg: The leg that is bought or sold.
+        prefix: Of this stack.
+
+    Returns:
+        Such as `ka-5e0c9a17-20260803T120000-1a2b3c4d-17-BY`.
+    """
+    return f"{prefix}{intent_id}-{ACTION_CODES[is_buy, leg]}"
+
+
+def valid_intent_id(intent_id: str) -> bool:
+    """Whether the exchange will accept the name made from it, whatever the mark."""
+    name = f"{intent_id}-{ACTION_CODES[True, Leg.YES]}"
+    return LONGEST_PREFIX + len(name) <= MAX_CLIENT_ORDER_ID and bool(AFTER_PREFIX.fullmatch(name))
 
 
 class TrackedOrder(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,10 +16,9 @@ from ipc.trading import TradingMode
 from ipc.units import ASK, BID, ONE_DOLLAR_E4, PriceGrid, format_money
 from models.trading.fees import FeeBound
 from models.trading.portfolio import cash_flow_e6
-from processes.adapters.kalshi.stop.own_orders import valid_intent_id
 from processes.execution.account import MarketAccount, ShardFunds
 from processes.execution.exchange_stop import NO_ORDER_GROUP, NO_WATCHDOG
-from processes.execution.orders import TrackedOrder
+from processes.execution.orders import TrackedOrder, valid_intent_id
 from processes.runtime.tasks import Backoff
 
 __all__ = [

@@ -16,13 +16,11 @@ import pytest
 from support.stack import ACTORS, Stack, eventually
 from websockets.exceptions import WebSocketException
 
+from processes.recorder.rows import TABLES
+
 pytestmark = pytest.mark.stack
 
 PROGRAMS = (*ACTORS, "postgres")
-TABLES = (
-    *("rl_ticks", "rl_actions", "rl_intents", "rl_orders", "rl_fills", "rl_positions"),
-    "rl_account_versions",
-)
 Key = tuple[str, str, int]
 
 
@@ -97,7 +95,7 @@ def assert_every_record_is_a_row_once(stack: Stack) -> None:
     assert sessions
     assert all(row["count"] == row["max"] for row in sessions)
     rows: Counter[str] = Counter()
-    for table in TABLES:
+    for table in TABLES.values():
         found = fetch(
             stack,
             f"select stream, count(*) from {table} join rl_streams using (stream_id) group by 1",

@@ -6,8 +6,8 @@ from typing import Any
 
 from ipc.messages import ActorFill, BookSide, Intent, Leg
 from ipc.units import ONE_DOLLAR_E4
-from processes.adapters.kalshi.stop.own_orders import FAMILY, client_order_id
-from processes.execution.orders import TrackedOrder
+from processes.adapters.kalshi.stop.own_orders import FAMILY
+from processes.execution.orders import TrackedOrder, client_order_id
 
 TICKER = "KXTEST-1"
 SESSION = "session-1"

@@ -192,7 +192,7 @@ def test_with_nothing_known_nothing_is_ready_and_all_is_named() -> None:
     assert page.status == HTTPStatus.SERVICE_UNAVAILABLE
     body = json.loads(page.body)
     assert body["status"] == "not_ready"
-    assert body["reasons"][:6] == [
+    assert body["reasons"][: len(PROCESSES) + len(TABLES)] == [
         *(f"{process}: no report yet" for process in PROCESSES),
         *(f"{table}: no heartbeat yet" for table in TABLES),
     ]

@@ -11,12 +11,7 @@ from support.orders import order
 
 from ipc.account_table import UNKNOWN_AHEAD
 from ipc.messages import Leg, OrderStatus
-from processes.adapters.kalshi.stop.own_orders import (
-    FAMILY,
-    client_order_id,
-    parse_client_order_id,
-    valid_intent_id,
-)
+from processes.adapters.kalshi.stop.own_orders import FAMILY, parse_client_order_id
 from processes.adapters.kalshi.stop.stack_mark import known_prefix, mark_path, own_prefix
 from processes.execution.orders import (
     TERMINAL,
@@ -29,7 +24,9 @@ from processes.execution.orders import (
     OutcomeUnknown,
     QueuePlace,
     advance,
+    client_order_id,
     message_of,
+    valid_intent_id,
 )
 from processes.runtime.config import ConfigError
 

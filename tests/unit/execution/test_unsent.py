@@ -12,8 +12,8 @@ from support.orders import TICKER, intent
 
 from ipc.messages import ActorOrder, OrderStatus
 from ipc.trading import TradingMode
-from processes.adapters.kalshi.stop.own_orders import FAMILY, client_order_id
-from processes.execution.orders import TrackedOrder
+from processes.adapters.kalshi.stop.own_orders import FAMILY
+from processes.execution.orders import TrackedOrder, client_order_id
 
 SECONDS = EXPIRY_MS / 1_000
 

@@ -11,7 +11,8 @@ from support.scripted_rest import FakeExchange
 
 from ipc.messages import Leg
 from processes.adapters.kalshi.stop.cancel_own import cancel_own_orders
-from processes.adapters.kalshi.stop.own_orders import OrderOwnership, client_order_id
+from processes.adapters.kalshi.stop.own_orders import OrderOwnership
+from processes.execution.orders import client_order_id
 
 OWN = "ka-5e0c9a17-"
 ROW: dict[str, Any] = {

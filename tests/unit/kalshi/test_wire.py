@@ -91,9 +91,9 @@ def test_unknown_words_are_said_to_be_unknown() -> None:
 
 
 def test_a_frame_of_an_unknown_type_keeps_its_place() -> None:
-    frame = wire.decode_frame(raw("order_group_updates", {"any": [1]}, sid=9, seq=12))
+    frame = wire.decode_frame(raw("communications", {"any": [1]}, sid=9, seq=12))
     assert isinstance(frame, wire.UnknownFrame)
-    assert (frame.type, frame.sid, frame.seq) == ("order_group_updates", 9, 12)
+    assert (frame.type, frame.sid, frame.seq) == ("communications", 9, 12)
     assert bytes(frame.msg) == b'{"any":[1]}'
 
 

@@ -18,28 +18,26 @@ from processes.adapters.kalshi.schemas.decoding import Listing
 from processes.adapters.kalshi.schemas.normalise import ExchangeOrder
 
 __all__ = [
+    "ACTION_CODES",
+    "AFTER_PREFIX",
     "FAMILY",
     "READ_LAG_NS",
     "OrderName",
     "OrderOwnership",
-    "client_order_id",
     "own_resting",
     "parse_client_order_id",
-    "valid_intent_id",
 ]
 
 READ_LAG_NS: Final = NS_PER_S  # lists lag: one that is read sooner after a create proves nothing
 FAMILY: Final = "ka-"  # every name of a kalshi-actor, of this stack or not, begins so
-MAX_CLIENT_ORDER_ID: Final = 64  # characters, FIX limit of the exchange
-LONGEST_PREFIX: Final = len("ka-5e0c9a17-")
-_CODES: Final = {
+ACTION_CODES: Final = {
     (True, Leg.YES): "BY",
     (False, Leg.YES): "SY",
     (True, Leg.NO): "BN",
     (False, Leg.NO): "SN",
 }
-_NAMES: Final = {code: key for key, code in _CODES.items()}
-_REST: Final = re.compile(r"([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
+_NAMES: Final = {code: key for key, code in ACTION_CODES.items()}
+AFTER_PREFIX: Final = re.compile(r"([A-Za-z0-9_+=:/-]+)-(BY|SY|BN|SN)")
 
 
 class OrderName(NamedTuple):
@@ -72,31 +70,10 @@ class OrderOwnership(msgspec.Struct, frozen=True):
         return parse_client_order_id(name, self.prefix)
 
 
-def client_order_id(intent_id: str, *, is_buy: bool, leg: Leg, prefix: str) -> str:
-    """The order's name; derived, so a repeat of the same intent is the same order.
-
-    Args:
-        intent_id: Of the intent.
-        is_buy: Whether its leg is bought.
-        leg: The leg that is bought or sold.
-        prefix: Of this stack.
-
-    Returns:
-        Such as `ka-5e0c9a17-20260803T120000-1a2b3c4d-17-BY`.
-    """
-    return f"{prefix}{intent_id}-{_CODES[is_buy, leg]}"
-
-
 def parse_client_order_id(text: str, prefix: str) -> OrderName | None:
     """What the name says; None for an order whose name does not begin with this prefix."""
-    match = _REST.fullmatch(text.removeprefix(prefix)) if text.startswith(prefix) else None
+    match = AFTER_PREFIX.fullmatch(text.removeprefix(prefix)) if text.startswith(prefix) else None
     return OrderName(match[1], *_NAMES[match[2]]) if match else None
-
-
-def valid_intent_id(intent_id: str) -> bool:
-    """Whether the exchange will accept the name made from it, whatever the mark."""
-    name = f"{intent_id}-{_CODES[True, Leg.YES]}"
-    return LONGEST_PREFIX + len(name) <= MAX_CLIENT_ORDER_ID and bool(_REST.fullmatch(name))
 
 
 async def own_resting(
