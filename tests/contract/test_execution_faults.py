@@ -120,10 +120,12 @@ async def test_in_maintenance_nothing_is_placed_and_after_it_trading_goes_on(tmp
             lambda: rig.journalled(ActorOrder, intent_id="i2", status=REJECTED), "i2 is refused"
         )
         assert refused[0].reason.startswith("trading_paused")
-        assert rig.resting() == ["ka-i1-BY"]  # with its old price
+        assert rig.journalled(ActorOrder, intent_id="i1", status=CANCELED)  # by the exchange
+        assert rig.resting() == []
         await rig.unknown()  # until the collector says that it trades
         fault(rig, "clear")
         rig.tell_trading(TradingState.TRADING)
         await rig.known()
         await rig.push(intent("i3", yes_price_e4=4_700))
-        await rig.order(intent_id="i1", yes_price_e4=4_700, reason="amended: i3")
+        await rig.order(intent_id="i3", status=RESTING)
+        assert rig.resting() == ["ka-i3-BY"]

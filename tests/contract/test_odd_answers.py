@@ -101,7 +101,7 @@ async def test_the_collector_lives_through_every_odd_frame_and_answer(tmp_path):
 
 def prices(world: World) -> list[int]:
     """Of the orders that rest, 1e-4 dollars."""
-    return [parse_price(o["price"]) for o in world.at_exchange(status="resting")]
+    return [parse_price(o["yes_price_dollars"]) for o in world.at_exchange(status="resting")]
 
 
 async def test_execution_lives_through_odd_frames_and_answers(tmp_path):

@@ -27,7 +27,7 @@ from .test_recording import Pace
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(14_400)]
 
-ROUNDS = 3  # of `make test`
+ROUNDS = 2  # of `make test`
 MOST_FAULTS = 3  # of one round
 LONGEST_S = 2.0  # from the first fault of a round to its end
 AGREE_S = 120  # until both sides agree: a generous limit, not a figure
