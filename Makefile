@@ -1,5 +1,5 @@
 # make run    the whole stack in the foreground; Ctrl-C stops it
-# make test   every test but the long fault rounds
+# make test   every test but those that take long or repeat a kind (make test-faults)
 # make train-default   train on the folder RECORDINGS, export to models/default, judge
 PYTHON ?= python3
 VENV := .venv

@@ -133,6 +133,7 @@ def test_it_stops_when_validation_gets_no_better_and_keeps_the_best(
 
 
 @pytest.mark.parametrize("choose_by", list(ChooseBy))
+@pytest.mark.slow
 def test_stages_are_chosen_by_what_was_asked(
     split: Split, tmp_path: Path, choose_by: ChooseBy
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_curriculum_begins_with_a_part_of_the_markets(
     assert datasets == [1, 3, 4, 4]
 
 
+@pytest.mark.slow
 def test_normalisation_is_part_of_the_export(split: Split, tmp_path: Path) -> None:
     settings = msgspec.structs.replace(TINY, normalise=True)
     run = training.train(split, settings, tmp_path / "run")
@@ -262,6 +264,7 @@ def test_the_policy_is_judged_on_the_test_and_on_rolling_blocks(
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.slow
 def test_a_validation_that_chooses_and_judges_is_pointed_out(split: Split, tmp_path: Path) -> None:
     said: list[str] = []
     settings = msgspec.structs.replace(TINY, timesteps=1, patience=1)

@@ -19,6 +19,8 @@ from ipc import book as b
 from ipc.clock import mono_ns
 from ipc.messages import MarketListed
 
+pytestmark = pytest.mark.slow
+
 PER_MARKET = ("orderbook_delta", "trade")
 
 

@@ -19,6 +19,8 @@ from ipc import book as b
 from ipc.journal import FramedReader
 from ipc.messages import SessionMark
 
+pytestmark = pytest.mark.slow
+
 MARKETS = 3_000  # three pages
 LIMIT = 40
 

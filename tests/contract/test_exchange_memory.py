@@ -20,6 +20,8 @@ from processes.exchange.stream.session import StreamSession
 from processes.exchange.synthetic.flow import SyntheticFlow
 from processes.exchange.synthetic.profiles import ACTIVE
 
+pytestmark = pytest.mark.slow
+
 MINUTE_MS = 60_000
 WINDOW_MS = 15 * MINUTE_MS
 KEEP_MS = 2 * WINDOW_MS

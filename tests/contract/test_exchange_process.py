@@ -24,6 +24,8 @@ from support.stack import ROOT, free_ports
 from ipc.clock import MarketClock
 from processes.adapters.kalshi.auth.credentials import admin_token_path
 
+pytestmark = pytest.mark.slow
+
 
 class TestLife:
     def test_in_the_background_it_outlives_the_shell_that_started_it(self, tmp_path):

@@ -10,6 +10,8 @@ from support.exchange import running_exchange, start
 from support.logged import events
 from support.patience import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 
 def test_accounts_money_tier_and_shards_are_as_set(tmp_path):
     wanted = {

@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 
 import numpy as np
+import pytest
 from support.execution_process import running_execution
 from support.execution_world import messages_of
 from support.orders import intent
 
 from ipc import account_table as a
 from ipc.messages import ActorFill, ActorOrder, Intent, OrderStatus, SessionEnded, SessionStarted
+
+pytestmark = pytest.mark.slow
 
 CANCELED = OrderStatus.CANCELED
 RESTING = OrderStatus.RESTING

@@ -11,6 +11,8 @@ from ipc.account_table import LAYOUT, UNKNOWN_AHEAD, row_of_words
 from ipc.messages import AccountVersion, ActorOrder, OrderStatus
 from ipc.units import parse_count
 
+pytestmark = pytest.mark.slow
+
 RESTING = OrderStatus.RESTING
 QUEUES = "/portfolio/orders/queue_positions"
 

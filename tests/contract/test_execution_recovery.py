@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from support.exchange import running_exchange
 from support.execution_rig import SOON, executing
 from support.execution_world import OTHER
@@ -24,6 +25,8 @@ from ipc.messages import (
 )
 from ipc.units import parse_money
 from processes.execution import gateway, service
+
+pytestmark = pytest.mark.slow
 
 CANCELED = OrderStatus.CANCELED
 EXECUTED = OrderStatus.EXECUTED

@@ -12,6 +12,8 @@ from support.orders import TICKER, intent
 from ipc.messages import ActorFill, OrderStatus
 from processes.runtime.config import ConfigError
 
+pytestmark = pytest.mark.slow
+
 CENTS = 50_000
 
 

@@ -25,6 +25,8 @@ from ipc.journal import list_streams
 from ipc.messages import OrderStatus
 from ipc.shared_file import shared_path
 
+pytestmark = pytest.mark.slow
+
 Remove = Callable[[Path], Path]  # removes something below a data folder -> its place
 
 

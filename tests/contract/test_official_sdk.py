@@ -19,6 +19,8 @@ import pytest
 from support.exchange import REST, Exchange, running_exchange
 from support.patience import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 SDK = "kalshi_python_sync==3.34.0"
 SESSION = Path(__file__).resolve().parents[1] / "support" / "sdk_session.py"
 WANTED = "3.13"

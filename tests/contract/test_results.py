@@ -29,6 +29,8 @@ from processes.adapters.postgres.open_results import open_results
 from processes.adapters.postgres.stored_markets import load_stored
 from processes.recorder.sessions.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 TICKER = "KXTEST-1"
 YES_E4 = 10_000
 

@@ -275,6 +275,7 @@ def play_rounds(stack: TradingStack, rounds: int, seed: int) -> None:
     assert len(stack.witness.fills) > rounds
 
 
+@pytest.mark.slow
 def test_a_few_rounds_of_faults(stack: TradingStack, seed: int) -> None:
     play_rounds(stack, ROUNDS, seed)
 

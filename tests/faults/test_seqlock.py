@@ -17,6 +17,8 @@ from support.stack import eventually
 from ipc import book as b
 from ipc.book_table import BookTable
 
+pytestmark = pytest.mark.slow
+
 READERS = 2
 FEWEST = 1_000  # reads of every reader, however slow the machine is
 SHORT_S, LONG_S = 2.0, 20.0  # how long is hammered, not how long anything may take

@@ -69,7 +69,7 @@ def parity(stack: Stack, session: str, checkout: Path = ROOT) -> subprocess.Comp
     ("strategy", "wanted"),
     [
         ("baseline:random", 500),
-        ("onnx:default", 200),
+        pytest.param("onnx:default", 500, marks=pytest.mark.slow),
         pytest.param("baseline:random", 2_000, marks=pytest.mark.slow),
         pytest.param("baseline:market_maker", 500, marks=pytest.mark.slow),
     ],
@@ -189,6 +189,7 @@ def test_decisions_that_saw_their_place_in_the_queue_are_rebuilt(
     assert named == {"queue_ahead"}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_rebuilt_is_said(trading: Callable[..., Stack]) -> None:
     stack = trading(RL_ACTOR_ENABLED="false")
     eventually(lambda: ask(stack, SESSION), "a session is recorded")

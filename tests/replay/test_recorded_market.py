@@ -23,7 +23,7 @@ from processes.adapters.kalshi.rest.client import KalshiTradingClient
 from processes.adapters.kalshi.rest.rate_budget import RateBudget
 from processes.runtime.config import load_settings
 
-pytestmark = [pytest.mark.stack, needs_recordings]
+pytestmark = [pytest.mark.stack, needs_recordings, pytest.mark.slow]
 
 KINDS = {
     *("connection", "orderbook_snapshot", "session", "stats"),

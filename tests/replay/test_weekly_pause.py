@@ -38,6 +38,8 @@ from processes.inference.models import choice_of, strategy_of
 from processes.inference.service import ActorService
 from processes.runtime.config import Settings, load_settings
 
+pytestmark = pytest.mark.slow
+
 TICKER = "KXPAUSE-26AUG06"
 PAUSE_MS = 1_786_000_000_000 // 86_400_000 * 86_400_000  # 2026-08-06, a Thursday, in UTC
 START_MS, END_MS = PAUSE_MS + 7 * 3_600_000, PAUSE_MS + 9 * 3_600_000  # 03:00 to 05:00, New York
