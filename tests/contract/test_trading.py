@@ -415,7 +415,7 @@ async def test_status_says_what_rests_what_is_held_and_since_when(tmp_path):
         assert said.out.splitlines() == [
             "trading is on, by execution: no command was given yet",
             "orders open: 1",
-            f"  {TICKER} sell 3.00 YES at 0.4800 resting ka-ask-SY",
+            f"  {TICKER} sell 3.00 YES at 0.4800 resting {rig.own_name('ka-ask-SY')}",
             "positions: 1",
             f"  {TICKER} 10.00 YES",
         ]
@@ -425,7 +425,7 @@ async def test_a_latch_holds_until_resume_and_its_end_is_in_the_audit(tmp_path):
     async with executing(tmp_path) as rig:
         await rig.known()
         hit = Latch("daily_loss", "12.00 dollars", "10.00 dollars", "total", 1)
-        rig.service._manager.account_limits._latches["daily_loss"] = hit
+        rig.service._manager.account_limits.latched["daily_loss"] = hit
         told = "daily_loss: 12.00 dollars, limit 10.00 dollars (total)"
         assert (await given(rig, "status")).latches == (told,)
         report = await given(rig, "resume")
