@@ -81,14 +81,13 @@ class CashComparison:
                 self._watch.forget(difference.key)
 
     def _holds(self) -> Counter[int | None]:
-        """The most that all resting orders of the account may hold, by shard."""
+        """The most that all open orders may hold, by shard; a change on its way counts too."""
         state, holds = self._state, Counter[int | None]()
         now_ms = state.now().ms
         for order in state.orders.open_orders():
             fees = state.fees.bound(order.market_ticker, now_ms, now_ms)
-            bid_e4 = order.yes_price_e4
-            cost_e4 = bid_e4 if order.book_side == "bid" else ONE_DOLLAR_E4 - bid_e4
-            count_e2 = order.remaining_e2
+            worst_e4, count_e2 = order.worst_yes_price_e4, order.most_e2
+            cost_e4 = worst_e4 if order.book_side == "bid" else ONE_DOLLAR_E4 - worst_e4
             fee_e6 = fees.fee_e6(cost_e4, count_e2, is_buy=True, is_taker=True)
             holds[state.money.shards.get(order.market_ticker)] += cost_e4 * count_e2 + fee_e6
         return holds

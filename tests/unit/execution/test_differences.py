@@ -15,7 +15,7 @@ from processes.execution.account_measures import AccountMeasures
 from processes.execution.cash_comparison import CASH_LATCH, CashComparison
 from processes.execution.day_pnl import DayRecord
 from processes.execution.differences import Difference, DifferenceWatch, Quantity
-from processes.execution.orders import OrderReport
+from processes.execution.order_facts import OrderReport, PendingAmend
 
 QUIET_S = QUIET_NS / 1_000_000_000
 POSITION = Difference(Quantity.POSITION, TICKER, 0, 300)
@@ -125,6 +125,22 @@ def test_a_deposit_is_reported_and_is_no_fault() -> None:
     assert rig.manager.account_limits.latches == ()
     found = [numbers["difference_e6"] for kind, _, numbers in audit(rig) if kind == "difference"]
     assert found == [400] * 4  # shard 0 and the total, at the first and the second round
+
+
+def test_what_an_order_may_hold_includes_a_change_on_its_way() -> None:
+    """The exchange may hold the dearer price already, and its answer has not come."""
+    rig = ManagerRig().known()
+    compared = CashComparison(rig.manager, rig.state.start_cash_e6)
+    compared.take({0: 100_000_000}, {})
+    rests = order("i1", status=OrderStatus.RESTING, order_id="e1", yes_price_e4=4_000)
+    rig.state.orders.add(rests)
+    compared.take({0: 96_000_000}, {})
+    amend = PendingAmend(number=1, intent_id="i2", yes_price_e4=5_000, total_e2=1_000, expire_ms=0)
+    rig.state.amend(rests, amend, rig.mono_ns)
+    for _ in range(3):
+        compared.take({0: 95_000_000}, {})
+    assert rig.manager.account_limits.latches == ()
+    assert audit(rig) == []
 
 
 # Orders of others
