@@ -17,11 +17,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from ipc.errors import KalshiActorError
 
 __all__ = [
+    "UnreadableFileError",
     "UnsafePathError",
     "create_file",
     "data_folder",
@@ -31,10 +34,12 @@ __all__ = [
     "private_folder",
     "random_word",
     "read_file",
+    "read_json",
     "short_folder",
     "write_file",
 ]
 
+MOST_JSON_BYTES: Final = 1_048_576
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 _PARENT_MODE: Final = 0o711  # of folders made above a data folder: they hold nothing else
@@ -50,9 +55,15 @@ _PARTS: Final = frozenset(  # what a data folder holds; any of them identifies o
     }
 )
 
+Record = TypeVar("Record")
+
 
 class UnsafePathError(KalshiActorError, ValueError):
     """A path that another user made or may change: what is wrong with it, and the way out."""
+
+
+class UnreadableFileError(KalshiActorError, ValueError):
+    """What a file of ours holds cannot be used: why, in one line and without its path."""
 
 
 def private_folder(path: Path) -> Path:
@@ -174,6 +185,28 @@ def read_file(path: Path) -> bytes:
     """What a private file holds; errors as of `open_file`."""
     with os.fdopen(open_file(path), "rb") as file:
         return file.read()
+
+
+def read_json(path: Path, kind: type[Record], most_bytes: int = MOST_JSON_BYTES) -> Record | None:
+    """What a private file of JSON holds; None where there is no file.
+
+    Args:
+        path: Of the file.
+        kind: Of the whole.
+        most_bytes: How large it may be.
+
+    Raises:
+        UnreadableFileError: It cannot be read, is larger, or holds something else.
+    """
+    try:
+        content = read_file(path)
+        if len(content) > most_bytes:
+            raise ValueError(f"it has {len(content)} bytes; allowed: {most_bytes}")
+        return msgspec.json.decode(content, type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnreadableFileError(" ".join(str(error).split())) from None
 
 
 def write_file(path: Path, content: bytes) -> None:

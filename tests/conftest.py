@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long, and on which chance, the tests that draw lots go on."""
-    parser.addoption("--rounds", type=int, default=2, help="of tests that kill at random (2)")
+    parser.addoption("--rounds", type=int, default=4, help="of tests that kill at random (4)")
     parser.addoption("--seed", type=int, default=1, help="of tests that draw lots (1)")
 
 

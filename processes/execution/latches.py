@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ipc.private_files import private_folder, read_file, write_file
+from ipc.private_files import UnreadableFileError, private_folder, read_json, write_file
 from processes.execution.day_pnl import DayRecord
 
 __all__ = ["GROUP_TRIGGERED", "UNREADABLE", "Latch", "LimitsRecord", "RecordFile", "record_path"]
@@ -84,14 +84,9 @@ class RecordFile:
 
     def _read(self) -> LimitsRecord:
         try:
-            content = read_file(self._path)
-            if len(content) > MOST_BYTES:
-                raise ValueError(f"it has {len(content)} bytes; allowed: {MOST_BYTES}")
-            return msgspec.json.decode(content, type=LimitsRecord)
-        except FileNotFoundError:
-            return LimitsRecord()
-        except (OSError, ValueError, RecursionError) as error:
-            self.error = " ".join(f"{self._path}: {error}".split())
+            return read_json(self._path, LimitsRecord, MOST_BYTES) or LimitsRecord()
+        except UnreadableFileError as error:
+            self.error = f"{self._path}: {error}"
             return LimitsRecord()
 
     def write(self, latches: tuple[Latch, ...], day: DayRecord) -> None:

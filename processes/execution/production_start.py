@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
 from ipc.clock import real_ns
+from ipc.errors import KalshiActorError
 from ipc.messages import Environment, Intent
 from ipc.units import format_count, format_money
 from processes.adapters.kalshi.auth.credentials import load_credentials
@@ -171,11 +172,11 @@ class ProductionStart:
         client = self._client()
         if client is None:
             return NOT_ASKED, NOT_ASKED
-        key_id = load_credentials(self._settings).api_key_id
         try:
+            key_id = load_credentials(self._settings).api_key_id
             keys = await client.api_keys()
             problem = key_problem(keys.api_keys, key_id, self._settings.execution.subaccount)
-        except KalshiError as error:
+        except KalshiActorError as error:  # of the exchange, or of the key's own file
             return f"what it may do is not known: {error}", NOT_ASKED
         try:
             balance = await client.balance()
@@ -190,9 +191,13 @@ class ProductionStart:
 
     def _doctor_problem(self) -> str:
         settings = self._settings
+        try:
+            key_id = load_credentials(settings).api_key_id
+        except KalshiActorError as error:
+            return f"the key cannot be read: {error}"
         wanted = DoctorRecord(
             environment=Environment.PRODUCTION,
-            key_id_hash=hash_of_key(load_credentials(settings).api_key_id),
+            key_id_hash=hash_of_key(key_id),
             limits_hash=hash_of_file(settings.execution.limits_file),
             passed_utc_ns=0,
         )

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ipc.clock import NS_PER_S
 from ipc.errors import KalshiActorError
 from ipc.messages import TradingEvent, TradingEventKind
-from ipc.private_files import read_file, write_file
+from ipc.private_files import UnreadableFileError, read_json, write_file
 from ipc.trading import FlattenTerms, TradingCommand, TradingMode, TradingVerb
 
 __all__ = [
@@ -155,11 +155,9 @@ def load_record(data_dir: Path) -> TradingRecord:
     """The state as it was left; stopped, with the reason, where it cannot be read."""
     path = record_path(data_dir)
     try:
-        return msgspec.json.decode(read_file(path), type=TradingRecord)
-    except FileNotFoundError:
-        return TradingRecord()
-    except (OSError, ValueError, RecursionError, KalshiActorError) as error:
-        why = f"{path} cannot be read: {' '.join(str(error).split())}"
+        return read_json(path, TradingRecord) or TradingRecord()
+    except UnreadableFileError as error:
+        why = f"{path} cannot be read: {error}"
         return TradingRecord(mode=TradingMode.STOPPED, why=why)
 
 

@@ -16,7 +16,7 @@ import msgspec
 from ipc import __version__
 from ipc.clock import NS_PER_S
 from ipc.messages import Environment
-from ipc.private_files import UnsafePathError, private_folder, read_file, write_file
+from ipc.private_files import UnreadableFileError, private_folder, read_json, write_file
 
 __all__ = [
     "DoctorRecord",
@@ -86,11 +86,10 @@ def save_doctor_record(data_dir: Path, record: DoctorRecord) -> None:
 def load_doctor_record(data_dir: Path) -> DoctorRecord | str:
     """The record, or why there is none that can be used."""
     try:
-        return msgspec.json.decode(read_file(_path(data_dir)), type=DoctorRecord)
-    except FileNotFoundError:
-        return f"nothing was examined for {data_dir}"
-    except (OSError, UnsafePathError, msgspec.MsgspecError) as error:
-        return f"its record cannot be read: {' '.join(str(error).split())}"
+        found = read_json(_path(data_dir), DoctorRecord)
+    except UnreadableFileError as error:
+        return f"its record cannot be read: {error}"
+    return f"nothing was examined for {data_dir}" if found is None else found
 
 
 def record_problem(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.limits import LimitsRig, bounds
+from support.logged import Logged
 from support.orders import intent
 
 from ipc.messages import Environment
 from processes.adapters.kalshi.schemas.rest_portfolio import ApiKeyRow
 from processes.execution.limits_file import LimitsReading, LimitsStatus
 from processes.execution.manager import KalshiOrderManager
-from processes.execution.production_start import key_problem, limits_problem, money_at_risk
+from processes.execution.production_start import (
+    ProductionStart,
+    key_problem,
+    limits_problem,
+    money_at_risk,
+)
+from processes.runtime.config import load_settings
 
 KEY = "key-1"
 
@@ -124,3 +132,19 @@ def test_nothing_is_sent_while_something_is_missing_and_all_is_said_before() -> 
     rig.manager.on_intent(intent("i3"), rig.mono_ns)
     assert needs.orders == [("i3", 0)]
     assert rig.state.counters["sent"] == 1
+
+
+async def test_a_key_whose_file_went_away_is_a_need_and_ends_nothing(tmp_path: Path) -> None:
+    gone = tmp_path / "key.pem"
+    settings = load_settings(
+        {
+            "RL_DATA_DIR": str(tmp_path),
+            "KALSHI_TRADING_ENVIRONMENT": "production",
+            "KALSHI_PRODUCTION_CONFIRMED": "true",
+            "KALSHI_TRADING_API_KEY_ID": "id",
+            "KALSHI_TRADING_PRIVATE_KEY_PATH": str(gone),
+        }
+    )
+    start = ProductionStart(settings, LimitsRig().limits, lambda: None, Logged())
+    await start.look()
+    assert start.missing["doctor"].startswith("the key cannot be read: ")

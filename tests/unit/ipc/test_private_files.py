@@ -7,12 +7,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ipc import private_files as p
 from ipc.endpoints import address, socket_folder
-from ipc.private_files import UnsafePathError
+from ipc.private_files import UnreadableFileError, UnsafePathError
 
 STRANGER = 54_321
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -199,3 +200,32 @@ def test_a_lock_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
         pytest.fail("two hold it")
     with p.exclusive(tmp_path / "lock", 0.05):
         assert mode(tmp_path / "lock") == 0o600
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "Input data was truncated"),
+        (b"[1]", "Expected `object`, got `array`"),
+        (b'{"a": ' + b"[" * 100_000, "recursion"),
+        (b'{"a": "\xff"}', "utf-8"),
+        (b" " * 101, "it has 101 bytes; allowed: 100"),
+    ],
+)
+def test_json_that_cannot_be_used_is_one_line(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "record.json"
+    p.write_file(path, content)
+    most = 100 if content.isspace() else p.MOST_JSON_BYTES
+    with pytest.raises(UnreadableFileError, match=why) as found:
+        p.read_json(path, dict[str, Any], most)
+    assert len(str(found.value).splitlines()) == 1
+
+
+def test_json_of_others_is_not_read_and_none_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert p.read_json(path, dict[str, int]) is None
+    p.write_file(path, b'{"a": 1}')
+    assert p.read_json(path, dict[str, int]) == {"a": 1}
+    path.chmod(0o644)
+    with pytest.raises(UnreadableFileError, match="others may use it"):
+        p.read_json(path, dict[str, int])

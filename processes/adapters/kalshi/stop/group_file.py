@@ -8,17 +8,20 @@ is not in it is somebody else's.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from ipc.errors import KalshiActorError
 from ipc.messages import Environment
-from ipc.private_files import UnsafePathError, private_folder, read_file, write_file
+from ipc.private_files import (
+    UnreadableFileError,
+    UnsafePathError,
+    private_folder,
+    read_json,
+    write_file,
+)
 
 __all__ = ["GroupFileError", "GroupList", "OwnGroup", "group_path", "load_groups", "save_groups"]
-
-_MOST_BYTES: Final = 1_048_576
 
 
 class GroupFileError(KalshiActorError):
@@ -83,14 +86,9 @@ def load_groups(data_dir: Path) -> GroupList:
     """
     path = group_path(data_dir)
     try:
-        content = read_file(path)
-        if len(content) > _MOST_BYTES:
-            raise ValueError(f"it has {len(content)} bytes; allowed: {_MOST_BYTES}")
-        return msgspec.json.decode(content, type=GroupList)
-    except FileNotFoundError:
-        return GroupList()
-    except (OSError, ValueError, RecursionError) as error:
-        raise GroupFileError(" ".join(f"{path}: {error}".split())) from None
+        return read_json(path, GroupList) or GroupList()
+    except UnreadableFileError as error:
+        raise GroupFileError(f"{path}: {error}") from None
 
 
 def save_groups(data_dir: Path, groups: GroupList) -> None:

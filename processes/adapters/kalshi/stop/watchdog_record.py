@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ipc.errors import KalshiActorError
-from ipc.private_files import read_file, write_file
+from ipc.private_files import UnreadableFileError, UnsafePathError, read_json, write_file
 
 __all__ = ["WatchdogRecord", "WatchdogRecordError", "load_fired", "record_path", "save_fired"]
 
@@ -55,11 +55,9 @@ def load_fired(data_dir: Path) -> WatchdogRecord:
     """
     path = record_path(data_dir)
     try:
-        return msgspec.json.decode(read_file(path), type=WatchdogRecord)
-    except FileNotFoundError:
-        return WatchdogRecord()
-    except (OSError, ValueError, RecursionError) as error:
-        raise WatchdogRecordError(" ".join(f"{path}: {error}".split())) from None
+        return read_json(path, WatchdogRecord) or WatchdogRecord()
+    except UnreadableFileError as error:
+        raise WatchdogRecordError(f"{path}: {error}") from None
 
 
 def save_fired(data_dir: Path, record: WatchdogRecord) -> None:
@@ -71,5 +69,5 @@ def save_fired(data_dir: Path, record: WatchdogRecord) -> None:
     path = record_path(data_dir)
     try:
         write_file(path, msgspec.json.format(msgspec.json.encode(record)))
-    except OSError as error:
+    except (OSError, UnsafePathError) as error:
         raise WatchdogRecordError(" ".join(f"{path}: {error}".split())) from None
